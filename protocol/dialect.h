@@ -1,0 +1,37 @@
+/*
+ * A dialect is one envelope around the same calls and replies: the table of functions that a
+ * session uses once it knows what its peer speaks. A new dialect is one more pair of files.
+ */
+#ifndef SHMD_PROTOCOL_DIALECT_H
+#define SHMD_PROTOCOL_DIALECT_H
+
+#include "protocol/message.h"
+#include "protocol/methods.h"
+#include "protocol/params.h"
+#include "protocol/reply.h"
+#include "protocol/writer.h"
+
+/* A call out of its envelope. Pointers are borrowed from the message. */
+struct call {
+    const struct json_t *id; /* the dialect's: what the answer must carry */
+    bool answered;           /* false: a notification, never answered */
+    bool failed;             /* `failure` is the answer; method and params do not count */
+    enum method method;
+    union params params;
+    struct failure failure;
+};
+
+struct dialect {
+    /* Whether a message that decoded is one at all: 0, or -EINVAL with the failure to send. */
+    int (*check)(const struct message *m, struct failure *ret_failure);
+    /* Call INDEX of a message. */
+    void (*call)(const struct message *m, size_t index, struct call *ret);
+    /* Answers a call; CALL NULL: a failure that belongs to none. A member of a batch is written
+     * between batch_begin and batch_end. */
+    void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,
+                  bool in_batch);
+    void (*batch_begin)(struct writer *w);
+    void (*batch_end)(struct writer *w);
+};
+
+#endif

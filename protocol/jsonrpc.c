@@ -1,0 +1,159 @@
+#include "protocol/jsonrpc.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "protocol/limits.h"
+
+bool jsonrpc_is_certain(const struct message *m)
+{
+    return json_is_array(m->root) || json_object_get(m->root, "jsonrpc");
+}
+
+static int jsonrpc_check(const struct message *m, struct failure *f)
+{
+    size_t members = message_calls(m);
+    if (members > 0 && (members <= BATCH_MEMBERS_MAX || !message_is_batch(m)))
+        return 0;
+    failure_init(f, PROTOCOL_ERROR_INVALID_REQUEST);
+    failure_set_message(f, "a batch must have 1 to %d members, not %zu", BATCH_MEMBERS_MAX,
+                        members);
+    return -EINVAL;
+}
+
+static void refuse(struct call *call, const char *why)
+{
+    call->answered = true;
+    call->failed = true;
+    failure_init(&call->failure, PROTOCOL_ERROR_INVALID_REQUEST);
+    call->failure.message = why;
+}
+
+static bool is_beyond_int64(const json_t *value)
+{
+    double real = json_real_value(value);
+    return real >= 0x1p63 || real < -0x1p63;
+}
+
+static void jsonrpc_call(const struct message *m, size_t index, struct call *ret)
+{
+    const json_t *request = json_is_array(m->root) ? json_array_get(m->root, index) : m->root;
+    ret->id = NULL;
+    ret->failed = false;
+    if (!json_is_object(request)) {
+        refuse(ret, "a request must be an object with jsonrpc, method and params");
+        return;
+    }
+    const json_t *id = json_object_get(request, "id");
+    if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id)) {
+        refuse(ret, "id must be a string, a number or null");
+        return;
+    }
+    if (m->widened && json_is_real(id) && is_beyond_int64(id)) {
+        /* It cannot be echoed as it came. */
+        refuse(ret, "id is beyond the range of a 64-bit integer");
+        ret->failure.error = PROTOCOL_ERROR_PARSE;
+        return;
+    }
+    ret->id = id;
+    const char *version = json_string_value(json_object_get(request, "jsonrpc"));
+    if (!version || strcmp(version, "2.0") != 0) {
+        refuse(ret, "jsonrpc must be exactly \"2.0\"");
+        return;
+    }
+    const json_t *method = json_object_get(request, "method");
+    if (!json_is_string(method)) {
+        refuse(ret, "method must be a string");
+        return;
+    }
+    ret->answered = id != NULL;
+    int found = method_find(json_string_value(method), json_string_length(method));
+    if (found < 0) {
+        ret->failed = true;
+        failure_init(&ret->failure, PROTOCOL_ERROR_METHOD_NOT_FOUND);
+        failure_add_string(&ret->failure, "method", json_string_value(method));
+        return;
+    }
+    ret->method = (enum method)found;
+    ret->failed = params_decode(ret->method, json_object_get(request, "params"), &ret->params,
+                                &ret->failure) < 0;
+}
+
+static void write_id(struct writer *w, const json_t *id)
+{
+    if (json_is_string(id)) {
+        writer_string_n(w, json_string_value(id), json_string_length(id));
+    } else if (json_is_integer(id)) {
+        writer_int(w, json_integer_value(id));
+    } else if (json_is_real(id)) {
+        char text[64];
+        size_t len = json_dumpb(id, text, sizeof(text), JSON_ENCODE_ANY | JSON_COMPACT);
+        if (len > 0 && len <= sizeof(text))
+            writer_value(w, text, len);
+        else
+            writer_null(w);
+    } else {
+        writer_null(w);
+    }
+}
+
+static void write_error(struct writer *w, const struct failure *f)
+{
+    const struct error_row *row = error_row(f->error);
+    writer_key(w, "error");
+    writer_object_begin(w);
+    writer_key(w, "code");
+    writer_int(w, row->code);
+    writer_key(w, "message");
+    writer_string(w, failure_message(f));
+    if (row->name) {
+        writer_key(w, "data");
+        writer_object_begin(w);
+        writer_key(w, "error");
+        writer_string(w, row->name);
+        reply_write_failure_params(w, f);
+        writer_object_end(w);
+    }
+    writer_object_end(w);
+}
+
+static void jsonrpc_reply(struct writer *w, const struct call *call, const struct reply *reply,
+                          bool in_batch)
+{
+    if (!in_batch)
+        writer_restart(w);
+    writer_object_begin(w);
+    writer_key(w, "jsonrpc");
+    writer_string(w, "2.0");
+    writer_key(w, "id");
+    write_id(w, call ? call->id : NULL);
+    if (reply->kind == REPLY_FAILURE) {
+        write_error(w, &reply->u.failure);
+    } else {
+        writer_key(w, "result");
+        reply_write_result(w, reply);
+    }
+    writer_object_end(w);
+    if (!in_batch)
+        writer_bytes(w, "\n", 1);
+}
+
+static void jsonrpc_batch_begin(struct writer *w)
+{
+    writer_restart(w);
+    writer_array_begin(w);
+}
+
+static void jsonrpc_batch_end(struct writer *w)
+{
+    writer_array_end(w);
+    writer_bytes(w, "\n", 1);
+}
+
+const struct dialect jsonrpc_dialect = {
+    .check = jsonrpc_check,
+    .call = jsonrpc_call,
+    .reply = jsonrpc_reply,
+    .batch_begin = jsonrpc_batch_begin,
+    .batch_end = jsonrpc_batch_end,
+};

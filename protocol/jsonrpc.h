@@ -1,0 +1,15 @@
+/*
+ * JSON-RPC 2.0: bytes -> message, reply -> bytes. No I/O. `PROTOCOL.md` has the table of what
+ * each malformed envelope is answered.
+ */
+#ifndef SHMD_PROTOCOL_JSONRPC_H
+#define SHMD_PROTOCOL_JSONRPC_H
+
+#include "protocol/dialect.h"
+
+extern const struct dialect jsonrpc_dialect;
+
+/* Whether a decoded message can only be JSON-RPC: an array, or an object with `jsonrpc`. */
+bool jsonrpc_is_certain(const struct message *m);
+
+#endif

@@ -1,0 +1,16 @@
+noinst_LTLIBRARIES += libprotocol.la
+libprotocol_la_SOURCES = \
+	protocol/dialect.h \
+	protocol/errors.c protocol/errors.h \
+	protocol/jsonrpc.c protocol/jsonrpc.h \
+	protocol/limits.h \
+	protocol/message.c protocol/message.h \
+	protocol/methods.c protocol/methods.h \
+	protocol/params.c protocol/params.h \
+	protocol/reply.c protocol/reply.h \
+	protocol/scanner.c protocol/scanner.h \
+	protocol/segment_json.c protocol/segment_json.h \
+	protocol/terms.c protocol/terms.h \
+	protocol/writer.c protocol/writer.h
+libprotocol_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libprotocol_la_LIBADD = $(JANSSON_LIBS)

@@ -1,0 +1,115 @@
+#include "protocol/message.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * jansson refuses the whole text for one integer that does not fit 64 bits. To name the parameter
+ * and keep the id, such integers are given a ".0" in a copy, which makes them reals, and the copy
+ * is decoded. Returns the copy's length, 0 when there was nothing to widen.
+ */
+static size_t widen(const char *text, size_t len, char *copy)
+{
+    size_t out = 0;
+    bool in_string = false, found = false;
+    for (size_t i = 0; i < len;) {
+        char c = text[i];
+        if (in_string) {
+            copy[out++] = c;
+            if (c == '\\' && i + 1 < len)
+                copy[out++] = text[++i];
+            in_string = c != '"';
+            i++;
+            continue;
+        }
+        size_t digits = 0, start = i + (c == '-');
+        while (start + digits < len && text[start + digits] >= '0' && text[start + digits] <= '9')
+            digits++;
+        if (digits == 0) {
+            in_string = c == '"';
+            copy[out++] = c;
+            i++;
+            continue;
+        }
+        size_t end = start + digits;
+        /* 18 digits always fit; what has a fraction or an exponent is a real already. */
+        bool real = end < len && strchr(".eE", text[end]);
+        memcpy(copy + out, text + i, end - i);
+        out += end - i;
+        i = end;
+        if (real) {
+            while (i < len && strchr("0123456789.eE+-", text[i]))
+                copy[out++] = text[i++];
+        } else if (digits > 18) {
+            char number[24] = "";
+            errno = 0;
+            if (digits < 21) {
+                memcpy(number, text + start - (c == '-'), digits + (c == '-'));
+                (void)strtoll(number, NULL, 10);
+            }
+            if (digits >= 21 || errno == ERANGE) {
+                memcpy(copy + out, ".0", 2);
+                out += 2;
+                found = true;
+            }
+        }
+    }
+    return found ? out : 0;
+}
+
+static json_t *load(const char *text, size_t len, json_error_t *error)
+{
+    return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+}
+
+static json_t *load_widened(const char *text, size_t len)
+{
+    /* Two bytes more for every 19 digits. */
+    char *copy = malloc(len + len / 8 + 2);
+    if (!copy)
+        return NULL;
+    json_error_t error;
+    size_t n = widen(text, len, copy);
+    json_t *root = n ? load(copy, n, &error) : NULL;
+    free(copy);
+    return root;
+}
+
+int message_decode(const char *value, size_t len, struct message *ret, struct failure *f)
+{
+    json_error_t error;
+    bool widened = false;
+    json_t *root = load(value, len, &error);
+    if (!root && json_error_code(&error) == json_error_numeric_overflow) {
+        root = load_widened(value, len);
+        widened = root != NULL;
+    }
+    if (root) {
+        *ret = (struct message){root, widened};
+        return 0;
+    }
+    if (json_error_code(&error) == json_error_out_of_memory) {
+        failure_init(f, PROTOCOL_ERROR_INTERNAL);
+        return -ENOMEM;
+    }
+    failure_init(f, PROTOCOL_ERROR_PARSE);
+    failure_set_message(f, "not JSON: %.120s, at byte %d", error.text, error.position);
+    return -EBADMSG;
+}
+
+void message_free(struct message *m)
+{
+    json_decref(m->root);
+    m->root = NULL;
+}
+
+bool message_is_batch(const struct message *m)
+{
+    return json_is_array(m->root);
+}
+
+size_t message_calls(const struct message *m)
+{
+    return json_is_array(m->root) ? json_array_size(m->root) : 1;
+}

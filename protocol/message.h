@@ -1,0 +1,33 @@
+/*
+ * What a peer asks, free of any dialect's envelope: a message is one JSON value, decoded. It is
+ * one call, or several (a JSON-RPC batch).
+ */
+#ifndef SHMD_PROTOCOL_MESSAGE_H
+#define SHMD_PROTOCOL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "protocol/errors.h"
+
+struct json_t;
+
+struct message {
+    struct json_t *root; /* owned */
+    /* The text had integers beyond int64; they were read as reals. */
+    bool widened;
+};
+
+/*
+ * Decodes VALUE, a slice of the scanner: strict JSON, no duplicate keys, no U+0000. 0 and a
+ * message to be freed, or -EBADMSG or -ENOMEM with the failure to send.
+ */
+int message_decode(const char *value, size_t len, struct message *ret, struct failure *ret_failure)
+    __attribute__((warn_unused_result));
+void message_free(struct message *m);
+
+bool message_is_batch(const struct message *m);
+/* 1, or a batch's members. */
+size_t message_calls(const struct message *m);
+
+#endif

@@ -1,0 +1,389 @@
+#include "protocol/params.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "protocol/terms.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define AT(s, member) .offset = offsetof(struct s, member)
+#define INT(s, member, low, high)                                                                  \
+    {.name = #member, .type = FIELD_INT, AT(s, member), .min = (low), .max = (high)}
+#define BOOL(s, member)   {.name = #member, .type = FIELD_BOOL, AT(s, member)}
+#define MODE(s, member)   {.name = #member, .type = FIELD_MODE, AT(s, member)}
+#define NAME(s, member)   {.name = #member, .type = FIELD_NAME, AT(s, member)}
+#define LABELS(s, member) {.name = #member, .type = FIELD_LABELS, AT(s, member)}
+#define WORD(s, member, list)                                                                      \
+    {.name = #member, .type = FIELD_WORD, AT(s, member), .words = (list)}
+
+#define KEY_MIN    INT32_MIN
+#define KEY_MAX    UINT32_MAX
+#define ID_MAX     (UINT32_MAX - 1LL) /* (uid_t)-1 means «leave it» to the kernel */
+#define CURSOR_MAX 64
+
+#define TARGET(s)                                                                                  \
+    {.name = "name", .type = FIELD_NAME, AT(s, target.name)},                                      \
+        {.name = "shmid", .type = FIELD_INT, AT(s, target.shmid), .min = 0, .max = INT32_MAX},     \
+        {.name = "key",                                                                            \
+         .type = FIELD_INT,                                                                        \
+         AT(s, target.key),                                                                        \
+         .min = KEY_MIN,                                                                           \
+         .max = KEY_MAX},                                                                          \
+    {                                                                                              \
+        .name = "serial", .type = FIELD_INT, AT(s, target.serial), .min = 1, .max = INT64_MAX      \
+    }
+
+static const struct field create_fields[] = {
+    NAME(create_params, name),
+    INT(create_params, key, KEY_MIN, KEY_MAX),
+    {.name = "size",
+     .type = FIELD_INT,
+     .required = true,
+     AT(create_params, size),
+     .min = 1,
+     .max = INT64_MAX},
+    MODE(create_params, mode),
+    BOOL(create_params, exclusive),
+    INT(create_params, uid, 0, ID_MAX),
+    INT(create_params, gid, 0, ID_MAX),
+    WORD(create_params, lifetime, lifetime_words),
+    INT(create_params, ttl_ms, 0, INT64_MAX / 4),
+    BOOL(create_params, ready),
+    LABELS(create_params, labels),
+    INT(create_params, huge_page_size, 0, INT64_MAX),
+    BOOL(create_params, noreserve),
+    BOOL(create_params, locked),
+    BOOL(create_params, any_owner),
+};
+
+static const struct field stat_fields[] = {TARGET(stat_params)};
+
+static const struct field set_fields[] = {
+    TARGET(set_params),
+    MODE(set_params, mode),
+    INT(set_params, uid, 0, ID_MAX),
+    INT(set_params, gid, 0, ID_MAX),
+    NAME(set_params, new_name),
+    LABELS(set_params, labels),
+    WORD(set_params, lifetime, lifetime_words),
+    INT(set_params, ttl_ms, 0, INT64_MAX / 4),
+    BOOL(set_params, locked),
+};
+
+static const struct field remove_fields[] = {
+    TARGET(remove_params),
+    BOOL(remove_params, only_if_unattached),
+};
+
+static const struct field list_fields[] = {
+    {.name = "prefix", .type = FIELD_PREFIX, AT(list_params, prefix)},
+    INT(list_params, uid, 0, ID_MAX),
+    WORD(list_params, lifetime, lifetime_words),
+    WORD(list_params, state, state_words),
+    LABELS(list_params, labels),
+    WORD(list_params, scope, scope_words),
+    INT(list_params, limit, 1, LIST_LIMIT_MAX),
+    {.name = "cursor", .type = FIELD_CURSOR, AT(list_params, cursor), .min = 1, .max = CURSOR_MAX},
+};
+
+static const struct field_table tables[METHOD_COUNT] = {
+    [METHOD_INFO] = {NULL, 0, false},
+    [METHOD_CREATE] = {create_fields, COUNT(create_fields), false},
+    [METHOD_STAT] = {stat_fields, COUNT(stat_fields), true},
+    [METHOD_SET] = {set_fields, COUNT(set_fields), true},
+    [METHOD_REMOVE] = {remove_fields, COUNT(remove_fields), true},
+    [METHOD_LIST] = {list_fields, COUNT(list_fields), false},
+};
+
+_Static_assert(offsetof(struct stat_params, target) == 0, "the target stands first");
+_Static_assert(offsetof(struct set_params, target) == 0, "the target stands first");
+_Static_assert(offsetof(struct remove_params, target) == 0, "the target stands first");
+
+const struct field_table *params_table(enum method method)
+{
+    return &tables[method];
+}
+
+static bool is_letter_or_digit(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool of_name_set(const char *value)
+{
+    for (; *value; value++)
+        if (!is_letter_or_digit(*value) && !strchr("._:@/-", *value))
+            return false;
+    return true;
+}
+
+const char *params_check_name(const char *value)
+{
+    if (*value == '\0' || strlen(value) > SEGMENT_NAME_MAX)
+        return "must be 1 to 255 bytes long";
+    if (!is_letter_or_digit(*value) && *value != '_')
+        return "must begin with a letter, a digit or _";
+    return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
+}
+
+const char *params_check_label_key(const char *value)
+{
+    if (*value == '\0' || strlen(value) > LABEL_KEY_MAX)
+        return "must be 1 to 63 bytes long";
+    return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
+}
+
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "an integer";
+    case JSON_REAL: return "a number that is not an integer";
+    case JSON_TRUE:
+    case JSON_FALSE: return "a boolean";
+    case JSON_NULL: break;
+    }
+    return "null";
+}
+
+static int refuse_kind(struct failure *f, const char *name, const char *want, const json_t *value)
+{
+    failure_invalid_parameter(f, name, "must be %s, not %s", want, kind_of(value));
+    return -EINVAL;
+}
+
+static int decode_int(const struct field *field, const json_t *value, struct opt_int *ret,
+                      struct failure *f)
+{
+    if (json_is_real(value) &&
+        (json_real_value(value) >= 0x1p63 || json_real_value(value) < -0x1p63)) {
+        failure_invalid_parameter(f, field->name, "is beyond the range of a 64-bit integer");
+        return -EINVAL;
+    }
+    if (!json_is_integer(value))
+        return refuse_kind(f, field->name, "an integer", value);
+    int64_t v = json_integer_value(value);
+    if (v < field->min || v > field->max) {
+        failure_invalid_parameter(f, field->name,
+                                  "must be from %" PRId64 " to %" PRId64 ", not %" PRId64,
+                                  field->min, field->max, v);
+        return -EINVAL;
+    }
+    *ret = (struct opt_int){true, v};
+    return 0;
+}
+
+static int decode_word(const struct field *field, const json_t *value, struct opt_int *ret,
+                       struct failure *f)
+{
+    if (!json_is_string(value))
+        return refuse_kind(f, field->name, "a string", value);
+    int found = term_find(field->words, json_string_value(value));
+    if (found >= 0) {
+        *ret = (struct opt_int){true, found};
+        return 0;
+    }
+    char list[128] = "";
+    size_t used = 0;
+    for (int i = 0; field->words[i]; i++) {
+        size_t len = strlen(field->words[i]);
+        if (used + len + 3 > sizeof(list))
+            break;
+        if (i > 0) {
+            memcpy(list + used, ", ", 2);
+            used += 2;
+        }
+        memcpy(list + used, field->words[i], len + 1);
+        used += len;
+    }
+    failure_invalid_parameter(f, field->name, "must be one of %s", list);
+    return -EINVAL;
+}
+
+static int decode_mode(const struct field *field, const json_t *value, struct opt_int *ret,
+                       struct failure *f)
+{
+    if (json_is_number(value)) {
+        failure_invalid_parameter(f, field->name,
+                                  "must be a string of octal digits such as \"0640\": JSON numbers "
+                                  "are decimal, and 644 is not 0644");
+        return -EINVAL;
+    }
+    if (!json_is_string(value))
+        return refuse_kind(f, field->name, "a string of octal digits such as \"0640\"", value);
+    const char *text = json_string_value(value);
+    size_t len = strlen(text);
+    int64_t mode = 0;
+    bool good = len == 3 || len == 4;
+    for (size_t i = 0; good && i < len; i++) {
+        good = text[i] >= '0' && text[i] <= '7';
+        mode = mode * 8 + (text[i] - '0');
+    }
+    if (!good || mode > 0777) {
+        failure_invalid_parameter(f, field->name,
+                                  "must be three or four octal digits from \"0000\" to \"0777\"");
+        return -EINVAL;
+    }
+    *ret = (struct opt_int){true, mode};
+    return 0;
+}
+
+static int decode_text(const struct field *field, const json_t *value, const char **ret,
+                       struct failure *f)
+{
+    if (!json_is_string(value))
+        return refuse_kind(f, field->name, "a string", value);
+    const char *text = json_string_value(value);
+    const char *reason = NULL;
+    if (field->type == FIELD_NAME) {
+        reason = params_check_name(text);
+    } else if (field->type == FIELD_PREFIX) {
+        if (strlen(text) > SEGMENT_NAME_MAX)
+            reason = "must be at most 255 bytes long";
+        else if (!of_name_set(text))
+            reason = "may hold only A-Z a-z 0-9 . _ : @ / -";
+    } else if (strlen(text) < (size_t)field->min || strlen(text) > (size_t)field->max) {
+        reason = "must be a cursor from an earlier answer";
+    }
+    if (reason) {
+        failure_invalid_parameter(f, field->name, "%s", reason);
+        return -EINVAL;
+    }
+    *ret = text;
+    return 0;
+}
+
+static int decode_labels(const struct field *field, const json_t *value, struct labels *ret,
+                         struct failure *f)
+{
+    if (!json_is_object(value))
+        return refuse_kind(f, field->name, "an object of strings", value);
+    if (json_object_size(value) > SEGMENT_LABELS_MAX) {
+        failure_invalid_parameter(f, field->name, "must have at most %d pairs, not %zu",
+                                  SEGMENT_LABELS_MAX, json_object_size(value));
+        return -EINVAL;
+    }
+    ret->given = true;
+    ret->count = 0;
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        const char *reason = params_check_label_key(key);
+        if (reason) {
+            failure_invalid_parameter(f, field->name, "a label's key %s", reason);
+            return -EINVAL;
+        }
+        if (!json_is_string(member)) {
+            failure_invalid_parameter(f, field->name, "the value of \"%s\" must be a string, not %s",
+                                      key, kind_of(member));
+            return -EINVAL;
+        }
+        if (json_string_length(member) > LABEL_VALUE_MAX) {
+            failure_invalid_parameter(f, field->name,
+                                      "the value of \"%s\" must be at most %d bytes long", key,
+                                      LABEL_VALUE_MAX);
+            return -EINVAL;
+        }
+        ret->items[ret->count++] = (struct label){key, json_string_value(member)};
+    }
+    return 0;
+}
+
+static int decode_field(const struct field *field, const json_t *value, void *into,
+                        struct failure *f)
+{
+    switch (field->type) {
+    case FIELD_INT: return decode_int(field, value, into, f);
+    case FIELD_BOOL:
+        if (!json_is_boolean(value))
+            return refuse_kind(f, field->name, "true or false", value);
+        *(struct opt_bool *)into = (struct opt_bool){true, json_is_true(value)};
+        return 0;
+    case FIELD_WORD: return decode_word(field, value, into, f);
+    case FIELD_MODE: return decode_mode(field, value, into, f);
+    case FIELD_NAME:
+    case FIELD_PREFIX:
+    case FIELD_CURSOR: return decode_text(field, value, into, f);
+    case FIELD_LABELS: return decode_labels(field, value, into, f);
+    }
+    return -EINVAL;
+}
+
+static int refuse_unknown(const struct field_table *table, enum method method, const char *name,
+                          struct failure *f)
+{
+    char list[400] = "none";
+    size_t used = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        size_t len = strlen(table->fields[i].name);
+        if (used + len + 3 > sizeof(list))
+            break;
+        if (i > 0) {
+            memcpy(list + used, ", ", 2);
+            used += 2;
+        }
+        memcpy(list + used, table->fields[i].name, len + 1);
+        used += len;
+    }
+    failure_invalid_parameter(f, name, "unknown; %s takes: %s", method_word(method), list);
+    return -EINVAL;
+}
+
+static int check_target(const struct target *target, struct failure *f)
+{
+    int n = (target->name != NULL) + target->shmid.given + target->key.given;
+    if (n > 1) {
+        failure_invalid_parameter(f, target->name && target->shmid.given ? "shmid" : "key",
+                                  "name only one of name, shmid and key");
+        return -EINVAL;
+    }
+    if (n == 0 && !target->serial.given) {
+        failure_invalid_parameter(f, "name", "missing: say which segment by name, shmid, key or "
+                                             "serial");
+        return -EINVAL;
+    }
+    if (target->key.given && target->key.value == 0) {
+        failure_invalid_parameter(f, "key", "0 is IPC_PRIVATE and denotes no segment");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int params_decode(enum method method, const json_t *params, union params *ret, struct failure *f)
+{
+    const struct field_table *table = &tables[method];
+    memset(ret, 0, sizeof(*ret));
+
+    if (params && json_is_array(params) && json_array_size(params) == 0)
+        params = NULL;
+    if (params && !json_is_object(params)) {
+        failure_invalid_parameter(f, "params", "must be an object: parameters go by name");
+        return -EINVAL;
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)params, name, value)
+    {
+        const struct field *field = NULL;
+        for (size_t i = 0; i < table->count && !field; i++)
+            if (strcmp(table->fields[i].name, name) == 0)
+                field = &table->fields[i];
+        if (!field)
+            return refuse_unknown(table, method, name, f);
+        if (decode_field(field, value, (char *)ret + field->offset, f) < 0)
+            return -EINVAL;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->fields[i].required && !json_object_get(params, table->fields[i].name)) {
+            failure_invalid_parameter(f, table->fields[i].name, "missing: %s needs it",
+                                      method_word(method));
+            return -EINVAL;
+        }
+    }
+    return table->has_target ? check_target(&ret->stat.target, f) : 0;
+}

@@ -1,0 +1,102 @@
+#include "protocol/reply.h"
+
+#include "protocol/limits.h"
+
+static void write_uint(struct writer *w, const char *key, uint64_t value)
+{
+    writer_key(w, key);
+    writer_uint(w, value);
+}
+
+static void write_kernel(struct writer *w, const struct info *info)
+{
+    writer_key(w, "kernel");
+    writer_object_begin(w);
+    write_uint(w, "shmmax", info->kernel.shmmax);
+    write_uint(w, "shmall", info->kernel.shmall);
+    write_uint(w, "shmmni", info->kernel.shmmni);
+    write_uint(w, "segments", info->kernel.segments);
+    write_uint(w, "bytes", info->kernel.bytes);
+    writer_key(w, "shm_rmid_forced");
+    writer_bool(w, info->kernel.shm_rmid_forced);
+    writer_object_end(w);
+}
+
+static void write_info(struct writer *w, const struct info *info)
+{
+    writer_object_begin(w);
+    writer_key(w, "version");
+    writer_string(w, info->version);
+    write_uint(w, "protocol", PROTOCOL_VERSION);
+    writer_key(w, "pid");
+    writer_int(w, info->pid);
+    writer_key(w, "uid");
+    writer_int(w, info->uid);
+    writer_key(w, "started_at_ms");
+    writer_int(w, info->started_at_ms);
+    writer_key(w, "boot_id");
+    writer_string(w, info->boot_id);
+    write_uint(w, "ipc_namespace", info->ipc_namespace);
+    write_kernel(w, info);
+    writer_key(w, "limits");
+    writer_object_begin(w);
+    for (size_t i = 0; i < info->n_limits; i++)
+        write_uint(w, info->limits[i].name, info->limits[i].value);
+    writer_object_end(w);
+    writer_key(w, "usage");
+    writer_object_begin(w);
+    write_uint(w, "segments", info->usage_segments);
+    write_uint(w, "bytes", info->usage_bytes);
+    writer_object_end(w);
+    writer_key(w, "huge_page_sizes");
+    writer_array_begin(w);
+    for (size_t i = 0; i < info->n_huge_page_sizes; i++)
+        writer_uint(w, info->huge_page_sizes[i]);
+    writer_array_end(w);
+    writer_key(w, "durable");
+    writer_bool(w, info->durable);
+    writer_object_end(w);
+}
+
+void reply_write_result(struct writer *w, const struct reply *reply)
+{
+    switch (reply->kind) {
+    case REPLY_INFO: write_info(w, &reply->u.info); return;
+    case REPLY_SEGMENT:
+    case REPLY_CREATED:
+        writer_object_begin(w);
+        writer_key(w, "segment");
+        segment_json_write(w, &reply->u.one.segment);
+        if (reply->kind == REPLY_CREATED) {
+            writer_key(w, "created");
+            writer_bool(w, reply->u.one.created);
+        }
+        writer_object_end(w);
+        return;
+    case REPLY_LIST:
+        writer_object_begin(w);
+        writer_key(w, "segments");
+        writer_array_begin(w);
+        for (size_t i = 0; i < reply->u.list.count; i++)
+            segment_json_write(w, &reply->u.list.segments[i]);
+        writer_array_end(w);
+        if (reply->u.list.cursor[0]) {
+            writer_key(w, "cursor");
+            writer_string(w, reply->u.list.cursor);
+        }
+        writer_object_end(w);
+        return;
+    case REPLY_FAILURE: return; /* a failure has no result: the dialect writes it */
+    }
+}
+
+void reply_write_failure_params(struct writer *w, const struct failure *f)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        writer_key(w, f->params[i].name);
+        if (f->params[i].string)
+            writer_string(w, f->params[i].string);
+        else
+            writer_int(w, f->params[i].integer);
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * What a peer is answered, free of any dialect's envelope: a typed result or a failure.
+ */
+#ifndef SHMD_PROTOCOL_REPLY_H
+#define SHMD_PROTOCOL_REPLY_H
+
+#include "protocol/errors.h"
+#include "protocol/segment_json.h"
+#include "protocol/writer.h"
+
+struct info {
+    const char *version;
+    int64_t pid, uid;
+    int64_t started_at_ms;
+    const char *boot_id;
+    uint64_t ipc_namespace; /* inode */
+    struct {
+        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t segments, bytes;
+        bool shm_rmid_forced;
+    } kernel;
+    const struct info_limit *limits;
+    size_t n_limits;
+    uint64_t usage_segments, usage_bytes;
+    const uint64_t *huge_page_sizes; /* bytes */
+    size_t n_huge_page_sizes;
+    bool durable;
+};
+
+struct info_limit {
+    const char *name; /* the configuration key */
+    uint64_t value;
+};
+
+enum reply_kind { REPLY_FAILURE, REPLY_INFO, REPLY_SEGMENT, REPLY_CREATED, REPLY_LIST };
+
+/* What a handler answers. Pointers are borrowed until the reply is written. */
+struct reply {
+    enum reply_kind kind;
+    union {
+        struct failure failure;
+        struct info info;
+        struct {
+            struct wire_segment segment;
+            bool created; /* REPLY_CREATED only */
+        } one;
+        struct {
+            const struct wire_segment *segments;
+            size_t count;
+            char cursor[32]; /* empty: this was the last page */
+        } list;
+    } u;
+};
+
+/* The result alone, which all dialects share: {"segment":…}, {"segments":…}, info's members. */
+void reply_write_result(struct writer *w, const struct reply *reply);
+/* The members of a failure's parameters, inside an object that the caller has begun. */
+void reply_write_failure_params(struct writer *w, const struct failure *f);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * Cuts a stream of bytes into complete JSON values without decoding them: it keeps no bytes, only
+ * where it is, so each byte is looked at once however the stream is chopped. It knows brackets,
+ * strings and the shape of a top-level scalar; whether a slice is JSON is the decoder's business.
+ *
+ * A raw control character inside a string is refused at once (JSON forbids it): a forgotten
+ * quote costs one line, not the rest of the connection.
+ */
+#ifndef SHMD_PROTOCOL_SCANNER_H
+#define SHMD_PROTOCOL_SCANNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum scan_status {
+    SCAN_MORE,      /* all bytes were taken and no value is complete */
+    SCAN_VALUE,     /* a value is complete */
+    SCAN_BAD,       /* the byte after those taken cannot be JSON there */
+    SCAN_TOO_LARGE, /* the value is longer than the limit */
+};
+
+enum scan_state {
+    SCAN_BETWEEN,   /* outside of any value */
+    SCAN_CONTAINER, /* inside { or [, not in a string */
+    SCAN_STRING,    /* inside a string, in a container or at the top */
+    SCAN_ESCAPE,    /* after the backslash in a string */
+    SCAN_SCALAR,    /* inside a top-level number or word: its end is the next byte that is not of it */
+    SCAN_RESYNC,    /* after an error: everything up to LF or NUL is thrown away */
+};
+
+struct scanner {
+    size_t limit;   /* of a value, in bytes */
+    size_t length;  /* bytes taken of the unfinished value */
+    uint32_t stack; /* one bit a level, 1 for an array; the lowest is the innermost */
+    uint8_t depth;
+    uint8_t state; /* enum scan_state */
+};
+
+void scanner_init(struct scanner *s, size_t limit);
+
+/*
+ * Looks at DATA, which starts where the last call stopped. RET_TAKEN: the bytes looked at. After
+ * SCAN_VALUE the value is the last scanner_length() bytes taken (some of them in earlier calls)
+ * and the scanner is between values. A top-level scalar is complete only when a byte behind it,
+ * which is not taken, or scanner_finish() says so.
+ */
+enum scan_status scanner_scan(struct scanner *s, const char *data, size_t len, size_t *ret_taken);
+
+/* The length of the value that was completed last. */
+size_t scanner_length(const struct scanner *s);
+
+/* There are no more bytes: SCAN_VALUE for a scalar, SCAN_BAD in the midst of a value, SCAN_MORE
+ * when there is none. */
+enum scan_status scanner_finish(struct scanner *s);
+
+/* Throws bytes away up to the next LF or NUL. */
+void scanner_resync(struct scanner *s);
+
+/* Whether bytes of a value were taken that is not complete. */
+bool scanner_unfinished(const struct scanner *s);
+
+#endif

@@ -1,0 +1,183 @@
+#include "protocol/segment_json.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static void write_time(struct writer *w, const char *key, int64_t at_ms)
+{
+    if (at_ms == 0)
+        return;
+    writer_key(w, key);
+    writer_int(w, at_ms);
+}
+
+static void write_uint(struct writer *w, const char *key, uint64_t value)
+{
+    writer_key(w, key);
+    writer_uint(w, value);
+}
+
+static void write_string(struct writer *w, const char *key, const char *value)
+{
+    writer_key(w, key);
+    writer_string(w, value);
+}
+
+static void write_bool(struct writer *w, const char *key, bool value)
+{
+    writer_key(w, key);
+    writer_bool(w, value);
+}
+
+static void write_mode(struct writer *w, uint32_t mode)
+{
+    char text[4];
+    for (int i = 3; i >= 0; i--, mode >>= 3)
+        text[i] = (char)('0' + (mode & 7));
+    writer_key(w, "mode");
+    writer_string_n(w, text, sizeof(text));
+}
+
+static void write_creator(struct writer *w, const struct wire_segment *s)
+{
+    writer_key(w, "creator");
+    writer_object_begin(w);
+    write_uint(w, "uid", s->creator.uid);
+    write_uint(w, "gid", s->creator.gid);
+    writer_key(w, "pid");
+    writer_int(w, s->creator.pid);
+    if (s->creator.comm)
+        write_string(w, "comm", s->creator.comm);
+    writer_object_end(w);
+}
+
+static void write_labels(struct writer *w, const struct wire_segment *s)
+{
+    writer_key(w, "labels");
+    writer_object_begin(w);
+    for (size_t i = 0; i < s->n_labels; i++)
+        write_string(w, s->labels[i].key, s->labels[i].value);
+    writer_object_end(w);
+}
+
+void segment_json_write(struct writer *w, const struct wire_segment *s)
+{
+    writer_object_begin(w);
+    if (s->managed)
+        write_uint(w, "serial", s->serial);
+    if (s->name)
+        write_string(w, "name", s->name);
+    writer_key(w, "shmid");
+    writer_int(w, s->shmid);
+    write_uint(w, "key", s->key);
+    write_uint(w, "size", s->size);
+    write_mode(w, s->mode);
+    write_uint(w, "uid", s->uid);
+    write_uint(w, "gid", s->gid);
+    write_uint(w, "nattch", s->nattch);
+    writer_key(w, "last_pid");
+    writer_int(w, s->last_pid);
+    write_creator(w, s);
+    write_string(w, "state", state_words[s->state]);
+    write_string(w, "lifetime", lifetime_words[s->lifetime]);
+    write_uint(w, "holders", s->holders);
+    write_bool(w, "locked", s->locked);
+    if (s->managed) {
+        /* Of a segment that it did not create shmd cannot know these: the kernel does not tell. */
+        write_uint(w, "huge_page_size", s->huge_page_size);
+        write_bool(w, "noreserve", s->noreserve);
+    }
+    write_time(w, "created_at_ms", s->created_at_ms);
+    write_time(w, "attached_at_ms", s->attached_at_ms);
+    write_time(w, "detached_at_ms", s->detached_at_ms);
+    write_time(w, "changed_at_ms", s->changed_at_ms);
+    write_time(w, "expires_at_ms", s->expires_at_ms);
+    write_labels(w, s);
+    write_bool(w, "managed", s->managed);
+    if (!s->managed)
+        write_bool(w, "orphaned", s->orphaned);
+    write_bool(w, "declared", s->declared);
+    writer_object_end(w);
+}
+
+static int64_t int_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static bool bool_of(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static int read_mode(const json_t *object, uint32_t *ret)
+{
+    const char *text = json_string_value(json_object_get(object, "mode"));
+    if (!text || strlen(text) != 4 || strspn(text, "01234567") != 4)
+        return -EBADMSG;
+    *ret = 0;
+    for (; *text; text++)
+        *ret = *ret * 8 + (uint32_t)(*text - '0');
+    return 0;
+}
+
+static int read_word(const json_t *object, const char *key, const char *const *words)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? term_find(words, text) : -1;
+}
+
+static void read_labels(const json_t *object, struct labels *labels)
+{
+    *labels = (struct labels){.given = true};
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(object, "labels"), key, value)
+    {
+        if (labels->count < SEGMENT_LABELS_MAX && json_is_string(value))
+            labels->items[labels->count++] = (struct label){key, json_string_value(value)};
+    }
+}
+
+int segment_json_read(const json_t *object, struct labels *labels, struct wire_segment *ret)
+{
+    int state = read_word(object, "state", state_words);
+    int lifetime = read_word(object, "lifetime", lifetime_words);
+    const json_t *creator = json_object_get(object, "creator");
+    struct wire_segment s = {0};
+    if (state < 0 || lifetime < 0 || !json_is_integer(json_object_get(object, "shmid")) ||
+        !json_is_integer(json_object_get(object, "size")) || read_mode(object, &s.mode) < 0)
+        return -EBADMSG;
+    s.serial = (uint64_t)int_of(object, "serial");
+    s.name = json_string_value(json_object_get(object, "name"));
+    s.shmid = (int32_t)int_of(object, "shmid");
+    s.key = (uint32_t)int_of(object, "key");
+    s.size = (uint64_t)int_of(object, "size");
+    s.uid = (uint32_t)int_of(object, "uid");
+    s.gid = (uint32_t)int_of(object, "gid");
+    s.nattch = (uint64_t)int_of(object, "nattch");
+    s.last_pid = (int32_t)int_of(object, "last_pid");
+    s.creator.uid = (uint32_t)int_of(creator, "uid");
+    s.creator.gid = (uint32_t)int_of(creator, "gid");
+    s.creator.pid = (int32_t)int_of(creator, "pid");
+    s.creator.comm = json_string_value(json_object_get(creator, "comm"));
+    s.state = (enum segment_state)state;
+    s.lifetime = (enum lifetime)lifetime;
+    s.holders = (uint32_t)int_of(object, "holders");
+    s.locked = bool_of(object, "locked");
+    s.huge_page_size = (uint64_t)int_of(object, "huge_page_size");
+    s.noreserve = bool_of(object, "noreserve");
+    s.created_at_ms = int_of(object, "created_at_ms");
+    s.attached_at_ms = int_of(object, "attached_at_ms");
+    s.detached_at_ms = int_of(object, "detached_at_ms");
+    s.changed_at_ms = int_of(object, "changed_at_ms");
+    s.expires_at_ms = int_of(object, "expires_at_ms");
+    read_labels(object, labels);
+    s.labels = labels->items;
+    s.n_labels = labels->count;
+    s.managed = bool_of(object, "managed");
+    s.orphaned = bool_of(object, "orphaned");
+    s.declared = bool_of(object, "declared");
+    *ret = s;
+    return 0;
+}

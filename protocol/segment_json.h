@@ -1,0 +1,56 @@
+/*
+ * The segment object of the wire: daemon's record -> JSON, and back for the client.
+ */
+#ifndef SHMD_PROTOCOL_SEGMENT_JSON_H
+#define SHMD_PROTOCOL_SEGMENT_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/params.h"
+#include "protocol/terms.h"
+#include "protocol/writer.h"
+
+/* Times are Unix milliseconds, 0 for what has not happened; sizes are bytes. Strings and labels
+ * are borrowed. */
+struct wire_segment {
+    uint64_t serial; /* 0 when not managed */
+    const char *name; /* NULL when unnamed */
+    int32_t shmid;
+    uint32_t key;
+    uint64_t size;
+    uint32_t mode; /* 0 .. 0777 */
+    uint32_t uid, gid;
+    uint64_t nattch;
+    int32_t last_pid;
+    struct {
+        uint32_t uid, gid;
+        int32_t pid;
+        const char *comm; /* NULL when unknown */
+    } creator;
+    enum segment_state state;
+    enum lifetime lifetime;
+    uint32_t holders;
+    bool locked;
+    uint64_t huge_page_size; /* 0: ordinary pages */
+    bool noreserve;
+    int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
+    const struct label *labels;
+    size_t n_labels;
+    bool managed;
+    bool orphaned; /* only of a segment that is not managed */
+    bool declared;
+};
+
+void segment_json_write(struct writer *w, const struct wire_segment *segment);
+
+/*
+ * Reads the object OBJECT of a reply. 0, or -EBADMSG when it is not a segment. RET's strings
+ * point into OBJECT; its labels are put into LABELS, which must live as long as RET. Members it
+ * does not know are passed over: a newer daemon may send more.
+ */
+int segment_json_read(const struct json_t *object, struct labels *labels,
+                      struct wire_segment *ret) __attribute__((warn_unused_result));
+
+#endif
