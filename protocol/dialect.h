@@ -30,6 +30,8 @@ struct dialect {
      * between batch_begin and batch_end. */
     void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,
                   bool in_batch);
+    /* A message of its own to a subscriber. */
+    void (*event)(struct writer *w, const struct wire_event *event);
     void (*batch_begin)(struct writer *w);
     void (*batch_end)(struct writer *w);
 };

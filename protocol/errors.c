@@ -67,8 +67,9 @@ static size_t whole_characters(const char *text, size_t len)
     return len - (start - 1) < need ? start - 1 : len;
 }
 
-__attribute__((format(printf, 2, 0))) static const char *
-format_text(struct failure *f, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static const char *format_text(struct failure *f,
+                                                                     const char *format,
+                                                                     va_list args)
 {
     size_t room = sizeof(f->text) - f->text_used;
     if (room < 2)

@@ -49,8 +49,7 @@
       "the daemon could not record the change, so nothing was done: see `reason`")                 \
     X(SHUTTING_DOWN, "io.shmd.ShuttingDown", 14, ESHUTDOWN,                                        \
       "the daemon is shutting down: connect again in a moment")                                    \
-    X(NOT_SUPPORTED, "io.shmd.NotSupported", 15, EOPNOTSUPP,                                       \
-      "not supported here: see `what`")                                                            \
+    X(NOT_SUPPORTED, "io.shmd.NotSupported", 15, EOPNOTSUPP, "not supported here: see `what`")     \
     X(EXPECTED_MORE, "org.varlink.service.ExpectedMore", -32600, EBADMSG,                          \
       "this method streams: call it with more")
 

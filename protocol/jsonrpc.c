@@ -138,6 +138,20 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
         writer_bytes(w, "\n", 1);
 }
 
+static void jsonrpc_event(struct writer *w, const struct wire_event *event)
+{
+    writer_restart(w);
+    writer_object_begin(w);
+    writer_key(w, "jsonrpc");
+    writer_string(w, "2.0");
+    writer_key(w, "method");
+    writer_string(w, "event");
+    writer_key(w, "params");
+    reply_write_event(w, event);
+    writer_object_end(w);
+    writer_bytes(w, "\n", 1);
+}
+
 static void jsonrpc_batch_begin(struct writer *w)
 {
     writer_restart(w);
@@ -154,6 +168,7 @@ const struct dialect jsonrpc_dialect = {
     .check = jsonrpc_check,
     .call = jsonrpc_call,
     .reply = jsonrpc_reply,
+    .event = jsonrpc_event,
     .batch_begin = jsonrpc_batch_begin,
     .batch_end = jsonrpc_batch_end,
 };

@@ -1,6 +1,6 @@
 /*
  * Limits of the wire that no configuration changes. What an administrator can set is in
- * daemon/core/policy.h. Sizes are bytes unless said otherwise.
+ * daemon/core/limits.h. Sizes are bytes unless said otherwise.
  */
 #ifndef SHMD_PROTOCOL_LIMITS_H
 #define SHMD_PROTOCOL_LIMITS_H
@@ -18,6 +18,7 @@
 #define COMM_MAX            16 /* a process's name, with the terminating NUL, as the kernel has it */
 
 #define MESSAGE_BYTES_DEFAULT 65536
+#define EVENTS_KEPT           1024  /* the newest, for `after` */
 #define MESSAGE_TIMEOUT_MS    30000 /* from a value's first byte to its last */
 
 #endif

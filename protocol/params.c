@@ -10,27 +10,40 @@
 
 #define AT(s, member) .offset = offsetof(struct s, member)
 #define INT(s, member, low, high)                                                                  \
-    {.name = #member, .type = FIELD_INT, AT(s, member), .min = (low), .max = (high)}
-#define BOOL(s, member)   {.name = #member, .type = FIELD_BOOL, AT(s, member)}
-#define MODE(s, member)   {.name = #member, .type = FIELD_MODE, AT(s, member)}
-#define NAME(s, member)   {.name = #member, .type = FIELD_NAME, AT(s, member)}
-#define LABELS(s, member) {.name = #member, .type = FIELD_LABELS, AT(s, member)}
+    {                                                                                              \
+        .name = #member, .type = FIELD_INT, AT(s, member), .min = (low), .max = (high)             \
+    }
+#define BOOL(s, member)                                                                            \
+    {                                                                                              \
+        .name = #member, .type = FIELD_BOOL, AT(s, member)                                         \
+    }
+#define MODE(s, member)                                                                            \
+    {                                                                                              \
+        .name = #member, .type = FIELD_MODE, AT(s, member)                                         \
+    }
+#define NAME(s, member)                                                                            \
+    {                                                                                              \
+        .name = #member, .type = FIELD_NAME, AT(s, member)                                         \
+    }
+#define LABELS(s, member)                                                                          \
+    {                                                                                              \
+        .name = #member, .type = FIELD_LABELS, AT(s, member)                                       \
+    }
 #define WORD(s, member, list)                                                                      \
-    {.name = #member, .type = FIELD_WORD, AT(s, member), .words = (list)}
+    {                                                                                              \
+        .name = #member, .type = FIELD_WORD, AT(s, member), .words = (list)                        \
+    }
 
 #define KEY_MIN    INT32_MIN
 #define KEY_MAX    UINT32_MAX
 #define ID_MAX     (UINT32_MAX - 1LL) /* (uid_t)-1 means «leave it» to the kernel */
 #define CURSOR_MAX 64
+#define MS_MAX     (INT64_MAX / 4)
 
 #define TARGET(s)                                                                                  \
     {.name = "name", .type = FIELD_NAME, AT(s, target.name)},                                      \
         {.name = "shmid", .type = FIELD_INT, AT(s, target.shmid), .min = 0, .max = INT32_MAX},     \
-        {.name = "key",                                                                            \
-         .type = FIELD_INT,                                                                        \
-         AT(s, target.key),                                                                        \
-         .min = KEY_MIN,                                                                           \
-         .max = KEY_MAX},                                                                          \
+        {.name = "key", .type = FIELD_INT, AT(s, target.key), .min = KEY_MIN, .max = KEY_MAX},     \
     {                                                                                              \
         .name = "serial", .type = FIELD_INT, AT(s, target.serial), .min = 1, .max = INT64_MAX      \
     }
@@ -49,7 +62,7 @@ static const struct field create_fields[] = {
     INT(create_params, uid, 0, ID_MAX),
     INT(create_params, gid, 0, ID_MAX),
     WORD(create_params, lifetime, lifetime_words),
-    INT(create_params, ttl_ms, 0, INT64_MAX / 4),
+    INT(create_params, ttl_ms, 0, MS_MAX),
     BOOL(create_params, ready),
     LABELS(create_params, labels),
     INT(create_params, huge_page_size, 0, INT64_MAX),
@@ -58,7 +71,8 @@ static const struct field create_fields[] = {
     BOOL(create_params, any_owner),
 };
 
-static const struct field stat_fields[] = {TARGET(stat_params)};
+/* stat, ready, hold, release */
+static const struct field target_fields[] = {TARGET(target_params)};
 
 static const struct field set_fields[] = {
     TARGET(set_params),
@@ -68,7 +82,7 @@ static const struct field set_fields[] = {
     NAME(set_params, new_name),
     LABELS(set_params, labels),
     WORD(set_params, lifetime, lifetime_words),
-    INT(set_params, ttl_ms, 0, INT64_MAX / 4),
+    INT(set_params, ttl_ms, 0, MS_MAX),
     BOOL(set_params, locked),
 };
 
@@ -88,16 +102,48 @@ static const struct field list_fields[] = {
     {.name = "cursor", .type = FIELD_CURSOR, AT(list_params, cursor), .min = 1, .max = CURSOR_MAX},
 };
 
-static const struct field_table tables[METHOD_COUNT] = {
-    [METHOD_INFO] = {NULL, 0, false},
-    [METHOD_CREATE] = {create_fields, COUNT(create_fields), false},
-    [METHOD_STAT] = {stat_fields, COUNT(stat_fields), true},
-    [METHOD_SET] = {set_fields, COUNT(set_fields), true},
-    [METHOD_REMOVE] = {remove_fields, COUNT(remove_fields), true},
-    [METHOD_LIST] = {list_fields, COUNT(list_fields), false},
+static const struct field wait_fields[] = {
+    {.name = "name", .type = FIELD_NAME, .required = true, AT(wait_params, name)},
+    INT(wait_params, timeout_ms, 0, MS_MAX),
 };
 
-_Static_assert(offsetof(struct stat_params, target) == 0, "the target stands first");
+static const struct field adopt_fields[] = {
+    INT(adopt_params, shmid, 0, INT32_MAX),
+    INT(adopt_params, key, KEY_MIN, KEY_MAX),
+    NAME(adopt_params, name),
+    WORD(adopt_params, lifetime, lifetime_words),
+    INT(adopt_params, ttl_ms, 0, MS_MAX),
+    LABELS(adopt_params, labels),
+};
+
+static const struct field subscribe_fields[] = {
+    {.name = "prefix", .type = FIELD_PREFIX, AT(subscribe_params, prefix)},
+    {.name = "kinds", .type = FIELD_WORDS, AT(subscribe_params, kinds), .words = event_words},
+    INT(subscribe_params, after, 0, INT64_MAX),
+};
+
+static int check_target(const union params *params, struct failure *f);
+static int check_adopt(const union params *params, struct failure *f);
+
+#define TABLE(fields) (fields), COUNT(fields)
+
+static const struct field_table tables[METHOD_COUNT] = {
+    [METHOD_INFO] = {NULL, 0, false, NULL},
+    [METHOD_CREATE] = {TABLE(create_fields), false, NULL},
+    [METHOD_STAT] = {TABLE(target_fields), true, check_target},
+    [METHOD_SET] = {TABLE(set_fields), true, check_target},
+    [METHOD_REMOVE] = {TABLE(remove_fields), true, check_target},
+    [METHOD_LIST] = {TABLE(list_fields), false, NULL},
+    [METHOD_READY] = {TABLE(target_fields), true, check_target},
+    [METHOD_WAIT] = {TABLE(wait_fields), false, NULL},
+    [METHOD_HOLD] = {TABLE(target_fields), true, check_target},
+    [METHOD_RELEASE] = {TABLE(target_fields), true, check_target},
+    [METHOD_ADOPT] = {TABLE(adopt_fields), false, check_adopt},
+    [METHOD_SUBSCRIBE] = {TABLE(subscribe_fields), false, NULL},
+    [METHOD_METRICS] = {NULL, 0, false, NULL},
+};
+
+_Static_assert(offsetof(struct target_params, target) == 0, "the target stands first");
 _Static_assert(offsetof(struct set_params, target) == 0, "the target stands first");
 _Static_assert(offsetof(struct remove_params, target) == 0, "the target stands first");
 
@@ -177,31 +223,64 @@ static int decode_int(const struct field *field, const json_t *value, struct opt
     return 0;
 }
 
-static int decode_word(const struct field *field, const json_t *value, struct opt_int *ret,
-                       struct failure *f)
+/* The words of a list, or the names of fields, with commas between; cut at the room left. */
+struct word_list {
+    char text[400];
+    size_t used;
+};
+
+static void list_word(struct word_list *list, const char *word)
+{
+    size_t len = strlen(word);
+    if (list->used + len + 3 > sizeof(list->text))
+        return;
+    if (list->used > 0) {
+        memcpy(list->text + list->used, ", ", 2);
+        list->used += 2;
+    }
+    memcpy(list->text + list->used, word, len + 1);
+    list->used += len;
+}
+
+/* The index of VALUE's word, or -EINVAL. */
+static int find_word(const struct field *field, const json_t *value, struct failure *f)
 {
     if (!json_is_string(value))
         return refuse_kind(f, field->name, "a string", value);
     int found = term_find(field->words, json_string_value(value));
-    if (found >= 0) {
-        *ret = (struct opt_int){true, found};
-        return 0;
-    }
-    char list[128] = "";
-    size_t used = 0;
-    for (int i = 0; field->words[i]; i++) {
-        size_t len = strlen(field->words[i]);
-        if (used + len + 3 > sizeof(list))
-            break;
-        if (i > 0) {
-            memcpy(list + used, ", ", 2);
-            used += 2;
-        }
-        memcpy(list + used, field->words[i], len + 1);
-        used += len;
-    }
-    failure_invalid_parameter(f, field->name, "must be one of %s", list);
+    if (found >= 0)
+        return found;
+    struct word_list list = {0};
+    for (int i = 0; field->words[i]; i++)
+        list_word(&list, field->words[i]);
+    failure_invalid_parameter(f, field->name, "must be one of %s", list.text);
     return -EINVAL;
+}
+
+static int decode_word(const struct field *field, const json_t *value, struct opt_int *ret,
+                       struct failure *f)
+{
+    int found = find_word(field, value, f);
+    if (found < 0)
+        return found;
+    *ret = (struct opt_int){true, found};
+    return 0;
+}
+
+static int decode_words(const struct field *field, const json_t *value, struct opt_int *ret,
+                        struct failure *f)
+{
+    if (!json_is_array(value))
+        return refuse_kind(f, field->name, "an array of strings", value);
+    int64_t bits = 0;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        int found = find_word(field, json_array_get(value, i), f);
+        if (found < 0)
+            return found;
+        bits |= INT64_C(1) << found;
+    }
+    *ret = (struct opt_int){true, bits};
+    return 0;
 }
 
 static int decode_mode(const struct field *field, const json_t *value, struct opt_int *ret,
@@ -271,16 +350,16 @@ static int decode_labels(const struct field *field, const json_t *value, struct 
     ret->count = 0;
     const char *key;
     json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)value, key, member)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
         const char *reason = params_check_label_key(key);
         if (reason) {
             failure_invalid_parameter(f, field->name, "a label's key %s", reason);
             return -EINVAL;
         }
         if (!json_is_string(member)) {
-            failure_invalid_parameter(f, field->name, "the value of \"%s\" must be a string, not %s",
-                                      key, kind_of(member));
+            failure_invalid_parameter(f, field->name,
+                                      "the value of \"%s\" must be a string, not %s", key,
+                                      kind_of(member));
             return -EINVAL;
         }
         if (json_string_length(member) > LABEL_VALUE_MAX) {
@@ -305,6 +384,7 @@ static int decode_field(const struct field *field, const json_t *value, void *in
         *(struct opt_bool *)into = (struct opt_bool){true, json_is_true(value)};
         return 0;
     case FIELD_WORD: return decode_word(field, value, into, f);
+    case FIELD_WORDS: return decode_words(field, value, into, f);
     case FIELD_MODE: return decode_mode(field, value, into, f);
     case FIELD_NAME:
     case FIELD_PREFIX:
@@ -317,25 +397,16 @@ static int decode_field(const struct field *field, const json_t *value, void *in
 static int refuse_unknown(const struct field_table *table, enum method method, const char *name,
                           struct failure *f)
 {
-    char list[400] = "none";
-    size_t used = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        size_t len = strlen(table->fields[i].name);
-        if (used + len + 3 > sizeof(list))
-            break;
-        if (i > 0) {
-            memcpy(list + used, ", ", 2);
-            used += 2;
-        }
-        memcpy(list + used, table->fields[i].name, len + 1);
-        used += len;
-    }
-    failure_invalid_parameter(f, name, "unknown; %s takes: %s", method_word(method), list);
+    struct word_list list = {.text = "none"};
+    for (size_t i = 0; i < table->count; i++)
+        list_word(&list, table->fields[i].name);
+    failure_invalid_parameter(f, name, "unknown; %s takes: %s", method_word(method), list.text);
     return -EINVAL;
 }
 
-static int check_target(const struct target *target, struct failure *f)
+static int check_target(const union params *params, struct failure *f)
 {
+    const struct target *target = &params->target.target;
     int n = (target->name != NULL) + target->shmid.given + target->key.given;
     if (n > 1) {
         failure_invalid_parameter(f, target->name && target->shmid.given ? "shmid" : "key",
@@ -343,11 +414,27 @@ static int check_target(const struct target *target, struct failure *f)
         return -EINVAL;
     }
     if (n == 0 && !target->serial.given) {
-        failure_invalid_parameter(f, "name", "missing: say which segment by name, shmid, key or "
-                                             "serial");
+        failure_invalid_parameter(f, "name",
+                                  "missing: say which segment by name, shmid, key or "
+                                  "serial");
         return -EINVAL;
     }
     if (target->key.given && target->key.value == 0) {
+        failure_invalid_parameter(f, "key", "0 is IPC_PRIVATE and denotes no segment");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int check_adopt(const union params *params, struct failure *f)
+{
+    const struct adopt_params *p = &params->adopt;
+    if (p->shmid.given == p->key.given) {
+        failure_invalid_parameter(f, p->shmid.given ? "key" : "shmid",
+                                  "say which segment by exactly one of shmid and key");
+        return -EINVAL;
+    }
+    if (p->key.given && p->key.value == 0) {
         failure_invalid_parameter(f, "key", "0 is IPC_PRIVATE and denotes no segment");
         return -EINVAL;
     }
@@ -367,8 +454,7 @@ int params_decode(enum method method, const json_t *params, union params *ret, s
     }
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)params, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)params, name, value) {
         const struct field *field = NULL;
         for (size_t i = 0; i < table->count && !field; i++)
             if (strcmp(table->fields[i].name, name) == 0)
@@ -385,5 +471,5 @@ int params_decode(enum method method, const json_t *params, union params *ret, s
             return -EINVAL;
         }
     }
-    return table->has_target ? check_target(&ret->stat.target, f) : 0;
+    return table->check ? table->check(ret, f) : 0;
 }

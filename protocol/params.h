@@ -17,6 +17,7 @@
 #include "protocol/methods.h"
 
 struct json_t;
+struct writer;
 
 struct opt_int {
     bool given;
@@ -65,7 +66,8 @@ struct create_params {
     struct opt_bool any_owner;
 };
 
-struct stat_params {
+/* stat, ready, hold, release */
+struct target_params {
     struct target target;
 };
 
@@ -97,23 +99,48 @@ struct list_params {
     const char *cursor;
 };
 
+struct wait_params {
+    const char *name;
+    struct opt_int timeout_ms; /* absent: for ever; 0: only look */
+};
+
+/* Exactly one of shmid and key; `name` is the segment's new one. */
+struct adopt_params {
+    struct opt_int shmid;
+    struct opt_int key;
+    const char *name;
+    struct opt_int lifetime; /* enum lifetime */
+    struct opt_int ttl_ms;
+    struct labels labels;
+};
+
+struct subscribe_params {
+    const char *prefix;
+    struct opt_int kinds; /* a bit for each enum event_kind; absent: all */
+    struct opt_int after; /* the event_serial that was seen last */
+};
+
 union params {
     struct create_params create;
-    struct stat_params stat;
+    struct target_params target; /* stat, ready, hold, release */
     struct set_params set;
     struct remove_params remove;
     struct list_params list;
+    struct wait_params wait;
+    struct adopt_params adopt;
+    struct subscribe_params subscribe;
 };
 
 enum field_type {
-    FIELD_INT,      /* struct opt_int, min..max */
-    FIELD_BOOL,     /* struct opt_bool */
-    FIELD_WORD,     /* struct opt_int, an index into words */
-    FIELD_MODE,     /* struct opt_int, three or four octal digits in a string */
-    FIELD_NAME,     /* const char *, a segment's name */
-    FIELD_PREFIX,   /* const char *, the beginning of a name; may be empty */
-    FIELD_CURSOR,   /* const char *, min..max bytes */
-    FIELD_LABELS,   /* struct labels */
+    FIELD_INT,    /* struct opt_int, min..max */
+    FIELD_BOOL,   /* struct opt_bool */
+    FIELD_WORD,   /* struct opt_int, an index into words */
+    FIELD_WORDS,  /* struct opt_int, a bit for each word of an array */
+    FIELD_MODE,   /* struct opt_int, three or four octal digits in a string */
+    FIELD_NAME,   /* const char *, a segment's name */
+    FIELD_PREFIX, /* const char *, the beginning of a name; may be empty */
+    FIELD_CURSOR, /* const char *, min..max bytes */
+    FIELD_LABELS, /* struct labels */
 };
 
 struct field {
@@ -129,6 +156,8 @@ struct field_table {
     const struct field *fields;
     size_t count;
     bool has_target; /* a struct target stands first in the struct */
+    /* What no single field can tell: 0 or -EINVAL. */
+    int (*check)(const union params *params, struct failure *ret_failure);
 };
 
 const struct field_table *params_table(enum method method);
@@ -139,6 +168,12 @@ const struct field_table *params_table(enum method method);
  */
 int params_decode(enum method method, const struct json_t *params, union params *ret,
                   struct failure *ret_failure) __attribute__((warn_unused_result));
+
+/*
+ * The other way, for a client: appends PARAMS as one object, leaving out what is not given. It does
+ * not check ranges: the daemon does, and says what is wrong.
+ */
+void params_encode(struct writer *w, enum method method, const union params *params);
 
 /* The rules of names, prefixes and labels: NULL when VALUE is good, else the reason. */
 const char *params_check_name(const char *value);

@@ -86,8 +86,42 @@ void reply_write_result(struct writer *w, const struct reply *reply)
         }
         writer_object_end(w);
         return;
+    case REPLY_SUBSCRIBED:
+        writer_object_begin(w);
+        write_uint(w, "event_serial", reply->u.event_serial);
+        writer_object_end(w);
+        return;
+    case REPLY_METRICS:
+        writer_object_begin(w);
+        writer_key(w, "text");
+        writer_string_n(w, reply->u.metrics.text, reply->u.metrics.len);
+        writer_object_end(w);
+        return;
     case REPLY_FAILURE: return; /* a failure has no result: the dialect writes it */
     }
+}
+
+void reply_write_event(struct writer *w, const struct wire_event *e)
+{
+    writer_object_begin(w);
+    if (e->missed > 0) {
+        writer_key(w, "kind");
+        writer_string(w, "gap");
+        write_uint(w, "missed", e->missed);
+    } else {
+        write_uint(w, "event_serial", e->event_serial);
+        writer_key(w, "at_ms");
+        writer_int(w, e->at_ms);
+        writer_key(w, "kind");
+        writer_string(w, event_words[e->kind]);
+        if (e->kind == EVENT_REMOVED) {
+            writer_key(w, "reason");
+            writer_string(w, reason_words[e->reason]);
+        }
+        writer_key(w, "segment");
+        segment_json_write(w, e->segment);
+    }
+    writer_object_end(w);
 }
 
 void reply_write_failure_params(struct writer *w, const struct failure *f)

@@ -32,7 +32,15 @@ struct info_limit {
     uint64_t value;
 };
 
-enum reply_kind { REPLY_FAILURE, REPLY_INFO, REPLY_SEGMENT, REPLY_CREATED, REPLY_LIST };
+enum reply_kind {
+    REPLY_FAILURE,
+    REPLY_INFO,
+    REPLY_SEGMENT,
+    REPLY_CREATED,
+    REPLY_LIST,
+    REPLY_SUBSCRIBED,
+    REPLY_METRICS,
+};
 
 /* What a handler answers. Pointers are borrowed until the reply is written. */
 struct reply {
@@ -49,8 +57,25 @@ struct reply {
             size_t count;
             char cursor[32]; /* empty: this was the last page */
         } list;
+        uint64_t event_serial; /* REPLY_SUBSCRIBED: of the newest event */
+        struct {
+            const char *text;
+            size_t len;
+        } metrics;
     } u;
 };
+
+/* What a subscriber is told: a change of a segment, or that it missed some. */
+struct wire_event {
+    uint64_t missed; /* 0: an event; else a gap of so many, and nothing else counts */
+    uint64_t event_serial;
+    int64_t at_ms;
+    enum event_kind kind;
+    enum reason reason; /* of EVENT_REMOVED */
+    const struct wire_segment *segment;
+};
+
+void reply_write_event(struct writer *w, const struct wire_event *event);
 
 /* The result alone, which all dialects share: {"segment":…}, {"segments":…}, info's members. */
 void reply_write_result(struct writer *w, const struct reply *reply);

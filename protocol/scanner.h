@@ -25,8 +25,8 @@ enum scan_state {
     SCAN_CONTAINER, /* inside { or [, not in a string */
     SCAN_STRING,    /* inside a string, in a container or at the top */
     SCAN_ESCAPE,    /* after the backslash in a string */
-    SCAN_SCALAR,    /* inside a top-level number or word: its end is the next byte that is not of it */
-    SCAN_RESYNC,    /* after an error: everything up to LF or NUL is thrown away */
+    SCAN_SCALAR, /* inside a top-level number or word: its end is the next byte that is not of it */
+    SCAN_RESYNC, /* after an error: everything up to LF or NUL is thrown away */
 };
 
 struct scanner {

@@ -60,6 +60,24 @@ static void write_labels(struct writer *w, const struct wire_segment *s)
     writer_object_end(w);
 }
 
+static void write_holder_list(struct writer *w, const struct wire_segment *s)
+{
+    writer_key(w, "holder_list");
+    writer_array_begin(w);
+    for (uint32_t i = 0; i < s->holders; i++) {
+        const struct wire_holder *holder = &s->holder_list[i];
+        writer_object_begin(w);
+        writer_key(w, "pid");
+        writer_int(w, holder->pid);
+        write_uint(w, "uid", holder->uid);
+        if (holder->comm)
+            write_string(w, "comm", holder->comm);
+        write_time(w, "since_at_ms", holder->since_at_ms);
+        writer_object_end(w);
+    }
+    writer_array_end(w);
+}
+
 void segment_json_write(struct writer *w, const struct wire_segment *s)
 {
     writer_object_begin(w);
@@ -81,6 +99,8 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     write_string(w, "state", state_words[s->state]);
     write_string(w, "lifetime", lifetime_words[s->lifetime]);
     write_uint(w, "holders", s->holders);
+    if (s->holder_list)
+        write_holder_list(w, s);
     write_bool(w, "locked", s->locked);
     if (s->managed) {
         /* Of a segment that it did not create shmd cannot know these: the kernel does not tell. */
@@ -132,8 +152,7 @@ static void read_labels(const json_t *object, struct labels *labels)
     *labels = (struct labels){.given = true};
     const char *key;
     json_t *value;
-    json_object_foreach(json_object_get(object, "labels"), key, value)
-    {
+    json_object_foreach (json_object_get(object, "labels"), key, value) {
         if (labels->count < SEGMENT_LABELS_MAX && json_is_string(value))
             labels->items[labels->count++] = (struct label){key, json_string_value(value)};
     }

@@ -14,8 +14,15 @@
 
 /* Times are Unix milliseconds, 0 for what has not happened; sizes are bytes. Strings and labels
  * are borrowed. */
+struct wire_holder {
+    int32_t pid;
+    uint32_t uid;
+    const char *comm;
+    int64_t since_at_ms;
+};
+
 struct wire_segment {
-    uint64_t serial; /* 0 when not managed */
+    uint64_t serial;  /* 0 when not managed */
     const char *name; /* NULL when unnamed */
     int32_t shmid;
     uint32_t key;
@@ -32,6 +39,7 @@ struct wire_segment {
     enum segment_state state;
     enum lifetime lifetime;
     uint32_t holders;
+    const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
     bool locked;
     uint64_t huge_page_size; /* 0: ordinary pages */
     bool noreserve;
@@ -50,7 +58,7 @@ void segment_json_write(struct writer *w, const struct wire_segment *segment);
  * point into OBJECT; its labels are put into LABELS, which must live as long as RET. Members it
  * does not know are passed over: a newer daemon may send more.
  */
-int segment_json_read(const struct json_t *object, struct labels *labels,
-                      struct wire_segment *ret) __attribute__((warn_unused_result));
+int segment_json_read(const struct json_t *object, struct labels *labels, struct wire_segment *ret)
+    __attribute__((warn_unused_result));
 
 #endif

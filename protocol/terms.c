@@ -22,6 +22,23 @@ const char *const scope_words[SCOPE_COUNT + 1] = {
     [SCOPE_ALL] = "all",
 };
 
+const char *const event_words[EVENT_KINDS + 1] = {
+    [EVENT_CREATED] = "created",   [EVENT_READY] = "ready",       [EVENT_CHANGED] = "changed",
+    [EVENT_ATTACHED] = "attached", [EVENT_DETACHED] = "detached", [EVENT_REMOVED] = "removed",
+    [EVENT_ADOPTED] = "adopted",
+};
+
+const char *const reason_words[REASON_COUNT + 1] = {
+    [REASON_REQUEST] = "request",
+    [REASON_EXPIRED] = "expired",
+    [REASON_LAST_HOLDER_EXITED] = "last-holder-exited",
+    [REASON_CONNECTION_CLOSED] = "connection-closed",
+    [REASON_INITIALISER_DIED] = "initialiser-died",
+    [REASON_LAST_DETACH] = "last-detach",
+    [REASON_OUT_OF_BAND] = "out-of-band",
+    [REASON_RECYCLED] = "recycled",
+};
+
 int term_find(const char *const *words, const char *word)
 {
     for (int i = 0; words[i]; i++)

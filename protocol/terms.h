@@ -1,6 +1,6 @@
 /*
- * The words the wire uses for a segment's state, its lifetime and a listing's scope; one table
- * each, for both directions. Index and enum value are the same.
+ * The words the wire uses for a segment's state, its lifetime, a listing's scope and what events
+ * tell; one table each, for both directions. Index and enum value are the same.
  */
 #ifndef SHMD_PROTOCOL_TERMS_H
 #define SHMD_PROTOCOL_TERMS_H
@@ -17,10 +17,36 @@ enum lifetime {
 
 enum list_scope { SCOPE_MANAGED, SCOPE_FOREIGN, SCOPE_ALL, SCOPE_COUNT };
 
+enum event_kind {
+    EVENT_CREATED,
+    EVENT_READY,
+    EVENT_CHANGED,
+    EVENT_ATTACHED,
+    EVENT_DETACHED,
+    EVENT_REMOVED,
+    EVENT_ADOPTED,
+    EVENT_KINDS
+};
+
+/* Why a segment was removed. */
+enum reason {
+    REASON_REQUEST,
+    REASON_EXPIRED,
+    REASON_LAST_HOLDER_EXITED,
+    REASON_CONNECTION_CLOSED,
+    REASON_INITIALISER_DIED,
+    REASON_LAST_DETACH,
+    REASON_OUT_OF_BAND,
+    REASON_RECYCLED,
+    REASON_COUNT
+};
+
 /* NULL-terminated, so that a table can also be read without its enum. */
 extern const char *const state_words[STATE_COUNT + 1];
 extern const char *const lifetime_words[LIFETIME_COUNT + 1];
 extern const char *const scope_words[SCOPE_COUNT + 1];
+extern const char *const event_words[EVENT_KINDS + 1];
+extern const char *const reason_words[REASON_COUNT + 1];
 
 /* The index of WORD in WORDS, or -1. */
 int term_find(const char *const *words, const char *word);
