@@ -1,0 +1,60 @@
+# Everything runs under automake's parallel harness and speaks TAP: `make check` runs all,
+# `make check-unit` the unit tests alone, `make check-valgrind` those under valgrind, `make coverage`
+# those with gcov. A new test is one line in one of the three lists.
+
+# Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
+unit_tests = \
+	tests/unit/test_errors \
+	tests/unit/test_jsonrpc \
+	tests/unit/test_message \
+	tests/unit/test_methods \
+	tests/unit/test_params \
+	tests/unit/test_reply \
+	tests/unit/test_scanner \
+	tests/unit/test_segment_json \
+	tests/unit/test_terms \
+	tests/unit/test_writer
+
+# Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
+integration_tests =
+
+# Checks of the source itself.
+lint_tests =
+
+# What tests need and what is not a test.
+EXTRA_DIST += $(integration_tests) $(lint_tests)
+check_headers = tests/unit/support.h
+EXTRA_DIST += $(check_headers)
+
+LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+# Memory that runs out when the test says so.
+tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+AM_CFLAGS += $(CMOCKA_CFLAGS)
+TESTS += $(unit_tests)
+check-unit: $(check_LTLIBRARIES) $(check_PROGRAMS)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
+else
+check-local check-unit:
+	@echo 'The unit tests did not run: cmocka was not there at configure time (Debian: libcmocka-dev).' >&2; exit 1
+endif
+TESTS += $(integration_tests) $(lint_tests)
+
+TEST_EXTENSIONS = .sh .py
+tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(tap_driver)
+SH_LOG_DRIVER = $(tap_driver)
+SH_LOG_COMPILER = bash
+PY_LOG_DRIVER = $(tap_driver)
+PY_LOG_COMPILER = python3
+AM_TESTS_ENVIRONMENT = \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
+	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
+
+.PHONY: check-unit

@@ -1,0 +1,61 @@
+#include "daemon/core/access.h"
+
+#include "daemon/core/segment.h"
+
+static bool in_group(const struct caller *caller, uint32_t gid)
+{
+    if (caller->gid == gid)
+        return true;
+    for (size_t i = 0; i < caller->n_groups; i++)
+        if (caller->groups[i] == gid)
+            return true;
+    return false;
+}
+
+bool access_is_admin(const struct access *a, const struct caller *caller)
+{
+    return caller->uid == 0 || caller->uid == a->own_uid ||
+           (a->has_admin_group && in_group(caller, a->admin_group));
+}
+
+bool access_may_stat(const struct access *a, const struct caller *caller,
+                     const struct segment *segment, const struct sysv_stat *kernel)
+{
+    if (!segment || access_is_admin(a, caller))
+        return true;
+    uint32_t bits = kernel->mode;
+    if (caller->uid == kernel->uid || caller->uid == kernel->cuid)
+        bits >>= 6;
+    else if (in_group(caller, kernel->cgid) || in_group(caller, kernel->gid))
+        bits >>= 3;
+    return bits & 4;
+}
+
+bool access_may_change(const struct access *a, const struct caller *caller,
+                       const struct segment *segment, const struct sysv_stat *kernel)
+{
+    return caller->uid == kernel->uid || caller->uid == segment->creator.uid ||
+           access_is_admin(a, caller);
+}
+
+bool access_may_give_uid(const struct access *a, const struct caller *caller, uint32_t uid)
+{
+    return uid == caller->uid || uid == a->own_uid || access_is_admin(a, caller);
+}
+
+bool access_may_give_gid(const struct access *a, const struct caller *caller, uint32_t gid)
+{
+    return in_group(caller, gid) || access_is_admin(a, caller);
+}
+
+static bool is_trusted(const struct access *a, const struct caller *caller, uint32_t uid)
+{
+    return uid == caller->uid || uid == 0 || uid == a->own_uid;
+}
+
+bool access_trusts(const struct access *a, const struct caller *caller,
+                   const struct segment *segment, const struct sysv_stat *kernel)
+{
+    return is_trusted(a, caller, kernel->uid) &&
+           (segment->creator.was_admin || is_trusted(a, caller, segment->creator.uid));
+}

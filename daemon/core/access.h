@@ -1,0 +1,45 @@
+/*
+ * Who may do what: one function per right, and all of them here. The table they follow is in
+ * PROTOCOL.md («Rights»).
+ */
+#ifndef SHMD_CORE_ACCESS_H
+#define SHMD_CORE_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/core/caller.h"
+#include "daemon/sys/sysv.h"
+
+struct segment;
+
+struct access {
+    uint32_t own_uid; /* the daemon's */
+    bool has_admin_group;
+    uint32_t admin_group;
+};
+
+/* uid 0, the daemon's own uid, members of admin_group. */
+bool access_is_admin(const struct access *a, const struct caller *caller);
+
+/* Read permission as the kernel's ipcperms() has it; everybody for a segment that is not ours
+ * (SEGMENT NULL), for the kernel shows those to everybody. */
+bool access_may_stat(const struct access *a, const struct caller *caller,
+                     const struct segment *segment, const struct sysv_stat *kernel);
+
+/* Change or remove: the owner, the creator of record, an admin. */
+bool access_may_change(const struct access *a, const struct caller *caller,
+                       const struct segment *segment, const struct sysv_stat *kernel);
+
+/* Make UID and GID the owner: the caller's own uid or the daemon's, and a group of the caller's;
+ * anything else an admin. Whoever gives a segment away could feed it to its new owner. */
+bool access_may_give_uid(const struct access *a, const struct caller *caller, uint32_t uid);
+bool access_may_give_gid(const struct access *a, const struct caller *caller, uint32_t gid);
+
+/* Whether create may return this existing segment without any_owner: nobody is fed a stranger's
+ * segment by a squatted name. The owner must be the caller, root or the daemon, and so must the
+ * creator of record (or have been an admin): an owner can be changed, who made it can not. */
+bool access_trusts(const struct access *a, const struct caller *caller,
+                   const struct segment *segment, const struct sysv_stat *kernel);
+
+#endif

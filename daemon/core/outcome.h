@@ -1,0 +1,41 @@
+/*
+ * Named results of the core. A function that can end in one returns int: 0, a negative errno, or
+ * one of these, which the caller must handle; the details say what the answer needs to know.
+ */
+#ifndef SHMD_CORE_OUTCOME_H
+#define SHMD_CORE_OUTCOME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum outcome {
+    OUTCOME_NO_SUCH_SEGMENT = 1,
+    OUTCOME_NOT_MANAGED, /* it exists and is not ours to change */
+    OUTCOME_SEGMENT_EXISTS,
+    OUTCOME_PERMISSION_DENIED,
+    OUTCOME_SIZE_MISMATCH,
+    OUTCOME_LIMIT_REACHED,
+    OUTCOME_QUOTA_EXCEEDED,
+    OUTCOME_SEGMENT_BUSY,
+    OUTCOME_STALE_SEGMENT,
+    OUTCOME_KEY_IN_USE,
+    OUTCOME_STORE_FAILURE,
+    OUTCOME_NOT_SUPPORTED,
+    OUTCOME_INVALID_PARAMETER,
+};
+
+/* `used` and `max` that are not known. */
+#define OUTCOME_UNKNOWN UINT64_MAX
+
+struct outcome_detail {
+    const char *what; /* static: the limit, the quota, what is needed, not supported, the parameter */
+    const char *hint; /* static: what would mend it, the reason */
+    uint64_t used, max;
+    uint64_t serial;
+    int32_t shmid;
+    uint32_t key;
+    uint64_t size, requested;
+    uint64_t nattch;
+};
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * All records, by serial, name, shmid and key. It owns the records that are in it.
+ *
+ * Name and key denote at most one segment each; a segment that is being removed has neither. The
+ * trees are glibc's (balanced: no choice of names makes them slow); by serial it is a sorted array,
+ * for serials only rise.
+ */
+#ifndef SHMD_CORE_REGISTRY_H
+#define SHMD_CORE_REGISTRY_H
+
+#include "daemon/core/segment.h"
+
+struct registry_slot {
+    uint64_t serial;
+    struct segment *segment; /* NULL: removed since */
+};
+
+struct registry {
+    void *by_name, *by_shmid, *by_key; /* tsearch trees */
+    struct registry_slot *slots;       /* ascending by serial */
+    size_t n_slots, capacity;
+    size_t count; /* records */
+    uint64_t last_serial;
+};
+
+void registry_init(struct registry *r);
+void registry_deinit(struct registry *r);
+
+/* Takes SEGMENT, giving it the next serial. 0, -ENOMEM, or -EEXIST when its name, shmid or key is
+ * taken; the caller keeps it then. */
+int registry_add(struct registry *r, struct segment *segment) MUST_CHECK;
+
+/* Takes SEGMENT out and hands it back to the caller. */
+struct segment *registry_take(struct registry *r, struct segment *segment);
+
+struct segment *registry_by_name(const struct registry *r, const char *name);
+struct segment *registry_by_shmid(const struct registry *r, int32_t shmid);
+struct segment *registry_by_key(const struct registry *r, uint32_t key);
+struct segment *registry_by_serial(const struct registry *r, uint64_t serial);
+/* The record with the least serial above AFTER, or NULL. */
+struct segment *registry_next(const struct registry *r, uint64_t after);
+
+/* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. */
+int registry_rename(struct registry *r, struct segment *segment, char *name) MUST_CHECK;
+
+/* Sets name and key of SEGMENT free for others. */
+void registry_anonymise(struct registry *r, struct segment *segment);
+
+#endif

@@ -1,0 +1,57 @@
+#include "daemon/core/segment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct segment *segment_new(void)
+{
+    return calloc(1, sizeof(struct segment));
+}
+
+void segment_free(struct segment *segment)
+{
+    if (!segment)
+        return;
+    free(segment->name);
+    free(segment->labels);
+    free(segment);
+}
+
+int segment_copy_labels(const struct labels *labels, struct label **ret, size_t *ret_count)
+{
+    if (labels->count == 0) {
+        *ret = NULL;
+        *ret_count = 0;
+        return 0;
+    }
+    size_t bytes = labels->count * sizeof(struct label);
+    for (size_t i = 0; i < labels->count; i++)
+        bytes += strlen(labels->items[i].key) + strlen(labels->items[i].value) + 2;
+    struct label *copy = malloc(bytes);
+    if (!copy)
+        return -ENOMEM;
+    char *text = (char *)(copy + labels->count);
+    for (size_t i = 0; i < labels->count; i++) {
+        copy[i].key = text;
+        text = stpcpy(text, labels->items[i].key) + 1;
+        copy[i].value = text;
+        text = stpcpy(text, labels->items[i].value) + 1;
+    }
+    *ret = copy;
+    *ret_count = labels->count;
+    return 0;
+}
+
+bool segment_has_labels(const struct segment *segment, const struct labels *wanted)
+{
+    for (size_t i = 0; i < wanted->count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < segment->n_labels && !found; j++)
+            found = strcmp(segment->labels[j].key, wanted->items[i].key) == 0 &&
+                    strcmp(segment->labels[j].value, wanted->items[i].value) == 0;
+        if (!found)
+            return false;
+    }
+    return true;
+}

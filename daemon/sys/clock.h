@@ -1,0 +1,19 @@
+/* The seam to time. Milliseconds: the wall clock only for showing, boot time for deadlines. */
+#ifndef SHMD_SYS_CLOCK_H
+#define SHMD_SYS_CLOCK_H
+
+#include <stdint.h>
+
+struct clock_ops {
+    int64_t (*realtime_ms)(void *context);
+    int64_t (*boottime_ms)(void *context);
+};
+
+struct clock {
+    const struct clock_ops *ops;
+    void *context;
+};
+
+extern const struct clock_ops clock_linux_ops;
+
+#endif

@@ -1,0 +1,49 @@
+#include "daemon/sys/machine.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void read_boot_id(char ret[static 37])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!file)
+        return;
+    if (fscanf(file, "%36s", ret) != 1)
+        ret[0] = '\0';
+    fclose(file);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void read_huge_page_sizes(struct machine *m)
+{
+    DIR *dir = opendir("/sys/kernel/mm/hugepages");
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while (m->n_huge_page_sizes < HUGE_PAGE_SIZES_MAX && (entry = readdir(dir))) {
+        uint64_t kib;
+        if (sscanf(entry->d_name, "hugepages-%" SCNu64 "kB", &kib) == 1)
+            m->huge_page_sizes[m->n_huge_page_sizes++] = kib * 1024;
+    }
+    closedir(dir);
+    qsort(m->huge_page_sizes, m->n_huge_page_sizes, sizeof(m->huge_page_sizes[0]), compare_sizes);
+}
+
+void machine_read(struct machine *ret)
+{
+    *ret = (struct machine){0};
+    read_boot_id(ret->boot_id);
+    struct stat st;
+    if (stat("/proc/self/ns/ipc", &st) == 0)
+        ret->ipc_namespace = st.st_ino;
+    read_huge_page_sizes(ret);
+}

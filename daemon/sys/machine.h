@@ -1,0 +1,19 @@
+/* What does not change while the daemon runs. Read once at start. */
+#ifndef SHMD_SYS_MACHINE_H
+#define SHMD_SYS_MACHINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HUGE_PAGE_SIZES_MAX 8
+
+struct machine {
+    char boot_id[37];       /* empty where /proc hides it */
+    uint64_t ipc_namespace; /* inode of our /proc/self/ns/ipc; 0 when unknown */
+    uint64_t huge_page_sizes[HUGE_PAGE_SIZES_MAX]; /* bytes, ascending */
+    size_t n_huge_page_sizes;
+};
+
+void machine_read(struct machine *ret);
+
+#endif

@@ -1,0 +1,258 @@
+#include "daemon/sys/sysv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "daemon/util/cleanup.h"
+
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY 15 /* Linux 4.17 */
+#endif
+#ifndef SHM_HUGE_SHIFT
+#define SHM_HUGE_SHIFT 26 /* include/uapi/linux/shm.h: log2 of the page size stands above it */
+#endif
+
+static int linux_create(void *context, const struct sysv_create *args, int32_t *ret_shmid)
+{
+    (void)context;
+    int flags = IPC_CREAT | IPC_EXCL | 0600;
+    if (args->noreserve)
+        flags |= SHM_NORESERVE;
+    if (args->huge_page_size)
+        flags |= SHM_HUGETLB | (__builtin_ctzll(args->huge_page_size) << SHM_HUGE_SHIFT);
+    int shmid = shmget((key_t)args->key, args->size, flags);
+    if (shmid < 0)
+        return -errno;
+    *ret_shmid = shmid;
+    return 0;
+}
+
+static int linux_find(void *context, uint32_t key, int32_t *ret_shmid)
+{
+    (void)context;
+    /* Size and permission 0 ask for nothing that could be refused. */
+    int shmid = shmget((key_t)key, 0, 0);
+    if (shmid < 0)
+        return -errno;
+    *ret_shmid = shmid;
+    return 0;
+}
+
+static int stat_any(int32_t index, int32_t *ret_shmid, struct sysv_stat *ret)
+{
+    struct shmid_ds ds;
+    int shmid = shmctl(index, SHM_STAT_ANY, &ds);
+    if (shmid < 0)
+        return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
+    *ret_shmid = shmid;
+    *ret = (struct sysv_stat){
+        .shmid = shmid,
+        .key = (uint32_t)ds.shm_perm.__key,
+        .size = ds.shm_segsz,
+        .uid = ds.shm_perm.uid,
+        .gid = ds.shm_perm.gid,
+        .cuid = ds.shm_perm.cuid,
+        .cgid = ds.shm_perm.cgid,
+        .mode = (uint32_t)ds.shm_perm.mode & 0777,
+        .destroyed = ds.shm_perm.mode & SHM_DEST,
+        .locked = ds.shm_perm.mode & SHM_LOCKED,
+        .cpid = ds.shm_cpid,
+        .lpid = ds.shm_lpid,
+        .nattch = ds.shm_nattch,
+        .atime = ds.shm_atime,
+        .dtime = ds.shm_dtime,
+        .ctime = ds.shm_ctime,
+    };
+    return 0;
+}
+
+static int linux_stat(void *context, int32_t shmid, struct sysv_stat *ret)
+{
+    (void)context;
+    /*
+     * SHM_STAT_ANY takes an index, and masks it out of whatever it is given: a whole shmid leads
+     * to its own slot, also where the slots are more than 15 bits. The slot's present occupant is
+     * told by its id.
+     */
+    struct sysv_stat found;
+    int32_t occupant = -1;
+    int r = stat_any(shmid, &occupant, &found);
+    if (r < 0)
+        return r;
+    if (occupant != shmid)
+        return -ENOENT;
+    *ret = found;
+    return 0;
+}
+
+static int linux_stat_index(void *context, int32_t index, struct sysv_stat *ret)
+{
+    (void)context;
+    int32_t occupant;
+    return stat_any(index, &occupant, ret);
+}
+
+static int linux_set(void *context, int32_t shmid, uint32_t uid, uint32_t gid, uint32_t mode)
+{
+    (void)context;
+    struct shmid_ds ds = {0};
+    ds.shm_perm.uid = uid;
+    ds.shm_perm.gid = gid;
+    ds.shm_perm.mode = (__typeof__(ds.shm_perm.mode))(mode & 0777);
+    if (shmctl(shmid, IPC_SET, &ds) < 0)
+        return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
+    return 0;
+}
+
+static int linux_remove(void *context, int32_t shmid)
+{
+    (void)context;
+    if (shmctl(shmid, IPC_RMID, NULL) < 0)
+        return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
+    return 0;
+}
+
+static int linux_lock(void *context, int32_t shmid, bool locked)
+{
+    (void)context;
+    if (shmctl(shmid, locked ? SHM_LOCK : SHM_UNLOCK, NULL) < 0)
+        return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
+    return 0;
+}
+
+static void cleanup_fclose(FILE **file)
+{
+    if (*file)
+        fclose(*file);
+}
+
+static int read_number(const char *path, uint64_t *ret)
+{
+    FILE *file CLEANUP(cleanup_fclose) = fopen(path, "re");
+    if (!file)
+        return -errno;
+    uint64_t value;
+    if (fscanf(file, "%" SCNu64, &value) != 1)
+        return -EIO;
+    *ret = value;
+    return 0;
+}
+
+static int linux_limits(void *context, struct sysv_limits *ret)
+{
+    (void)context;
+    struct shminfo info;
+    struct shm_info used;
+    if (shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&info) < 0)
+        return -errno;
+    int max_index = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&used);
+    if (max_index < 0)
+        return -errno;
+    uint64_t forced = 0;
+    /* A sandbox may hide it; then the default holds. */
+    if (read_number("/proc/sys/kernel/shm_rmid_forced", &forced) < 0)
+        forced = 0;
+    *ret = (struct sysv_limits){
+        .shmmax = info.shmmax,
+        .shmall = info.shmall,
+        .shmmni = info.shmmni,
+        .segments = used.used_ids > 0 ? (uint64_t)used.used_ids : 0,
+        .pages = used.shm_tot,
+        .max_index = used.used_ids > 0 ? max_index : -1,
+        .page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+        .shm_rmid_forced = forced != 0,
+    };
+    return 0;
+}
+
+static int linux_huge_pages(void *context, uint64_t page_size, uint64_t *ret_total,
+                            uint64_t *ret_free)
+{
+    (void)context;
+    char path[128];
+    uint64_t total, free_pages;
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+             page_size / 1024);
+    int r = read_number(path, &total);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/free_hugepages",
+             page_size / 1024);
+    r = read_number(path, &free_pages);
+    if (r < 0)
+        return r;
+    *ret_total = total;
+    *ret_free = free_pages;
+    return 0;
+}
+
+static int meminfo(const char *field, uint64_t *ret)
+{
+    FILE *file CLEANUP(cleanup_fclose) = fopen("/proc/meminfo", "re");
+    if (!file)
+        return -errno;
+    char line[128];
+    size_t len = strlen(field);
+    while (fgets(line, sizeof(line), file)) {
+        uint64_t kib;
+        if (strncmp(line, field, len) == 0 && sscanf(line + len, ": %" SCNu64 " kB", &kib) == 1) {
+            *ret = kib * 1024;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static int linux_memory(void *context, uint64_t *ret_used, uint64_t *ret_max)
+{
+    (void)context;
+    uint64_t mode = 0, used, limit;
+    if (read_number("/proc/sys/vm/overcommit_memory", &mode) == 0 && mode == 2) {
+        int r = meminfo("Committed_AS", &used);
+        if (r >= 0)
+            r = meminfo("CommitLimit", &limit);
+        if (r < 0)
+            return r;
+        *ret_used = used;
+        *ret_max = limit;
+        return 0;
+    }
+    /* The other modes count nothing: they refuse what could never fit. */
+    struct sysinfo info;
+    if (sysinfo(&info) < 0)
+        return -errno;
+    *ret_used = UINT64_MAX;
+    *ret_max = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+    return 0;
+}
+
+static int linux_memlock(void *context, uint64_t *ret_max)
+{
+    (void)context;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return -errno;
+    *ret_max = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+    return 0;
+}
+
+const struct sysv_ops sysv_linux_ops = {
+    .create = linux_create,
+    .find = linux_find,
+    .stat = linux_stat,
+    .stat_index = linux_stat_index,
+    .set = linux_set,
+    .remove = linux_remove,
+    .lock = linux_lock,
+    .limits = linux_limits,
+    .huge_pages = linux_huge_pages,
+    .memory = linux_memory,
+    .memlock = linux_memlock,
+};

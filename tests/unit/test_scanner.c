@@ -1,0 +1,358 @@
+/*
+ * The scanner cuts the same values at the same bytes however the stream is chopped. Each case is
+ * scanned whole, a byte at a time, in every chunk size and with every one and two split points;
+ * what comes out is written down as a trace:
+ *
+ *   V<value>  a complete value   B<n>  refused at byte n, then resync   L<n>  too large after n bytes
+ *   E         the end came in the midst of a value
+ */
+#include "tests/unit/support.h"
+
+#include "protocol/limits.h"
+#include "protocol/scanner.h"
+
+struct trace {
+    char text[1024];
+    size_t len;
+};
+
+static void note(struct trace *t, char kind, const char *text, size_t len)
+{
+    assert_true(t->len + len + 3 < sizeof(t->text));
+    if (t->len > 0)
+        t->text[t->len++] = ' ';
+    t->text[t->len++] = kind;
+    memcpy(t->text + t->len, text, len);
+    t->len += len;
+    t->text[t->len] = '\0';
+}
+
+static void note_number(struct trace *t, char kind, size_t n)
+{
+    char digits[24];
+    note(t, kind, digits, (size_t)snprintf(digits, sizeof(digits), "%zu", n));
+}
+
+/* Feeds the N bytes at AT; false once the stream is over. */
+static bool feed(struct scanner *s, const char *text, size_t at, size_t n, struct trace *t)
+{
+    size_t done = 0;
+    while (done < n) {
+        char *chunk = exact_copy(text + at + done, n - done);
+        size_t taken = n + 1;
+        enum scan_status status = scanner_scan(s, chunk, n - done, &taken);
+        free(chunk);
+        assert_true(taken <= n - done);
+        done += taken;
+        switch (status) {
+        case SCAN_MORE: assert_int_equal(done, n); break;
+        case SCAN_VALUE:
+            assert_false(scanner_unfinished(s));
+            note(t, 'V', text + at + done - scanner_length(s), scanner_length(s));
+            break;
+        case SCAN_BAD:
+            note_number(t, 'B', at + done);
+            scanner_resync(s);
+            assert_false(scanner_unfinished(s));
+            break;
+        case SCAN_TOO_LARGE: note_number(t, 'L', at + done); return false;
+        }
+    }
+    return true;
+}
+
+static void finish(struct scanner *s, const char *text, size_t len, struct trace *t)
+{
+    bool unfinished = scanner_unfinished(s);
+    switch (scanner_finish(s)) {
+    case SCAN_MORE: assert_false(unfinished); break;
+    case SCAN_VALUE: note(t, 'V', text + len - scanner_length(s), scanner_length(s)); break;
+    case SCAN_BAD: note(t, 'E', "", 0); break;
+    case SCAN_TOO_LARGE: fail(); break;
+    }
+    assert_false(scanner_unfinished(s));
+}
+
+/* Scans TEXT cut at A and B, and in pieces of STEP bytes. */
+static struct trace scan(const char *text, size_t len, size_t limit, size_t a, size_t b,
+                         size_t step)
+{
+    struct scanner s;
+    struct trace t = {0};
+    scanner_init(&s, limit);
+    for (size_t at = 0; at < len;) {
+        size_t n = len - at < step ? len - at : step;
+        if (at < a && n > a - at)
+            n = a - at;
+        else if (at >= a && at < b && n > b - at)
+            n = b - at;
+        if (!feed(&s, text, at, n, &t))
+            return t;
+        at += n;
+    }
+    finish(&s, text, len, &t);
+    return t;
+}
+
+static void check(const char *text, size_t len, size_t limit, const char *want)
+{
+    struct trace t = scan(text, len, limit, 0, 0, len);
+    assert_string_equal(t.text, want);
+    for (size_t step = 1; step < len; step++) {
+        t = scan(text, len, limit, 0, 0, step);
+        assert_string_equal(t.text, want);
+    }
+    for (size_t a = 1; a < len; a++) {
+        for (size_t b = a; b < len && (b == a || len < 48); b++) {
+            t = scan(text, len, limit, a, b, len);
+            assert_string_equal(t.text, want);
+        }
+    }
+}
+
+#define CHECK(text, want) check(text, sizeof(text) - 1, MESSAGE_BYTES_DEFAULT, want)
+
+TEST(values_one_after_the_other)
+{
+    CHECK("", "");
+    CHECK(" \t\r\n", "");
+    CHECK("{}", "V{}");
+    CHECK("{}\n", "V{}");
+    CHECK("{}[]{}", "V{} V[] V{}");
+    CHECK("\n\n {} \r\n\t [1] \r\n", "V{} V[1]");
+    CHECK("{\n  \"a\" : [\n 1, {\"b\" : null}\n]\n}", "V{\n  \"a\" : [\n 1, {\"b\" : null}\n]\n}");
+    CHECK("[[],{},[{}]]{\"a\":{\"b\":[]}}", "V[[],{},[{}]] V{\"a\":{\"b\":[]}}");
+}
+
+TEST(brackets_in_strings_do_not_count)
+{
+    CHECK("{\"a\":\"}]{[\"}", "V{\"a\":\"}]{[\"}");
+    CHECK("[\"\\\"]\"]", "V[\"\\\"]\"]");
+    CHECK("[\"\\\\\"]", "V[\"\\\\\"]");
+    CHECK("[\"\\\\\\\"]\"]", "V[\"\\\\\\\"]\"]");
+    CHECK("\"{\"", "V\"{\"");
+}
+
+TEST(scalars_at_the_top)
+{
+    CHECK("1", "V1");
+    CHECK("-1.5e+7 true\nfalse\tnull", "V-1.5e+7 Vtrue Vfalse Vnull");
+    CHECK("1{}", "V1 V{}");
+    CHECK("1[2]", "V1 V[2]");
+    CHECK("1\"a\"", "V1 V\"a\"");
+    CHECK("\"a\"\"b\"1", "V\"a\" V\"b\" V1");
+    CHECK("\"\"", "V\"\"");
+    CHECK("truefalse", "Vtruefalse");
+    CHECK("1,2\n3", "B1 V3");
+    CHECK("tr}e\n{}", "B2 V{}");
+    CHECK("12E4", "V12E4");
+}
+
+TEST(a_scalar_ends_at_nul_which_is_left)
+{
+    struct scanner s;
+    size_t taken;
+    scanner_init(&s, 100);
+    assert_int_equal(scanner_scan(&s, "12\0", 3, &taken), SCAN_VALUE);
+    assert_int_equal(taken, 2);
+    assert_int_equal(scanner_length(&s), 2);
+}
+
+TEST(brackets_must_match)
+{
+    CHECK("[{]", "B2");
+    CHECK("[{]\n{}", "B2 V{}");
+    CHECK("{[}]\n1", "B2 V1");
+    CHECK("[}", "B1");
+    CHECK("{]", "B1");
+    CHECK("}", "B0");
+    CHECK("]", "B0");
+    CHECK("{}}\n{}", "V{} B2 V{}");
+}
+
+TEST(what_cannot_begin_a_value)
+{
+    CHECK("hello\n{}", "B0 V{}");
+    CHECK("NaN\n1", "B0 V1");
+    CHECK("Infinity\n1", "B0 V1");
+    CHECK("\xEF\xBB\xBF{}\n{}", "B0 V{}");
+    CHECK("// c\n{}", "B0 V{}");
+    CHECK("/* {} */\n{}", "B0 V{}");
+    CHECK("'a'\n1", "B0 V1");
+    CHECK(",\n:\n+1\n.5\n", "B0 B2 B4 B7");
+    CHECK("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "B0 B16");
+    CHECK("\0{}", "B0 V{}");
+}
+
+TEST(resync_goes_to_the_next_line_feed_or_nul)
+{
+    CHECK("?{}[]\"\n{}", "B0 V{}");
+    CHECK("?{}\0{}", "B0 V{}");
+    CHECK("?\r{}\n[]", "B0 V[]");
+    CHECK("?", "B0");
+    CHECK("?\n", "B0");
+    CHECK("[{]\n[{]\n[]", "B2 B6 V[]");
+}
+
+TEST(no_raw_control_character_in_a_string)
+{
+    /* A forgotten quote costs its line, not the rest of the connection. */
+    CHECK("{\"a\":\"x\n{\"b\":1}\n", "B7 V{\"b\":1}");
+    CHECK("\"a\tb\"\n1", "B2 V1");
+    CHECK("\"a\\\n1", "B3 V1");
+    CHECK("[\"\0{}", "B2 V{}");
+    for (char c = 0; c < 0x20; c++) {
+        const char text[] = {'"', 'a', c, '"', '\n', '1'};
+        struct trace t = scan(text, sizeof(text), 100, 0, 0, sizeof(text));
+        assert_int_equal(strncmp(t.text, "B2", 2), 0);
+    }
+    /* All others may stand there: whether they are UTF-8 the decoder knows. */
+    for (int c = 0x20; c < 0x100; c++) {
+        const char text[] = {'"', c == '"' || c == '\\' ? '\\' : 'x', (char)c, '"'};
+        struct trace t = scan(text, sizeof(text), 100, 0, 0, 1);
+        assert_int_equal(t.len, 5);
+        assert_memory_equal(t.text + 1, text, sizeof(text));
+    }
+}
+
+TEST(the_end_in_the_midst_of_a_value)
+{
+    CHECK("{", "E");
+    CHECK("[1,2", "E");
+    CHECK("\"", "E");
+    CHECK("\"\\", "E");
+    CHECK("{}{\"a\"", "V{} E");
+    CHECK("12", "V12");
+}
+
+static void check_depth(char open, char close)
+{
+    char text[2 * (JSON_DEPTH_MAX + 1) + 1];
+    memset(text, open, JSON_DEPTH_MAX);
+    memset(text + JSON_DEPTH_MAX, close, JSON_DEPTH_MAX);
+    struct trace t = scan(text, 2 * JSON_DEPTH_MAX, 1000, 0, 0, 1);
+    assert_int_equal(t.len, 2 * JSON_DEPTH_MAX + 1);
+    assert_int_equal(t.text[0], 'V');
+    check(text, 2 * JSON_DEPTH_MAX, 1000, t.text);
+
+    memset(text, open, JSON_DEPTH_MAX + 1);
+    memset(text + JSON_DEPTH_MAX + 1, close, JSON_DEPTH_MAX + 1);
+    check(text, 2 * (JSON_DEPTH_MAX + 1), 1000, "B32");
+}
+
+TEST(depth_32_passes_and_33_fails)
+{
+    assert_int_equal(JSON_DEPTH_MAX, 32);
+    check_depth('[', ']');
+    check_depth('{', '}');
+}
+
+TEST(every_bracket_type_is_kept_at_every_depth)
+{
+    /* Both types at each of 32 levels: a wrong close fails at its byte, the right ones pass. */
+    for (uint32_t pattern = 1; pattern; pattern = pattern << 1) {
+        char text[64];
+        for (int i = 0; i < 32; i++) {
+            bool array = pattern >> i & 1;
+            text[i] = array ? '[' : '{';
+            text[63 - i] = array ? ']' : '}';
+        }
+        struct trace t = scan(text, 64, 1000, 0, 0, 64);
+        assert_int_equal(t.len, 65);
+        for (size_t wrong = 32; wrong < 64; wrong++) {
+            char spoilt[64];
+            memcpy(spoilt, text, 64);
+            spoilt[wrong] = text[wrong] == ']' ? '}' : ']';
+            t = scan(spoilt, 64, 1000, 0, 0, 64);
+            char want[8];
+            snprintf(want, sizeof(want), "B%zu", wrong);
+            assert_string_equal(t.text, want);
+        }
+    }
+}
+
+TEST(the_limit_passes_and_one_more_byte_fails)
+{
+    check("[12345678]", 10, 10, "V[12345678]");
+    check("[123456789]", 11, 10, "L11");
+    check("   [12345678]   ", 16, 10, "V[12345678]");
+    check("\"12345678\"", 10, 10, "V\"12345678\"");
+    check("\"123456789\"", 11, 10, "L11");
+    check("1234567890 ", 11, 10, "V1234567890");
+    check("1234567890", 10, 10, "V1234567890");
+    check("12345678901", 11, 10, "L11");
+    /* It counts for each value anew, and what resync throws away does not count. */
+    check("[12345678][12345678]", 20, 10, "V[12345678] V[12345678]");
+    check("?12345678901234567890\n[12345678]", 32, 10, "B0 V[12345678]");
+    /* A wrong byte is told as what it is even where the limit ends. */
+    check("[12345678}", 10, 10, "B9");
+}
+
+TEST(the_default_limit_is_exact)
+{
+    char *text = malloc(MESSAGE_BYTES_DEFAULT + 1);
+    assert_non_null(text);
+    memset(text, ' ', MESSAGE_BYTES_DEFAULT + 1);
+    text[0] = '[';
+    text[MESSAGE_BYTES_DEFAULT - 1] = ']';
+    struct scanner s;
+    size_t taken;
+    scanner_init(&s, MESSAGE_BYTES_DEFAULT);
+    assert_int_equal(scanner_scan(&s, text, MESSAGE_BYTES_DEFAULT, &taken), SCAN_VALUE);
+    assert_int_equal(taken, MESSAGE_BYTES_DEFAULT);
+    assert_int_equal(scanner_length(&s), MESSAGE_BYTES_DEFAULT);
+
+    text[MESSAGE_BYTES_DEFAULT - 1] = ' ';
+    text[MESSAGE_BYTES_DEFAULT] = ']';
+    assert_int_equal(scanner_scan(&s, text, MESSAGE_BYTES_DEFAULT, &taken), SCAN_MORE);
+    assert_true(scanner_unfinished(&s));
+    assert_int_equal(scanner_scan(&s, text + taken, 1, &taken), SCAN_TOO_LARGE);
+    assert_int_equal(taken, 1);
+    free(text);
+}
+
+TEST(resync_in_the_midst_of_a_value)
+{
+    struct scanner s;
+    size_t taken;
+    scanner_init(&s, 100);
+    assert_int_equal(scanner_scan(&s, "[[{\"a", 5, &taken), SCAN_MORE);
+    scanner_resync(&s);
+    assert_false(scanner_unfinished(&s));
+    assert_int_equal(scanner_finish(&s), SCAN_MORE);
+    assert_int_equal(scanner_scan(&s, "]]\n[]", 5, &taken), SCAN_VALUE);
+    assert_int_equal(taken, 5);
+    assert_int_equal(scanner_length(&s), 2);
+}
+
+TEST(no_bytes_is_no_news)
+{
+    struct scanner s;
+    size_t taken = 7;
+    scanner_init(&s, 100);
+    assert_int_equal(scanner_scan(&s, "", 0, &taken), SCAN_MORE);
+    assert_int_equal(taken, 0);
+    assert_int_equal(scanner_finish(&s), SCAN_MORE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_one_after_the_other),
+        cmocka_unit_test(brackets_in_strings_do_not_count),
+        cmocka_unit_test(scalars_at_the_top),
+        cmocka_unit_test(a_scalar_ends_at_nul_which_is_left),
+        cmocka_unit_test(brackets_must_match),
+        cmocka_unit_test(what_cannot_begin_a_value),
+        cmocka_unit_test(resync_goes_to_the_next_line_feed_or_nul),
+        cmocka_unit_test(no_raw_control_character_in_a_string),
+        cmocka_unit_test(the_end_in_the_midst_of_a_value),
+        cmocka_unit_test(depth_32_passes_and_33_fails),
+        cmocka_unit_test(every_bracket_type_is_kept_at_every_depth),
+        cmocka_unit_test(the_limit_passes_and_one_more_byte_fails),
+        cmocka_unit_test(the_default_limit_is_exact),
+        cmocka_unit_test(resync_in_the_midst_of_a_value),
+        cmocka_unit_test(no_bytes_is_no_news),
+    };
+    return RUN_TESTS(tests);
+}

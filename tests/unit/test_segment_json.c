@@ -1,0 +1,296 @@
+/*
+ * The segment object: its bytes, and that what is written is read back the same. A reader passes
+ * over what it does not know and refuses what is no segment.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+#include "protocol/segment_json.h"
+
+static const struct label some_labels[] = {{"app", "video"}, {"note", "\xC3\xA9 \"x\"\n"}};
+
+static const struct wire_segment full = {
+    .serial = 17,
+    .name = "frames",
+    .shmid = 32769,
+    .key = 0xFFFFFFFF,
+    .size = 1 << 20,
+    .mode = 0640,
+    .uid = 1000,
+    .gid = 1001,
+    .nattch = 3,
+    .last_pid = 99,
+    .creator = {.uid = 1002, .gid = 1003, .pid = 42, .comm = "producer"},
+    .state = STATE_REMOVING,
+    .lifetime = LIFETIME_ATTACHED,
+    .holders = 2,
+    .locked = true,
+    .huge_page_size = 2097152,
+    .noreserve = true,
+    .created_at_ms = 1700000000001,
+    .attached_at_ms = 1700000000002,
+    .detached_at_ms = 1700000000003,
+    .changed_at_ms = 1700000000004,
+    .expires_at_ms = 1700000000005,
+    .labels = some_labels,
+    .n_labels = 2,
+    .managed = true,
+    .declared = true,
+};
+
+static json_t *written(const struct wire_segment *segment, struct writer *w)
+{
+    writer_init(w);
+    segment_json_write(w, segment);
+    assert_false(w->failed);
+    json_t *object = json_loadb(w->data, w->len, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(object);
+    return object;
+}
+
+static void assert_same_text(const char *a, const char *b)
+{
+    if (a && b)
+        assert_string_equal(a, b);
+    else
+        assert_true(a == b);
+}
+
+static void check_round_trip(const struct wire_segment *s)
+{
+    struct writer w;
+    struct labels labels;
+    struct wire_segment r;
+    json_t *object = written(s, &w);
+    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    assert_int_equal(r.serial, s->serial);
+    assert_same_text(r.name, s->name);
+    assert_int_equal(r.shmid, s->shmid);
+    assert_int_equal(r.key, s->key);
+    assert_int_equal(r.size, s->size);
+    assert_int_equal(r.mode, s->mode);
+    assert_int_equal(r.uid, s->uid);
+    assert_int_equal(r.gid, s->gid);
+    assert_int_equal(r.nattch, s->nattch);
+    assert_int_equal(r.last_pid, s->last_pid);
+    assert_int_equal(r.creator.uid, s->creator.uid);
+    assert_int_equal(r.creator.gid, s->creator.gid);
+    assert_int_equal(r.creator.pid, s->creator.pid);
+    assert_same_text(r.creator.comm, s->creator.comm);
+    assert_int_equal(r.state, s->state);
+    assert_int_equal(r.lifetime, s->lifetime);
+    assert_int_equal(r.holders, s->holders);
+    assert_int_equal(r.locked, s->locked);
+    assert_int_equal(r.huge_page_size, s->huge_page_size);
+    assert_int_equal(r.noreserve, s->noreserve);
+    assert_int_equal(r.created_at_ms, s->created_at_ms);
+    assert_int_equal(r.attached_at_ms, s->attached_at_ms);
+    assert_int_equal(r.detached_at_ms, s->detached_at_ms);
+    assert_int_equal(r.changed_at_ms, s->changed_at_ms);
+    assert_int_equal(r.expires_at_ms, s->expires_at_ms);
+    assert_int_equal(r.managed, s->managed);
+    assert_int_equal(r.orphaned, s->orphaned);
+    assert_int_equal(r.declared, s->declared);
+    assert_int_equal(r.n_labels, s->n_labels);
+    assert_ptr_equal(r.labels, labels.items);
+    for (size_t i = 0; i < r.n_labels; i++) {
+        assert_string_equal(r.labels[i].key, s->labels[i].key);
+        assert_string_equal(r.labels[i].value, s->labels[i].value);
+    }
+    json_decref(object);
+    writer_deinit(&w);
+}
+
+TEST(the_bytes_of_a_full_one)
+{
+    struct writer w;
+    json_decref(written(&full, &w));
+    assert_text(w.data, w.len,
+                "{\"serial\":17,\"name\":\"frames\",\"shmid\":32769,\"key\":4294967295,"
+                "\"size\":1048576,\"mode\":\"0640\",\"uid\":1000,\"gid\":1001,\"nattch\":3,"
+                "\"last_pid\":99,\"creator\":{\"uid\":1002,\"gid\":1003,\"pid\":42,"
+                "\"comm\":\"producer\"},\"state\":\"removing\",\"lifetime\":\"attached\","
+                "\"holders\":2,\"locked\":true,\"huge_page_size\":2097152,\"noreserve\":true,"
+                "\"created_at_ms\":1700000000001,\"attached_at_ms\":1700000000002,"
+                "\"detached_at_ms\":1700000000003,\"changed_at_ms\":1700000000004,"
+                "\"expires_at_ms\":1700000000005,"
+                "\"labels\":{\"app\":\"video\",\"note\":\"\xC3\xA9 \\\"x\\\"\\n\"},"
+                "\"managed\":true,\"declared\":true}");
+    writer_deinit(&w);
+}
+
+TEST(the_bytes_of_a_foreign_one)
+{
+    /* No serial, no name, no times that have not been, and nothing the kernel does not tell. */
+    const struct wire_segment foreign = {
+        .serial = 5, .shmid = 0, .key = 0x01020304, .size = 1, .mode = 0, .orphaned = true};
+    struct writer w;
+    json_decref(written(&foreign, &w));
+    assert_text(w.data, w.len,
+                "{\"shmid\":0,\"key\":16909060,\"size\":1,\"mode\":\"0000\",\"uid\":0,\"gid\":0,"
+                "\"nattch\":0,\"last_pid\":0,\"creator\":{\"uid\":0,\"gid\":0,\"pid\":0},"
+                "\"state\":\"initialising\",\"lifetime\":\"persistent\",\"holders\":0,"
+                "\"locked\":false,\"labels\":{},\"managed\":false,\"orphaned\":true,"
+                "\"declared\":false}");
+    writer_deinit(&w);
+}
+
+TEST(round_trip)
+{
+    struct wire_segment s = full;
+    check_round_trip(&s);
+    for (int state = 0; state < STATE_COUNT; state++) {
+        for (int lifetime = 0; lifetime < LIFETIME_COUNT; lifetime++) {
+            s.state = (enum segment_state)state;
+            s.lifetime = (enum lifetime)lifetime;
+            check_round_trip(&s);
+        }
+    }
+    for (uint32_t mode = 0; mode <= 0777; mode++) {
+        s.mode = mode;
+        check_round_trip(&s);
+    }
+}
+
+TEST(round_trip_of_the_least_and_the_most)
+{
+    const struct wire_segment least = {.orphaned = true};
+    check_round_trip(&least);
+
+    char *name = repeat("n", SEGMENT_NAME_MAX), *value = repeat("\x7f", LABEL_VALUE_MAX);
+    char keys[SEGMENT_LABELS_MAX][LABEL_KEY_MAX + 1];
+    struct label labels[SEGMENT_LABELS_MAX];
+    for (int i = 0; i < SEGMENT_LABELS_MAX; i++) {
+        memset(keys[i], 'a' + i, LABEL_KEY_MAX);
+        keys[i][LABEL_KEY_MAX] = '\0';
+        labels[i] = (struct label){keys[i], value};
+    }
+    const struct wire_segment most = {
+        .serial = INT64_MAX,
+        .name = name,
+        .shmid = INT32_MAX,
+        .key = UINT32_MAX,
+        .size = INT64_MAX,
+        .mode = 0777,
+        .uid = UINT32_MAX,
+        .gid = UINT32_MAX,
+        .nattch = INT64_MAX,
+        .last_pid = INT32_MAX,
+        .creator = {UINT32_MAX, UINT32_MAX, INT32_MAX, "fifteen-letters"},
+        .state = STATE_REMOVED,
+        .lifetime = LIFETIME_ATTACHED,
+        .holders = UINT32_MAX,
+        .locked = true,
+        .huge_page_size = INT64_MAX,
+        .noreserve = true,
+        .created_at_ms = INT64_MAX,
+        .attached_at_ms = INT64_MIN,
+        .detached_at_ms = -1,
+        .changed_at_ms = 1,
+        .expires_at_ms = INT64_MAX,
+        .labels = labels,
+        .n_labels = SEGMENT_LABELS_MAX,
+        .managed = true,
+        .declared = true,
+    };
+    check_round_trip(&most);
+    free(name);
+    free(value);
+}
+
+TEST(sizes_beyond_int64_are_clamped)
+{
+    struct wire_segment s = full, r;
+    struct labels labels;
+    struct writer w;
+    s.size = UINT64_MAX;
+    s.serial = UINT64_MAX;
+    json_t *object = written(&s, &w);
+    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    assert_int_equal(r.size, INT64_MAX);
+    assert_int_equal(r.serial, INT64_MAX);
+    json_decref(object);
+    writer_deinit(&w);
+}
+
+static int read_text(const char *text, struct labels *labels, struct wire_segment *ret)
+{
+    json_t *object = json_loads(text, JSON_DECODE_ANY, NULL);
+    assert_non_null(object);
+    int r = segment_json_read(object, labels, ret);
+    json_decref(object);
+    return r;
+}
+
+#define NEEDED "\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\""
+
+TEST(unknown_members_are_passed_over)
+{
+    struct labels labels;
+    struct wire_segment r;
+    assert_int_equal(read_text("{" NEEDED "}", &labels, &r), 0);
+    assert_int_equal(r.n_labels, 0);
+    assert_null(r.name);
+    assert_int_equal(read_text("{" NEEDED ",\"numa\":[1],\"labels\":{\"a\":1,\"b\":\"x\"}}", &labels,
+                               &r),
+                     0);
+    assert_int_equal(r.n_labels, 1);
+}
+
+TEST(more_labels_than_there_is_room_for_are_left_out)
+{
+    struct labels labels;
+    struct wire_segment r;
+    json_t *object = json_loads("{" NEEDED "}", 0, NULL), *many = json_object();
+    for (int i = 0; i < SEGMENT_LABELS_MAX + 1; i++) {
+        char key[8];
+        snprintf(key, sizeof(key), "k%d", i);
+        json_object_set_new(many, key, json_string("v"));
+    }
+    json_object_set_new(object, "labels", many);
+    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    assert_int_equal(r.n_labels, SEGMENT_LABELS_MAX);
+    json_decref(object);
+}
+
+TEST(what_is_no_segment_is_refused)
+{
+    static const char *const bad[] = {
+        "null", "[]", "1", "{}",
+        "{\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}",
+        "{\"shmid\":\"1\",\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2.5,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":384,\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0800\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"gone\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":1}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct labels labels;
+        struct wire_segment r = {.serial = 7};
+        assert_int_equal(read_text(bad[i], &labels, &r), -EBADMSG);
+        assert_int_equal(r.serial, 7); /* untouched on failure */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_bytes_of_a_full_one),
+        cmocka_unit_test(the_bytes_of_a_foreign_one),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(round_trip_of_the_least_and_the_most),
+        cmocka_unit_test(sizes_beyond_int64_are_clamped),
+        cmocka_unit_test(unknown_members_are_passed_over),
+        cmocka_unit_test(more_labels_than_there_is_room_for_are_left_out),
+        cmocka_unit_test(what_is_no_segment_is_refused),
+    };
+    return RUN_TESTS(tests);
+}
