@@ -60,18 +60,29 @@ static size_t widen(const char *text, size_t len, char *copy)
 
 static json_t *load(const char *text, size_t len, json_error_t *error)
 {
+    *error = (json_error_t){0};
     return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
 }
 
-static json_t *load_widened(const char *text, size_t len)
+/* jansson gives most of its failed allocations neither code nor text. */
+static bool is_out_of_memory(const json_error_t *error)
 {
+    return json_error_code(error) == json_error_out_of_memory || error->text[0] == '\0';
+}
+
+/* ERROR is that of the first reading; it stays, for it tells the right byte, unless memory runs
+ * out. */
+static json_t *load_widened(const char *text, size_t len, json_error_t *error)
+{
+    json_error_t second = {0};
+    json_t *root = NULL;
     /* Two bytes more for every 19 digits. */
     char *copy = malloc(len + len / 8 + 2);
-    if (!copy)
-        return NULL;
-    json_error_t error;
-    size_t n = widen(text, len, copy);
-    json_t *root = n ? load(copy, n, &error) : NULL;
+    size_t n = copy ? widen(text, len, copy) : 0;
+    if (n > 0)
+        root = load(copy, n, &second);
+    if (!copy || (n > 0 && !root && is_out_of_memory(&second)))
+        *error = second;
     free(copy);
     return root;
 }
@@ -82,14 +93,14 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
     bool widened = false;
     json_t *root = load(value, len, &error);
     if (!root && json_error_code(&error) == json_error_numeric_overflow) {
-        root = load_widened(value, len);
+        root = load_widened(value, len, &error);
         widened = root != NULL;
     }
     if (root) {
         *ret = (struct message){root, widened};
         return 0;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
+    if (is_out_of_memory(&error)) {
         failure_init(f, PROTOCOL_ERROR_INTERNAL);
         return -ENOMEM;
     }

@@ -16,10 +16,16 @@ unit_tests = \
 	tests/unit/test_writer
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
-integration_tests =
+integration_tests = \
+	tests/integration/test_kernel_facts.py
 
 # Checks of the source itself.
-lint_tests =
+lint_tests = \
+	tests/lint/layers.sh \
+	tests/lint/format.sh \
+	tests/lint/wording.sh \
+	tests/lint/shellcheck.sh
+EXTRA_DIST += tests/lint/lib.sh
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
@@ -29,6 +35,7 @@ EXTRA_DIST += $(check_headers)
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 # Memory that runs out when the test says so.
+tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA
