@@ -1,0 +1,16 @@
+# Manual pages of the daemon, and how every page named *.N.in gets the paths of this build.
+EXTRA_DIST += protocol/PROTOCOL.md daemon/shmd.8.in daemon/shmd.conf.5.in
+
+man_MANS += daemon/shmd.8 daemon/shmd.conf.5
+CLEANFILES += daemon/shmd.8 daemon/shmd.conf.5
+
+substitute_paths = $(SED) \
+	-e 's|@sbindir[@]|$(sbindir)|g' \
+	-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	-e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g'
+
+daemon/shmd.8: $(top_srcdir)/daemon/shmd.8.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) daemon && $(substitute_paths) $(top_srcdir)/daemon/shmd.8.in >$@.tmp && mv $@.tmp $@
+
+daemon/shmd.conf.5: $(top_srcdir)/daemon/shmd.conf.5.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) daemon && $(substitute_paths) $(top_srcdir)/daemon/shmd.conf.5.in >$@.tmp && mv $@.tmp $@
