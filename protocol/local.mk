@@ -2,11 +2,14 @@ noinst_LTLIBRARIES += libprotocol.la
 libprotocol_la_SOURCES = \
 	protocol/dialect.h \
 	protocol/errors.c protocol/errors.h \
+	protocol/json_slice.c protocol/json_slice.h \
 	protocol/jsonrpc.c protocol/jsonrpc.h \
+	protocol/jsonrpc_client.c protocol/jsonrpc_client.h \
 	protocol/limits.h \
 	protocol/message.c protocol/message.h \
 	protocol/methods.c protocol/methods.h \
 	protocol/params.c protocol/params.h \
+	protocol/params_encode.c \
 	protocol/reply.c protocol/reply.h \
 	protocol/scanner.c protocol/scanner.h \
 	protocol/segment_json.c protocol/segment_json.h \

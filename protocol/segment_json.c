@@ -158,7 +158,36 @@ static void read_labels(const json_t *object, struct labels *labels)
     }
 }
 
-int segment_json_read(const json_t *object, struct labels *labels, struct wire_segment *ret)
+size_t segment_json_holders(const json_t *object)
+{
+    return json_array_size(json_object_get(object, "holder_list"));
+}
+
+/* As many as `holders` says, or it is not a segment: the writer has only that number. */
+static int read_holders(const json_t *object, struct wire_holder *holders, struct wire_segment *s)
+{
+    const json_t *list = json_object_get(object, "holder_list");
+    if (!holders || !list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) != s->holders)
+        return -EBADMSG;
+    for (size_t i = 0; i < s->holders; i++) {
+        const json_t *holder = json_array_get(list, i);
+        if (!json_is_integer(json_object_get(holder, "pid")))
+            return -EBADMSG;
+        holders[i] = (struct wire_holder){
+            .pid = (int32_t)int_of(holder, "pid"),
+            .uid = (uint32_t)int_of(holder, "uid"),
+            .comm = json_string_value(json_object_get(holder, "comm")),
+            .since_at_ms = int_of(holder, "since_at_ms"),
+        };
+    }
+    s->holder_list = holders;
+    return 0;
+}
+
+int segment_json_read(const json_t *object, struct labels *labels, struct wire_holder *holders,
+                      struct wire_segment *ret)
 {
     int state = read_word(object, "state", state_words);
     int lifetime = read_word(object, "lifetime", lifetime_words);
@@ -183,6 +212,8 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_s
     s.state = (enum segment_state)state;
     s.lifetime = (enum lifetime)lifetime;
     s.holders = (uint32_t)int_of(object, "holders");
+    if (read_holders(object, holders, &s) < 0)
+        return -EBADMSG;
     s.locked = bool_of(object, "locked");
     s.huge_page_size = (uint64_t)int_of(object, "huge_page_size");
     s.noreserve = bool_of(object, "noreserve");

@@ -53,12 +53,17 @@ struct wire_segment {
 
 void segment_json_write(struct writer *w, const struct wire_segment *segment);
 
+/* How many holders OBJECT lists: the room that reading them takes. */
+size_t segment_json_holders(const struct json_t *object);
+
 /*
  * Reads the object OBJECT of a reply. 0, or -EBADMSG when it is not a segment. RET's strings
- * point into OBJECT; its labels are put into LABELS, which must live as long as RET. Members it
- * does not know are passed over: a newer daemon may send more.
+ * point into OBJECT; its labels are put into LABELS and its holders into HOLDERS, which must live
+ * as long as RET. HOLDERS has segment_json_holders() elements; NULL: they are not wanted. Members
+ * that are unknown are passed over: a newer daemon may send more.
  */
-int segment_json_read(const struct json_t *object, struct labels *labels, struct wire_segment *ret)
+int segment_json_read(const struct json_t *object, struct labels *labels,
+                      struct wire_holder *holders, struct wire_segment *ret)
     __attribute__((warn_unused_result));
 
 #endif

@@ -64,7 +64,22 @@ static void check_round_trip(const struct wire_segment *s)
     struct labels labels;
     struct wire_segment r;
     json_t *object = written(s, &w);
-    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    struct wire_holder holders[4];
+    assert_true(segment_json_holders(object) <= 4);
+    assert_int_equal(segment_json_read(object, &labels, holders, &r), 0);
+    if (s->holder_list) {
+        assert_int_equal(segment_json_holders(object), s->holders);
+        assert_ptr_equal(r.holder_list, holders);
+        for (size_t i = 0; i < s->holders; i++) {
+            assert_int_equal(holders[i].pid, s->holder_list[i].pid);
+            assert_int_equal(holders[i].uid, s->holder_list[i].uid);
+            assert_same_text(holders[i].comm, s->holder_list[i].comm);
+            assert_int_equal(holders[i].since_at_ms, s->holder_list[i].since_at_ms);
+        }
+    } else {
+        assert_int_equal(segment_json_holders(object), 0);
+        assert_null(r.holder_list);
+    }
     assert_int_equal(r.serial, s->serial);
     assert_same_text(r.name, s->name);
     assert_int_equal(r.shmid, s->shmid);
@@ -141,10 +156,10 @@ TEST(round_trip)
 {
     struct wire_segment s = full;
     check_round_trip(&s);
-    for (int state = 0; state < STATE_COUNT; state++) {
-        for (int lifetime = 0; lifetime < LIFETIME_COUNT; lifetime++) {
-            s.state = (enum segment_state)state;
-            s.lifetime = (enum lifetime)lifetime;
+    for (int i = 0; i < STATE_COUNT; i++) {
+        for (int k = 0; k < LIFETIME_COUNT; k++) {
+            s.state = (enum segment_state)i;
+            s.lifetime = (enum lifetime)k;
             check_round_trip(&s);
         }
     }
@@ -200,6 +215,35 @@ TEST(round_trip_of_the_least_and_the_most)
     free(value);
 }
 
+static const struct wire_holder some_holders[] = {
+    {.pid = 42, .uid = 1000, .comm = "a \"b\"", .since_at_ms = 1700000000006},
+    {.pid = INT32_MAX, .uid = UINT32_MAX, .comm = NULL, .since_at_ms = 0},
+};
+
+TEST(round_trip_with_holders)
+{
+    struct wire_segment s = full;
+    s.holder_list = some_holders;
+    check_round_trip(&s);
+    s.holders = 0;
+    check_round_trip(&s);
+}
+
+TEST(holders_are_left_out_unless_wanted)
+{
+    struct wire_segment s = full, r;
+    struct labels labels;
+    struct writer w;
+    s.holder_list = some_holders;
+    json_t *object = written(&s, &w);
+    assert_int_equal(segment_json_holders(object), 2);
+    assert_int_equal(segment_json_read(object, &labels, NULL, &r), 0);
+    assert_int_equal(r.holders, 2);
+    assert_null(r.holder_list);
+    json_decref(object);
+    writer_deinit(&w);
+}
+
 TEST(sizes_beyond_int64_are_clamped)
 {
     struct wire_segment s = full, r;
@@ -208,7 +252,7 @@ TEST(sizes_beyond_int64_are_clamped)
     s.size = UINT64_MAX;
     s.serial = UINT64_MAX;
     json_t *object = written(&s, &w);
-    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    assert_int_equal(segment_json_read(object, &labels, NULL, &r), 0);
     assert_int_equal(r.size, INT64_MAX);
     assert_int_equal(r.serial, INT64_MAX);
     json_decref(object);
@@ -219,12 +263,13 @@ static int read_text(const char *text, struct labels *labels, struct wire_segmen
 {
     json_t *object = json_loads(text, JSON_DECODE_ANY, NULL);
     assert_non_null(object);
-    int r = segment_json_read(object, labels, ret);
+    int r = segment_json_read(object, labels, NULL, ret);
     json_decref(object);
     return r;
 }
 
-#define NEEDED "\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\""
+#define NEEDED                                                                                     \
+    "\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\""
 
 TEST(unknown_members_are_passed_over)
 {
@@ -233,9 +278,8 @@ TEST(unknown_members_are_passed_over)
     assert_int_equal(read_text("{" NEEDED "}", &labels, &r), 0);
     assert_int_equal(r.n_labels, 0);
     assert_null(r.name);
-    assert_int_equal(read_text("{" NEEDED ",\"numa\":[1],\"labels\":{\"a\":1,\"b\":\"x\"}}", &labels,
-                               &r),
-                     0);
+    assert_int_equal(
+        read_text("{" NEEDED ",\"numa\":[1],\"labels\":{\"a\":1,\"b\":\"x\"}}", &labels, &r), 0);
     assert_int_equal(r.n_labels, 1);
 }
 
@@ -250,21 +294,43 @@ TEST(more_labels_than_there_is_room_for_are_left_out)
         json_object_set_new(many, key, json_string("v"));
     }
     json_object_set_new(object, "labels", many);
-    assert_int_equal(segment_json_read(object, &labels, &r), 0);
+    assert_int_equal(segment_json_read(object, &labels, NULL, &r), 0);
     assert_int_equal(r.n_labels, SEGMENT_LABELS_MAX);
     json_decref(object);
+}
+
+TEST(a_list_of_holders_that_is_none_is_refused)
+{
+    static const char *const bad[] = {
+        "1", "{}", "[]", "[{\"pid\":1},{\"pid\":2}]", "[7]", "[{\"uid\":1}]", "[{\"pid\":\"1\"}]"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct wire_holder holders[2];
+        struct labels labels;
+        struct wire_segment r = {.serial = 7};
+        char *text = text_of("{" NEEDED ",\"holders\":1,\"holder_list\":%s}", bad[i]);
+        json_t *object = json_loads(text, 0, NULL);
+        assert_non_null(object);
+        assert_int_equal(segment_json_read(object, &labels, holders, &r), -EBADMSG);
+        assert_int_equal(r.serial, 7);
+        json_decref(object);
+        free(text);
+    }
 }
 
 TEST(what_is_no_segment_is_refused)
 {
     static const char *const bad[] = {
-        "null", "[]", "1", "{}",
+        "null",
+        "[]",
+        "1",
+        "{}",
         "{\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}",
-        "{\"shmid\":\"1\",\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
+        "{\"shmid\":\"1\",\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":"
+        "\"process\"}",
         "{\"shmid\":1,\"size\":2.5,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":384,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
@@ -287,9 +353,12 @@ int main(void)
         cmocka_unit_test(the_bytes_of_a_foreign_one),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(round_trip_of_the_least_and_the_most),
+        cmocka_unit_test(round_trip_with_holders),
+        cmocka_unit_test(holders_are_left_out_unless_wanted),
         cmocka_unit_test(sizes_beyond_int64_are_clamped),
         cmocka_unit_test(unknown_members_are_passed_over),
         cmocka_unit_test(more_labels_than_there_is_room_for_are_left_out),
+        cmocka_unit_test(a_list_of_holders_that_is_none_is_refused),
         cmocka_unit_test(what_is_no_segment_is_refused),
     };
     return RUN_TESTS(tests);
