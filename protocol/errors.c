@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Bytes of a peer's parameter that a sentence repeats. */
+enum { SHOWN_MAX = 100 };
+
 static const struct error_row rows[PROTOCOL_ERROR_COUNT] = {
 #define X(id, name, code, err, message) [PROTOCOL_ERROR_##id] = {name, code, err, message},
     PROTOCOL_ERRORS(X)
@@ -109,7 +112,10 @@ void failure_invalid_parameter(struct failure *f, const char *parameter, const c
     const char *reason = format_text(f, format, args);
     va_end(args);
     failure_add_string(f, "reason", reason);
-    failure_set_message(f, "parameter %.100s: %s", parameter, reason);
+    size_t shown = strnlen(parameter, SHOWN_MAX + 1);
+    if (shown > SHOWN_MAX)
+        shown = whole_characters(parameter, SHOWN_MAX);
+    failure_set_message(f, "parameter %.*s: %s", (int)shown, parameter, reason);
 }
 
 const char *failure_message(const struct failure *f)
