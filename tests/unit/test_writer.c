@@ -283,7 +283,7 @@ TEST(no_memory_at_all)
     writer_deinit(&w);
 }
 
-TEST(rewind)
+TEST(rewinding)
 {
     struct writer w;
     writer_init(&w);
@@ -330,7 +330,7 @@ int main(void)
         cmocka_unit_test(reserve),
         cmocka_unit_test_teardown(memory_runs_out_at_any_moment, memory_is_back),
         cmocka_unit_test_teardown(no_memory_at_all, memory_is_back),
-        cmocka_unit_test(rewind),
+        cmocka_unit_test(rewinding),
         cmocka_unit_test(deinit_twice),
     };
     return RUN_TESTS(tests);
