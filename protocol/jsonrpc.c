@@ -1,6 +1,7 @@
 #include "protocol/jsonrpc.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/limits.h"
@@ -79,6 +80,27 @@ static void jsonrpc_call(const struct message *m, size_t index, struct call *ret
                                 &ret->failure) < 0;
 }
 
+/* The least digits that are the same number: 1.1 is to come back as 1.1. */
+static void write_real(struct writer *w, const json_t *real)
+{
+    double value = json_real_value(real);
+    char text[64];
+    size_t len = 0;
+    for (size_t digits = 15; digits <= 17; digits++) {
+        len = json_dumpb(real, text, sizeof(text) - 1,
+                         JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
+        if (len == 0 || len >= sizeof(text)) {
+            writer_null(w);
+            return;
+        }
+        text[len] = '\0';
+        double back = strtod(text, NULL);
+        if (memcmp(&back, &value, sizeof(value)) == 0)
+            break;
+    }
+    writer_value(w, text, len);
+}
+
 static void write_id(struct writer *w, const json_t *id)
 {
     if (json_is_string(id)) {
@@ -86,12 +108,7 @@ static void write_id(struct writer *w, const json_t *id)
     } else if (json_is_integer(id)) {
         writer_int(w, json_integer_value(id));
     } else if (json_is_real(id)) {
-        char text[64];
-        size_t len = json_dumpb(id, text, sizeof(text), JSON_ENCODE_ANY | JSON_COMPACT);
-        if (len > 0 && len <= sizeof(text))
-            writer_value(w, text, len);
-        else
-            writer_null(w);
+        write_real(w, id);
     } else {
         writer_null(w);
     }

@@ -29,12 +29,14 @@ EXTRA_DIST += tests/lint/lib.sh
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
+EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 check_headers = tests/unit/support.h
 EXTRA_DIST += $(check_headers)
 
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 # Memory that runs out when the test says so.
+tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
