@@ -101,6 +101,80 @@ TEST(list)
     check(&reply, "{\"segments\":[" SMALL "],\"cursor\":\"17\"}");
 }
 
+TEST(subscribed)
+{
+    struct reply reply = {.kind = REPLY_SUBSCRIBED, .u.event_serial = 0};
+    check(&reply, "{\"event_serial\":0}");
+    reply.u.event_serial = 1025;
+    check(&reply, "{\"event_serial\":1025}");
+}
+
+TEST(metrics)
+{
+    static const char text[] = "# HELP shmd_x \"x\"\nshmd_x 1\n# EOF\n";
+    struct reply reply = {.kind = REPLY_METRICS, .u.metrics = {text, sizeof(text) - 1}};
+    check(&reply, "{\"text\":\"# HELP shmd_x \\\"x\\\"\\nshmd_x 1\\n# EOF\\n\"}");
+    /* The length counts, not a NUL. */
+    reply.u.metrics.len = 3;
+    check(&reply, "{\"text\":\"# H\"}");
+    reply.u.metrics.len = 0;
+    check(&reply, "{\"text\":\"\"}");
+}
+
+static void check_event(const struct wire_event *event, const char *want)
+{
+    struct writer w;
+    writer_init(&w);
+    reply_write_event(&w, event);
+    assert_text(w.data, w.len, want);
+    writer_deinit(&w);
+}
+
+TEST(events_of_every_kind)
+{
+    static const char *const kinds[] = {"created",  "ready",   "changed", "attached",
+                                        "detached", "removed", "adopted"};
+    assert_int_equal(sizeof(kinds) / sizeof(kinds[0]), EVENT_KINDS);
+    for (int i = 0; i < EVENT_KINDS; i++) {
+        /* A reason belongs to removals alone. */
+        const struct wire_event event = {.event_serial = 12,
+                                         .at_ms = 1700000000000,
+                                         .kind = (enum event_kind)i,
+                                         .reason = REASON_RECYCLED,
+                                         .segment = &small};
+        char *want = text_of("{\"event_serial\":12,\"at_ms\":1700000000000,\"kind\":\"%s\"%s,"
+                             "\"segment\":" SMALL "}",
+                             kinds[i], i == EVENT_REMOVED ? ",\"reason\":\"recycled\"" : "");
+        check_event(&event, want);
+        free(want);
+    }
+}
+
+TEST(removals_for_every_reason)
+{
+    static const char *const reasons[] = {
+        "request",          "expired",     "last-holder-exited", "connection-closed",
+        "initialiser-died", "last-detach", "out-of-band",        "recycled"};
+    assert_int_equal(sizeof(reasons) / sizeof(reasons[0]), REASON_COUNT);
+    for (int i = 0; i < REASON_COUNT; i++) {
+        const struct wire_event event = {
+            .event_serial = 1, .kind = EVENT_REMOVED, .reason = (enum reason)i, .segment = &small};
+        char *want = text_of("{\"event_serial\":1,\"at_ms\":0,\"kind\":\"removed\","
+                             "\"reason\":\"%s\",\"segment\":" SMALL "}",
+                             reasons[i]);
+        check_event(&event, want);
+        free(want);
+    }
+}
+
+TEST(a_gap_tells_how_many_and_nothing_else)
+{
+    struct wire_event event = {.missed = 1, .event_serial = 5, .at_ms = 6, .kind = EVENT_READY};
+    check_event(&event, "{\"kind\":\"gap\",\"missed\":1}");
+    event.missed = UINT64_MAX;
+    check_event(&event, "{\"kind\":\"gap\",\"missed\":9223372036854775807}");
+}
+
 TEST(a_failure_has_no_result)
 {
     struct reply reply = {.kind = REPLY_FAILURE};
@@ -128,9 +202,17 @@ TEST(failure_parameters)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info),    cmocka_unit_test(segment),
-        cmocka_unit_test(created), cmocka_unit_test(list),
-        cmocka_unit_test(a_failure_has_no_result), cmocka_unit_test(failure_parameters),
+        cmocka_unit_test(info),
+        cmocka_unit_test(segment),
+        cmocka_unit_test(created),
+        cmocka_unit_test(list),
+        cmocka_unit_test(subscribed),
+        cmocka_unit_test(metrics),
+        cmocka_unit_test(events_of_every_kind),
+        cmocka_unit_test(removals_for_every_reason),
+        cmocka_unit_test(a_gap_tells_how_many_and_nothing_else),
+        cmocka_unit_test(a_failure_has_no_result),
+        cmocka_unit_test(failure_parameters),
     };
     return RUN_TESTS(tests);
 }

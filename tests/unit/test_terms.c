@@ -37,12 +37,30 @@ TEST(scopes)
     check_words(scope_words, want, SCOPE_COUNT);
 }
 
+TEST(event_kinds)
+{
+    const char *const want[] = {"created",  "ready",   "changed", "attached",
+                                "detached", "removed", "adopted"};
+    assert_int_equal(EVENT_KINDS, 7);
+    check_words(event_words, want, EVENT_KINDS);
+    /* Told instead of an event, and so no kind that one could ask for. */
+    assert_int_equal(term_find(event_words, "gap"), -1);
+}
+
+TEST(reasons)
+{
+    const char *const want[] = {"request",           "expired",          "last-holder-exited",
+                                "connection-closed", "initialiser-died", "last-detach",
+                                "out-of-band",       "recycled"};
+    assert_int_equal(REASON_COUNT, 8);
+    check_words(reason_words, want, REASON_COUNT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(states),
-        cmocka_unit_test(lifetimes),
-        cmocka_unit_test(scopes),
+        cmocka_unit_test(states),      cmocka_unit_test(lifetimes), cmocka_unit_test(scopes),
+        cmocka_unit_test(event_kinds), cmocka_unit_test(reasons),
     };
     return RUN_TESTS(tests);
 }
