@@ -152,6 +152,33 @@ TEST(the_bytes_of_a_foreign_one)
     writer_deinit(&w);
 }
 
+static void check_holder_list(const struct wire_holder *list, uint32_t n, const char *want)
+{
+    const struct wire_segment s = {.holders = n, .holder_list = list};
+    struct writer w;
+    json_decref(written(&s, &w));
+    writer_bytes(&w, "", 1);
+    assert_contains(w.data, want);
+    writer_deinit(&w);
+}
+
+TEST(the_bytes_of_its_holders)
+{
+    /* A name that could not be read and a time that has not been are left out. */
+    static const struct wire_holder list[] = {
+        {.pid = 42, .uid = 1000, .comm = "a \"b\"", .since_at_ms = 1700000000001},
+        {.pid = INT32_MAX, .uid = UINT32_MAX},
+    };
+    check_holder_list(list, 2,
+                      "\"holders\":2,\"holder_list\":["
+                      "{\"pid\":42,\"uid\":1000,\"comm\":\"a \\\"b\\\"\","
+                      "\"since_at_ms\":1700000000001},"
+                      "{\"pid\":2147483647,\"uid\":4294967295}],\"locked\":false");
+    check_holder_list(list, 0, "\"holders\":0,\"holder_list\":[],\"locked\":false");
+    /* Only the answer to stat has the list. */
+    check_holder_list(NULL, 2, "\"holders\":2,\"locked\":false");
+}
+
 TEST(round_trip)
 {
     struct wire_segment s = full;
@@ -351,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bytes_of_a_full_one),
         cmocka_unit_test(the_bytes_of_a_foreign_one),
+        cmocka_unit_test(the_bytes_of_its_holders),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(round_trip_of_the_least_and_the_most),
         cmocka_unit_test(round_trip_with_holders),
