@@ -316,7 +316,7 @@ TEST(more_labels_than_there_is_room_for_are_left_out)
     struct wire_segment r;
     json_t *object = json_loads("{" NEEDED "}", 0, NULL), *many = json_object();
     for (int i = 0; i < SEGMENT_LABELS_MAX + 1; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof(key), "k%d", i);
         json_object_set_new(many, key, json_string("v"));
     }
