@@ -1,0 +1,340 @@
+"""The process: how it starts, refuses to start, takes over a socket, reloads and ends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import sysv
+from harness import (
+    ALICE,
+    DEADLINE,
+    ROOT,
+    SOMEBODY,
+    WRAPPER,
+    TestCase,
+    daemon_program,
+    encode,
+    main,
+    wait_until,
+)
+
+# What systemd does for a service: descriptor 3 is the socket, and the pid is the service's.
+HAND_OVER = """
+import os, sys
+os.dup2(0, 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class ProcessCase(TestCase):
+    def run_shmd(self, *arguments):
+        """Runs it to its end, as whoever runs the tests."""
+        return subprocess.run(
+            [*WRAPPER, daemon_program(), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            cwd="/",
+            check=False,
+        )
+
+    def check_ends_badly(self, daemon, *words):
+        self.assertNotEqual(daemon.wait(), 0)
+        for word in words:
+            self.assertIn(word, daemon.log())
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+
+class CommandLine(ProcessCase):
+    def test_version(self):
+        outcome = self.run_shmd("--version")
+        self.assertEqual((outcome.returncode, outcome.stderr), (0, ""))
+        self.assertRegex(outcome.stdout, r"^shmd \d+\.\d+\.\d+\S*\n")
+        info = self.connect(self.start_daemon()).call("info")
+        self.assertEqual(outcome.stdout.split()[1], info["version"])
+
+    def test_help(self):
+        outcome = self.run_shmd("--help")
+        self.assertEqual((outcome.returncode, outcome.stderr), (0, ""))
+        for option in ("--config", "--socket", "--socket-mode", "--state-dir", "--check-config",
+                       "--help", "--version"):
+            with self.subTest(option=option):
+                self.assertIn(option, outcome.stdout)
+
+    def test_unknown_option(self):
+        outcome = self.run_shmd("--colour")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("--colour", outcome.stderr)
+        self.assertEqual(outcome.stdout, "")
+
+    def test_stray_argument(self):
+        outcome = self.run_shmd("--check-config", "stray")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("stray", outcome.stderr)
+
+    def test_bad_socket_mode(self):
+        for mode in ("rw", "0999", "77777"):
+            with self.subTest(mode=mode):
+                outcome = self.run_shmd("--socket-mode", mode, "--check-config")
+                self.assertNotEqual(outcome.returncode, 0)
+                self.assertIn(mode, outcome.stderr)
+
+
+class Configuration(ProcessCase):
+    def check(self, text):
+        self.path = self.write("shmd.conf", text)
+        return self.run_shmd("--config", self.path, "--check-config")
+
+    def check_is_bad(self, text, line, *words):
+        outcome = self.check(text)
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn(f"{self.path}:{line}", outcome.stderr)
+        for word in words:
+            self.assertIn(word, outcome.stderr)
+
+    def test_good(self):
+        for text in (
+            "",
+            "# nothing\n",
+            "max_segments = 10\nmax_bytes=1000000\n\n; comment\nmax_connections = 50\n",
+            "admin_group = 0\nreconcile_ms = 1000\nattach_timeout_ms = 100\n",
+            "[shmd]\nmax_segments_per_uid = 0\n",
+        ):
+            with self.subTest(text=text):
+                outcome = self.check(text)
+                self.assertEqual((outcome.returncode, outcome.stderr), (0, ""))
+
+    def test_unknown_key(self):
+        self.check_is_bad("max_segments = 1\n\nmax_segmnets = 2\n", 3, "max_segmnets")
+
+    def test_out_of_range(self):
+        self.check_is_bad("# one\nmax_connections = 0\n", 2, "max_connections", "1", "1000000")
+        self.check_is_bad("max_message_bytes = 1000\n", 1, "max_message_bytes", "1024", "16777216")
+        self.check_is_bad("max_segments = -1\n", 1, "max_segments")
+        self.check_is_bad("max_segments = 99999999999999999999\n", 1, "max_segments")
+
+    def test_wrong_type(self):
+        for value in ("many", "10 or so", "", "1.5", "0x10"):
+            with self.subTest(value=value):
+                self.check_is_bad(f"max_segments = {value}\n", 1, "max_segments")
+
+    def test_not_ini(self):
+        self.check_is_bad("max_segments = 1\nnonsense\n", 2)
+
+    def test_unknown_group(self):
+        self.check_is_bad("admin_group = no-such-group-here\n", 1, "no-such-group-here")
+
+    def test_a_file_that_is_not_there(self):
+        outcome = self.run_shmd("--config", "/nonexistent/shmd.conf", "--check-config")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("/nonexistent/shmd.conf", outcome.stderr)
+
+    def test_a_bad_file_does_not_start(self):
+        daemon = self.launch_daemon(config="max_connections = none\n")
+        self.check_ends_badly(daemon, f"{daemon.config_path}:1", "max_connections")
+        self.assertFalse(os.path.exists(daemon.socket_path))
+
+    def test_reload(self):
+        daemon = self.start_daemon(config="max_segments = 1\n")
+        client = self.connect(daemon)
+        self.assertEqual(client.call("info")["limits"]["max_segments"], 1)
+        daemon.configure("max_segments = 2\n")
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: client.call("info")["limits"]["max_segments"] == 2, "it has reloaded")
+
+    def test_reload_of_a_bad_file(self):
+        daemon = self.start_daemon(config="max_segments = 1\n")
+        client = self.connect(daemon)
+        daemon.configure("max_segments = 2\nmax_bytes = all\n")
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: f"{daemon.config_path}:2" in daemon.log(), "it says so")
+        self.assertEqual(client.call("info")["limits"]["max_segments"], 1, "the old one is in force")
+
+
+class Socket(ProcessCase):
+    def on_socket(self, path, name="second"):
+        """Another daemon, with a directory of its own, on PATH."""
+        return self.launch_daemon(
+            "--socket", path, "--socket-mode", "0666", directory=self.daemon_directory(name),
+            socket=False,
+        )
+
+    def test_mode(self):
+        daemon = self.start_daemon()
+        self.assertEqual(os.stat(daemon.socket_path).st_mode & 0o777, 0o666)
+
+    def test_held_by_a_live_daemon(self):
+        first = self.start_daemon()
+        client = self.connect(first)
+        self.check_ends_badly(self.on_socket(first.socket_path), first.socket_path)
+        client.call("list")
+        self.connect(first).call("list")  # its socket is still there and its own
+
+    def test_stale(self):
+        path = os.path.join(self.daemon_directory(), "shmd.sock")
+        dead = socket.socket(socket.AF_UNIX)
+        dead.bind(path)
+        dead.close()
+        daemon = self.start_daemon()
+        self.assertEqual(daemon.socket_path, path)
+        self.connect(daemon).call("list")
+
+    def test_left_by_a_killed_daemon(self):
+        first = self.start_daemon()
+        first.process.kill()
+        first.wait()
+        self.connect(self.start_daemon()).call("list")
+
+    def test_a_file_is_not_a_stale_socket(self):
+        path = os.path.join(self.daemon_directory(), "shmd.sock")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("precious")
+        os.chmod(path, 0o666)
+        self.check_ends_badly(self.launch_daemon(), path)
+        with open(path, encoding="ascii") as file:
+            self.assertEqual(file.read(), "precious")
+
+    def test_path_too_long(self):
+        path = os.path.join(self.daemon_directory(), "x" * 108)
+        self.check_ends_badly(self.on_socket(path), "107")
+
+    def test_no_such_directory(self):
+        path = os.path.join(self.directory, "not there", "shmd.sock")
+        self.check_ends_badly(self.on_socket(path), path)
+
+
+class Inherited(ProcessCase):
+    def check_serves(self, daemon):
+        daemon.wait_until_ready()
+        self.assertEqual(self.connect(daemon).call("info")["pid"], daemon.pid)
+        segment = self.connect(daemon).create(name="frames")
+        self.assertEqual(sysv.stat(segment["shmid"]).uid, SOMEBODY.uid)
+
+    def test_by_hand(self):
+        path = os.path.join(self.daemon_directory(), "shmd.sock")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            os.chmod(path, 0o666)
+            listener.listen()
+            daemon = self.launch_daemon(
+                socket=False, stdin=listener, shell=(sys.executable, "-c", HAND_OVER)
+            )
+            self.check_serves(daemon)
+        daemon.stop()
+        self.assertTrue(os.path.exists(path), "the socket is its giver's to remove")
+
+    def test_by_systemd_socket_activate(self):
+        program = shutil.which("systemd-socket-activate")
+        if program is None:
+            self.skipTest("systemd-socket-activate is not installed")
+        path = os.path.join(self.daemon_directory(), "shmd.sock")
+        daemon = self.launch_daemon(socket=False, shell=(program, "-l", path))
+        wait_until(lambda: os.path.exists(path), "the socket is there")
+        os.chmod(path, 0o666)
+        self.check_serves(daemon)
+
+    def test_what_is_no_listening_socket(self):
+        with open("/dev/null", "rb") as null:
+            daemon = self.launch_daemon(
+                socket=False, stdin=null, shell=(sys.executable, "-c", HAND_OVER)
+            )
+            self.check_ends_badly(daemon)
+            self.assertTrue(daemon.log().strip(), "it says why")
+
+
+class End(ProcessCase):
+    def test_signals_end_it_in_order(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=number.name):
+                daemon = self.start_daemon(directory=self.daemon_directory(number.name))
+                shmid = self.connect(daemon).create(name="kept", size=100)["shmid"]
+                daemon.signal(number)
+                self.assertEqual(daemon.wait(), 0, daemon.log())
+                self.assertTrue(sysv.exists(shmid), "persistent segments stay")
+
+    def test_what_was_asked_is_answered(self):
+        daemon = self.start_daemon()
+        client = self.connect(daemon)
+        client.send(b"".join(encode("create", {"size": 1}, id=i) for i in range(100)))
+        self.assertEqual(client.reply()["id"], 0)
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+        replies = client.replies()
+        made = 1 + sum("result" in reply for reply in replies)
+        self.assertEqual([reply["id"] for reply in replies], list(range(1, len(replies) + 1)))
+        self.assertEqual(len(sysv.proc_table()), made, "acknowledged is made, and the other way")
+
+    def test_clients_see_the_end(self):
+        daemon = self.start_daemon()
+        client = self.connect(daemon)
+        client.call("list")
+        daemon.stop()
+        self.assertIsNone(client.reply())
+
+    def test_a_reader_that_does_not_read_does_not_keep_it(self):
+        daemon = self.start_daemon()
+        owner = self.connect(daemon)
+        for i in range(100):
+            owner.create(name=f"s{i}", labels={"k": "x" * 255})
+        deaf = self.connect(daemon)
+        deaf.send(encode("list", {"limit": 100}, id=1) * 100)
+        owner.call("list")
+        daemon.stop()
+
+    def test_the_next_one_knows_the_segments(self):
+        first = self.start_daemon()
+        client = self.connect(first)
+        made = client.create(name="kept", key=77, labels={"a": "1"}, mode="0640")
+        client.create(name="going")
+        client.call("remove", name="going")
+        first.stop()
+        client = self.connect(self.start_daemon())
+        found = client.stat(name="kept")
+        for field in ("serial", "shmid", "key", "size", "mode", "uid", "gid", "creator", "labels",
+                      "created_at_ms", "lifetime", "state"):
+            with self.subTest(field=field):
+                self.assertEqual(found[field], made[field])
+        self.refused("NoSuchSegment", client, "stat", name="going")
+        self.assertGreater(client.create(name="new")["serial"], made["serial"] + 1)
+
+    def test_the_next_one_knows_them_after_a_kill(self):
+        first = self.start_daemon()
+        made = self.connect(first).create(name="kept")
+        first.process.kill()
+        first.wait()
+        client = self.connect(self.start_daemon())
+        self.assertEqual(client.stat(name="kept")["serial"], made["serial"])
+        client.call("remove", name="kept")
+        self.assertFalse(sysv.exists(made["shmid"]))
+
+
+class Log(ProcessCase):
+    def test_a_line_per_change_and_none_per_look(self):
+        daemon = self.start_daemon()
+        client = self.connect(daemon, ALICE if SOMEBODY is ALICE else ROOT)
+        segment = client.create(name="talked-of")
+        lines = len(daemon.log().splitlines())
+        client.stat(name="talked-of")
+        client.list()
+        self.assertEqual(len(daemon.log().splitlines()), lines)
+        client.call("set", name="talked-of", mode="0640")
+        client.call("remove", name="talked-of")
+        log = [line for line in daemon.log().splitlines() if "talked-of" in line]
+        self.assertEqual(len(log), 3, log)
+        for word, line in zip(("create", "set", "remove"), log):
+            for part in (word, str(os.getpid()), str(SOMEBODY.uid), str(segment["shmid"])):
+                with self.subTest(word=word, part=part):
+                    self.assertIn(part, line)
+
+
+main()

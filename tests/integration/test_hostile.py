@@ -1,0 +1,333 @@
+"""Input in hostile amounts: too large, too many, at random, and readers that do not read. The daemon
+answers or closes, goes on serving others, and stays small.
+"""
+
+import json
+import os
+import random
+import re
+import resource
+import select
+import socket
+import threading
+
+import sysv
+from harness import (
+    ALICE,
+    BOB,
+    DEADLINE,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ROOT,
+    Client,
+    TestCase,
+    diagnostics,
+    encode,
+    is_instrumented,
+    main,
+    needs_several_uids,
+)
+
+MEMORY_CEILING_KB = 60 * 1024
+
+
+def send_what_is_taken(client, data):
+    """Sends until the daemon has closed; another thread's business to stop it."""
+    try:
+        client.send(data)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+class HostileCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start_daemon()
+
+    def check_serves(self, user=None):
+        client = self.connect(self.daemon, user)
+        self.assertIn("segments", client.call("list"))
+        client.close()
+
+    def check_is_small(self):
+        if is_instrumented():
+            diagnostics("VmRSS is not looked at: the daemon is instrumented")
+            return
+        self.assertLess(self.daemon.proc_status("VmRSS"), MEMORY_CEILING_KB)
+
+
+class TooLarge(HostileCase):
+    def padded(self, length):
+        request = encode("list", id=1).rstrip()
+        return request[:-1] + b" " * (length - len(request)) + b"}"
+
+    def test_the_limit_itself(self):
+        client = self.connect(self.daemon)
+        client.send(self.padded(65536))
+        self.assertIn("result", client.reply())
+        client.send(self.padded(65537) + b"\n")
+        reply = client.reply()
+        self.check_envelope_error(reply, INVALID_REQUEST)
+        self.assertIn("too large", reply["error"]["message"])
+        self.assertIn("65536", reply["error"]["message"])
+        self.assertIsNone(client.reply(), "and then the connection ends")
+
+    def test_the_configured_limit(self):
+        daemon = self.start_daemon(
+            directory=self.daemon_directory("small"), config="max_message_bytes = 2000\n"
+        )
+        client = self.connect(daemon)
+        client.send(self.padded(2000))
+        self.assertIn("result", client.reply())
+        client.send(self.padded(2001))
+        reply = client.reply()
+        self.check_envelope_error(reply, INVALID_REQUEST)
+        self.assertIn("2000", reply["error"]["message"])
+
+    def test_what_came_before_is_answered(self):
+        client = self.connect(self.daemon)
+        client.send(encode("create", {"name": "a", "size": 1}, id=1) + self.padded(70000))
+        self.assertEqual(client.reply()["id"], 1)
+        self.check_envelope_error(client.reply(), INVALID_REQUEST)
+        self.assertIsNone(client.reply())
+
+    def test_4_megabytes(self):
+        for data in (self.padded(4 << 20), b'["' + b"x" * (4 << 20), b"[" + b"1," * (2 << 20)):
+            with self.subTest(start=data[:8]):
+                client = self.connect(self.daemon)
+                sender = threading.Thread(target=send_what_is_taken, args=(client, data))
+                sender.start()
+                self.check_envelope_error(client.reply(), INVALID_REQUEST)
+                self.assertIsNone(client.reply(), "and then the connection ends")
+                sender.join(DEADLINE)
+                self.assertFalse(sender.is_alive())
+                client.close()
+        self.check_serves()
+        self.check_is_small()
+
+    def test_white_space_is_no_message(self):
+        client = self.connect(self.daemon)
+        client.send(b" \n" * (1 << 20) + encode("list", id=1))
+        self.assertIn("result", client.reply())
+        self.check_is_small()
+
+
+class Readers(HostileCase):
+    def test_a_client_that_reads_nothing(self):
+        owner = self.connect(self.daemon)
+        for i in range(200):
+            owner.create(name=f"s{i}", labels={f"k{k}": "x" * 200 for k in range(4)})
+        deaf = self.connect(self.daemon)
+        deaf.socket.setblocking(False)
+        # Long, so that few of them fill the kernel's buffers.
+        request = encode("list", {"limit": 200}, id=1).replace(b"{", b"{" + b" " * 1000)
+        limit = 4000 * len(request)  # with their answers, a gigabyte
+        sent = 0
+        while sent < limit and select.select([], [deaf.socket], [], 0.5)[1]:
+            sent += deaf.socket.send(request[sent % len(request) :])
+        self.assertLess(sent, limit, "the daemon stops to read")
+        self.check_serves()
+        self.check_is_small()
+
+        def say_the_rest():
+            deaf.send(request[sent % len(request) :])
+            deaf.finish()
+
+        deaf.socket.settimeout(DEADLINE)
+        sender = threading.Thread(target=say_the_rest)
+        sender.start()
+        answers = iter(deaf.read_line, None)
+        start = b'{"jsonrpc":"2.0","id":1,"result":{"segments":[{'
+        self.assertEqual(
+            sum(answer.startswith(start) for answer in answers),
+            sent // len(request) + 1,
+            "nothing is dropped",
+        )
+        sender.join(DEADLINE)
+
+    def test_a_client_that_reads_nothing_and_dies(self):
+        owner = self.connect(self.daemon)
+        for i in range(200):
+            owner.create(name=f"s{i}", labels={f"k{k}": "x" * 200 for k in range(4)})
+        for _ in range(20):
+            client = self.daemon.connect()
+            client.send(encode("list", {"limit": 200}, id=1) * 100)
+            client.close()
+        self.check_serves()
+        self.check_is_small()
+
+
+class Random(HostileCase):
+    SEED = int(os.environ.get("SHMD_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+    ROUNDS = 1500
+
+    REQUESTS = [
+        encode("create", {"name": "frames", "size": 4096, "mode": "0640", "labels": {"a": "b"}}, id=1),
+        encode("stat", {"name": "frames"}, id="two"),
+        encode("set", {"name": "frames", "new_name": "other", "ttl_ms": 0}, id=3.5),
+        encode("remove", {"key": -7, "serial": 1}, id=None),
+        encode("list", {"prefix": "f", "scope": "all", "limit": 3}, id=-1),
+        encode("info", id=0),
+        b'[{"jsonrpc":"2.0","id":1,"method":"info"},{"jsonrpc":"2.0","method":"list","params":[]}]\n',
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "info", "params": {}}, indent=2).encode(),
+        b'{"method":"io.shmd.List","parameters":{}}\0',
+    ]
+    PIECES = [
+        b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\0", b"\n", b"null", b"true", b"-", b"1e999",
+        b"9223372036854775808", b"\xff", b"\xf0\x9d\x84\x9e", b"\\u0000", b"\\ud800", b"[" * 40, b" " * 300,
+        b'"jsonrpc":"2.0",', b'"id":1,', b"x" * 300,
+    ]
+
+    def mutate(self, rng):
+        data = bytearray(rng.choice(self.REQUESTS) * rng.choice((1, 1, 2)))
+        for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
+            at = rng.randrange(len(data) + 1)
+            kind = rng.randrange(5)
+            if kind == 0:
+                data[at:at] = rng.choice(self.PIECES)
+            elif kind == 1:
+                del data[at : at + rng.choice((1, 1, 2, 10))]
+            elif kind == 2:
+                data[at : at + 1] = bytes([rng.randrange(256)])
+            elif kind == 3:
+                end = min(len(data), at + rng.randrange(1, 20))
+                data[at:at] = data[at:end]
+            else:
+                data[at : at + 1] = rng.choice(self.PIECES)
+        return bytes(data)
+
+    def answer_to(self, data):
+        client = self.daemon.connect()
+        try:
+            send_what_is_taken(client, data)
+            try:
+                client.finish()
+            except OSError:
+                pass  # closed already
+            answer = b""
+            while True:
+                try:
+                    part = client.socket.recv(65536)
+                except ConnectionResetError:
+                    return answer
+                if not part:
+                    return answer
+                answer += part
+        finally:
+            client.close()
+
+    def test_mutations_are_answered_or_closed(self):
+        diagnostics(f"SHMD_TEST_SEED={self.SEED}")
+        rng = random.Random(self.SEED)
+        for number in range(self.ROUNDS):
+            data = self.mutate(rng)
+            try:
+                answer = self.answer_to(data)
+            except TimeoutError:
+                self.fail(f"mutation {number} of seed {self.SEED} hangs: {data!r}")
+            self.assertIsNone(self.daemon.process.poll(), f"{number}, {self.SEED}: {data!r}")
+            self.assertIn(answer[-1:], (b"", b"\n", b"\0"), (data, answer))
+            for reply in filter(None, re.split(rb"[\n\0]", answer)):
+                json.loads(reply)
+        self.check_serves()
+        self.check_is_small()
+
+
+class Connections(HostileCase):
+    def test_900(self):
+        clients = [self.connect(self.daemon) for _ in range(900)]
+        for client in clients:
+            client.send(encode("list", id=1))
+        for client in clients:
+            self.assertIn("result", client.reply())
+        self.check_is_small()
+        for client in clients:
+            client.send(b'{"jsonrpc":"2.0","id":2,"meth')  # 900 unfinished values
+        self.check_serves()
+        self.check_is_small()
+        for client in clients:
+            client.send(b'od":"list"}')
+        for client in clients:
+            self.assertEqual(client.reply()["id"], 2)
+
+
+class Caps(TestCase):
+    def check_turned_away(self, daemon, user, quota, cap):
+        client = self.connect(daemon, user)
+        reply = client.reply()
+        self.assertIsNotNone(reply, "closed without a word")
+        self.assertEqual((reply["jsonrpc"], reply["id"]), ("2.0", None))
+        self.assertEqual(reply["error"]["code"], 6, reply)
+        data = reply["error"]["data"]
+        self.assertEqual(
+            (data["error"], data["quota"], data["used"], data["max"]),
+            ("io.shmd.QuotaExceeded", quota, cap, cap),
+        )
+        self.assertIsNone(client.reply(), "and then the connection ends")
+        client.close()
+
+    def served(self, daemon, user=None):
+        client = self.connect(daemon, user)
+        client.call("list")
+        return client
+
+    def check_comes_in_after(self, daemon, user, leaving):
+        """Once LEAVING has left, there is room for one."""
+        leaving.finish()
+        self.assertIsNone(leaving.reply())
+        leaving.close()
+        self.served(daemon, user)
+
+    @needs_several_uids
+    def test_per_uid(self):
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\n")
+        clients = [self.served(daemon, ALICE) for _ in range(5)]
+        for _ in range(3):
+            self.check_turned_away(daemon, ALICE, "max_connections_per_uid", 5)
+        self.served(daemon, BOB)
+        clients[0].call("list")
+        self.check_comes_in_after(daemon, ALICE, clients[0])
+        self.check_turned_away(daemon, ALICE, "max_connections_per_uid", 5)
+
+    @needs_several_uids
+    def test_in_all(self):
+        daemon = self.start_daemon(config="max_connections = 6\n")
+        clients = [self.served(daemon, user) for user in (ALICE, BOB) * 3]
+        for user in (ALICE, BOB):
+            self.check_turned_away(daemon, user, "max_connections", 6)
+        self.check_comes_in_after(daemon, BOB, clients[0])
+
+    def test_no_more_file_descriptors(self):
+        """Who comes when there are none is told so or sent away, and it passes."""
+        daemon = self.start_daemon(rlimits={resource.RLIMIT_NOFILE: 40})
+        clients, refused = [], 0
+        for _ in range(60):
+            client = Client(daemon.socket_path)
+            self.addCleanup(client.close)
+            send_what_is_taken(client, encode("list", id=1))
+            reply = client.reply()
+            if reply is None or "error" in reply:
+                refused += 1
+                if reply is not None:
+                    self.assertEqual(reply["error"]["data"]["error"], "io.shmd.QuotaExceeded")
+            else:
+                clients.append(client)
+        self.assertGreater(refused, 10)
+        self.assertGreater(len(clients), 5)
+        clients[0].call("list")
+        for client in clients:
+            client.finish()
+            self.assertIsNone(client.reply())
+        self.served(daemon)
+
+    def test_a_dead_peer_is_no_connection(self):
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\n")
+        for _ in range(50):
+            client = self.served(daemon)
+            client.socket.shutdown(socket.SHUT_RDWR)
+            client.close()
+            # Its end is seen in the turn of the loop before the next one's request at the latest.
+            self.served(daemon, ROOT).close()
+
+
+main()
