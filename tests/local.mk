@@ -35,6 +35,18 @@ EXTRA_DIST += $(check_headers)
 
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
+# Programs that know nothing of shmd, for test_classic.py.
+classic_programs = \
+	tests/integration/classic/creator \
+	tests/integration/classic/reader \
+	tests/integration/classic/remover \
+	tests/integration/classic/writer
+check_PROGRAMS += $(classic_programs)
+tests_integration_classic_creator_LDADD =
+tests_integration_classic_reader_LDADD =
+tests_integration_classic_remover_LDADD =
+tests_integration_classic_writer_LDADD =
+
 # Memory that runs out when the test says so.
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
