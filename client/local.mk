@@ -1,0 +1,17 @@
+# The client library and the command. libshmd's ABI is LIBSHMD_VERSION in configure.ac: current,
+# revision, age; a name that is exported is one in libshmd.map, and no other.
+lib_LTLIBRARIES += libshmd.la
+libshmd_la_SOURCES = \
+	client/attach.c \
+	client/calls.c \
+	client/connection.c \
+	client/internal.h \
+	client/results.c
+libshmd_la_LIBADD = libprotocol.la
+libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
+libshmd_la_DEPENDENCIES = libprotocol.la client/libshmd.map
+include_HEADERS += client/shmd.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = client/shmd.pc
+EXTRA_DIST += client/libshmd.map

@@ -66,8 +66,9 @@ static int classify(json_t *root, const char *line, size_t len, struct client_me
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]) && !m.body; i++) {
         m.kind = bodies[i].kind;
         m.body = json_object_get(root, bodies[i].member);
+        /* An escaped name has no slice; ours are never escaped. */
         if (m.body && !json_slice_member((struct json_slice){line, len}, bodies[i].member, &m.text))
-            m.text = (struct json_slice){"", 0};
+            return -EBADMSG;
     }
     const char *method = json_string_value(json_object_get(root, "method"));
     bool is_event = method && strcmp(method, "event") == 0;

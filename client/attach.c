@@ -1,0 +1,117 @@
+/*
+ * Where the library touches the kernel's segments itself: attaching, and handing a segment over for
+ * adoption. Never before the daemon was found to be in the caller's IPC namespace: the same shmid
+ * denotes another segment elsewhere.
+ */
+#include "client/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+int attach_check_namespace(struct shmd *shmd)
+{
+    if (!shmd->knows_daemon) {
+        int r = shmd_info(shmd, NULL);
+        if (r != 0)
+            return r;
+    }
+    connection_begin(shmd);
+    struct stat own;
+    if (stat("/proc/self/ns/ipc", &own) < 0)
+        return connection_fail(shmd, -errno,
+                               "cannot tell this process's IPC namespace: /proc/self/ns/ipc: %s",
+                               strerror(errno));
+    if (own.st_ino == shmd->daemon_namespace)
+        return 0;
+    return connection_fail(shmd, -EXDEV,
+                           "the daemon is in another IPC namespace (%" PRIu64
+                           ") than this process (%" PRIu64
+                           "), where its segment ids mean nothing: run both in the same container",
+                           shmd->daemon_namespace, (uint64_t)own.st_ino);
+}
+
+int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
+                void **ret_address)
+{
+    int r = attach_check_namespace(shmd);
+    if (r != 0)
+        return r;
+    void *address = shmat(segment->shmid, NULL, flags & SHMD_ATTACH_READONLY ? SHM_RDONLY : 0);
+    if (address != (void *)-1) {
+        *ret_address = address;
+        return 0;
+    }
+    r = -errno;
+    return connection_fail(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
+                           flags & SHMD_ATTACH_READONLY ? " for reading" : "",
+                           r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
+}
+
+int shmd_detach(const void *address)
+{
+    return shmdt(address) < 0 ? -errno : 0;
+}
+
+/* --- adoption */
+
+struct handover {
+    bool done;
+    int shmid;
+    uint32_t uid; /* the owner before */
+};
+
+static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
+{
+    struct shmid_ds ds;
+    if (shmctl(shmid, IPC_STAT, &ds) < 0)
+        return -errno;
+    *ret_former = ds.shm_perm.uid;
+    if (ds.shm_perm.uid == uid)
+        return 0;
+    ds.shm_perm.uid = uid;
+    return shmctl(shmid, IPC_SET, &ds) < 0 ? -errno : 0;
+}
+
+/* Makes the daemon the owner. What the kernel refuses here the daemon will refuse too, with a
+ * reason, so that is no failure. */
+static struct handover hand_over(const struct shmd *shmd, const struct shmd_adopt_options *o)
+{
+    struct handover h = {.shmid = o->has_shmid ? o->shmid : shmget((key_t)o->key, 0, 0)};
+    if (h.shmid >= 0 && set_owner(h.shmid, shmd->daemon_uid, &h.uid) == 0)
+        h.done = h.uid != shmd->daemon_uid;
+    return h;
+}
+
+static void take_back(const struct handover *h)
+{
+    uint32_t former;
+    if (h->done)
+        (void)set_owner(h->shmid, h->uid, &former);
+}
+
+int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *o,
+               struct shmd_segment **ret_segment)
+{
+    union params params = {.adopt = {
+                               .shmid = {o->has_shmid, o->shmid},
+                               .key = {o->key != 0, o->key},
+                               .name = o->name,
+                               .lifetime = option_word((int)o->lifetime),
+                               .ttl_ms = {o->ttl_ms != 0, o->ttl_ms},
+                           }};
+    int r = option_labels(shmd, o->labels, o->n_labels, &params.adopt.labels);
+    if (r == 0)
+        r = attach_check_namespace(shmd);
+    if (r != 0)
+        return r;
+    struct handover handover = hand_over(shmd, o);
+    r = connection_call(shmd, METHOD_ADOPT, &params, 0);
+    /* When the answer is lost the daemon may have it: then the owner must stay. */
+    if (r > 0)
+        take_back(&handover);
+    return r != 0 ? r : result_reply_segment(shmd, ret_segment);
+}

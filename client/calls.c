@@ -1,0 +1,326 @@
+/*
+ * One function per method: options -> parameters, reply -> result. What is not given is not sent,
+ * and nothing is checked here that the daemon checks: its refusal says what is wrong.
+ */
+#include "client/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config.h"
+
+const char *shmd_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+static struct opt_int option_int(bool given, int64_t value)
+{
+    return (struct opt_int){given, value};
+}
+
+/* Sizes and serials above int64 cannot be sent; the largest that can is refused as well. */
+static struct opt_int option_uint(bool given, uint64_t value)
+{
+    return (struct opt_int){given, value > INT64_MAX ? INT64_MAX : (int64_t)value};
+}
+
+static struct opt_bool option_flag(bool value)
+{
+    return (struct opt_bool){value, value};
+}
+
+struct opt_int option_word(int value)
+{
+    return (struct opt_int){value != 0, value - 1};
+}
+
+int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n, struct labels *ret)
+{
+    if (n > SEGMENT_LABELS_MAX) {
+        connection_begin(shmd);
+        return connection_fail(shmd, -E2BIG, "a segment has at most %d labels, not %zu",
+                               SEGMENT_LABELS_MAX, n);
+    }
+    *ret = (struct labels){.given = n > 0, .count = n};
+    for (size_t i = 0; i < n; i++)
+        ret->items[i] = (struct label){labels[i].key, labels[i].value};
+    return 0;
+}
+
+static struct target option_target(const struct shmd_target *target)
+{
+    return (struct target){
+        .name = target->name,
+        .shmid = option_int(target->has_shmid, target->shmid),
+        .key = option_int(target->key != 0, target->key),
+        .serial = option_uint(target->serial != 0, target->serial),
+    };
+}
+
+static int call_for_segment(struct shmd *shmd, enum method method, const union params *params,
+                            struct shmd_segment **ret)
+{
+    int r = connection_call(shmd, method, params, 0);
+    return r != 0 ? r : result_reply_segment(shmd, ret);
+}
+
+int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
+{
+    const union params none = {0};
+    int r = connection_call(shmd, METHOD_INFO, &none, 0);
+    if (r != 0)
+        return r;
+    struct client_info *read = malloc(sizeof(*read));
+    if (!read)
+        return connection_fail_answer(shmd, -ENOMEM);
+    struct shmd_info *info = NULL;
+    r = jsonrpc_client_info(&shmd->reply, read);
+    if (r == 0) {
+        shmd->knows_daemon = true;
+        shmd->daemon_namespace = read->info.ipc_namespace;
+        shmd->daemon_uid = (uint32_t)read->info.uid;
+        info = ret_info ? result_info(read) : NULL;
+        r = ret_info && !info ? -ENOMEM : 0;
+    }
+    free(read);
+    if (r < 0)
+        return connection_fail_answer(shmd, r);
+    if (ret_info)
+        *ret_info = info;
+    return 0;
+}
+
+int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
+                struct shmd_segment **ret_segment, bool *ret_created)
+{
+    union params params = {
+        .create = {
+            .name = o->name,
+            .key = option_int(o->key != 0, o->key),
+            .size = option_uint(true, o->size),
+            .mode = option_int(o->has_mode, o->mode),
+            .exclusive = option_flag(o->exclusive),
+            .uid = option_int(o->has_uid, o->uid),
+            .gid = option_int(o->has_gid, o->gid),
+            .lifetime = option_word((int)o->lifetime),
+            .ttl_ms = option_int(o->ttl_ms != 0, o->ttl_ms),
+            .ready = {o->not_ready, false},
+            .huge_page_size = option_uint(o->huge_page_size != 0, o->huge_page_size),
+            .noreserve = option_flag(o->noreserve),
+            .locked = option_flag(o->locked),
+            .any_owner = option_flag(o->any_owner),
+        }};
+    int r = option_labels(shmd, o->labels, o->n_labels, &params.create.labels);
+    if (r == 0)
+        r = connection_call(shmd, METHOD_CREATE, &params, 0);
+    if (r != 0)
+        return r;
+    bool created;
+    r = jsonrpc_client_created(&shmd->reply, &created);
+    if (r < 0)
+        return connection_fail_answer(shmd, r);
+    r = result_reply_segment(shmd, ret_segment);
+    if (r == 0 && ret_created)
+        *ret_created = created;
+    return r;
+}
+
+int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct shmd_set_options *o,
+             struct shmd_segment **ret_segment)
+{
+    union params params = {.set = {
+                               .target = option_target(target),
+                               .mode = option_int(o->has_mode, o->mode),
+                               .uid = option_int(o->has_uid, o->uid),
+                               .gid = option_int(o->has_gid, o->gid),
+                               .new_name = o->new_name,
+                               .lifetime = option_word((int)o->lifetime),
+                               .ttl_ms = option_int(o->has_ttl, o->ttl_ms),
+                               .locked = {o->has_locked, o->locked},
+                           }};
+    int r = option_labels(shmd, o->labels, o->n_labels, &params.set.labels);
+    if (r < 0)
+        return r;
+    params.set.labels.given = o->has_labels;
+    return call_for_segment(shmd, METHOD_SET, &params, ret_segment);
+}
+
+static int call_target(struct shmd *shmd, enum method method, const struct shmd_target *target,
+                       struct shmd_segment **ret_segment)
+{
+    const union params params = {.target = {option_target(target)}};
+    return call_for_segment(shmd, method, &params, ret_segment);
+}
+
+int shmd_stat(struct shmd *shmd, const struct shmd_target *target,
+              struct shmd_segment **ret_segment)
+{
+    return call_target(shmd, METHOD_STAT, target, ret_segment);
+}
+
+int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
+               struct shmd_segment **ret_segment)
+{
+    return call_target(shmd, METHOD_READY, target, ret_segment);
+}
+
+int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
+              struct shmd_segment **ret_segment)
+{
+    return call_target(shmd, METHOD_HOLD, target, ret_segment);
+}
+
+int shmd_release(struct shmd *shmd, const struct shmd_target *target,
+                 struct shmd_segment **ret_segment)
+{
+    return call_target(shmd, METHOD_RELEASE, target, ret_segment);
+}
+
+int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                struct shmd_segment **ret_segment)
+{
+    const union params params = {
+        .remove = {
+            .target = option_target(target),
+            .only_if_unattached = option_flag(flags & SHMD_REMOVE_IF_UNATTACHED),
+        }};
+    return call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
+}
+
+int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
+              struct shmd_segment **ret_segment)
+{
+    const union params params = {
+        .wait = {.name = name, .timeout_ms = option_int(timeout_ms >= 0, timeout_ms)}};
+    int r = connection_call(shmd, METHOD_WAIT, &params, timeout_ms);
+    return r != 0 ? r : result_reply_segment(shmd, ret_segment);
+}
+
+/* --- lists */
+
+int shmd_list_page(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
+                   struct shmd_page **ret_page)
+{
+    static const struct shmd_list_options all;
+    const struct shmd_list_options *o = options ? options : &all;
+    union params params = {.list = {
+                               .prefix = o->prefix,
+                               .uid = option_int(o->has_uid, o->uid),
+                               .lifetime = option_word((int)o->lifetime),
+                               .state = option_word((int)o->state),
+                               .scope = option_word((int)o->scope),
+                               .limit = option_int(o->page_size != 0, o->page_size),
+                               .cursor = cursor,
+                           }};
+    if (o->page_size == 0)
+        params.list.limit = option_int(true, LIST_LIMIT_MAX);
+    int r = option_labels(shmd, o->labels, o->n_labels, &params.list.labels);
+    if (r == 0)
+        r = connection_call(shmd, METHOD_LIST, &params, 0);
+    return r != 0 ? r : result_reply_page(shmd, ret_page);
+}
+
+int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
+              void *data)
+{
+    struct shmd_page *page = NULL;
+    int r;
+    do {
+        struct shmd_page *next;
+        r = shmd_list_page(shmd, options, page ? page->cursor : NULL, &next);
+        shmd_page_free(page);
+        if (r != 0)
+            return r;
+        page = next;
+        for (size_t i = 0; i < page->count && r == 0; i++)
+            r = each(page->segments[i], data);
+    } while (r == 0 && page->cursor);
+    shmd_page_free(page);
+    return r;
+}
+
+/* --- events */
+
+int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                   uint64_t *ret_event_serial)
+{
+    static const struct shmd_subscribe_options all;
+    const struct shmd_subscribe_options *o = options ? options : &all;
+    const union params params = {.subscribe = {
+                                     .prefix = o->prefix,
+                                     .kinds = option_int(o->kinds != 0, o->kinds),
+                                     .after = option_uint(o->has_after, o->after),
+                                 }};
+    int r = connection_call(shmd, METHOD_SUBSCRIBE, &params, 0);
+    if (r != 0)
+        return r;
+    uint64_t event_serial;
+    r = jsonrpc_client_subscribed(&shmd->reply, &event_serial);
+    if (r < 0)
+        return connection_fail_answer(shmd, r);
+    if (ret_event_serial)
+        *ret_event_serial = event_serial;
+    return 0;
+}
+
+int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_event)
+{
+    char *line;
+    size_t len;
+    int r = connection_event(shmd, timeout_ms, &line, &len);
+    if (r != 0)
+        return r;
+    struct client_message m = {0};
+    struct wire_event wire;
+    struct client_segment segment = {.holders = NULL};
+    struct shmd_event *event = NULL;
+    r = jsonrpc_client_decode(line, len, &m);
+    if (r == 0)
+        r = jsonrpc_client_event(&m, &wire, &segment);
+    if (r == 0 && !(event = result_event(&wire, m.text)))
+        r = -ENOMEM;
+    client_segment_free(&segment);
+    jsonrpc_client_free(&m);
+    free(line);
+    if (r < 0)
+        return connection_fail_answer(shmd, r);
+    if (ret_event)
+        *ret_event = event;
+    else
+        shmd_event_free(event);
+    return 0;
+}
+
+/* --- text */
+
+int shmd_metrics(struct shmd *shmd, char **ret_text)
+{
+    const union params none = {0};
+    int r = connection_call(shmd, METHOD_METRICS, &none, 0);
+    if (r != 0)
+        return r;
+    const char *text;
+    r = jsonrpc_client_metrics(&shmd->reply, &text);
+    if (r < 0)
+        return connection_fail_answer(shmd, r);
+    char *copy = strdup(text);
+    if (!copy)
+        return connection_fail_answer(shmd, -ENOMEM);
+    if (ret_text)
+        *ret_text = copy;
+    else
+        free(copy);
+    return 0;
+}
+
+int shmd_call(struct shmd *shmd, const char *method, const char *parameters, char **ret_reply)
+{
+    char *reply = NULL;
+    int r = connection_call_text(shmd, method, parameters, &reply);
+    if (reply && ret_reply)
+        *ret_reply = reply;
+    else
+        free(reply);
+    return r;
+}

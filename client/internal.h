@@ -1,0 +1,85 @@
+/*
+ * Inside libshmd: the handle, and what its files offer one another. None of it is exported; the
+ * version map lets only the names of shmd.h out.
+ */
+#ifndef SHMD_CLIENT_INTERNAL_H
+#define SHMD_CLIENT_INTERNAL_H
+
+#include <stdlib.h>
+
+#include "client/shmd.h"
+#include "protocol/jsonrpc_client.h"
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* An event that came while a call waited for its answer. */
+struct queued_event {
+    struct queued_event *next;
+    char *line;
+    size_t len;
+};
+
+struct shmd {
+    int fd;
+    int timeout_ms; /* -1: none */
+    bool broken;    /* the stream is at its end, or a request went out by half */
+    int64_t last_id;
+
+    char *input; /* owned: what was read and is not taken yet, from input_start on */
+    size_t input_start, input_end, input_capacity;
+    size_t input_searched; /* no LF before this one */
+
+    struct queued_event *events, **events_tail;
+
+    /* The last call's. */
+    char *line; /* owned: the reply as it came */
+    struct client_message reply;
+    struct shmd_failure failure; /* code 0: none */
+    char *failure_params;        /* owned */
+    char failure_text[256];
+
+    /* The daemon's, asked for when they are needed first; a connection has one daemon. */
+    bool knows_daemon;
+    uint64_t daemon_namespace;
+    uint32_t daemon_uid;
+};
+
+/* Forgets the last call's reply and failure: a call begins. */
+void connection_begin(struct shmd *shmd);
+/* Notes a failure that is not the daemon's; returns CODE, a negative errno. */
+int connection_fail(struct shmd *shmd, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for an answer that is none; R is -EBADMSG or -ENOMEM. */
+int connection_fail_answer(struct shmd *shmd, int r);
+
+/*
+ * Asks and waits for the answer, for EXTRA_MS longer than the handle's timeout (-1: for ever).
+ * 0: shmd->reply is the result. Otherwise what the caller is to return.
+ */
+int connection_call(struct shmd *shmd, enum method method, const union params *params,
+                    int64_t extra_ms) MUST_CHECK;
+/* The same as text; RET_REPLY (owned) is set whenever there was an answer. */
+int connection_call_text(struct shmd *shmd, const char *method, const char *params,
+                         char **ret_reply) MUST_CHECK;
+/* The next line that holds an event, owned by the caller. */
+int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line,
+                     size_t *ret_len) MUST_CHECK;
+
+/* Typed messages -> the public structs, a block each. NULL: out of memory. */
+struct shmd_segment *result_segment(const struct wire_segment *wire);
+struct shmd_info *result_info(const struct client_info *info);
+struct shmd_event *result_event(const struct wire_event *wire, struct json_slice text);
+/* The handle's reply as one; 0 or what the caller is to return. RET may be NULL. */
+int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret) MUST_CHECK;
+int result_reply_page(struct shmd *shmd, struct shmd_page **ret) MUST_CHECK;
+
+/* Public enum -> the wire's optional field. */
+struct opt_int option_word(int value);
+/* 0, or -E2BIG when there are more labels than a segment may have. */
+int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n,
+                  struct labels *ret) MUST_CHECK;
+/* The daemon's uid and namespace are known, and the namespace is the caller's: 0, -EXDEV, or what
+ * asking for them gave. */
+int attach_check_namespace(struct shmd *shmd) MUST_CHECK;
+
+#endif

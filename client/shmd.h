@@ -1,0 +1,448 @@
+/*
+ * libshmd: the client library of shmd, the manager of System V shared memory.
+ *
+ *   struct shmd *shmd;
+ *   struct shmd_segment *segment;
+ *   void *address;
+ *   int r = shmd_connect(NULL, -1, &shmd);
+ *   if (r == 0)
+ *       r = shmd_create(shmd, &(struct shmd_create_options){.name = "frames", .size = 4096},
+ *                       &segment, NULL);
+ *   if (r == 0)
+ *       r = shmd_attach(shmd, segment, 0, &address);
+ *   if (r != 0)
+ *       fprintf(stderr, "%s\n", shmd_strerror(r));
+ *
+ * Results. A function returns 0, a negative errno when the daemon could not be asked or did not
+ * answer, or a positive `enum shmd_error` when it refused; shmd_last_failure() knows more about it.
+ * Outputs are named `ret_...`, may be NULL when they are not wanted (but for those of
+ * shmd_connect() and shmd_attach()), and are untouched on failure.
+ *
+ * Ownership. What a function gives out is a block of its own that the caller frees with the
+ * function named there; it does not depend on the handle. Strings inside belong to the block.
+ *
+ * Options. Zero means "not given" in every member, so set what you need with designated
+ * initialisers and leave the rest, `reserved` included, to be zero. Where zero is itself a value, a
+ * `has_...` beside it says that it counts.
+ *
+ * Threads and processes. A handle is one connection and is used by one thread at a time; two
+ * threads may use two handles. The daemon knows as holder the process that called shmd_connect():
+ * a child made by fork() connects for itself. The connection is not inherited by exec().
+ *
+ * Signals. A signal does not end a call, and SIGPIPE is never raised. The library prints nothing.
+ *
+ * Units. Sizes are bytes, times Unix milliseconds (0: has not happened), durations milliseconds.
+ */
+#ifndef SHMD_H
+#define SHMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shmd;
+
+/* Why the daemon refused. The numbers are the protocol's JSON-RPC codes, without their sign. */
+enum shmd_error {
+    SHMD_ERROR_NO_SUCH_SEGMENT = 1,
+    SHMD_ERROR_SEGMENT_EXISTS = 2,
+    SHMD_ERROR_PERMISSION_DENIED = 3,
+    SHMD_ERROR_SIZE_MISMATCH = 4,
+    SHMD_ERROR_LIMIT_REACHED = 5,
+    SHMD_ERROR_QUOTA_EXCEEDED = 6,
+    SHMD_ERROR_SEGMENT_BUSY = 7,
+    SHMD_ERROR_STALE_SEGMENT = 8,
+    SHMD_ERROR_INITIALISER_DIED = 9,
+    SHMD_ERROR_TIMED_OUT = 10,
+    SHMD_ERROR_KEY_IN_USE = 11,
+    SHMD_ERROR_NOT_HOLDABLE = 12,
+    SHMD_ERROR_STORE_FAILURE = 13,
+    SHMD_ERROR_SHUTTING_DOWN = 14,
+    SHMD_ERROR_NOT_SUPPORTED = 15,
+    SHMD_ERROR_INVALID_REQUEST = 32600,
+    SHMD_ERROR_METHOD_NOT_FOUND = 32601,
+    SHMD_ERROR_INVALID_PARAMETER = 32602,
+    SHMD_ERROR_INTERNAL = 32603,
+    SHMD_ERROR_PARSE = 32700,
+    SHMD_ERROR_UNKNOWN = 65535, /* of a daemon newer than this library */
+};
+
+/* One English sentence for what a function returned; never NULL. Static, or of the thread. */
+const char *shmd_strerror(int code);
+
+/* The last failure of a call on a handle. Newer libraries may add members at the end. */
+struct shmd_failure {
+    int code;               /* what the function returned */
+    const char *name;       /* the error's name on the wire; NULL: the daemon did not refuse */
+    const char *message;    /* what to do, in one sentence */
+    const char *parameters; /* more about it: a JSON object as text, "{}" for none */
+};
+
+/* NULL when the last call on the handle succeeded. Good until the next call on it. */
+const struct shmd_failure *shmd_last_failure(const struct shmd *shmd);
+
+/* The library's version, such as "0.1.0". */
+const char *shmd_version(void);
+
+/* --- the connection */
+
+/*
+ * The socket that shmd_connect() takes for PATH NULL: $SHMD_SOCKET; else, for uids from 1000 on,
+ * $XDG_RUNTIME_DIR/shmd/shmd.sock if there is such a socket; else /run/shmd/shmd.sock. 0 or
+ * -ENAMETOOLONG.
+ */
+int shmd_socket_path(char *ret_path, size_t size);
+
+/*
+ * Connects to the daemon at PATH (NULL: shmd_socket_path()). TIMEOUT_MS bounds this and each later
+ * call; -1: no limit. A call that has timed out may still be carried out by the daemon; its answer,
+ * when it comes, is passed over. 0 or a negative errno: ENOENT and ECONNREFUSED mean that no daemon
+ * serves there, EACCES that the socket's mode keeps the caller out.
+ */
+int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd);
+
+/* Closes and frees; NULL is good. Segments of lifetime `connection` lose this holder. */
+void shmd_disconnect(struct shmd *shmd);
+
+void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
+
+/* For poll(): readable when the daemon said something, an event for one. Take everything with
+ * shmd_next_event() and a timeout of 0 before polling: the handle may have read ahead. */
+int shmd_fd(const struct shmd *shmd);
+
+/* --- segments */
+
+enum shmd_state {
+    SHMD_STATE_INITIALISING = 1,
+    SHMD_STATE_READY = 2,
+    SHMD_STATE_REMOVING = 3, /* removed, but still attached somewhere */
+    SHMD_STATE_REMOVED = 4,
+};
+
+enum shmd_lifetime {
+    SHMD_LIFETIME_PERSISTENT = 1, /* until someone removes it */
+    SHMD_LIFETIME_PROCESS = 2,    /* until its last holder process has exited */
+    SHMD_LIFETIME_CONNECTION = 3, /* until the last holding connection has closed */
+    SHMD_LIFETIME_ATTACHED = 4,   /* until the last process detaches */
+};
+
+/* Their words on the wire; NULL for a number that is none. */
+const char *shmd_state_word(enum shmd_state state);
+const char *shmd_lifetime_word(enum shmd_lifetime lifetime);
+
+struct shmd_label {
+    const char *key;
+    const char *value;
+};
+
+struct shmd_holder {
+    int32_t pid;
+    uint32_t uid;
+    const char *comm; /* NULL: not known */
+    int64_t since_at_ms;
+};
+
+/* A segment as it was when the daemon answered. Newer libraries may add members at the end. */
+struct shmd_segment {
+    uint64_t serial;  /* its identity, never reused; 0: not the daemon's */
+    const char *name; /* NULL: unnamed */
+    int shmid;        /* for shmat(): see shmd_attach() */
+    uint32_t key;     /* 0: IPC_PRIVATE */
+    uint64_t size;
+    uint32_t mode; /* 0 .. 0777 */
+    uint32_t uid, gid;
+    uint64_t nattch;
+    int32_t last_pid;
+    struct {
+        uint32_t uid, gid;
+        int32_t pid;
+        const char *comm; /* NULL: not known */
+    } creator;            /* who asked for it */
+    enum shmd_state state;
+    enum shmd_lifetime lifetime;
+    uint32_t holders;
+    const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
+    bool locked;
+    bool noreserve;
+    uint64_t huge_page_size; /* 0: ordinary pages */
+    int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
+    const struct shmd_label *labels;
+    size_t n_labels;
+    bool managed;  /* by the daemon */
+    bool orphaned; /* only of one that is not: its creator is dead and nobody is attached */
+    bool declared; /* a configuration file asks for it */
+};
+
+/* NULL is good. */
+void shmd_segment_free(struct shmd_segment *segment);
+
+/* Which segment: one of name, shmid and key; or `serial`, alone, or beside one of them as a guard:
+ * when they do not denote the same segment the answer is SHMD_ERROR_STALE_SEGMENT. */
+struct shmd_target {
+    const char *name;
+    bool has_shmid;
+    int shmid;
+    uint32_t key;
+    uint64_t serial;
+};
+
+#define SHMD_NAME(value)   (&(struct shmd_target){.name = (value)})
+#define SHMD_SHMID(value)  (&(struct shmd_target){.has_shmid = true, .shmid = (value)})
+#define SHMD_KEY(value)    (&(struct shmd_target){.key = (value)})
+#define SHMD_SERIAL(value) (&(struct shmd_target){.serial = (value)})
+
+struct shmd_create_options {
+    const char *name;
+    uint32_t key; /* 0: IPC_PRIVATE */
+    uint64_t size;
+    bool has_mode;
+    uint32_t mode; /* otherwise 0600 */
+    bool
+        exclusive; /* an existing one is an error; otherwise it is returned if it is large enough */
+    bool has_uid, has_gid;
+    uint32_t uid, gid;           /* otherwise the caller's */
+    enum shmd_lifetime lifetime; /* otherwise persistent */
+    int64_t ttl_ms;              /* 0: it does not expire */
+    bool not_ready;              /* those who wait for it go on waiting until shmd_ready() */
+    const struct shmd_label *labels;
+    size_t n_labels;
+    uint64_t huge_page_size;
+    bool noreserve;
+    bool locked;
+    bool any_owner; /* an existing one may be a stranger's */
+    uint64_t reserved[8];
+};
+
+/* RET_CREATED: false when it was there already. */
+int shmd_create(struct shmd *shmd, const struct shmd_create_options *options,
+                struct shmd_segment **ret_segment, bool *ret_created);
+
+int shmd_stat(struct shmd *shmd, const struct shmd_target *target,
+              struct shmd_segment **ret_segment);
+
+struct shmd_set_options {
+    bool has_mode, has_uid, has_gid, has_labels, has_ttl, has_locked;
+    uint32_t mode;
+    uint32_t uid, gid;
+    const char *new_name;
+    const struct shmd_label *labels; /* they replace the old ones */
+    size_t n_labels;
+    enum shmd_lifetime lifetime;
+    int64_t ttl_ms; /* from now on; 0: it does not expire any more */
+    bool locked;
+    uint64_t reserved[8];
+};
+
+int shmd_set(struct shmd *shmd, const struct shmd_target *target,
+             const struct shmd_set_options *options, struct shmd_segment **ret_segment);
+
+#define SHMD_REMOVE_IF_UNATTACHED 1U /* else SHMD_ERROR_SEGMENT_BUSY */
+
+/* The segment's state is then `removing` while it is attached somewhere, else `removed`. */
+int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                struct shmd_segment **ret_segment);
+
+enum shmd_scope {
+    SHMD_SCOPE_MANAGED = 1,
+    SHMD_SCOPE_FOREIGN = 2, /* those that are not the daemon's */
+    SHMD_SCOPE_ALL = 3,
+};
+
+struct shmd_list_options {
+    const char *prefix; /* of the name */
+    bool has_uid;
+    uint32_t uid;
+    enum shmd_lifetime lifetime;
+    enum shmd_state state;
+    const struct shmd_label *labels; /* it has all of these */
+    size_t n_labels;
+    enum shmd_scope scope; /* otherwise managed */
+    unsigned page_size;    /* segments asked for at once; 0: as many as there may be */
+    uint64_t reserved[8];
+};
+
+/* Some segments, and where to go on. Newer libraries may add members at the end. */
+struct shmd_page {
+    struct shmd_segment *const *segments;
+    size_t count;
+    const char *cursor; /* NULL: there are no more */
+};
+
+/* NULL is good. Frees the segments too. */
+void shmd_page_free(struct shmd_page *page);
+
+/* CURSOR NULL: the first page; otherwise the one after the page that had it. */
+int shmd_list_page(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
+                   struct shmd_page **ret_page);
+
+/* Calls EACH for every segment, page after page, until it returns other than 0, which is then the
+ * result. The segment is good during the call, which may use the handle. OPTIONS may be NULL. */
+typedef int shmd_list_fn(const struct shmd_segment *segment, void *data);
+int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
+              void *data);
+
+/* It is filled: those who wait for it may have it. */
+int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
+               struct shmd_segment **ret_segment);
+
+/* Waits until there is a segment of that name and it is ready. TIMEOUT_MS: then
+ * SHMD_ERROR_TIMED_OUT; 0: only look; -1: for ever. The handle's timeout comes on top. */
+int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
+              struct shmd_segment **ret_segment);
+
+/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder; and
+ * no longer. */
+int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
+              struct shmd_segment **ret_segment);
+int shmd_release(struct shmd *shmd, const struct shmd_target *target,
+                 struct shmd_segment **ret_segment);
+
+struct shmd_adopt_options {
+    bool has_shmid;
+    int shmid;
+    uint32_t key; /* instead of shmid */
+    const char *name;
+    enum shmd_lifetime lifetime; /* otherwise persistent */
+    int64_t ttl_ms;
+    const struct shmd_label *labels;
+    size_t n_labels;
+    uint64_t reserved[8];
+};
+
+/* Puts a segment that was made without the daemon under its care. For that its kernel owner becomes
+ * the daemon (the caller keeps its rights as the creator); when the daemon refuses, the owner is
+ * put back. -EXDEV as in shmd_attach(). */
+int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
+               struct shmd_segment **ret_segment);
+
+/* --- memory */
+
+#define SHMD_ATTACH_READONLY 1U
+
+/*
+ * shmat() of SEGMENT, but never of another one that has the same id in another IPC namespace:
+ * -EXDEV when the daemon's is not the caller's. Otherwise shmat()'s errno: -EACCES, and -EINVAL or
+ * -EIDRM when it is gone. Undo with shmd_detach(), or plain shmdt().
+ */
+int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
+                void **ret_address);
+int shmd_detach(const void *address);
+
+/* --- events */
+
+/* Each is one bit, for `kinds` below. */
+enum shmd_event_kind {
+    SHMD_EVENT_CREATED = 1,
+    SHMD_EVENT_READY = 2,
+    SHMD_EVENT_CHANGED = 4,
+    SHMD_EVENT_ATTACHED = 8,
+    SHMD_EVENT_DETACHED = 16,
+    SHMD_EVENT_REMOVED = 32,
+    SHMD_EVENT_ADOPTED = 64,
+    SHMD_EVENT_GAP = 1 << 30, /* some were missed; never asked for, always told */
+};
+
+/* Why a segment was removed. */
+enum shmd_reason {
+    SHMD_REASON_REQUEST = 1,
+    SHMD_REASON_EXPIRED = 2,
+    SHMD_REASON_LAST_HOLDER_EXITED = 3,
+    SHMD_REASON_CONNECTION_CLOSED = 4,
+    SHMD_REASON_INITIALISER_DIED = 5,
+    SHMD_REASON_LAST_DETACH = 6,
+    SHMD_REASON_OUT_OF_BAND = 7, /* by someone else, with the kernel's own means */
+    SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
+};
+
+/* Their words on the wire; NULL for a number that is none. */
+const char *shmd_event_word(enum shmd_event_kind kind);
+const char *shmd_reason_word(enum shmd_reason reason);
+
+struct shmd_event {
+    enum shmd_event_kind kind;
+    uint64_t missed; /* of a gap, which has nothing else */
+    uint64_t event_serial;
+    int64_t at_ms;
+    enum shmd_reason reason; /* of a removal; else 0 */
+    const struct shmd_segment *segment;
+    const char *text; /* the event as the daemon typed it: a JSON object */
+};
+
+/* NULL is good. Frees the segment too. */
+void shmd_event_free(struct shmd_event *event);
+
+struct shmd_subscribe_options {
+    const char *prefix; /* of the name */
+    unsigned kinds;     /* bits of enum shmd_event_kind; 0: all */
+    bool has_after;
+    uint64_t after; /* the event_serial seen last: what came since is told first */
+    uint64_t reserved[8];
+};
+
+/* OPTIONS may be NULL. RET_EVENT_SERIAL: of the newest event there is. */
+int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                   uint64_t *ret_event_serial);
+
+/* The next event, or -ETIMEDOUT when there is none within TIMEOUT_MS (-1: for ever, 0: only look).
+ * Events that come while another call waits for its answer are kept for this. */
+int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_event);
+
+/* --- the daemon */
+
+struct shmd_limit {
+    const char *name; /* the configuration's key */
+    uint64_t value;
+};
+
+/* Newer libraries may add members at the end. */
+struct shmd_info {
+    const char *version;
+    int64_t protocol;
+    int32_t pid;
+    uint32_t uid;
+    int64_t started_at_ms;
+    const char *boot_id;
+    uint64_t ipc_namespace; /* the inode of its /proc/PID/ns/ipc */
+    struct {
+        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t segments, bytes;
+        bool shm_rmid_forced;
+    } kernel;
+    const struct shmd_limit *limits; /* the caller's */
+    size_t n_limits;
+    uint64_t usage_segments, usage_bytes; /* the caller's */
+    const uint64_t *huge_page_sizes;
+    size_t n_huge_page_sizes;
+    bool durable; /* segments outlive their creators */
+};
+
+/* NULL is good. */
+void shmd_info_free(struct shmd_info *info);
+
+int shmd_info(struct shmd *shmd, struct shmd_info **ret_info);
+
+/* The daemon's figures as OpenMetrics text, to be freed with free(). */
+int shmd_metrics(struct shmd *shmd, char **ret_text);
+
+/* --- as text */
+
+/*
+ * Any method by its word, with parameters as JSON text (NULL: none); RET_REPLY: the daemon's whole
+ * reply as it typed it, to be freed with free(). A reply that is an error counts as success here
+ * only in that RET_REPLY is set: its code is still returned. -EINVAL: PARAMETERS is not JSON.
+ */
+int shmd_call(struct shmd *shmd, const char *method, const char *parameters, char **ret_reply);
+
+/* The result of the last call as the daemon typed it, or NULL when it failed. Good until the next
+ * call on the handle. */
+const char *shmd_last_result(const struct shmd *shmd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
