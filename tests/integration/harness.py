@@ -563,6 +563,13 @@ class TestCase(unittest.TestCase):
         self.check_error(caught.exception, error)
         return caught.exception.data
 
+    def refuses_parameter(self, parameter, client, method, /, **params):
+        """Asserts InvalidParameter that names PARAMETER; returns the error's parameters."""
+        data = self.refused("InvalidParameter", client, method, **params)
+        self.assertEqual(data["parameter"], parameter, data)
+        self.assertTrue(data["reason"])
+        return data
+
     def check_error(self, exception, error):
         code, name = ERRORS[error]
         self.assertEqual((exception.code, exception.data.get("error")), (code, name), exception)

@@ -27,9 +27,7 @@ class CreateCase(TestCase):
         self.client = self.connect(self.daemon)
 
     def check_refuses_parameter(self, parameter, /, **params):
-        data = self.refused("InvalidParameter", self.client, "create", **params)
-        self.assertEqual(data["parameter"], parameter, data)
-        self.assertTrue(data["reason"])
+        data = self.refuses_parameter(parameter, self.client, "create", **params)
         self.assertEqual(sysv.proc_table(), {}, "nothing was made")
         return data
 

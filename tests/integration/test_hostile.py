@@ -11,13 +11,11 @@ import select
 import socket
 import threading
 
-import sysv
 from harness import (
     ALICE,
     BOB,
     DEADLINE,
     INVALID_REQUEST,
-    PARSE_ERROR,
     ROOT,
     Client,
     TestCase,

@@ -115,8 +115,7 @@ class Filters(ListCase):
             ("name", "frames"),
         ):
             with self.subTest(field=field, value=value):
-                data = self.refused("InvalidParameter", self.client, "list", **{field: value})
-                self.assertEqual(data["parameter"], field)
+                self.refuses_parameter(field, self.client, "list", **{field: value})
 
 
 class Scope(ListCase):

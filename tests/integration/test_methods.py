@@ -1,6 +1,4 @@
-"""info, stat, set and remove: every field and error that PROTOCOL.md names. create and list have
-files of their own.
-"""
+"""stat, set and remove: every field and error that PROTOCOL.md names."""
 
 import os
 import time
@@ -11,7 +9,6 @@ from harness import (
     BOB,
     DAEMON,
     ROOT,
-    SEVERAL_UIDS,
     SOMEBODY,
     RpcError,
     TestCase,
@@ -21,9 +18,6 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
-
-INT64_MAX = 2**63 - 1
-NOWHERE = 0x7FFFFFFF  # a shmid and a serial that denote nothing
 
 
 def now_ms():
@@ -36,183 +30,11 @@ class MethodsCase(TestCase):
         self.daemon = self.start_daemon()
         self.client = self.connect(self.daemon)
 
-    def check_refuses_parameter(self, parameter, method, /, **params):
-        data = self.refused("InvalidParameter", self.client, method, **params)
-        self.assertEqual(data["parameter"], parameter, data)
-        self.assertTrue(data["reason"])
-        return data
-
     def check_adopt_is_hinted(self, method, /, **params):
         with self.assertRaises(RpcError) as caught:
             self.client.call(method, **params)
         self.check_error(caught.exception, "NoSuchSegment")
         self.assertIn("adopt", str(caught.exception))
-
-
-class Info(MethodsCase):
-    def test_who_runs(self):
-        info = self.client.call("info")
-        self.assertEqual(info["pid"], self.daemon.pid)
-        self.assertEqual(info["uid"], DAEMON.uid if SEVERAL_UIDS else ROOT.uid)
-        self.assertEqual(info["protocol"], 1)
-        self.assertRegex(info["version"], r"^\d+\.\d+\.\d+")
-        self.assertLessEqual(abs(info["started_at_ms"] - now_ms()), 3_600_000)
-        self.assertIs(info["durable"], True)
-
-    def test_where_it_runs(self):
-        info = self.client.call("info")
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            self.assertEqual(info["boot_id"], file.read().strip())
-        self.assertEqual(info["ipc_namespace"], os.stat("/proc/self/ns/ipc").st_ino)
-        sizes = [
-            int(name.removeprefix("hugepages-").removesuffix("kB")) * 1024
-            for name in os.listdir("/sys/kernel/mm/hugepages")
-        ]
-        self.assertEqual(sorted(info["huge_page_sizes"]), sorted(sizes))
-
-    def test_the_kernels_state(self):
-        sysv.sysctl("shmmax", 1 << 40)
-        sysv.sysctl("shmall", 1 << 30)
-        sysv.sysctl("shmmni", 77)
-        self.client.create(size=4096)
-        sysv.create(8192)  # not the daemon's, and counts all the same
-        kernel = self.client.call("info")["kernel"]
-        self.assertEqual(
-            kernel,
-            {
-                "shmmax": 1 << 40,
-                "shmall": 1 << 30,
-                "shmmni": 77,
-                "segments": 2,
-                "bytes": 4096 + 8192,
-                "shm_rmid_forced": False,
-            },
-        )
-
-    def test_what_does_not_fit_int64_is_clamped(self):
-        sysv.sysctl("shmmax", 2**64 - 1)
-        sysv.sysctl("shmall", 2**64 - 1)
-        kernel = self.client.call("info")["kernel"]
-        self.assertEqual((kernel["shmmax"], kernel["shmall"]), (INT64_MAX, INT64_MAX))
-
-    def test_the_callers_limits_and_usage(self):
-        self.client.create(size=4096)
-        self.client.create(size=100)
-        info = self.client.call("info")
-        self.assertEqual(info["usage"], {"segments": 2, "bytes": 4196})
-        for name, value in {
-            "max_segments_per_uid": 1024,
-            "max_bytes_per_uid": 0,
-            "max_connections": 4096,
-            "max_connections_per_uid": 1024,
-            "max_message_bytes": 65536,
-        }.items():
-            with self.subTest(limit=name):
-                self.assertEqual(info["limits"][name], value)
-
-    @needs_several_uids
-    def test_usage_is_the_callers_own(self):
-        self.client.create(size=4096)
-        usage = self.connect(self.daemon, BOB).call("info")["usage"]
-        self.assertEqual(usage, {"segments": 0, "bytes": 0})
-
-    def test_rmid_forced_is_not_durable(self):
-        sysv.sysctl("shm_rmid_forced", 1)
-        daemon = self.start_daemon(directory=self.daemon_directory("forced"))
-        info = self.connect(daemon).call("info")
-        self.assertIs(info["durable"], False)
-        self.assertTrue(info["kernel"]["shm_rmid_forced"])
-        self.assertIn("shm_rmid_forced", daemon.log())
-
-    def test_rmid_forced_segments_are_anchored(self):
-        sysv.sysctl("shm_rmid_forced", 1)
-        daemon = self.start_daemon(directory=self.daemon_directory("forced"))
-        shmid = self.connect(daemon).create(name="kept")["shmid"]
-        as_user(SOMEBODY, lambda: sysv.write(shmid, b"x"))
-        self.assertTrue(sysv.exists(shmid))
-
-    def test_takes_no_parameters(self):
-        self.check_refuses_parameter("colour", "info", colour="blue")
-
-
-class Target(MethodsCase):
-    """How a segment is named, by the example of stat."""
-
-    def setUp(self):
-        super().setUp()
-        self.segment = self.client.create(name="one", key=0xC0FFEE)
-        self.other = self.client.create(name="two")
-
-    def test_by_each_of_the_four(self):
-        for field in ("name", "shmid", "key", "serial"):
-            with self.subTest(field=field):
-                found = self.client.stat(**{field: self.segment[field]})
-                self.assertEqual(found["serial"], self.segment["serial"])
-
-    def test_a_key_may_be_signed(self):
-        segment = self.client.create(key=-5)
-        self.assertEqual(segment["key"], 2**32 - 5)
-        for key in (-5, 2**32 - 5):
-            with self.subTest(key=key):
-                self.assertEqual(self.client.stat(key=key)["serial"], segment["serial"])
-
-    def test_nothing_there(self):
-        for field, value in (
-            ("name", "three"),
-            ("shmid", NOWHERE),
-            ("key", 0x1234),
-            ("serial", NOWHERE),
-        ):
-            with self.subTest(field=field):
-                data = self.refused("NoSuchSegment", self.client, "stat", **{field: value})
-                self.assertEqual(data[field], value)
-
-    def test_not_exactly_one(self):
-        self.refused("InvalidParameter", self.client, "stat")
-        self.refused("InvalidParameter", self.client, "stat", name="one", key=0xC0FFEE)
-        self.refused(
-            "InvalidParameter", self.client, "stat", name="one", shmid=self.segment["shmid"]
-        )
-
-    def test_key_0_denotes_nothing(self):
-        self.check_refuses_parameter("key", "stat", key=0)
-
-    def test_a_fitting_serial_guards(self):
-        serial = self.segment["serial"]
-        for field in ("name", "shmid", "key"):
-            with self.subTest(field=field):
-                target = {field: self.segment[field], "serial": serial}
-                self.assertEqual(self.client.stat(**target)["serial"], serial)
-
-    def test_another_serial_is_stale(self):
-        for serial in (self.other["serial"], NOWHERE):
-            for field in ("name", "shmid", "key"):
-                with self.subTest(field=field, serial=serial):
-                    target = {field: self.segment[field], "serial": serial}
-                    for method in ("stat", "set", "remove"):
-                        self.refused("StaleSegment", self.client, method, **target)
-        self.assertEqual(self.client.stat(name="one")["state"], "ready")
-
-    def test_a_serial_whose_name_is_gone_is_stale(self):
-        for method in ("stat", "set", "remove"):
-            with self.subTest(method=method):
-                data = self.refused(
-                    "StaleSegment", self.client, method, name="three", serial=self.other["serial"]
-                )
-                self.assertEqual(data["serial"], self.other["serial"])
-        self.assertEqual(self.client.stat(name="two")["state"], "ready")
-
-    def test_both_denote_nothing(self):
-        for method in ("stat", "set", "remove"):
-            with self.subTest(method=method):
-                self.refused("NoSuchSegment", self.client, method, name="three", serial=NOWHERE)
-
-    def test_serials_are_never_reused(self):
-        self.client.call("remove", name="two")
-        again = self.client.create(name="two")
-        self.assertGreater(again["serial"], self.other["serial"])
-        self.refused("StaleSegment", self.client, "remove", name="two", serial=self.other["serial"])
-        self.assertTrue(sysv.exists(again["shmid"]))
 
 
 class Stat(MethodsCase):
@@ -318,7 +140,7 @@ class Stat(MethodsCase):
         self.assertNotIn("orphaned", self.client.create(name="frames"))
 
     def test_unknown_parameter(self):
-        self.check_refuses_parameter("nmae", "stat", nmae="frames")
+        self.refuses_parameter("nmae", self.client, "stat", nmae="frames")
 
 
 class Set(MethodsCase):
@@ -391,7 +213,7 @@ class Set(MethodsCase):
             ("size", 8192),
         ):
             with self.subTest(parameter=parameter, value=value):
-                self.check_refuses_parameter(parameter, "set", name="frames", **{parameter: value})
+                self.refuses_parameter(parameter, self.client, "set", name="frames", **{parameter: value})
 
     @needs_several_uids
     def test_admin_hands_over(self):
@@ -502,36 +324,10 @@ class Remove(MethodsCase):
         self.assertEqual(segment["state"], "removed")
 
     def test_bad_parameters(self):
-        self.check_refuses_parameter(
-            "only_if_unattached", "remove", name="frames", only_if_unattached=1
+        self.refuses_parameter(
+            "only_if_unattached", self.client, "remove", name="frames", only_if_unattached=1
         )
-        self.check_refuses_parameter("force", "remove", name="frames", force=True)
-
-
-class Other(MethodsCase):
-    def test_unknown_method(self):
-        for method in ("destroy", "Stat", "io.shmd.Stat", "", "stat "):
-            with self.subTest(method=method):
-                data = self.refused("MethodNotFound", self.client, method)
-                self.assertEqual(data["method"], method)
-
-    def test_parameters_go_by_name(self):
-        self.client.create(name="frames")
-        for params in (["frames"], "frames", 1):
-            with self.subTest(params=params):
-                self.client.send(
-                    b'{"jsonrpc":"2.0","id":9,"method":"stat","params":%s}\n'
-                    % str(params).replace("'", '"').encode()
-                )
-                reply = self.client.reply()
-                self.assertEqual(reply["id"], 9)
-                self.assertEqual(reply["error"]["code"], -32602, reply)
-
-    def test_no_parameters_has_three_spellings(self):
-        for params in (b"", b',"params":{}', b',"params":[]'):
-            with self.subTest(params=params):
-                self.client.send(b'{"jsonrpc":"2.0","id":9,"method":"list"%s}\n' % params)
-                self.assertEqual(self.client.reply()["result"]["segments"], [])
+        self.refuses_parameter("force", self.client, "remove", name="frames", force=True)
 
 
 main()
