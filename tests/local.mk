@@ -17,7 +17,8 @@ unit_tests = \
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
-	tests/integration/test_kernel_facts.py
+	tests/integration/test_kernel_facts.py \
+	tests/integration/test_protocol_md.py
 
 # Checks of the source itself.
 lint_tests = \
@@ -26,6 +27,12 @@ lint_tests = \
 	tests/lint/wording.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
+
+# The units under a real systemd, in a container.
+systemd_tests = tests/systemd/test_systemd.py
+check_PROGRAMS += tests/systemd/probe
+tests_systemd_probe_LDADD =
+EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.py
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
@@ -62,7 +69,7 @@ else
 check-local check-unit:
 	@echo 'The unit tests did not run: cmocka was not there at configure time (Debian: libcmocka-dev).' >&2; exit 1
 endif
-TESTS += $(integration_tests) $(lint_tests)
+TESTS += $(integration_tests) $(lint_tests) $(systemd_tests)
 
 TEST_EXTENSIONS = .sh .py
 tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh

@@ -1,4 +1,4 @@
-"""The examples of protocol/PROTOCOL.md, replayed against the daemon, and its tables against the code.
+"""The examples of protocol/PROTOCOL.md replayed on the daemon, and its tables against the code.
 
 An example is a block fenced as `replay`, on a daemon of its own: `--> ` is sent, `<-- ` must come
 back byte for byte, a letter in front names the connection. <int> stands for an integer, <text> for

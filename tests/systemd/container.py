@@ -1,0 +1,223 @@
+"""A real systemd in a container, on a throw-away overlay of this machine's root.
+
+Everything hangs on this process: the mounts are in its own mount namespace and go with it, the
+container is killed when it dies, and stop() takes away the cgroups. Needs root and systemd-nspawn;
+unusable() tells what is missing.
+"""
+
+import atexit
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+_CLONE_NEWNS = 0x00020000
+_PR_SET_PDEATHSIG = 1
+_DEADLINE = 120
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# What the container boots to: enough for sockets, logins and a user's own manager.
+_TARGET = """[Unit]
+Description=Everything the tests need
+Requires=basic.target
+After=basic.target
+Wants=dbus.socket systemd-logind.service
+AllowIsolate=yes
+"""
+_MASKED = (
+    "systemd-networkd.service systemd-resolved.service systemd-timesyncd.service "
+    "systemd-udev-trigger.service systemd-hwdb-update.service systemd-journal-catalog-update.service "
+    "systemd-update-utmp.service systemd-firstboot.service systemd-pstore.service "
+    "keyboard-setup.service console-getty.service apt-daily.timer apt-daily-upgrade.timer "
+    "man-db.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer e2scrub_reap.service "
+    "logrotate.timer"
+).split()
+
+
+def unusable():
+    """Why no container can run here, or None."""
+    if os.geteuid() != 0:
+        return "needs root to boot a systemd in a container"
+    for program in ("systemd-nspawn", "nsenter", "mount"):
+        if not shutil.which(program):
+            return f"{program} is not installed (Debian: systemd-container)"
+    if not os.path.exists("/lib/systemd/systemd"):
+        return "systemd is not installed"
+    return None
+
+
+def wait_until(condition, what, deadline=_DEADLINE):
+    """Polls CONDITION until it gives something true, and returns that."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline} s in vain until {what}")
+        time.sleep(0.05)
+    return value
+
+
+def _die_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _mount(*arguments):
+    subprocess.run(["mount", *arguments], check=True, stdin=subprocess.DEVNULL)
+
+
+class Container:
+    def __init__(self):
+        self._base = tempfile.mkdtemp(prefix="shmd-container-")
+        self._nspawn = None
+        self._made = []
+        self._log = os.path.join(self._base, "console")
+        self.root = os.path.join(self._base, "root")
+        self.pid = None  # of its systemd, seen from here
+        self._ours = set(_cgroups())
+        atexit.register(self.stop)
+        if _libc.unshare(_CLONE_NEWNS) != 0:
+            raise OSError(ctypes.get_errno(), "no mount namespace")
+        _mount("--make-rprivate", "/")
+        _mount("-t", "tmpfs", "-o", "size=1G,mode=755", "tmpfs", self._base)
+        for name in ("upper", "work", "root"):
+            os.mkdir(os.path.join(self._base, name))
+        options = f"lowerdir=/,upperdir={self._base}/upper,workdir={self._base}/work"
+        _mount("-t", "overlay", "overlay", "-o", options, self.root)
+        self._made = _make_directories("/run/systemd/nspawn")
+        _mount("-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
+
+    def path(self, name):
+        return self.root + name
+
+    def write(self, name, text):
+        """A file before the start, or below a directory that is not a mount of the container's."""
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def start(self):
+        self.write("/etc/machine-id", "")
+        self.write("/etc/systemd/system/tests.target", _TARGET)
+        for unit in _MASKED:
+            path = self.path(f"/etc/systemd/system/{unit}")
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink("/dev/null", path)
+        default = self.path("/etc/systemd/system/default.target")
+        if os.path.lexists(default):
+            os.unlink(default)
+        os.symlink("/etc/systemd/system/tests.target", default)
+        with open(self._log, "wb") as log:
+            self._nspawn = subprocess.Popen(
+                [
+                    *("systemd-nspawn", "--quiet", "-D", self.root, "--boot", "--register=no"),
+                    *("--keep-unit", "--private-network", "--capability=CAP_IPC_LOCK"),
+                    "--console=pipe",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                preexec_fn=_die_with_parent,
+            )
+        self.pid = wait_until(self._init, "the container has an init")
+        wait_until(self._is_up, "the container has booted")
+
+    def _init(self):
+        if self._nspawn.poll() is not None:
+            raise AssertionError(f"systemd-nspawn ended: {self.console()}")
+        path = f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children"
+        with open(path, encoding="ascii") as file:
+            return next((int(pid) for pid in file.read().split()), None)
+
+    def _is_up(self):
+        if self._nspawn.poll() is not None:
+            raise AssertionError(f"systemd-nspawn ended: {self.console()}")
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def console(self):
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def command(self, *command, user=None):
+        """COMMAND as one to run from here inside the container."""
+        become = ()
+        if user is not None:
+            become = ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
+        return ["nsenter", "-t", str(self.pid), "-a", *become, *command]
+
+    def run(self, *command, user=None, check=True, **options):
+        done = subprocess.run(
+            self.command(*command, user=user),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=_DEADLINE,
+            check=False,
+            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            **options,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def stop(self):
+        """Whatever has happened: afterwards there is neither process, mount nor cgroup of it."""
+        atexit.unregister(self.stop)
+        if self._nspawn and self._nspawn.poll() is None:
+            # What is in the container dies with its init.
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+            try:
+                self._nspawn.wait(10)
+            except subprocess.TimeoutExpired:
+                self._nspawn.kill()
+                self._nspawn.wait()
+        for path in (self.root, "/run/systemd/nspawn", self._base):
+            subprocess.run(
+                ["umount", "--recursive", "--lazy", path], stderr=subprocess.DEVNULL, check=False
+            )
+        shutil.rmtree(self._base, ignore_errors=True)
+        for path in self._made:
+            _remove_when_empty(path)
+        for path in reversed(_cgroups()):
+            if path not in self._ours:
+                _remove_when_empty(path)
+
+
+def _make_directories(path):
+    """Those that were not there, the innermost first."""
+    made = []
+    while not os.path.isdir(path):
+        made.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(made):
+        os.mkdir(path)
+    return made
+
+
+def _remove_when_empty(path):
+    for _ in range(100):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _cgroups():
+    """Directories of cgroups that systemd-nspawn makes, parents first."""
+    found = []
+    for hierarchy in ("", "unified", "systemd"):
+        for name in ("payload", "supervisor"):
+            for path, _, _ in os.walk(os.path.join("/sys/fs/cgroup", hierarchy, name)):
+                found.append(path)
+    return found

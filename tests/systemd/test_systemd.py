@@ -1,0 +1,412 @@
+"""The units under a real systemd: activation, restarts, the watchdog, logouts, the sandbox.
+
+All tests share one container, into which the build is installed as a package would be. They leave
+the service running and no segment behind.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
+import tap  # noqa: E402
+from container import Container, unusable, wait_until  # noqa: E402
+
+_SOCKET = "/run/shmd/shmd.sock"
+_USER = "alice"
+_CLIENT = "/usr/local/lib/shmd-tests/client.py"
+_PYTHON = "/usr/bin/python3"
+
+_build = os.environ.get("abs_top_builddir") or os.getcwd()
+_source = os.environ.get("abs_top_srcdir") or os.path.join(os.path.dirname(__file__), "..", "..")
+
+_container = None
+
+
+def _make_variable(name):
+    with open(os.path.join(_build, "Makefile"), encoding="utf-8") as file:
+        return re.search(rf"^{name} = (.*)$", file.read(), re.M).group(1)
+
+
+def _check():
+    reason = unusable()
+    if reason:
+        tap.skip_all(reason)
+    if not os.path.exists(_PYTHON):
+        tap.skip_all(f"{_PYTHON} is not installed")
+    if not os.path.exists(os.path.join(_build, "Makefile")):
+        tap.bail_out("run it from the build directory, or with abs_top_builddir set")
+    prefix = _make_variable("prefix")
+    if prefix not in ("/usr", "/usr/local"):
+        tap.skip_all(f"systemd looks for nothing below the prefix {prefix}")
+    for instrument in ("-fsanitize=", "--coverage"):
+        if instrument in _make_variable("SHMD_CFLAGS"):
+            tap.skip_all(f"the sandbox has no room for what {instrument} does")
+
+
+def setUpModule():
+    global _container
+    _container = container = Container()
+    environment = {"PATH": os.environ["PATH"]}  # not the flags of a make that runs this test
+    subprocess.run(
+        ["make", "-s", "-C", _build, "install", f"DESTDIR={container.root}"],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+    )
+    os.makedirs(os.path.dirname(container.path(_CLIENT)), exist_ok=True)
+    shutil.copy(os.path.join(_source, "tests", "systemd", "client.py"), container.path(_CLIENT))
+    # A library in /usr/local is found only after ldconfig, as after any installation by hand.
+    subprocess.run(["ldconfig", "-r", container.root], check=True)
+    container.write("/etc/systemd/logind.conf.d/tests.conf", "[Login]\nUserStopDelaySec=0\n")
+    # A hang must not take the test half a minute.
+    container.write(
+        "/etc/systemd/system/shmd.service.d/tests.conf",
+        "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=2s\nLimitCORE=0\n[Unit]\nStartLimitIntervalSec=0\n",
+    )
+    container.start()
+    ours, its = (os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", container.pid))
+    assert ours != its, "the container has segments of its own"
+    container.run("systemd-sysusers")
+    container.run("systemd-tmpfiles", "--create", "shmd.conf")
+    container.run("useradd", "--create-home", _USER)
+    container.run("systemctl", "daemon-reload")
+
+
+def tearDownModule():
+    if _container:
+        _container.stop()
+
+
+class SystemdTest(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.run_in = staticmethod(_container.run)
+
+    def setUp(self):
+        self.logs = []
+        self.addCleanup(self._collect)
+        self.run_in("systemctl", "start", "shmd.socket")
+        self.addCleanup(self._remove_all)
+
+    def _collect(self):
+        journal = self.run_in("journalctl", "-u", "shmd.service", "-n", "40", "-o", "cat", check=False)
+        self.logs.append(journal.stdout)
+
+    def _remove_all(self):
+        for segment in self.call("list", limit=1000)["segments"]:
+            self.call("remove", serial=segment["serial"])
+
+    def exchange(self, requests, user=None, socket=_SOCKET):
+        data = "".join(json.dumps(request) + "\n" for request in requests)
+        done = subprocess.run(
+            _container.command(_PYTHON, _CLIENT, socket, "once", user=user),
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def request(self, method, user=None, socket=_SOCKET, **params):
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        (reply,) = self.exchange([request], user, socket)
+        return reply
+
+    def call(self, method, user=None, socket=_SOCKET, **params):
+        reply = self.request(method, user, socket, **params)
+        self.assertIn("result", reply, reply)
+        return reply["result"]
+
+    def property(self, name, unit="shmd.service"):
+        return self.run_in("systemctl", "show", "-P", name, unit).stdout.strip()
+
+    def main_pid(self):
+        """As the container counts."""
+        return int(self.property("MainPID"))
+
+    def create(self, count, **params):
+        return [
+            self.call("create", name=f"s/{i}", size=4096, **params)["segment"] for i in range(count)
+        ]
+
+    def assert_kept(self, segments):
+        """They are there, to the daemon and to the kernel."""
+        kernel = self.run_in("cat", "/proc/sysvipc/shm").stdout.splitlines()[1:]
+        shmids = {int(line.split()[1]) for line in kernel}
+        for segment in segments:
+            now = self.call("stat", serial=segment["serial"])["segment"]
+            for key in ("name", "shmid", "size", "mode", "uid", "gid", "creator", "lifetime"):
+                self.assertEqual(now.get(key), segment.get(key))
+            self.assertIn(segment["shmid"], shmids)
+
+    def is_running_again(self, old_pid):
+        return self.property("ActiveState") == "active" and self.main_pid() not in (0, old_pid)
+
+
+class UnitFileTest(SystemdTest):
+    def test_verify(self):
+        units = _make_variable("prefix") + "/lib/systemd"
+        for mode, folder in (("--system", "system"), ("--user", "user")):
+            with self.subTest(mode=mode):
+                done = self.run_in(
+                    *("systemd-analyze", "verify", "--man=no", mode),
+                    *(f"{units}/{folder}/shmd.service", f"{units}/{folder}/shmd.socket"),
+                    check=False,
+                )
+                self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_exposure(self):
+        done = self.run_in(
+            *("systemd-analyze", "security", "--no-pager", "--threshold=10", "shmd.service"),
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_verify_can_fail(self):
+        self.run_in("sh", "-c", "printf '[Service]\\nExecStart=/nowhere\\nNoSuch=1\\n' >/run/bad.service")
+        done = self.run_in("systemd-analyze", "verify", "--man=no", "/run/bad.service", check=False)
+        self.assertIn("NoSuch", done.stderr)
+
+
+class ServiceTest(SystemdTest):
+    def test_first_request_starts_the_service(self):
+        self.run_in("systemctl", "stop", "shmd.service", "shmd.socket")
+        self.run_in("systemctl", "enable", "--now", "shmd.socket")
+        self.assertEqual(self.property("ActiveState"), "inactive")
+        info = self.call("info")
+        shmd = int(self.run_in("id", "-u", "shmd").stdout)
+        self.assertEqual(info["uid"], shmd)
+        self.assertLess(shmd, 1000, "a system user")
+        self.assertEqual(self.property("ActiveState"), "active")
+        self.assertEqual(info["pid"], self.main_pid())
+
+    def test_files(self):
+        self.call("info")
+        listing = self.run_in("stat", "-c", "%n %U %a %F", "/run/shmd", _SOCKET).stdout.splitlines()
+        self.assertEqual(listing[0], "/run/shmd shmd 755 directory")
+        self.assertRegex(listing[1], r"^\S+ \w+ 666 socket$")
+        names = self.run_in("ls", "/run/shmd").stdout.split()
+        self.assertTrue([name for name in names if name.startswith("state.db")], names)
+        for name in names:
+            if name != "shmd.sock":
+                mode = self.run_in("stat", "-c", "%a", f"/run/shmd/{name}").stdout.strip()
+                self.assertEqual(mode, "600", name)
+
+    def test_any_user_is_served(self):
+        segment = self.call("create", user=_USER, name="hers", size=4096)["segment"]
+        uid = int(self.run_in("id", "-u", _USER).stdout)
+        self.assertEqual((segment["uid"], segment["creator"]["uid"]), (uid, uid))
+        self.assertEqual(segment["creator"]["comm"], "python3")
+
+    def test_restart_keeps_segments(self):
+        segments = self.create(20)
+        pid = self.main_pid()
+        self.run_in("systemctl", "restart", "shmd.service")
+        self.assertNotEqual(self.main_pid(), pid)
+        self.assert_kept(segments)
+
+    def test_kill_keeps_segments(self):
+        segments = self.create(20)
+        pid = self.main_pid()
+        self.run_in("systemctl", "kill", "--signal=SIGKILL", "shmd.service")
+        wait_until(lambda: self.is_running_again(pid), "the service is back")
+        self.assert_kept(segments)
+
+    def test_stop_keeps_segments(self):
+        segments = self.create(20)
+        self.run_in("systemctl", "stop", "shmd.service")
+        self.assertEqual(self.property("Result"), "success")
+        self.assert_kept(segments)  # the first request starts it
+
+    def test_reload(self):
+        segments = self.create(3)
+        pid = self.main_pid()
+        self.run_in("systemctl", "reload", "shmd.service")
+        self.assert_kept(segments)
+        self.assertEqual(self.main_pid(), pid)
+
+    def test_watchdog_ends_a_hang(self):
+        segments = self.create(20)
+        pid = self.main_pid()
+        self.run_in("systemctl", "kill", "--signal=SIGSTOP", "shmd.service")
+        wait_until(lambda: self.is_running_again(pid), "the watchdog has struck")
+        journal = self.run_in("journalctl", "-u", "shmd.service", "-o", "cat").stdout
+        self.assertIn("Watchdog timeout", journal)
+        self.assert_kept(segments)
+
+    def test_watchdog_spares_an_idle_daemon(self):
+        self.call("info")
+        pid = self.main_pid()
+        stamp = self.property("WatchdogTimestampMonotonic")
+        # Two more answers, without one request.
+        for _ in range(2):
+            old = stamp
+            wait_until(
+                lambda: self.property("WatchdogTimestampMonotonic") != old, "the loop answers"
+            )
+            stamp = self.property("WatchdogTimestampMonotonic")
+        self.assertEqual(self.main_pid(), pid)
+
+    def test_restart_under_load(self):
+        """Nobody is ever refused: the socket is systemd's and outlives the daemon."""
+        segments = self.create(5)
+        clients = [
+            subprocess.Popen(
+                _container.command(_PYTHON, _CLIENT, _SOCKET, "load"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        try:
+            for client in clients:
+                self.assertEqual(client.stdout.readline(), "going\n")
+            for _ in range(5):
+                self.run_in("systemctl", "restart", "shmd.service")
+                self.call("info")
+        finally:
+            for client in clients:
+                client.send_signal(signal.SIGTERM)
+            results = [json.loads(client.communicate(timeout=120)[0]) for client in clients]
+        for result in results:
+            self.assertEqual(result["refused"], 0, results)
+            self.assertGreater(result["answered"], 5, results)
+        self.assert_kept(segments)
+
+    def test_every_kind_of_request_fits_the_sandbox(self):
+        """Lifetimes, expiry, the store and the kernel's calls, all behind the system call filter."""
+        requests = [
+            ("create", {"name": "a", "size": 4096, "lifetime": "persistent", "ttl_ms": 600000}),
+            ("create", {"name": "b", "size": 4096, "lifetime": "process"}),
+            ("create", {"name": "c", "size": 4096, "lifetime": "connection"}),
+            ("create", {"name": "d", "size": 4096, "lifetime": "attached"}),
+            ("create", {"name": "e", "size": 4096, "key": 4711, "noreserve": True}),
+            ("create", {"name": "f", "size": 4096, "locked": True}),
+            ("set", {"name": "a", "mode": "0640", "labels": {"x": "y"}, "new_name": "aa"}),
+            ("stat", {"name": "aa"}),
+            ("hold", {"name": "b"}),
+            ("release", {"name": "b"}),
+            ("list", {"scope": "all"}),
+            ("wait", {"name": "aa", "timeout_ms": 0}),
+            ("metrics", {}),
+            ("subscribe", {}),
+            ("remove", {"name": "aa"}),
+            ("remove", {"name": "e"}),
+        ]
+        envelopes = [
+            {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
+            for i, (method, params) in enumerate(requests)
+        ]
+        replies = {
+            reply["id"]: reply for reply in self.exchange(envelopes) if reply.get("id") is not None
+        }
+        for i, (method, _) in enumerate(requests):
+            self.assertIn("result", replies[i], (method, replies[i]))
+
+
+class LogoutTest(SystemdTest):
+    """systemd-logind's RemoveIPC=yes, which is its default."""
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists("/lib/x86_64-linux-gnu/security/pam_systemd.so"):
+            self.skipTest("pam_systemd is not installed (Debian: libpam-systemd)")
+        self.uid = int(self.run_in("id", "-u", _USER).stdout)
+        self.run_in(
+            *("systemd-run", "--unit=login", f"--uid={_USER}", "-p", "PAMName=login", "--"),
+            *("sleep", "infinity"),
+        )
+        self.addCleanup(self.log_out)
+        wait_until(self.is_logged_in, "logind knows the user")
+
+    def is_logged_in(self):
+        done = self.run_in("loginctl", "show-user", _USER, "-P", "State", check=False)
+        return done.stdout.strip() in ("active", "online")
+
+    def log_out(self):
+        self.run_in("systemctl", "stop", "login.service", check=False)
+        wait_until(
+            lambda: self.run_in("loginctl", "show-user", _USER, check=False).returncode != 0,
+            "logind has forgotten the user",
+        )
+
+    def test_logout(self):
+        shmd = int(self.run_in("id", "-u", "shmd").stdout)
+        gid = int(self.run_in("id", "-g", _USER).stdout)
+        own = self.call("create", user=_USER, name="own", size=4096)["segment"]
+        group_can = {"uid": shmd, "gid": gid, "mode": "0660"}
+        kept = self.call("create", user=_USER, name="kept", size=4096, **group_can)["segment"]
+        self.assertEqual((own["uid"], kept["uid"], kept["gid"]), (self.uid, shmd, gid))
+        self.log_out()
+        self.assert_kept([kept])
+
+        def is_gone():
+            return self.request("stat", serial=own["serial"]).get("error", {}).get("code") == 1
+
+        wait_until(is_gone, "what the user owned was removed by logind")
+
+    def test_user_instance(self):
+        runtime = f"/run/user/{self.uid}"
+        environment = ("env", f"XDG_RUNTIME_DIR={runtime}")
+        wait_until(
+            lambda: self.run_in("test", "-S", f"{runtime}/systemd/private", check=False).returncode == 0,
+            "the user's own manager is there",
+        )
+        self.run_in(*environment, "systemctl", "--user", "start", "shmd.socket", user=_USER)
+        socket = f"{runtime}/shmd/shmd.sock"
+        info = self.call("info", user=_USER, socket=socket)
+        self.assertEqual(info["uid"], self.uid)
+        segment = self.call("create", user=_USER, socket=socket, name="mine", size=4096)["segment"]
+        self.run_in(*environment, "systemctl", "--user", "restart", "shmd.service", user=_USER)
+        again = self.call("stat", user=_USER, socket=socket, name="mine")["segment"]
+        self.assertEqual(again["serial"], segment["serial"])
+        self.assertEqual(self.run_in("stat", "-c", "%a", socket).stdout.strip(), "600")
+
+
+class SandboxTest(SystemdTest):
+    def test_what_is_forbidden(self):
+        """The probe runs with every setting of the daemon's unit but its start."""
+        sbin = _make_variable("prefix") + "/sbin"
+        shutil.copy(
+            os.path.join(_build, "tests", "systemd", "probe"), _container.path("/usr/sbin/shmd-probe")
+        )
+        unit_path = _make_variable("prefix") + "/lib/systemd/system/shmd.service"
+        with open(_container.path(unit_path), encoding="utf-8") as file:
+            unit = file.read()
+        self.assertIn(f"ExecStart={sbin}/shmd\n", unit)
+        unit = unit.replace(f"{sbin}/shmd", "/usr/sbin/shmd-probe").replace("=shmd\n", "=shmd-probe\n")
+        unit = unit.replace("User=shmd-probe", "User=shmd").replace("Group=shmd-probe", "Group=shmd")
+        unit = unit.replace("Type=notify", "Type=oneshot").replace("Restart=on-failure\n", "")
+        unit = re.sub(r"^(Watchdog|TimeoutAbort|Requires|After).*\n", "", unit, flags=re.M)
+        unit = unit.replace(
+            "[Service]\n", "[Service]\nStandardOutput=file:/root/probe.out\n"
+            "WorkingDirectory=/run/shmd-probe\n"
+        )
+        _container.write("/etc/systemd/system/shmd-probe.service", unit)
+        self.run_in("systemctl", "daemon-reload")
+        self.run_in("systemctl", "start", "shmd-probe.service")
+        with open(_container.path("/root/probe.out"), encoding="utf-8") as file:
+            told = dict(line.rstrip("\n").split(": ") for line in file)
+        self.run_in("ipcrm", "--all=shm")
+        self.assertEqual(len(told), 18, told)
+        allowed = {name for name, result in told.items() if result == "allowed"}
+        self.assertEqual(allowed, {"a socket of AF_UNIX", "a segment"}, told)
+
+
+if __name__ == "__main__":
+    _check()
+    tap.main()
