@@ -54,13 +54,16 @@ def setUpModule():
     global _container
     _container = container = Container()
     environment = {"PATH": os.environ["PATH"]}  # not the flags of a make that runs this test
-    subprocess.run(
+    installed = subprocess.run(
         ["make", "-s", "-C", _build, "install", f"DESTDIR={container.root}"],
-        check=True,
+        check=False,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env=environment,
     )
+    assert installed.returncode == 0, installed.stdout
     os.makedirs(os.path.dirname(container.path(_CLIENT)), exist_ok=True)
     shutil.copy(os.path.join(_source, "tests", "systemd", "client.py"), container.path(_CLIENT))
     # A library in /usr/local is found only after ldconfig, as after any installation by hand.
@@ -162,7 +165,7 @@ class UnitFileTest(SystemdTest):
         for mode, folder in (("--system", "system"), ("--user", "user")):
             with self.subTest(mode=mode):
                 done = self.run_in(
-                    *("systemd-analyze", "verify", "--man=no", mode),
+                    *("env", "XDG_RUNTIME_DIR=/run", "systemd-analyze", "verify", "--man=no", mode),
                     *(f"{units}/{folder}/shmd.service", f"{units}/{folder}/shmd.socket"),
                     check=False,
                 )
