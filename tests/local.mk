@@ -5,6 +5,7 @@
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
 	tests/unit/test_errors \
+	tests/unit/test_fakes \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_message \
 	tests/unit/test_methods \
@@ -54,6 +55,13 @@ tests_integration_classic_reader_LDADD =
 tests_integration_classic_remover_LDADD =
 tests_integration_classic_writer_LDADD =
 
+# Kernel, clock and other things that do as a test says.
+check_LTLIBRARIES += libfakes.la
+libfakes_la_SOURCES = \
+	tests/fakes/fake_clock.c tests/fakes/fake_clock.h \
+	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
+tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
+
 # Memory that runs out when the test says so.
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
@@ -63,7 +71,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 AM_CFLAGS += $(CMOCKA_CFLAGS)
 TESTS += $(unit_tests)
-check-unit: $(check_LTLIBRARIES) $(check_PROGRAMS)
+check-unit: $(check_LTLIBRARIES) $(unit_tests)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
 else
 check-local check-unit:

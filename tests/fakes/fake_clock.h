@@ -1,0 +1,18 @@
+/* Time that passes when the test says so, for struct clock_ops. */
+#ifndef SHMD_TESTS_FAKES_FAKE_CLOCK_H
+#define SHMD_TESTS_FAKES_FAKE_CLOCK_H
+
+#include "daemon/sys/clock.h"
+
+struct fake_clock {
+    struct clock clock; /* to be handed to what is tested */
+    int64_t real_ms;    /* a test may set either: the wall clock jumps, boot time only rises */
+    int64_t boot_ms;
+};
+
+/* The wall clock at 1,700,000,000,000 and 1,000,000 ms after boot, so that nobody mixes them up. */
+void fake_clock_init(struct fake_clock *c);
+/* Both clocks go on by MS. */
+void fake_clock_advance(struct fake_clock *c, int64_t ms);
+
+#endif
