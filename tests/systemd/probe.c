@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     tell("a file in /var", try_create("/var/shmd-probe"));
     tell("a file in /dev/shm", try_create("/dev/shm/shmd-probe"));
     tell("a file in /run", try_create("/run/shmd-probe.file"));
-    tell("looking into /home", open("/home/alice", O_RDONLY | O_CLOEXEC));
+    tell("looking into /home", open("/home", O_RDONLY | O_CLOEXEC));
     tell("writing a sysctl", open("/proc/sys/kernel/shmmni", O_WRONLY | O_CLOEXEC));
     tell("being root", setuid(0));
     tell("a namespace", unshare(CLONE_NEWUSER));
