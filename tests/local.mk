@@ -79,6 +79,9 @@ check-local check-unit:
 endif
 TESTS += $(integration_tests) $(lint_tests) $(systemd_tests)
 
+# What check-valgrind and coverage call.
+EXTRA_DIST += tests/coverage.sh tests/valgrind.sh
+
 TEST_EXTENSIONS = .sh .py
 tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(tap_driver)
