@@ -410,6 +410,14 @@ class SandboxTest(SystemdTest):
         self.assertEqual(allowed, {"a socket of AF_UNIX", "a segment"}, told)
 
 
+def _end(_signal, _frame):
+    # Not sys.exit(): unittest would take it for a failed test and go on.
+    tearDownModule()
+    os._exit(99)
+
+
 if __name__ == "__main__":
     _check()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _end)
     tap.main()
