@@ -18,10 +18,10 @@ bool access_is_admin(const struct access *a, const struct caller *caller)
            (a->has_admin_group && in_group(caller, a->admin_group));
 }
 
-bool access_may_stat(const struct access *a, const struct caller *caller,
-                     const struct segment *segment, const struct sysv_stat *kernel)
+bool access_may_read(const struct access *a, const struct caller *caller,
+                     const struct sysv_stat *kernel)
 {
-    if (!segment || access_is_admin(a, caller))
+    if (access_is_admin(a, caller))
         return true;
     uint32_t bits = kernel->mode;
     if (caller->uid == kernel->uid || caller->uid == kernel->cuid)
@@ -36,6 +36,12 @@ bool access_may_change(const struct access *a, const struct caller *caller,
 {
     return caller->uid == kernel->uid || caller->uid == segment->creator.uid ||
            access_is_admin(a, caller);
+}
+
+bool access_may_adopt(const struct access *a, const struct caller *caller,
+                      const struct sysv_stat *kernel)
+{
+    return caller->uid == kernel->uid || caller->uid == kernel->cuid || access_is_admin(a, caller);
 }
 
 bool access_may_give_uid(const struct access *a, const struct caller *caller, uint32_t uid)

@@ -22,14 +22,19 @@ struct access {
 /* uid 0, the daemon's own uid, members of admin_group. */
 bool access_is_admin(const struct access *a, const struct caller *caller);
 
-/* Read permission as the kernel's ipcperms() has it; everybody for a segment that is not ours
- * (SEGMENT NULL), for the kernel shows those to everybody. */
-bool access_may_stat(const struct access *a, const struct caller *caller,
-                     const struct segment *segment, const struct sysv_stat *kernel);
+/* Read permission as the kernel's ipcperms() has it. (A segment that is not ours may be looked at
+ * by everybody, for the kernel shows those to everybody: nobody asks here.) */
+bool access_may_read(const struct access *a, const struct caller *caller,
+                     const struct sysv_stat *kernel);
 
 /* Change or remove: the owner, the creator of record, an admin. */
 bool access_may_change(const struct access *a, const struct caller *caller,
                        const struct segment *segment, const struct sysv_stat *kernel);
+
+/* Hand over for adoption: the kernel's owner or creator, who could do anything with it, or an
+ * admin. */
+bool access_may_adopt(const struct access *a, const struct caller *caller,
+                      const struct sysv_stat *kernel);
 
 /* Make UID and GID the owner: the caller's own uid or the daemon's, and a group of the caller's;
  * anything else an admin. Whoever gives a segment away could feed it to its new owner. */

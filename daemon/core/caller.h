@@ -7,12 +7,17 @@
 
 #include "protocol/limits.h"
 
+struct party;
+
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
     char comm[COMM_MAX];
     uint32_t *groups; /* supplementary; owned by whoever filled this in */
     size_t n_groups;
+    int socket;           /* for the process behind it; -1: there is none (the daemon itself) */
+    uint64_t since_ticks; /* when it connected, as process_ops.now() has it */
+    struct party *party;  /* of the connection; made when it first holds something */
 };
 
 #endif

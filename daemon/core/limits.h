@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #define LIMITS(X)                                                                                  \
-    X(max_segments, 0, 0, INT64_MAX)           /* of all; 0: what kernel.shmmni allows */          \
-    X(max_bytes, 0, 0, INT64_MAX)              /* of all; 0: no limit of ours */                   \
+    X(max_segments, 0, 0, INT64_MAX)            /* of all; 0: what kernel.shmmni allows */         \
+    X(max_bytes, 0, 0, INT64_MAX)               /* of all; 0: no limit of ours */                  \
     X(max_segments_per_uid, 1024, 0, INT64_MAX) /* 0: no limit of ours, in all four */             \
     X(max_bytes_per_uid, 0, 0, INT64_MAX)                                                          \
     X(max_connections, 4096, 1, 1000000)                                                           \

@@ -19,23 +19,30 @@ enum outcome {
     OUTCOME_SEGMENT_BUSY,
     OUTCOME_STALE_SEGMENT,
     OUTCOME_KEY_IN_USE,
+    OUTCOME_INITIALISER_DIED,
+    OUTCOME_TIMED_OUT,
+    OUTCOME_NOT_HOLDABLE,
     OUTCOME_STORE_FAILURE,
+    OUTCOME_SHUTTING_DOWN,
     OUTCOME_NOT_SUPPORTED,
     OUTCOME_INVALID_PARAMETER,
+    OUTCOME_WAITING, /* no result yet: it comes by the waiter */
 };
 
 /* `used` and `max` that are not known. */
 #define OUTCOME_UNKNOWN UINT64_MAX
 
 struct outcome_detail {
-    const char *what; /* static: the limit, the quota, what is needed, not supported, the parameter */
-    const char *hint; /* static: what would mend it, the reason */
+    const char
+        *what; /* static: the limit, the quota, what is needed, not supported, the parameter */
+    const char *hint; /* what would mend it, the reason; static or the store's */
     uint64_t used, max;
     uint64_t serial;
     int32_t shmid;
     uint32_t key;
     uint64_t size, requested;
     uint64_t nattch;
+    int64_t timeout_ms;
 };
 
 #endif

@@ -68,9 +68,11 @@ struct ceiling {
 
 static bool fits(const struct ceiling *c, uint64_t amount, struct outcome_detail *detail)
 {
-    if (amount == 0 || c->max == 0 || (c->used <= c->max && amount <= c->max - c->used))
+    /* Without a limit the sum must still be a number: SHM_NORESERVE promises what nobody has. */
+    uint64_t max = c->max ? c->max : UINT64_MAX;
+    if (amount == 0 || (c->used <= max && amount <= max - c->used))
         return true;
-    *detail = (struct outcome_detail){.what = c->name, .used = c->used, .max = c->max};
+    *detail = (struct outcome_detail){.what = c->name, .used = c->used, .max = max};
     return false;
 }
 

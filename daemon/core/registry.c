@@ -99,7 +99,9 @@ int registry_add(struct registry *r, struct segment *segment)
         result = insert(&r->by_key, segment, compare_key);
     if (result < 0)
         goto undo_name;
-    segment->serial = ++r->last_serial;
+    if (segment->serial == 0)
+        segment->serial = r->last_serial + 1;
+    r->last_serial = segment->serial;
     r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
     r->count++;
     return 0;
@@ -128,7 +130,10 @@ static size_t lower_bound(const struct registry *r, uint64_t serial)
 
 struct segment *registry_take(struct registry *r, struct segment *segment)
 {
-    registry_anonymise(r, segment);
+    if (segment->name)
+        tdelete(segment, &r->by_name, compare_name);
+    if (segment->key)
+        tdelete(segment, &r->by_key, compare_key);
     tdelete(segment, &r->by_shmid, compare_shmid);
     r->slots[lower_bound(r, segment->serial)].segment = NULL;
     r->count--;
@@ -194,11 +199,16 @@ int registry_rename(struct registry *r, struct segment *segment, char *name)
     return 0;
 }
 
-void registry_anonymise(struct registry *r, struct segment *segment)
+void registry_unname(struct registry *r, struct segment *segment)
 {
     if (segment->name)
         tdelete(segment, &r->by_name, compare_name);
     free(steal_pointer(&segment->name));
+}
+
+void registry_anonymise(struct registry *r, struct segment *segment)
+{
+    registry_unname(r, segment);
     if (segment->key)
         tdelete(segment, &r->by_key, compare_key);
     segment->key = 0;

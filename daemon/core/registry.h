@@ -26,11 +26,12 @@ struct registry {
 void registry_init(struct registry *r);
 void registry_deinit(struct registry *r);
 
-/* Takes SEGMENT, giving it the next serial. 0, -ENOMEM, or -EEXIST when its name, shmid or key is
+/* Takes SEGMENT, giving it the next serial unless it has one, which must then be the highest so
+ * far. 0, -ENOMEM, or -EEXIST when its name, shmid or key is
  * taken; the caller keeps it then. */
 int registry_add(struct registry *r, struct segment *segment) MUST_CHECK;
 
-/* Takes SEGMENT out and hands it back to the caller. */
+/* Takes SEGMENT out and hands it back to the caller, with its name and key still written in it. */
 struct segment *registry_take(struct registry *r, struct segment *segment);
 
 struct segment *registry_by_name(const struct registry *r, const char *name);
@@ -42,6 +43,9 @@ struct segment *registry_next(const struct registry *r, uint64_t after);
 
 /* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. */
 int registry_rename(struct registry *r, struct segment *segment, char *name) MUST_CHECK;
+
+/* Takes SEGMENT's name away. */
+void registry_unname(struct registry *r, struct segment *segment);
 
 /* Sets name and key of SEGMENT free for others. */
 void registry_anonymise(struct registry *r, struct segment *segment);

@@ -18,28 +18,26 @@ void segment_free(struct segment *segment)
     free(segment);
 }
 
-int segment_copy_labels(const struct labels *labels, struct label **ret, size_t *ret_count)
+int segment_copy_labels(const struct label *labels, size_t count, struct label **ret)
 {
-    if (labels->count == 0) {
+    if (count == 0) {
         *ret = NULL;
-        *ret_count = 0;
         return 0;
     }
-    size_t bytes = labels->count * sizeof(struct label);
-    for (size_t i = 0; i < labels->count; i++)
-        bytes += strlen(labels->items[i].key) + strlen(labels->items[i].value) + 2;
+    size_t bytes = count * sizeof(struct label);
+    for (size_t i = 0; i < count; i++)
+        bytes += strlen(labels[i].key) + strlen(labels[i].value) + 2;
     struct label *copy = malloc(bytes);
     if (!copy)
         return -ENOMEM;
-    char *text = (char *)(copy + labels->count);
-    for (size_t i = 0; i < labels->count; i++) {
+    char *text = (char *)(copy + count);
+    for (size_t i = 0; i < count; i++) {
         copy[i].key = text;
-        text = stpcpy(text, labels->items[i].key) + 1;
+        text = stpcpy(text, labels[i].key) + 1;
         copy[i].value = text;
-        text = stpcpy(text, labels->items[i].value) + 1;
+        text = stpcpy(text, labels[i].value) + 1;
     }
     *ret = copy;
-    *ret_count = labels->count;
     return 0;
 }
 

@@ -10,10 +10,14 @@
 #include <stdint.h>
 
 #include "daemon/core/caller.h"
+#include "daemon/core/deadlines.h"
 #include "daemon/core/quota.h"
 #include "daemon/sys/sysv.h"
 #include "protocol/params.h"
 #include "protocol/terms.h"
+
+struct tie;
+struct undo;
 
 struct segment {
     uint64_t serial;
@@ -33,12 +37,28 @@ struct segment {
     enum segment_state state;
     enum lifetime lifetime;
     bool noreserve;
-    bool declared;
+    bool declared; /* a configuration file asks for it; not stored */
+    bool adopted;  /* made by somebody else, who handed it over */
     uint64_t huge_page_size;
-    int64_t created_at_ms;
-    struct label *labels; /* owned, one block with the strings behind the array */
+    int64_t created_at_ms; /* wall clock */
+    int64_t expires_at_ms; /* boot clock; 0: never */
+    struct label *labels;  /* owned, one block with the strings behind the array */
     size_t n_labels;
+
+    /* The rest is not stored. */
     struct charge charge;
+    struct tie *ties;
+    uint32_t n_holders; /* ties of that role that count */
+    bool is_dirty;      /* stands in the turn's list of changes */
+    struct undo *undo;  /* how to take this turn's changes back; NULL: there are none, or facts */
+    void *anchor;       /* our own attachment; not counted for anybody */
+    struct deadline expiry;
+    struct deadline anchor_check;
+    int64_t anchor_until_ms; /* boot clock: when an anchor nobody came to is let go */
+    struct {
+        uint32_t uid, gid, mode;
+        uint64_t nattch; /* at the last sweep, without the anchor */
+    } seen;              /* in the kernel, when it was looked at last */
     struct segment *next_dropped;
 };
 
@@ -46,9 +66,8 @@ struct segment {
 struct segment *segment_new(void);
 void segment_free(struct segment *segment);
 
-/* A copy of NAME in RET; 0 or -ENOMEM. */
-int segment_copy_labels(const struct labels *labels, struct label **ret, size_t *ret_count)
-    MUST_CHECK;
+/* Copies labels: 0 or -ENOMEM. */
+int segment_copy_labels(const struct label *labels, size_t count, struct label **ret) MUST_CHECK;
 
 /* Whether all labels of WANTED are on the segment. */
 bool segment_has_labels(const struct segment *segment, const struct labels *wanted);

@@ -1,4 +1,10 @@
-/* The seam to processes. */
+/*
+ * The seam to processes. A pid alone is not an identity (it is reused); a pidfd is, and what is
+ * recorded of one is its inode in pidfs or, where the kernel has none, the process's start time.
+ *
+ * Functions return 0 or a negative errno; outputs are untouched on failure. Descriptors handed out
+ * belong to the caller, who gives them back by close().
+ */
 #ifndef SHMD_SYS_PROCESS_H
 #define SHMD_SYS_PROCESS_H
 
@@ -7,18 +13,45 @@
 
 #include "protocol/limits.h"
 
+struct process_identity {
+    int32_t pid;
+    uint64_t inode;      /* of the pidfd; unique for the boot; 0: the kernel has no pidfs */
+    uint64_t started_at; /* clock ticks since boot; 0: unknown */
+};
+
 struct process_ops {
-    /* The name of process PID, made UTF-8; empty when it is gone or hidden. */
+    /* The name of process PID, made printable ASCII; empty when it is gone or hidden. */
     void (*comm)(void *context, int32_t pid, char ret[COMM_MAX]);
     /* False only when there is surely no process PID (a pid that was reused counts as there). */
     bool (*may_exist)(void *context, int32_t pid);
+    /* A pidfd of the process with that pid now: -ESRCH when there is none. */
+    int (*open)(void *context, int32_t pid, int *ret_pidfd);
+    /* A pidfd of the process that connected SOCKET, even when it is gone already. -ENOPROTOOPT
+     * where the kernel cannot (before Linux 6.5). */
+    int (*open_peer)(void *context, int socket, int *ret_pidfd);
+    /* What to record of the process behind PIDFD, whose pid is PID. */
+    int (*identify)(void *context, int pidfd, int32_t pid, struct process_identity *ret);
+    /* Now, in clock ticks since boot, to compare with started_at. */
+    uint64_t (*now)(void *context);
+    void (*close)(void *context, int pidfd);
 };
 
-struct process {
+struct processes {
     const struct process_ops *ops;
     void *context;
 };
 
 extern const struct process_ops process_linux_ops;
+
+/* Whether A, recorded earlier, and B are the same process. */
+static inline bool process_is_same(const struct process_identity *a,
+                                   const struct process_identity *b)
+{
+    if (a->pid != b->pid)
+        return false;
+    if (a->inode && b->inode)
+        return a->inode == b->inode;
+    return a->started_at && a->started_at == b->started_at;
+}
 
 #endif

@@ -1,24 +1,45 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/sys/process.h"
+#include "daemon/util/cleanup.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446 /* Linux 6.9; before it all pidfds shared one inode */
+#endif
+
+/* Reads at most SIZE - 1 bytes of /proc/PID/FILE and ends them with a NUL; the number read. */
+static size_t read_proc(int32_t pid, const char *file, char *ret, size_t size)
+{
+    char path[48];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    ret[0] = '\0';
+    int fd CLEANUP(cleanup_close) = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, ret, size - 1);
+    size_t len = n > 0 ? (size_t)n : 0;
+    ret[len] = '\0';
+    return len;
+}
 
 static void linux_comm(void *context, int32_t pid, char ret[COMM_MAX])
 {
     (void)context;
-    char path[32];
-    ret[0] = '\0';
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    ssize_t n = read(fd, ret, COMM_MAX - 1);
-    close(fd);
-    size_t len = n > 0 ? (size_t)n : 0;
+    size_t len = read_proc(pid, "comm", ret, COMM_MAX);
     if (len > 0 && ret[len - 1] == '\n')
         len--;
     ret[len] = '\0';
@@ -35,4 +56,82 @@ static bool linux_may_exist(void *context, int32_t pid)
     return pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH;
 }
 
-const struct process_ops process_linux_ops = {linux_comm, linux_may_exist};
+static int linux_open(void *context, int32_t pid, int *ret_pidfd)
+{
+    (void)context;
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0)
+        return -errno;
+    *ret_pidfd = fd;
+    return 0;
+}
+
+static int linux_open_peer(void *context, int socket, int *ret_pidfd)
+{
+    (void)context;
+    int fd = -1;
+    socklen_t len = sizeof(fd);
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
+        return -errno;
+    *ret_pidfd = fd;
+    return 0;
+}
+
+/* Field 22 of /proc/PID/stat; the second, in parentheses, may hold anything. */
+static uint64_t start_time(int32_t pid)
+{
+    char text[1024];
+    read_proc(pid, "stat", text, sizeof(text));
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    uint64_t ticks = 0;
+    if (!at || sscanf(at + 1, "%" SCNu64, &ticks) != 1)
+        return 0;
+    return ticks;
+}
+
+static int linux_identify(void *context, int pidfd, int32_t pid, struct process_identity *ret)
+{
+    (void)context;
+    struct process_identity identity = {.pid = pid};
+    struct statfs fs;
+    struct stat st;
+    if (fstatfs(pidfd, &fs) < 0 || fstat(pidfd, &st) < 0)
+        return -errno;
+    if ((uint64_t)fs.f_type == PID_FS_MAGIC) {
+        identity.inode = st.st_ino;
+    } else {
+        identity.started_at = start_time(pid);
+        /* The start time is the process's that has the pid now: ours only if ours still lives. */
+        if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH)
+            return -ESRCH;
+    }
+    *ret = identity;
+    return 0;
+}
+
+static uint64_t linux_now(void *context)
+{
+    (void)context;
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+    return (uint64_t)now.tv_sec * hz + (uint64_t)now.tv_nsec * hz / 1000000000;
+}
+
+static void linux_close(void *context, int pidfd)
+{
+    (void)context;
+    close(pidfd);
+}
+
+const struct process_ops process_linux_ops = {
+    .comm = linux_comm,
+    .may_exist = linux_may_exist,
+    .open = linux_open,
+    .open_peer = linux_open_peer,
+    .identify = linux_identify,
+    .now = linux_now,
+    .close = linux_close,
+};

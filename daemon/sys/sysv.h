@@ -16,9 +16,9 @@ struct sysv_stat {
     uint32_t key; /* 0 once the segment is marked for destruction */
     uint64_t size;
     uint32_t uid, gid, cuid, cgid;
-    uint32_t mode;    /* 0 .. 0777 */
-    bool destroyed;   /* SHM_DEST: goes at the last detach */
-    bool locked;      /* SHM_LOCKED */
+    uint32_t mode;  /* 0 .. 0777 */
+    bool destroyed; /* SHM_DEST: goes at the last detach */
+    bool locked;    /* SHM_LOCKED */
     int32_t cpid, lpid;
     uint64_t nattch;
     int64_t atime, dtime, ctime;
@@ -50,6 +50,9 @@ struct sysv_ops {
     int (*set)(void *context, int32_t shmid, uint32_t uid, uint32_t gid, uint32_t mode);
     int (*remove)(void *context, int32_t shmid);
     int (*lock)(void *context, int32_t shmid, bool locked);
+    /* Attaches read-only without touching a page: the segment cannot go while this lasts. */
+    int (*attach)(void *context, int32_t shmid, void **ret_address);
+    int (*detach)(void *context, void *address);
     int (*limits)(void *context, struct sysv_limits *ret);
     /* Pages of that size: how many there are, and how many nobody has. */
     int (*huge_pages)(void *context, uint64_t page_size, uint64_t *ret_total, uint64_t *ret_free);

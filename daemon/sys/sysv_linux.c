@@ -127,6 +127,22 @@ static int linux_lock(void *context, int32_t shmid, bool locked)
     return 0;
 }
 
+static int linux_attach(void *context, int32_t shmid, void **ret_address)
+{
+    (void)context;
+    void *address = shmat(shmid, NULL, SHM_RDONLY);
+    if (address == (void *)-1)
+        return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
+    *ret_address = address;
+    return 0;
+}
+
+static int linux_detach(void *context, void *address)
+{
+    (void)context;
+    return shmdt(address) < 0 ? -errno : 0;
+}
+
 static void cleanup_fclose(FILE **file)
 {
     if (*file)
@@ -251,6 +267,8 @@ const struct sysv_ops sysv_linux_ops = {
     .set = linux_set,
     .remove = linux_remove,
     .lock = linux_lock,
+    .attach = linux_attach,
+    .detach = linux_detach,
     .limits = linux_limits,
     .huge_pages = linux_huge_pages,
     .memory = linux_memory,

@@ -5,7 +5,13 @@
 #ifndef SHMD_UTIL_LOG_H
 #define SHMD_UTIL_LOG_H
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_NOTICE,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG
+};
 
 /* "error", "warning", "notice", "info", "debug"; NULL-terminated. */
 extern const char *const log_level_words[];

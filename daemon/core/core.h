@@ -1,0 +1,108 @@
+/*
+ * The core: all that shmd knows and decides, on top of the seams to the kernel, the clock,
+ * processes and the store. What it can be asked is in the headers beside this one, a file a verb;
+ * each change becomes durable, and is told, when the turn ends (turn.h).
+ */
+#ifndef SHMD_CORE_CORE_H
+#define SHMD_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/core/access.h"
+#include "daemon/core/caller.h"
+#include "daemon/core/deadlines.h"
+#include "daemon/core/event_log.h"
+#include "daemon/core/holder.h"
+#include "daemon/core/limits.h"
+#include "daemon/core/outcome.h"
+#include "daemon/core/quota.h"
+#include "daemon/core/registry.h"
+#include "daemon/core/store.h"
+#include "daemon/core/turn.h"
+#include "daemon/core/wait.h"
+#include "daemon/sys/clock.h"
+#include "daemon/sys/machine.h"
+#include "daemon/sys/process.h"
+#include "daemon/sys/sysv.h"
+
+/* What the core stands on. The contexts must outlive it. */
+struct core_seams {
+    struct sysv sysv;
+    struct clock clock;
+    struct processes processes;
+    struct watcher watcher;
+    struct store store;
+};
+
+struct core_settings {
+    struct limits limits;
+    struct access access;
+    int64_t attach_timeout_ms;
+    int64_t reconcile_ms;
+};
+
+struct core {
+    struct core_seams on;
+    struct core_settings settings;
+    const struct machine *machine;
+    int32_t own_pid;
+    bool rmid_forced; /* kernel.shm_rmid_forced, as last read */
+    struct registry registry;
+    struct quota quota;
+    struct holders holders;
+    struct deadlines deadlines;
+    struct deadline sweep; /* set while there are segments */
+    struct event_log events;
+    struct waiters waiters;
+    struct turn turn;
+    struct store_meta meta;
+    bool is_started; /* attachments found before are nobody's news */
+};
+
+/* A segment as it is now. */
+struct found {
+    struct segment *segment; /* NULL: it is not the daemon's */
+    struct sysv_stat kernel;
+};
+
+/* What the start found, for the log. */
+struct core_start {
+    uint64_t kept, gone, recycled, dying, indeterminate;
+    uint64_t dead;           /* kept by nobody who still lives: removed */
+    uint64_t unacknowledged; /* segments of a former daemon that nobody was told of: removed */
+};
+
+void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,
+               const struct machine *machine, int32_t own_pid);
+/* Lets go of everything without removing a segment. */
+void core_deinit(struct core *core);
+
+/* Sets the sweep going; to be called whenever there is a new segment. */
+void core_watch_segments(struct core *core);
+
+/* Loads the store and brings records and kernel together: 0 or a negative errno. */
+int core_start(struct core *core, struct core_start *ret) MUST_CHECK;
+
+/* New settings, in force for what comes. */
+void core_configure(struct core *core, const struct core_settings *settings);
+
+/* Does what is due; a turn must end after it. */
+void core_tick(struct core *core);
+/* When it is next due (boot clock), or -1. */
+int64_t core_next_tick(const struct core *core);
+
+/* The process behind PARTY has exited, or its connection was closed. PARTY is freed. */
+void core_party_gone(struct core *core, struct party *party);
+
+static inline int64_t core_boottime_ms(const struct core *core)
+{
+    return core->on.clock.ops->boottime_ms(core->on.clock.context);
+}
+
+static inline int64_t core_realtime_ms(const struct core *core)
+{
+    return core->on.clock.ops->realtime_ms(core->on.clock.context);
+}
+
+#endif

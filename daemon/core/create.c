@@ -1,0 +1,291 @@
+#include "daemon/core/create.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/core/anchor.h"
+#include "daemon/core/expiry.h"
+#include "daemon/core/hold.h"
+#include "daemon/core/kernel_refusal.h"
+#include "daemon/core/lookup.h"
+#include "daemon/core/removal.h"
+
+static int invalid(struct outcome_detail *detail, const char *parameter, const char *reason)
+{
+    *detail = (struct outcome_detail){.what = parameter, .hint = reason};
+    return OUTCOME_INVALID_PARAMETER;
+}
+
+static int denied(struct outcome_detail *detail, const char *needs, const char *hint)
+{
+    *detail = (struct outcome_detail){.what = needs, .hint = hint};
+    return OUTCOME_PERMISSION_DENIED;
+}
+
+static uint32_t mode_of(const struct create_params *p)
+{
+    return p->mode.given ? (uint32_t)p->mode.value : 0600;
+}
+
+static enum lifetime lifetime_of(const struct create_params *p)
+{
+    return p->lifetime.given ? (enum lifetime)p->lifetime.value : LIFETIME_PERSISTENT;
+}
+
+static int check_rights(const struct core *core, const struct caller *caller,
+                        const struct create_params *p, struct outcome_detail *detail)
+{
+    const struct access *a = &core->settings.access;
+    if (p->uid.given && !access_may_give_uid(a, caller, (uint32_t)p->uid.value))
+        return denied(detail, "admin", "only an admin may create a segment for another uid");
+    if (p->gid.given && !access_may_give_gid(a, caller, (uint32_t)p->gid.value))
+        return denied(detail, "admin", "only an admin may use a group that is not his own");
+    return 0;
+}
+
+static int check_sense(const struct core *core, const struct create_params *p,
+                       struct outcome_detail *detail)
+{
+    if (lifetime_of(p) == LIFETIME_ATTACHED) {
+        if (p->key.value != 0)
+            return invalid(detail, "key",
+                           "an attached segment has none: the kernel takes it away when the "
+                           "segment is marked for destruction");
+        if (!(mode_of(p) & 0400))
+            return invalid(detail, "mode",
+                           "an attached segment needs read permission for its owner");
+    }
+    if (p->huge_page_size.value == 0)
+        return 0;
+    for (size_t i = 0; i < core->machine->n_huge_page_sizes; i++)
+        if (core->machine->huge_page_sizes[i] == (uint64_t)p->huge_page_size.value)
+            return 0;
+    return invalid(detail, "huge_page_size",
+                   "this kernel has no pages of that size: info lists huge_page_sizes");
+}
+
+/* The record there is of that name or key. 0, OUTCOME_NO_SUCH_SEGMENT or a negative errno. */
+static int find_existing(struct core *core, const struct create_params *p, struct found *ret)
+{
+    int r = OUTCOME_NO_SUCH_SEGMENT;
+    if (p->name)
+        r = lookup_name(core, p->name, ret);
+    if (r > 0 && p->key.value != 0)
+        r = lookup_key(core, (uint32_t)p->key.value, ret);
+    /* A stale record is dropped by the look: what it stood for can be made anew. */
+    return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
+}
+
+static int use_existing(const struct core *core, const struct caller *caller,
+                        const struct create_params *p, const struct found *found,
+                        struct outcome_detail *detail)
+{
+    const struct access *a = &core->settings.access;
+    const struct segment *s = found->segment;
+    bool is_other = (p->name && (!s->name || strcmp(p->name, s->name) != 0)) ||
+                    (p->key.value != 0 && (uint32_t)p->key.value != s->key);
+    if (p->exclusive.value || is_other) {
+        *detail = (struct outcome_detail){
+            .serial = s->serial,
+            .shmid = s->shmid,
+            .hint = is_other
+                        ? "name and key do not belong to one segment: use the one there is, or "
+                          "choose others"
+                        : NULL};
+        return OUTCOME_SEGMENT_EXISTS;
+    }
+    if (!p->any_owner.value && !access_trusts(a, caller, s, &found->kernel))
+        return denied(detail, "any_owner",
+                      "the segment of that name or key is another user's: choose another, or set "
+                      "any_owner if that user is to be trusted");
+    if (!access_may_read(a, caller, &found->kernel))
+        return denied(detail, "read", NULL);
+    if ((uint64_t)p->size.value > s->size) {
+        *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
+        return OUTCOME_SIZE_MISMATCH;
+    }
+    return 0;
+}
+
+/* The record, before anything is done: 0 or -ENOMEM. */
+static int fill_record(struct core *core, const struct caller *caller,
+                       const struct create_params *p, struct segment *s)
+{
+    s->key = (uint32_t)p->key.value;
+    s->size = (uint64_t)p->size.value;
+    s->creator.uid = caller->uid;
+    s->creator.gid = caller->gid;
+    s->creator.pid = caller->pid;
+    memcpy(s->creator.comm, caller->comm, sizeof(s->creator.comm));
+    s->creator.was_admin = access_is_admin(&core->settings.access, caller);
+    s->state = p->ready.given && !p->ready.value ? STATE_INITIALISING : STATE_READY;
+    s->lifetime = lifetime_of(p);
+    s->noreserve = p->noreserve.value;
+    s->huge_page_size = (uint64_t)p->huge_page_size.value;
+    s->created_at_ms = core_realtime_ms(core);
+    if (p->name && !(s->name = strdup(p->name)))
+        return -ENOMEM;
+    s->n_labels = p->labels.count;
+    int r = segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
+    return r < 0 ? r : expiry_set(core, s, expiry_after(core, p->ttl_ms.value));
+}
+
+/* The caller's process or connection, as the lifetime and `ready` want it. */
+static int tie_caller(struct core *core, struct caller *caller, struct segment *s)
+{
+    int r = 0;
+    if (s->lifetime == LIFETIME_PROCESS || s->lifetime == LIFETIME_CONNECTION)
+        r = hold_tie(core, caller, s, TIE_HOLDER);
+    if (r == 0 && s->state == STATE_INITIALISING)
+        r = hold_tie(core, caller, s, TIE_INITIALISER);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = hold_tie(core, caller, s, TIE_ATTACHER);
+    return r;
+}
+
+static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    *detail = (struct outcome_detail){.key = key};
+    if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
+        detail->shmid = -1;
+    return OUTCOME_KEY_IN_USE;
+}
+
+/* Owner, mode, lock and anchor of the new segment; then the identity is as the kernel shows it. */
+static int dress(struct core *core, const struct caller *caller, const struct create_params *p,
+                 struct segment *s, struct sysv_stat *ret, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    uint32_t uid = p->uid.given ? (uint32_t)p->uid.value : caller->uid;
+    uint32_t gid = p->gid.given ? (uint32_t)p->gid.value : caller->gid;
+    int r = 0;
+    if (p->locked.value) {
+        r = sysv->ops->lock(sysv->context, s->shmid, true);
+        if (r < 0)
+            return kernel_refusal_of_lock(core, s->size, r, detail);
+    }
+    if (s->lifetime == LIFETIME_ATTACHED || core->rmid_forced)
+        r = anchor_take(core, s);
+    if (r == 0)
+        r = sysv->ops->set(sysv->context, s->shmid, uid, gid, mode_of(p));
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = sysv->ops->remove(sysv->context, s->shmid);
+    if (r == 0)
+        r = sysv->ops->stat(sysv->context, s->shmid, ret);
+    if (r < 0)
+        return r;
+    s->cpid = ret->cpid;
+    s->cuid = ret->cuid;
+    s->seen.uid = ret->uid;
+    s->seen.gid = ret->gid;
+    s->seen.mode = ret->mode;
+    return 0;
+}
+
+static void undress(struct core *core, struct segment *s)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    anchor_drop(core, s);
+    if (sysv->ops->remove(sysv->context, s->shmid) < 0)
+        return; /* it is gone already, as an `attached` one is once the anchor is dropped */
+}
+
+/* An old record of a shmid that the kernel has just given out again is of a segment that is gone.
+ */
+static void drop_stale_record(struct core *core, int32_t shmid)
+{
+    struct segment *stale = registry_by_shmid(&core->registry, shmid);
+    if (stale)
+        removal_noticed(core, stale, removal_reason_of_gone(stale));
+}
+
+static int make(struct core *core, struct caller *caller, const struct create_params *p,
+                struct segment *s, struct sysv_stat *ret, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const struct sysv_create args = {s->key, s->size, s->huge_page_size, s->noreserve};
+    int r = sysv->ops->create(sysv->context, &args, &s->shmid);
+    if (r == -EEXIST)
+        return key_in_use(core, s->key, detail);
+    if (r < 0)
+        return kernel_refusal_of_create(core, &args, r, detail);
+    drop_stale_record(core, s->shmid);
+    r = dress(core, caller, p, s, ret, detail);
+    if (r == 0)
+        r = tie_caller(core, caller, s);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = anchor_watch(core, s);
+    if (r == 0)
+        r = registry_add(&core->registry, s);
+    if (r != 0)
+        undress(core, s);
+    return r;
+}
+
+static void discard(struct core *core, struct segment *s)
+{
+    deadlines_clear(&core->deadlines, &s->expiry);
+    while (s->ties)
+        tie_drop(&core->holders, s->ties);
+    quota_release(&core->quota, &s->charge);
+    turn_forget(s);
+    segment_free(s);
+}
+
+static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
+                      struct found *ret, struct outcome_detail *detail)
+{
+    const uint64_t amount[QUOTA_KINDS] = {
+        [QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = (uint64_t)p->size.value};
+    static const struct sysv_stat nothing;
+    struct sysv_stat kernel;
+    struct segment *s = segment_new();
+    if (!s)
+        return -ENOMEM;
+    int r = turn_reserve(core);
+    if (r == 0)
+        r = turn_remember(core, s, &nothing);
+    if (r == 0)
+        r = fill_record(core, caller, p, s);
+    if (r == 0)
+        r = quota_charge(&core->quota, &core->settings.limits, caller->uid, amount, &s->charge,
+                         detail);
+    if (r == 0)
+        r = make(core, caller, p, s, &kernel, detail);
+    if (r != 0) {
+        discard(core, s);
+        return r;
+    }
+    core_watch_segments(core);
+    turn_created(core, s);
+    turn_tell(core, s, &kernel, EVENT_CREATED, REASON_REQUEST);
+    *ret = (struct found){s, kernel};
+    return 0;
+}
+
+int core_create(struct core *core, struct caller *caller, const struct create_params *p,
+                struct found *ret, bool *ret_created, struct outcome_detail *detail)
+{
+    struct found existing;
+    int r = check_rights(core, caller, p, detail);
+    if (r != 0)
+        return r;
+    r = find_existing(core, p, &existing);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        r = use_existing(core, caller, p, &existing, detail);
+        if (r != 0)
+            return r;
+        *ret = existing;
+        *ret_created = false;
+        return 0;
+    }
+    r = check_sense(core, p, detail);
+    if (r == 0)
+        r = create_new(core, caller, p, ret, detail);
+    if (r == 0)
+        *ret_created = true;
+    return r;
+}

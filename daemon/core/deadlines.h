@@ -1,0 +1,43 @@
+/*
+ * What must happen at a time: a heap of deadlines in milliseconds of the boot clock, which neither
+ * stops in a suspend nor jumps. A deadline is embedded in what it belongs to.
+ */
+#ifndef SHMD_CORE_DEADLINES_H
+#define SHMD_CORE_DEADLINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/util/cleanup.h"
+
+struct deadline;
+
+typedef void deadline_fn(struct deadline *deadline, void *context);
+
+struct deadline {
+    int64_t at_ms;
+    size_t place; /* in the heap, counted from 1; 0: not set */
+    deadline_fn *passed;
+};
+
+struct deadlines {
+    struct deadline **heap;
+    size_t count, capacity;
+};
+
+void deadlines_init(struct deadlines *d);
+void deadlines_deinit(struct deadlines *d);
+
+/* Sets or moves DEADLINE: 0 or -ENOMEM. One that is set can always be moved. */
+int deadlines_set(struct deadlines *d, struct deadline *deadline, int64_t at_ms,
+                  deadline_fn *passed) MUST_CHECK;
+void deadlines_clear(struct deadlines *d, struct deadline *deadline);
+
+/* The earliest, or -1. */
+int64_t deadlines_next(const struct deadlines *d);
+/* Clears and calls each that has passed, the earliest first; what they set anew waits for the next
+ * call, also when it has passed already. */
+void deadlines_run(struct deadlines *d, int64_t now_ms, void *context);
+
+#endif

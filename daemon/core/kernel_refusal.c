@@ -1,0 +1,96 @@
+#include "daemon/core/kernel_refusal.h"
+
+#include <errno.h>
+
+static int limit(struct outcome_detail *detail, const char *what, uint64_t used, uint64_t max,
+                 const char *hint)
+{
+    *detail = (struct outcome_detail){.what = what, .used = used, .max = max, .hint = hint};
+    return OUTCOME_LIMIT_REACHED;
+}
+
+static int refused_for_space(const struct core *core, const struct sysv_create *args,
+                             struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_limits now;
+    if (sysv->ops->limits(sysv->context, &now) < 0)
+        return limit(detail, "kernel.shmmni", OUTCOME_UNKNOWN, OUTCOME_UNKNOWN,
+                     "raise kernel.shmmni or kernel.shmall by sysctl, or remove segments");
+    uint64_t pages = args->size / now.page_size + (args->size % now.page_size != 0);
+    if (now.segments >= now.shmmni || now.pages > now.shmall || pages <= now.shmall - now.pages)
+        return limit(detail, "kernel.shmmni", now.segments, now.shmmni,
+                     "raise it with sysctl kernel.shmmni, or remove segments (shmdctl list --all)");
+    return limit(detail, "kernel.shmall", now.pages, now.shmall,
+                 "counted in pages: raise it with sysctl kernel.shmall, or remove segments");
+}
+
+static int refused_for_memory(const struct core *core, const struct sysv_create *args,
+                              struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    uint64_t used = OUTCOME_UNKNOWN, max = OUTCOME_UNKNOWN;
+    if (args->huge_page_size) {
+        uint64_t total, unused;
+        if (sysv->ops->huge_pages(sysv->context, args->huge_page_size, &total, &unused) == 0) {
+            max = total;
+            used = total - unused;
+        }
+        return limit(detail, "hugepages", used, max,
+                     "counted in huge pages of that size: reserve more (vm.nr_hugepages), or ask "
+                     "for less");
+    }
+    if (sysv->ops->memory(sysv->context, &used, &max) < 0)
+        used = max = OUTCOME_UNKNOWN;
+    return limit(detail, "memory", used, max,
+                 "more bytes than the machine can promise: ask for less, set noreserve, or see "
+                 "vm.overcommit_memory");
+}
+
+int kernel_refusal_of_create(const struct core *core, const struct sysv_create *args, int r,
+                             struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_limits now;
+    switch (r) {
+    case -ENOSPC: return refused_for_space(core, args, detail);
+    case -ENOMEM: return refused_for_memory(core, args, detail);
+    case -EPERM:
+        if (!args->huge_page_size)
+            return r;
+        *detail = (struct outcome_detail){
+            .what = "CAP_IPC_LOCK or vm.hugetlb_shm_group",
+            .hint = "the daemon may not use huge pages: put its group into vm.hugetlb_shm_group or "
+                    "give the service CAP_IPC_LOCK"};
+        return OUTCOME_PERMISSION_DENIED;
+    case -EINVAL:
+        if (sysv->ops->limits(sysv->context, &now) == 0 && args->size > now.shmmax)
+            return limit(detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
+                         "the most bytes of one segment: raise it with sysctl kernel.shmmax, or "
+                         "ask for less");
+        *detail =
+            args->huge_page_size
+                ? (struct outcome_detail){.what = "huge_page_size",
+                                          .hint = "this kernel has no pages of that size: "
+                                                  "info lists huge_page_sizes"}
+                : (struct outcome_detail){.what = "size", .hint = "the kernel refuses this size"};
+        return OUTCOME_INVALID_PARAMETER;
+    default: return r;
+    }
+}
+
+int kernel_refusal_of_lock(const struct core *core, uint64_t size, int r,
+                           struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    if (r != -ENOMEM && r != -EPERM)
+        return r;
+    uint64_t max = OUTCOME_UNKNOWN;
+    if (sysv->ops->memlock(sysv->context, &max) < 0)
+        max = OUTCOME_UNKNOWN;
+    limit(detail, "RLIMIT_MEMLOCK", OUTCOME_UNKNOWN, max,
+          "the daemon may not lock so much memory: raise LimitMEMLOCK of the service, or give it "
+          "CAP_IPC_LOCK");
+    detail->requested = size;
+    return OUTCOME_LIMIT_REACHED;
+}

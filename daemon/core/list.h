@@ -1,0 +1,18 @@
+/* `list`: segments by filters, in pages. */
+#ifndef SHMD_CORE_LIST_H
+#define SHMD_CORE_LIST_H
+
+#include "daemon/core/core.h"
+#include "protocol/segment_json.h"
+
+struct page {
+    struct wire_segment *segments; /* owned; it borrows the records' strings until the turn ends */
+    size_t count;
+    char cursor[32]; /* empty: this was the last page */
+};
+
+/* 0, OUTCOME_INVALID_PARAMETER (a cursor that is none) or -ENOMEM. */
+int core_list(struct core *core, const struct caller *caller, const struct list_params *params,
+              struct page *ret, struct outcome_detail *ret_detail) MUST_CHECK;
+
+#endif

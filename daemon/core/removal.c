@@ -1,0 +1,129 @@
+#include "daemon/core/removal.h"
+
+#include <errno.h>
+
+#include "daemon/core/anchor.h"
+#include "daemon/core/expiry.h"
+#include "daemon/core/lookup.h"
+
+static void cut_loose(struct core *core, struct segment *segment)
+{
+    anchor_drop(core, segment);
+    deadlines_clear(&core->deadlines, &segment->expiry);
+    segment->expires_at_ms = 0;
+    while (segment->ties)
+        tie_drop(&core->holders, segment->ties);
+}
+
+/* The record of a segment that is no more. */
+static void bury(struct core *core, struct segment *segment)
+{
+    cut_loose(core, segment);
+    quota_release(&core->quota, &segment->charge);
+    turn_gone(core, registry_take(&core->registry, segment));
+}
+
+/* What was seen last of a segment that cannot be looked at any more. */
+static struct sysv_stat last_seen(const struct segment *segment)
+{
+    return (struct sysv_stat){
+        .shmid = segment->shmid,
+        .key = segment->key,
+        .size = segment->size,
+        .uid = segment->seen.uid,
+        .gid = segment->seen.gid,
+        .mode = segment->seen.mode,
+        .cuid = segment->cuid,
+        .cgid = segment->seen.gid,
+        .cpid = segment->cpid,
+    };
+}
+
+enum reason removal_reason_of_gone(const struct segment *segment)
+{
+    return segment->lifetime == LIFETIME_ATTACHED ? REASON_LAST_DETACH : REASON_OUT_OF_BAND;
+}
+
+void removal_noticed(struct core *core, struct segment *segment, enum reason reason)
+{
+    struct sysv_stat kernel = last_seen(segment);
+    bool told = segment->state == STATE_REMOVING;
+    segment->state = STATE_REMOVED;
+    if (!told)
+        turn_tell(core, segment, &kernel, EVENT_REMOVED, reason);
+    bury(core, segment);
+}
+
+/* Marked for destruction and still attached: the name is free, the record stays until it is gone.
+ */
+static void begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
+                  enum reason reason)
+{
+    cut_loose(core, segment);
+    segment->state = STATE_REMOVING;
+    turn_tell(core, segment, kernel, EVENT_REMOVED, reason);
+    registry_anonymise(&core->registry, segment);
+    turn_changed(core, segment);
+}
+
+void removal_begun_elsewhere(struct core *core, struct found *found)
+{
+    begin(core, found->segment, &found->kernel, REASON_OUT_OF_BAND);
+}
+
+int removal_do(struct core *core, struct found *found, enum reason reason)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct segment *segment = found->segment;
+    int r = 0;
+    if (segment->state == STATE_REMOVING)
+        return 0;
+    /* An `attached` one has been marked since it was made: only the anchor may still hold it. */
+    anchor_drop(core, segment);
+    if (!found->kernel.destroyed)
+        r = sysv->ops->remove(sysv->context, segment->shmid);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    struct sysv_stat now;
+    if (sysv->ops->stat(sysv->context, segment->shmid, &now) == 0 && now.nattch > 0) {
+        found->kernel = now;
+        begin(core, segment, &now, reason);
+        return 0;
+    }
+    found->kernel.nattch = 0;
+    segment->state = STATE_REMOVED;
+    turn_tell(core, segment, &found->kernel, EVENT_REMOVED, reason);
+    bury(core, segment);
+    return 0;
+}
+
+int removal_of_fact(struct core *core, struct segment *segment, enum reason reason)
+{
+    struct found found = {.segment = segment};
+    int r = lookup_verify(core, segment, &found.kernel);
+    if (r == OUTCOME_NO_SUCH_SEGMENT || r == OUTCOME_STALE_SEGMENT)
+        return 0; /* the record is gone with that */
+    return r < 0 ? r : removal_do(core, &found, reason);
+}
+
+int core_remove(struct core *core, const struct remove_params *params, struct found *found,
+                struct outcome_detail *detail)
+{
+    struct segment *segment = found->segment;
+    uint64_t nattch = found->kernel.nattch - (segment->anchor ? 1 : 0);
+    if (params->only_if_unattached.value && nattch > 0) {
+        *detail = (struct outcome_detail){.nattch = nattch};
+        return OUTCOME_SEGMENT_BUSY;
+    }
+    int r = turn_reserve(core);
+    if (r < 0)
+        return r;
+    r = removal_do(core, found, REASON_REQUEST);
+    if (r == -EPERM || r == -EACCES) {
+        *detail = (struct outcome_detail){
+            .what = "the daemon as owner",
+            .hint = "the segment's creator has taken it back: hand it over again, or use ipcrm"};
+        return OUTCOME_PERMISSION_DENIED;
+    }
+    return r;
+}

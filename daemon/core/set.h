@@ -1,0 +1,16 @@
+/* `set`: another mode, owner, name, lifetime, time to live, lock or labels. */
+#ifndef SHMD_CORE_SET_H
+#define SHMD_CORE_SET_H
+
+#include "daemon/core/core.h"
+
+/* All that is given, or nothing: 0 with FOUND brought up to date, a named outcome, or a negative
+ * errno. */
+int core_set(struct core *core, struct caller *caller, const struct set_params *params,
+             struct found *found, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* Makes FOUND's segment `attached`: it is marked for destruction, and anchored until somebody has
+ * come. 0 or a negative errno; on failure a tie may have been made. */
+int set_attached(struct core *core, struct caller *caller, struct found *found) MUST_CHECK;
+
+#endif

@@ -1,0 +1,19 @@
+#include "daemon/core/verdict.h"
+
+#include <errno.h>
+
+enum verdict verdict_of(const struct segment *segment, int r, const struct sysv_stat *kernel)
+{
+    if (r == -ENOENT)
+        return VERDICT_GONE;
+    if (r < 0)
+        return VERDICT_INDETERMINATE;
+    if (kernel->shmid != segment->shmid || kernel->cuid != segment->cuid ||
+        kernel->size != segment->size)
+        return VERDICT_RECYCLED;
+    if (kernel->cpid != segment->cpid)
+        /* 0: the creator's pid has no number here, as when the daemon's pid namespace is new. */
+        return kernel->cpid == 0 ? VERDICT_INDETERMINATE : VERDICT_RECYCLED;
+    bool expected = segment->lifetime == LIFETIME_ATTACHED || segment->state == STATE_REMOVING;
+    return kernel->destroyed && !expected ? VERDICT_DYING : VERDICT_MATCH;
+}

@@ -1,0 +1,102 @@
+#include "daemon/core/view.h"
+
+#include <stdlib.h>
+
+static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
+{
+    s->shmid = kernel->shmid;
+    s->key = kernel->key;
+    s->size = kernel->size;
+    s->mode = kernel->mode;
+    s->uid = kernel->uid;
+    s->gid = kernel->gid;
+    s->nattch = kernel->nattch;
+    s->last_pid = kernel->lpid;
+    s->locked = kernel->locked;
+    s->attached_at_ms = kernel->atime * 1000;
+    s->detached_at_ms = kernel->dtime * 1000;
+    s->changed_at_ms = kernel->ctime * 1000;
+}
+
+/* The daemon's own attachment is nobody's business. */
+static void leave_out_anchor(const struct core *core, const struct segment *segment,
+                             struct wire_segment *s)
+{
+    if (segment->anchor && s->nattch > 0)
+        s->nattch--;
+    if (s->last_pid != core->own_pid)
+        return;
+    /* Nobody else has come or gone since: the kernel's times are of the anchor. */
+    s->last_pid = 0;
+    s->attached_at_ms = 0;
+    s->detached_at_ms = 0;
+}
+
+void view_segment(const struct core *core, const struct segment *segment,
+                  const struct sysv_stat *kernel, struct wire_segment *ret)
+{
+    *ret = (struct wire_segment){0};
+    view_kernel(kernel, ret);
+    ret->serial = segment->serial;
+    ret->name = segment->name;
+    ret->shmid = segment->shmid;
+    ret->size = segment->size;
+    leave_out_anchor(core, segment, ret);
+    if (segment->adopted)
+        ret->uid = segment->creator.uid; /* the kernel's owner is the daemon, by the hand-over */
+    ret->creator.uid = segment->creator.uid;
+    ret->creator.gid = segment->creator.gid;
+    ret->creator.pid = segment->creator.pid;
+    ret->creator.comm = segment->creator.comm[0] ? segment->creator.comm : NULL;
+    ret->state = segment->state;
+    ret->lifetime = segment->lifetime;
+    ret->holders = segment->n_holders;
+    ret->huge_page_size = segment->huge_page_size;
+    ret->noreserve = segment->noreserve;
+    ret->created_at_ms = segment->created_at_ms;
+    if (segment->expires_at_ms)
+        ret->expires_at_ms =
+            core_realtime_ms(core) + segment->expires_at_ms - core_boottime_ms(core);
+    ret->labels = segment->labels;
+    ret->n_labels = segment->n_labels;
+    ret->managed = true;
+    ret->declared = segment->declared;
+}
+
+void view_foreign(const struct core *core, const struct sysv_stat *kernel, struct wire_segment *ret)
+{
+    const struct processes *p = &core->on.processes;
+    *ret = (struct wire_segment){0};
+    view_kernel(kernel, ret);
+    ret->creator.uid = kernel->cuid;
+    ret->creator.gid = kernel->cgid;
+    ret->creator.pid = kernel->cpid;
+    ret->state = kernel->destroyed ? STATE_REMOVING : STATE_READY;
+    ret->lifetime = kernel->destroyed ? LIFETIME_ATTACHED : LIFETIME_PERSISTENT;
+    ret->orphaned = kernel->nattch == 0 && !p->ops->may_exist(p->context, kernel->cpid);
+}
+
+void view_found(const struct core *core, const struct found *found, struct wire_segment *ret)
+{
+    if (found->segment)
+        view_segment(core, found->segment, &found->kernel, ret);
+    else
+        view_foreign(core, &found->kernel, ret);
+}
+
+struct wire_holder *view_holders(const struct segment *segment)
+{
+    struct wire_holder *list = calloc(segment->n_holders + 1, sizeof(*list));
+    if (!list)
+        return NULL;
+    /* The newest tie stands first. */
+    uint32_t at = segment->n_holders;
+    for (const struct tie *tie = segment->ties; tie; tie = tie->next_of_segment) {
+        if (tie->role != TIE_HOLDER || tie->state == TIE_CUT)
+            continue;
+        const struct party *party = tie->party;
+        list[--at] = (struct wire_holder){party->identity.pid, party->uid,
+                                          party->comm[0] ? party->comm : NULL, tie->since_at_ms};
+    }
+    return list;
+}

@@ -1,0 +1,128 @@
+#include "daemon/core/wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/core.h"
+#include "daemon/core/lookup.h"
+
+static void leave(struct core *core, struct waiter *waiter)
+{
+    deadlines_clear(&core->deadlines, &waiter->timeout);
+    if (waiter->previous)
+        waiter->previous->next = waiter->next;
+    else
+        core->waiters.first = waiter->next;
+    if (waiter->next)
+        waiter->next->previous = waiter->previous;
+    core->waiters.count--;
+    free(steal_pointer(&waiter->name));
+}
+
+static void answer(struct core *core, struct waiter *waiter, int outcome, const struct found *found,
+                   const struct outcome_detail *detail)
+{
+    leave(core, waiter);
+    waiter->answer(waiter, outcome, found, detail);
+}
+
+static void timed_out(struct deadline *deadline, void *context)
+{
+    struct waiter *waiter =
+        (struct waiter *)(void *)((char *)deadline - offsetof(struct waiter, timeout));
+    const struct outcome_detail detail = {.timeout_ms = waiter->timeout_ms};
+    answer(context, waiter, OUTCOME_TIMED_OUT, NULL, &detail);
+}
+
+/* 0, OUTCOME_PERMISSION_DENIED, OUTCOME_WAITING or a negative errno. */
+static int look(struct core *core, const struct caller *caller, const char *name, struct found *ret,
+                struct outcome_detail *detail)
+{
+    int r = lookup_name(core, name, ret);
+    if (r < 0)
+        return r;
+    if (r > 0)
+        return OUTCOME_WAITING;
+    if (!access_may_read(&core->settings.access, caller, &ret->kernel)) {
+        *detail = (struct outcome_detail){.what = "read"};
+        return OUTCOME_PERMISSION_DENIED;
+    }
+    return ret->segment->state == STATE_INITIALISING ? OUTCOME_WAITING : 0;
+}
+
+int core_wait(struct core *core, const struct caller *caller, const struct wait_params *p,
+              struct waiter *waiter, struct found *ret, struct outcome_detail *detail)
+{
+    uint64_t max = core->settings.limits.max_waiters;
+    int r = look(core, caller, p->name, ret, detail);
+    if (r != OUTCOME_WAITING)
+        return r;
+    if (p->timeout_ms.given && p->timeout_ms.value == 0) {
+        *detail = (struct outcome_detail){0};
+        return OUTCOME_TIMED_OUT;
+    }
+    if (core->waiters.count >= max) {
+        *detail =
+            (struct outcome_detail){.what = "max_waiters", .used = core->waiters.count, .max = max};
+        return OUTCOME_QUOTA_EXCEEDED;
+    }
+    char *name = strdup(p->name);
+    if (!name)
+        return -ENOMEM;
+    waiter->timeout_ms = p->timeout_ms.value;
+    if (p->timeout_ms.given &&
+        deadlines_set(&core->deadlines, &waiter->timeout,
+                      core_boottime_ms(core) + p->timeout_ms.value, timed_out) < 0) {
+        free(name);
+        return -ENOMEM;
+    }
+    waiter->name = name;
+    waiter->caller = caller;
+    waiter->previous = NULL;
+    waiter->next = core->waiters.first;
+    if (waiter->next)
+        waiter->next->previous = waiter;
+    core->waiters.first = waiter;
+    core->waiters.count++;
+    return OUTCOME_WAITING;
+}
+
+void wait_cancel(struct core *core, struct waiter *waiter)
+{
+    if (waiter->name)
+        leave(core, waiter);
+}
+
+static void hear(struct core *core, struct waiter *waiter, const struct segment_event *event)
+{
+    struct found found;
+    struct outcome_detail detail = {0};
+    if (event->kind == EVENT_REMOVED) {
+        if (event->reason == REASON_INITIALISER_DIED)
+            answer(core, waiter, OUTCOME_INITIALISER_DIED, NULL, &detail);
+        return;
+    }
+    int r = look(core, waiter->caller, waiter->name, &found, &detail);
+    if (r != OUTCOME_WAITING)
+        answer(core, waiter, r, &found, &detail);
+}
+
+void wait_hear(struct core *core, const struct segment_event *event)
+{
+    const char *name = event->segment.name;
+    if (!name)
+        return;
+    for (struct waiter *waiter = core->waiters.first, *next; waiter; waiter = next) {
+        next = waiter->next;
+        if (strcmp(waiter->name, name) == 0)
+            hear(core, waiter, event);
+    }
+}
+
+void wait_end_all(struct core *core, int outcome)
+{
+    static const struct outcome_detail none;
+    while (core->waiters.first)
+        answer(core, core->waiters.first, outcome, NULL, &none);
+}
