@@ -1,0 +1,358 @@
+#include "daemon/io/connection.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/limits.h"
+
+enum {
+    LINGER_MS = 2000, /* how long the rest of what a refused peer sends is thrown away */
+    READ_MIN = 4096,  /* what a connection may read in a turn however many are readable */
+    READ_ALL = 8 * SCRATCH_BYTES, /* what all of them may read in a turn, about */
+    KEEP_OUTPUT = 16384,          /* an output buffer larger than this is freed when it is empty */
+};
+
+enum watch {
+    WATCH_NOTHING,
+    WATCH_ROOM,   /* output is left: for room in the socket */
+    WATCH_HANGUP, /* nothing is read: for the peer to be gone for good */
+};
+
+struct connection {
+    struct loop *loop;
+    struct connection *next, *previous, *next_busy;
+    struct event readable;
+    struct event *other; /* what `watch` says; NULL until it is needed */
+    struct event *timer; /* for an unfinished value, or the end of lingering */
+    struct charge charge;
+    int fd;
+    enum watch watch;
+    bool is_busy;
+    bool is_reading;
+    bool is_lingering; /* all is said; what still comes is thrown away */
+    bool is_broken;    /* the peer is gone */
+    struct session session;
+};
+
+struct connection *connection_of(struct session *session)
+{
+    return (struct connection *)(void *)((char *)session - offsetof(struct connection, session));
+}
+
+struct connection *connection_next(const struct connection *c)
+{
+    return c->next;
+}
+
+struct connection *connection_next_busy(const struct connection *c)
+{
+    return c->next_busy;
+}
+
+void connection_mark_busy(struct connection *c)
+{
+    struct loop *loop = c->loop;
+    if (c->is_busy)
+        return;
+    c->is_busy = true;
+    c->next_busy = NULL;
+    if (loop->busy)
+        loop->busy_last->next_busy = c;
+    else
+        loop->busy = c;
+    loop->busy_last = c;
+}
+
+void connection_unmark_busy(struct connection *c)
+{
+    c->is_busy = false;
+    c->next_busy = NULL;
+}
+
+static void leave_busy_list(struct connection *c)
+{
+    struct connection *before = NULL;
+    for (struct connection *b = c->loop->busy; b; before = b, b = b->next_busy) {
+        if (b != c)
+            continue;
+        if (before)
+            before->next_busy = c->next_busy;
+        else
+            c->loop->busy = c->next_busy;
+        if (c->loop->busy_last == c)
+            c->loop->busy_last = before;
+        return;
+    }
+}
+
+/* --- reading */
+
+/* Everybody's share of a turn, by how many were readable in the last. */
+static size_t read_share(const struct loop *loop)
+{
+    size_t share = READ_ALL / (loop->n_readable_before + 1);
+    return share < READ_MIN ? READ_MIN : share > SCRATCH_BYTES ? SCRATCH_BYTES : share;
+}
+
+static void receive(struct connection *c, size_t share)
+{
+    ssize_t n = recv(c->fd, c->loop->scratch, share, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    connection_mark_busy(c);
+    if (n > 0 && !c->is_lingering)
+        session_receive(&c->session, c->loop->scratch, (size_t)n);
+    else if (n == 0 && !c->is_lingering)
+        session_end_input(&c->session);
+    else if (n <= 0)
+        c->is_broken = true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    struct connection *c = context;
+    (void)fd;
+    (void)what;
+    c->loop->n_readable++;
+    receive(c, read_share(c->loop));
+}
+
+void connection_read_last(struct connection *c)
+{
+    if (c->is_reading && !c->is_lingering)
+        receive(c, SCRATCH_BYTES);
+}
+
+/* --- events */
+
+static void on_other(evutil_socket_t fd, short what, void *context)
+{
+    struct connection *c = context;
+    (void)what;
+    if (c->watch == WATCH_HANGUP) {
+        struct pollfd p = {.fd = fd};
+        if (poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
+            return;
+        c->is_broken = true;
+    }
+    connection_mark_busy(c);
+}
+
+static int set_watch(struct connection *c, enum watch watch)
+{
+    if (watch == c->watch)
+        return 0;
+    if (c->other)
+        event_del(c->other);
+    c->watch = WATCH_NOTHING;
+    if (watch == WATCH_NOTHING)
+        return 0;
+    /* A level would fire for ever on a socket that is half closed; an edge tells of the other half.
+     */
+    short what = watch == WATCH_ROOM ? EV_WRITE | EV_PERSIST : EV_WRITE | EV_PERSIST | EV_ET;
+    if (!c->other)
+        c->other = event_new(c->loop->base, c->fd, what, on_other, c);
+    else if (event_assign(c->other, c->loop->base, c->fd, what, on_other, c) < 0)
+        return -ENOMEM;
+    if (!c->other || event_add(c->other, NULL) < 0)
+        return -ENOMEM;
+    c->watch = watch;
+    return 0;
+}
+
+static int set_reading(struct connection *c, bool reading)
+{
+    if (reading == c->is_reading)
+        return 0;
+    if ((reading ? event_add(&c->readable, NULL) : event_del(&c->readable)) < 0)
+        return -ENOMEM;
+    c->is_reading = reading;
+    return 0;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *context)
+{
+    struct connection *c = context;
+    (void)fd;
+    (void)what;
+    if (c->is_lingering)
+        c->is_broken = true;
+    else if (session_is_unfinished(&c->session))
+        session_value_overdue(&c->session);
+    connection_mark_busy(c);
+}
+
+static int set_timer(struct connection *c, int ms)
+{
+    const struct timeval after = {ms / 1000, (ms % 1000) * 1000};
+    if (!c->timer)
+        c->timer = evtimer_new(c->loop->base, on_timer, c);
+    return c->timer && evtimer_add(c->timer, &after) == 0 ? 0 : -ENOMEM;
+}
+
+static void clear_timer(struct connection *c)
+{
+    if (c->timer)
+        event_free(c->timer);
+    c->timer = NULL;
+}
+
+/* --- opening and closing */
+
+int connection_open(struct loop *loop, int fd, const struct caller *caller,
+                    const struct charge *charge)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    if (!c) {
+        close(fd);
+        return -ENOMEM;
+    }
+    c->loop = loop;
+    c->fd = fd;
+    if (event_assign(&c->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, c) < 0 ||
+        set_reading(c, true) < 0) {
+        free(c);
+        close(fd);
+        return -ENOMEM;
+    }
+    c->charge = *charge;
+    session_init(&c->session, loop->rpc, caller);
+    c->next = loop->connections;
+    if (c->next)
+        c->next->previous = c;
+    loop->connections = c;
+    loop->n_connections++;
+    return 0;
+}
+
+void connection_close(struct connection *c)
+{
+    struct loop *loop = c->loop;
+    /* What the end of the session sets going may still look at it. */
+    session_deinit(&c->session);
+    if (c->is_busy)
+        leave_busy_list(c);
+    if (c->previous)
+        c->previous->next = c->next;
+    else
+        loop->connections = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    loop->n_connections--;
+    event_del(&c->readable);
+    if (c->other)
+        event_free(c->other);
+    clear_timer(c);
+    quota_release(&loop->rpc->core->quota, &c->charge);
+    close(c->fd);
+    free(c);
+}
+
+/* --- the end of a turn */
+
+bool connection_has_unsent(const struct connection *c)
+{
+    return c->session.out.len > c->session.sent && !c->is_broken;
+}
+
+void connection_continue(struct connection *c)
+{
+    if (!c->is_broken && session_has_work(&c->session))
+        session_continue(&c->session);
+}
+
+static void release_output(struct session *s)
+{
+    s->out.len = s->sent = 0;
+    if (s->out.capacity == 0)
+        return;
+    if (s->out.capacity > KEEP_OUTPUT || !session_has_work(s))
+        writer_deinit(&s->out);
+}
+
+static void send_output(struct connection *c)
+{
+    struct session *s = &c->session;
+    while (connection_has_unsent(c)) {
+        ssize_t n =
+            send(c->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            c->is_broken = true;
+            return;
+        }
+        s->sent += (size_t)n;
+    }
+    if (s->sent == s->out.len) {
+        release_output(s);
+    } else if (s->sent > s->out.len / 2) {
+        /* What is sent goes when it is the larger part, so that moving the rest stays cheap. */
+        memmove(s->out.data, s->out.data + s->sent, s->out.len - s->sent);
+        s->out.len -= s->sent;
+        s->sent = 0;
+    }
+}
+
+static void linger(struct connection *c)
+{
+    c->is_lingering = true;
+    shutdown(c->fd, SHUT_WR);
+    if (set_reading(c, true) < 0 || set_timer(c, LINGER_MS) < 0)
+        c->is_broken = true;
+}
+
+/* The value that was begun must be finished in time; the timer runs from its first byte. */
+static int watch_value(struct connection *c)
+{
+    bool unfinished = session_is_unfinished(&c->session);
+    if (c->is_lingering)
+        return 0;
+    if (!unfinished)
+        clear_timer(c);
+    else if (!c->timer)
+        return set_timer(c, MESSAGE_TIMEOUT_MS);
+    return 0;
+}
+
+static int watch_for_more(struct connection *c)
+{
+    struct session *s = &c->session;
+    bool reads = c->is_lingering || session_wants_input(s);
+    int r = reads ? 0 : set_reading(c, false);
+    if (r == 0)
+        r = set_watch(c, connection_has_unsent(c) ? WATCH_ROOM
+                         : reads                  ? WATCH_NOTHING
+                                                  : WATCH_HANGUP);
+    if (r == 0 && reads)
+        r = set_reading(c, true);
+    return r == 0 ? watch_value(c) : r;
+}
+
+void connection_settle(struct connection *c)
+{
+    struct session *s = &c->session;
+    if (!c->is_broken && !s->is_cut_off)
+        send_output(c);
+    if (!c->is_broken && !s->is_cut_off && !connection_has_unsent(c) && session_is_over(s) &&
+        !c->is_lingering) {
+        if (s->is_closing && !s->input_ended)
+            linger(c);
+        else
+            c->is_broken = true;
+    }
+    if (c->is_broken || s->is_cut_off || watch_for_more(c) < 0) {
+        connection_close(c);
+        return;
+    }
+    if (session_has_work(s))
+        connection_mark_busy(c);
+}

@@ -1,0 +1,310 @@
+#include "daemon/io/listener.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/io/connection.h"
+#include "daemon/rpc/session.h"
+
+#ifdef HAVE_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+enum {
+    ACCEPTS_IN_A_TURN = 64,
+    PAUSE_MS = 100,
+    GROUPS_FIRST = 64, /* most users have fewer */
+};
+
+__attribute__((format(printf, 3, 4))) static int explain(int error, char **ret_error,
+                                                         const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(ret_error, format, args) < 0)
+        *ret_error = NULL;
+    va_end(args);
+    return error;
+}
+
+/* --- binding */
+
+/* Whether somebody listens on the socket at ADDRESS: 0 when nobody does, -EADDRINUSE, or another
+ * negative errno. */
+static int probe(const struct sockaddr_un *address)
+{
+    int fd CLEANUP(cleanup_close) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+        return -EADDRINUSE;
+    return errno == ECONNREFUSED || errno == ENOENT ? 0 : -errno;
+}
+
+static int clear_the_way(const char *path, const struct sockaddr_un *address, char **ret_error)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : explain(-errno, ret_error, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return explain(-EEXIST, ret_error,
+                       "%s exists and is not a socket: choose another path by --socket, or move it "
+                       "away",
+                       path);
+    int r = probe(address);
+    if (r == -EADDRINUSE)
+        return explain(r, ret_error,
+                       "%s is served by a running daemon: stop it first, or choose another path by "
+                       "--socket",
+                       path);
+    if (r < 0)
+        return explain(r, ret_error, "cannot tell whether %s is in use: %s", path, strerror(-r));
+    if (unlink(path) < 0 && errno != ENOENT)
+        return explain(-errno, ret_error, "cannot remove the stale socket %s: %s", path,
+                       strerror(errno));
+    return 0;
+}
+
+int listener_bind(const char *path, mode_t mode, int *ret_fd, char **ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return explain(-ENAMETOOLONG, ret_error,
+                       "%s is too long for a socket: %zu bytes, and %zu is the most", path,
+                       strlen(path), sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, strlen(path));
+    int r = clear_the_way(path, &address, ret_error);
+    if (r < 0)
+        return r;
+    int fd CLEANUP(cleanup_close) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return explain(-errno, ret_error, "no socket: %s", strerror(errno));
+    /* It has its mode from the first moment on. */
+    mode_t before = umask(~mode & 0777);
+    r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    umask(before);
+    if (r < 0)
+        return explain(r, ret_error, "cannot make the socket %s: %s", path, strerror(-r));
+    if (listen(fd, SOMAXCONN) < 0) {
+        r = explain(-errno, ret_error, "cannot listen on %s: %s", path, strerror(errno));
+        unlink(path);
+        return r;
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+int listener_inherit(int *ret_fd, char **ret_error)
+{
+#ifdef HAVE_LIBSYSTEMD
+    int n = sd_listen_fds(1);
+    if (n == 0)
+        return -ENOENT;
+    if (n < 0)
+        return explain(n, ret_error, "LISTEN_FDS: %s", strerror(-n));
+    if (n > 1)
+        return explain(-EINVAL, ret_error, "%d sockets were handed over; shmd serves one", n);
+    int fd = SD_LISTEN_FDS_START;
+    if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
+        return explain(-EINVAL, ret_error,
+                       "what was handed over is not a listening Unix stream socket");
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        return explain(-errno, ret_error, "the socket handed over: %s", strerror(errno));
+    *ret_fd = fd;
+    return 0;
+#else
+    (void)ret_fd;
+    (void)ret_error;
+    return -ENOENT;
+#endif
+}
+
+/* --- accepting */
+
+static void open_spare(struct listener *l)
+{
+    if (l->spare < 0)
+        l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Tells the peer why, without waiting for it, and closes FD. */
+static void refuse(int fd, int outcome, const struct outcome_detail *detail)
+{
+    struct writer w;
+    writer_init(&w);
+    session_refuse_connection(&w, outcome, detail);
+    if (!w.failed && send(fd, w.data, w.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        w.failed = true; /* it is gone, then */
+    writer_deinit(&w);
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
+static int read_groups(int fd, struct caller *caller)
+{
+    uint32_t some[GROUPS_FIRST];
+    uint32_t *groups CLEANUP(cleanup_free) = NULL;
+    socklen_t len = sizeof(some);
+    _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "as the kernel has them");
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, some, &len) < 0) {
+        if (errno != ERANGE)
+            return errno == ENOPROTOOPT || errno == ENODATA ? 0 : -errno;
+        groups = malloc(len);
+        if (!groups)
+            return -ENOMEM;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+            return -errno;
+    } else if (len > 0) {
+        groups = malloc(len);
+        if (!groups)
+            return -ENOMEM;
+        memcpy(groups, some, len);
+    }
+    caller->n_groups = len / sizeof(uint32_t);
+    caller->groups = steal_pointer(&groups);
+    return 0;
+}
+
+static int read_peer(const struct core *core, int fd, struct caller *ret)
+{
+    const struct processes *p = &core->on.processes;
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return -errno;
+    *ret = (struct caller){.uid = peer.uid,
+                           .gid = peer.gid,
+                           .pid = peer.pid,
+                           .socket = fd,
+                           .since_ticks = p->ops->now(p->context)};
+    return read_groups(fd, ret);
+}
+
+static void take_in(struct listener *l, int fd)
+{
+    struct core *core = l->loop->rpc->core;
+    static const uint64_t amount[QUOTA_KINDS] = {[QUOTA_CONNECTIONS] = 1};
+    struct caller caller;
+    struct charge charge = {0};
+    struct outcome_detail detail = {0};
+    int r = read_peer(core, fd, &caller);
+    if (r < 0) {
+        close(fd);
+        return;
+    }
+    r = quota_charge(&core->quota, &core->settings.limits, caller.uid, amount, &charge, &detail);
+    if (r != 0) {
+        free(caller.groups);
+        refuse(fd, r, &detail);
+        return;
+    }
+    r = connection_open(l->loop, fd, &caller, &charge);
+    if (r < 0) {
+        free(caller.groups);
+        quota_release(&core->quota, &charge);
+    }
+}
+
+/* There is no descriptor for the next peer: the spare one serves to tell it so. Whether it did. */
+static bool turn_away(struct listener *l)
+{
+    static const struct outcome_detail detail = {
+        .what = "RLIMIT_NOFILE",
+        .hint = "the daemon has no descriptor left: close idle connections, or raise LimitNOFILE",
+        .used = OUTCOME_UNKNOWN,
+        .max = OUTCOME_UNKNOWN};
+    if (l->spare >= 0)
+        close(l->spare);
+    l->spare = -1;
+    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        refuse(fd, OUTCOME_LIMIT_REACHED, &detail);
+    open_spare(l);
+    return fd >= 0;
+}
+
+static void pause_accepting(struct listener *l)
+{
+    const struct timeval after = {.tv_usec = PAUSE_MS * 1000};
+    event_del(l->acceptable);
+    if (evtimer_add(l->pause, &after) < 0)
+        event_add(l->acceptable, NULL);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *context)
+{
+    struct listener *l = context;
+    (void)fd;
+    (void)what;
+    open_spare(l);
+    event_add(l->acceptable, NULL);
+}
+
+static void on_acceptable(evutil_socket_t listening, short what, void *context)
+{
+    struct listener *l = context;
+    (void)what;
+    for (int i = 0; i < ACCEPTS_IN_A_TURN; i++) {
+        int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            take_in(l, fd);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            if (turn_away(l))
+                continue;
+            pause_accepting(l);
+            return;
+        } else if (errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(l);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+int listener_init(struct listener *l, struct loop *loop, int fd, const char *path)
+{
+    struct stat st;
+    *l = (struct listener){.loop = loop, .fd = fd, .spare = -1};
+    if (path) {
+        if (stat(path, &st) == 0) {
+            l->device = st.st_dev;
+            l->inode = st.st_ino;
+        }
+        l->path = strdup(path);
+        if (!l->path)
+            return -ENOMEM;
+    }
+    open_spare(l);
+    l->acceptable = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+    l->pause = evtimer_new(loop->base, on_pause_over, l);
+    if (!l->acceptable || !l->pause || event_add(l->acceptable, NULL) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+void listener_deinit(struct listener *l)
+{
+    struct stat st;
+    if (!l->loop)
+        return;
+    if (l->acceptable)
+        event_free(l->acceptable);
+    if (l->pause)
+        event_free(l->pause);
+    if (l->path && stat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
+        unlink(l->path);
+    free(l->path);
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->spare >= 0)
+        close(l->spare);
+    *l = (struct listener){.fd = -1, .spare = -1};
+}

@@ -1,0 +1,53 @@
+/*
+ * The event loop: one thread, libevent. A pass of it is a turn: whatever is readable is dealt with,
+ * then the turn ends (commit, events), and only then is anything sent.
+ */
+#ifndef SHMD_IO_LOOP_H
+#define SHMD_IO_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/rpc/rpc.h"
+#include "daemon/util/cleanup.h"
+
+struct event_base;
+struct connection;
+
+/* Shared by all connections: what is read is dealt with before the next read. */
+#define SCRATCH_BYTES 65536
+
+struct loop {
+    struct event_base *base;
+    struct rpc *rpc;
+    struct event *tick; /* a timerfd of the boot clock */
+    int tick_fd;
+    int64_t tick_at_ms;             /* what the timer is set to; -1: nothing */
+    struct connection *connections; /* all */
+    struct connection *busy;        /* to be looked after at the end of this turn */
+    struct connection *busy_last;
+    size_t n_connections;
+    size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
+    char *scratch;
+    bool is_stopping;
+    /* The commit of a turn failed: for the log. */
+    void (*store_failed)(void *context, int error, const char *reason);
+    void *context;
+};
+
+/* 0 or a negative errno. */
+int loop_init(struct loop *loop, struct rpc *rpc) MUST_CHECK;
+/* Closes all connections. */
+void loop_deinit(struct loop *loop);
+
+/* Runs until loop_stop(): 0 or a negative errno. */
+int loop_run(struct loop *loop) MUST_CHECK;
+void loop_stop(struct loop *loop);
+
+/* Finishes and sends what was received, for at most TIMEOUT_MS. */
+void loop_drain(struct loop *loop, int64_t timeout_ms);
+
+/* rpc's wake: SESSION is a connection's. */
+void loop_wake(void *context, struct session *session);
+
+#endif

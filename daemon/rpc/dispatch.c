@@ -1,0 +1,148 @@
+#include "daemon/rpc/dispatch.h"
+
+#include <stdlib.h>
+
+#include "daemon/core/lookup.h"
+#include "daemon/core/view.h"
+#include "daemon/rpc/audit.h"
+#include "daemon/rpc/outcome_to_error.h"
+
+enum right {
+    RIGHT_NONE,   /* anybody the socket lets in; what is shown is filtered */
+    RIGHT_READ,   /* the target may be read: as the kernel has it */
+    RIGHT_CHANGE, /* the target may be changed: its owner, its creator, an admin */
+    RIGHT_OWN,    /* the core asks, for it depends on more than the target */
+};
+
+struct method_row {
+    handler_fn *handler;
+    enum right right;
+    bool changes; /* an answer is a promise until the commit */
+};
+
+static const struct method_row rows[METHOD_COUNT] = {
+    [METHOD_INFO] = {handle_info, RIGHT_NONE, false},
+    [METHOD_CREATE] = {handle_create, RIGHT_OWN, true},
+    [METHOD_STAT] = {handle_stat, RIGHT_READ, false},
+    [METHOD_SET] = {handle_set, RIGHT_CHANGE, true},
+    [METHOD_REMOVE] = {handle_remove, RIGHT_CHANGE, true},
+    [METHOD_LIST] = {handle_list, RIGHT_NONE, false},
+    [METHOD_READY] = {handle_ready, RIGHT_CHANGE, true},
+    [METHOD_WAIT] = {handle_wait, RIGHT_OWN, false},
+    [METHOD_HOLD] = {handle_hold, RIGHT_READ, true},
+    [METHOD_RELEASE] = {handle_release, RIGHT_READ, true},
+    [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
+    [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
+    [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
+};
+
+static int check_right(struct request *rq, enum right right)
+{
+    const struct access *a = &rq->core->settings.access;
+    const struct found *found = &rq->found;
+    const char *needs;
+    if (!found->segment)
+        return rq->method == METHOD_STAT ? 0 : OUTCOME_NOT_MANAGED;
+    switch (right) {
+    case RIGHT_READ:
+        if (access_may_read(a, rq->caller, &found->kernel))
+            return 0;
+        needs = "read";
+        break;
+    case RIGHT_CHANGE:
+        if (access_may_change(a, rq->caller, found->segment, &found->kernel))
+            return 0;
+        needs = "owner, creator or admin";
+        break;
+    case RIGHT_NONE:
+    case RIGHT_OWN:
+    default: return 0;
+    }
+    rq->detail = (struct outcome_detail){.what = needs};
+    return OUTCOME_PERMISSION_DENIED;
+}
+
+/* Who asks is looked up once, when it first matters. */
+static void name_peer(struct request *rq)
+{
+    const struct processes *p = &rq->core->on.processes;
+    if (!rq->caller->comm[0])
+        p->ops->comm(p->context, rq->caller->pid, rq->caller->comm);
+}
+
+static const struct target *target_of(const struct request *rq)
+{
+    return params_table(rq->method)->has_target ? &rq->params->target.target : NULL;
+}
+
+static const char *name_of(const struct request *rq)
+{
+    return rq->method == METHOD_WAIT ? rq->params->wait.name : NULL;
+}
+
+static void fail(struct request *rq, int outcome, struct reply *reply)
+{
+    struct target adopted;
+    const struct target *target = target_of(rq);
+    if (rq->method == METHOD_ADOPT) {
+        adopted = (struct target){.shmid = rq->params->adopt.shmid, .key = rq->params->adopt.key};
+        target = &adopted;
+    }
+    reply->kind = REPLY_FAILURE;
+    outcome_to_failure(outcome, &rq->detail, target, name_of(rq), &reply->u.failure);
+    rq->rpc->counters.errors++;
+}
+
+void dispatch(struct request *rq, struct answer *ret)
+{
+    const struct method_row *row = &rows[rq->method];
+    const struct target *target = target_of(rq);
+    int r = 0;
+    ret->is_waiting = false;
+    ret->is_promise = false;
+    rq->rpc->counters.requests[rq->method]++;
+    /* What was received is finished; what would last is not begun. */
+    if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
+        r = OUTCOME_SHUTTING_DOWN;
+    if (r == 0 && row->changes) {
+        name_peer(rq);
+        r = rpc_reserve_promise(rq->rpc);
+    }
+    if (r == 0 && target) {
+        r = lookup_target(rq->core, target, &rq->found, &rq->detail);
+        if (r == 0)
+            r = check_right(rq, row->right);
+    }
+    if (r == 0)
+        r = row->handler(rq, &ret->reply);
+    if (r == OUTCOME_WAITING) {
+        ret->is_waiting = true;
+        return;
+    }
+    audit_request(rq, r);
+    if (r != 0) {
+        fail(rq, r, &ret->reply);
+        return;
+    }
+    /* That a segment was removed is true whatever the store says. */
+    ret->is_promise = row->changes && ret->reply.u.one.segment.state < STATE_REMOVING;
+}
+
+void dispatch_done(struct request *rq)
+{
+    free(rq->page.segments);
+    free(rq->holders);
+    free(rq->text);
+}
+
+void dispatch_waited(struct request *rq, int outcome, const struct found *found,
+                     const struct outcome_detail *detail, struct reply *reply)
+{
+    if (outcome == 0) {
+        reply->kind = REPLY_SEGMENT;
+        view_found(rq->core, found, &reply->u.one.segment);
+        return;
+    }
+    rq->detail = *detail;
+    fail(rq, outcome, reply);
+}

@@ -1,0 +1,28 @@
+/* Handlers of the methods whose answer, or more of it, comes later. */
+#include <errno.h>
+
+#include "daemon/core/view.h"
+#include "daemon/core/wait.h"
+#include "daemon/rpc/dispatch.h"
+#include "daemon/rpc/session.h"
+
+int handle_wait(struct request *rq, struct reply *reply)
+{
+    struct waiter *waiter = session_waiter(rq->session);
+    if (!waiter)
+        return -ENOMEM;
+    int r = core_wait(rq->core, rq->caller, &rq->params->wait, waiter, &rq->found, &rq->detail);
+    if (r == 0) {
+        reply->kind = REPLY_SEGMENT;
+        view_found(rq->core, &rq->found, &reply->u.one.segment);
+    }
+    return r;
+}
+
+int handle_subscribe(struct request *rq, struct reply *reply)
+{
+    int r = session_subscribe(rq->session, &rq->params->subscribe);
+    reply->kind = REPLY_SUBSCRIBED;
+    reply->u.event_serial = rq->core->events.last;
+    return r;
+}

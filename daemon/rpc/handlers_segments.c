@@ -1,0 +1,92 @@
+/* Handlers of the methods that speak of segments: each calls its verb of the core. */
+#include <errno.h>
+
+#include "daemon/core/adopt.h"
+#include "daemon/core/create.h"
+#include "daemon/core/hold.h"
+#include "daemon/core/list.h"
+#include "daemon/core/removal.h"
+#include "daemon/core/set.h"
+#include "daemon/core/view.h"
+#include "daemon/rpc/dispatch.h"
+
+static int reply_segment(struct request *rq, int r, struct reply *reply)
+{
+    if (r != 0)
+        return r;
+    reply->kind = REPLY_SEGMENT;
+    view_found(rq->core, &rq->found, &reply->u.one.segment);
+    return 0;
+}
+
+int handle_create(struct request *rq, struct reply *reply)
+{
+    bool created = false;
+    int r =
+        core_create(rq->core, rq->caller, &rq->params->create, &rq->found, &created, &rq->detail);
+    r = reply_segment(rq, r, reply);
+    if (r == 0) {
+        reply->kind = REPLY_CREATED;
+        reply->u.one.created = created;
+    }
+    return r;
+}
+
+int handle_stat(struct request *rq, struct reply *reply)
+{
+    int r = reply_segment(rq, 0, reply);
+    if (rq->found.segment && rq->found.segment->n_holders > 0) {
+        rq->holders = view_holders(rq->found.segment);
+        if (!rq->holders)
+            return -ENOMEM;
+    }
+    static const struct wire_holder nobody[1];
+    reply->u.one.segment.holder_list = rq->holders ? rq->holders : nobody;
+    return r;
+}
+
+int handle_set(struct request *rq, struct reply *reply)
+{
+    int r = core_set(rq->core, rq->caller, &rq->params->set, &rq->found, &rq->detail);
+    return reply_segment(rq, r, reply);
+}
+
+int handle_remove(struct request *rq, struct reply *reply)
+{
+    int r = core_remove(rq->core, &rq->params->remove, &rq->found, &rq->detail);
+    return reply_segment(rq, r, reply);
+}
+
+int handle_list(struct request *rq, struct reply *reply)
+{
+    int r = core_list(rq->core, rq->caller, &rq->params->list, &rq->page, &rq->detail);
+    if (r != 0)
+        return r;
+    reply->kind = REPLY_LIST;
+    reply->u.list.segments = rq->page.segments;
+    reply->u.list.count = rq->page.count;
+    _Static_assert(sizeof(reply->u.list.cursor) == sizeof(rq->page.cursor), "one cursor");
+    __builtin_memcpy(reply->u.list.cursor, rq->page.cursor, sizeof(rq->page.cursor));
+    return 0;
+}
+
+int handle_adopt(struct request *rq, struct reply *reply)
+{
+    int r = core_adopt(rq->core, rq->caller, &rq->params->adopt, &rq->found, &rq->detail);
+    return reply_segment(rq, r, reply);
+}
+
+int handle_ready(struct request *rq, struct reply *reply)
+{
+    return reply_segment(rq, core_ready(rq->core, &rq->found), reply);
+}
+
+int handle_hold(struct request *rq, struct reply *reply)
+{
+    return reply_segment(rq, core_hold(rq->core, rq->caller, &rq->found, &rq->detail), reply);
+}
+
+int handle_release(struct request *rq, struct reply *reply)
+{
+    return reply_segment(rq, core_release(rq->core, rq->caller, &rq->found, &rq->detail), reply);
+}

@@ -1,0 +1,158 @@
+#include "daemon/rpc/outcome_to_error.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const enum protocol_error errors[] = {
+    [OUTCOME_NO_SUCH_SEGMENT] = PROTOCOL_ERROR_NO_SUCH_SEGMENT,
+    [OUTCOME_NOT_MANAGED] = PROTOCOL_ERROR_NO_SUCH_SEGMENT,
+    [OUTCOME_SEGMENT_EXISTS] = PROTOCOL_ERROR_SEGMENT_EXISTS,
+    [OUTCOME_PERMISSION_DENIED] = PROTOCOL_ERROR_PERMISSION_DENIED,
+    [OUTCOME_SIZE_MISMATCH] = PROTOCOL_ERROR_SIZE_MISMATCH,
+    [OUTCOME_LIMIT_REACHED] = PROTOCOL_ERROR_LIMIT_REACHED,
+    [OUTCOME_QUOTA_EXCEEDED] = PROTOCOL_ERROR_QUOTA_EXCEEDED,
+    [OUTCOME_SEGMENT_BUSY] = PROTOCOL_ERROR_SEGMENT_BUSY,
+    [OUTCOME_STALE_SEGMENT] = PROTOCOL_ERROR_STALE_SEGMENT,
+    [OUTCOME_KEY_IN_USE] = PROTOCOL_ERROR_KEY_IN_USE,
+    [OUTCOME_INITIALISER_DIED] = PROTOCOL_ERROR_INITIALISER_DIED,
+    [OUTCOME_TIMED_OUT] = PROTOCOL_ERROR_TIMED_OUT,
+    [OUTCOME_NOT_HOLDABLE] = PROTOCOL_ERROR_NOT_HOLDABLE,
+    [OUTCOME_STORE_FAILURE] = PROTOCOL_ERROR_STORE_FAILURE,
+    [OUTCOME_SHUTTING_DOWN] = PROTOCOL_ERROR_SHUTTING_DOWN,
+    [OUTCOME_NOT_SUPPORTED] = PROTOCOL_ERROR_NOT_SUPPORTED,
+    [OUTCOME_INVALID_PARAMETER] = PROTOCOL_ERROR_INVALID_PARAMETER,
+    [OUTCOME_WAITING] = PROTOCOL_ERROR_INTERNAL,
+};
+
+static int64_t clamp(uint64_t value)
+{
+    return value > INT64_MAX ? INT64_MAX : (int64_t)value;
+}
+
+static void add_known(struct failure *f, const char *name, uint64_t value)
+{
+    if (value != OUTCOME_UNKNOWN)
+        failure_add_int(f, name, clamp(value));
+}
+
+static void add_target(struct failure *f, const struct target *target, const char *name)
+{
+    if (name)
+        failure_add_string(f, "name", name);
+    if (!target)
+        return;
+    if (target->name)
+        failure_add_string(f, "name", target->name);
+    if (target->shmid.given)
+        failure_add_int(f, "shmid", target->shmid.value);
+    if (target->key.given)
+        failure_add_int(f, "key", (uint32_t)target->key.value);
+    if (target->serial.given)
+        failure_add_int(f, "serial", target->serial.value);
+}
+
+static void say(struct failure *f, const char *hint)
+{
+    if (hint)
+        failure_set_message(f, "%s: %s", error_row(f->error)->message, hint);
+}
+
+static void limit_reached(struct failure *f, const struct outcome_detail *d)
+{
+    failure_add_string(f, "limit", d->what);
+    add_known(f, "used", d->used);
+    add_known(f, "max", d->max);
+    if (d->requested)
+        failure_add_int(f, "requested", clamp(d->requested));
+    failure_add_string(f, "hint", d->hint);
+    if (d->used != OUTCOME_UNKNOWN && d->max != OUTCOME_UNKNOWN)
+        failure_set_message(f, "%s is reached (%" PRIu64 " of %" PRIu64 "): %s", d->what, d->used,
+                            d->max, d->hint);
+    else
+        failure_set_message(f, "%s is reached: %s", d->what, d->hint);
+}
+
+static void internal(struct failure *f, int error)
+{
+    failure_init(f, PROTOCOL_ERROR_INTERNAL);
+    if (error != -ENOMEM)
+        failure_set_message(f, "the kernel refused unexpectedly (%s): see the daemon's log",
+                            strerrordesc_np(-error));
+}
+
+void outcome_to_failure(int outcome, const struct outcome_detail *d, const struct target *target,
+                        const char *name, struct failure *f)
+{
+    if (outcome < 0) {
+        internal(f, outcome);
+        return;
+    }
+    failure_init(f, errors[outcome]);
+    switch ((enum outcome)outcome) {
+    case OUTCOME_NO_SUCH_SEGMENT: add_target(f, target, name); return;
+    case OUTCOME_NOT_MANAGED:
+        add_target(f, target, name);
+        failure_add_string(f, "hint", "the segment is not shmd's: adopt it first");
+        failure_set_message(f, "the segment exists but is not shmd's to change: adopt it first, or "
+                               "use ipcs and ipcrm");
+        return;
+    case OUTCOME_SEGMENT_EXISTS:
+        failure_add_int(f, "serial", clamp(d->serial));
+        failure_add_int(f, "shmid", d->shmid);
+        say(f, d->hint);
+        return;
+    case OUTCOME_PERMISSION_DENIED:
+        failure_add_string(f, "needs", d->what);
+        if (d->hint)
+            failure_set_message(f, "permission denied: %s", d->hint);
+        else
+            failure_set_message(f,
+                                "permission denied: it needs %s; ask the segment's owner or an "
+                                "admin",
+                                d->what);
+        return;
+    case OUTCOME_SIZE_MISMATCH:
+        failure_add_int(f, "size", clamp(d->size));
+        failure_add_int(f, "requested", clamp(d->requested));
+        failure_set_message(f,
+                            "the segment exists with %" PRIu64 " bytes, fewer than the %" PRIu64
+                            " asked for: ask for less, or remove it first",
+                            d->size, d->requested);
+        return;
+    case OUTCOME_LIMIT_REACHED: limit_reached(f, d); return;
+    case OUTCOME_QUOTA_EXCEEDED:
+        failure_add_string(f, "quota", d->what);
+        failure_add_int(f, "used", clamp(d->used));
+        failure_add_int(f, "max", clamp(d->max));
+        failure_set_message(f,
+                            "%s is used up (%" PRIu64 " of %" PRIu64 "): remove what is not "
+                            "needed, or have the administrator raise it in shmd.conf",
+                            d->what, d->used, d->max);
+        return;
+    case OUTCOME_SEGMENT_BUSY: failure_add_int(f, "nattch", clamp(d->nattch)); return;
+    case OUTCOME_STALE_SEGMENT: failure_add_int(f, "serial", clamp(d->serial)); return;
+    case OUTCOME_KEY_IN_USE:
+        failure_add_int(f, "key", d->key);
+        failure_add_int(f, "shmid", d->shmid);
+        return;
+    case OUTCOME_INITIALISER_DIED: add_target(f, NULL, name); return;
+    case OUTCOME_TIMED_OUT: failure_add_int(f, "timeout_ms", d->timeout_ms); return;
+    case OUTCOME_NOT_HOLDABLE:
+        failure_add_string(f, "lifetime", d->what);
+        say(f, d->hint);
+        return;
+    case OUTCOME_STORE_FAILURE:
+        failure_add_string(f, "reason", d->hint);
+        failure_set_message(f, "the daemon could not record the change, so nothing was done: %s",
+                            d->hint);
+        return;
+    case OUTCOME_SHUTTING_DOWN: return;
+    case OUTCOME_NOT_SUPPORTED:
+        failure_add_string(f, "what", d->what);
+        failure_set_message(f, "not supported: %s", d->what);
+        return;
+    case OUTCOME_INVALID_PARAMETER: failure_invalid_parameter(f, d->what, "%s", d->hint); return;
+    case OUTCOME_WAITING: break; /* not a result */
+    }
+    internal(f, -EINVAL);
+}

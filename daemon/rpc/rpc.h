@@ -1,0 +1,64 @@
+/*
+ * Requests and replies: bytes in, replies out; no descriptors here, and no JSON types. What all
+ * sessions share, and the end of a turn.
+ *
+ * A turn ends by rpc_end_turn(): what was changed is committed, then events are told and waiters
+ * answered. Only after that may a session's output be sent.
+ */
+#ifndef SHMD_RPC_RPC_H
+#define SHMD_RPC_RPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/core.h"
+#include "protocol/methods.h"
+
+struct session;
+
+/* An answer that tells of a change that is not committed yet: bytes of its session's output. */
+struct promise {
+    struct session *session; /* NULL: closed since */
+    size_t begin, end;
+    bool in_batch;
+};
+
+struct rpc_counters {
+    uint64_t requests[METHOD_COUNT];
+    uint64_t errors;
+    uint64_t store_failures;
+};
+
+struct rpc {
+    struct core *core;
+    const char *version;
+    int64_t started_at_ms; /* wall clock */
+    bool is_shutting_down;
+    struct rpc_counters counters;
+    struct promise *promises;
+    size_t n_promises, promises_capacity;
+    struct session *subscribers;
+    /* The session has output, or can go on: the event loop is to look after it. */
+    void (*wake)(void *context, struct session *session);
+    void *wake_context;
+};
+
+void rpc_init(struct rpc *rpc, struct core *core, const char *version,
+              void (*wake)(void *context, struct session *session), void *wake_context);
+void rpc_deinit(struct rpc *rpc);
+
+/* 0, or the negative errno of a commit that failed, with the reason (valid until the next turn);
+ * the answers say so. */
+int rpc_end_turn(struct rpc *rpc, const char **ret_reason);
+
+/* Every waiter is answered ShuttingDown, and so is what would wait or subscribe from now on. */
+void rpc_shut_down(struct rpc *rpc);
+
+/* Makes room for one more promise: 0 or -ENOMEM. */
+int rpc_reserve_promise(struct rpc *rpc) MUST_CHECK;
+void rpc_promise(struct rpc *rpc, struct session *session, size_t begin, size_t end, bool in_batch);
+/* SESSION is closed: nobody is promised anything any more. */
+void rpc_forget(struct rpc *rpc, const struct session *session);
+
+#endif

@@ -1,0 +1,505 @@
+#include "daemon/rpc/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/rpc/dispatch.h"
+#include "daemon/rpc/outcome_to_error.h"
+#include "protocol/jsonrpc.h"
+
+void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
+{
+    *s = (struct session){.rpc = rpc, .caller = *caller, .dialect = &jsonrpc_dialect};
+    scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
+    writer_init(&s->out);
+}
+
+static void unsubscribe(struct session *s)
+{
+    struct subscription *sub = steal_pointer(&s->subscription);
+    if (!sub)
+        return;
+    if (sub->previous_session)
+        sub->previous_session->subscription->next_session = sub->next_session;
+    else
+        s->rpc->subscribers = sub->next_session;
+    if (sub->next_session)
+        sub->next_session->subscription->previous_session = sub->previous_session;
+    free(sub->prefix);
+    free(sub);
+}
+
+void session_deinit(struct session *s)
+{
+    unsubscribe(s);
+    if (s->waiter)
+        wait_cancel(s->rpc->core, s->waiter);
+    free(s->waiter);
+    rpc_forget(s->rpc, s);
+    if (s->caller.party)
+        core_party_gone(s->rpc->core, steal_pointer(&s->caller.party));
+    message_free(&s->message);
+    free(s->caller.groups);
+    free(s->held);
+    writer_deinit(&s->out);
+}
+
+/* --- output */
+
+static size_t unsent(const struct session *s)
+{
+    return s->out.len - s->sent;
+}
+
+static bool is_above_high_water(const struct session *s)
+{
+    return unsent(s) > s->rpc->core->settings.limits.output_high_water;
+}
+
+/* Appends a reply; when memory is short, the answer is that, and if even that fails, the
+ * connection closes rather than leave a request without an answer. */
+static void write_reply(struct session *s, const struct call *call, const struct reply *reply,
+                        bool in_batch)
+{
+    struct writer_mark mark = writer_mark(&s->out);
+    s->dialect->reply(&s->out, call, reply, in_batch);
+    if (!s->out.failed)
+        return;
+    struct reply sorry = {.kind = REPLY_FAILURE};
+    failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
+    writer_rewind(&s->out, mark);
+    s->dialect->reply(&s->out, call, &sorry, in_batch);
+    if (s->out.failed) {
+        writer_rewind(&s->out, mark);
+        s->is_closing = true;
+    }
+}
+
+static void write_failure(struct session *s, const struct failure *f)
+{
+    struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
+    write_reply(s, NULL, &reply, false);
+    s->rpc->counters.errors++;
+}
+
+__attribute__((format(printf, 3, 4))) static void write_envelope_failure(struct session *s,
+                                                                         enum protocol_error error,
+                                                                         const char *format, ...)
+{
+    char text[160];
+    struct failure f;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    failure_init(&f, error);
+    failure_set_message(&f, "%s", text);
+    write_failure(s, &f);
+}
+
+void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail)
+{
+    struct reply reply = {.kind = REPLY_FAILURE};
+    outcome_to_failure(outcome, detail, NULL, NULL, &reply.u.failure);
+    jsonrpc_dialect.reply(w, NULL, &reply, false);
+}
+
+void session_replace(struct session *s, const struct promise *promise,
+                     const struct failure *failure)
+{
+    struct writer w;
+    writer_init(&w);
+    const char *old = s->out.data + promise->begin;
+    size_t old_len = promise->end - promise->begin, rest = s->out.len - promise->end;
+    s->dialect->replace(&w, old, old_len, failure, promise->in_batch);
+    if (w.len > old_len && writer_reserve(&s->out, w.len - old_len) < 0)
+        w.failed = true;
+    if (w.failed) {
+        /* Nothing may be said that is not so: rather nothing at all. */
+        s->out.len = promise->begin;
+        s->out.failed = false;
+        s->is_closing = true;
+    } else {
+        memmove(s->out.data + promise->begin + w.len, s->out.data + promise->end, rest);
+        memcpy(s->out.data + promise->begin, w.data, w.len);
+        s->out.len = promise->begin + w.len + rest;
+    }
+    writer_deinit(&w);
+}
+
+/* --- calls */
+
+static struct request request_of(struct session *s, const struct call *call)
+{
+    return (struct request){.rpc = s->rpc,
+                            .core = s->rpc->core,
+                            .session = s,
+                            .caller = &s->caller,
+                            .method = call->method,
+                            .params = &call->params};
+}
+
+static void write_answer(struct session *s, const struct call *call, const struct reply *reply,
+                         bool is_promise)
+{
+    bool in_batch = message_is_batch(&s->message);
+    if (!call->answered)
+        return;
+    if (in_batch && !s->batch_begun) {
+        s->dialect->batch_begin(&s->out);
+        s->batch_begun = true;
+    }
+    size_t begin = s->out.len;
+    write_reply(s, call, reply, in_batch);
+    if (is_promise)
+        rpc_promise(s->rpc, s, begin, s->out.len, in_batch);
+}
+
+static void answer_call(struct session *s)
+{
+    struct call call;
+    struct reply refused = {.kind = REPLY_FAILURE};
+    s->dialect->call(&s->message, s->next_call, &call);
+    if (call.failed) {
+        refused.u.failure = call.failure;
+        s->rpc->counters.errors++;
+        write_answer(s, &call, &refused, false);
+        s->next_call++;
+        return;
+    }
+    if (call.method == METHOD_WAIT && !call.answered) {
+        s->next_call++; /* nobody would hear of it */
+        return;
+    }
+    struct request rq = request_of(s, &call);
+    struct answer answer;
+    dispatch(&rq, &answer);
+    if (answer.is_waiting) {
+        s->is_waiting = true;
+        return;
+    }
+    write_answer(s, &call, &answer.reply, answer.is_promise);
+    dispatch_done(&rq);
+    s->next_call++;
+}
+
+static void waited(struct waiter *waiter, int outcome, const struct found *found,
+                   const struct outcome_detail *detail)
+{
+    struct session *s = waiter->context;
+    struct call call;
+    struct reply reply;
+    s->is_waiting = false;
+    s->dialect->call(&s->message, s->next_call, &call);
+    struct request rq = request_of(s, &call);
+    dispatch_waited(&rq, outcome, found, detail, &reply);
+    write_answer(s, &call, &reply, false);
+    s->next_call++;
+    s->rpc->wake(s->rpc->wake_context, s);
+}
+
+struct waiter *session_waiter(struct session *s)
+{
+    if (!s->waiter) {
+        s->waiter = calloc(1, sizeof(*s->waiter));
+        if (!s->waiter)
+            return NULL;
+        s->waiter->answer = waited;
+        s->waiter->context = s;
+    }
+    return s->waiter;
+}
+
+/* Answers the rest of the message; false when it must stop in the midst of it. */
+static bool finish_message(struct session *s)
+{
+    while (s->message.root && s->next_call < message_calls(&s->message)) {
+        if (s->is_waiting || s->is_closing || is_above_high_water(s))
+            return false;
+        answer_call(s);
+    }
+    if (s->is_waiting)
+        return false;
+    if (s->batch_begun)
+        s->dialect->batch_end(&s->out);
+    if (s->out.failed) { /* without its end the batch is no answer */
+        s->out.failed = false;
+        s->is_closing = true;
+    }
+    s->batch_begun = false;
+    message_free(&s->message);
+    /* Events that came meanwhile had to wait for the batch's end. */
+    if (s->subscription)
+        session_tell_events(s);
+    return true;
+}
+
+static void begin_message(struct session *s, const char *value, size_t len)
+{
+    struct failure f;
+    if (message_decode(value, len, &s->message, &f) < 0) {
+        write_failure(s, &f);
+        if (f.error == PROTOCOL_ERROR_PARSE)
+            scanner_resync(&s->scanner);
+        return;
+    }
+    s->next_call = 0;
+    if (s->dialect->check(&s->message, &f) < 0) {
+        write_failure(s, &f);
+        message_free(&s->message);
+        return;
+    }
+    finish_message(s);
+}
+
+/* --- input */
+
+static bool is_stopped(const struct session *s)
+{
+    return s->message.root || s->is_closing || s->is_waiting || is_above_high_water(s);
+}
+
+static void refuse_too_large(struct session *s)
+{
+    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %zu)",
+                           s->scanner.limit);
+    s->is_closing = true;
+}
+
+/* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
+static size_t consume(struct session *s, const char *data, size_t n, size_t *scanned)
+{
+    size_t at = *scanned;
+    while (at < n && !is_stopped(s)) {
+        size_t taken;
+        enum scan_status status = scanner_scan(&s->scanner, data + at, n - at, &taken);
+        at += taken;
+        switch (status) {
+        case SCAN_MORE: break;
+        case SCAN_VALUE:
+            begin_message(s, data + at - scanner_length(&s->scanner), scanner_length(&s->scanner));
+            break;
+        case SCAN_BAD:
+            write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
+                                   "not JSON: unexpected byte 0x%02x after %zu bytes of a value",
+                                   (unsigned char)data[at], s->scanner.length);
+            scanner_resync(&s->scanner);
+            break;
+        case SCAN_TOO_LARGE: refuse_too_large(s); break;
+        }
+    }
+    *scanned = at;
+    return scanner_unfinished(&s->scanner) ? at - s->scanner.length : at;
+}
+
+static int hold(struct session *s, const char *data, size_t n)
+{
+    if (s->held_capacity - s->held_len < n) {
+        size_t capacity = s->held_len + n < 4096 ? s->held_len + n : (s->held_len + n) * 2;
+        char *held = realloc(s->held, capacity);
+        if (!held)
+            return -ENOMEM;
+        s->held = held;
+        s->held_capacity = capacity;
+    }
+    memcpy(s->held + s->held_len, data, n);
+    s->held_len += n;
+    return 0;
+}
+
+static void consume_held(struct session *s)
+{
+    size_t scanned = s->held_scanned;
+    size_t done = consume(s, s->held, s->held_len, &scanned);
+    if (done == s->held_len) {
+        free(steal_pointer(&s->held));
+        s->held_len = s->held_capacity = s->held_scanned = 0;
+        return;
+    }
+    memmove(s->held, s->held + done, s->held_len - done);
+    s->held_len -= done;
+    s->held_scanned = scanned - done;
+}
+
+static void out_of_memory(struct session *s)
+{
+    write_envelope_failure(s, PROTOCOL_ERROR_INTERNAL, "the daemon is out of memory");
+    s->is_closing = true;
+}
+
+void session_receive(struct session *s, const char *data, size_t n)
+{
+    if (s->is_closing)
+        return;
+    if (s->held_len > 0) {
+        if (hold(s, data, n) < 0)
+            out_of_memory(s);
+        else
+            consume_held(s);
+        return;
+    }
+    size_t scanned = 0;
+    size_t done = consume(s, data, n, &scanned);
+    if (done == n || s->is_closing)
+        return;
+    if (hold(s, data + done, n - done) < 0)
+        out_of_memory(s);
+    s->held_scanned = scanned - done;
+}
+
+/* What is left at the end of the input: a top-level scalar, or a value that was cut off. */
+static void consume_end(struct session *s)
+{
+    switch (scanner_finish(&s->scanner)) {
+    case SCAN_MORE: return;
+    case SCAN_VALUE:
+        begin_message(s, s->held + s->held_len - scanner_length(&s->scanner),
+                      scanner_length(&s->scanner));
+        break;
+    case SCAN_BAD:
+    case SCAN_TOO_LARGE:
+        write_envelope_failure(s, PROTOCOL_ERROR_PARSE, "unexpected end of the input in a value");
+        s->is_closing = true;
+        break;
+    }
+    s->held_len = s->held_scanned = 0;
+}
+
+void session_continue(struct session *s)
+{
+    if (s->message.root && !finish_message(s))
+        return;
+    if (s->held_len > s->held_scanned && !is_stopped(s))
+        consume_held(s);
+    if (s->input_ended && !is_stopped(s))
+        consume_end(s);
+}
+
+void session_end_input(struct session *s)
+{
+    s->input_ended = true;
+    session_continue(s);
+}
+
+void session_value_overdue(struct session *s)
+{
+    write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
+                           "the value was not finished within %d seconds of its first byte",
+                           MESSAGE_TIMEOUT_MS / 1000);
+    s->is_closing = true;
+}
+
+bool session_wants_input(const struct session *s)
+{
+    return !s->input_ended && !is_stopped(s) && s->held_len == s->held_scanned;
+}
+
+bool session_has_work(const struct session *s)
+{
+    if (s->is_waiting || s->is_closing || is_above_high_water(s))
+        return false;
+    return s->message.root || s->held_len > s->held_scanned;
+}
+
+bool session_is_unfinished(const struct session *s)
+{
+    return !s->is_closing && scanner_unfinished(&s->scanner);
+}
+
+bool session_is_over(const struct session *s)
+{
+    return s->is_closing || (s->input_ended && !s->subscription && !s->message.root &&
+                             s->held_len == s->held_scanned);
+}
+
+/* --- events */
+
+int session_subscribe(struct session *s, const struct subscribe_params *p)
+{
+    struct event_log *log = &s->rpc->core->events;
+    char *prefix = NULL;
+    if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
+        return -ENOMEM;
+    if (!s->subscription) {
+        struct subscription *sub = calloc(1, sizeof(*sub));
+        if (!sub) {
+            free(prefix);
+            return -ENOMEM;
+        }
+        s->subscription = sub;
+        sub->next_session = s->rpc->subscribers;
+        if (sub->next_session)
+            sub->next_session->subscription->previous_session = s;
+        s->rpc->subscribers = s;
+    }
+    struct subscription *sub = s->subscription;
+    free(sub->prefix);
+    sub->prefix = prefix;
+    sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
+    /* What lies beyond the newest is of no daemon on this state: from now on, then. */
+    bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
+    sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
+    return 0;
+}
+
+static bool is_wanted(const struct session *s, const struct segment_event *event)
+{
+    const struct subscription *sub = s->subscription;
+    const char *name = event->segment.name;
+    if (!(sub->kinds & (1U << event->kind)))
+        return false;
+    if (sub->prefix && (!name || strncmp(name, sub->prefix, strlen(sub->prefix)) != 0))
+        return false;
+    return access_may_read(&s->rpc->core->settings.access, &s->caller, &event->kernel);
+}
+
+static void tell(struct session *s, const struct wire_event *event)
+{
+    struct writer_mark mark = writer_mark(&s->out);
+    s->dialect->event(&s->out, event);
+    if (s->out.failed) {
+        writer_rewind(&s->out, mark);
+        s->is_cut_off = true; /* it sees the gap by event_serial when it comes back */
+    }
+}
+
+void session_tell_events(struct session *s)
+{
+    const struct event_log *log = &s->rpc->core->events;
+    struct subscription *sub = s->subscription;
+    if (s->message.root || s->is_closing || s->is_cut_off)
+        return; /* in the midst of an answer */
+    size_t before = s->out.len;
+    while (sub->next <= log->last && !s->is_cut_off) {
+        const struct segment_event *event = event_log_get(log, sub->next);
+        if (!event) {
+            /* Fallen out of the log, or lost for lack of memory. */
+            uint64_t end = sub->next < log->first ? log->first : sub->next + 1;
+            const struct wire_event gap = {.missed = end - sub->next};
+            tell(s, &gap);
+            sub->next = end;
+            continue;
+        }
+        sub->next++;
+        if (!is_wanted(s, event))
+            continue;
+        const struct wire_event wire = {.event_serial = event->serial,
+                                        .at_ms = event->at_ms,
+                                        .kind = event->kind,
+                                        .reason = event->reason,
+                                        .segment = &event->segment};
+        tell(s, &wire);
+        if (unsent(s) > s->rpc->core->settings.limits.subscriber_cap)
+            s->is_cut_off = true;
+    }
+    if (s->out.len != before || s->is_cut_off)
+        s->rpc->wake(s->rpc->wake_context, s);
+}
+
+struct session *session_next_subscriber(const struct session *s)
+{
+    return s->subscription->next_session;
+}

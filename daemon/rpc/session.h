@@ -1,0 +1,86 @@
+/*
+ * One peer's conversation: cuts what it sends into messages, has them answered in order, and keeps
+ * the output until it is sent. No descriptors: the connection (io/) moves the bytes.
+ *
+ * Replies leave in the order of the requests. A request that must wait stops the session, as does
+ * output above the high-water mark; what was received meanwhile is held, and the connection reads
+ * no more until session_wants_input().
+ */
+#ifndef SHMD_RPC_SESSION_H
+#define SHMD_RPC_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/core/caller.h"
+#include "daemon/core/wait.h"
+#include "daemon/rpc/rpc.h"
+#include "protocol/dialect.h"
+#include "protocol/scanner.h"
+
+struct subscription {
+    char *prefix;   /* owned; NULL: all */
+    uint32_t kinds; /* a bit for each enum event_kind */
+    uint64_t next;  /* the event to be told next */
+    struct session *next_session, *previous_session;
+};
+
+struct session {
+    struct rpc *rpc;
+    struct caller caller; /* its groups and its party are the session's to free */
+    struct scanner scanner;
+    const struct dialect *dialect; /* NULL: not known yet */
+    struct writer out;
+    size_t sent; /* of out, by the connection */
+    char *held; /* input that was not dealt with: an unfinished value, or what came behind a stop */
+    size_t held_len, held_capacity;
+    size_t held_scanned;    /* of held, by the scanner */
+    struct message message; /* being answered; root NULL: none */
+    size_t next_call;       /* of the message */
+    bool batch_begun;
+    bool is_waiting;
+    bool input_ended;
+    bool is_closing; /* no more is read or answered; what is in `out` is sent, then it closes */
+    bool is_cut_off; /* a subscriber past its cap: closed at once */
+    struct waiter *waiter;
+    struct subscription *subscription;
+};
+
+/* Takes CALLER with its groups. */
+void session_init(struct session *s, struct rpc *rpc, const struct caller *caller);
+/* Whatever depended on the connection ends. */
+void session_deinit(struct session *s);
+
+/* N bytes came. */
+void session_receive(struct session *s, const char *data, size_t n);
+/* No more will come. */
+void session_end_input(struct session *s);
+/* The value that was begun was not finished in time. */
+void session_value_overdue(struct session *s);
+/* Goes on where it was stopped, if it can now. */
+void session_continue(struct session *s);
+
+bool session_wants_input(const struct session *s);
+/* It was stopped and can go on now. */
+bool session_has_work(const struct session *s);
+/* In the midst of a value. */
+bool session_is_unfinished(const struct session *s);
+/* Nothing will be sent any more but what is in `out`. */
+bool session_is_over(const struct session *s);
+
+/* A refusal of the connection as such, from one that has no session. Appends to W. */
+void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail);
+
+/* --- for rpc.c and handlers */
+
+/* Puts FAILURE in place of an answer. */
+void session_replace(struct session *s, const struct promise *promise,
+                     const struct failure *failure);
+/* Subscribes, anew or for the first time: 0 or -ENOMEM. */
+int session_subscribe(struct session *s, const struct subscribe_params *params) MUST_CHECK;
+void session_tell_events(struct session *s);
+struct session *session_next_subscriber(const struct session *s);
+/* The session's waiter: NULL when out of memory. */
+struct waiter *session_waiter(struct session *s);
+
+#endif
