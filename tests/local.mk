@@ -4,12 +4,16 @@
 
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
+	tests/unit/test_access \
 	tests/unit/test_errors \
 	tests/unit/test_fakes \
 	tests/unit/test_jsonrpc \
+	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_params \
+	tests/unit/test_quota \
+	tests/unit/test_registry \
 	tests/unit/test_reply \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
@@ -61,10 +65,16 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_clock.c tests/fakes/fake_clock.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
+tests_unit_test_access_LDADD = libcore.la $(LDADD)
+tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
+tests_unit_test_quota_LDADD = libcore.la $(LDADD)
+tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 
 # Memory that runs out when the test says so.
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
+tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray,--wrap=tsearch
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA

@@ -472,9 +472,9 @@ TEST(modes_are_octal_strings)
         check_mode(methods[i], "0644", 0644);
         check_mode(methods[i], "777", 0777);
         check_mode(methods[i], "0777", 0777);
-        static const char *const bad[] = {"",     "0",    "77",   "00600", "1000",      "1777",
-                                          "7777", "0800", "0908", "0x1f",  " 600",      "600 ",
-                                          "-600", "+600", "rw-",  "0o60",  "06\xC3\xA9"};
+        static const char *const bad[] = {
+            "",     "0",    "77",   "00600", "1000", "1777", "7777", "0800", "0908", "008",
+            "0080", "0069", "0x1f", " 600",  "600 ", "-600", "+600", "rw-",  "0o60", "06\xC3\xA9"};
         for (size_t k = 0; k < COUNT(bad); k++)
             check_mode(methods[i], bad[k], -1);
         static const char *const numbers[] = {"644", "0", "384", "-1", "6e2", "1e300"};

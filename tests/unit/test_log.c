@@ -1,0 +1,131 @@
+/*
+ * A line of the log leaves in one write, whole, with the journal's priority where the journal
+ * listens, and not at all above the level. Standard error is a socket that keeps writes apart.
+ */
+#include "tests/unit/support.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/util/log.h"
+
+static int written_end = -1, old_stderr = -1;
+
+static int listen_in(void **state)
+{
+    (void)state;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0)
+        return -1;
+    old_stderr = dup(STDERR_FILENO);
+    dup2(pair[1], STDERR_FILENO);
+    close(pair[1]);
+    written_end = pair[0];
+    unsetenv("JOURNAL_STREAM");
+    log_set_level(LOG_LEVEL_INFO);
+    return 0;
+}
+
+static int hang_up(void **state)
+{
+    (void)state;
+    dup2(old_stderr, STDERR_FILENO);
+    close(old_stderr);
+    close(written_end);
+    return 0;
+}
+
+/* The next write was WANT; NULL: there was none. */
+static void check(const char *want)
+{
+    char line[4096];
+    ssize_t n = recv(written_end, line, sizeof(line), 0);
+    if (!want) {
+        assert_int_equal(n, -1);
+        return;
+    }
+    assert_true(n >= 0);
+    assert_text(line, (size_t)n, want);
+}
+
+TEST(a_line)
+{
+    log_info("%s is %d", "it", 5);
+    check("shmd: it is 5\n");
+    log_error("%s", "");
+    check("shmd: \n");
+    check(NULL);
+}
+
+TEST(levels)
+{
+    static const char *const words[] = {"error", "warning", "notice", "info", "debug"};
+    for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
+        assert_string_equal(log_level_words[level], words[level]);
+        log_set_level((enum log_level)level);
+        for (int line = LOG_LEVEL_ERROR; line <= LOG_LEVEL_DEBUG; line++) {
+            log_line((enum log_level)line, "x");
+            check(line <= level ? "shmd: x\n" : NULL);
+        }
+    }
+    assert_null(log_level_words[LOG_LEVEL_DEBUG + 1]);
+}
+
+TEST(the_journals_priorities)
+{
+    setenv("JOURNAL_STREAM", "8:1", 1);
+    log_set_level(LOG_LEVEL_DEBUG);
+    log_error("e");
+    check("<3>e\n");
+    log_warning("w");
+    check("<4>w\n");
+    log_notice("n");
+    check("<5>n\n");
+    log_info("i");
+    check("<6>i\n");
+    log_debug("d");
+    check("<7>d\n");
+    unsetenv("JOURNAL_STREAM");
+}
+
+TEST(a_line_too_long_is_cut_and_still_a_line)
+{
+    for (size_t len = 1000; len < 1040; len++) {
+        char *text = repeat("x", len), line[4096];
+        log_info("%s", text);
+        ssize_t n = recv(written_end, line, sizeof(line), 0);
+        size_t want = 6 + len < 1023 ? 6 + len : 1023;
+        assert_int_equal(n, want + 1);
+        assert_memory_equal(line, "shmd: x", 7);
+        assert_int_equal(line[n - 2], 'x');
+        assert_int_equal(line[n - 1], '\n');
+        free(text);
+    }
+    check(NULL);
+}
+
+TEST(nobody_reads)
+{
+    close(written_end);
+    log_error("lost");
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
+    dup2(pair[1], STDERR_FILENO);
+    close(pair[1]);
+    written_end = pair[0];
+    log_error("found");
+    check("shmd: found\n");
+}
+
+int main(void)
+{
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, listen_in, hang_up)
+    const struct CMUnitTest tests[] = {
+        LOG_TEST(a_line),
+        LOG_TEST(levels),
+        LOG_TEST(the_journals_priorities),
+        LOG_TEST(a_line_too_long_is_cut_and_still_a_line),
+        LOG_TEST(nobody_reads),
+    };
+    return RUN_TESTS(tests);
+}

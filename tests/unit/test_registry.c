@@ -1,0 +1,382 @@
+/*
+ * Each record is found by all it is known by and by nothing else, whatever was added, renamed,
+ * unnamed and taken in between; and running out of memory leaves the registry as it was. Linked
+ * with --wrap for tsearch and reallocarray.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+#include <search.h>
+
+#include "daemon/core/registry.h"
+
+/* How many more succeed; negative: all. */
+static int tsearches_left = -1;
+static bool no_slots;
+
+void *__real_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
+void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
+void *__real_reallocarray(void *old, size_t n, size_t size);
+void *__wrap_reallocarray(void *old, size_t n, size_t size);
+
+void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *))
+{
+    if (tsearches_left == 0)
+        return NULL;
+    if (tsearches_left > 0)
+        tsearches_left--;
+    return __real_tsearch(key, root, compare);
+}
+
+void *__wrap_reallocarray(void *old, size_t n, size_t size)
+{
+    return no_slots ? NULL : __real_reallocarray(old, n, size);
+}
+
+static struct registry r;
+
+static int begin(void **state)
+{
+    (void)state;
+    registry_init(&r);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    tsearches_left = -1;
+    no_slots = false;
+    registry_deinit(&r);
+    return 0;
+}
+
+static struct segment *record(const char *name, int32_t shmid, uint32_t key)
+{
+    struct segment *s = segment_new();
+    if (!s)
+        abort();
+    s->name = name ? strdup(name) : NULL;
+    s->shmid = shmid;
+    s->key = key;
+    return s;
+}
+
+static struct segment *added(const char *name, int32_t shmid, uint32_t key)
+{
+    struct segment *s = record(name, shmid, key);
+    assert_int_equal(registry_add(&r, s), 0);
+    return s;
+}
+
+/* Adds what must be refused. */
+static void refused(const char *name, int32_t shmid, uint32_t key, int error)
+{
+    struct segment *s = record(name, shmid, key);
+    size_t count = r.count;
+    uint64_t last = r.last_serial;
+    assert_int_equal(registry_add(&r, s), error);
+    assert_int_equal(r.count, count);
+    assert_int_equal(r.last_serial, last);
+    segment_free(s); /* it stayed the caller's */
+}
+
+TEST(found_by_all_it_is_known_by)
+{
+    struct segment *a = added("a", 10, 42), *b = added("b", 11, 0), *c = added(NULL, 0, 43);
+    assert_ptr_equal(registry_by_name(&r, "a"), a);
+    assert_ptr_equal(registry_by_name(&r, "b"), b);
+    assert_ptr_equal(registry_by_shmid(&r, 10), a);
+    assert_ptr_equal(registry_by_shmid(&r, 11), b);
+    assert_ptr_equal(registry_by_shmid(&r, 0), c);
+    assert_ptr_equal(registry_by_key(&r, 42), a);
+    assert_ptr_equal(registry_by_key(&r, 43), c);
+    assert_int_equal(a->serial, 1);
+    assert_int_equal(b->serial, 2);
+    assert_int_equal(c->serial, 3);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(registry_by_serial(&r, i)->serial, i);
+    assert_int_equal(r.count, 3);
+}
+
+TEST(and_by_nothing_else)
+{
+    assert_null(registry_by_name(&r, ""));
+    assert_null(registry_by_shmid(&r, 0));
+    assert_null(registry_by_key(&r, 0));
+    assert_null(registry_by_serial(&r, 0));
+    assert_null(registry_next(&r, 0));
+    added("a", 10, 42);
+    added("b", 11, 0);
+    assert_null(registry_by_name(&r, "A"));
+    assert_null(registry_by_name(&r, "ab"));
+    assert_null(registry_by_name(&r, ""));
+    assert_null(registry_by_shmid(&r, 12));
+    assert_null(registry_by_shmid(&r, -1));
+    /* Those without a key do not have the key 0. */
+    assert_null(registry_by_key(&r, 0));
+    assert_null(registry_by_key(&r, UINT32_MAX));
+    assert_null(registry_by_serial(&r, 0));
+    assert_null(registry_by_serial(&r, 3));
+    assert_null(registry_by_serial(&r, UINT64_MAX));
+}
+
+TEST(names_shmids_and_keys_are_taken_once)
+{
+    added("a", 10, 42);
+    refused("b", 10, 0, -EEXIST);
+    refused("a", 11, 0, -EEXIST);
+    refused("b", 11, 42, -EEXIST);
+    refused("a", 11, 42, -EEXIST);
+    /* Nothing of those stayed behind. */
+    assert_null(registry_by_name(&r, "b"));
+    assert_null(registry_by_shmid(&r, 11));
+    struct segment *b = added("b", 11, 43);
+    assert_int_equal(b->serial, 2); /* and no serial was spent */
+    /* Many may have neither name nor key. */
+    added(NULL, 12, 0);
+    added(NULL, 13, 0);
+}
+
+TEST(serials_only_rise)
+{
+    struct segment *a = added("a", 1, 0);
+    segment_free(registry_take(&r, a));
+    assert_int_equal(added("a", 1, 0)->serial, 2);
+    /* One that was stored keeps its own, and the next are above it. */
+    struct segment *s = record("s", 2, 0);
+    s->serial = 1000;
+    assert_int_equal(registry_add(&r, s), 0);
+    assert_int_equal(s->serial, 1000);
+    assert_int_equal(added("t", 3, 0)->serial, 1001);
+    assert_ptr_equal(registry_by_serial(&r, 1000), s);
+    assert_null(registry_by_serial(&r, 999));
+}
+
+TEST(taking)
+{
+    struct segment *a = added("a", 10, 42);
+    added("b", 11, 43);
+    assert_ptr_equal(registry_take(&r, a), a);
+    assert_null(registry_by_name(&r, "a"));
+    assert_null(registry_by_shmid(&r, 10));
+    assert_null(registry_by_key(&r, 42));
+    assert_null(registry_by_serial(&r, 1));
+    assert_int_equal(r.count, 1);
+    /* It still says what it was called. */
+    assert_string_equal(a->name, "a");
+    assert_int_equal(a->key, 42);
+    segment_free(a);
+    added("a", 10, 42);
+}
+
+TEST(renaming)
+{
+    struct segment *a = added("a", 1, 0), *b = added("b", 2, 0), *c = added(NULL, 3, 0);
+    assert_int_equal(registry_rename(&r, a, strdup("new")), 0);
+    assert_ptr_equal(registry_by_name(&r, "new"), a);
+    assert_null(registry_by_name(&r, "a"));
+    assert_int_equal(registry_rename(&r, c, strdup("a")), 0);
+    assert_ptr_equal(registry_by_name(&r, "a"), c);
+    /* A name that is taken, be it by the segment itself. */
+    char *name = strdup("b");
+    assert_int_equal(registry_rename(&r, a, name), -EEXIST);
+    assert_int_equal(registry_rename(&r, b, name), -EEXIST);
+    free(name);
+    assert_ptr_equal(registry_by_name(&r, "b"), b);
+    assert_ptr_equal(registry_by_name(&r, "new"), a);
+}
+
+TEST(unnaming)
+{
+    struct segment *a = added("a", 1, 42);
+    registry_unname(&r, a);
+    assert_null(a->name);
+    assert_null(registry_by_name(&r, "a"));
+    assert_ptr_equal(registry_by_key(&r, 42), a);
+    registry_unname(&r, a);
+    added("a", 2, 0);
+}
+
+TEST(anonymising)
+{
+    struct segment *a = added("a", 1, 42);
+    registry_anonymise(&r, a);
+    assert_null(a->name);
+    assert_int_equal(a->key, 0);
+    assert_null(registry_by_name(&r, "a"));
+    assert_null(registry_by_key(&r, 42));
+    assert_ptr_equal(registry_by_shmid(&r, 1), a);
+    assert_ptr_equal(registry_by_serial(&r, 1), a);
+    registry_anonymise(&r, a);
+    /* Name and key are free for another while the first lives on. */
+    struct segment *b = added("a", 2, 42);
+    segment_free(registry_take(&r, a));
+    assert_ptr_equal(registry_by_name(&r, "a"), b);
+    assert_ptr_equal(registry_by_key(&r, 42), b);
+}
+
+TEST(one_after_the_other)
+{
+    for (int i = 0; i < 5; i++)
+        added(NULL, i, 0);
+    segment_free(registry_take(&r, registry_by_serial(&r, 1)));
+    segment_free(registry_take(&r, registry_by_serial(&r, 3)));
+    uint64_t want[] = {2, 4, 5}, at = 0;
+    for (size_t i = 0; i < 3; i++) {
+        at = registry_next(&r, at)->serial;
+        assert_int_equal(at, want[i]);
+    }
+    assert_null(registry_next(&r, at));
+    assert_null(registry_next(&r, UINT64_MAX));
+    assert_int_equal(registry_next(&r, 3)->serial, 4);
+}
+
+/* What the registry must hold: LIVE of the serials up to LAST. */
+static void check_all(const bool *live, uint64_t last)
+{
+    uint64_t at = 0;
+    size_t count = 0;
+    for (uint64_t serial = 1; serial <= last; serial++) {
+        struct segment *s = registry_by_serial(&r, serial);
+        if (!live[serial]) {
+            assert_null(s);
+            continue;
+        }
+        count++;
+        char name[32];
+        snprintf(name, sizeof(name), "n%llu", (unsigned long long)serial);
+        assert_int_equal(s->serial, serial);
+        assert_ptr_equal(registry_by_name(&r, name), s);
+        assert_ptr_equal(registry_by_shmid(&r, (int32_t)serial), s);
+        assert_ptr_equal(registry_by_key(&r, (uint32_t)serial), s);
+        assert_ptr_equal(registry_next(&r, at), s);
+        at = serial;
+    }
+    assert_null(registry_next(&r, at));
+    assert_int_equal(r.count, count);
+}
+
+TEST(many_come_and_go_and_the_order_stays)
+{
+    enum { MOST = 2000 };
+    bool live[MOST + 1] = {false};
+    uint64_t last = 0;
+    uint32_t random = 1;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 100; i++) {
+            char name[32];
+            last++;
+            snprintf(name, sizeof(name), "n%llu", (unsigned long long)last);
+            assert_int_equal(added(name, (int32_t)last, (uint32_t)last)->serial, last);
+            live[last] = true;
+        }
+        /* Three quarters go, in no order. */
+        for (uint64_t serial = last; serial > 0; serial--) {
+            random = random * 1664525 + 1013904223;
+            if (live[serial] && random >> 30 != 0) {
+                segment_free(registry_take(&r, registry_by_serial(&r, serial)));
+                live[serial] = false;
+            }
+        }
+        check_all(live, last);
+    }
+    /* The slots of those that went were squeezed out. */
+    assert_true(r.n_slots < 500);
+    assert_true(r.n_slots >= r.count);
+}
+
+TEST(no_memory_for_a_slot)
+{
+    no_slots = true;
+    refused("a", 1, 42, -ENOMEM);
+    no_slots = false;
+    for (int i = 0; i < 64; i++)
+        added(NULL, i, 0);
+    no_slots = true;
+    refused("a", 64, 42, -ENOMEM);
+    no_slots = false;
+    assert_int_equal(added("a", 64, 42)->serial, 65);
+}
+
+TEST(no_memory_for_a_tree)
+{
+    struct segment *old = added("old", 1, 41);
+    for (int n = 0; n < 3; n++) {
+        tsearches_left = n;
+        refused("a", 2, 42, -ENOMEM);
+        tsearches_left = -1;
+        assert_null(registry_by_name(&r, "a"));
+        assert_null(registry_by_shmid(&r, 2));
+        assert_null(registry_by_key(&r, 42));
+        assert_ptr_equal(registry_by_name(&r, "old"), old);
+    }
+    tsearches_left = 3;
+    assert_int_equal(added("a", 2, 42)->serial, 2);
+}
+
+TEST(no_memory_for_a_new_name)
+{
+    struct segment *a = added("a", 1, 0);
+    char *name = strdup("b");
+    tsearches_left = 0;
+    /* Not even the old one could be put back: unnamed rather than unfindable. */
+    assert_int_equal(registry_rename(&r, a, name), -ENOMEM);
+    tsearches_left = -1;
+    assert_null(a->name);
+    assert_null(registry_by_name(&r, "a"));
+    assert_null(registry_by_name(&r, "b"));
+    assert_int_equal(registry_rename(&r, a, name), 0);
+    assert_ptr_equal(registry_by_name(&r, "b"), a);
+}
+
+TEST(labels)
+{
+    const struct label two[] = {{"app", "video"}, {"note", ""}};
+    struct label *copy = NULL;
+    assert_int_equal(segment_copy_labels(two, 2, &copy), 0);
+    struct segment *s = added("a", 1, 0);
+    s->labels = copy;
+    s->n_labels = 2;
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(copy[i].key, two[i].key);
+        assert_string_equal(copy[i].value, two[i].value);
+        assert_ptr_not_equal(copy[i].key, two[i].key);
+    }
+    struct labels wanted = {.given = true};
+    assert_true(segment_has_labels(s, &wanted));
+    wanted.items[wanted.count++] = (struct label){"note", ""};
+    assert_true(segment_has_labels(s, &wanted));
+    wanted.items[wanted.count++] = (struct label){"app", "video"};
+    assert_true(segment_has_labels(s, &wanted));
+    wanted.items[1].value = "audio";
+    assert_false(segment_has_labels(s, &wanted));
+    wanted.items[1] = (struct label){"ap", "video"};
+    assert_false(segment_has_labels(s, &wanted));
+    copy = s->labels;
+    assert_int_equal(segment_copy_labels(two, 0, &copy), 0);
+    assert_null(copy);
+    segment_free(NULL);
+}
+
+int main(void)
+{
+#define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        REGISTRY_TEST(found_by_all_it_is_known_by),
+        REGISTRY_TEST(and_by_nothing_else),
+        REGISTRY_TEST(names_shmids_and_keys_are_taken_once),
+        REGISTRY_TEST(serials_only_rise),
+        REGISTRY_TEST(taking),
+        REGISTRY_TEST(renaming),
+        REGISTRY_TEST(unnaming),
+        REGISTRY_TEST(anonymising),
+        REGISTRY_TEST(one_after_the_other),
+        REGISTRY_TEST(many_come_and_go_and_the_order_stays),
+        REGISTRY_TEST(no_memory_for_a_slot),
+        REGISTRY_TEST(no_memory_for_a_tree),
+        REGISTRY_TEST(no_memory_for_a_new_name),
+        REGISTRY_TEST(labels),
+    };
+    return RUN_TESTS(tests);
+}
