@@ -2,14 +2,15 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/store/row.h"
 
 static const char *const texts[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
+    [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_PUT_SEGMENT] =
         "INSERT OR REPLACE INTO segment (" SEGMENT_COLUMNS ") VALUES (" SEGMENT_PLACES ")",
     [STATEMENT_DROP_SEGMENT] = "DELETE FROM segment WHERE serial = ?",
@@ -22,6 +23,7 @@ static const char *const texts[STATEMENT_COUNT] = {
 static const char *const doing[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "starting a transaction",
     [STATEMENT_COMMIT] = "committing",
+    [STATEMENT_ROLLBACK] = "taking back",
     [STATEMENT_PUT_SEGMENT] = "recording a segment",
     [STATEMENT_DROP_SEGMENT] = "removing a segment's record",
     [STATEMENT_PUT_TIE] = "recording a holder",
@@ -90,13 +92,20 @@ void database_rollback(struct store_sqlite *st)
 {
     if (sqlite3_get_autocommit(st->db))
         return;
-    /* Its own failure shows at the next transaction, which begins by trying again. */
-    (void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    /* Prepared, for there may be no memory. A failure is made good by the next transaction, which
+     * begins by trying again. */
+    sqlite3_stmt *statement = st->statements[STATEMENT_ROLLBACK];
+    if (statement) {
+        (void)sqlite3_step(statement);
+        (void)sqlite3_reset(statement);
+    } else {
+        (void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    }
 }
 
 /* The first row's first column, a text: 0 with at most SIZE - 1 bytes of it, or a negative errno.
  */
-static int ask(struct store_sqlite *st, const char *what, const char *sql, char *ret, size_t size)
+int database_ask(struct store_sqlite *st, const char *what, const char *sql, char *ret, size_t size)
 {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(st->db, sql, -1, &statement, NULL);
@@ -119,32 +128,20 @@ static int use_log(struct store_sqlite *st)
 {
     static const char what[] = "switching to a write-ahead log";
     char mode[16];
-    int r = ask(st, what, "PRAGMA journal_mode = WAL", mode, sizeof(mode));
+    int r = database_ask(st, what, "PRAGMA journal_mode = WAL", mode, sizeof(mode));
     if (r < 0)
         return r;
     if (sqlite3_db_readonly(st->db, "main") == 1) {
-        snprintf(st->reason, sizeof(st->reason), "opening: it can only be read");
-        return -EROFS;
+        int errnum = access(sqlite3_db_filename(st->db, "main"), W_OK) < 0 ? errno : 0;
+        snprintf(st->reason, sizeof(st->reason), "opening: it can only be read: %s",
+                 errnum ? strerror(errnum) : "so its header says");
+        return errnum ? -errnum : -EBADMSG;
     }
     if (strcmp(mode, "wal") != 0) {
         snprintf(st->reason, sizeof(st->reason), "%s: the mode stays \"%s\"", what, mode);
         return -EIO;
     }
     return 0;
-}
-
-/* A page that cannot be read is told as a finding too, with SQLite's code in its text. */
-static int check_integrity(struct store_sqlite *st)
-{
-    char found[256];
-    int r = ask(st, "checking", "PRAGMA quick_check(1)", found, sizeof(found));
-    if (r < 0 || strcmp(found, "ok") == 0)
-        return r;
-    snprintf(st->reason, sizeof(st->reason), "checking: %s", found);
-    static const char mark[] = "error code=";
-    const char *code = strstr(found, mark);
-    r = code ? database_errno(st->db, atoi(code + sizeof(mark) - 1)) : 0;
-    return r < 0 ? r : -EBADMSG;
 }
 
 int database_open(struct store_sqlite *st, const char *path)
@@ -164,7 +161,7 @@ int database_open(struct store_sqlite *st, const char *path)
         return r;
     r = use_log(st);
     if (r == 0)
-        r = check_integrity(st);
+        r = database_check(st);
     if (r == 0)
         r = schema_migrate(st);
     if (r < 0)

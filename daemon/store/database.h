@@ -13,6 +13,7 @@
 enum statement {
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
     STATEMENT_PUT_SEGMENT,
     STATEMENT_DROP_SEGMENT,
     STATEMENT_PUT_TIE,
@@ -41,6 +42,7 @@ struct store_sqlite {
     sqlite3 *db;
     int place; /* the database's file, only to see whether it is still there; -1: none */
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    bool is_new;            /* there was nothing in it when it was opened */
     struct store_meta kept; /* as it stands in the database */
     /* The highest serial that the database would still tell: kept or a record's. */
     uint64_t covered;
@@ -60,10 +62,16 @@ int database_errno(sqlite3 *db, int code);
 /* Says that WHAT failed as the connection's last call did; returns the errno. */
 int database_fail(struct store_sqlite *st, const char *what, int code);
 int database_exec(struct store_sqlite *st, const char *what, const char *sql) MUST_CHECK;
+/* The first row's first column as a text: 0 with at most SIZE - 1 bytes of it, or an errno. */
+int database_ask(struct store_sqlite *st, const char *what, const char *sql, char *ret,
+                 size_t size) MUST_CHECK;
 /* Runs a prepared statement that gives no rows. */
 int database_run(struct store_sqlite *st, enum statement which) MUST_CHECK;
 /* Takes back what an unfinished transaction did, if there is one. */
 void database_rollback(struct store_sqlite *st);
+
+/* Whether SQLite finds it whole: 0, -EBADMSG, or what kept it from finding out. */
+int database_check(struct store_sqlite *st) MUST_CHECK;
 
 /* Brings a database to the current version of the schema, in one transaction: -EBADMSG when it is
  * not one of ours, or newer than we know. */

@@ -185,6 +185,7 @@ int database_load(struct store_sqlite *st, const struct store_visitor *visitor,
 {
     struct store_meta meta;
     uint64_t last = 0;
+    database_rollback(st); /* only what was committed */
     int r = load_meta(st, &meta);
     if (r == 0)
         r = load_segments(st, visitor, &last);

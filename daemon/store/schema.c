@@ -84,6 +84,7 @@ int schema_migrate(struct store_sqlite *st)
     int r = identify(st, &version);
     if (r < 0 || version == VERSION)
         return r;
+    st->is_new = version == 0;
     r = database_exec(st, "starting a transaction", "BEGIN IMMEDIATE");
     for (; r == 0 && version < VERSION; version++)
         r = database_exec(st, "bringing the schema up to date", steps[version]);

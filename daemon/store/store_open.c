@@ -154,6 +154,7 @@ static int open_good(const char *path, const struct store_scope *scope, struct s
                      struct store_opening *opening)
 {
     int r = database_open(st, path);
+    opening->opened = st->is_new ? STORE_NEW : STORE_KEPT;
     if (r == 0)
         r = settle_scope(st, scope, opening);
     if (r == 0)
@@ -198,12 +199,14 @@ static int make_file(const char *dir, const char *path, struct stat *ret,
         snprintf(opening->reason, sizeof(opening->reason), "there is a log without its database");
         return -EBADMSG;
     }
+    if (is_file && ret->st_size > 0 && ret->st_size < 512) { /* SQLite would write over it */
+        snprintf(opening->reason, sizeof(opening->reason), "it is not a database: it is too short");
+        return -EBADMSG;
+    }
     if (!is_file)
         return create_file(path, ret, opening);
     if ((ret->st_mode & 07777) != 0600 && chmod(path, 0600) < 0)
         return say(opening, -errno, "making the database its owner's alone");
-    if (ret->st_size > 0)
-        opening->opened = STORE_KEPT;
     return 0;
 }
 

@@ -88,6 +88,7 @@ static inline void run_sql(const char *sql)
     sqlite3 *db;
     char *why = NULL;
     assert_int_equal(sqlite3_open(in_dir("state.db"), &db), SQLITE_OK);
+    (void)sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
         print_error("%s: %s\n", sql, why);
     assert_null(why);
