@@ -3,8 +3,8 @@
  * scanned whole, a byte at a time, in every chunk size and with every one and two split points;
  * what comes out is written down as a trace:
  *
- *   V<value>  a complete value   B<n>  refused at byte n, then resync   L<n>  too large after n bytes
- *   E         the end came in the midst of a value
+ *   V<value>  a complete value   B<n>  refused at byte n, then resync   L<n>  too large after n
+ * bytes E         the end came in the midst of a value
  */
 #include "tests/unit/support.h"
 

@@ -172,7 +172,7 @@ static void write_all_kinds(struct writer *w)
 }
 
 #define ALL_KINDS                                                                                  \
-    "{\"key\":[\"plain\",\"\\\"esc\\u0001aped\\n\",-9223372036854775808,9223372036854775807,"     \
+    "{\"key\":[\"plain\",\"\\\"esc\\u0001aped\\n\",-9223372036854775808,9223372036854775807,"      \
     "true,false,null,1.5],\"last\":{}}\n"
 
 TEST(growth_at_every_boundary)
