@@ -10,9 +10,13 @@
 #include "daemon/core/removal.h"
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,
-               const struct machine *machine, int32_t own_pid)
+               const struct machine *machine, int32_t own_pid, uint32_t own_gid)
 {
-    *core = (struct core){.on = *on, .settings = *settings, .machine = machine, .own_pid = own_pid};
+    *core = (struct core){.on = *on,
+                          .settings = *settings,
+                          .machine = machine,
+                          .own_pid = own_pid,
+                          .own_gid = own_gid};
     registry_init(&core->registry);
     quota_init(&core->quota);
     holders_init(&core->holders, on->processes, on->watcher);
@@ -209,8 +213,9 @@ static uint64_t remove_abandoned(struct core *core)
     return removed;
 }
 
-static void first_look(struct core *core, struct core_start *ret)
+void core_reconcile(struct core *core, struct core_start *ret)
 {
+    *ret = (struct core_start){0};
     struct sweep_result sweep;
     reconcile_rmid_forced(core);
     reconcile_sweep(core, &sweep);
@@ -219,7 +224,6 @@ static void first_look(struct core *core, struct core_start *ret)
     ret->recycled = sweep.recycled;
     ret->dying = sweep.dying;
     ret->indeterminate = sweep.indeterminate;
-    ret->dead = remove_abandoned(core);
 }
 
 int core_start(struct core *core, struct core_start *ret)
@@ -237,7 +241,8 @@ int core_start(struct core *core, struct core_start *ret)
         r = store->ops->enter(store->context, &self);
     }
     if (r == 0) {
-        first_look(core, ret);
+        core_reconcile(core, ret);
+        ret->dead = remove_abandoned(core);
         ret->unacknowledged = reconcile_unacknowledged(core, loading.formers, loading.n_formers);
         core_watch_segments(core);
         core->is_started = true;

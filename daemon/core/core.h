@@ -47,6 +47,7 @@ struct core {
     struct core_settings settings;
     const struct machine *machine;
     int32_t own_pid;
+    uint32_t own_gid;
     bool rmid_forced; /* kernel.shm_rmid_forced, as last read */
     struct registry registry;
     struct quota quota;
@@ -74,7 +75,7 @@ struct core_start {
 };
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,
-               const struct machine *machine, int32_t own_pid);
+               const struct machine *machine, int32_t own_pid, uint32_t own_gid);
 /* Lets go of everything without removing a segment. */
 void core_deinit(struct core *core);
 
@@ -83,6 +84,9 @@ void core_watch_segments(struct core *core);
 
 /* Loads the store and brings records and kernel together: 0 or a negative errno. */
 int core_start(struct core *core, struct core_start *ret) MUST_CHECK;
+
+/* One look at every record, and at kernel.shm_rmid_forced; what is found is told. */
+void core_reconcile(struct core *core, struct core_start *ret);
 
 /* New settings, in force for what comes. */
 void core_configure(struct core *core, const struct core_settings *settings);

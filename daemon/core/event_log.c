@@ -34,7 +34,8 @@ static const char *copy_text(char **at, const char *text)
 }
 
 struct segment_event *segment_event_new(enum event_kind kind, enum reason reason, int64_t at_ms,
-                        const struct wire_segment *segment, const struct sysv_stat *kernel)
+                                        const struct wire_segment *segment,
+                                        const struct sysv_stat *kernel)
 {
     /* The labels' array comes first, where it is aligned. */
     struct segment_event *event = malloc(sizeof(*event) + text_size(segment));
@@ -57,7 +58,8 @@ struct segment_event *segment_event_new(enum event_kind kind, enum reason reason
     return event;
 }
 
-_Static_assert(offsetof(struct segment_event, text) % _Alignof(struct label) == 0, "labels stand there");
+_Static_assert(offsetof(struct segment_event, text) % _Alignof(struct label) == 0,
+               "labels stand there");
 
 void segment_event_free(struct segment_event *event)
 {

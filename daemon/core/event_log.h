@@ -18,15 +18,16 @@ struct segment_event {
     enum event_kind kind;
     enum reason reason;
     struct wire_segment segment;
-    struct sysv_stat kernel; /* for the right to see it */
-    struct segment_event *next;      /* of those to be published */
-    char text[];             /* what `segment` points into */
+    struct sysv_stat kernel;    /* for the right to see it */
+    struct segment_event *next; /* of those to be published */
+    char text[];                /* what `segment` points into */
 };
 
 struct event_log {
-    struct segment_event *kept[EVENTS_KEPT]; /* by serial modulo; NULL: none, or lost to lack of memory */
-    uint64_t last;                   /* serial of the newest */
-    uint64_t first;                  /* the oldest that may be kept; last + 1: none */
+    struct segment_event
+        *kept[EVENTS_KEPT]; /* by serial modulo; NULL: none, or lost to lack of memory */
+    uint64_t last;          /* serial of the newest */
+    uint64_t first;         /* the oldest that may be kept; last + 1: none */
 };
 
 /* LAST: the highest serial that was ever told. */
@@ -35,7 +36,8 @@ void event_log_deinit(struct event_log *log);
 
 /* A snapshot; NULL when out of memory. */
 struct segment_event *segment_event_new(enum event_kind kind, enum reason reason, int64_t at_ms,
-                        const struct wire_segment *segment, const struct sysv_stat *kernel);
+                                        const struct wire_segment *segment,
+                                        const struct sysv_stat *kernel);
 void segment_event_free(struct segment_event *event);
 
 /* Takes EVENT (NULL: one that was lost) as the newest. */

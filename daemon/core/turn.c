@@ -150,7 +150,8 @@ void turn_tell(struct core *core, const struct segment *segment, const struct sy
 {
     struct wire_segment view;
     view_segment(core, segment, kernel, &view);
-    struct segment_event *event = segment_event_new(kind, reason, core_realtime_ms(core), &view, kernel);
+    struct segment_event *event =
+        segment_event_new(kind, reason, core_realtime_ms(core), &view, kernel);
     if (!event) {
         event_log_publish(&core->events, NULL); /* subscribers are told of a gap */
         return;

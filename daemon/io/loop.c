@@ -43,8 +43,6 @@ int loop_init(struct loop *loop, struct rpc *rpc)
 
 void loop_deinit(struct loop *loop)
 {
-    while (loop->connections)
-        connection_close(loop->connections);
     if (loop->tick)
         event_free(loop->tick);
     if (loop->tick_fd >= 0)
@@ -79,9 +77,10 @@ static void set_tick(struct loop *loop)
 static void commit(struct loop *loop)
 {
     const char *reason = NULL;
+    bool due = turn_is_due(loop->rpc->core);
     int r = rpc_end_turn(loop->rpc, &reason);
-    if (r < 0 && loop->store_failed)
-        loop->store_failed(loop->context, r, reason);
+    if (due && loop->commit_ended)
+        loop->commit_ended(loop->context, r, reason);
 }
 
 static void settle(struct loop *loop)
@@ -107,6 +106,14 @@ static void end_turn(struct loop *loop)
     } while (turn_is_due(loop->rpc->core));
     loop->n_readable_before = loop->n_readable;
     loop->n_readable = 0;
+}
+
+void loop_close_connections(struct loop *loop)
+{
+    while (loop->connections)
+        connection_close(loop->connections);
+    /* What ended with them is recorded. */
+    end_turn(loop);
 }
 
 static int turn(struct loop *loop, int flags)

@@ -30,14 +30,15 @@ struct loop {
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
     bool is_stopping;
-    /* The commit of a turn failed: for the log. */
-    void (*store_failed)(void *context, int error, const char *reason);
+    /* A turn's commit succeeded (ERROR 0) or failed. */
+    void (*commit_ended)(void *context, int error, const char *reason);
     void *context;
 };
 
 /* 0 or a negative errno. */
 int loop_init(struct loop *loop, struct rpc *rpc) MUST_CHECK;
-/* Closes all connections. */
+void loop_close_connections(struct loop *loop);
+/* All connections must be closed. */
 void loop_deinit(struct loop *loop);
 
 /* Runs until loop_stop(): 0 or a negative errno. */

@@ -1,0 +1,6 @@
+#include "daemon/shmd.h"
+
+int main(int argc, char **argv)
+{
+    return shmd_main(argc, argv);
+}

@@ -1,0 +1,346 @@
+#include "daemon/shmd.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+#include "daemon/core/declare.h"
+#include "daemon/declared.h"
+#include "daemon/io/listener.h"
+#include "daemon/io/process_watch.h"
+#include "daemon/io/service_manager.h"
+#include "daemon/io/signals.h"
+#include "daemon/options.h"
+#include "daemon/rpc/outcome_to_error.h"
+#include "daemon/store/store_sqlite.h"
+#include "daemon/util/log.h"
+
+enum { DRAIN_MS = 5000 };
+
+struct shmd {
+    struct options options;
+    struct config config;
+    struct machine machine;
+    struct store_sqlite *store;
+    struct core core;
+    struct rpc rpc;
+    struct loop loop;
+    struct signals signals;
+    struct service_manager service_manager;
+    struct listener listener;
+    bool has_core, has_loop;
+    bool store_is_failing;
+    bool rmid_forced_is_told;
+};
+
+/* --- settings */
+
+static struct core_settings settings_of(const struct shmd *d)
+{
+    return (struct core_settings){.limits = d->config.limits,
+                                  .access = {.own_uid = geteuid(),
+                                             .has_admin_group = d->config.has_admin_group,
+                                             .admin_group = d->config.admin_group},
+                                  .attach_timeout_ms = d->config.attach_timeout_ms,
+                                  .reconcile_ms = d->config.reconcile_ms};
+}
+
+static int load_config(const struct options *options, struct config *ret)
+{
+    char *error CLEANUP(cleanup_free) = NULL;
+    int r = config_load(options->config, !options->config_given, ret, &error);
+    if (r < 0)
+        log_error("%s", error ? error : strerror(-r));
+    return r;
+}
+
+static void set_log_level(const struct shmd *d)
+{
+    log_set_level(d->options.log_level_given ? d->options.log_level : d->config.log_level);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("RLIMIT_NOFILE stays as it is: %s", strerror(errno));
+}
+
+/* --- declared segments */
+
+static void complain(void *context, const char *file, const char *what)
+{
+    (void)context;
+    log_error("%s: %s", file, what);
+}
+
+static int declare(void *context, const char *file, const struct create_params *params)
+{
+    struct shmd *d = context;
+    struct outcome_detail detail = {0};
+    struct failure failure;
+    bool created = false;
+    int r = declare_segment(&d->core, params, &created, &detail);
+    if (r == 0) {
+        if (created)
+            log_info("%s: created %s, which is declared here", file, params->name);
+        return 0;
+    }
+    outcome_to_failure(r, &detail, NULL, NULL, &failure);
+    log_error("%s: the declared segment %s: %s", file, params->name, failure_message(&failure));
+    return 0;
+}
+
+static void make_sure_of_declared(struct shmd *d)
+{
+    declare_none(&d->core);
+    int r = declared_load(d->config.segments_dir, declare, d, complain);
+    if (r < 0)
+        log_error("%s: %s", d->config.segments_dir, strerror(-r));
+}
+
+/* --- what the loop calls */
+
+static void on_stop(void *context, int number)
+{
+    struct shmd *d = context;
+    log_notice("stopping on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    loop_stop(&d->loop);
+}
+
+static void warn_of_rmid_forced(struct shmd *d)
+{
+    if (d->core.rmid_forced && !d->rmid_forced_is_told)
+        log_warning("kernel.shm_rmid_forced is set: segments that nobody has attached last only as "
+                    "long as this daemon; unset it for persistence");
+    d->rmid_forced_is_told = d->core.rmid_forced;
+}
+
+static void log_start(const struct core_start *found, const char *what)
+{
+    if (found->gone + found->recycled + found->dying + found->indeterminate + found->dead +
+            found->unacknowledged ==
+        0)
+        return;
+    log_notice("%s: %" PRIu64 " segments as recorded, %" PRIu64 " gone, %" PRIu64
+               " recycled, %" PRIu64 " dying, %" PRIu64 " indeterminate; removed %" PRIu64
+               " whose holders have died and %" PRIu64 " that were never acknowledged",
+               what, found->kept, found->gone, found->recycled, found->dying, found->indeterminate,
+               found->dead, found->unacknowledged);
+}
+
+static void on_reload(void *context)
+{
+    struct shmd *d = context;
+    struct config fresh;
+    service_manager_reloading();
+    if (load_config(&d->options, &fresh) < 0) {
+        log_error("the configuration is not as it should be: what was in force stays so");
+    } else {
+        config_deinit(&d->config);
+        d->config = fresh;
+        set_log_level(d);
+        const struct core_settings settings = settings_of(d);
+        core_configure(&d->core, &settings);
+        log_notice("the configuration is read again");
+    }
+    struct core_start found;
+    core_reconcile(&d->core, &found);
+    log_start(&found, "reconciled");
+    warn_of_rmid_forced(d);
+    make_sure_of_declared(d);
+    service_manager_ready("reloaded");
+}
+
+static void on_store_failure(void *context, int error, const char *reason)
+{
+    struct shmd *d = context;
+    /* Once, not for every request that meets it. */
+    if (error == 0 && d->store_is_failing)
+        log_notice("the store works again");
+    else if (error != 0 && !d->store_is_failing)
+        log_error("the store does not take changes, requests are refused: %s", reason);
+    d->store_is_failing = error != 0;
+}
+
+/* --- building */
+
+static int open_store(struct shmd *d)
+{
+    const struct store_scope scope = {d->machine.boot_id, d->machine.ipc_namespace};
+    struct store_opening opening;
+    int r = store_sqlite_open(d->options.state_dir, &scope, &d->store, &opening);
+    if (r == -EBUSY)
+        log_error("%s: another shmd has this state directory: stop it, or choose another by "
+                  "--state-dir",
+                  d->options.state_dir);
+    else if (r < 0)
+        log_error("%s: %s", d->options.state_dir, opening.reason);
+    else if (opening.opened == STORE_DROPPED)
+        log_notice("%s", opening.reason);
+    else if (opening.opened == STORE_SET_ASIDE)
+        log_error("%s; the segments stay and are listed as foreign (kept as %s)", opening.reason,
+                  opening.set_aside);
+    return r;
+}
+
+static int build_core(struct shmd *d)
+{
+    const struct core_seams seams = {.sysv = {&sysv_linux_ops, NULL},
+                                     .clock = {&clock_linux_ops, NULL},
+                                     .processes = {&process_linux_ops, NULL},
+                                     .watcher = {&process_watch_ops, &d->loop},
+                                     .store = {&store_sqlite_ops, d->store}};
+    const struct core_settings settings = settings_of(d);
+    core_init(&d->core, &seams, &settings, &d->machine, getpid(), getegid());
+    d->has_core = true;
+    rpc_init(&d->rpc, &d->core, PACKAGE_VERSION, loop_wake, &d->loop);
+    int r = loop_init(&d->loop, &d->rpc);
+    d->has_loop = true;
+    if (r < 0)
+        log_error("no event loop: %s", strerror(-r));
+    d->loop.commit_ended = on_store_failure;
+    d->loop.context = d;
+    return r;
+}
+
+static int start_core(struct shmd *d)
+{
+    struct core_start found;
+    int r = core_start(&d->core, &found);
+    if (r < 0) {
+        log_error("the records could not be loaded: %s", strerror(-r));
+        return r;
+    }
+    log_start(&found, "started");
+    warn_of_rmid_forced(d);
+    make_sure_of_declared(d);
+    return 0;
+}
+
+static int make_parent(const char *path, char **ret_error)
+{
+    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+        return 0;
+    int r = -errno;
+    if (asprintf(ret_error, "cannot make the directory %s: %s", path, strerror(-r)) < 0)
+        *ret_error = NULL;
+    return r;
+}
+
+static int open_listener(struct shmd *d)
+{
+    char *error CLEANUP(cleanup_free) = NULL;
+    int fd = -1;
+    bool inherited = true;
+    int r = listener_inherit(&fd, &error);
+    if (r == -ENOENT && !error) {
+        inherited = false;
+        r = listener_bind(d->options.socket, d->options.socket_mode, &fd, &error);
+    }
+    if (r == 0)
+        r = listener_init(&d->listener, &d->loop, fd, inherited ? NULL : d->options.socket);
+    if (r < 0)
+        log_error("%s", error ? error : strerror(-r));
+    return r;
+}
+
+static int build(struct shmd *d)
+{
+    char *error CLEANUP(cleanup_free) = NULL;
+    machine_read(&d->machine);
+    raise_descriptor_limit();
+    int r = make_parent(d->options.state_dir, &error);
+    if (r < 0) {
+        log_error("%s", error ? error : strerror(-r));
+        return r;
+    }
+    r = open_store(d);
+    if (r == 0)
+        r = build_core(d);
+    if (r == 0)
+        r = start_core(d);
+    if (r == 0)
+        r = open_listener(d);
+    d->signals = (struct signals){.on_stop = on_stop, .on_reload = on_reload, .context = d};
+    if (r == 0)
+        r = signals_init(&d->signals, &d->loop);
+    if (r == 0)
+        r = service_manager_init(&d->service_manager, &d->loop);
+    return r;
+}
+
+static void tear_down(struct shmd *d)
+{
+    service_manager_deinit(&d->service_manager);
+    signals_deinit(&d->signals);
+    listener_deinit(&d->listener);
+    if (d->has_loop)
+        loop_close_connections(&d->loop);
+    if (d->has_core) {
+        core_deinit(&d->core);
+        rpc_deinit(&d->rpc);
+    }
+    if (d->has_loop)
+        loop_deinit(&d->loop);
+    store_sqlite_close(d->store);
+    config_deinit(&d->config);
+    options_deinit(&d->options);
+}
+
+static int serve(struct shmd *d)
+{
+    int r = build(d);
+    if (r < 0)
+        return r;
+    log_notice("serving %s with %" PRIu64 " segments",
+               d->listener.path ? d->listener.path : "the socket handed over",
+               (uint64_t)d->core.registry.count);
+    service_manager_ready("serving");
+    r = loop_run(&d->loop);
+    if (r < 0)
+        log_error("the event loop: %s", strerror(-r));
+    service_manager_stopping();
+    listener_deinit(&d->listener);
+    loop_drain(&d->loop, DRAIN_MS);
+    return r;
+}
+
+static const char *environment(const char *name)
+{
+    return getenv(name);
+}
+
+int shmd_main(int argc, char **argv)
+{
+    struct shmd *d = calloc(1, sizeof(*d));
+    int r = -ENOMEM;
+    if (!d)
+        return 1;
+    switch (options_parse(argc, argv, environment, geteuid(), &d->options, stdout, stderr)) {
+    case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;
+    case OPTIONS_CHECK_CONFIG:
+        r = load_config(&d->options, &d->config);
+        tear_down(d);
+        free(d);
+        return r < 0 ? 1 : 0;
+    case OPTIONS_EXIT_OK: free(d); return 0;
+    case OPTIONS_EXIT_USAGE: free(d); return 2;
+    }
+    set_log_level(d);
+    if (r == 0)
+        r = serve(d);
+    tear_down(d);
+    free(d);
+    return r < 0 ? 1 : 0;
+}
