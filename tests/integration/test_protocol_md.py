@@ -142,6 +142,19 @@ class TableTest(unittest.TestCase):
                     self.assertEqual("TARGET" in row[1], "TARGET(" in body)
                     self.assertEqual(page, code)
 
+    def test_configuration(self):
+        """The manual has every key, with the ranges of the limits, and no other."""
+        code = set(re.findall(r"^    X\((\w+),", _read("daemon", "core", "limits.h"), re.M))
+        self.assertGreater(len(code), 10)
+        ranges = re.findall(r"^    X\((\w+), (\d+), (\d+), (\d+)\)", _read("daemon", "core", "limits.h"), re.M)
+        code |= set(re.findall(r'\{"(\w+)", KEY_', _read("daemon", "config.c")))
+        manual = _read("daemon", "shmd.conf.5.in").split(".Sh EXAMPLES")[0]
+        items = dict(re.findall(r"^\.It Cm (\w+)\n((?:(?!\.It ).*\n)*)", manual, re.M))
+        self.assertEqual(set(items), code)
+        for name, default, least, greatest in ranges:
+            with self.subTest(name=name):
+                self.assertIn(f"{default}, from {least} to {greatest}", items[name])
+
 
 if __name__ == "__main__":
     harness.main()
