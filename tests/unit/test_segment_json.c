@@ -356,8 +356,7 @@ TEST(what_is_no_segment_is_refused)
         "{\"shmid\":1,\"size\":2,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}",
-        "{\"shmid\":\"\",\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":"
-        "\"process\"}",
+        "{\"shmid\":[],\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2.5,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":384,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
