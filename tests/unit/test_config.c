@@ -1,0 +1,371 @@
+/*
+ * A configuration is taken whole or refused with file, line, key and what would do. The limits are
+ * those of the one table.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+
+static char path[64];
+
+static int make_file(void **state)
+{
+    (void)state;
+    strcpy(path, "/tmp/shmd-config-XXXXXX");
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static int load_bytes(const char *text, size_t len, struct config *ret, char **ret_error)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    return config_load(path, false, ret, ret_error);
+}
+
+static void load_good(const char *text, struct config *ret)
+{
+    char *error = NULL;
+    int r = load_bytes(text, strlen(text), ret, &error);
+    if (r != 0)
+        print_error("%s: %s\n", text, error);
+    assert_int_equal(r, 0);
+    assert_null(error);
+}
+
+/* TEXT is refused at LINE with a text that holds PART. */
+static void check_bad_bytes(const char *text, size_t len, unsigned line, const char *part)
+{
+    struct config config, before;
+    memset(&config, 0x5A, sizeof(config));
+    before = config;
+    char *error = NULL;
+    assert_int_equal(load_bytes(text, len, &config, &error), -EINVAL);
+    assert_memory_equal(&config, &before, sizeof(config));
+    assert_non_null(error);
+    char *begin = text_of("%s:%u: ", path, line);
+    if (strncmp(error, begin, strlen(begin)) != 0)
+        print_error("%s\ndoes not begin with %s\n", error, begin);
+    assert_int_equal(strncmp(error, begin, strlen(begin)), 0);
+    assert_contains(error, part);
+    assert_null(strchr(error, '\n'));
+    free(begin);
+    free(error);
+}
+
+static void check_bad(const char *text, unsigned line, const char *part)
+{
+    check_bad_bytes(text, strlen(text), line, part);
+}
+
+static const struct limits defaults = LIMITS_DEFAULT;
+
+static void assert_defaults(const struct config *config)
+{
+#define X(name, def, min, max) assert_int_equal(config->limits.name, def);
+    LIMITS(X)
+#undef X
+    assert_false(config->has_admin_group);
+    assert_int_equal(config->attach_timeout_ms, 60000);
+    assert_int_equal(config->reconcile_ms, 5000);
+    assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+    assert_non_null(strstr(config->segments_dir, "/shmd/segments.d"));
+}
+
+TEST(without_a_file_the_defaults_hold)
+{
+    struct config config;
+    char *error = NULL;
+    assert_int_equal(config_load("/nonexistent/shmd.conf", true, &config, &error), 0);
+    assert_null(error);
+    assert_defaults(&config);
+    config_deinit(&config);
+    assert_int_equal(config_load("/nonexistent/shmd.conf", false, &config, &error), -ENOENT);
+    assert_string_equal(error, "/nonexistent/shmd.conf: No such file or directory");
+    free(error);
+    assert_int_equal(config_load("/dev/null/shmd.conf", true, &config, &error), -ENOTDIR);
+    free(error);
+    assert_int_equal(config_load("/tmp", true, &config, &error), -EISDIR);
+    assert_contains(error, "/tmp:1: ");
+    free(error);
+    assert_non_null(strstr(config_default_path, "/shmd/shmd.conf"));
+}
+
+TEST(what_says_nothing_changes_nothing)
+{
+    static const char *const texts[] = {"",
+                                        "\n\n",
+                                        "# one\n; two\n\t# three\n",
+                                        "[shmd]\n",
+                                        "\xEF\xBB\xBF# with a mark\n",
+                                        "# no newline"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config config;
+        load_good(texts[i], &config);
+        assert_defaults(&config);
+        config_deinit(&config);
+    }
+}
+
+/* Each limit at its ends, and just beyond them. */
+static void check_limit(const char *name, size_t offset, uint64_t min, uint64_t max)
+{
+    const uint64_t good[] = {min, max};
+    for (size_t i = 0; i < 2; i++) {
+        struct config config;
+        char *text = text_of("%s=%llu\n", name, (unsigned long long)good[i]);
+        load_good(text, &config);
+        assert_int_equal(*(uint64_t *)(void *)((char *)&config.limits + offset), good[i]);
+        for (size_t at = 0; at < sizeof(struct limits); at += sizeof(uint64_t))
+            if (at != offset)
+                assert_int_equal(*(uint64_t *)(void *)((char *)&config.limits + at),
+                                 *(const uint64_t *)(const void *)((const char *)&defaults + at));
+        config_deinit(&config);
+        free(text);
+    }
+    char *range = text_of("from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+    char *over = text_of("\n%s=%llu\n", name, (unsigned long long)max + 1);
+    check_bad(over, 2, name);
+    check_bad(over, 2, range);
+    char *under = min > 0 ? text_of("%s=%llu\n", name, (unsigned long long)min - 1)
+                          : text_of("%s=-1\n", name);
+    check_bad(under, 1, range);
+    free(range);
+    free(over);
+    free(under);
+}
+
+TEST(every_limit_has_the_range_of_the_table)
+{
+#define X(name, def, min, max) check_limit(#name, offsetof(struct limits, name), min, max);
+    LIMITS(X)
+#undef X
+}
+
+TEST(numbers_are_whole_and_decimal)
+{
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "1x",
+                                      "0x10",
+                                      "1.5",
+                                      "1e3",
+                                      "+5",
+                                      "- 5",
+                                      "1 2",
+                                      "\"5\"",
+                                      "5#",
+                                      "5K",
+                                      "5 # five",
+                                      "99999999999999999999",
+                                      "18446744073709551616"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char *text = text_of("max_waiters = %s\n", bad[i]);
+        check_bad(text, 1, "max_waiters");
+        check_bad(text, 1, "whole number from 1 to 1000000");
+        free(text);
+    }
+    struct config config;
+    load_good("max_waiters = 0007 ; seven\n", &config);
+    assert_int_equal(config.limits.max_waiters, 7);
+    config_deinit(&config);
+}
+
+TEST(sizes_have_units)
+{
+    struct config config;
+    load_good("max_bytes=3G\nmax_bytes_per_uid=5M\nmax_message_bytes=64K\noutput_high_water=4K\n"
+              "subscriber_cap=1G",
+              &config);
+    assert_int_equal(config.limits.max_bytes, INT64_C(3) << 30);
+    assert_int_equal(config.limits.max_bytes_per_uid, 5 << 20);
+    assert_int_equal(config.limits.max_message_bytes, 64 << 10);
+    assert_int_equal(config.limits.output_high_water, 4 << 10);
+    assert_int_equal(config.limits.subscriber_cap, 1 << 30);
+    config_deinit(&config);
+    load_good("max_bytes=8589934591G\n", &config);
+    assert_int_equal(config.limits.max_bytes, INT64_C(8589934591) << 30);
+    config_deinit(&config);
+    static const char *const bad[] = {"K",   "1KB",         "1k",   "1T",
+                                      "1 K", "8589934592G", "1.5G", "17179869185G"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char *text = text_of("max_bytes=%s\n", bad[i]);
+        check_bad(text, 1, "max_bytes \"");
+        check_bad(text, 1, "K, M or G");
+        free(text);
+    }
+    check_bad("max_segments=1K\n", 1, "max_segments \"1K\"");
+    check_bad("reconcile_ms=1K\n", 1, "reconcile_ms \"1K\"");
+}
+
+TEST(durations)
+{
+    struct config config;
+    load_good("attach_timeout_ms=1\nreconcile_ms=3600000\n", &config);
+    assert_int_equal(config.attach_timeout_ms, 1);
+    assert_int_equal(config.reconcile_ms, 3600000);
+    config_deinit(&config);
+    check_bad("attach_timeout_ms=0", 1, "from 1 to 3600000");
+    check_bad("attach_timeout_ms=3600001", 1, "from 1 to 3600000");
+    check_bad("reconcile_ms=99", 1, "from 100 to 3600000");
+}
+
+TEST(words)
+{
+    for (int i = 0; log_level_words[i]; i++) {
+        struct config config;
+        char *text = text_of("log_level = %s\n", log_level_words[i]);
+        load_good(text, &config);
+        assert_int_equal(config.log_level, i);
+        config_deinit(&config);
+        free(text);
+    }
+    check_bad("log_level = loud\n", 1,
+              "log_level \"loud\": must be error, warning, notice, info or debug");
+    check_bad("log_level =\n", 1, "log_level");
+    struct config config;
+    load_good("segments_dir = /srv/shm segments\n", &config);
+    assert_string_equal(config.segments_dir, "/srv/shm segments");
+    config_deinit(&config);
+    check_bad("segments_dir = here\n", 1, "begins with /");
+    check_bad("segments_dir =\n", 1, "begins with /");
+}
+
+TEST(the_group_by_name_or_number)
+{
+    struct config config;
+    load_good("admin_group = 0\n", &config);
+    assert_true(config.has_admin_group);
+    assert_int_equal(config.admin_group, 0);
+    config_deinit(&config);
+    load_good("admin_group = 4294967294\n", &config);
+    assert_int_equal(config.admin_group, 4294967294);
+    config_deinit(&config);
+    check_bad("admin_group = 4294967295\n", 1, "0 to 4294967294");
+    check_bad("admin_group = -1\n", 1, "no such group");
+    check_bad("admin_group = no such group here\n", 1, "no such group");
+    check_bad("admin_group =\n", 1, "admin_group");
+    const struct group *mine = getgrgid(getgid());
+    if (!mine)
+        skip();
+    char *text = text_of("admin_group = %s\n", mine->gr_name);
+    load_good(text, &config);
+    assert_true(config.has_admin_group);
+    assert_int_equal(config.admin_group, getgid());
+    config_deinit(&config);
+    free(text);
+}
+
+TEST(sections_and_blanks)
+{
+    struct config config;
+    load_good("max_waiters = 5\n\n[shmd]\r\n  max_segments = 6 \r\n\tmax_connections: 7\n",
+              &config);
+    assert_int_equal(config.limits.max_waiters, 5);
+    assert_int_equal(config.limits.max_segments, 6);
+    assert_int_equal(config.limits.max_connections, 7);
+    config_deinit(&config);
+    check_bad("[other]\nmax_waiters = 5\n", 2, "[other], and only [shmd]");
+    check_bad("[Shmd]\n\nmax_waiters = 5\n", 3, "only [shmd]");
+}
+
+TEST(the_first_error_is_told_with_its_line)
+{
+    check_bad("max_waiters = 5\n# x\nmax_waiters = 5\n", 3,
+              "max_waiters: stands here for the second time");
+    check_bad("max_waiters = 5\n[shmd]\nmax_waiters = 6\n", 3, "second time");
+    check_bad("max_waiter = 5\n", 1, "max_waiter: unknown key; there are: max_segments, ");
+    check_bad("max_waiter = 5\n", 1, ", segments_dir");
+    check_bad("Max_waiters = 5\n", 1, "unknown key");
+    check_bad("\n\nmax_waiters\n", 3, "KEY = VALUE");
+    check_bad("= 5\n", 1, "unknown key");
+    check_bad("# \n[shmd\nmax_waiters = 5\n", 2, "KEY = VALUE");
+    /* Of several the first, whoever found it. */
+    check_bad("max_waiters = 1\nnonsense\nmax_waiters = x\n", 2, "KEY = VALUE");
+    check_bad("max_waiters = x\nnonsense\n", 1, "max_waiters");
+    check_bad("a = 1\nb = 2\n", 1, "a: unknown");
+    char *many = repeat("#\n", 1000), *text = text_of("%smax_bytes = ?\n", many);
+    check_bad(text, 1001, "max_bytes");
+    free(many);
+    free(text);
+}
+
+TEST(what_is_no_text)
+{
+    check_bad_bytes("# x\nmax\0_waiters = 5\n", 21, 2, "NUL");
+    char *longer = repeat("x", 1000), *text = text_of("#\nsegments_dir=/%s\n", longer);
+    check_bad(text, 2, "longer than");
+    free(longer);
+    free(text);
+    /* The longest that is not cut. */
+    for (size_t n = 100; n < 250; n++) {
+        char *dir = repeat("d", n), *line = text_of("segments_dir=/%s", dir);
+        struct config config;
+        char *error = NULL;
+        if (load_bytes(line, strlen(line), &config, &error) == 0) {
+            assert_int_equal(strlen(config.segments_dir), n + 1);
+            config_deinit(&config);
+        } else {
+            assert_contains(error, "longer than");
+            free(error);
+            assert_true(n > 150);
+        }
+        free(dir);
+        free(line);
+    }
+}
+
+TEST(any_bytes_are_refused_or_taken)
+{
+    uint32_t random = 42;
+    static const char alphabet[] = "max_waiters=5[shmd]\n\n;# \t\0K9:";
+    for (int i = 0; i < 3000; i++) {
+        char text[64];
+        size_t len = (random = random * 1664525 + 1013904223) >> 26;
+        for (size_t k = 0; k < len; k++) {
+            random = random * 1664525 + 1013904223;
+            text[k] =
+                random >> 31 ? alphabet[(random >> 8) % sizeof(alphabet)] : (char)(random >> 16);
+        }
+        struct config config;
+        char *error = NULL;
+        if (load_bytes(text, len, &config, &error) == 0) {
+            assert_null(error);
+            config_deinit(&config);
+        } else {
+            assert_int_equal(strncmp(error, path, strlen(path)), 0);
+            free(error);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_file_the_defaults_hold),
+        cmocka_unit_test(what_says_nothing_changes_nothing),
+        cmocka_unit_test(every_limit_has_the_range_of_the_table),
+        cmocka_unit_test(numbers_are_whole_and_decimal),
+        cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(words),
+        cmocka_unit_test(the_group_by_name_or_number),
+        cmocka_unit_test(sections_and_blanks),
+        cmocka_unit_test(the_first_error_is_told_with_its_line),
+        cmocka_unit_test(what_is_no_text),
+        cmocka_unit_test(any_bytes_are_refused_or_taken),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
