@@ -32,7 +32,7 @@ void holders_deinit(struct holders *h)
 static void describe(struct party *party, uint32_t uid, const char *comm)
 {
     party->uid = uid;
-    strncpy(party->comm, comm, sizeof(party->comm) - 1);
+    memcpy(party->comm, comm, strnlen(comm, sizeof(party->comm) - 1)); /* the rest is zero */
 }
 
 int holders_process(struct holders *h, const struct process_identity *identity, int pidfd,
