@@ -28,6 +28,9 @@ struct writer_mark {
 void writer_init(struct writer *w);
 void writer_deinit(struct writer *w);
 
+/* Gives the memory of an empty writer back; it goes on where it was. */
+void writer_free_buffer(struct writer *w);
+
 /* Makes room for N more bytes: 0 or -ENOMEM, which also sets `failed`. */
 int writer_reserve(struct writer *w, size_t n);
 

@@ -270,10 +270,8 @@ void connection_continue(struct connection *c)
 static void release_output(struct session *s)
 {
     s->out.len = s->sent = 0;
-    if (s->out.capacity == 0)
-        return;
     if (s->out.capacity > KEEP_OUTPUT || !session_has_work(s))
-        writer_deinit(&s->out);
+        writer_free_buffer(&s->out); /* a batch may go on in it later */
 }
 
 static void send_output(struct connection *c)
