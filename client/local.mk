@@ -15,3 +15,22 @@ include_HEADERS += client/shmd.h
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = client/shmd.pc
 EXTRA_DIST += client/libshmd.map
+
+bin_PROGRAMS += shmdctl
+shmdctl_SOURCES = \
+	client/cli/cli.h \
+	client/cli/cmd_events.c \
+	client/cli/cmd_hold.c \
+	client/cli/cmd_info.c \
+	client/cli/cmd_list.c \
+	client/cli/cmd_memory.c \
+	client/cli/cmd_segment.c \
+	client/cli/commands.c \
+	client/cli/main.c \
+	client/cli/options.c \
+	client/cli/output.c client/cli/output.h \
+	client/cli/parse.c client/cli/parse.h \
+	client/cli/report.c
+shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS) $(SMARTCOLS_CFLAGS)
+shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
+shmdctl_LDADD = libshmd.la libprotocol.la $(SMARTCOLS_LIBS)

@@ -1,0 +1,162 @@
+/*
+ * What the commands of shmdctl share: the options, parsed; the connection; the exit statuses; and
+ * how a failure is told. A command returns its exit status; all messages go to standard error and
+ * begin with "shmdctl: ".
+ */
+#ifndef SHMD_CLIENT_CLI_CLI_H
+#define SHMD_CLIENT_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/shmd.h"
+
+#define MUST_CHECK   __attribute__((warn_unused_result))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* All options of all commands. An option is known by its index in the table of options.c. */
+#define OPTIONS(X)                                                                                 \
+    X(SOCKET)                                                                                      \
+    X(JSON)                                                                                        \
+    X(HELP) X(VERSION) X(SHMID) X(KEY) X(SERIAL) X(SIZE) X(MODE) X(EXCLUSIVE) X(UID) X(GID)        \
+        X(LIFETIME) X(TTL) X(NO_TTL) X(NOT_READY) X(LABEL) X(NO_LABELS) X(HUGE) X(NORESERVE)       \
+            X(LOCKED) X(UNLOCKED) X(ANY_OWNER) X(NEW_NAME) X(IF_UNATTACHED) X(PREFIX) X(STATE)     \
+                X(SCOPE) X(FOREIGN) X(ALL) X(OUTPUT) X(NOHEADINGS) X(BYTES) X(OFFSET) X(LENGTH)    \
+                    X(TIMEOUT) X(KINDS) X(AFTER) X(COUNT)
+
+enum option_id {
+#define X(id) OPT_##id,
+    OPTIONS(X)
+#undef X
+        OPTION_COUNT
+};
+
+#define OPT(id) (UINT64_C(1) << OPT_##id)
+
+enum { LABELS_ROOM = 64 }; /* more than the daemon takes: it is the one to refuse */
+
+struct options {
+    uint64_t given; /* bits, by OPT() */
+    const char *socket;
+    int shmid;
+    uint32_t key;
+    uint64_t serial, size, offset, length, after, count;
+    uint32_t mode, uid, gid;
+    enum shmd_lifetime lifetime;
+    enum shmd_state state;
+    enum shmd_scope scope;
+    int64_t ttl_ms, timeout_ms;
+    struct shmd_label labels[LABELS_ROOM];
+    size_t n_labels;
+    uint64_t huge_page_size;
+    const char *new_name, *prefix, *columns;
+    unsigned kinds;
+};
+
+struct cli {
+    struct options options;
+    const struct command *command;
+    char **args; /* what is not an option */
+    int n_args;
+    char **child;      /* what follows "--", where the command runs another; NULL: no "--" */
+    struct shmd *shmd; /* by cli_connect() */
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* for the usage line */
+    const char *summary;
+    uint64_t options; /* besides those of every command */
+    int min_args, max_args;
+    bool has_child;
+    int (*run)(struct cli *cli);
+};
+
+extern const struct command commands[];
+extern const size_t commands_count;
+
+/* NULL when there is none of that name. */
+const struct command *command_find(const char *name);
+
+static inline bool cli_given(const struct cli *cli, uint64_t options)
+{
+    return (cli->options.given & options) != 0;
+}
+
+/* --- exit statuses */
+
+enum exit_status {
+    EXIT_OK = 0,
+    EXIT_REFUSED = 1, /* for a reason that has no number of its own */
+    EXIT_USAGE = 2,
+    EXIT_UNREACHABLE = 3,
+    EXIT_NO_SUCH_SEGMENT = 4,
+    EXIT_PERMISSION_DENIED = 5,
+    EXIT_EXISTS = 6,
+    EXIT_LIMIT = 7,
+    EXIT_BUSY = 8,
+    EXIT_TIMED_OUT = 9,
+    EXIT_INITIALISER_DIED = 10,
+    EXIT_STALE = 11,
+    EXIT_CANNOT_RUN = 126, /* as a shell has it */
+    EXIT_NO_SUCH_COMMAND = 127,
+};
+
+/* The statuses with their meaning, a line each, on standard output. */
+void exit_status_list(void);
+
+/* --- telling */
+
+/* Prints "shmdctl: MESSAGE" and returns STATUS. */
+int cli_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* EXIT_USAGE, with a hint where to read on. */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What a call on the handle returned, if not 0; the status for it. */
+int cli_failure(const struct cli *cli, int r);
+
+/* --- asking */
+
+/* 0, or an exit status when there is no daemon; that was told then. */
+int cli_connect(struct cli *cli) MUST_CHECK;
+/* Of the arguments and options: 0 or EXIT_USAGE. */
+int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
+/* The segment asked for, to be freed: 0 or an exit status. */
+int cli_stat(struct cli *cli, struct shmd_segment **ret) MUST_CHECK;
+
+/* --- options */
+
+/*
+ * Parses ARGV (its first element is skipped) for the options in ALLOWED. RET_REST: how many
+ * elements were options; the rest of ARGV is then what is not one. PERMUTE: options may follow
+ * arguments. 0 or EXIT_USAGE.
+ */
+int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, char **argv,
+                  int *ret_rest) MUST_CHECK;
+/* A line for each option in OPTIONS, on standard output. */
+void options_list(uint64_t options);
+/* "--size", for messages. */
+const char *option_name(enum option_id id);
+/* Fills what create, run and adopt have in common with the options given. */
+int options_create(const struct options *o, struct shmd_create_options *ret) MUST_CHECK;
+
+/* --- the commands */
+
+int cmd_create(struct cli *cli);
+int cmd_stat(struct cli *cli);
+int cmd_set(struct cli *cli);
+int cmd_rm(struct cli *cli);
+int cmd_list(struct cli *cli);
+int cmd_info(struct cli *cli);
+int cmd_read(struct cli *cli);
+int cmd_write(struct cli *cli);
+int cmd_call(struct cli *cli);
+int cmd_wait(struct cli *cli);
+int cmd_ready(struct cli *cli);
+int cmd_hold(struct cli *cli);
+int cmd_release(struct cli *cli);
+int cmd_adopt(struct cli *cli);
+int cmd_events(struct cli *cli);
+int cmd_run(struct cli *cli);
+
+#endif

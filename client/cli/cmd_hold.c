@@ -1,0 +1,193 @@
+/*
+ * hold, release and run. A holder is a process (or its connection), so the command to be run
+ * replaces shmdctl by exec: it is the holder then, and its exit status is shmdctl's, whatever
+ * happens to either.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/output.h"
+
+static int become(char **command)
+{
+    fflush(stdout);
+    execvp(*command, command);
+    int error = errno;
+    return cli_error(error == ENOENT ? EXIT_NO_SUCH_COMMAND : EXIT_CANNOT_RUN, "cannot run %s: %s",
+                     *command, strerror(error));
+}
+
+static int check_child(const struct cli *cli)
+{
+    return cli->child && !*cli->child ? cli_usage("a command must follow --") : 0;
+}
+
+/* Whether standard input can end because somebody ends it; /dev/null and files only seem to. */
+static bool input_can_end(void)
+{
+    struct stat st;
+    return isatty(STDIN_FILENO) ||
+           (fstat(STDIN_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)));
+}
+
+static bool input_ended(void)
+{
+    char waste[4096];
+    return read(STDIN_FILENO, waste, sizeof(waste)) == 0;
+}
+
+/* Until SIGINT or SIGTERM, the end of input, or the daemon's. 0, or an exit status. */
+static int wait_for_end(const struct cli *cli, int signals)
+{
+    struct pollfd fds[] = {
+        {.fd = signals, .events = POLLIN},
+        {.fd = shmd_fd(cli->shmd), .events = POLLIN},
+        {.fd = input_can_end() ? STDIN_FILENO : -1, .events = POLLIN},
+    };
+    for (;;) {
+        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
+            return cli_error(EXIT_REFUSED, "cannot wait: %s", strerror(errno));
+        if (fds[0].revents)
+            return 0;
+        /* It says nothing that was not asked, so this is its end. */
+        if (fds[1].revents)
+            return cli_error(EXIT_UNREACHABLE, "the daemon closed the connection; a hold of "
+                                               "lifetime process ends with this command");
+        if (fds[2].revents && input_ended())
+            return 0;
+    }
+}
+
+static int hold_until_end(const struct cli *cli, const struct shmd_target *target, int signals)
+{
+    int status = wait_for_end(cli, signals);
+    if (status != 0)
+        return status;
+    /* Done here and not by exiting, so that it has happened when this command has ended. The
+     * segment may be gone already. */
+    int r = shmd_release(cli->shmd, target, NULL);
+    return r != 0 && r != SHMD_ERROR_NO_SUCH_SEGMENT && r != SHMD_ERROR_STALE_SEGMENT
+               ? cli_failure(cli, r)
+               : EXIT_OK;
+}
+
+/* The connection is what holds a segment of lifetime `connection`: COMMAND inherits it. */
+static int hold_by_command(const struct cli *cli, const struct shmd_segment *segment)
+{
+    if (segment->lifetime == SHMD_LIFETIME_CONNECTION && fcntl(shmd_fd(cli->shmd), F_SETFD, 0) < 0)
+        return cli_error(EXIT_REFUSED, "cannot hand the connection on: %s", strerror(errno));
+    return become(cli->child);
+}
+
+int cmd_hold(struct cli *cli)
+{
+    struct shmd_target target;
+    struct shmd_segment *segment;
+    int signals = -1;
+    int r = check_child(cli);
+    if (r == 0)
+        r = cli_target(cli, &target);
+    if (r == 0)
+        r = output_check(&cli->options);
+    if (r == 0)
+        r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    if (!cli->child) {
+        /* From before it is held: a signal that comes early is not lost. */
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        signals = signalfd(-1, &set, SFD_CLOEXEC);
+        if (signals < 0)
+            return cli_error(EXIT_REFUSED, "cannot wait for signals: %s", strerror(errno));
+    }
+    r = shmd_hold(cli->shmd, &target, &segment);
+    int status = r != 0 ? cli_failure(cli, r) : EXIT_OK;
+    if (r == 0 && cli->child) {
+        status = hold_by_command(cli, segment);
+    } else if (r == 0) {
+        status = output_segment(cli, segment);
+        fflush(stdout);
+        if (status == EXIT_OK)
+            status = hold_until_end(cli, &(struct shmd_target){.serial = segment->serial}, signals);
+    }
+    if (r == 0)
+        shmd_segment_free(segment);
+    if (signals >= 0)
+        close(signals);
+    return status;
+}
+
+int cmd_release(struct cli *cli)
+{
+    struct shmd_target target;
+    struct shmd_segment *segment;
+    int r = cli_target(cli, &target);
+    if (r == 0)
+        r = output_check(&cli->options);
+    if (r == 0)
+        r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_release(cli->shmd, &target, &segment);
+    if (r != 0)
+        return cli_failure(cli, r);
+    int status = output_segment(cli, segment);
+    shmd_segment_free(segment);
+    return status;
+}
+
+/* What the command is told of its segment. 0 or an exit status. */
+static int set_environment(const struct cli *cli, const struct shmd_segment *segment)
+{
+    char shmid[16], size[24], serial[24];
+    snprintf(shmid, sizeof(shmid), "%d", segment->shmid);
+    snprintf(size, sizeof(size), "%" PRIu64, segment->size);
+    snprintf(serial, sizeof(serial), "%" PRIu64, segment->serial);
+    if (setenv("SHMD_SHMID", shmid, 1) < 0 || setenv("SHMD_SIZE", size, 1) < 0 ||
+        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", segment->name, 1) < 0 ||
+        (cli->options.socket && setenv("SHMD_SOCKET", cli->options.socket, 1) < 0))
+        return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
+    return 0;
+}
+
+int cmd_run(struct cli *cli)
+{
+    struct shmd_create_options options;
+    struct shmd_segment *segment;
+    bool created;
+    int status = check_child(cli);
+    if (status == 0 && !cli->child)
+        status = cli_usage("which command is to be run? Put it behind --");
+    if (status == 0)
+        status = options_create(&cli->options, &options);
+    if (status == 0)
+        status = cli_connect(cli);
+    if (status != 0)
+        return status;
+    options.name = cli->args[0];
+    options.lifetime = SHMD_LIFETIME_PROCESS;
+    int r = shmd_create(cli->shmd, &options, &segment, &created);
+    if (r != 0)
+        return cli_failure(cli, r);
+    /* The creator holds it already. */
+    if (!created)
+        r = shmd_hold(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    status = r != 0 ? cli_failure(cli, r) : set_environment(cli, segment);
+    shmd_segment_free(segment);
+    return status != 0 ? status : become(cli->child);
+}

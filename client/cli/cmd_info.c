@@ -1,0 +1,110 @@
+/*
+ * info, for people; and call, for whatever has no command.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/output.h"
+#include "client/cli/parse.h"
+
+#define LINE "%-28s "
+
+static void print_number(const char *what, uint64_t value)
+{
+    printf(LINE "%" PRIu64 "\n", what, value);
+}
+
+static void print_bytes(const struct cli *cli, const char *what, uint64_t bytes)
+{
+    char text[32];
+    if (cli_given(cli, OPT(BYTES))) {
+        print_number(what, bytes);
+        return;
+    }
+    format_size(bytes, text, sizeof(text));
+    printf(LINE "%s\n", what, text);
+}
+
+static void print_info(const struct cli *cli, const struct shmd_info *info)
+{
+    char started[64];
+    format_time(info->started_at_ms, started, sizeof(started));
+    printf(LINE "%s\n", "version", info->version);
+    print_number("protocol", (uint64_t)info->protocol);
+    print_number("pid", (uint64_t)info->pid);
+    print_number("uid", info->uid);
+    printf(LINE "%s\n", "started", started);
+    printf(LINE "%s\n", "boot_id", info->boot_id);
+    print_number("ipc_namespace", info->ipc_namespace);
+    printf(LINE "%s\n", "durable", info->durable ? "yes" : "no");
+    print_bytes(cli, "kernel shmmax", info->kernel.shmmax);
+    print_number("kernel shmall (pages)", info->kernel.shmall);
+    print_number("kernel shmmni", info->kernel.shmmni);
+    print_number("kernel segments", info->kernel.segments);
+    print_bytes(cli, "kernel bytes", info->kernel.bytes);
+    print_number("kernel shm_rmid_forced", info->kernel.shm_rmid_forced);
+    print_number("your segments", info->usage_segments);
+    print_bytes(cli, "your bytes", info->usage_bytes);
+    for (size_t i = 0; i < info->n_huge_page_sizes; i++)
+        print_bytes(cli, "huge page size", info->huge_page_sizes[i]);
+    for (size_t i = 0; i < info->n_limits; i++)
+        print_number(info->limits[i].name, info->limits[i].value);
+}
+
+int cmd_info(struct cli *cli)
+{
+    struct shmd_info *info;
+    int r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_info(cli->shmd, &info);
+    if (r != 0)
+        return cli_failure(cli, r);
+    if (!output_json(cli))
+        print_info(cli, info);
+    shmd_info_free(info);
+    return EXIT_OK;
+}
+
+/* All of standard input as text; NULL when it cannot be had. */
+static char *read_text(void)
+{
+    char *text = NULL;
+    size_t size = 0;
+    /* Up to the end: JSON text holds no NUL. */
+    ssize_t len = getdelim(&text, &size, '\0', stdin);
+    if (len >= 0 && (size_t)len == strlen(text) && !ferror(stdin))
+        return text;
+    free(text);
+    return NULL;
+}
+
+int cmd_call(struct cli *cli)
+{
+    char *owned = NULL, *reply = NULL;
+    const char *parameters = cli->n_args > 1 ? cli->args[1] : NULL;
+    if (parameters && strcmp(parameters, "-") == 0) {
+        parameters = owned = read_text();
+        if (!owned)
+            return cli_error(EXIT_REFUSED, "there is no JSON text on standard input");
+    }
+    int r = cli_connect(cli);
+    if (r != 0) {
+        free(owned);
+        return r;
+    }
+    r = shmd_call(cli->shmd, cli->args[0], parameters, &reply);
+    free(owned);
+    if (reply)
+        puts(reply);
+    free(reply);
+    if (r == -EINVAL)
+        return cli_usage("the parameters of %s are not one JSON value; they are an object such as "
+                         "'{\"name\":\"frames\"}'",
+                         cli->args[0]);
+    return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+}

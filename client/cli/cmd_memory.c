@@ -1,0 +1,222 @@
+/*
+ * read and write: the segment's memory itself, to and from the standard streams, straight from
+ * where it lies. Nothing outside of the segment, or of what --offset and --length name, is ever
+ * touched.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/parse.h"
+
+enum {
+    CHUNK = 1024 * 1024,
+    PROGRESS_AFTER_MS = 1000,
+    PROGRESS_EVERY_MS = 200,
+};
+
+/* --- progress: on a terminal, and only when there is time to read it */
+
+struct progress {
+    bool wanted, shown;
+    int64_t started_ms, told_ms;
+    uint64_t total; /* 0: not known */
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct progress progress_begin(uint64_t total)
+{
+    return (struct progress){
+        .wanted = isatty(STDERR_FILENO), .started_ms = now_ms(), .total = total};
+}
+
+static void progress_tell(struct progress *p, uint64_t done)
+{
+    int64_t now = p->wanted ? now_ms() : 0;
+    if (!p->wanted || now - p->started_ms < PROGRESS_AFTER_MS ||
+        now - p->told_ms < PROGRESS_EVERY_MS)
+        return;
+    char text[32], total[32];
+    format_size(done, text, sizeof(text));
+    format_size(p->total, total, sizeof(total));
+    if (p->total)
+        fprintf(stderr, "\r%s of %s, %d %%\x1b[K", text, total,
+                (int)((double)done * 100 / (double)p->total));
+    else
+        fprintf(stderr, "\r%s\x1b[K", text);
+    p->shown = true;
+    p->told_ms = now;
+}
+
+static void progress_end(const struct progress *p)
+{
+    if (p->shown)
+        fputs("\r\x1b[K", stderr);
+}
+
+/* --- the part of the segment that is meant */
+
+struct window {
+    struct shmd_segment *segment; /* owned */
+    char *address;                /* attached */
+    uint64_t offset, length;
+};
+
+static int check_bounds(const struct cli *cli, struct window *w)
+{
+    const struct options *o = &cli->options;
+    uint64_t size = w->segment->size;
+    if (o->offset > size)
+        return cli_error(EXIT_USAGE, "--offset %" PRIu64 " is past the segment's %" PRIu64 " bytes",
+                         o->offset, size);
+    w->offset = o->offset;
+    w->length = size - o->offset;
+    if (!cli_given(cli, OPT(LENGTH)))
+        return 0;
+    if (o->length > w->length)
+        return cli_error(EXIT_USAGE,
+                         "--length %" PRIu64 " is too long: the segment has %" PRIu64
+                         " bytes, %" PRIu64 " of them from offset %" PRIu64 " on",
+                         o->length, size, w->length, o->offset);
+    w->length = o->length;
+    return 0;
+}
+
+static int window_open(struct cli *cli, unsigned flags, struct window *ret)
+{
+    struct window w = {0};
+    int status = cli_stat(cli, &w.segment);
+    if (status != 0)
+        return status;
+    status = check_bounds(cli, &w);
+    if (status == 0) {
+        void *address;
+        int r = shmd_attach(cli->shmd, w.segment, flags, &address);
+        if (r == 0)
+            w.address = address;
+        else
+            status = cli_failure(cli, r);
+    }
+    if (status != 0)
+        shmd_segment_free(w.segment);
+    else
+        *ret = w;
+    return status;
+}
+
+static void window_close(struct window *w)
+{
+    (void)shmd_detach(w->address);
+    shmd_segment_free(w->segment);
+}
+
+static size_t next_chunk(uint64_t done, uint64_t length)
+{
+    return length - done < CHUNK ? (size_t)(length - done) : CHUNK;
+}
+
+/* --- the commands */
+
+static int copy_out(const struct window *w)
+{
+    struct progress progress = progress_begin(w->length);
+    uint64_t done = 0;
+    while (done < w->length) {
+        ssize_t n =
+            write(STDOUT_FILENO, w->address + w->offset + done, next_chunk(done, w->length));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int error = errno;
+            progress_end(&progress);
+            return cli_error(EXIT_REFUSED,
+                             "cannot write to standard output: %s, after %" PRIu64 " bytes",
+                             strerror(error), done);
+        }
+        done += (uint64_t)n;
+        progress_tell(&progress, done);
+    }
+    progress_end(&progress);
+    return EXIT_OK;
+}
+
+int cmd_read(struct cli *cli)
+{
+    struct window w;
+    int status = window_open(cli, SHMD_ATTACH_READONLY, &w);
+    if (status != 0)
+        return status;
+    status = copy_out(&w);
+    window_close(&w);
+    return status;
+}
+
+static ssize_t read_some(void *into, size_t size)
+{
+    ssize_t n;
+    do
+        n = read(STDIN_FILENO, into, size);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Whether standard input has more than there was room for. */
+static bool input_is_left(void)
+{
+    char byte;
+    return read_some(&byte, 1) > 0;
+}
+
+/* Up to the end of input or of the window: RET_DONE bytes, or an exit status. */
+static int copy_in(const struct window *w, bool length_given, uint64_t *ret_done)
+{
+    struct progress progress = progress_begin(length_given ? w->length : 0);
+    uint64_t done = 0;
+    ssize_t n = 1;
+    while (n > 0 && done < w->length) {
+        n = read_some(w->address + w->offset + done, next_chunk(done, w->length));
+        done += n > 0 ? (uint64_t)n : 0;
+        progress_tell(&progress, done);
+    }
+    int error = errno;
+    progress_end(&progress);
+    if (n < 0)
+        return cli_error(EXIT_REFUSED,
+                         "cannot read standard input: %s, after %" PRIu64 " bytes were written",
+                         strerror(error), done);
+    *ret_done = done;
+    return EXIT_OK;
+}
+
+int cmd_write(struct cli *cli)
+{
+    struct window w;
+    bool length_given = cli_given(cli, OPT(LENGTH));
+    uint64_t done = 0;
+    int status = window_open(cli, 0, &w);
+    if (status != 0)
+        return status;
+    status = copy_in(&w, length_given, &done);
+    if (status == EXIT_OK && length_given && done < w.length)
+        status =
+            cli_error(EXIT_REFUSED,
+                      "the input ended after %" PRIu64 " of %" PRIu64 " bytes; those were written",
+                      done, w.length);
+    else if (status == EXIT_OK && !length_given && done == w.length && input_is_left())
+        status = cli_error(EXIT_REFUSED,
+                           "the input is longer than the %" PRIu64 " bytes from offset %" PRIu64
+                           " to the segment's end; those were written",
+                           w.length, w.offset);
+    window_close(&w);
+    return status;
+}

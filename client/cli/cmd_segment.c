@@ -1,0 +1,159 @@
+/*
+ * The commands that are one request about one segment: create, stat, set, rm, ready, wait, adopt.
+ */
+#include "client/cli/cli.h"
+#include "client/cli/output.h"
+
+/* Prints SEGMENT, or tells why there is none. */
+static int answer(struct cli *cli, int r, struct shmd_segment *segment)
+{
+    if (r != 0)
+        return cli_failure(cli, r);
+    int status = output_segment(cli, segment);
+    shmd_segment_free(segment);
+    return status;
+}
+
+int cmd_create(struct cli *cli)
+{
+    struct shmd_create_options options;
+    struct shmd_segment *segment = NULL;
+    int r = options_create(&cli->options, &options);
+    if (r == 0)
+        r = output_check(&cli->options);
+    if (r == 0)
+        r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    options.name = cli->n_args > 0 ? cli->args[0] : NULL;
+    r = shmd_create(cli->shmd, &options, &segment, NULL);
+    return answer(cli, r, segment);
+}
+
+/* The connection, and the segment it is about: 0 or an exit status. */
+static int prepare(struct cli *cli, struct shmd_target *ret)
+{
+    int r = cli_target(cli, ret);
+    if (r == 0)
+        r = output_check(&cli->options);
+    return r != 0 ? r : cli_connect(cli);
+}
+
+int cmd_stat(struct cli *cli)
+{
+    struct shmd_segment *segment;
+    int r = output_check(&cli->options);
+    if (r == 0)
+        r = cli_stat(cli, &segment);
+    if (r != 0)
+        return r;
+    int status = output_details(cli, segment);
+    shmd_segment_free(segment);
+    return status;
+}
+
+static bool given_both(const struct cli *cli, uint64_t a, uint64_t b)
+{
+    return cli_given(cli, a) && cli_given(cli, b);
+}
+
+int cmd_set(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct shmd_target target;
+    struct shmd_segment *segment = NULL;
+    if (given_both(cli, OPT(TTL), OPT(NO_TTL)))
+        return cli_usage("--ttl and --no-ttl exclude one another");
+    if (given_both(cli, OPT(LOCKED), OPT(UNLOCKED)))
+        return cli_usage("--locked and --unlocked exclude one another");
+    if (given_both(cli, OPT(LABEL), OPT(NO_LABELS)))
+        return cli_usage("--label and --no-labels exclude one another");
+    const struct shmd_set_options options = {
+        .has_mode = cli_given(cli, OPT(MODE)),
+        .mode = o->mode,
+        .has_uid = cli_given(cli, OPT(UID)),
+        .uid = o->uid,
+        .has_gid = cli_given(cli, OPT(GID)),
+        .gid = o->gid,
+        .new_name = o->new_name,
+        .has_labels = cli_given(cli, OPT(LABEL) | OPT(NO_LABELS)),
+        .labels = o->labels,
+        .n_labels = o->n_labels,
+        .lifetime = o->lifetime,
+        .has_ttl = cli_given(cli, OPT(TTL) | OPT(NO_TTL)),
+        .ttl_ms = o->ttl_ms,
+        .has_locked = cli_given(cli, OPT(LOCKED) | OPT(UNLOCKED)),
+        .locked = cli_given(cli, OPT(LOCKED)),
+    };
+    int r = prepare(cli, &target);
+    if (r != 0)
+        return r;
+    r = shmd_set(cli->shmd, &target, &options, &segment);
+    return answer(cli, r, segment);
+}
+
+int cmd_rm(struct cli *cli)
+{
+    struct shmd_target target;
+    struct shmd_segment *segment;
+    int r = prepare(cli, &target);
+    if (r != 0)
+        return r;
+    r = shmd_remove(cli->shmd, &target,
+                    cli_given(cli, OPT(IF_UNATTACHED)) ? SHMD_REMOVE_IF_UNATTACHED : 0, &segment);
+    if (r != 0)
+        return cli_failure(cli, r);
+    (void)output_json(cli);
+    shmd_segment_free(segment);
+    return EXIT_OK;
+}
+
+int cmd_ready(struct cli *cli)
+{
+    struct shmd_target target;
+    struct shmd_segment *segment = NULL;
+    int r = prepare(cli, &target);
+    if (r != 0)
+        return r;
+    r = shmd_ready(cli->shmd, &target, &segment);
+    return answer(cli, r, segment);
+}
+
+int cmd_wait(struct cli *cli)
+{
+    struct shmd_segment *segment = NULL;
+    int r = output_check(&cli->options);
+    if (r == 0)
+        r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_wait(cli->shmd, cli->args[0], cli->options.timeout_ms, &segment);
+    return answer(cli, r, segment);
+}
+
+int cmd_adopt(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct shmd_segment *segment = NULL;
+    if (cli_given(cli, OPT(SHMID)) == cli_given(cli, OPT(KEY)))
+        return cli_usage("adopt needs one of --shmid N and --key K");
+    if (cli_given(cli, OPT(KEY)) && o->key == 0)
+        return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");
+    const struct shmd_adopt_options options = {
+        .has_shmid = cli_given(cli, OPT(SHMID)),
+        .shmid = o->shmid,
+        .key = o->key,
+        .name = cli->n_args > 0 ? cli->args[0] : NULL,
+        .lifetime = o->lifetime,
+        .ttl_ms = o->ttl_ms,
+        .labels = o->labels,
+        .n_labels = o->n_labels,
+    };
+    int r = output_check(o);
+    if (r == 0)
+        r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_adopt(cli->shmd, &options, &segment);
+    return answer(cli, r, segment);
+}

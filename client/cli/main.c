@@ -1,0 +1,170 @@
+/*
+ * shmdctl: the daemon's methods, and the memory itself, as commands. This file finds the command
+ * and hands it its options; global ones may stand before or behind its name.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "client/cli/cli.h"
+
+#define GLOBAL (OPT(SOCKET) | OPT(JSON) | OPT(HELP) | OPT(VERSION))
+
+int cli_connect(struct cli *cli)
+{
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = "";
+    int r = 0;
+    if (cli->options.socket)
+        snprintf(path, sizeof(path), "%s", cli->options.socket);
+    else
+        r = shmd_socket_path(path, sizeof(path));
+    if (r == 0)
+        r = shmd_connect(cli->options.socket, -1, &cli->shmd);
+    if (r == 0)
+        return 0;
+    const char *hint = "";
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        hint = "; is it running? Start it (systemctl start shmd.socket), or name its socket "
+               "with --socket or SHMD_SOCKET";
+    else if (r == -EACCES)
+        hint = "; the socket's mode and group say who may";
+    return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon at %s: %s%s",
+                     *path ? path : "the path in SHMD_SOCKET", strerror(-r), hint);
+}
+
+int cli_target(const struct cli *cli, struct shmd_target *ret)
+{
+    const struct options *o = &cli->options;
+    struct shmd_target target = {
+        .name = cli->n_args > 0 ? cli->args[0] : NULL,
+        .has_shmid = cli_given(cli, OPT(SHMID)),
+        .shmid = o->shmid,
+        .key = o->key,
+        .serial = o->serial,
+    };
+    bool has_key = cli_given(cli, OPT(KEY));
+    int n = (target.name != NULL) + target.has_shmid + has_key;
+    if (n > 1)
+        return cli_usage("%s takes only one of NAME, --shmid and --key", cli->command->name);
+    if (n == 0 && !cli_given(cli, OPT(SERIAL)))
+        return cli_usage("%s needs to know which segment: NAME, --shmid N, --key K or --serial N",
+                         cli->command->name);
+    if (has_key && o->key == 0)
+        return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");
+    *ret = target;
+    return 0;
+}
+
+int cli_stat(struct cli *cli, struct shmd_segment **ret)
+{
+    struct shmd_target target;
+    int r = cli_target(cli, &target);
+    if (r != 0)
+        return r;
+    r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_stat(cli->shmd, &target, ret);
+    return r != 0 ? cli_failure(cli, r) : 0;
+}
+
+static void help(void)
+{
+    puts("Usage: shmdctl [--socket PATH] [--json] COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+         "Manages System V shared memory through the daemon shmd.\n\nCommands:");
+    for (size_t i = 0; i < commands_count; i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    puts("\nOptions:");
+    options_list(GLOBAL);
+    puts("\nExit status:");
+    exit_status_list();
+    puts("\n'shmdctl COMMAND --help' tells a command's options; shmdctl(1) tells everything.");
+}
+
+static void help_command(const struct command *command)
+{
+    printf("Usage: shmdctl %s%s%s\n\n%s.\n\nOptions:\n", command->name,
+           *command->arguments ? " " : "", command->arguments, command->summary);
+    options_list(command->options | GLOBAL);
+}
+
+static int unknown_command(const char *name)
+{
+    char list[512] = "";
+    for (size_t i = 0; i < commands_count; i++) {
+        strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, commands[i].name, sizeof(list) - strlen(list) - 1);
+    }
+    return cli_usage("unknown command '%s'; there are: %s", name, list);
+}
+
+static int run_command(struct cli *cli)
+{
+    const struct command *command = cli->command;
+    if (cli->options.given & OPT(JSON) & ~command->options)
+        return cli_usage("%s does not print JSON", command->name);
+    if (cli->n_args < command->min_args)
+        return cli_usage("too few arguments: shmdctl %s %s", command->name, command->arguments);
+    if (cli->n_args > command->max_args)
+        return cli_usage("what is '%s'? The usage is: shmdctl %s %s", cli->args[command->max_args],
+                         command->name, command->arguments);
+    int status = command->run(cli);
+    shmd_disconnect(cli->shmd);
+    cli->shmd = NULL;
+    return status;
+}
+
+/* ARGV begins with the command's name. */
+static int parse_command(struct cli *cli, int argc, char **argv)
+{
+    const struct command *command = cli->command;
+    for (int i = 1; command->has_child && i < argc && !cli->child; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            cli->child = argv + i + 1;
+            argc = i;
+        }
+    }
+    int rest;
+    int r = options_parse(&cli->options, command->options | GLOBAL, true, argc, argv, &rest);
+    if (r != 0)
+        return r;
+    cli->args = argv + rest;
+    cli->n_args = argc - rest;
+    if (cli_given(cli, OPT(HELP))) {
+        help_command(command);
+        return EXIT_OK;
+    }
+    return run_command(cli);
+}
+
+static int start(int argc, char **argv)
+{
+    struct cli cli = {.options = {.timeout_ms = -1}};
+    int rest;
+    int r = options_parse(&cli.options, GLOBAL, false, argc, argv, &rest);
+    if (r != 0)
+        return r;
+    const char *name = rest < argc ? argv[rest] : NULL;
+    if (cli_given(&cli, OPT(VERSION))) {
+        printf("shmdctl %s\n", shmd_version());
+        return EXIT_OK;
+    }
+    if (cli_given(&cli, OPT(HELP)) || (name && strcmp(name, "help") == 0)) {
+        help();
+        return EXIT_OK;
+    }
+    if (!name)
+        return cli_usage("which command?");
+    cli.command = command_find(name);
+    return cli.command ? parse_command(&cli, argc - rest, argv + rest) : unknown_command(name);
+}
+
+int main(int argc, char **argv)
+{
+    int status = start(argc, argv);
+    /* What could not be written was not done, full disks included. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK)
+        return cli_error(EXIT_REFUSED, "cannot write to standard output: %s", strerror(errno));
+    return status;
+}
