@@ -1,3 +1,5 @@
+#include <config.h> /* the build's; the daemon has one of its own */
+
 #include "daemon/shmd.h"
 
 #include <errno.h>
@@ -63,7 +65,7 @@ static int load_config(const struct options *options, struct config *ret)
 
 static void set_log_level(const struct shmd *d)
 {
-    log_set_level(d->options.log_level_given ? d->options.log_level : d->config.log_level);
+    log_set_level(d->options.has_log_level ? d->options.log_level : d->config.log_level);
 }
 
 static void raise_descriptor_limit(void)
@@ -104,7 +106,8 @@ static int declare(void *context, const char *file, const struct create_params *
 static void make_sure_of_declared(struct shmd *d)
 {
     declare_none(&d->core);
-    int r = declared_load(d->config.segments_dir, declare, d, complain);
+    const struct declared_visitor visitor = {declare, complain, d};
+    int r = declared_load(d->config.segments_dir, &visitor);
     if (r < 0)
         log_error("%s: %s", d->config.segments_dir, strerror(-r));
 }
@@ -316,18 +319,13 @@ static int serve(struct shmd *d)
     return r;
 }
 
-static const char *environment(const char *name)
-{
-    return getenv(name);
-}
-
 int shmd_main(int argc, char **argv)
 {
     struct shmd *d = calloc(1, sizeof(*d));
     int r = -ENOMEM;
     if (!d)
         return 1;
-    switch (options_parse(argc, argv, environment, geteuid(), &d->options, stdout, stderr)) {
+    switch (options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr)) {
     case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;
     case OPTIONS_CHECK_CONFIG:
         r = load_config(&d->options, &d->config);

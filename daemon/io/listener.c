@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "daemon/io/listener.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+#include <config.h>
+
 #include "daemon/io/service_manager.h"
 
 #include <errno.h>
