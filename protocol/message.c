@@ -124,3 +124,10 @@ size_t message_calls(const struct message *m)
 {
     return json_is_array(m->root) ? json_array_size(m->root) : 1;
 }
+
+const json_t *message_member(const struct message *m, size_t index)
+{
+    if (json_is_array(m->root))
+        return json_array_get(m->root, index);
+    return index == 0 ? m->root : NULL;
+}

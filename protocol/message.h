@@ -29,5 +29,7 @@ void message_free(struct message *m);
 bool message_is_batch(const struct message *m);
 /* 1, or a batch's members. */
 size_t message_calls(const struct message *m);
+/* The value of one of them, borrowed; NULL when INDEX is not below message_calls(). */
+const struct json_t *message_member(const struct message *m, size_t index);
 
 #endif

@@ -317,6 +317,10 @@ TEST(calls)
         decode_good(cases[i].text, strlen(cases[i].text), &m);
         assert_true(message_is_batch(&m) == cases[i].batch);
         assert_int_equal(message_calls(&m), cases[i].calls);
+        for (size_t k = 0; k < cases[i].calls; k++)
+            assert_ptr_equal(message_member(&m, k),
+                             cases[i].batch ? json_array_get(m.root, k) : m.root);
+        assert_null(message_member(&m, cases[i].calls));
         message_free(&m);
         message_free(&m); /* a second time does nothing */
     }
