@@ -55,7 +55,12 @@ ERRORS = {
     "QuotaExceeded": (6, "io.shmd.QuotaExceeded"),
     "SegmentBusy": (7, "io.shmd.SegmentBusy"),
     "StaleSegment": (8, "io.shmd.StaleSegment"),
+    "InitialiserDied": (9, "io.shmd.InitialiserDied"),
+    "TimedOut": (10, "io.shmd.TimedOut"),
     "KeyInUse": (11, "io.shmd.KeyInUse"),
+    "NotHoldable": (12, "io.shmd.NotHoldable"),
+    "StoreFailure": (13, "io.shmd.StoreFailure"),
+    "ShuttingDown": (14, "io.shmd.ShuttingDown"),
     "NotSupported": (15, "io.shmd.NotSupported"),
     "InvalidParameter": (-32602, "org.varlink.service.InvalidParameter"),
     "MethodNotFound": (-32601, "org.varlink.service.MethodNotFound"),
@@ -147,21 +152,24 @@ def _effective(user):
         os.setgroups(groups)
 
 
-class _Child:
-    """A forked process that runs FUNCTION as USER and reports its outcome through a pipe."""
+class Child:
+    """A forked process that runs FUNCTION as USER and reports its outcome through a pipe. Of the
+    descriptors it has only the standard ones and KEEP: no connection stays open by it."""
 
-    def __init__(self, user, function):
+    def __init__(self, user, function, keep=()):
         self._read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(user, function, write)
+            self._run(user, function, write, keep)
         os.close(write)
         self._reaped = False
 
-    def _run(self, user, function, write):
+    def _run(self, user, function, write, keep):
         # Never returns: the test program's own clean-up is not the child's.
         try:
-            os.close(self._read)
+            kept = sorted((2, write, *keep))
+            for low, high in zip(kept, (*kept[1:], os.sysconf("SC_OPEN_MAX"))):
+                os.closerange(low + 1, high)
             # Only the parent turns signals into an orderly end.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -202,7 +210,7 @@ class _Child:
 def as_user(user, function):
     """Runs FUNCTION in a child without any of root's rights; returns what it returns (at most
     64 KiB when pickled), or raises what it raises."""
-    child = _Child(user, lambda _report: (True, function()))
+    child = Child(user, lambda _report: (True, function()))
     try:
         return child.outcome()
     finally:
@@ -219,7 +227,7 @@ class HeldAttachment:
             while True:
                 signal.pause()
 
-        self._child = _Child(user, hold)
+        self._child = Child(user, hold)
         self.pid = self._child.pid
         try:
             self._child.outcome()
