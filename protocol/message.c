@@ -6,8 +6,8 @@
 
 /*
  * jansson refuses the whole text for one integer that does not fit 64 bits. To name the parameter
- * and keep the id, such integers are given a ".0" in a copy, which makes them reals, and the copy
- * is decoded. Returns the copy's length, 0 when there was nothing to widen.
+ * and keep the id, a real stands in for each such integer in a copy, and the copy is decoded.
+ * Returns the copy's length, 0 when there was nothing to widen.
  */
 static size_t widen(const char *text, size_t len, char *copy)
 {
@@ -49,8 +49,10 @@ static size_t widen(const char *text, size_t len, char *copy)
                 (void)strtoll(number, NULL, 10);
             }
             if (digits >= 21 || errno == ERANGE) {
-                memcpy(copy + out, ".0", 2);
-                out += 2;
+                /* Whatever its value: any real beyond int64 will do, and there is room for it. */
+                out -= digits;
+                memcpy(copy + out, "1e300", 5);
+                out += 5;
                 found = true;
             }
         }
@@ -76,8 +78,7 @@ static json_t *load_widened(const char *text, size_t len, json_error_t *error)
 {
     json_error_t second = {0};
     json_t *root = NULL;
-    /* Two bytes more for every 19 digits. */
-    char *copy = malloc(len + len / 8 + 2);
+    char *copy = malloc(len); /* what stands in is shorter */
     size_t n = copy ? widen(text, len, copy) : 0;
     if (n > 0)
         root = load(copy, n, &second);

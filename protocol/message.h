@@ -14,7 +14,7 @@ struct json_t;
 
 struct message {
     struct json_t *root; /* owned */
-    /* The text had integers beyond int64; they were read as reals. */
+    /* The text had integers beyond int64; reals stand in for them. */
     bool widened;
 };
 
