@@ -180,13 +180,15 @@ static enum options_result settle(const struct said *said, char *(*env)(const ch
     bool system = uid <= SYSTEM_UID_MAX;
     const char *runtime = system ? NULL : env("XDG_RUNTIME_DIR");
     const char *by_manager = env("RUNTIME_DIRECTORY"); /* several are separated by colons */
-    if (!system && !said->socket && (!runtime || *runtime != '/'))
+    bool nowhere = !system && !said->socket && (!runtime || *runtime != '/');
+    bool handed_over = env("LISTEN_FDS") != NULL;
+    if (nowhere && !(handed_over && (said->state_dir || by_manager)))
         return refuse(err, "XDG_RUNTIME_DIR is %s: say --socket and --state-dir",
                       runtime && *runtime ? "not an absolute path" : "not set");
 
     if (said->socket)
         options->socket = strdup(said->socket);
-    else
+    else if (!nowhere)
         options->socket = system ? strdup(SYSTEM_SOCKET) : join(runtime, NULL, "/shmd/shmd.sock");
     if (said->state_dir)
         options->state_dir = strdup(said->state_dir);
@@ -196,13 +198,13 @@ static enum options_result settle(const struct said *said, char *(*env)(const ch
         options->state_dir = join(by_manager, strchr(by_manager, ':'), "");
     else
         options->state_dir = system ? strdup(SYSTEM_STATE_DIR) : join(runtime, NULL, "/shmd");
-    if (!options->socket || !options->state_dir)
+    if ((!options->socket && !nowhere) || !options->state_dir)
         return refuse_memory(err);
     if (!said->has_mode)
         options->socket_mode = system ? 0666 : 0600;
 
     size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-    if (strlen(options->socket) > max)
+    if (options->socket && strlen(options->socket) > max)
         return refuse(err, "%s: the path of a socket has at most %zu bytes", options->socket, max);
     return OPTIONS_RUN;
 }

@@ -13,7 +13,7 @@
 #include "daemon/util/log.h"
 
 struct options {
-    char *socket;      /* owned */
+    char *socket;      /* owned; NULL: nowhere, for one was handed over */
     char *state_dir;   /* owned */
     char *config;      /* owned */
     bool config_given; /* then it must be there */

@@ -247,7 +247,7 @@ static int open_listener(struct shmd *d)
     int fd = -1;
     bool inherited = true;
     int r = listener_inherit(&fd, &error);
-    if (r == -ENOENT && !error) {
+    if (r == -ENOENT && !error && d->options.socket) {
         inherited = false;
         r = listener_bind(d->options.socket, d->options.socket_mode, &fd, &error);
     }
