@@ -5,18 +5,24 @@
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
 	tests/unit/test_access \
+	tests/unit/test_config \
+	tests/unit/test_declared \
 	tests/unit/test_errors \
+	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_methods \
+	tests/unit/test_options \
 	tests/unit/test_params \
 	tests/unit/test_quota \
 	tests/unit/test_registry \
 	tests/unit/test_reply \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
+	tests/unit/test_store_faults \
+	tests/unit/test_store_sqlite \
 	tests/unit/test_terms \
 	tests/unit/test_writer
 
@@ -42,7 +48,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
-check_headers = tests/unit/support.h
+check_headers = tests/unit/support.h tests/unit/store_fixture.h
 EXTRA_DIST += $(check_headers)
 
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -63,12 +69,19 @@ tests_integration_classic_writer_LDADD =
 check_LTLIBRARIES += libfakes.la
 libfakes_la_SOURCES = \
 	tests/fakes/fake_clock.c tests/fakes/fake_clock.h \
+	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
+tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
+tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
+tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
+tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 
 # Memory that runs out when the test says so.
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
