@@ -34,3 +34,17 @@ shmdctl_SOURCES = \
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS) $(SMARTCOLS_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
 shmdctl_LDADD = libshmd.la libprotocol.la $(SMARTCOLS_LIBS)
+
+man_MANS += client/cli/shmdctl.1
+CLEANFILES += client/cli/shmdctl.1
+client/cli/shmdctl.1: $(top_srcdir)/client/cli/shmdctl.1.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) client/cli && $(substitute_paths) $(top_srcdir)/client/cli/shmdctl.1.in >$@.tmp && mv $@.tmp $@
+
+# Installed under the command's name, which is how bash finds it.
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += client/cli/shmdctl.1.in client/cli/completion
+install-data-local:
+	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
+	$(INSTALL_DATA) $(top_srcdir)/client/cli/completion '$(DESTDIR)$(bashcompletiondir)/shmdctl'
+uninstall-local:
+	rm -f '$(DESTDIR)$(bashcompletiondir)/shmdctl'

@@ -46,36 +46,49 @@ static bool input_ended(void)
     return read(STDIN_FILENO, waste, sizeof(waste)) == 0;
 }
 
-/* Until SIGINT or SIGTERM, the end of input, or the daemon's. 0, or an exit status. */
-static int wait_for_end(const struct cli *cli, int signals)
+/*
+ * Until SIGINT or SIGTERM, or the end of input; when the connection is what holds, also until that
+ * is lost. 0, or an exit status. RET_CONNECTED: it was not lost.
+ */
+static int wait_for_end(const struct cli *cli, const struct shmd_segment *segment, int signals,
+                        bool *ret_connected)
 {
     struct pollfd fds[] = {
         {.fd = signals, .events = POLLIN},
         {.fd = shmd_fd(cli->shmd), .events = POLLIN},
         {.fd = input_can_end() ? STDIN_FILENO : -1, .events = POLLIN},
     };
+    *ret_connected = true;
     for (;;) {
-        if (poll(fds, COUNT(fds), -1) < 0 && errno != EINTR)
+        if (poll(fds, COUNT(fds), -1) < 0) {
+            if (errno == EINTR)
+                continue;
             return cli_error(EXIT_REFUSED, "cannot wait: %s", strerror(errno));
+        }
         if (fds[0].revents)
             return 0;
-        /* It says nothing that was not asked, so this is its end. */
-        if (fds[1].revents)
-            return cli_error(EXIT_UNREACHABLE, "the daemon closed the connection; a hold of "
-                                               "lifetime process ends with this command");
+        if (fds[1].revents) {
+            /* It says nothing that was not asked, so this is its end. */
+            *ret_connected = false;
+            fds[1].fd = -1;
+            if (segment->lifetime != SHMD_LIFETIME_PROCESS)
+                return cli_error(EXIT_UNREACHABLE, "the daemon closed the connection");
+        }
         if (fds[2].revents && input_ended())
             return 0;
     }
 }
 
-static int hold_until_end(const struct cli *cli, const struct shmd_target *target, int signals)
+static int hold_until_end(const struct cli *cli, const struct shmd_segment *segment, int signals)
 {
-    int status = wait_for_end(cli, signals);
-    if (status != 0)
+    bool connected;
+    int status = wait_for_end(cli, segment, signals, &connected);
+    /* A process is a holder even while the daemon restarts; it ends that by exiting. */
+    if (status != 0 || !connected)
         return status;
     /* Done here and not by exiting, so that it has happened when this command has ended. The
      * segment may be gone already. */
-    int r = shmd_release(cli->shmd, target, NULL);
+    int r = shmd_release(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
     return r != 0 && r != SHMD_ERROR_NO_SUCH_SEGMENT && r != SHMD_ERROR_STALE_SEGMENT
                ? cli_failure(cli, r)
                : EXIT_OK;
@@ -123,7 +136,7 @@ int cmd_hold(struct cli *cli)
         status = output_segment(cli, segment);
         fflush(stdout);
         if (status == EXIT_OK)
-            status = hold_until_end(cli, &(struct shmd_target){.serial = segment->serial}, signals);
+            status = hold_until_end(cli, segment, signals);
     }
     if (r == 0)
         shmd_segment_free(segment);

@@ -8,8 +8,10 @@
 #include <sys/un.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/output.h"
 
-#define GLOBAL (OPT(SOCKET) | OPT(JSON) | OPT(HELP) | OPT(VERSION))
+#define EVERYWHERE (OPT(SOCKET) | OPT(HELP))
+#define GLOBAL     (EVERYWHERE | OPT(JSON) | OPT(VERSION)) /* before the command */
 
 int cli_connect(struct cli *cli)
 {
@@ -84,9 +86,11 @@ static void help(void)
 
 static void help_command(const struct command *command)
 {
-    printf("Usage: shmdctl %s%s%s\n\n%s.\n\nOptions:\n", command->name,
+    printf("Usage: shmdctl %s [OPTIONS]%s%s\n\n%s.\n\nOptions:\n", command->name,
            *command->arguments ? " " : "", command->arguments, command->summary);
-    options_list(command->options | GLOBAL);
+    options_list(command->options | EVERYWHERE);
+    if (command->options & OPT(OUTPUT))
+        output_list_columns();
 }
 
 static int unknown_command(const char *name)
@@ -126,7 +130,7 @@ static int parse_command(struct cli *cli, int argc, char **argv)
         }
     }
     int rest;
-    int r = options_parse(&cli->options, command->options | GLOBAL, true, argc, argv, &rest);
+    int r = options_parse(&cli->options, command->options | EVERYWHERE, true, argc, argv, &rest);
     if (r != 0)
         return r;
     cli->args = argv + rest;

@@ -252,8 +252,10 @@ struct table {
 
 void output_list_columns(void)
 {
+    fputs("\nColumns:", stdout);
     for (size_t i = 0; i < COUNT(columns); i++)
-        puts(columns[i].name);
+        printf("%s%s", i % 10 ? ", " : "\n  ", columns[i].name);
+    putchar('\n');
 }
 
 static const struct column *find_column(const char *name, size_t len)

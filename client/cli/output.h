@@ -27,7 +27,7 @@ bool output_json(const struct cli *cli);
 
 /* Milliseconds as local time, with its milliseconds; "" for 0. */
 void format_time(int64_t at_ms, char *ret, size_t size);
-/* The columns there are, a line each, on standard output. */
+/* The columns there are, on standard output. */
 void output_list_columns(void);
 
 #endif
