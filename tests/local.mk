@@ -5,22 +5,27 @@
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
 	tests/unit/test_access \
+	tests/unit/test_cli_parse \
 	tests/unit/test_config \
 	tests/unit/test_declared \
 	tests/unit/test_errors \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
+	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
+	tests/unit/test_jsonrpc_client \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
 	tests/unit/test_params \
+	tests/unit/test_params_encode \
 	tests/unit/test_quota \
 	tests/unit/test_registry \
 	tests/unit/test_reply \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
+	tests/unit/test_shmd_h \
 	tests/unit/test_store_faults \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_terms \
@@ -71,6 +76,7 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_clock.c tests/fakes/fake_clock.h \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
+tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
@@ -78,6 +84,7 @@ tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
 tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_shmd_h_LDADD = libshmd.la $(LDADD)
 tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)

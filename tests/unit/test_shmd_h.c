@@ -1,0 +1,82 @@
+/*
+ * The installed header stands alone, so it spells out the table of errors: here they are compared,
+ * row by row, in both directions.
+ */
+#include "tests/unit/support.h"
+
+#include "client/shmd.h"
+#include "protocol/errors.h"
+#include "protocol/terms.h"
+
+static const struct {
+    int public;
+    enum protocol_error error;
+} rows[] = {
+#define ROW(name)                                                                                  \
+    {                                                                                              \
+        SHMD_ERROR_##name, PROTOCOL_ERROR_##name                                                   \
+    }
+    ROW(NO_SUCH_SEGMENT),  ROW(SEGMENT_EXISTS),    ROW(PERMISSION_DENIED), ROW(SIZE_MISMATCH),
+    ROW(LIMIT_REACHED),    ROW(QUOTA_EXCEEDED),    ROW(SEGMENT_BUSY),      ROW(STALE_SEGMENT),
+    ROW(INITIALISER_DIED), ROW(TIMED_OUT),         ROW(KEY_IN_USE),        ROW(NOT_HOLDABLE),
+    ROW(STORE_FAILURE),    ROW(SHUTTING_DOWN),     ROW(NOT_SUPPORTED),     ROW(INVALID_REQUEST),
+    ROW(METHOD_NOT_FOUND), ROW(INVALID_PARAMETER), ROW(INTERNAL),          ROW(PARSE),
+};
+
+TEST(the_numbers_are_those_of_the_table)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(rows[i].public, abs(error_row(rows[i].error)->code));
+}
+
+TEST(no_error_of_the_table_is_left_out)
+{
+    for (int error = 0; error < PROTOCOL_ERROR_COUNT; error++) {
+        bool found = error == PROTOCOL_ERROR_EXPECTED_MORE; /* of another dialect */
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+            found = found || (int)rows[i].error == error;
+        if (!found)
+            fail_msg("client/shmd.h lacks the error number %d of protocol/errors.h", error);
+    }
+}
+
+TEST(every_code_has_its_sentence)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(shmd_strerror(rows[i].public), error_row(rows[i].error)->message);
+    assert_string_equal(shmd_strerror(0), "success");
+    assert_string_equal(shmd_strerror(-ENOENT), "No such file or directory");
+    assert_contains(shmd_strerror(SHMD_ERROR_UNKNOWN), "newer");
+    assert_string_equal(shmd_strerror(16), "not an error of shmd");
+    assert_string_equal(shmd_strerror(32601 + 50), "not an error of shmd");
+}
+
+TEST(words_are_those_of_the_wire)
+{
+    for (int i = 0; i < STATE_COUNT; i++)
+        assert_string_equal(shmd_state_word((enum shmd_state)(i + 1)), state_words[i]);
+    for (int i = 0; i < LIFETIME_COUNT; i++)
+        assert_string_equal(shmd_lifetime_word((enum shmd_lifetime)(i + 1)), lifetime_words[i]);
+    for (int i = 0; i < EVENT_KINDS; i++)
+        assert_string_equal(shmd_event_word((enum shmd_event_kind)(1 << i)), event_words[i]);
+    for (int i = 0; i < REASON_COUNT; i++)
+        assert_string_equal(shmd_reason_word((enum shmd_reason)(i + 1)), reason_words[i]);
+    assert_string_equal(shmd_event_word(SHMD_EVENT_GAP), "gap");
+    assert_null(shmd_state_word((enum shmd_state)0));
+    assert_null(shmd_state_word((enum shmd_state)(STATE_COUNT + 1)));
+    assert_null(shmd_lifetime_word((enum shmd_lifetime)(LIFETIME_COUNT + 1)));
+    assert_null(shmd_reason_word((enum shmd_reason)(REASON_COUNT + 1)));
+    assert_null(shmd_event_word((enum shmd_event_kind)3));
+    assert_null(shmd_event_word((enum shmd_event_kind)0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_numbers_are_those_of_the_table),
+        cmocka_unit_test(no_error_of_the_table_is_left_out),
+        cmocka_unit_test(every_code_has_its_sentence),
+        cmocka_unit_test(words_are_those_of_the_wire),
+    };
+    return RUN_TESTS(tests);
+}
