@@ -33,8 +33,21 @@ unit_tests = \
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
+	tests/integration/test_access.py \
+	tests/integration/test_classic.py \
+	tests/integration/test_create.py \
+	tests/integration/test_daemon.py \
+	tests/integration/test_hostile.py \
+	tests/integration/test_info.py \
 	tests/integration/test_kernel_facts.py \
-	tests/integration/test_protocol_md.py
+	tests/integration/test_limits.py \
+	tests/integration/test_list.py \
+	tests/integration/test_methods.py \
+	tests/integration/test_out_of_band.py \
+	tests/integration/test_protocol_md.py \
+	tests/integration/test_target.py \
+	tests/integration/test_wire.py \
+	tests/interop/test_interop.py
 
 # Checks of the source itself.
 lint_tests = \
@@ -83,6 +96,7 @@ tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
+tests_unit_test_log_LDADD = $(SYSTEMD_LIBS) $(LDADD)
 tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_shmd_h_LDADD = libshmd.la $(LDADD)
 tests_unit_test_quota_LDADD = libcore.la $(LDADD)

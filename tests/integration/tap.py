@@ -26,6 +26,7 @@ class _TapResult(unittest.TestResult):
 
     def __init__(self):
         super().__init__()
+        self.exit_status = None  # of a test that ended the program
         self._current = None
         self._problems = []
         self._skipped = None
@@ -53,6 +54,10 @@ class _TapResult(unittest.TestResult):
     def addError(self, test, err):
         super().addError(test, err)
         text = "".join(traceback.format_exception(*err))
+        if issubclass(err[0], SystemExit):
+            # A bail-out or a signal: unittest would go on to the next test.
+            self.exit_status = err[1].code
+            self.stop()
         if self._current is not None:
             self._problems.append(text)
             return
@@ -84,4 +89,6 @@ def main():
     result = _TapResult()
     loader.loadTestsFromModule(sys.modules["__main__"]).run(result)
     print(f"1..{result.testsRun}", flush=True)
+    if result.exit_status is not None:
+        sys.exit(result.exit_status)
     sys.exit(0 if result.wasSuccessful() else 1)

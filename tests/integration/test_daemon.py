@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 
 import sysv
 from harness import (
@@ -22,12 +21,12 @@ from harness import (
 )
 
 # What systemd does for a service: descriptor 3 is the socket, and the pid is the service's.
-HAND_OVER = """
-import os, sys
-os.dup2(0, 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[1], sys.argv[1:])
-"""
+HAND_OVER = (
+    "sh",
+    "-c",
+    'LISTEN_FDS=1 LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; exec 3<&0; exec "$@"',
+    "hand-over",
+)
 
 
 class ProcessCase(TestCase):
@@ -185,6 +184,7 @@ class Socket(ProcessCase):
         dead = socket.socket(socket.AF_UNIX)
         dead.bind(path)
         dead.close()
+        os.chmod(path, 0o666)
         daemon = self.start_daemon()
         self.assertEqual(daemon.socket_path, path)
         self.connect(daemon).call("list")
@@ -226,10 +226,8 @@ class Inherited(ProcessCase):
             listener.bind(path)
             os.chmod(path, 0o666)
             listener.listen()
-            daemon = self.launch_daemon(
-                socket=False, stdin=listener, shell=(sys.executable, "-c", HAND_OVER)
-            )
-            self.check_serves(daemon)
+            daemon = self.launch_daemon(socket=False, stdin=listener, shell=HAND_OVER)
+        self.check_serves(daemon)
         daemon.stop()
         self.assertTrue(os.path.exists(path), "the socket is its giver's to remove")
 
@@ -245,9 +243,7 @@ class Inherited(ProcessCase):
 
     def test_what_is_no_listening_socket(self):
         with open("/dev/null", "rb") as null:
-            daemon = self.launch_daemon(
-                socket=False, stdin=null, shell=(sys.executable, "-c", HAND_OVER)
-            )
+            daemon = self.launch_daemon(socket=False, stdin=null, shell=HAND_OVER)
             self.check_ends_badly(daemon)
             self.assertTrue(daemon.log().strip(), "it says why")
 

@@ -304,10 +304,15 @@ class Caps(TestCase):
             self.addCleanup(client.close)
             send_what_is_taken(client, encode("list", id=1))
             reply = client.reply()
-            if reply is None or "error" in reply:
+            if reply is None:
                 refused += 1
-                if reply is not None:
-                    self.assertEqual(reply["error"]["data"]["error"], "io.shmd.QuotaExceeded")
+            elif "error" in reply:
+                refused += 1
+                self.assertIsNone(reply["id"])
+                data = reply["error"]["data"]
+                self.assertEqual(
+                    (data["error"], data["limit"]), ("io.shmd.LimitReached", "RLIMIT_NOFILE")
+                )
             else:
                 clients.append(client)
         self.assertGreater(refused, 10)

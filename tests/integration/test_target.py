@@ -1,7 +1,7 @@
 """What all methods share: how a request names its method, its parameters and its segment."""
 
 import sysv
-from harness import TestCase, main
+from harness import TestCase, encode, main
 
 NOWHERE = 0x7FFFFFFF  # a shmid and a serial that denote nothing
 
@@ -103,13 +103,9 @@ class Request(TargetCase):
         self.client.create(name="frames")
         for params in (["frames"], "frames", 1):
             with self.subTest(params=params):
-                self.client.send(
-                    b'{"jsonrpc":"2.0","id":9,"method":"stat","params":%s}\n'
-                    % str(params).replace("'", '"').encode()
-                )
+                self.client.send(encode("stat", params, id=9))
                 reply = self.client.reply()
-                self.assertEqual(reply["id"], 9)
-                self.assertEqual(reply["error"]["code"], -32602, reply)
+                self.assertEqual((reply["id"], reply["error"]["code"]), (9, -32602), reply)
 
     def test_no_parameters_has_three_spellings(self):
         for params in (b"", b',"params":{}', b',"params":[]'):

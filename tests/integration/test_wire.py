@@ -365,7 +365,7 @@ class NotJson(WireCase):
 
 class Integers(WireCase):
     def test_beyond_int64_names_the_parameter(self):
-        for value in ("9223372036854775808", "-9223372036854775809", "1" + "0" * 400, "1e300"):
+        for value in ("9223372036854775808", "-9223372036854775809", "1" + "0" * 400):
             with self.subTest(value=value):
                 self.client.send(
                     b'{"jsonrpc":"2.0","id":5,"method":"create","params":{"size":%s}}\n'
