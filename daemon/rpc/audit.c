@@ -5,6 +5,8 @@
 
 #include "daemon/util/log.h"
 
+enum { REFUSALS_LOGGED_A_SECOND = 20 };
+
 static bool is_logged(enum method method)
 {
     switch (method) {
@@ -58,21 +60,50 @@ static const char *or_dash(const char *text)
     return text && *text ? text : "-";
 }
 
+/* Whoever is refused over and over does not fill the log: the rest of a second is counted. */
+static bool may_log_refusal(struct rpc *rpc)
+{
+    int64_t second = core_boottime_ms(rpc->core) / 1000;
+    if (second != rpc->refusals.second) {
+        if (rpc->refusals.unlogged > 0)
+            log_notice("%" PRIu64 " more refusals in that second", rpc->refusals.unlogged);
+        rpc->refusals = (struct refusals){.second = second};
+    }
+    if (rpc->refusals.logged == REFUSALS_LOGGED_A_SECOND) {
+        rpc->refusals.unlogged++;
+        return false;
+    }
+    rpc->refusals.logged++;
+    return true;
+}
+
 void audit_request(const struct request *rq, int outcome)
 {
     const struct caller *c = rq->caller;
     const struct segment *s = rq->found.segment;
-    if (outcome != 0) {
-        const char *why = refusal(outcome, &rq->detail);
-        if (why)
-            log_notice("%s refused: %s (peer pid %d uid %u %s)", method_word(rq->method), why,
-                       (int)c->pid, c->uid, or_dash(c->comm));
-        return;
+    const char *why = outcome == 0 ? NULL : refusal(outcome, &rq->detail);
+    struct log_field fields[LOG_FIELDS_MAX] = {
+        {.name = "METHOD", .string = method_word(rq->method)},
+        {.name = "PEER_PID", .integer = c->pid},
+        {.name = "PEER_UID", .integer = c->uid},
+        {.name = "PEER_COMM", .string = or_dash(c->comm)},
+    };
+    size_t n = 4;
+    if (s) {
+        fields[n++] = (struct log_field){.name = "NAME", .string = or_dash(s->name)};
+        fields[n++] = (struct log_field){.name = "SERIAL", .integer = (int64_t)s->serial};
+        fields[n++] = (struct log_field){.name = "SHMID", .integer = s->shmid};
     }
-    if (is_logged(rq->method) && s)
-        log_info("%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
-                 method_word(rq->method), or_dash(s->name), s->serial, (int)s->shmid, s->size,
-                 (int)c->pid, c->uid, or_dash(c->comm));
+    if (outcome == 0 && is_logged(rq->method) && s) {
+        log_entry(LOG_LEVEL_INFO, fields, n,
+                  "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
+                  method_word(rq->method), or_dash(s->name), s->serial, (int)s->shmid, s->size,
+                  (int)c->pid, c->uid, or_dash(c->comm));
+    } else if (why && may_log_refusal(rq->rpc)) {
+        fields[n++] = (struct log_field){.name = "REFUSAL", .string = why};
+        log_entry(LOG_LEVEL_NOTICE, fields, n, "%s refused: %s (peer pid %d uid %u %s)",
+                  method_word(rq->method), why, (int)c->pid, c->uid, or_dash(c->comm));
+    }
 }
 
 void audit_event(const struct segment_event *event)
@@ -80,6 +111,13 @@ void audit_event(const struct segment_event *event)
     const struct wire_segment *s = &event->segment;
     if (event->kind != EVENT_REMOVED || event->reason == REASON_REQUEST)
         return;
-    log_info("removed (%s): %s serial %" PRIu64 " shmid %d", reason_words[event->reason],
-             or_dash(s->name), s->serial, (int)s->shmid);
+    const struct log_field fields[] = {
+        {.name = "REASON", .string = reason_words[event->reason]},
+        {.name = "NAME", .string = or_dash(s->name)},
+        {.name = "SERIAL", .integer = (int64_t)s->serial},
+        {.name = "SHMID", .integer = s->shmid},
+    };
+    log_entry(LOG_LEVEL_INFO, fields, sizeof(fields) / sizeof(fields[0]),
+              "removed (%s): %s serial %" PRIu64 " shmid %d", reason_words[event->reason],
+              or_dash(s->name), s->serial, (int)s->shmid);
 }

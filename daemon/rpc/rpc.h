@@ -30,12 +30,19 @@ struct rpc_counters {
     uint64_t store_failures;
 };
 
+/* What of a second's refusals is in the log. */
+struct refusals {
+    int64_t second; /* of the boot clock */
+    uint64_t logged, unlogged;
+};
+
 struct rpc {
     struct core *core;
     const char *version;
     int64_t started_at_ms; /* wall clock */
     bool is_shutting_down;
     struct rpc_counters counters;
+    struct refusals refusals;
     struct promise *promises;
     size_t n_promises, promises_capacity;
     struct session *subscribers;

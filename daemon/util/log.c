@@ -1,9 +1,23 @@
+#include <config.h>
+
 #include "daemon/util/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#ifdef HAVE_LIBSYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION /* where in the source says nothing to an administrator */
+#include <systemd/sd-journal.h>
+#endif
+
+/* A line with its LF has at most 1024 bytes. */
+enum { TEXT_MAX_BYTES = 1025 - sizeof("shmd: "), FIELD_MAX_BYTES = 320 };
 
 const char *const log_level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
@@ -14,24 +28,93 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
-void log_line(enum log_level level, const char *format, ...)
+/* syslog's numbers, which the journal has too: LOG_ERR is 3. */
+static int priority(enum log_level level)
 {
+    return (int)level + 3;
+}
+
+#ifdef HAVE_LIBSYSTEMD
+/* Whether standard error is the journal's own stream, as systemd.exec(5) says to find out. */
+static bool is_on_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    uint64_t device, inode;
+    return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+static bool send_to_journal(enum log_level level, const struct log_field *fields, size_t n_fields,
+                            const char *text)
+{
+    char values[LOG_FIELDS_MAX + 2][FIELD_MAX_BYTES];
+    char message[TEXT_MAX_BYTES + sizeof("MESSAGE=")];
+    struct iovec iov[LOG_FIELDS_MAX + 3];
+    size_t n = 0;
+    if (!is_on_journal())
+        return false;
+    iov[n].iov_base = message;
+    iov[n++].iov_len = (size_t)snprintf(message, sizeof(message), "MESSAGE=%s", text);
+    snprintf(values[0], FIELD_MAX_BYTES, "PRIORITY=%d", priority(level));
+    snprintf(values[1], FIELD_MAX_BYTES, "SYSLOG_IDENTIFIER=shmd");
+    for (size_t i = 0; i < n_fields && i < LOG_FIELDS_MAX; i++) {
+        if (fields[i].string)
+            snprintf(values[i + 2], FIELD_MAX_BYTES, "SHMD_%s=%s", fields[i].name,
+                     fields[i].string);
+        else
+            snprintf(values[i + 2], FIELD_MAX_BYTES, "SHMD_%s=%" PRId64, fields[i].name,
+                     fields[i].integer);
+    }
+    for (size_t i = 0; i < n_fields + 2; i++) {
+        iov[n].iov_base = values[i];
+        iov[n++].iov_len = strlen(values[i]);
+    }
+    return sd_journal_sendv(iov, (int)n) == 0;
+}
+#else
+static bool send_to_journal(enum log_level level, const struct log_field *fields, size_t n_fields,
+                            const char *text)
+{
+    (void)level;
+    (void)fields;
+    (void)n_fields;
+    (void)text;
+    return false;
+}
+#endif
+
+__attribute__((format(printf, 4, 0))) static void put(enum log_level level,
+                                                      const struct log_field *fields,
+                                                      size_t n_fields, const char *format,
+                                                      va_list args)
+{
+    char text[TEXT_MAX_BYTES], line[TEXT_MAX_BYTES + sizeof("shmd: \n")];
     if (level > max_level)
         return;
-    char line[1024];
-    int len = 0;
-    if (getenv("JOURNAL_STREAM"))
-        len = snprintf(line, sizeof(line), "<%d>", (int)level + 3); /* syslog's LOG_ERR is 3 */
-    else
-        len = snprintf(line, sizeof(line), "shmd: ");
+    vsnprintf(text, sizeof(text), format, args);
+    if (send_to_journal(level, fields, n_fields, text))
+        return;
+    int len = getenv("JOURNAL_STREAM")
+                  ? snprintf(line, sizeof(line), "<%d>%s\n", priority(level), text)
+                  : snprintf(line, sizeof(line), "shmd: %s\n", text);
+    if (write(STDERR_FILENO, line, (size_t)len) < 0)
+        return; /* there is nowhere else to say it */
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    int more = vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
+    put(level, NULL, 0, format, args);
     va_end(args);
-    size_t total = (size_t)len + (more > 0 ? (size_t)more : 0);
-    if (total > sizeof(line) - 1)
-        total = sizeof(line) - 1;
-    line[total++] = '\n';
-    if (write(STDERR_FILENO, line, total) < 0)
-        return; /* there is nowhere else to say it */
+}
+
+void log_entry(enum log_level level, const struct log_field *fields, size_t n_fields,
+               const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put(level, fields, n_fields, format, args);
+    va_end(args);
 }

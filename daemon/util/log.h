@@ -1,9 +1,14 @@
 /*
- * Lines on standard error, each whole in one write. Under systemd they carry the priority prefix
- * that the journal reads. The level is the one mutable global of the daemon.
+ * The log: lines on standard error, each whole in one write. Where standard error is the journal,
+ * entries go to it directly, with fields that can be searched for (SHMD_NAME=frames); under another
+ * reader of the kind a line carries the priority prefix. The level is the one mutable global of the
+ * daemon.
  */
 #ifndef SHMD_UTIL_LOG_H
 #define SHMD_UTIL_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 enum log_level {
     LOG_LEVEL_ERROR,
@@ -16,8 +21,20 @@ enum log_level {
 /* "error", "warning", "notice", "info", "debug"; NULL-terminated. */
 extern const char *const log_level_words[];
 
+/* A field of an entry in the journal, which the text does not show. */
+struct log_field {
+    const char *name;   /* "SHMD_" is put before it */
+    const char *string; /* NULL: the integer counts */
+    int64_t integer;
+};
+
+#define LOG_FIELDS_MAX 12
+
 void log_set_level(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with at most LOG_FIELDS_MAX fields. */
+void log_entry(enum log_level level, const struct log_field *fields, size_t n_fields,
+               const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #define log_error(...)   log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
