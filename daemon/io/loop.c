@@ -130,6 +130,7 @@ static int turn(struct loop *loop, int flags)
 int loop_run(struct loop *loop)
 {
     int r = 0;
+    end_turn(loop); /* what the start found */
     while (!loop->is_stopping && r == 0)
         r = turn(loop, 0);
     return r;

@@ -124,8 +124,9 @@ void dispatch(struct request *rq, struct answer *ret)
         fail(rq, r, &ret->reply);
         return;
     }
-    /* That a segment was removed is true whatever the store says. */
-    ret->is_promise = row->changes && ret->reply.u.one.segment.state < STATE_REMOVING;
+    /* Of a segment that has not changed, or was removed, what is said is true in any case. */
+    ret->is_promise =
+        row->changes && rq->found.segment->is_dirty && rq->found.segment->state < STATE_REMOVING;
 }
 
 void dispatch_done(struct request *rq)
