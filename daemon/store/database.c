@@ -123,25 +123,30 @@ int database_ask(struct store_sqlite *st, const char *what, const char *sql, cha
     return r;
 }
 
-/* Without this a lock or a disk that can only be read would leave the old mode in force. */
+/* SQLite opens what it may not write to for reading, and takes its header's word for it. */
+static int check_writable(struct store_sqlite *st)
+{
+    if (sqlite3_db_readonly(st->db, "main") != 1)
+        return 0;
+    int errnum = access(sqlite3_db_filename(st->db, "main"), W_OK) < 0 ? errno : 0;
+    snprintf(st->reason, sizeof(st->reason), "opening: it can only be read: %s",
+             errnum ? strerror(errnum) : "so its header says");
+    return errnum ? -errnum : -EBADMSG;
+}
+
+/* Under a lock, or where there can be none, the old mode stays in force without an error. */
 static int use_log(struct store_sqlite *st)
 {
     static const char what[] = "switching to a write-ahead log";
     char mode[16];
     int r = database_ask(st, what, "PRAGMA journal_mode = WAL", mode, sizeof(mode));
-    if (r < 0)
-        return r;
-    if (sqlite3_db_readonly(st->db, "main") == 1) {
-        int errnum = access(sqlite3_db_filename(st->db, "main"), W_OK) < 0 ? errno : 0;
-        snprintf(st->reason, sizeof(st->reason), "opening: it can only be read: %s",
-                 errnum ? strerror(errnum) : "so its header says");
-        return errnum ? -errnum : -EBADMSG;
-    }
-    if (strcmp(mode, "wal") != 0) {
+    if (r == 0)
+        r = check_writable(st);
+    if (r == 0 && strcmp(mode, "wal") != 0) {
         snprintf(st->reason, sizeof(st->reason), "%s: the mode stays \"%s\"", what, mode);
         return -EIO;
     }
-    return 0;
+    return r;
 }
 
 int database_open(struct store_sqlite *st, const char *path)
@@ -150,23 +155,26 @@ int database_open(struct store_sqlite *st, const char *path)
     if (code != SQLITE_OK)
         return database_fail(st, "opening", code);
     sqlite3_extended_result_codes(st->db, 1);
-    /* Exclusive before anything is read: then there is never a -shm file. Cells are checked as they
-     * are read, for what quick_check saw can still be damaged later. */
-    int r = database_exec(st, "opening",
-                          "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;"
-                          "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
-                          "PRAGMA cache_size = -1024; PRAGMA synchronous = OFF;"
-                          "PRAGMA page_size = 2048");
+    int r = check_writable(st);
     if (r < 0)
         return r;
-    r = use_log(st);
+    /* Exclusive before anything is read: then there is never a -shm file. Cells are checked as they
+     * are read, for what quick_check saw can still be damaged later. */
+    r = database_exec(st, "opening",
+                      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;"
+                      "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
+                      "PRAGMA cache_size = -1024; PRAGMA synchronous = OFF;"
+                      "PRAGMA page_size = 2048");
+    if (r == 0)
+        r = use_log(st);
     if (r == 0)
         r = database_check(st);
     if (r == 0)
         r = schema_migrate(st);
     if (r < 0)
         return r;
-    /* A megabyte of log at most, copied back by the commit that fills it. */
+    /* Half a megabyte of log, copied back by the commit that fills it. It can grow while the disk
+     * is full, and is cut later. */
     return database_exec(st, "opening",
                          "PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 4194304");
 }
