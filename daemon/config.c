@@ -115,10 +115,9 @@ static int set_group(struct reading *r, const struct key *key, const char *value
         errno = 0;
         const struct group *group = *value ? getgrnam(value) : NULL;
         if (!group)
-            return fail(
-                r, -EINVAL,
-                "%s \"%s\": must be a group's name or number, and there is no such group%s%s",
-                key->name, value, errno ? ": " : "", errno ? strerror(errno) : "");
+            return fail(r, -EINVAL,
+                        "%s \"%s\": must be a group's name or number; there is no such group%s%s",
+                        key->name, value, errno ? ": " : "", errno ? strerror(errno) : "");
         r->config->admin_group = group->gr_gid;
     }
     r->config->has_admin_group = true;

@@ -104,7 +104,8 @@ tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 
-# Memory that runs out when the test says so.
+# Groups, and memory that runs out when the test says so.
+tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
