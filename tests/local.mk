@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_access \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
+	tests/unit/test_create \
 	tests/unit/test_declared \
 	tests/unit/test_errors \
 	tests/unit/test_fake_store \
@@ -40,6 +41,7 @@ integration_tests = \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
 	tests/integration/test_kernel_facts.py \
+	tests/integration/test_library.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_list.py \
 	tests/integration/test_methods.py \
@@ -70,6 +72,11 @@ check_headers = tests/unit/support.h tests/unit/store_fixture.h
 EXTRA_DIST += $(check_headers)
 
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+# libshmd as its users have it, for test_library.py.
+check_PROGRAMS += tests/integration/library
+tests_integration_library_LDADD = libshmd.la
+EXTRA_DIST += tests/integration/programs.py
 
 # Programs that know nothing of shmd, for test_classic.py.
 classic_programs = \
@@ -103,6 +110,18 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
+
+# A core on fakes, with memory that runs out on cue.
+check_LTLIBRARIES += libcorefakes.la
+libcorefakes_la_SOURCES = \
+	tests/fakes/core_fixture.c tests/fakes/core_fixture.h \
+	tests/fakes/fake_memory.c tests/fakes/fake_memory.h \
+	tests/fakes/fake_processes.c tests/fakes/fake_processes.h
+core_fixture = libcorefakes.la libfakes.la libcore.la $(LDADD)
+core_fixture_flags = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch
+tests_unit_test_create_LDADD = $(core_fixture)
+tests_unit_test_create_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

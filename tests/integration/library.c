@@ -1,0 +1,547 @@
+/*
+ * libshmd in use, one scenario a run: `library SCENARIO [ARGUMENTS]`. It ends with 0, or
+ * tells which line did not hold. Only the installed header is used here; test_library.py provides
+ * the daemon, or a server that misbehaves.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "client/shmd.h"
+
+static struct shmd *shmd;
+
+static void fail_at(int line, const char *what, int got)
+{
+    const struct shmd_failure *failure = shmd ? shmd_last_failure(shmd) : NULL;
+    fprintf(stderr, "line %d: %s: got %d (%s)\n", line, what, got,
+            failure ? failure->message : shmd_strerror(got));
+    exit(1);
+}
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_at(__LINE__, #condition, 0);                                                      \
+    } while (0)
+#define GIVES(want, call)                                                                          \
+    do {                                                                                           \
+        int got_ = (call);                                                                         \
+        if (got_ != (want))                                                                        \
+            fail_at(__LINE__, #call " gives " #want, got_);                                        \
+    } while (0)
+#define WORKS(call)      GIVES(0, call)
+#define IS_TEXT(text, s) CHECK((text) && strcmp(text, s) == 0)
+
+static struct shmd_segment *create(const struct shmd_create_options *options)
+{
+    struct shmd_segment *segment = NULL;
+    WORKS(shmd_create(shmd, options, &segment, NULL));
+    return segment;
+}
+
+/* --- with the daemon */
+
+static void scenario_create(char **args)
+{
+    (void)args;
+    const struct shmd_label labels[] = {{"app", "video \"x\""}, {"b", ""}};
+    const struct shmd_create_options options = {.name = "frames",
+                                                .size = 5000,
+                                                .has_mode = true,
+                                                .mode = 0640,
+                                                .labels = labels,
+                                                .n_labels = 2,
+                                                .lifetime = SHMD_LIFETIME_PROCESS,
+                                                .ttl_ms = 3600000};
+    struct shmd_segment *segment = NULL, *again = NULL;
+    bool created = false;
+    WORKS(shmd_create(shmd, &options, &segment, &created));
+    CHECK(created && !shmd_last_failure(shmd));
+    CHECK(strncmp(shmd_last_result(shmd), "{\"segment\":{", 12) == 0);
+    IS_TEXT(segment->name, "frames");
+    CHECK(segment->serial > 0 && segment->size == 5000 && segment->mode == 0640);
+    CHECK(segment->uid == getuid() && segment->gid == getgid());
+    CHECK(segment->creator.pid == getpid() && segment->creator.uid == getuid());
+    IS_TEXT(segment->creator.comm, "library");
+    CHECK(segment->state == SHMD_STATE_READY && segment->lifetime == SHMD_LIFETIME_PROCESS);
+    CHECK(segment->managed && !segment->declared && !segment->locked);
+    CHECK(segment->n_labels == 2);
+    IS_TEXT(segment->labels[0].value, "video \"x\"");
+    CHECK(segment->created_at_ms > 0 && segment->expires_at_ms > segment->created_at_ms);
+    CHECK(segment->holders == 1 && !segment->holder_list);
+
+    WORKS(shmd_create(shmd, &options, &again, &created));
+    CHECK(!created && again->serial == segment->serial);
+    shmd_segment_free(again);
+
+    WORKS(shmd_stat(shmd, SHMD_SHMID(segment->shmid), &again));
+    CHECK(again->holders == 1 && again->holder_list && again->holder_list[0].pid == getpid());
+    IS_TEXT(again->holder_list[0].comm, "library");
+    shmd_segment_free(again);
+
+    WORKS(shmd_remove(shmd, SHMD_SERIAL(segment->serial), 0, &again));
+    CHECK(again->state == SHMD_STATE_REMOVED);
+    shmd_segment_free(again);
+    shmd_segment_free(segment);
+    shmd_segment_free(NULL);
+}
+
+static void scenario_set(char **args)
+{
+    (void)args;
+    const struct shmd_label label = {"k", "v"};
+    struct shmd_segment *segment = create(&(struct shmd_create_options){
+        .name = "a", .size = 100, .key = 0xC0FFEE, .labels = &label, .n_labels = 1});
+    struct shmd_segment *changed = NULL;
+    WORKS(shmd_set(shmd, SHMD_KEY(0xC0FFEE),
+                   &(struct shmd_set_options){.new_name = "b", .has_mode = true, .mode = 0400},
+                   &changed));
+    IS_TEXT(changed->name, "b");
+    CHECK(changed->mode == 0400 && changed->n_labels == 1 && changed->expires_at_ms == 0);
+    shmd_segment_free(changed);
+    WORKS(
+        shmd_set(shmd, SHMD_NAME("b"),
+                 &(struct shmd_set_options){.has_labels = true, .has_ttl = true, .ttl_ms = 100000},
+                 &changed));
+    CHECK(changed->n_labels == 0 && changed->expires_at_ms > 0);
+    shmd_segment_free(changed);
+    WORKS(shmd_set(shmd, SHMD_NAME("b"), &(struct shmd_set_options){.has_ttl = true}, &changed));
+    CHECK(changed->expires_at_ms == 0);
+    shmd_segment_free(changed);
+    /* An output that is not wanted. */
+    WORKS(shmd_set(shmd, SHMD_NAME("b"), &(struct shmd_set_options){.new_name = "c"}, NULL));
+    WORKS(shmd_stat(shmd, SHMD_NAME("c"), NULL));
+    shmd_segment_free(segment);
+}
+
+static void scenario_refusals(char **args)
+{
+    (void)args;
+    struct shmd_segment *untouched = (struct shmd_segment *)&shmd, *segment = untouched;
+    bool created = true;
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_stat(shmd, SHMD_NAME("nothing"), &segment));
+    CHECK(segment == untouched && !shmd_last_result(shmd));
+    const struct shmd_failure *failure = shmd_last_failure(shmd);
+    CHECK(failure && failure->code == SHMD_ERROR_NO_SUCH_SEGMENT);
+    IS_TEXT(failure->name, "io.shmd.NoSuchSegment");
+    IS_TEXT(failure->parameters, "{\"name\":\"nothing\"}");
+    CHECK(strlen(failure->message) > 10);
+
+    GIVES(SHMD_ERROR_INVALID_PARAMETER,
+          shmd_create(shmd, &(struct shmd_create_options){.name = "no good"}, &segment, &created));
+    CHECK(segment == untouched && created);
+    CHECK(strstr(shmd_last_failure(shmd)->parameters, "\"parameter\":"));
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_stat(shmd, &(struct shmd_target){.name = NULL}, NULL));
+    GIVES(SHMD_ERROR_NOT_HOLDABLE,
+          (shmd_segment_free(create(&(struct shmd_create_options){.name = "x", .size = 1})),
+           shmd_hold(shmd, SHMD_NAME("x"), NULL)));
+    GIVES(SHMD_ERROR_SEGMENT_EXISTS,
+          shmd_create(shmd,
+                      &(struct shmd_create_options){.name = "x", .size = 1, .exclusive = true},
+                      NULL, NULL));
+    GIVES(SHMD_ERROR_SIZE_MISMATCH,
+          shmd_create(shmd, &(struct shmd_create_options){.name = "x", .size = 2}, NULL, NULL));
+    GIVES(SHMD_ERROR_STALE_SEGMENT,
+          shmd_stat(shmd, &(struct shmd_target){.name = "x", .serial = 999}, NULL));
+    GIVES(SHMD_ERROR_TIMED_OUT, shmd_wait(shmd, "nothing", 0, NULL));
+
+    struct shmd_label many[17];
+    for (size_t i = 0; i < 17; i++)
+        many[i] = (struct shmd_label){"k", "v"};
+    GIVES(-E2BIG, shmd_create(shmd,
+                              &(struct shmd_create_options){
+                                  .name = "y", .size = 1, .labels = many, .n_labels = 17},
+                              NULL, NULL));
+    CHECK(shmd_last_failure(shmd)->code == -E2BIG && !shmd_last_failure(shmd)->name);
+    /* A refusal does not spoil the connection. */
+    WORKS(shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    CHECK(!shmd_last_failure(shmd));
+}
+
+static int count_segment(const struct shmd_segment *segment, void *data)
+{
+    int *count = data;
+    CHECK(segment->size == 64);
+    /* The handle may be used here. */
+    WORKS(shmd_stat(shmd, SHMD_SERIAL(segment->serial), NULL));
+    return ++*count == 7 ? 42 : 0;
+}
+
+static int count_all(const struct shmd_segment *segment, void *data)
+{
+    (void)segment;
+    ++*(int *)data;
+    return 0;
+}
+
+static void scenario_list(char **args)
+{
+    (void)args;
+    char name[32];
+    for (int i = 0; i < 10; i++) {
+        const struct shmd_label label = {"parity", i % 2 ? "odd" : "even"};
+        snprintf(name, sizeof(name), "list/%d", i);
+        shmd_segment_free(create(&(struct shmd_create_options){
+            .name = name, .size = 64, .labels = &label, .n_labels = 1}));
+    }
+    struct shmd_page *page = NULL, *next = NULL;
+    const struct shmd_list_options four = {.prefix = "list/", .page_size = 4};
+    WORKS(shmd_list_page(shmd, &four, NULL, &page));
+    CHECK(page->count == 4 && page->cursor);
+    WORKS(shmd_list_page(shmd, &four, page->cursor, &next));
+    CHECK(next->count == 4 && next->segments[0]->serial != page->segments[0]->serial);
+    shmd_page_free(page);
+    WORKS(shmd_list_page(shmd, &four, next->cursor, &page));
+    CHECK(page->count == 2 && !page->cursor);
+    shmd_page_free(page);
+    shmd_page_free(next);
+    shmd_page_free(NULL);
+
+    int count = 0;
+    GIVES(42, shmd_list(shmd, &(struct shmd_list_options){.page_size = 3}, count_segment, &count));
+    CHECK(count == 7);
+    count = 0;
+    WORKS(shmd_list(shmd, NULL, count_all, &count));
+    CHECK(count == 10);
+    count = 0;
+    const struct shmd_label odd = {"parity", "odd"};
+    WORKS(shmd_list(shmd, &(struct shmd_list_options){.labels = &odd, .n_labels = 1}, count_all,
+                    &count));
+    CHECK(count == 5);
+    count = 0;
+    WORKS(shmd_list(shmd, &(struct shmd_list_options){.scope = SHMD_SCOPE_FOREIGN}, count_all,
+                    &count));
+    CHECK(count == 0);
+    GIVES(SHMD_ERROR_INVALID_PARAMETER,
+          shmd_list(shmd, &(struct shmd_list_options){.page_size = 5000}, count_all, &count));
+}
+
+static void scenario_attach(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment =
+        create(&(struct shmd_create_options){.name = "mem", .size = 4096, .not_ready = true});
+    CHECK(segment->state == SHMD_STATE_INITIALISING);
+    void *address = NULL, *view = NULL;
+    WORKS(shmd_attach(shmd, segment, 0, &address));
+    strcpy(address, "hello");
+    WORKS(shmd_ready(shmd, SHMD_NAME("mem"), NULL));
+
+    struct shmd_segment *waited = NULL;
+    WORKS(shmd_wait(shmd, "mem", -1, &waited));
+    CHECK(waited->state == SHMD_STATE_READY && waited->nattch == 1);
+    WORKS(shmd_attach(shmd, waited, SHMD_ATTACH_READONLY, &view));
+    CHECK(strcmp(view, "hello") == 0 && view != address);
+    WORKS(shmd_detach(view));
+    GIVES(-EINVAL, shmd_detach(view));
+
+    GIVES(SHMD_ERROR_SEGMENT_BUSY,
+          shmd_remove(shmd, SHMD_NAME("mem"), SHMD_REMOVE_IF_UNATTACHED, NULL));
+    shmd_segment_free(waited);
+    WORKS(shmd_remove(shmd, SHMD_NAME("mem"), 0, &waited));
+    CHECK(waited->state == SHMD_STATE_REMOVING);
+    WORKS(shmd_detach(address));
+    GIVES(-EINVAL, shmd_attach(shmd, waited, 0, &address));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "gone"));
+    shmd_segment_free(waited);
+    shmd_segment_free(segment);
+}
+
+/* ARGS: the id of the daemon's segment, and also of one in this process's namespace. */
+static void scenario_namespace(char **args)
+{
+    int shmid = atoi(args[0]);
+    void *address = NULL;
+    struct shmd_segment *segment = NULL;
+    WORKS(shmd_stat(shmd, SHMD_NAME("theirs"), &segment));
+    CHECK(segment->shmid == shmid);
+    GIVES(-EXDEV, shmd_attach(shmd, segment, 0, &address));
+    CHECK(!address && strstr(shmd_last_failure(shmd)->message, "namespace"));
+    GIVES(-EXDEV,
+          shmd_adopt(shmd, &(struct shmd_adopt_options){.has_shmid = true, .shmid = shmid}, NULL));
+    shmd_segment_free(segment);
+}
+
+static void scenario_hold(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment = create(
+        &(struct shmd_create_options){.name = "h", .size = 1, .lifetime = SHMD_LIFETIME_PROCESS});
+    struct shmd *other = NULL;
+    /* Another connection of the same process is the same holder. */
+    WORKS(shmd_connect(NULL, -1, &other));
+    struct shmd_segment *held = NULL;
+    WORKS(shmd_hold(other, SHMD_NAME("h"), &held));
+    CHECK(held->holders == 1);
+    shmd_segment_free(held);
+    shmd_disconnect(other);
+    /* The last holder's release ends it. */
+    WORKS(shmd_release(shmd, SHMD_NAME("h"), &held));
+    CHECK(held->holders == 0);
+    shmd_segment_free(held);
+    shmd_segment_free(segment);
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_stat(shmd, SHMD_NAME("h"), NULL));
+}
+
+static struct shmid_ds kernel_stat(int shmid)
+{
+    struct shmid_ds ds;
+    CHECK(shmctl(shmid, IPC_STAT, &ds) == 0);
+    return ds;
+}
+
+/* ARGS: the daemon's uid. */
+static void scenario_adopt(char **args)
+{
+    unsigned daemon_uid = (unsigned)atoi(args[0]);
+    int shmid = shmget(0xBEEF, 4096, IPC_CREAT | IPC_EXCL | 0640);
+    CHECK(shmid >= 0);
+    struct shmd_segment *segment = NULL;
+    GIVES(SHMD_ERROR_INVALID_PARAMETER,
+          shmd_adopt(
+              shmd,
+              &(struct shmd_adopt_options){.has_shmid = true, .shmid = shmid, .name = "no good"},
+              &segment));
+    /* Refused: the owner is put back. */
+    CHECK(kernel_stat(shmid).shm_perm.uid == getuid() && !segment);
+    const struct shmd_label label = {"k", "v"};
+    WORKS(shmd_adopt(
+        shmd,
+        &(struct shmd_adopt_options){.key = 0xBEEF, .name = "old", .labels = &label, .n_labels = 1},
+        &segment));
+    CHECK(segment->shmid == shmid && segment->managed && segment->key == 0xBEEF);
+    CHECK(segment->mode == 0640 && segment->n_labels == 1);
+    CHECK(kernel_stat(shmid).shm_perm.uid == daemon_uid);
+    WORKS(shmd_remove(shmd, SHMD_NAME("old"), 0, NULL));
+    CHECK(shmctl(shmid, IPC_STAT, &(struct shmid_ds){0}) < 0);
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT,
+          shmd_adopt(shmd, &(struct shmd_adopt_options){.has_shmid = true, .shmid = shmid}, NULL));
+    shmd_segment_free(segment);
+}
+
+/* ARGS: a segment of somebody else. */
+static void scenario_adopt_strange(char **args)
+{
+    int shmid = atoi(args[0]);
+    GIVES(SHMD_ERROR_PERMISSION_DENIED,
+          shmd_adopt(shmd, &(struct shmd_adopt_options){.has_shmid = true, .shmid = shmid}, NULL));
+}
+
+static void scenario_events(char **args)
+{
+    (void)args;
+    uint64_t newest = 12345;
+    struct shmd_event *event = NULL;
+    const struct shmd_subscribe_options options = {
+        .prefix = "e/", .kinds = SHMD_EVENT_CREATED | SHMD_EVENT_REMOVED};
+    shmd_segment_free(create(&(struct shmd_create_options){.name = "before", .size = 1}));
+    WORKS(shmd_subscribe(shmd, &options, &newest));
+    GIVES(-ETIMEDOUT, shmd_next_event(shmd, 0, &event));
+    CHECK(!event);
+    /* The connection stays usable: events that come meanwhile are kept. */
+    struct shmd_segment *segment = create(&(struct shmd_create_options){.name = "e/1", .size = 1});
+    WORKS(shmd_set(shmd, SHMD_NAME("e/1"), &(struct shmd_set_options){.new_name = "e/2"}, NULL));
+    shmd_segment_free(create(&(struct shmd_create_options){.name = "f/1", .size = 1}));
+    WORKS(shmd_remove(shmd, SHMD_NAME("e/2"), 0, NULL));
+    WORKS(shmd_info(shmd, NULL));
+
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_CREATED && event->event_serial > newest && !event->reason);
+    CHECK(event->at_ms > 0 && event->segment->serial == segment->serial);
+    IS_TEXT(event->segment->name, "e/1");
+    CHECK(*event->text == '{' && strstr(event->text, "\"kind\":\"created\""));
+    shmd_event_free(event);
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_REMOVED && event->reason == SHMD_REASON_REQUEST);
+    uint64_t last = event->event_serial;
+    shmd_event_free(event);
+    shmd_event_free(NULL);
+    GIVES(-ETIMEDOUT, shmd_next_event(shmd, 0, &event));
+    shmd_segment_free(segment);
+
+    /* Once more from the beginning, on another connection. */
+    struct shmd *other = NULL;
+    WORKS(shmd_connect(NULL, -1, &other));
+    WORKS(shmd_subscribe(other, &(struct shmd_subscribe_options){.has_after = true, .after = 0},
+                         NULL));
+    uint64_t seen = 0;
+    while (seen < last) {
+        WORKS(shmd_next_event(other, -1, &event));
+        CHECK(event->kind != SHMD_EVENT_GAP && event->event_serial == seen + 1);
+        seen = event->event_serial;
+        shmd_event_free(event);
+    }
+    shmd_disconnect(other);
+}
+
+static void scenario_call(char **args)
+{
+    (void)args;
+    char *reply = NULL;
+    WORKS(shmd_call(shmd, "info", NULL, &reply));
+    CHECK(strstr(reply, "\"result\":{\"version\":"));
+    free(reply);
+    reply = NULL;
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_call(shmd, "stat", "{\"name\":\"x\"}", &reply));
+    CHECK(reply && strstr(reply, "\"error\":{\"code\":1,"));
+    free(reply);
+    reply = NULL;
+    GIVES(-EINVAL, shmd_call(shmd, "stat", "{}}", &reply));
+    CHECK(!reply);
+    GIVES(SHMD_ERROR_METHOD_NOT_FOUND, shmd_call(shmd, "no such\"", NULL, NULL));
+    /* Line feeds inside do not cut a request in two. */
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_call(shmd, "stat", "\n{\n\"name\":\n\"x\"}\n", NULL));
+
+    struct shmd_info *info = NULL;
+    WORKS(shmd_info(shmd, &info));
+    IS_TEXT(info->version, shmd_version());
+    CHECK(info->protocol == 1 && info->pid > 0 && info->started_at_ms > 0);
+    CHECK(info->kernel.shmmni > 0 && info->n_limits > 5 && strlen(info->boot_id) == 36);
+    shmd_info_free(info);
+    shmd_info_free(NULL);
+}
+
+/* --- with a server that misbehaves */
+
+/* It takes the first request, answers it only together with the second. */
+static void scenario_late(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment = NULL;
+    shmd_set_timeout(shmd, 100);
+    GIVES(-ETIMEDOUT, shmd_stat(shmd, SHMD_NAME("first"), &segment));
+    CHECK(shmd_last_failure(shmd)->code == -ETIMEDOUT);
+    shmd_set_timeout(shmd, -1);
+    WORKS(shmd_stat(shmd, SHMD_NAME("second"), &segment));
+    IS_TEXT(segment->name, "second");
+    shmd_segment_free(segment);
+}
+
+/* It closes in the middle of its answer. */
+static void scenario_closes(char **args)
+{
+    (void)args;
+    GIVES(-ECONNRESET, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    GIVES(-ENOTCONN, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    CHECK(strlen(shmd_last_failure(shmd)->message) > 10);
+    struct shmd_event *event = NULL;
+    CHECK(shmd_next_event(shmd, -1, &event) < 0 && !event);
+}
+
+/* It says why it closes, before it reads anything. */
+static void scenario_turned_away(char **args)
+{
+    (void)args;
+    GIVES(SHMD_ERROR_QUOTA_EXCEEDED, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    CHECK(strstr(shmd_last_failure(shmd)->parameters, "max_connections_per_uid"));
+}
+
+/* It answers what is no answer. ARGS: how often. */
+static void scenario_nonsense(char **args)
+{
+    int n = atoi(args[0]);
+    for (int i = 0; i < n; i++)
+        GIVES(-EBADMSG, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+}
+
+static void on_alarm(int signal)
+{
+    (void)signal;
+}
+
+/* Signals come all the time while it takes its time to answer, byte by byte. */
+static void scenario_signals(char **args)
+{
+    (void)args;
+    const struct sigaction action = {.sa_handler = on_alarm};
+    const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int timeout_ms = -1; timeout_ms < 1000000; timeout_ms += 1000000) {
+        shmd_set_timeout(shmd, timeout_ms);
+        WORKS(shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
+/* --- without any */
+
+static void scenario_path(char **args)
+{
+    char path[4096];
+    WORKS(shmd_socket_path(path, sizeof(path)));
+    puts(path);
+    GIVES(-ENAMETOOLONG, shmd_socket_path(path, 2));
+    (void)args;
+}
+
+static void scenario_connect_fails(char **args)
+{
+    struct shmd *none = NULL;
+    GIVES(-ENOENT, shmd_connect("/nonexistent/shmd.sock", -1, &none));
+    GIVES(-ECONNREFUSED, shmd_connect(args[0], -1, &none));
+    char path[200];
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    GIVES(-ENAMETOOLONG, shmd_connect(path, -1, &none));
+    CHECK(!none);
+    shmd_disconnect(NULL);
+}
+
+/* ARGS: a socket that listens, and whose queue is full. */
+static void scenario_connect_times_out(char **args)
+{
+    struct shmd *none = NULL;
+    GIVES(-ETIMEDOUT, shmd_connect(args[0], 50, &none));
+    GIVES(-ETIMEDOUT, shmd_connect(args[0], 0, &none));
+    CHECK(!none);
+}
+
+static const struct {
+    const char *name;
+    bool connects;
+    void (*run)(char **args);
+} scenarios[] = {
+    {"create", true, scenario_create},
+    {"set", true, scenario_set},
+    {"refusals", true, scenario_refusals},
+    {"list", true, scenario_list},
+    {"attach", true, scenario_attach},
+    {"namespace", true, scenario_namespace},
+    {"hold", true, scenario_hold},
+    {"adopt", true, scenario_adopt},
+    {"adopt_strange", true, scenario_adopt_strange},
+    {"events", true, scenario_events},
+    {"call", true, scenario_call},
+    {"late", true, scenario_late},
+    {"closes", true, scenario_closes},
+    {"turned_away", true, scenario_turned_away},
+    {"nonsense", true, scenario_nonsense},
+    {"signals", true, scenario_signals},
+    {"path", false, scenario_path},
+    {"connect_fails", false, scenario_connect_fails},
+    {"connect_times_out", false, scenario_connect_times_out},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        if (strcmp(argv[1], scenarios[i].name) != 0)
+            continue;
+        /* By SHMD_SOCKET. */
+        if (scenarios[i].connects)
+            WORKS(shmd_connect(NULL, -1, &shmd));
+        scenarios[i].run(argv + 2);
+        shmd_disconnect(shmd);
+        return 0;
+    }
+    fputs("which scenario?\n", stderr);
+    return 2;
+}

@@ -1,0 +1,67 @@
+"""The programs of the build that tests run besides the daemon: where they are, as whom they run."""
+
+import os
+import shutil
+import subprocess
+
+import harness
+from harness import DEADLINE, ROOT, SEVERAL_UIDS
+
+
+def real_program(name):
+    """The program itself, not the script that libtool puts before it."""
+    build = os.environ["abs_top_builddir"]
+    folder, base = os.path.split(os.path.join(build, name))
+    real = os.path.join(folder, ".libs", base)
+    return real if os.path.exists(real) else os.path.join(build, name)
+
+
+class Programs:
+    """For a TestCase: runs programs that need libshmd, as any user."""
+
+    def _accessible(self, program, user):
+        """Build trees are often below a home that others cannot enter: then a copy is run."""
+        library = os.path.join(os.environ["abs_top_builddir"], ".libs")
+        if not harness.as_user(user, lambda: os.access(program, os.X_OK)):
+            copies = os.path.join(self.directory, "programs")
+            os.makedirs(copies, exist_ok=True)
+            program = shutil.copy(program, copies)
+            shutil.copy(os.path.join(library, "libshmd.so.0"), copies)
+            library = copies
+        return program, library
+
+    def popen(self, name, *arguments, user=ROOT, environment=None, **more):
+        program, library = self._accessible(real_program(name), user)
+        inherited = [os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ]
+        identity = {}
+        if SEVERAL_UIDS and user != ROOT:
+            identity = {"user": user.uid, "group": user.gid, "extra_groups": list(user.groups)}
+        process = subprocess.Popen(
+            [program, *map(str, arguments)],
+            env={
+                "PATH": os.environ["PATH"],
+                "LD_LIBRARY_PATH": ":".join([library, *inherited]),
+                "TZ": "UTC",
+                **(environment or {}),
+            },
+            preexec_fn=harness._die_with_parent,
+            **{"stdin": subprocess.DEVNULL, **more},
+            **identity,
+        )
+        self.addCleanup(_end, process)
+        return process
+
+    def run_program(self, name, *arguments, data=None, **more):
+        """Runs it to its end; gives exit status, output and error output."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        if data is not None:
+            streams["stdin"] = subprocess.PIPE
+        process = self.popen(name, *arguments, **{**streams, **more})
+        out, err = process.communicate(data, timeout=DEADLINE)
+        return process.returncode, out, err
+
+
+def _end(process):
+    if process.poll() is None:
+        process.kill()
+    process.communicate()

@@ -1,0 +1,303 @@
+"""libshmd: its symbols, its header, and the scenarios of library.c with the daemon and with servers
+that misbehave."""
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import unittest
+
+import sysv
+from harness import ALICE, BOB, DAEMON, ROOT, SOMEBODY, TestCase, main, needs_several_uids
+from programs import Programs
+
+SOURCE = os.environ["abs_top_srcdir"]
+BUILD = os.environ["abs_top_builddir"]
+HEADER = os.path.join(SOURCE, "client", "shmd.h")
+
+SEGMENT = {
+    "serial": 1,
+    "shmid": 0,
+    "key": 0,
+    "size": 1,
+    "mode": "0600",
+    "uid": 0,
+    "gid": 0,
+    "nattch": 0,
+    "last_pid": 0,
+    "creator": {"uid": 0, "gid": 0, "pid": 1},
+    "state": "ready",
+    "lifetime": "persistent",
+    "holders": 0,
+    "labels": {},
+    "managed": True,
+}
+
+
+def declared_functions():
+    with open(HEADER, encoding="utf-8") as file:
+        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("#", "typedef")))
+    functions = re.findall(r"\b(shmd_\w+)\(", text)
+    return set(functions)
+
+
+class Interface(unittest.TestCase):
+    """What is installed."""
+
+    def test_only_what_the_header_declares_is_exported(self):
+        library = os.path.join(BUILD, ".libs", "libshmd.so")
+        output = subprocess.run(
+            ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
+        ).stdout
+        exported = {line.split()[2].split("@")[0] for line in output.splitlines() if " T " in line}
+        others = [line for line in output.splitlines() if " T " not in line and " A " not in line]
+        self.assertEqual(exported, declared_functions())
+        # The instruments' own, where there are any.
+        others = [line for line in others if not re.search(r"__(asan|ubsan|odr|gcov|llvm)", line)]
+        self.assertEqual(others, [])
+
+    def test_every_export_has_a_version(self):
+        library = ctypes.CDLL(os.path.join(BUILD, ".libs", "libshmd.so"))
+        for name in declared_functions():
+            with self.subTest(name=name):
+                self.assertTrue(hasattr(library, name))
+        output = subprocess.run(
+            ["nm", "-D", os.path.join(BUILD, ".libs", "libshmd.so")],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in declared_functions():
+            self.assertIn(f"{name}@@LIBSHMD_0", output)
+
+    def test_the_header_stands_alone(self):
+        for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++11")):
+            with self.subTest(language=language):
+                if not shutil.which(compiler):
+                    self.skipTest(f"{compiler} is not installed")
+                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+                subprocess.run(
+                    [compiler, *flags, "-fsyntax-only", "-x", language, HEADER], check=True
+                )
+
+    def test_the_pkg_config_file_names_the_library(self):
+        with open(os.path.join(BUILD, "client", "shmd.pc"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("-lshmd", text)
+        self.assertRegex(text, r"(?m)^Version: \d")
+
+
+class LibraryCase(Programs, TestCase):
+    def scenario(self, name, path, *arguments, user=SOMEBODY, environment=None):
+        # The instruments may use what they like; the library may not print.
+        status, out, err = self.run_program(
+            "tests/integration/library",
+            name,
+            *arguments,
+            user=user,
+            environment={"SHMD_SOCKET": path, **(environment or {})},
+        )
+        self.assertEqual(status, 0, err.decode())
+        self.assertEqual(err, b"")
+        return out.decode()
+
+
+class WithTheDaemon(LibraryCase):
+    def setUp(self):
+        super().setUp()
+        self.path = self.start_daemon().socket_path
+
+    def test_create(self):
+        self.scenario("create", self.path)
+
+    def test_set(self):
+        self.scenario("set", self.path)
+
+    def test_refusals(self):
+        self.scenario("refusals", self.path)
+
+    def test_list(self):
+        self.scenario("list", self.path)
+
+    def test_attach(self):
+        self.scenario("attach", self.path)
+
+    def test_hold(self):
+        self.scenario("hold", self.path)
+
+    def test_events(self):
+        self.scenario("events", self.path)
+
+    def test_call(self):
+        self.scenario("call", self.path)
+
+    @needs_several_uids
+    def test_adopt(self):
+        self.scenario("adopt", self.path, DAEMON.uid)
+
+    @needs_several_uids
+    def test_adopting_a_strangers_segment_changes_nothing(self):
+        shmid = sysv.create(4096, mode=0o666)
+        sysv.set_owner(shmid, BOB.uid, BOB.gid, 0o666)
+        self.scenario("adopt_strange", self.path, shmid, user=ALICE)
+        self.assertEqual(sysv.stat(shmid).uid, BOB.uid)
+
+
+class AnotherNamespace(LibraryCase):
+    def test_neither_attached_nor_handed_over(self):
+        daemon = self.start_daemon(user=ROOT, shell=("unshare", "--ipc", "--"))
+        with self.connect(daemon, ROOT) as client:
+            shmid = client.create(name="theirs", mode="0666")["shmid"]
+        # Ours, with the very same id.
+        sysv.create_with_shmid(shmid, 4096, mode=0o666)
+        before = sysv.stat(shmid)
+        self.scenario("namespace", daemon.socket_path, shmid)
+        self.assertEqual(sysv.stat(shmid), before)
+
+
+class Server:
+    """Accepts one connection and does with it as FUNCTION says."""
+
+    def __init__(self, directory, function):
+        self.path = os.path.join(directory, "server.sock")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(self.path)
+        os.chmod(self.path, 0o666)
+        self.socket.listen(1)
+        self.problem = None
+        self.thread = threading.Thread(target=self._serve, args=(function,), daemon=True)
+        self.thread.start()
+
+    def _serve(self, function):
+        connection, _ = self.socket.accept()
+        with connection, connection.makefile("rwb") as stream:
+            try:
+                function(stream)
+                stream.flush()
+            except (OSError, AssertionError) as problem:
+                self.problem = problem
+
+    def close(self):
+        self.thread.join(60)
+        self.socket.close()
+
+
+def request_of(stream):
+    return json.loads(stream.readline())
+
+
+def answer(request, **changes):
+    segment = {**SEGMENT, "name": request["params"].get("name")}
+    reply = {"jsonrpc": "2.0", "id": request["id"], "result": {"segment": segment}}
+    return json.dumps({**reply, **changes}).encode() + b"\n"
+
+
+class WithABadServer(LibraryCase):
+    def against(self, scenario, function, *arguments):
+        server = Server(self.directory, function)
+        try:
+            self.scenario(scenario, server.path, *arguments)
+        finally:
+            server.close()
+        self.assertIsNone(server.problem)
+
+    def test_a_late_answer_is_passed_over(self):
+        def serve(stream):
+            first = request_of(stream)
+            second = request_of(stream)
+            stream.write(answer(first) + answer(second))
+
+        self.against("late", serve)
+
+    def test_an_end_in_the_midst_of_an_answer(self):
+        def serve(stream):
+            stream.write(answer(request_of(stream))[:-10])
+
+        self.against("closes", serve)
+
+    def test_an_end_without_an_answer(self):
+        self.against("closes", lambda stream: request_of(stream))
+
+    def test_turned_away_without_being_heard(self):
+        error = {
+            "code": 6,
+            "message": "too many connections",
+            "data": {"error": "io.shmd.QuotaExceeded", "quota": "max_connections_per_uid"},
+        }
+        line = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode() + b"\n"
+        self.against("turned_away", lambda stream: stream.write(line))
+
+    def test_nonsense(self):
+        bad = [
+            b"hello\n",
+            b"\n",
+            b"[]\n",
+            b"{}\n",
+            b'{"jsonrpc":"2.0","id":5,"result":{"segment":{}}}\n',
+            b'{"jsonrpc":"2.0","id":6,"result":[]}\n',
+            b'{"jsonrpc":"2.0","id":7,"error":{}}\n',
+            b'{"jsonrpc":"2.0","id":8,"result":{"seg\0ment":1}}\n',
+        ]
+
+        def serve(stream):
+            for line in bad:
+                request_of(stream)
+                stream.write(line)
+                stream.flush()
+
+        self.against("nonsense", serve, len(bad))
+
+    def test_signals_end_nothing(self):
+        def serve(stream):
+            for _ in range(2):
+                for byte in answer(request_of(stream)):
+                    stream.write(bytes([byte]))
+                    stream.flush()
+
+        self.against("signals", serve)
+
+
+class WithoutAServer(LibraryCase):
+    def socket_path(self, user, **environment):
+        environment = {"SHMD_SOCKET": "", **environment}
+        return self.scenario("path", "", user=user, environment=environment).strip()
+
+    def test_the_search_for_the_socket(self):
+        system = "/run/shmd/shmd.sock"
+        runtime = os.path.join(self.directory, "runtime")
+        os.makedirs(os.path.join(runtime, "shmd"))
+        own = os.path.join(runtime, "shmd", "shmd.sock")
+        self.assertEqual(self.socket_path(ROOT, SHMD_SOCKET="/x/y"), "/x/y")
+        self.assertEqual(self.socket_path(SOMEBODY, XDG_RUNTIME_DIR=runtime), system)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(own)
+            self.assertEqual(self.socket_path(ROOT, XDG_RUNTIME_DIR=runtime), system)
+            if SOMEBODY != ROOT:
+                self.assertEqual(self.socket_path(ALICE, XDG_RUNTIME_DIR=runtime), own)
+            self.assertEqual(
+                self.socket_path(ROOT, XDG_RUNTIME_DIR=runtime, SHMD_SOCKET="/x"), "/x"
+            )
+
+    def test_no_daemon(self):
+        path = os.path.join(self.directory, "closed.sock")
+        socket.socket(socket.AF_UNIX).bind(path)
+        os.chmod(path, 0o666)
+        self.scenario("connect_fails", "", path)
+
+    def test_a_daemon_that_accepts_nobody(self):
+        path = os.path.join(self.directory, "full.sock")
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+            listener.bind(path)
+            os.chmod(path, 0o666)
+            listener.listen(0)
+            first.connect(path)
+            self.scenario("connect_times_out", "", path)
+
+
+if __name__ == "__main__":
+    main()
