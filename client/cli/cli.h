@@ -20,11 +20,12 @@
     X(SOCKET)                                                                                      \
     X(JSON)                                                                                        \
     X(HELP)                                                                                        \
-    X(VERSION) X(SHMID) X(KEY) X(SERIAL) X(SIZE) X(MODE) X(EXCLUSIVE) X(UID) X(GID) X(LIFETIME)    \
-        X(TTL) X(NO_TTL) X(NOT_READY) X(LABEL) X(NO_LABELS) X(HUGE) X(NORESERVE) X(LOCKED)         \
-            X(UNLOCKED) X(ANY_OWNER) X(NEW_NAME) X(IF_UNATTACHED) X(PREFIX) X(STATE) X(SCOPE)      \
-                X(FOREIGN) X(ALL) X(OUTPUT) X(NOHEADINGS) X(BYTES) X(OFFSET) X(LENGTH) X(TIMEOUT)  \
-                    X(KINDS) X(AFTER) X(COUNT)
+    X(VERSION)                                                                                     \
+    X(SHMID)                                                                                       \
+    X(KEY) X(SERIAL) X(SIZE) X(MODE) X(EXCLUSIVE) X(UID) X(GID) X(LIFETIME) X(TTL) X(NO_TTL)       \
+        X(NOT_READY) X(LABEL) X(NO_LABELS) X(HUGE) X(NORESERVE) X(LOCKED) X(UNLOCKED) X(ANY_OWNER) \
+            X(NEW_NAME) X(IF_UNATTACHED) X(PREFIX) X(STATE) X(SCOPE) X(FOREIGN) X(ALL) X(OUTPUT)   \
+                X(NOHEADINGS) X(BYTES) X(OFFSET) X(LENGTH) X(TIMEOUT) X(KINDS) X(AFTER) X(COUNT)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -48,7 +49,7 @@ struct options {
     enum shmd_state state;
     enum shmd_scope scope;
     int64_t ttl_ms, timeout_ms;
-    struct shmd_label labels[LABELS_ROOM];
+    struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
     const char *new_name, *prefix, *columns;
@@ -134,6 +135,7 @@ int cli_stat(struct cli *cli, struct shmd_segment **ret) MUST_CHECK;
  */
 int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, char **argv,
                   int *ret_rest) MUST_CHECK;
+void options_deinit(struct options *o);
 /* A line for each option in OPTIONS, on standard output. */
 void options_list(uint64_t options);
 /* "--size", for messages. */

@@ -142,31 +142,32 @@ static int parse_command(struct cli *cli, int argc, char **argv)
     return run_command(cli);
 }
 
-static int start(int argc, char **argv)
+static int start(struct cli *cli, int argc, char **argv)
 {
-    struct cli cli = {.options = {.timeout_ms = -1}};
     int rest;
-    int r = options_parse(&cli.options, GLOBAL, false, argc, argv, &rest);
+    int r = options_parse(&cli->options, GLOBAL, false, argc, argv, &rest);
     if (r != 0)
         return r;
     const char *name = rest < argc ? argv[rest] : NULL;
-    if (cli_given(&cli, OPT(VERSION))) {
+    if (cli_given(cli, OPT(VERSION))) {
         printf("shmdctl %s\n", shmd_version());
         return EXIT_OK;
     }
-    if (cli_given(&cli, OPT(HELP)) || (name && strcmp(name, "help") == 0)) {
+    if (cli_given(cli, OPT(HELP)) || (name && strcmp(name, "help") == 0)) {
         help();
         return EXIT_OK;
     }
     if (!name)
         return cli_usage("which command?");
-    cli.command = command_find(name);
-    return cli.command ? parse_command(&cli, argc - rest, argv + rest) : unknown_command(name);
+    cli->command = command_find(name);
+    return cli->command ? parse_command(cli, argc - rest, argv + rest) : unknown_command(name);
 }
 
 int main(int argc, char **argv)
 {
-    int status = start(argc, argv);
+    struct cli cli = {.options = {.timeout_ms = -1}};
+    int status = start(&cli, argc, argv);
+    options_deinit(&cli.options);
     /* What could not be written was not done, full disks included. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK)
         return cli_error(EXIT_REFUSED, "cannot write to standard output: %s", strerror(errno));

@@ -142,7 +142,6 @@ static int take_label(struct options *o, const char *value)
         return refuse(OPT_LABEL, value, "KEY=VALUE");
     if (o->n_labels == LABELS_ROOM)
         return cli_usage("too many labels: a segment has at most 16");
-    /* As long as the process; there are few of them. */
     char *key = strndup(value, (size_t)(equals - value));
     if (!key)
         return cli_error(EXIT_REFUSED, "out of memory");
@@ -371,6 +370,13 @@ int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, c
     }
     *ret_rest = optind;
     return 0;
+}
+
+void options_deinit(struct options *o)
+{
+    for (size_t i = 0; i < o->n_labels; i++)
+        free((char *)(uintptr_t)o->labels[i].key);
+    o->n_labels = 0;
 }
 
 static bool given(const struct options *o, uint64_t option)
