@@ -179,6 +179,10 @@ static int load_segment(void *context, struct segment *segment, const struct sto
     static const struct limits none; /* what is there counts, but nothing is refused any more */
     const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = segment->size};
     struct outcome_detail detail;
+    /* Until it is looked at in the kernel: should it be gone, its creator is to be told. */
+    segment->seen.uid = segment->creator.uid;
+    segment->seen.gid = segment->creator.gid;
+    segment->seen.mode = 0600;
     int r = registry_add(&core->registry, segment);
     if (r < 0) {
         segment_free(segment);
