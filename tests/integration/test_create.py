@@ -120,6 +120,7 @@ class New(CreateCase):
         self.assertTrue(sysv.stat(segment["shmid"]).mode & sysv.SHM_LOCKED)
 
 
+@needs_several_uids
 class HugePages(TestCase):
     def setUp(self):
         super().setUp()

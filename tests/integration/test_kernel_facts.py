@@ -325,10 +325,12 @@ class HugePages(TestCase):
         ) as file:
             return int(file.read())
 
+    @needs_several_uids
     def test_enomem_without_free_ones(self):
         with self.fails_with(errno.ENOMEM):
             sysv.create((self.free_pages() + 1) * HUGE_PAGE, flags=huge_flags(HUGE_PAGE))
 
+    @needs_several_uids
     def test_noreserve_needs_none_at_creation(self):
         flags = huge_flags(HUGE_PAGE) | sysv.SHM_NORESERVE
         size = (self.free_pages() + 1) * HUGE_PAGE

@@ -23,6 +23,11 @@ from harness import (
 
 HUGE_PAGE = 2 << 20
 
+has_huge_pages = unittest.skipUnless(
+    os.path.isdir(f"/sys/kernel/mm/hugepages/hugepages-{HUGE_PAGE >> 10}kB"),
+    "this kernel has no huge pages of 2 MiB",
+)
+
 
 class LimitsCase(TestCase):
     def start(self, config="", **arguments):
@@ -190,10 +195,8 @@ class Kernel(LimitsCase):
             self.client.create(size=2**63 - 1)
         self.assertEqual(caught.exception.data["error"], "io.shmd.LimitReached")
 
-    @unittest.skipUnless(
-        os.path.isdir(f"/sys/kernel/mm/hugepages/hugepages-{HUGE_PAGE >> 10}kB"),
-        "this kernel has no huge pages of 2 MiB",
-    )
+    @needs_several_uids
+    @has_huge_pages
     def test_hugepages(self):
         with open("/proc/sys/vm/hugetlb_shm_group", encoding="ascii") as file:
             group = int(file.read())
@@ -210,10 +213,7 @@ class Kernel(LimitsCase):
         self.assertEqual((data["used"], data["max"]), (total - free, total))
 
     @needs_several_uids
-    @unittest.skipUnless(
-        os.path.isdir(f"/sys/kernel/mm/hugepages/hugepages-{HUGE_PAGE >> 10}kB"),
-        "this kernel has no huge pages of 2 MiB",
-    )
+    @has_huge_pages
     def test_hugepages_without_the_right_to_them(self):
         self.start(rlimits={resource.RLIMIT_MEMLOCK: 0})
         with self.assertRaises(Exception) as caught:

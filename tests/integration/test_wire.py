@@ -3,6 +3,7 @@ test_hostile.py.
 """
 
 import json
+import select
 import threading
 
 import sysv
@@ -421,9 +422,21 @@ class Ends(WireCase):
     def test_a_value_has_30_seconds_and_silence_is_free(self):
         idle, between = self.connect(self.daemon), self.connect(self.daemon)
         between.call("list")
+        # Bytes that keep coming do not prolong it.
+        trickle = self.connect(self.daemon)
+        trickle.send(b"[")
         self.client.send(b'{"jsonrpc":"2.0","id":1,')
-        self.check_envelope_error(self.client.reply(), PARSE_ERROR)
-        self.assertIsNone(self.client.reply(), "and then the connection ends")
+
+        def is_over():
+            if select.select([trickle.socket], [], [], 0.5)[0]:
+                return True
+            trickle.send(b" ")
+            return False
+
+        wait_until(is_over, "the trickle ends")
+        for client in (trickle, self.client):
+            self.check_envelope_error(client.reply(), PARSE_ERROR)
+            self.assertIsNone(client.reply(), "and then the connection ends")
         self.check_still_serves(idle)
         self.check_still_serves(between)
 
