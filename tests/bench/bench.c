@@ -1,0 +1,128 @@
+/*
+ * shmd against its yardsticks; `make bench` runs it. It measures and judges nothing: its exit says
+ * only whether everything could be measured.
+ *
+ * It moves into an IPC namespace of its own, so that the machine's segments and settings are not
+ * touched and nothing stays.
+ */
+#include "tests/bench/bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/bench/server.h"
+#include "tests/bench/support.h"
+
+static const struct part {
+    const char *name;
+    void (*run)(struct bench *b);
+} parts[] = {
+    {"exchange", bench_exchange}, {"connections", bench_connections}, {"segments", bench_segments},
+    {"idle", bench_idle},         {"fairness", bench_fairness},
+};
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+static void enter_namespace(struct bench *b)
+{
+    char map[40];
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    b->is_root = uid == 0;
+    if (unshare(CLONE_NEWIPC) == 0)
+        return;
+    b->is_root = false;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWIPC) < 0)
+        die("no private IPC namespace: %s", strerror(errno));
+    write_file("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof(map), "0 %u 1", uid);
+    if (!write_file("/proc/self/uid_map", map))
+        die("/proc/self/uid_map: %s", strerror(errno));
+    snprintf(map, sizeof(map), "0 %u 1", gid);
+    if (!write_file("/proc/self/gid_map", map))
+        die("/proc/self/gid_map: %s", strerror(errno));
+}
+
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < CONNECTIONS_MAX)
+        die("RLIMIT_NOFILE ends at %ju, and the benchmark opens %d connections: raise it",
+            (uintmax_t)limit.rlim_cur, CONNECTIONS_MAX);
+    write_file("/proc/sys/kernel/shmmni", "32768"); /* who needs it looks */
+}
+
+/* The last core that may be used, for interrupts prefer the first ones, and another. */
+static void choose_cores(struct bench *b)
+{
+    cpu_set_t set;
+    b->server_cpu = -1;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        die("no core: %s", strerror(errno));
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET((size_t)cpu, &set))
+            continue;
+        b->other_cpu = b->server_cpu < 0 ? cpu : b->server_cpu;
+        b->server_cpu = cpu;
+    }
+}
+
+static _Noreturn void usage(void)
+{
+    fputs("Usage: bench --shmd PROGRAM --directory DIR [--json FILE] [PART...]\nParts:", stderr);
+    for (size_t i = 0; i < PARTS; i++)
+        fprintf(stderr, " %s", parts[i].name);
+    fputs(". All of them when none is named.\n", stderr);
+    exit(2);
+}
+
+static bool is_wanted(const struct part *part, char **names)
+{
+    bool any = !*names;
+    for (; *names; names++)
+        any |= strcmp(*names, part->name) == 0;
+    return any;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"shmd", required_argument, NULL, 's'},
+                                            {"directory", required_argument, NULL, 'd'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
+    static struct bench b;
+    const char *json = NULL;
+    double load[3] = {0};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+        switch (option) {
+        case 's': b.shmd = optarg; break;
+        case 'd': b.directory = optarg; break;
+        case 'j': json = optarg; break;
+        default: usage();
+        }
+    }
+    if (!b.shmd || !b.directory)
+        usage();
+    enter_namespace(&b);
+    raise_limits();
+    choose_cores(&b);
+    if (getloadavg(load, 3) > 0)
+        report_note(&b.report, "load before: %.2f on %ld cores", load[0],
+                    sysconf(_SC_NPROCESSORS_ONLN));
+    for (size_t i = 0; i < PARTS; i++)
+        if (is_wanted(&parts[i], argv + optind))
+            parts[i].run(&b);
+    report_print(&b.report);
+    if (json)
+        report_write(&b.report, json);
+    return 0;
+}

@@ -1,0 +1,29 @@
+/* The parts of the benchmark: each starts what it needs, puts its rows into the table, and stops
+ * it. */
+#ifndef SHMD_BENCH_BENCH_H
+#define SHMD_BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tests/bench/report.h"
+
+struct bench {
+    const char *shmd;      /* the program */
+    const char *directory; /* for sockets and states */
+    int server_cpu;
+    int other_cpu; /* the same when there is only one */
+    bool is_root;
+    struct report report;
+};
+
+/* One client at a time, everything on one core; and 16 clients, and 32 requests at once. */
+void bench_exchange(struct bench *b);
+/* Of idle connections. */
+void bench_connections(struct bench *b);
+/* Memory of segments, list, restart, look-ups among many. */
+void bench_segments(struct bench *b);
+void bench_idle(struct bench *b);
+void bench_fairness(struct bench *b);
+
+#endif

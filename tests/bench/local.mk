@@ -1,0 +1,24 @@
+# `make bench` measures; `make bench bench_parts='exchange idle'` only those parts. No test: it says
+# how fast, and never whether that is enough to pass.
+EXTRA_PROGRAMS = tests/bench/bench
+tests_bench_bench_SOURCES = \
+	tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/calls.c tests/bench/calls.h \
+	tests/bench/connections.c \
+	tests/bench/exchange.c \
+	tests/bench/fairness.c \
+	tests/bench/idle.c \
+	tests/bench/report.c tests/bench/report.h \
+	tests/bench/segments.c \
+	tests/bench/server.c tests/bench/server.h \
+	tests/bench/support.c tests/bench/support.h
+tests_bench_bench_LDADD = libprotocol.la
+CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
+EXTRA_DIST += tests/bench/run.sh
+
+bench_parts =
+bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT)
+	$(SHELL) $(top_srcdir)/tests/bench/run.sh tests/bench/bench$(EXEEXT) ./shmd$(EXEEXT) \
+		$(abs_builddir)/bench.json $(bench_parts)
+
+.PHONY: bench

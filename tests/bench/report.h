@@ -1,0 +1,35 @@
+/* The table of what was measured, and the same as JSON. */
+#ifndef SHMD_BENCH_REPORT_H
+#define SHMD_BENCH_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct row {
+    const char *id;    /* in the JSON */
+    const char *title; /* in the table */
+    double figure;
+    const char *unit;
+    double ratio;        /* 0: there is none */
+    const char *against; /* what the ratio is to */
+    /* Of the ratio, when there is one, else of the figure; 0: there is none. */
+    double bar, goal;
+    bool more_is_better;
+};
+
+struct report {
+    struct row rows[80];
+    size_t n_rows;
+    char notes[16][160];
+    size_t n_notes;
+};
+
+void report_row(struct report *r, struct row row);
+/* A sentence for the foot of the table: what was absent, how noisy it was. */
+void report_note(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void report_print(const struct report *r);
+/* Writes the JSON to the file PATH. */
+void report_write(const struct report *r, const char *path);
+
+#endif

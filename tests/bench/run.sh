@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs the benchmark with a directory for its sockets and states that goes away afterwards: on
+# memory where there is some, as /run is on an ordinary system.
+#   run.sh BENCH SHMD JSON [PART...]
+set -eu
+bench=$1 shmd=$2 json=$3
+shift 3
+base=/dev/shm
+[ -d "$base" ] && [ -w "$base" ] || base=${TMPDIR:-/tmp}
+directory=$(mktemp -d "$base/shmd-bench.XXXXXX")
+trap 'rm -rf "$directory"' EXIT
+trap 'exit 1' HUP INT TERM
+# The flood of another user must get in.
+chmod 755 "$directory"
+"$bench" --shmd "$shmd" --directory "$directory" --json "$json" "$@"
+echo "The same as JSON: $json"
