@@ -1,0 +1,178 @@
+#include "tests/fakes/fake_processes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/core.h"
+
+enum { FIRST_PIDFD = 1000 };
+
+static struct fake_task *living(struct fake_processes *f, int32_t pid)
+{
+    for (size_t i = 0; i < f->n_tasks; i++)
+        if (f->tasks[i].pid == pid && !f->tasks[i].is_dead)
+            return &f->tasks[i];
+    return NULL;
+}
+
+static struct fake_pidfd *pidfd_of(struct fake_processes *f, int fd)
+{
+    if (fd < FIRST_PIDFD || fd >= FIRST_PIDFD + FAKE_PIDFDS || !f->pidfds[fd - FIRST_PIDFD].task)
+        abort(); /* not one that was handed out */
+    return &f->pidfds[fd - FIRST_PIDFD];
+}
+
+static int hand_out(struct fake_processes *f, const struct fake_task *task, int *ret)
+{
+    for (int i = 0; i < FAKE_PIDFDS; i++) {
+        if (f->pidfds[i].task)
+            continue;
+        f->pidfds[i].task = task;
+        f->n_open++;
+        *ret = FIRST_PIDFD + i;
+        return 0;
+    }
+    return -EMFILE;
+}
+
+static void fake_comm(void *context, int32_t pid, char ret[COMM_MAX])
+{
+    const struct fake_task *task = living(context, pid);
+    memset(ret, 0, COMM_MAX);
+    if (task)
+        memcpy(ret, task->comm, COMM_MAX);
+}
+
+static bool fake_may_exist(void *context, int32_t pid)
+{
+    return pid == 0 || living(context, pid);
+}
+
+static int fake_open(void *context, int32_t pid, int *ret_pidfd)
+{
+    struct fake_processes *f = context;
+    const struct fake_task *task = living(f, pid);
+    if (f->fail_open)
+        return -f->fail_open;
+    return task ? hand_out(f, task, ret_pidfd) : -ESRCH;
+}
+
+static int fake_open_peer(void *context, int socket, int *ret_pidfd)
+{
+    struct fake_processes *f = context;
+    if (f->no_open_peer)
+        return -ENOPROTOOPT;
+    if (f->fail_open_peer)
+        return -f->fail_open_peer;
+    if (socket < 0 || (size_t)socket >= f->n_tasks)
+        return -EBADF;
+    return hand_out(f, &f->tasks[socket], ret_pidfd);
+}
+
+static int fake_identify(void *context, int pidfd, int32_t pid, struct process_identity *ret)
+{
+    struct fake_processes *f = context;
+    const struct fake_task *task = pidfd_of(f, pidfd)->task;
+    if (f->fail_identify)
+        return -f->fail_identify;
+    if (f->no_pidfs && task->is_dead)
+        return -ESRCH; /* its pid may be another's by now, and so may the start time */
+    *ret = (struct process_identity){.pid = pid};
+    if (f->no_pidfs)
+        ret->started_at = task->started_at;
+    else
+        ret->inode = task->inode;
+    return 0;
+}
+
+static uint64_t fake_now(void *context)
+{
+    return ((const struct fake_processes *)context)->now;
+}
+
+static void fake_close(void *context, int pidfd)
+{
+    struct fake_processes *f = context;
+    struct fake_pidfd *p = pidfd_of(f, pidfd);
+    if (p->party)
+        abort(); /* the event loop would poll what is closed */
+    p->task = NULL;
+    f->n_open--;
+}
+
+static const struct process_ops fake_process_ops = {
+    .comm = fake_comm,
+    .may_exist = fake_may_exist,
+    .open = fake_open,
+    .open_peer = fake_open_peer,
+    .identify = fake_identify,
+    .now = fake_now,
+    .close = fake_close,
+};
+
+static int fake_add(void *context, int pidfd, struct party *party, void **ret_watch)
+{
+    struct fake_processes *f = context;
+    struct fake_pidfd *p = pidfd_of(f, pidfd);
+    if (f->fail_watch)
+        return -f->fail_watch;
+    if (p->party)
+        abort();
+    p->party = party;
+    f->n_watched++;
+    *ret_watch = p;
+    return 0;
+}
+
+static void fake_remove(void *context, void *watch)
+{
+    struct fake_processes *f = context;
+    struct fake_pidfd *p = watch;
+    if (!p->party)
+        abort();
+    p->party = NULL;
+    f->n_watched--;
+}
+
+static const struct watch_ops fake_watch_ops = {
+    .add = fake_add,
+    .remove = fake_remove,
+};
+
+void fake_processes_init(struct fake_processes *f)
+{
+    *f = (struct fake_processes){
+        .processes = {&fake_process_ops, f}, .watcher = {&fake_watch_ops, f}, .now = 5000};
+}
+
+int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm)
+{
+    if (f->n_tasks == FAKE_TASKS || living(f, pid))
+        abort();
+    struct fake_task *task = &f->tasks[f->n_tasks];
+    *task = (struct fake_task){.pid = pid, .inode = 70000 + f->n_tasks, .started_at = f->now++};
+    memcpy(task->comm, comm, strnlen(comm, COMM_MAX - 1));
+    return (int)f->n_tasks++;
+}
+
+void fake_processes_die(struct fake_processes *f, int32_t pid)
+{
+    struct fake_task *task = living(f, pid);
+    if (!task)
+        abort();
+    task->is_dead = true;
+}
+
+void fake_processes_notice(struct fake_processes *f)
+{
+    for (size_t i = 0; i < FAKE_PIDFDS; i++)
+        if (f->pidfds[i].task && f->pidfds[i].task->is_dead && f->pidfds[i].party)
+            core_party_gone(f->core, f->pidfds[i].party);
+}
+
+void fake_processes_kill(struct fake_processes *f, int32_t pid)
+{
+    fake_processes_die(f, pid);
+    fake_processes_notice(f);
+}

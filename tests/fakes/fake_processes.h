@@ -1,0 +1,61 @@
+/*
+ * Processes for struct process_ops and struct watch_ops: they start, connect, die and have their
+ * pids given to others when the test says so. Every pidfd handed out and every watch is counted, so
+ * that a test sees what was not given back.
+ *
+ * Nothing is allocated here: a test that makes memory run out does not hit it.
+ */
+#ifndef SHMD_TESTS_FAKES_FAKE_PROCESSES_H
+#define SHMD_TESTS_FAKES_FAKE_PROCESSES_H
+
+#include "daemon/core/holder.h"
+#include "daemon/sys/process.h"
+
+struct core;
+
+enum { FAKE_TASKS = 512, FAKE_PIDFDS = 1024 };
+
+struct fake_task {
+    int32_t pid;
+    uint64_t inode, started_at;
+    char comm[COMM_MAX];
+    bool is_dead;
+};
+
+struct fake_pidfd {
+    const struct fake_task *task; /* NULL: closed */
+    struct party *party;          /* watched for */
+};
+
+struct fake_processes {
+    struct processes processes; /* to be handed to what is tested */
+    struct watcher watcher;
+    struct core *core; /* told of exits */
+
+    /* Knobs, to be turned at any time. */
+    bool no_open_peer; /* Linux before 6.5: -ENOPROTOOPT */
+    bool no_pidfs;     /* Linux before 6.9: a process is known by its start time */
+    int fail_open, fail_open_peer, fail_identify, fail_watch; /* positive errnos; 0: succeed */
+    uint64_t now; /* clock ticks since boot; each start of a process is one later */
+
+    size_t n_open, n_watched;
+
+    struct fake_task tasks[FAKE_TASKS];
+    size_t n_tasks;
+    struct fake_pidfd pidfds[FAKE_PIDFDS];
+};
+
+void fake_processes_init(struct fake_processes *f);
+
+/* A process starts; no other that lives may have PID. Returns the socket by which it is connected
+ * to the daemon, which remains its own when it is dead. */
+int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm);
+
+/* It dies, and the daemon does not know yet. */
+void fake_processes_die(struct fake_processes *f, int32_t pid);
+/* The daemon is told of everyone who is dead and watched. */
+void fake_processes_notice(struct fake_processes *f);
+/* Both. */
+void fake_processes_kill(struct fake_processes *f, int32_t pid);
+
+#endif
