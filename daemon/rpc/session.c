@@ -59,6 +59,19 @@ static bool is_above_high_water(const struct session *s)
     return unsent(s) > s->rpc->core->settings.limits.output_high_water;
 }
 
+/* What was before a subscriber came lies in the log: it need not pass the subscriber's cap at once.
+ */
+static bool has_room_to_resume(const struct session *s)
+{
+    return !is_above_high_water(s) && unsent(s) < s->rpc->core->settings.limits.subscriber_cap / 2;
+}
+
+static bool can_resume(const struct session *s)
+{
+    return s->subscription && s->subscription->resumes && !s->message.root && !s->is_cut_off &&
+           has_room_to_resume(s);
+}
+
 /* Appends a reply; when memory is short, the answer is that, and if even that fails, the
  * connection closes rather than leave a request without an answer. */
 static void write_reply(struct session *s, const struct call *call, const struct reply *reply,
@@ -370,6 +383,8 @@ static void consume_end(struct session *s)
 
 void session_continue(struct session *s)
 {
+    if (can_resume(s))
+        session_tell_events(s);
     if (s->message.root && !finish_message(s))
         return;
     if (s->held_len > s->held_scanned && !is_stopped(s))
@@ -401,7 +416,7 @@ bool session_has_work(const struct session *s)
 {
     if (s->is_waiting || s->is_closing || is_above_high_water(s))
         return false;
-    return s->message.root || s->held_len > s->held_scanned;
+    return s->message.root || s->held_len > s->held_scanned || can_resume(s);
 }
 
 bool session_is_unfinished(const struct session *s)
@@ -442,6 +457,7 @@ int session_subscribe(struct session *s, const struct subscribe_params *p)
     /* What lies beyond the newest is of no daemon on this state: from now on, then. */
     bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
     sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
+    sub->resumes = resumes;
     return 0;
 }
 
@@ -470,10 +486,13 @@ void session_tell_events(struct session *s)
 {
     const struct event_log *log = &s->rpc->core->events;
     struct subscription *sub = s->subscription;
+    sub->resumes |= s->message.root != NULL;
     if (s->message.root || s->is_closing || s->is_cut_off)
         return; /* in the midst of an answer */
     size_t before = s->out.len;
     while (sub->next <= log->last && !s->is_cut_off) {
+        if (sub->resumes && !has_room_to_resume(s))
+            break;
         const struct segment_event *event = event_log_get(log, sub->next);
         if (!event) {
             /* Fallen out of the log, or lost for lack of memory. */
@@ -495,6 +514,8 @@ void session_tell_events(struct session *s)
         if (unsent(s) > s->rpc->core->settings.limits.subscriber_cap)
             s->is_cut_off = true;
     }
+    if (sub->next > log->last)
+        sub->resumes = false;
     if (s->out.len != before || s->is_cut_off)
         s->rpc->wake(s->rpc->wake_context, s);
 }

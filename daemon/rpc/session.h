@@ -22,6 +22,7 @@ struct subscription {
     char *prefix;   /* owned; NULL: all */
     uint32_t kinds; /* a bit for each enum event_kind */
     uint64_t next;  /* the event to be told next */
+    bool resumes;   /* it is being told what was before it came, as fast as it reads */
     struct session *next_session, *previous_session;
 };
 
