@@ -187,13 +187,8 @@ class LifeCase(TestCase):
             return False
         return True
 
-
-def descriptors(pid):
-    """What the descriptors of a process stand for."""
-    found = []
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
-        except FileNotFoundError:
-            pass
-    return found
+    def descriptors(self):
+        """How many descriptors the daemon has."""
+        for _ in range(3):  # what ended before this is dealt with
+            self.client.call("list", limit=1)
+        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))

@@ -11,7 +11,7 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
-from peers import LifeCase, descriptors, kill
+from peers import LifeCase, kill
 
 
 class Process(LifeCase):
@@ -135,23 +135,23 @@ class Process(LifeCase):
 
     def test_one_watch_a_process(self):
         peer = self.peer()
-        before = len(descriptors(self.daemon.pid))
+        before = self.descriptors()
         segments = [peer.create(lifetime="process") for _ in range(20)]
-        self.assertEqual(len(descriptors(self.daemon.pid)), before + 1)
+        self.assertEqual(self.descriptors(), before + 1)
         other = self.peer()
         for segment in segments:
             other.call("hold", serial=segment["serial"])
-        self.assertEqual(len(descriptors(self.daemon.pid)), before + 3,
+        self.assertEqual(self.descriptors(), before + 3,
                          "a connection and a watch more")
         for segment in segments:
             self.assertEqual(peer.call("release", serial=segment["serial"])["segment"]["holders"],
                              1)
-        wait_until(lambda: len(descriptors(self.daemon.pid)) == before + 2,
+        wait_until(lambda: self.descriptors() == before + 2,
                    "the watch goes with what was held")
         other.end()
         peer.end()
         wait_until(lambda: not sysv.proc_table(), "all of them are gone")
-        wait_until(lambda: len(descriptors(self.daemon.pid)) == before - 1,
+        wait_until(lambda: self.descriptors() == before - 1,
                    "no watch is left, and no connection of the two")
 
     def test_quota(self):
@@ -376,9 +376,9 @@ class Change(LifeCase):
                 made = peer.create(lifetime=lifetime)
                 segment = self.client.call("set", serial=made["serial"], lifetime="persistent")
                 self.assertEqual(segment["segment"]["holders"], 0)
-                watched = len(descriptors(self.daemon.pid))
+                watched = self.descriptors()
                 peer.end()
-                wait_until(lambda: len(descriptors(self.daemon.pid)) < watched,
+                wait_until(lambda: self.descriptors() < watched,
                            "the end of the connection is seen")
                 self.assertTrue(self.is_known(made))
                 self.kill_and_restart()

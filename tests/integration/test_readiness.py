@@ -5,7 +5,7 @@ import signal
 
 import sysv
 from harness import ALICE, BOB, ROOT, encode, main, needs_several_uids, wait_until
-from peers import LifeCase, descriptors, kill
+from peers import LifeCase, kill
 
 
 class ReadinessCase(LifeCase):
@@ -70,12 +70,12 @@ class State(ReadinessCase):
                 self.assertFalse(sysv.exists(made["shmid"]))
 
     def test_a_ready_one_outlives_its_filler(self):
+        before = self.descriptors()
         peer = self.peer()
         made = peer.create(ready=False)
         peer.call("ready", serial=made["serial"])
         peer.end()
-        wait_until(lambda: not any("pidfd" in what for what in descriptors(self.daemon.pid)),
-                   "nobody is watched")
+        wait_until(lambda: self.descriptors() == before, "its end is dealt with")
         self.assertTrue(self.is_known(made))
 
     def test_its_filler_dies_while_no_daemon_is_there(self):
@@ -287,7 +287,7 @@ class Quota(ReadinessCase):
             reply = self.client.request("wait", name="frames", timeout_ms=1)
             return reply["error"]["code"] == 10
 
-        before = len(descriptors(self.daemon.pid))
+        before = self.descriptors()
         for i in range(4):
             waiters = [self.waiting("frames"), self.waiting("frames", timeout_ms=3600000)]
             self.check_silent(*waiters)
@@ -296,7 +296,7 @@ class Quota(ReadinessCase):
             for waiter in waiters:
                 waiter.close()
             wait_until(has_room, "the places of those who went are free")
-        wait_until(lambda: len(descriptors(self.daemon.pid)) == before, "they are closed here too")
+        wait_until(lambda: self.descriptors() == before, "they are closed here too")
 
     def test_a_killed_process_waits_no_more(self):
         peers = [self.peer(), self.peer()]
