@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test_reply \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
+	tests/unit/test_set \
 	tests/unit/test_shmd_h \
 	tests/unit/test_store_faults \
 	tests/unit/test_store_sqlite \
@@ -38,6 +39,7 @@ integration_tests = \
 	tests/integration/test_classic.py \
 	tests/integration/test_create.py \
 	tests/integration/test_daemon.py \
+	tests/integration/test_faults.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
 	tests/integration/test_kernel_facts.py \
@@ -122,6 +124,8 @@ core_fixture_flags = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch
 tests_unit_test_create_LDADD = $(core_fixture)
 tests_unit_test_create_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_set_LDADD = $(core_fixture)
+tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

@@ -217,17 +217,12 @@ static void take_in(struct listener *l, int fd)
 /* There is no descriptor for the next peer: the spare one serves to tell it so. Whether it did. */
 static bool turn_away(struct listener *l)
 {
-    static const struct outcome_detail detail = {
-        .what = "RLIMIT_NOFILE",
-        .hint = "the daemon has no descriptor left: close idle connections, or raise LimitNOFILE",
-        .used = OUTCOME_UNKNOWN,
-        .max = OUTCOME_UNKNOWN};
     if (l->spare >= 0)
         close(l->spare);
     l->spare = -1;
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
-        refuse(fd, OUTCOME_LIMIT_REACHED, &detail);
+        refuse(fd, -EMFILE, NULL);
     open_spare(l);
     return fd >= 0;
 }

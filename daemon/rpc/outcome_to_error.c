@@ -72,8 +72,25 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
         failure_set_message(f, "%s is reached: %s", d->what, d->hint);
 }
 
+/* A limit that is met far from where it could be named. */
+static void no_descriptors(struct failure *f)
+{
+    static const struct outcome_detail detail = {
+        .what = "RLIMIT_NOFILE",
+        .used = OUTCOME_UNKNOWN,
+        .max = OUTCOME_UNKNOWN,
+        .hint = "the daemon has no descriptor left: close idle connections, or raise LimitNOFILE "
+                "of the service"};
+    failure_init(f, PROTOCOL_ERROR_LIMIT_REACHED);
+    limit_reached(f, &detail);
+}
+
 static void internal(struct failure *f, int error)
 {
+    if (error == -EMFILE || error == -ENFILE) {
+        no_descriptors(f);
+        return;
+    }
     failure_init(f, PROTOCOL_ERROR_INTERNAL);
     if (error != -ENOMEM)
         failure_set_message(f, "the kernel refused unexpectedly (%s): see the daemon's log",
