@@ -49,6 +49,7 @@ integration_tests = \
 	tests/integration/test_methods.py \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_protocol_md.py \
+	tests/integration/test_shmdctl.py \
 	tests/integration/test_target.py \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py

@@ -19,8 +19,10 @@ def real_program(name):
 class Programs:
     """For a TestCase: runs programs that need libshmd, as any user."""
 
-    def _accessible(self, program, user):
-        """Build trees are often below a home that others cannot enter: then a copy is run."""
+    def where_programs_are(self, name, user=ROOT):
+        """The program and the directory of its library. Build trees are often below a home that
+        others cannot enter: then these are copies."""
+        program = real_program(name)
         library = os.path.join(os.environ["abs_top_builddir"], ".libs")
         if not harness.as_user(user, lambda: os.access(program, os.X_OK)):
             copies = os.path.join(self.directory, "programs")
@@ -31,7 +33,7 @@ class Programs:
         return program, library
 
     def popen(self, name, *arguments, user=ROOT, environment=None, **more):
-        program, library = self._accessible(real_program(name), user)
+        program, library = self.where_programs_are(name, user)
         inherited = [os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ]
         identity = {}
         if SEVERAL_UIDS and user != ROOT:

@@ -1,0 +1,947 @@
+"""shmdctl: every command, its output for people and for programs, and its exit statuses."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+
+import sysv
+from harness import (
+    ALICE,
+    BOB,
+    DAEMON,
+    DEADLINE,
+    ROOT,
+    SOMEBODY,
+    TestCase,
+    as_user,
+    main,
+    needs_several_uids,
+    wait_until,
+)
+from programs import Programs
+
+SOURCE = os.environ["abs_top_srcdir"]
+COMPLETION = os.path.join(SOURCE, "client", "cli", "completion")
+MANUAL = os.path.join(SOURCE, "client", "cli", "shmdctl.1.in")
+
+REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
+EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
+
+COMMANDS = (
+    "create stat set rm list info read write call wait ready hold release adopt events run".split()
+)
+
+
+class CommandCase(Programs, TestCase):
+    path = ""
+
+    def ctl(self, *arguments, status=0, user=SOMEBODY, environment=None, **more):
+        """Runs the command to its end; its output. What it says on standard error is checked to be
+        nothing on success and something to go by otherwise."""
+        environment = {"SHMD_SOCKET": self.path, **(environment or {})}
+        got, out, err = self.run_program(
+            "shmdctl", *arguments, user=user, environment=environment, **more
+        )
+        out = out or b""  # it went elsewhere
+        self.message = err.decode()
+        self.assertEqual(got, status, f"{arguments}: {self.message}{out[-500:]!r}")
+        if status == 0:
+            self.assertEqual(self.message, "")
+        else:
+            self.assertRegex(self.message, r"^shmdctl: .{10,}\n")
+        is_text = arguments[:1] != ("read",) or "--help" in arguments
+        return out.decode() if is_text else out
+
+    def start(self, *arguments, user=SOMEBODY, **more):
+        more.setdefault("stdout", subprocess.PIPE)
+        return self.popen(
+            "shmdctl", *arguments, user=user, environment={"SHMD_SOCKET": self.path}, **more
+        )
+
+
+class Shmdctl(CommandCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start_daemon()
+        self.path = self.daemon.socket_path
+        self.client = self.connect(self.daemon)
+
+    def is_gone(self, name):
+        return name not in [s.get("name") for s in self.client.list()]
+
+    def wait_until_gone(self, name):
+        wait_until(lambda: self.is_gone(name), f"{name} is gone")
+
+
+class Create(Shmdctl):
+    def test_a_table_of_one_row(self):
+        headings, row = self.ctl("create", "frames", "--size", "64K").splitlines()
+        self.assertEqual(
+            headings.split(),
+            "NAME SHMID SIZE MODE OWNER NATTCH STATE LIFETIME HOLDERS".split(),
+        )
+        segment = self.client.stat(name="frames")
+        self.assertEqual(segment["size"], 65536)
+        self.assertEqual(row.split()[:4], ["frames", str(segment["shmid"]), "64K", "0600"])
+
+    def test_every_option_arrives(self):
+        self.ctl(
+            *("create", "x", "--size=1M", "--key", "0xC0FFEE", "--mode", "640", "--ttl", "1h"),
+            *("--label", "a=b=c", "-l", "d=", "--uid", SOMEBODY.uid, "--gid", SOMEBODY.gid),
+            *("--noreserve", "--exclusive", "--any-owner", "--lifetime", "persistent"),
+        )
+        segment = self.client.stat(key=0xC0FFEE)
+        self.assertEqual(segment["size"], 1 << 20)
+        self.assertEqual(segment["mode"], "0640")
+        self.assertEqual(segment["labels"], {"a": "b=c", "d": ""})
+        self.assertEqual(segment["noreserve"], True)
+        self.assertGreater(segment["expires_at_ms"], segment["created_at_ms"])
+
+    def test_a_number_for_a_script(self):
+        out = self.ctl("create", "--size", "1", "-n", "-o", "SHMID")
+        self.assertEqual(out, f"{self.client.list()[0]['shmid']}\n")
+
+    def test_as_json(self):
+        result = json.loads(self.ctl("create", "j", "--size", "1", "--json"))
+        self.assertEqual(result["created"], True)
+        self.assertEqual(result["segment"], self.client.list()[0])
+        self.assertEqual(json.loads(self.ctl("-j", "create", "j", "--size=1"))["created"], False)
+
+    def test_an_existing_one(self):
+        self.ctl("create", "x", "--size", "100")
+        self.ctl("create", "x", "--size", "50")
+        self.ctl("create", "x", "--size", "100", "--exclusive", status=EXISTS)
+        self.ctl("create", "x", "--size", "101", status=REFUSED)
+        self.assertIn("100", self.message)
+
+    def test_a_foreign_key(self):
+        sysv.create(100, key=0x1234, mode=0o666)
+        self.ctl("create", "--key", "0x1234", "--size", "100", status=EXISTS)
+
+    def test_a_connections_segment_goes_with_the_command(self):
+        self.ctl("create", "x", "--size", "1", "--lifetime", "connection")
+        self.wait_until_gone("x")
+
+    def test_a_process_segment_goes_with_the_command(self):
+        self.ctl("create", "x", "--size", "1", "--lifetime", "process")
+        self.wait_until_gone("x")
+
+    def test_the_daemon_refuses_a_bad_name(self):
+        self.ctl("create", "no good", "--size", "1", status=REFUSED)
+        self.assertIn("name", self.message)
+
+
+class Quota(Shmdctl):
+    CONFIG = "max_segments_per_uid = 1\n"
+
+    @needs_several_uids
+    def test_is_named(self):
+        self.ctl("create", "a", "--size", "1", user=ALICE)
+        self.ctl("create", "b", "--size", "1", user=ALICE, status=LIMIT)
+        self.assertIn("max_segments_per_uid", self.message)
+
+
+class Stat(Shmdctl):
+    def setUp(self):
+        super().setUp()
+        self.segment = self.client.create(name="one", key=0xBEEF, size=3 << 19, labels={"k": "v"})
+
+    def targets(self):
+        return (
+            ["one"],
+            ["--shmid", self.segment["shmid"]],
+            ["-m", self.segment["shmid"]],
+            ["--key", "0xbeef"],
+            ["-M", str(0xBEEF)],
+            ["--serial", self.segment["serial"]],
+            ["one", "--serial", self.segment["serial"]],
+        )
+
+    def test_by_every_target(self):
+        for target in self.targets():
+            with self.subTest(target=target):
+                out = self.ctl("stat", *target, "-n", "-o", "serial,name")
+                self.assertEqual(out.split(), [str(self.segment["serial"]), "one"])
+
+    def test_everything(self):
+        lines = self.ctl("stat", "one").splitlines()
+        told = dict(line.split(maxsplit=1) for line in lines)
+        self.assertEqual(told["NAME"], "one")
+        self.assertEqual(told["SIZE"], "1.5M")
+        self.assertEqual(told["KEY"], "0x0000beef")
+        self.assertEqual(told["LABELS"], "k=v")
+        self.assertEqual(told["MANAGED"], "yes")
+        self.assertRegex(told["CREATED"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000$")
+        self.assertNotIn("EXPIRES", told)
+        self.assertNotIn("ORPHANED", told)
+        self.assertIn("SIZE       1572864\n", self.ctl("stat", "--bytes", "one"))
+
+    def test_holders(self):
+        client = self.connect(self.daemon)
+        client.create(name="held", lifetime="process")
+        out = self.ctl("stat", "held")
+        self.assertRegex(out, rf"(?m)^HOLDER +pid {os.getpid()} \(.+\), uid {SOMEBODY.uid}, since")
+
+    def test_json_is_the_daemons_own(self):
+        line = self.ctl("stat", "one", "--json")
+        client = self.connect(self.daemon)
+        client.send(b'{"jsonrpc":"2.0","id":1,"method":"stat","params":{"name":"one"}}')
+        reply = client.read_line().decode()
+        self.assertEqual('{"jsonrpc":"2.0","id":1,"result":' + line.strip() + "}", reply)
+
+    def test_none(self):
+        self.ctl("stat", "two", status=NO_SUCH_SEGMENT)
+        self.assertIn("two", self.message)
+        self.ctl("stat", "--shmid", "2147483647", status=NO_SUCH_SEGMENT)
+
+    def test_a_stale_one(self):
+        self.ctl("stat", "one", "--serial", self.segment["serial"] + 1, status=STALE)
+
+    def test_not_exactly_one(self):
+        for target in ([], ["one", "--shmid", "1"], ["--shmid", "1", "--key", "2"], ["--key=0"]):
+            with self.subTest(target=target):
+                self.ctl("stat", *target, status=USAGE)
+        self.ctl("stat", "one", "two", status=USAGE)
+        self.assertIn("'two'", self.message)
+
+    def test_every_column(self):
+        names = self.columns()
+        self.assertGreater(len(names), 25)
+        headings, row = self.ctl("stat", "one", "-o", ",".join(names).lower()).splitlines()
+        self.assertEqual(headings.split(), names)
+        self.assertIn("1.5M", row)
+
+    def columns(self):
+        text = self.ctl("list", "--help").split("Columns:")[1]
+        return re.findall(r"[A-Z]+", text)
+
+    def test_an_unknown_column(self):
+        self.ctl("stat", "one", "-o", "NAME,COLOUR", status=USAGE)
+        self.assertIn("'COLOUR'", self.message)
+        self.assertIn("NATTCH", self.message)
+
+
+class Set(Shmdctl):
+    def setUp(self):
+        super().setUp()
+        self.client.create(name="one", labels={"k": "v"})
+
+    def set(self, *arguments, **more):
+        self.ctl("set", "one", *arguments, **more)
+        return self.client.stat(serial=1)
+
+    def test_each(self):
+        self.assertEqual(self.set("--mode", "0444")["mode"], "0444")
+        self.assertEqual(self.set("--uid", SOMEBODY.uid, "--gid", SOMEBODY.gid)["mode"], "0444")
+        self.assertIn("expires_at_ms", self.set("--ttl", "1d"))
+        self.assertNotIn("expires_at_ms", self.set("--no-ttl"))
+        self.assertEqual(self.set("--label", "a=1", "--label", "b=2")["labels"], {"a": "1", "b": "2"})
+        self.assertEqual(self.set("--no-labels")["labels"], {})
+        self.assertEqual(self.set("--unlocked")["locked"], False)
+        self.assertEqual(self.set("--new-name", "two")["name"], "two")
+
+    def test_contradictions(self):
+        for options in (
+            ["--ttl", "1s", "--no-ttl"],
+            ["--locked", "--unlocked"],
+            ["--label", "a=b", "--no-labels"],
+        ):
+            with self.subTest(options=options):
+                self.set(*options, status=USAGE)
+
+    @needs_several_uids
+    def test_a_strangers(self):
+        self.ctl("set", "one", "--mode", "0666", user=BOB, status=PERMISSION_DENIED)
+
+
+class Remove(Shmdctl):
+    def test_removes_and_says_nothing(self):
+        self.client.create(name="one")
+        self.assertEqual(self.ctl("rm", "one"), "")
+        self.assertEqual(self.client.list(), [])
+        self.ctl("rm", "one", status=NO_SUCH_SEGMENT)
+
+    def test_as_json(self):
+        self.client.create(name="one")
+        self.assertEqual(json.loads(self.ctl("rm", "one", "-j"))["segment"]["state"], "removed")
+
+    def test_only_if_unattached(self):
+        segment = self.client.create(name="one")
+        holder = self.hold(SOMEBODY, segment["shmid"])
+        self.ctl("rm", "one", "--if-unattached", status=BUSY)
+        holder.kill()
+        self.ctl("rm", "one", "--if-unattached")
+        self.assertEqual(sysv.proc_table(), {})
+
+    def test_a_foreign_one_is_left_alone(self):
+        shmid = sysv.create(100, mode=0o666)
+        self.ctl("rm", "--shmid", shmid, status=NO_SUCH_SEGMENT)
+        self.assertIn("adopt", self.message)
+        self.assertTrue(sysv.exists(shmid))
+
+
+class List(Shmdctl):
+    CONFIG = "max_segments_per_uid = 0\n"
+
+    def names(self, *arguments, **more):
+        return self.ctl("list", "-n", "-o", "NAME", *arguments, **more).split()
+
+    def test_filters(self):
+        self.client.create(name="a/1", labels={"x": "1", "y": "2"})
+        self.client.create(name="a/2", labels={"x": "1"}, lifetime="process")
+        self.client.create(name="b/1", ready=False)
+        self.assertEqual(sorted(self.names()), ["a/1", "a/2", "b/1"])
+        self.assertEqual(sorted(self.names("--prefix", "a/")), ["a/1", "a/2"])
+        self.assertEqual(self.names("--label", "x=1", "--label", "y=2"), ["a/1"])
+        self.assertEqual(self.names("--lifetime", "process"), ["a/2"])
+        self.assertEqual(self.names("--state", "initialising"), ["b/1"])
+        self.assertEqual(sorted(self.names("--uid", SOMEBODY.uid)), ["a/1", "a/2", "b/1"])
+        self.assertEqual(self.names("--uid", SOMEBODY.uid + 1), [])
+
+    def test_scopes(self):
+        managed = self.client.create()["shmid"]
+        foreign = sysv.create(100, mode=0o666)
+        for options, want in (
+            ([], {managed}),
+            (["--scope", "managed"], {managed}),
+            (["--foreign"], {foreign}),
+            (["--scope", "foreign"], {foreign}),
+            (["--all"], {managed, foreign}),
+            (["-a"], {managed, foreign}),
+        ):
+            with self.subTest(options=options):
+                out = self.ctl("list", "-n", "-o", "SHMID", *options)
+                self.assertEqual(set(map(int, out.split())), want)
+
+    def test_nothing(self):
+        self.assertEqual(self.names(), [])
+        self.assertEqual(json.loads(self.ctl("list", "--json")), {"segments": []})
+
+    def test_more_than_a_page(self):
+        n = 1003
+        requests = [
+            b'{"jsonrpc":"2.0","method":"create","params":{"name":"s/%d","size":1}}\n' % i
+            for i in range(n)
+        ]
+        self.client.send(b"".join(requests))
+        wait_until(lambda: len(sysv.proc_table()) == n, "all are created")
+        want = {f"s/{i}" for i in range(n)}
+        self.assertEqual(set(self.names()), want)
+        listed = json.loads(self.ctl("list", "--json"))
+        self.assertEqual(list(listed), ["segments"])
+        self.assertEqual({s["name"] for s in listed["segments"]}, want)
+        self.assertEqual(len(listed["segments"]), n)
+
+    def test_json_is_the_daemons_own(self):
+        self.client.create(name="a", labels={"tricky": '"}],{["\\'})
+        self.client.create(name="b")
+        self.assertEqual(json.loads(self.ctl("list", "-j"))["segments"], self.client.list())
+
+
+class Info(Shmdctl):
+    def test_for_people(self):
+        told = dict(re.split(r"  +", line) for line in self.ctl("info").splitlines())
+        self.assertEqual(told["pid"], str(self.daemon.pid))
+        self.assertEqual(told["protocol"], "1")
+        self.assertEqual(told["kernel shmmni"], str(sysv.limits().shmmni))
+        self.assertEqual(told["ipc_namespace"], str(os.stat("/proc/self/ns/ipc").st_ino))
+        self.assertIn("max_segments_per_uid", told)
+
+    def test_bytes(self):
+        self.client.create(size=2048)
+        self.assertRegex(self.ctl("info"), r"(?m)^your bytes +2K$")
+        self.assertRegex(self.ctl("info", "-b"), r"(?m)^your bytes +2048$")
+
+    def test_json(self):
+        self.assertEqual(json.loads(self.ctl("info", "--json"))["pid"], self.daemon.pid)
+
+
+class Memory(Shmdctl):
+    """read and write."""
+
+    def setUp(self):
+        super().setUp()
+        self.shmid = self.client.create(name="mem", size=1000)["shmid"]
+
+    def content(self, offset=0, length=1000):
+        return sysv.read(self.shmid, 1000)[offset : offset + length]
+
+    def test_the_whole(self):
+        data = bytes(i % 251 for i in range(1000))
+        self.ctl("write", "mem", data=data)
+        self.assertEqual(self.content(), data)
+        self.assertEqual(self.ctl("read", "mem"), data)
+        self.assertEqual(self.ctl("read", "--shmid", self.shmid), data)
+
+    def test_a_part(self):
+        self.ctl("write", "mem", "--offset", "10", data=b"hello")
+        self.assertEqual(self.content(8, 9), b"\0\0hello\0\0")
+        self.assertEqual(self.ctl("read", "mem", "--offset", "12", "--length", "3"), b"llo")
+        self.assertEqual(self.ctl("read", "mem", "--offset", "999"), b"\0")
+        self.assertEqual(self.ctl("read", "mem", "--offset", "1000"), b"")
+        self.assertEqual(self.ctl("read", "mem", "--length", "0"), b"")
+
+    def test_bounds(self):
+        for options in (
+            ["--offset", "1001"],
+            ["--length", "1001"],
+            ["--offset", "1000", "--length", "1"],
+            ["--offset", "7E"],
+            ["--offset", "500", "--length", "7E"],
+        ):
+            for command in ("read", "write"):
+                with self.subTest(command=command, options=options):
+                    self.ctl(command, "mem", *options, data=b"x", status=USAGE)
+                    self.assertIn("1000", self.message)
+        self.assertEqual(self.content(), bytes(1000))
+
+    def test_too_much_input(self):
+        self.ctl("write", "mem", "--offset", "990", data=b"x" * 11, status=REFUSED)
+        self.assertIn("longer than the 10 bytes", self.message)
+        self.assertEqual(self.content(985), b"\0" * 5 + b"x" * 10)
+        self.ctl("write", "mem", "--offset", "990", data=b"y" * 10)
+        self.assertEqual(self.content(990), b"y" * 10)
+
+    def test_input_is_left_for_others(self):
+        # With --length no byte too many is taken.
+        read, write = os.pipe()
+        os.write(write, b"abcdef")
+        os.close(write)
+        with os.fdopen(read, "rb") as stdin:
+            self.ctl("write", "mem", "--length", "4", stdin=stdin)
+            self.assertEqual(stdin.read(), b"ef")
+        self.assertEqual(self.content(0, 5), b"abcd\0")
+
+    def test_too_little_input(self):
+        self.ctl("write", "mem", "--length", "4", data=b"ab", status=REFUSED)
+        self.assertIn("2 of 4", self.message)
+        self.assertEqual(self.content(0, 3), b"ab\0")
+
+    def test_through_pipes(self):
+        size = 5 * 1024 * 1024 + 7
+        self.client.create(name="big", size=size)
+        data = os.urandom(size)
+        self.ctl("write", "big", data=data)
+        reader = self.start("read", "big")
+        writer = self.start("write", "big", stdin=reader.stdout)
+        reader.stdout.close()
+        reader.stdout = None
+        self.assertEqual((writer.wait(DEADLINE), reader.wait(DEADLINE)), (0, 0))
+        self.assertEqual(self.ctl("read", "big"), data)
+
+    def test_a_reader_that_goes_away(self):
+        self.client.create(name="big", size=8 << 20)
+        process = self.start("read", "big")
+        process.stdout.read(1)
+        process.stdout.close()
+        process.stdout = None
+        self.assertEqual(process.wait(DEADLINE), -signal.SIGPIPE)
+
+    def test_an_output_that_is_full(self):
+        with open("/dev/full", "wb") as full:
+            self.ctl("read", "mem", stdout=full, status=REFUSED)
+            self.ctl("list", stdout=full, status=REFUSED)
+
+    def test_an_input_that_cannot_be_read(self):
+        directory = os.open(self.directory, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        self.ctl("write", "mem", stdin=directory, status=REFUSED)
+
+    @needs_several_uids
+    def test_permissions(self):
+        self.ctl("read", "mem", user=BOB, status=PERMISSION_DENIED)
+        self.client.call("set", name="mem", mode="0604")
+        self.assertEqual(self.ctl("read", "mem", user=BOB), bytes(1000))
+        self.ctl("write", "mem", user=BOB, data=b"x", status=PERMISSION_DENIED)
+
+    def test_none(self):
+        self.ctl("read", "nothing", status=NO_SUCH_SEGMENT)
+        self.ctl("write", "nothing", data=b"x", status=NO_SUCH_SEGMENT)
+
+    def test_progress_on_a_terminal(self):
+        self.client.create(name="slow", size=1 << 30)
+        main_end, terminal = pty.openpty()
+        self.addCleanup(os.close, main_end)
+        process = self.start("write", "slow", stdin=subprocess.PIPE, stderr=terminal)
+        os.close(terminal)
+        told = b""
+        deadline = time.monotonic() + DEADLINE
+        # As slowly as need be, until it tells something.
+        while b"K" not in told:
+            self.assertLess(time.monotonic(), deadline, "no progress was shown")
+            process.stdin.write(b"x" * 1024)
+            process.stdin.flush()
+            if select.select([main_end], [], [], 0.01)[0]:
+                told += os.read(main_end, 4096)
+        process.stdin.close()
+        process.stdin = None
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertRegex(told, rb"^\r[0-9.]+K\x1b\[K")
+
+
+class Call(Shmdctl):
+    def test_the_reply_as_it_came(self):
+        self.client.create(name="x")
+        line = self.ctl("call", "stat", '{"name":"x"}')
+        client = self.connect(self.daemon)
+        client.send(b'{"jsonrpc":"2.0","id":1,"method":"stat","params":{"name":"x"}}')
+        self.assertEqual(line.encode(), client.read_line() + b"\n")
+
+    def test_without_parameters(self):
+        self.assertEqual(json.loads(self.ctl("call", "info"))["result"]["pid"], self.daemon.pid)
+
+    def test_parameters_from_standard_input(self):
+        out = self.ctl("call", "create", "-", data=b'{\n  "name": "in",\n  "size": 1\n}\n')
+        self.assertEqual(json.loads(out)["result"]["segment"]["name"], "in")
+        self.ctl("call", "create", "-", data=b"", status=REFUSED)
+
+    def test_a_refusal_is_printed_and_told(self):
+        out = self.ctl("call", "stat", '{"name":"x"}', status=NO_SUCH_SEGMENT)
+        self.assertEqual(json.loads(out)["error"]["code"], 1)
+        out = self.ctl("call", "fly", status=REFUSED)
+        self.assertEqual(json.loads(out)["error"]["code"], -32601)
+
+    def test_what_is_no_json(self):
+        for text in ("", "{", "name=x", '{"name":"x"} {}', "{}}"):
+            with self.subTest(text=text):
+                self.assertEqual(self.ctl("call", "stat", text, status=USAGE), "")
+
+
+class Wait(Shmdctl):
+    def test_it_is_there(self):
+        self.client.create(name="x")
+        self.assertIn("x ", self.ctl("wait", "x", "--timeout", "0"))
+
+    def test_it_is_not(self):
+        self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
+        self.ctl("wait", "x", "-t", "1ms", status=TIMED_OUT)
+
+    def test_it_comes(self):
+        process = self.start("wait", "x", "-n", "-o", "NAME,STATE")
+        self.client.create(name="x", ready=False)
+        self.ctl("ready", "x")
+        self.assertEqual(process.communicate(timeout=DEADLINE)[0].split(), [b"x", b"ready"])
+        self.assertEqual(process.returncode, 0)
+
+    def test_its_initialiser_dies(self):
+        initialiser = self.start("run", "x", "--size", "1", "--not-ready", "--", "sleep", "1000")
+        wait_until(lambda: not self.is_gone("x"), "it is created")
+        waiting = self.start("wait", "x", stderr=subprocess.PIPE)
+        # It waits when the daemon has read its request: nothing else of it can be seen.
+        wait_until(lambda: self.sleeps(waiting.pid), "it waits")
+        initialiser.kill()
+        out, err = waiting.communicate(timeout=DEADLINE)
+        self.assertEqual(waiting.returncode, INITIALISER_DIED, err)
+        self.assertEqual(out, b"")
+
+    def sleeps(self, pid):
+        """In recv(): its request is sent, and the daemon, which serves it in turn, answers a later
+        one of ours."""
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+            where = file.read()
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            state = file.read().rsplit(")", 1)[1].split()[0]
+        # Kernels that do not tell say 0.
+        if "unix_stream" not in where and not (where == "0" and state == "S"):
+            return False
+        self.client.list()
+        return True
+
+
+class Hold(Shmdctl):
+    def holders(self, name):
+        return [h["pid"] for h in self.client.stat(name=name)["holder_list"]]
+
+    def held(self, process):
+        """Waits until it has printed the segment it holds."""
+        line = process.stdout.readline()
+        self.assertTrue(line, "it ended instead")
+        return line.split()
+
+    def create_for_holders(self):
+        creator = self.connect(self.daemon)
+        return creator.create(name="x", lifetime="process")
+
+    def test_as_long_as_a_command(self):
+        self.create_for_holders()
+        process = self.start("hold", "x", "--", "sh", "-c", "echo in; read end; exit 7", stdin=-1)
+        self.assertEqual(process.stdout.readline(), b"in\n")
+        self.assertIn(process.pid, self.holders("x"))
+        process.communicate(b"end\n", timeout=DEADLINE)
+        self.assertEqual(process.returncode, 7)
+        wait_until(lambda: process.pid not in self.holders("x"), "it is no holder any more")
+
+    def test_until_a_signal(self):
+        self.create_for_holders()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = self.start("hold", "x", "-n", "-o", "NAME")
+            self.assertEqual(self.held(process), [b"x"])
+            self.assertIn(process.pid, self.holders("x"))
+            process.send_signal(number)
+            self.assertEqual(process.wait(DEADLINE), 0)
+            # It was released before it ended.
+            self.assertNotIn(process.pid, self.holders("x"))
+
+    def test_until_the_end_of_input(self):
+        self.create_for_holders()
+        process = self.start("hold", "x", "-n", stdin=subprocess.PIPE)
+        self.held(process)
+        process.stdin.write(b"this is not read as anything\n")
+        process.stdin.flush()
+        self.assertIn(process.pid, self.holders("x"))
+        process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0)
+        self.assertNotIn(process.pid, self.holders("x"))
+
+    def test_a_connection_is_handed_on(self):
+        with self.daemon.connect() as creator:
+            creator.create(name="x", lifetime="connection")
+            process = self.start("hold", "x", "--", "sh", "-c", "echo in; read end", stdin=-1)
+            self.assertEqual(process.stdout.readline(), b"in\n")
+        self.client.list()
+        self.assertEqual(self.client.stat(name="x")["holders"], 1)
+        process.communicate(b"end\n", timeout=DEADLINE)
+        self.wait_until_gone("x")
+
+    def test_a_restart_of_the_daemon_ends_no_hold(self):
+        self.create_for_holders()
+        process = self.start("hold", "x", "-n")
+        self.held(process)
+        directory = self.daemon.directory
+        self.daemon.stop()
+        self.daemon = self.start_daemon(directory=directory)
+        self.client = self.connect(self.daemon)
+        self.assertIn(process.pid, self.holders("x"))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(DEADLINE), 0)
+        wait_until(lambda: process.pid not in self.holders("x"), "it is no holder any more")
+
+    def test_a_connection_that_is_lost_is_told(self):
+        creator = self.connect(self.daemon)
+        creator.create(name="x", lifetime="connection")
+        process = self.start("hold", "x", "-n", stderr=subprocess.PIPE)
+        self.held(process)
+        self.daemon.stop()
+        self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
+
+    def test_not_holdable(self):
+        self.client.create(name="x")
+        self.ctl("hold", "x", "--", "true", status=REFUSED)
+
+    def test_release_by_the_holder_itself(self):
+        # run becomes release, which is therefore the holder: the last one.
+        out = self.ctl(
+            *("run", "x", "--size", "1", "--"),
+            *("env", self.program(), "release", "x", "-n", "-o", "HOLDERS"),
+            environment={"LD_LIBRARY_PATH": self.library()},
+        )
+        self.assertEqual(out, "0\n")
+
+    def program(self):
+        return self.where_programs_are("shmdctl")[0]
+
+    def library(self):
+        return self.where_programs_are("shmdctl")[1]
+
+
+class Run(Shmdctl):
+    def test_the_command_knows_its_segment(self):
+        script = "echo $SHMD_NAME $SHMD_SHMID $SHMD_SIZE $SHMD_SERIAL; cat >/dev/null; exit 3"
+        process = self.start("run", "job", "--size", "1M", "--", "sh", "-c", script, stdin=-1)
+        name, shmid, size, serial = process.stdout.readline().decode().split()
+        segment = self.client.stat(name="job")
+        self.assertEqual((name, size), ("job", str(1 << 20)))
+        self.assertEqual((int(shmid), int(serial)), (segment["shmid"], segment["serial"]))
+        self.assertEqual([h["pid"] for h in segment["holder_list"]], [process.pid])
+        process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 3)
+        self.wait_until_gone("job")
+        self.assertEqual(sysv.proc_table(), {})
+
+    def test_it_goes_however_the_command_ends(self):
+        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; sleep 1000")
+        process.stdout.readline()
+        process.kill()
+        self.assertEqual(process.wait(DEADLINE), -signal.SIGKILL)
+        self.wait_until_gone("job")
+
+    def test_an_existing_segment_gets_a_holder(self):
+        creator = self.connect(self.daemon)
+        creator.create(name="job", lifetime="process")
+        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; cat", stdin=-1)
+        process.stdout.readline()
+        self.assertEqual(self.client.stat(name="job")["holders"], 2)
+        process.communicate(timeout=DEADLINE)
+
+    def test_no_descriptor_is_left_to_the_command(self):
+        out = self.ctl("run", "job", "--size", "1", "--", "ls", "/proc/self/fd")
+        self.assertEqual(len(out.split()), 4)  # the three, and that of the listing itself
+
+    def test_the_socket_is_handed_on(self):
+        out = self.ctl(
+            *("--socket", self.path, "run", "job", "--size", "1", "--"),
+            *("sh", "-c", "echo $SHMD_SOCKET"),
+            environment={"SHMD_SOCKET": "/nonexistent"},
+        )
+        self.assertEqual(out, self.path + "\n")
+
+    def test_no_such_command(self):
+        self.ctl("run", "job", "--size", "1", "--", "/nonexistent", status=127)
+        self.ctl("run", "job", "--size", "1", "--", "/dev/null", status=126)
+        self.wait_until_gone("job")
+
+    def test_usage(self):
+        self.ctl("run", "job", "--size", "1", status=USAGE)
+        self.ctl("run", "job", "--size", "1", "--", status=USAGE)
+        self.ctl("run", "job", "--", "true", status=USAGE)
+        self.assertIn("--size", self.message)
+        self.ctl("run", "job", "--size", "1", "true", status=USAGE)
+
+
+class Adopt(Shmdctl):
+    @needs_several_uids
+    def test_by_id_and_by_key(self):
+        for target in ("--shmid", "--key"):
+            with self.subTest(target=target):
+                shmid = as_user(ALICE, lambda: sysv.create(100, key=0xF00, mode=0o640))
+                value = shmid if target == "--shmid" else "0xF00"
+                self.ctl("list", "--all", user=ALICE)
+                self.ctl(
+                    *("adopt", target, value, "old", "--ttl", "1h", "--label", "a=b"), user=ALICE
+                )
+                segment = self.client.stat(name="old")
+                self.assertEqual(segment["shmid"], shmid)
+                self.assertEqual(segment["labels"], {"a": "b"})
+                self.assertEqual(sysv.stat(shmid).uid, DAEMON.uid)
+                self.ctl("rm", "old", user=ALICE)
+                self.assertFalse(sysv.exists(shmid))
+
+    @needs_several_uids
+    def test_a_strangers(self):
+        shmid = as_user(BOB, lambda: sysv.create(100, mode=0o666))
+        self.ctl("adopt", "--shmid", shmid, user=ALICE, status=PERMISSION_DENIED)
+        self.assertEqual(sysv.stat(shmid).uid, BOB.uid)
+
+    def test_usage(self):
+        self.ctl("adopt", "x", status=USAGE)
+        self.ctl("adopt", "--shmid", "1", "--key", "1", status=USAGE)
+        self.ctl("adopt", "--shmid", "2147483647", status=NO_SUCH_SEGMENT)
+
+
+class Events(Shmdctl):
+    def setUp(self):
+        super().setUp()
+        self.client.create(name="a/1")
+        self.client.create(name="b/1")
+        self.client.call("remove", name="a/1")
+
+    def test_for_people(self):
+        lines = self.ctl("events", "--after", "0", "--count", "3").splitlines()
+        self.assertRegex(lines[0], r"^\d{4}-\S+ created  a/1 event_serial=1 serial=1 shmid=\d+")
+        self.assertRegex(lines[2], r" removed  a/1 event_serial=3 .* reason=request$")
+
+    def test_as_json_line_by_line(self):
+        out = self.ctl("events", "--json", "--after", "1", "-c", "2")
+        events = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([e["kind"] for e in events], ["created", "removed"])
+        self.assertEqual(events[0]["segment"]["name"], "b/1")
+
+    def test_chosen(self):
+        out = self.ctl("events", "--after=0", "--kinds", "removed,ready", "-c", "1", "-j")
+        self.assertEqual(json.loads(out)["kind"], "removed")
+        out = self.ctl("events", "--after=0", "--prefix", "b/", "-c", "1", "-j")
+        self.assertEqual(json.loads(out)["segment"]["name"], "b/1")
+        self.ctl("events", "--kinds", "removed,exploded", status=USAGE)
+        self.assertIn("adopted", self.message)
+
+    def test_each_line_is_written_at_once(self):
+        process = self.start("events", "--json", "--after", "3")
+        for i in range(3):
+            self.client.create(name=f"c/{i}")
+            event = json.loads(process.stdout.readline())
+            self.assertEqual(event["segment"]["name"], f"c/{i}")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), -signal.SIGINT)
+
+    def test_the_daemon_ends(self):
+        process = self.start("events", "--after", "0", stderr=subprocess.PIPE)
+        for _ in range(3):
+            process.stdout.readline()
+        self.daemon.stop()
+        self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
+
+
+class CommandLine(CommandCase):
+    """What needs no daemon."""
+
+    def test_no_daemon(self):
+        missing = os.path.join(self.directory, "missing.sock")
+        for arguments in (["list"], ["-s", missing, "list"], ["list", "--socket", missing]):
+            self.path = missing if "list" == arguments[0] else "/elsewhere"
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=UNREACHABLE)
+                self.assertIn(missing, self.message)
+        self.ctl("-s", "/x" * 100, "list", status=UNREACHABLE)
+
+    def test_an_unknown_command(self):
+        self.ctl("crate", status=USAGE)
+        self.assertIn("'crate'", self.message)
+        for command in COMMANDS:
+            self.assertIn(command, self.message)
+        self.ctl(status=USAGE)
+
+    def test_options(self):
+        for arguments, part in (
+            (["list", "--colour"], "--colour"),
+            (["list", "-q"], "-q"),
+            (["list", "--size", "1"], "--size"),
+            (["create", "--size"], "SIZE"),
+            (["create", "--exclusive=yes", "--size", "1"], "--exclusive"),
+            (["--size", "1", "create"], "--size"),
+            (["read", "--json", "x"], "--json"),
+            (["--json", "write", "x"], "JSON"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+                self.assertIn(part, self.message)
+
+    def test_values(self):
+        for arguments, accepted in (
+            (["create", "--size", "12Q"], "64K"),
+            (["create", "--size", "-1"], "64K"),
+            (["create", "--size", "8E"], "64K"),
+            (["create", "--mode", "rw"], "0640"),
+            (["create", "--mode", "1777"], "0640"),
+            (["create", "--ttl", "10"], "10s"),
+            (["create", "--uid", "no such user"], "number"),
+            (["create", "--gid", "-1"], "number"),
+            (["create", "--key", "0x1ffffffff"], "32 bits"),
+            (["create", "--lifetime", "eternal"], "persistent"),
+            (["create", "--label", "novalue"], "KEY=VALUE"),
+            (["create", "--huge=many"], "64K"),
+            (["stat", "--shmid", "x"], "ipcs"),
+            (["stat", "--serial", "0"], "SERIAL"),
+            (["list", "--state", "odd"], "initialising"),
+            (["list", "--scope", "mine"], "foreign"),
+            (["wait", "x", "--timeout", "soon"], "500ms"),
+            (["events", "--after", "yesterday"], "event_serial"),
+            (["events", "--count", "0"], "1"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+                self.assertIn(arguments[-1].split("=")[-1], self.message)
+                self.assertIn(accepted, self.message)
+
+    def test_missing_arguments(self):
+        for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x"]):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+
+    def test_version(self):
+        self.assertRegex(self.ctl("--version"), r"^shmdctl \d+\.\d+")
+        self.assertEqual(self.ctl("-V"), self.ctl("--version"))
+
+    def test_help(self):
+        text = self.ctl("--help")
+        self.assertEqual(re.findall(r"(?m)^  ([a-z]+) +[A-Z]", text), COMMANDS)
+        self.assertEqual(self.ctl("help"), text)
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                usage = self.ctl(command, "--help")
+                self.assertTrue(usage.startswith(f"Usage: shmdctl {command} [OPTIONS]"))
+
+
+class Manual(CommandCase):
+    """The manual and the completion tell what the command has."""
+
+    def setUp(self):
+        super().setUp()
+        with open(MANUAL, encoding="utf-8") as file:
+            self.text = file.read()
+
+    def options(self, *command):
+        return re.findall(r"(?m)^  (?:-.,|   ) --([a-z-]+)", self.ctl(*command, "--help"))
+
+    def test_every_command(self):
+        self.assertEqual(re.findall(r"(?m)^\.It Cm (\w+)", self.text), COMMANDS)
+
+    def test_every_option(self):
+        every = set(self.options()).union(*(self.options(command) for command in COMMANDS))
+        self.assertGreater(len(every), 30)
+        documented = set(re.findall(r"Fl -([a-z]+(?:-[a-z]+)*)", self.text))
+        self.assertEqual(documented, every)
+
+    def test_every_column(self):
+        for column in re.findall(r"[A-Z]+", self.ctl("list", "--help").split("Columns:")[1]):
+            self.assertRegex(self.text, rf"\b{column}\b")
+
+    def test_every_exit_status(self):
+        listed = self.ctl("--help").split("Exit status:\n")[1].split("\n\n")[0]
+        section = self.text.split(".Sh EXIT STATUS")[1].split(".El")[0]
+        documented = re.findall(r"\.It (\d+)\n(.*)\.\n", section)
+        told = re.findall(r"(?m)^ +(\d+)  (.*)$", listed)
+        self.assertEqual(
+            [(number, text.lower()) for number, text in documented],
+            [(number, text.lower()) for number, text in told],
+        )
+
+    def test_the_manual_is_clean(self):
+        if not shutil.which("mandoc"):
+            self.skipTest("mandoc is not installed")
+        page = os.path.join(os.environ["abs_top_builddir"], "client", "cli", "shmdctl.1")
+        result = subprocess.run(
+            ["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True, check=False
+        )
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(result.returncode, 0)
+
+    def complete(self, *words):
+        script = f"""
+            source {COMPLETION}
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _shmdctl 2>/dev/null
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        program, library = self.where_programs_are("shmdctl")
+        result = subprocess.run(
+            ["bash", "--norc", "-c", script, "bash", program, *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "LD_LIBRARY_PATH": library,
+                "SHMD_SOCKET": self.path,
+            },
+        )
+        return result.stdout.split()
+
+    def test_completion(self):
+        self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
+        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release"])
+        self.assertEqual(self.complete("create", "--ex"), ["--exclusive"])
+        self.assertEqual(self.complete("create", "--lifetime", "at"), ["attached"])
+        self.assertEqual(self.complete("list", "-o", "NAME,SH"), ["NAME,SHMID"])
+        self.assertEqual(self.complete("events", "--kinds", "created,rem"), ["created,removed"])
+
+    def test_completion_of_names(self):
+        daemon = self.start_daemon()
+        self.path = daemon.socket_path
+        with self.connect(daemon, ROOT) as client:
+            for name in ("left", "right/1", "right/2"):
+                client.create(name=name)
+        self.assertEqual(sorted(self.complete("rm", "right")), ["right/1", "right/2"])
+        self.path = "/nonexistent"
+        self.assertEqual(
+            self.complete("--socket", daemon.socket_path, "stat", "l"), ["left"]
+        )
+
+
+if __name__ == "__main__":
+    main()
