@@ -177,25 +177,17 @@ struct segment *registry_next(const struct registry *r, uint64_t after)
 
 int registry_rename(struct registry *r, struct segment *segment, char *name)
 {
-    struct segment *holder = registry_by_name(r, name);
-    if (holder)
-        return -EEXIST;
-    char *old = segment->name;
-    if (old)
-        tdelete(segment, &r->by_name, compare_name);
-    segment->name = name;
-    int result = insert(&r->by_name, segment, compare_name);
-    if (result < 0) {
-        /* The place that tdelete() gave back is there for the old name: malloc had it just now,
-         * but a promise it is not, so a segment that lost it is unnamed rather than unfindable. */
-        segment->name = old;
-        if (old && insert(&r->by_name, segment, compare_name) < 0) {
-            free(old);
-            segment->name = NULL;
-        }
+    /* The new place is made before the old one is given up, so that a failure changes nothing. */
+    struct segment like = {.name = name};
+    int result = insert(&r->by_name, &like, compare_name);
+    if (result < 0)
         return result;
-    }
-    free(old);
+    if (segment->name)
+        tdelete(segment, &r->by_name, compare_name);
+    void *node = tfind(&like, &r->by_name, compare_name);
+    free(segment->name);
+    segment->name = name;
+    *(struct segment **)node = segment;
     return 0;
 }
 
