@@ -1,0 +1,288 @@
+"""What a daemon finds that starts where another ended, in order or not: what was acknowledged, all of
+it, and what has become of it; and nothing else is touched.
+"""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import unittest
+
+import sysv
+from harness import (
+    ALICE,
+    DAEMON,
+    ROOT,
+    SOMEBODY,
+    WRAPPER,
+    as_user,
+    encode,
+    main,
+    needs_several_uids,
+    wait_until,
+)
+from peers import LifeCase, kill
+
+
+def _obstacle_to_strace():
+    if WRAPPER:
+        return "the daemon is traced already"
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    probe = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False,
+                           stderr=subprocess.DEVNULL)
+    return "processes cannot be traced here" if probe.returncode else None
+
+
+_OBSTACLE = _obstacle_to_strace()
+needs_strace = unittest.skipIf(_OBSTACLE, _OBSTACLE)
+
+
+class RestartCase(LifeCase):
+    CONFIG = LifeCase.RELAXED
+
+    def everything(self):
+        """All that is managed, by serial."""
+        with self.daemon.connect(ROOT) as root:
+            segments, cursor = {}, None
+            while True:
+                page = root.call("list", **({"cursor": cursor} if cursor else {}))
+                segments.update((segment["serial"], segment) for segment in page["segments"])
+                cursor = page.get("cursor")
+                if cursor is None:
+                    return segments
+
+
+class Kept(RestartCase):
+    def test_a_thousand(self):
+        modes = ("0600", "0640", "0604", "0666", "0400")
+        requests = [{"name": f"s{i}", "size": 1 + i * 8, "mode": modes[i % 5],
+                     "key": 0x1000 + i if i % 3 == 0 else 0,
+                     "labels": {"number": str(i), "umlaut": "ä\n\""} if i % 2 else {}}
+                    for i in range(1000)]
+        self.client.send(b"".join(encode("create", params, id=i)
+                                  for i, params in enumerate(requests)))
+        made = [self.client.reply()["result"]["segment"] for _ in requests]
+        before, kernel = self.everything(), sysv.proc_table()
+        self.assertEqual(before, {segment["serial"]: segment for segment in made})
+        for end in (kill, lambda daemon: daemon.stop()) * 3:
+            end(self.daemon)
+            self.assertEqual(sysv.proc_table(), kernel)
+            self.restart()
+            self.assertEqual(self.everything(), before)
+            self.assertEqual(sysv.proc_table(), kernel)
+        usage = self.client.call("info")["usage"]
+        self.assertEqual((usage["segments"], usage["bytes"]),
+                         (1000, sum(request["size"] for request in requests)))
+        self.assertGreater(self.client.create(name="next")["serial"], max(before))
+
+    def test_changes_and_removals(self):
+        for i in range(20):
+            self.client.create(name=f"s{i}", labels={"a": "1"})
+        for i in range(0, 20, 2):
+            self.client.call("set", name=f"s{i}", mode="0640", new_name=f"t{i}", labels={"b": "2"})
+        for i in range(0, 20, 5):
+            self.client.call("remove", name=f"s{i}" if i % 2 else f"t{i}")
+        before = self.everything()
+        self.assertEqual(len(before), 16)
+        self.kill_and_restart()
+        self.assertEqual(self.everything(), before)
+
+    def test_a_serial_is_never_given_twice(self):
+        serials = []
+        for _ in range(4):
+            made = self.client.create()
+            serials.append(made["serial"])
+            self.client.call("remove", serial=made["serial"])
+            self.kill_and_restart()
+        self.assertEqual(serials, sorted(set(serials)))
+
+    def test_one_that_is_still_being_removed(self):
+        made = self.client.create(name="frames")
+        attachment = self.hold(SOMEBODY, made["shmid"])
+        self.client.call("remove", name="frames")
+        again = self.client.create(name="frames")
+        self.kill_and_restart()
+        self.assertEqual(self.client.stat(serial=made["serial"])["state"], "removing")
+        self.assertEqual(self.client.stat(name="frames")["serial"], again["serial"])
+        attachment.kill()
+        self.assertFalse(self.is_known(made))
+        self.assertTrue(self.is_known(again))
+
+
+class Meanwhile(RestartCase):
+    """While no daemon is there."""
+
+    def test_gone(self):
+        made, kept = self.client.create(name="frames"), self.client.create()
+        last = self.newest()
+        kill(self.daemon)
+        as_user(SOMEBODY, lambda: sysv.remove(made["shmid"]))
+        self.restart()
+        self.assertFalse(self.is_known(made))
+        self.assertTrue(self.is_known(kept))
+        self.assertIn("1 gone", self.daemon.log())
+        self.check_told(last, made, "out-of-band")
+        self.assertIs(self.client.call("create", name="frames", size=1)["created"], True)
+
+    def test_recycled(self):
+        for size in (4096, 8192):
+            with self.subTest(size=size):
+                made, kept = self.client.create(name="frames"), self.client.create()
+                last = self.newest()
+                kill(self.daemon)
+                as_user(SOMEBODY, lambda shmid=made["shmid"]: sysv.remove(shmid))
+                self.assertEqual(sysv.create_with_shmid(made["shmid"], size, 0o640), made["shmid"])
+                stranger = sysv.stat(made["shmid"])
+                self.restart()
+                self.assertEqual(sysv.stat(made["shmid"]), stranger)
+                self.assertFalse(self.is_known(made))
+                self.assertTrue(self.is_known(kept))
+                self.assertIn("1 recycled", self.daemon.log())
+                self.check_told(last, made, "recycled")
+                self.assertIs(self.client.stat(shmid=made["shmid"])["managed"], False)
+                self.daemon.stop()
+                self.assertEqual(sysv.stat(made["shmid"]), stranger)
+                self.restart()
+
+    def test_marked_for_destruction(self):
+        made = self.client.create(name="frames")
+        attachment = self.hold(SOMEBODY, made["shmid"])
+        kill(self.daemon)
+        as_user(SOMEBODY, lambda: sysv.remove(made["shmid"]))
+        self.restart()
+        self.assertEqual(self.client.stat(serial=made["serial"])["state"], "removing")
+        self.assertIs(self.client.call("create", name="frames", size=1)["created"], True)
+        attachment.kill()
+        self.assertFalse(self.is_known(made))
+
+    @needs_several_uids
+    def test_passed_on_and_closed(self):
+        made = self.client.create(name="frames")
+        kill(self.daemon)
+        as_user(SOMEBODY, lambda: sysv.set_owner(made["shmid"], 3002, 3002, 0))
+        self.restart()
+        with self.daemon.connect(ROOT) as root:
+            segment = root.stat(name="frames")
+        self.assertEqual((segment["serial"], segment["uid"], segment["mode"]),
+                         (made["serial"], 3002, "0000"))
+
+    def newest(self):
+        with self.daemon.connect() as client:
+            return client.call("subscribe")["event_serial"]
+
+    def check_told(self, last, segment, reason):
+        subscriber = self.subscribe(after=last)
+        event = self.event_of(subscriber, segment["serial"])
+        self.assertEqual(event["reason"], reason)
+
+
+@needs_strace
+class Unacknowledged(RestartCase):
+    """Killed between shmget() and the end of the commit: nobody was told of the segment."""
+
+    @contextlib.contextmanager
+    def killed_at(self, call, when):
+        """SIGKILL comes before the daemon's WHENth CALL in the block, which ends it."""
+        tracer = subprocess.Popen(
+            ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+             "-e", f"inject={call}:signal=SIGKILL:when={when}", "-p", str(self.daemon.pid)],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: self.daemon.proc_status("TracerPid") == tracer.pid,
+                       "the daemon is traced")
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait()
+
+    def test_it_is_removed_at_the_next_start(self):
+        self.client.create(name="kept")
+        for call in ("pwrite64", "sendto"):
+            for when in range(1, 30):
+                before = self.everything()
+                with self.killed_at(call, when):
+                    self.client.send(encode("create", {"name": "new", "size": 12345}, id=1))
+                    reply = self.client.reply()
+                if reply is not None:
+                    self.assertIn("result", reply)
+                    self.client.call("remove", name="new")
+                    break
+                with self.subTest(call=call, when=when):
+                    self.daemon.wait()
+                    self.assertEqual(len(sysv.proc_table()), len(before) + 1)
+                    self.restart()
+                    # Not all of a commit may have been needed: then it is recorded.
+                    after = self.everything()
+                    self.assertEqual({shmid: row["size"] for shmid, row
+                                      in sysv.proc_table().items()},
+                                     {segment["shmid"]: str(segment["size"])
+                                      for segment in after.values()})
+                    new = [segment for serial, segment in after.items() if serial not in before]
+                    if call == "pwrite64" and when == 1:
+                        self.assertEqual(new, [])
+                        self.assertIn("1 that were never acknowledged", self.daemon.log())
+                    for segment in new:
+                        self.client.call("remove", serial=segment["serial"])
+                    self.assertEqual(self.everything(), before)
+            else:
+                self.fail(f"the request needs more than 30 {call}")
+            self.assertGreater(when, 1, f"{call} is not what a request needs")
+            self.kill_and_restart()
+
+    @needs_several_uids
+    def test_nothing_that_only_looks_like_it(self):
+        kept = self.client.create(name="kept", size=5000)
+        with self.killed_at("pwrite64", 1):
+            self.client.send(encode("create", {"name": "a", "size": 5000}, id=1)
+                             + encode("create", {"name": "b", "size": 5000}, id=2))
+            self.assertIsNone(self.client.reply())
+        self.daemon.wait()
+        ours = [shmid for shmid in sysv.proc_table() if shmid != kept["shmid"]]
+        self.assertEqual(len(ours), 2, "both were made in one turn")
+        for shmid in ours:
+            self.assertEqual(sysv.stat_any(shmid & 0x7FFF).cpid, self.daemon.pid)
+        # Attached by somebody; of the daemon's user, but by another process; of other users.
+        attachment = self.hold(SOMEBODY, ours[1])
+        strangers = [as_user(user, lambda: sysv.create(5000)) for user in (DAEMON, ALICE, ROOT)]
+        before = {shmid: sysv.stat_any(shmid & 0x7FFF) for shmid in (ours[1], *strangers)}
+        self.restart()
+        self.assertFalse(sysv.exists(ours[0]))
+        for shmid, was in before.items():
+            self.assertEqual(sysv.stat_any(shmid & 0x7FFF), was)
+        self.assertTrue(self.is_known(kept))
+        self.assertEqual(len(self.everything()), 1)
+        self.assertIn("1 that were never acknowledged", self.daemon.log())
+        # Once it is left, it is one like the other.
+        attachment.kill()
+        self.kill_and_restart()
+        self.assertFalse(sysv.exists(ours[1]))
+        self.assertEqual(set(sysv.proc_table()), {kept["shmid"], *strangers})
+
+    def test_a_change_that_was_not_recorded_is_as_the_kernel_has_it(self):
+        made = self.client.create(name="frames", labels={"a": "1"})
+        with self.killed_at("pwrite64", 1):
+            self.client.send(encode("set", {"name": "frames", "mode": "0640", "new_name": "other",
+                                            "labels": {}}, id=1))
+            self.assertIsNone(self.client.reply())
+        self.daemon.wait()
+        self.restart()
+        segment = self.client.stat(serial=made["serial"])
+        self.assertEqual((segment["name"], segment["labels"]), ("frames", {"a": "1"}))
+        self.assertIn(segment["mode"], ("0600", "0640"))
+
+    def test_a_removal_is_done_or_not(self):
+        for when in (1, 2):
+            made = self.client.create(name="frames")
+            with self.killed_at("pwrite64", when):
+                self.client.send(encode("remove", {"name": "frames"}, id=1))
+                self.assertIsNone(self.client.reply())
+            self.daemon.wait()
+            self.restart()
+            self.assertEqual(self.is_known(made), sysv.exists(made["shmid"]))
+            if self.is_known(made):
+                self.client.call("remove", name="frames")
+
+
+main()
