@@ -119,14 +119,6 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
     return 0;
 }
 
-int hold_end_if_last(struct core *core, struct found *found, bool is_connection)
-{
-    if (found->segment->n_holders > 0)
-        return 0;
-    return removal_do(core, found,
-                      is_connection ? REASON_CONNECTION_CLOSED : REASON_LAST_HOLDER_EXITED);
-}
-
 int core_release(struct core *core, struct caller *caller, struct found *found,
                  struct outcome_detail *detail)
 {
@@ -144,16 +136,17 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
         party_put(&core->holders, party);
         return 0; /* it did not hold it */
     }
+    if (segment->n_holders == 1) /* the last: it holds on if the kernel will not remove */
+        return removal_do(core, found,
+                          party->is_connection ? REASON_CONNECTION_CLOSED
+                                               : REASON_LAST_HOLDER_EXITED);
     r = turn_remember(core, segment, &found->kernel);
     if (r < 0)
         return r;
     turn_cut(core, tie);
     turn_changed(core, segment);
-    if (segment->n_holders > 0) {
-        turn_tell(core, segment, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
-        return 0;
-    }
-    return hold_end_if_last(core, found, party->is_connection);
+    turn_tell(core, segment, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
+    return 0;
 }
 
 int core_ready(struct core *core, struct found *found)
@@ -166,9 +159,11 @@ int core_ready(struct core *core, struct found *found)
         r = turn_remember(core, segment, &found->kernel);
     if (r < 0)
         return r;
-    for (struct tie *tie = segment->ties; tie; tie = tie->next_of_segment)
+    for (struct tie *tie = segment->ties, *next; tie; tie = next) {
+        next = tie->next_of_segment;
         if (tie->role == TIE_INITIALISER)
             turn_cut(core, tie);
+    }
     segment->state = STATE_READY;
     turn_changed(core, segment);
     turn_tell(core, segment, &found->kernel, EVENT_READY, REASON_REQUEST);

@@ -24,7 +24,4 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
 /* The segment is filled: 0 or a negative errno. */
 int core_ready(struct core *core, struct found *found) MUST_CHECK;
 
-/* What follows when a holder is there no more, and it was the last. */
-int hold_end_if_last(struct core *core, struct found *found, bool is_connection) MUST_CHECK;
-
 #endif

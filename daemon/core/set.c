@@ -171,9 +171,11 @@ static int set_lifetime(struct core *core, struct caller *caller, enum lifetime 
             tie_drop(&core->holders, s->ties);
         return r;
     }
-    for (struct tie *tie = first_old; tie; tie = tie->next_of_segment)
+    for (struct tie *tie = first_old, *next; tie; tie = next) {
+        next = tie->next_of_segment;
         if (tie->role == TIE_HOLDER)
             turn_cut(core, tie);
+    }
     return 0;
 }
 

@@ -137,9 +137,12 @@ void turn_gone(struct core *core, struct segment *segment)
 
 void turn_cut(struct core *core, struct tie *tie)
 {
-    (void)core;
     if (tie->state == TIE_CUT)
         return;
+    if (tie->state == TIE_MADE) {
+        tie_drop(&core->holders, tie);
+        return;
+    }
     if (tie->role == TIE_HOLDER)
         tie->segment->n_holders--;
     tie->state = TIE_CUT;

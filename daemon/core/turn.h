@@ -55,7 +55,7 @@ void turn_created(struct core *core, struct segment *segment);
 void turn_changed(struct core *core, struct segment *segment);
 /* SEGMENT has left the registry; the turn owns it now. */
 void turn_gone(struct core *core, struct segment *segment);
-/* Cuts a tie, to be dropped with the commit. */
+/* Cuts a tie: it is dropped with the commit, or at once when it was made in this very turn. */
 void turn_cut(struct core *core, struct tie *tie);
 
 /* An event about SEGMENT, as KERNEL has it. */
