@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/test_errors \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
+	tests/unit/test_hold \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
@@ -127,6 +128,8 @@ tests_unit_test_create_LDADD = $(core_fixture)
 tests_unit_test_create_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_set_LDADD = $(core_fixture)
 tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_hold_LDADD = $(core_fixture)
+tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

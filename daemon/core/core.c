@@ -81,18 +81,14 @@ int64_t core_next_tick(const struct core *core)
     return deadlines_next(&core->deadlines);
 }
 
-/* What an end of TIE's party means for its segment; the tie is gone already. */
-static void party_left(struct core *core, struct segment *segment, enum tie_role role,
-                       bool is_connection)
+/* What an end of a tie's party means for its segment; the tie is gone already. */
+static void party_left(struct core *core, struct segment *segment, enum tie_role role)
 {
     int r = 0;
     if (role == TIE_ATTACHER)
         anchor_release(core, segment);
-    else if (role == TIE_INITIALISER && segment->state == STATE_INITIALISING)
-        r = removal_of_fact(core, segment, REASON_INITIALISER_DIED);
-    else if (role == TIE_HOLDER && segment->n_holders == 0)
-        r = removal_of_fact(core, segment,
-                            is_connection ? REASON_CONNECTION_CLOSED : REASON_LAST_HOLDER_EXITED);
+    else
+        r = removal_if_abandoned(core, segment);
     (void)r; /* the kernel would not: the segment stays, held by nobody, and is listed so */
     if (segment->state != STATE_REMOVED)
         turn_changed(core, segment);
@@ -108,7 +104,7 @@ void core_party_gone(struct core *core, struct party *party)
         bool counted = tie->state != TIE_CUT;
         tie_drop(&core->holders, tie);
         if (counted)
-            party_left(core, segment, role, party->is_connection);
+            party_left(core, segment, role);
     }
     party->is_going = false;
     if (party->is_connection)
@@ -203,16 +199,7 @@ static uint64_t remove_abandoned(struct core *core)
     struct segment *segment;
     for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
         after = segment->serial;
-        int r = 1;
-        if (segment->state == STATE_REMOVING)
-            continue;
-        if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER))
-            r = removal_of_fact(core, segment, REASON_INITIALISER_DIED);
-        else if (segment->lifetime == LIFETIME_CONNECTION)
-            r = removal_of_fact(core, segment, REASON_CONNECTION_CLOSED);
-        else if (segment->lifetime == LIFETIME_PROCESS && segment->n_holders == 0)
-            r = removal_of_fact(core, segment, REASON_LAST_HOLDER_EXITED);
-        removed += r == 0;
+        removed += removal_if_abandoned(core, segment) == 0;
     }
     return removed;
 }

@@ -106,6 +106,21 @@ int removal_of_fact(struct core *core, struct segment *segment, enum reason reas
     return r < 0 ? r : removal_do(core, &found, reason);
 }
 
+int removal_if_abandoned(struct core *core, struct segment *segment)
+{
+    if (segment->state == STATE_REMOVING)
+        return 1;
+    if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER))
+        return removal_of_fact(core, segment, REASON_INITIALISER_DIED);
+    if (segment->n_holders > 0)
+        return 1;
+    if (segment->lifetime == LIFETIME_PROCESS)
+        return removal_of_fact(core, segment, REASON_LAST_HOLDER_EXITED);
+    if (segment->lifetime == LIFETIME_CONNECTION)
+        return removal_of_fact(core, segment, REASON_CONNECTION_CLOSED);
+    return 1;
+}
+
 int core_remove(struct core *core, const struct remove_params *params, struct found *found,
                 struct outcome_detail *detail)
 {

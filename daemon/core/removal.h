@@ -17,6 +17,10 @@ int removal_do(struct core *core, struct found *found, enum reason reason) MUST_
 /* The same for what happens by itself, looking first: 0 when the segment is gone or going. */
 int removal_of_fact(struct core *core, struct segment *segment, enum reason reason) MUST_CHECK;
 
+/* Removes SEGMENT if those whose life it depends on are there no more: 0; 1 when it stays, for it
+ * is kept by somebody or depends on nobody; or a negative errno. */
+int removal_if_abandoned(struct core *core, struct segment *segment) MUST_CHECK;
+
 /* The kernel's segment is gone, or another's: the record goes. */
 void removal_noticed(struct core *core, struct segment *segment, enum reason reason);
 

@@ -7,6 +7,7 @@
 #include "daemon/core/anchor.h"
 #include "daemon/core/core.h"
 #include "daemon/core/expiry.h"
+#include "daemon/core/removal.h"
 #include "daemon/core/view.h"
 
 /* How a segment was before the turn. */
@@ -287,6 +288,11 @@ static void take_back(struct core *core)
         if (t->dirty[i])
             t->dirty[facts++] = t->dirty[i];
     t->n_dirty = facts;
+    /* Somebody who was let go of may have died since. */
+    for (size_t i = t->n_dirty; i-- > 0;) {
+        int r = removal_if_abandoned(core, t->dirty[i]);
+        (void)r; /* as with every death: where the kernel will not, it stays */
+    }
 }
 
 static size_t count_process_ties(const struct segment *segment)

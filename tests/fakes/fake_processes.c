@@ -151,7 +151,7 @@ int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm
     if (f->n_tasks == FAKE_TASKS || living(f, pid))
         abort();
     struct fake_task *task = &f->tasks[f->n_tasks];
-    *task = (struct fake_task){.pid = pid, .inode = 70000 + f->n_tasks, .started_at = f->now++};
+    *task = (struct fake_task){.pid = pid, .inode = 70000 + f->n_tasks, .started_at = ++f->now};
     memcpy(task->comm, comm, strnlen(comm, COMM_MAX - 1));
     return (int)f->n_tasks++;
 }

@@ -36,7 +36,7 @@ struct fake_processes {
     bool no_open_peer; /* Linux before 6.5: -ENOPROTOOPT */
     bool no_pidfs;     /* Linux before 6.9: a process is known by its start time */
     int fail_open, fail_open_peer, fail_identify, fail_watch; /* positive errnos; 0: succeed */
-    uint64_t now; /* clock ticks since boot; each start of a process is one later */
+    uint64_t now; /* clock ticks since boot; each start of a process makes it one later */
 
     size_t n_open, n_watched;
 

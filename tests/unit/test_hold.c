@@ -1,0 +1,503 @@
+/*
+ * Who keeps a segment: holders come, go and die, by process or by connection, and the segment goes
+ * with the last; the initialiser lets go by `ready` or takes the segment with him.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+
+#include "daemon/core/hold.h"
+#include "daemon/core/set.h"
+#include "daemon/core/view.h"
+#include "tests/fakes/core_fixture.h"
+
+static struct core_fixture *f;
+static struct caller alice, bob, carol;
+
+static int begin(void **state)
+{
+    (void)state;
+    f = core_fixture_new();
+    alice = core_fixture_caller(f, ALICE, 1);
+    bob = core_fixture_caller(f, BOB, 2);
+    carol = core_fixture_caller(f, BOB, 3);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    struct caller *const callers[] = {&alice, &bob, &carol};
+    for (size_t i = 0; i < 3; i++)
+        if (callers[i]->party)
+            core_party_gone(&f->core, callers[i]->party);
+    core_fixture_free(f);
+    return 0;
+}
+
+static void turn_ends(void)
+{
+    assert_int_equal(core_fixture_turn(f), 0);
+}
+
+static void store_fails(void)
+{
+    fake_store_fail_next(&f->store, 1, EIO, "full");
+    assert_int_equal(core_fixture_turn(f), -EIO);
+}
+
+static struct segment *made(enum lifetime lifetime)
+{
+    struct segment *s = fixture_made(f, &alice, "a", lifetime);
+    (void)core_fixture_told(f);
+    return s;
+}
+
+static struct segment *initialising(enum lifetime lifetime)
+{
+    const struct create_params p = {.name = "a",
+                                    .size = GIVEN(4096),
+                                    .ready = GIVEN(false),
+                                    .lifetime = GIVEN((int64_t)lifetime)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    (void)core_fixture_told(f);
+    return f->found.segment;
+}
+
+/* It is gone from everywhere. */
+static void is_gone(const char *told)
+{
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), told);
+    assert_null(fixture_record(f, "a"));
+    assert_int_equal(fake_sysv_count(f->k), 0);
+    assert_int_equal(f->store.n_records, 0);
+    assert_int_equal(f->core.holders.n_processes, 0);
+}
+
+TEST(the_last_holder)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* once more is no more */
+    assert_int_equal(s->n_holders, 2);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "changed:a");
+    assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 2);
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_int_equal(s->n_holders, 1);
+    assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 1);
+    assert_string_equal(core_fixture_told(f), "");
+    core_fixture_kill(f, 2);
+    is_gone("removed/last-holder-exited:a");
+}
+
+TEST(releasing)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    (void)core_fixture_told(f);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    assert_int_equal(s->n_holders, 1);
+    assert_int_equal(fixture_release(f, &carol, "a"), 0); /* who does not hold it */
+    assert_int_equal(s->n_holders, 1);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "changed:a");
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_ptr_equal(fixture_record(f, "a"), s);
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    is_gone("removed/last-holder-exited:a");
+}
+
+TEST(the_last_one_releases_what_is_attached)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    fake_sysv_attach_as(f->k, s->shmid, 1);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    assert_int_equal(f->found.segment->state, STATE_REMOVING);
+    turn_ends();
+    assert_null(fixture_record(f, "a"));
+    assert_int_equal(f->core.registry.count, 1);
+    /* It cannot be held any more. */
+    const struct found found = {s, *fake_sysv_segment(f->k, s->shmid)};
+    f->found = found;
+    assert_int_equal(core_hold(&f->core, &bob, &f->found, &f->detail), OUTCOME_NOT_HOLDABLE);
+    assert_non_null(f->detail.hint);
+    assert_int_equal(core_release(&f->core, &bob, &f->found, &f->detail), OUTCOME_NOT_HOLDABLE);
+    core_fixture_kill(f, 1);
+    core_fixture_pass(f, 5000);
+    is_gone("removed/last-holder-exited:a");
+}
+
+TEST(the_kernel_will_not_remove)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
+    assert_int_equal(fixture_release(f, &alice, "a"), -EPERM);
+    assert_int_equal(s->n_holders, 1); /* it failed, so he holds it */
+    turn_ends();
+    assert_int_equal(s->n_holders, 1);
+    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
+    core_fixture_kill(f, 1);
+    turn_ends();
+    /* Held by nobody, and listed so. */
+    assert_ptr_equal(fixture_record(f, "a"), s);
+    assert_int_equal(s->n_holders, 0);
+    assert_string_equal(core_fixture_told(f), "");
+}
+
+TEST(connections)
+{
+    struct segment *s = made(LIFETIME_CONNECTION);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    assert_int_equal(s->n_holders, 2);
+    /* The process's death is nothing; it closes the connection. */
+    core_fixture_kill(f, 1);
+    assert_int_equal(s->n_holders, 2);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
+    assert_int_equal(s->n_holders, 1);
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    is_gone("changed:a removed/connection-closed:a");
+    core_party_gone(&f->core, steal_pointer(&bob.party));
+}
+
+TEST(one_connection_of_many_segments)
+{
+    made(LIFETIME_CONNECTION);
+    (void)fixture_made(f, &alice, "b", LIFETIME_CONNECTION);
+    (void)fixture_made(f, &alice, "c", LIFETIME_PERSISTENT);
+    assert_int_equal(fixture_hold(f, &bob, "b"), 0);
+    turn_ends();
+    (void)core_fixture_told(f);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "removed/connection-closed:a");
+    assert_non_null(fixture_record(f, "b"));
+    assert_non_null(fixture_record(f, "c"));
+}
+
+TEST(one_process_of_many_segments)
+{
+    made(LIFETIME_PROCESS);
+    for (char name[2] = "b"; name[0] < 'h'; name[0]++)
+        (void)fixture_made(f, &alice, name, LIFETIME_PROCESS);
+    assert_int_equal(f->core.holders.n_processes, 1);
+    assert_int_equal(f->p.n_watched, 1);
+    (void)core_fixture_told(f);
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_int_equal(f->core.registry.count, 0);
+    assert_int_equal(f->p.n_watched, 0);
+}
+
+TEST(what_has_no_holders)
+{
+    static const enum lifetime lifetimes[] = {LIFETIME_PERSISTENT, LIFETIME_ATTACHED};
+    for (size_t i = 0; i < 2; i++) {
+        made(lifetimes[i]);
+        assert_int_equal(fixture_hold(f, &bob, "a"), OUTCOME_NOT_HOLDABLE);
+        assert_string_equal(f->detail.what, lifetime_words[lifetimes[i]]);
+        assert_null(f->detail.hint);
+        assert_int_equal(fixture_release(f, &alice, "a"), OUTCOME_NOT_HOLDABLE);
+        assert_int_equal(fixture_remove(f, "a"), 0);
+        turn_ends();
+    }
+}
+
+TEST(too_many_holders)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    f->core.settings.limits.max_holders_per_segment = 2;
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    assert_int_equal(fixture_hold(f, &carol, "a"), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_holders_per_segment");
+    assert_int_equal(f->detail.used, 2);
+    assert_int_equal(f->detail.max, 2);
+    assert_int_equal(s->n_holders, 2);
+    assert_false(turn_is_due(&f->core));
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* who holds it already may say so again */
+    turn_ends();
+}
+
+/* --- the initialiser */
+
+TEST(ready)
+{
+    struct segment *s = initialising(LIFETIME_PERSISTENT);
+    assert_int_equal(s->state, STATE_INITIALISING);
+    assert_int_equal(fixture_ready(f, "a"), 0);
+    assert_int_equal(s->state, STATE_READY);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "ready:a");
+    assert_int_equal(fixture_ready(f, "a"), 0); /* it is already */
+    assert_false(turn_is_due(&f->core));
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_ptr_equal(fixture_record(f, "a"), s);
+}
+
+TEST(the_initialiser_dies)
+{
+    for (int i = 0; i < LIFETIME_COUNT; i++) {
+        alice = core_fixture_caller(f, ALICE, 1);
+        initialising((enum lifetime)i);
+        core_fixture_kill(f, 1);
+        is_gone(i == LIFETIME_ATTACHED ? "removed/last-detach:a" : "removed/initialiser-died:a");
+        if (alice.party)
+            core_party_gone(&f->core, steal_pointer(&alice.party));
+    }
+}
+
+TEST(the_initialiser_dies_while_others_hold)
+{
+    initialising(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    (void)core_fixture_told(f);
+    core_fixture_kill(f, 1);
+    is_gone("removed/initialiser-died:a");
+}
+
+TEST(the_initialiser_lets_go_of_it)
+{
+    /* He holds no more, and fills it still. */
+    struct segment *s = initialising(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    turn_ends();
+    assert_int_equal(s->n_holders, 1);
+    assert_non_null(tie_find(s, NULL, TIE_INITIALISER));
+    (void)core_fixture_told(f);
+    core_fixture_kill(f, 1);
+    is_gone("removed/initialiser-died:a");
+}
+
+/* --- turns that fail */
+
+TEST(held_and_released_in_a_turn_that_fails)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    store_fails();
+    assert_int_equal(s->n_holders, 1);
+    assert_null(tie_find(s, s->ties->party, TIE_INITIALISER));
+    assert_int_equal(s->ties->party->identity.pid, 1);
+    turn_ends();
+    core_fixture_kill(f, 1);
+    is_gone("removed/last-holder-exited:a");
+}
+
+TEST(released_and_held_in_a_turn)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fixture_release(f, &bob, "a"), 0);
+        assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+        assert_int_equal(s->n_holders, 2);
+        if (i == 0)
+            turn_ends();
+        else
+            store_fails();
+        assert_int_equal(s->n_holders, 2);
+    }
+    core_fixture_kill(f, 2);
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_null(fixture_record(f, "a"));
+}
+
+TEST(who_dies_before_the_turn_fails)
+{
+    /* He was let go of in this turn, which is taken back; but he is dead. */
+    made(LIFETIME_PROCESS);
+    const struct set_params persistent = {.lifetime = GIVEN(LIFETIME_PERSISTENT)};
+    assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
+    core_fixture_kill(f, 1);
+    store_fails();
+    is_gone("removed/last-holder-exited:a");
+
+    alice = core_fixture_caller(f, ALICE, 1);
+    initialising(LIFETIME_PERSISTENT);
+    assert_int_equal(fixture_ready(f, "a"), 0);
+    core_fixture_kill(f, 1);
+    store_fails();
+    is_gone("removed/initialiser-died:a");
+
+    alice = core_fixture_caller(f, ALICE, 1);
+    made(LIFETIME_CONNECTION);
+    assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
+    store_fails();
+    is_gone("removed/connection-closed:a");
+}
+
+/* --- kernels that hand out no pidfd of a peer */
+
+TEST(an_older_kernel)
+{
+    f->p.no_open_peer = true;
+    f->p.no_pidfs = true;
+    struct segment *s = made(LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    assert_int_equal(s->ties->party->identity.inode, 0);
+    assert_int_equal(s->ties->party->identity.started_at, f->p.tasks[bob.socket].started_at);
+    turn_ends();
+    /* The pid is another's by now: he is not the peer. */
+    fake_processes_die(&f->p, 3);
+    (void)fake_processes_start(&f->p, 3, "other");
+    assert_int_equal(fixture_hold(f, &carol, "a"), -ESRCH);
+    /* Or nobody's. */
+    fake_processes_die(&f->p, 3);
+    assert_int_equal(fixture_hold(f, &carol, "a"), -ESRCH);
+    assert_int_equal(fixture_release(f, &carol, "a"), -ESRCH);
+    assert_int_equal(f->p.n_open, 2);
+    assert_false(turn_is_due(&f->core));
+    core_fixture_kill(f, 1);
+    core_fixture_kill(f, 2);
+    turn_ends();
+    assert_null(fixture_record(f, "a"));
+}
+
+TEST(a_peer_that_is_dead_already)
+{
+    /* The kernel still knows who connected; the exit is noticed at once. */
+    struct segment *s = made(LIFETIME_PROCESS);
+    fake_processes_die(&f->p, 2);
+    (void)fake_processes_start(&f->p, 2, "other");
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    turn_ends();
+    fake_processes_notice(&f->p);
+    turn_ends();
+    assert_int_equal(s->n_holders, 1);
+}
+
+TEST(holders_as_they_are_shown)
+{
+    struct segment *s = made(LIFETIME_PROCESS);
+    int64_t made_at = f->clock.real_ms;
+    core_fixture_pass(f, 1000);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    f->p.tasks[carol.socket].comm[0] = '\0';
+    carol.comm[0] = '\0';
+    assert_int_equal(fixture_hold(f, &carol, "a"), 0);
+    struct wire_holder *list = view_holders(s);
+    assert_int_equal(list[0].pid, 1);
+    assert_int_equal(list[0].uid, ALICE);
+    assert_string_equal(list[0].comm, "worker");
+    assert_int_equal(list[0].since_at_ms, made_at);
+    assert_int_equal(list[1].pid, 2);
+    assert_int_equal(list[1].since_at_ms, made_at + 1000);
+    assert_null(list[2].comm);
+    free(list);
+    turn_ends();
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    list = view_holders(s);
+    assert_int_equal(list[1].pid, 3);
+    free(list);
+    turn_ends();
+}
+
+/* --- changes that fail on the way */
+
+static void held_before(struct core_fixture *g)
+{
+    struct caller c = core_fixture_caller(g, ALICE, 1);
+    (void)fixture_made(g, &c, "a", LIFETIME_PROCESS);
+    struct caller b = core_fixture_caller(g, BOB, 2);
+    assert_int_equal(fixture_hold(g, &b, "a"), 0);
+}
+
+static void initialising_before(struct core_fixture *g)
+{
+    struct caller c = core_fixture_caller(g, ALICE, 1);
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .ready = GIVEN(false)};
+    assert_int_equal(fixture_create(g, &c, &p), 0);
+}
+
+static int hold_one_more(struct core_fixture *g)
+{
+    struct caller c = core_fixture_caller(g, BOB, 3);
+    return fixture_hold(g, &c, "a");
+}
+
+static int release_one(struct core_fixture *g)
+{
+    struct caller b = core_fixture_caller(g, BOB, 2);
+    return fixture_release(g, &b, "a");
+}
+
+static int release_all(struct core_fixture *g)
+{
+    struct caller c = core_fixture_caller(g, ALICE, 1);
+    int r = release_one(g);
+    return r == 0 ? fixture_release(g, &c, "a") : r;
+}
+
+static int make_ready(struct core_fixture *g)
+{
+    return fixture_ready(g, "a");
+}
+
+TEST(whole_or_nothing)
+{
+    static const struct change changes[] = {
+        {held_before, hold_one_more},
+        {held_before, release_one},
+        {initialising_before, make_ready},
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        change_without_memory(&changes[i]);
+        change_without_store(&changes[i]);
+    }
+    /* What was removed is a fact: there is no taking back. */
+    struct core_fixture *g = core_fixture_new();
+    held_before(g);
+    assert_int_equal(core_fixture_turn(g), 0);
+    assert_int_equal(release_all(g), 0);
+    fake_store_fail_next(&g->store, 1, EIO, "full");
+    assert_int_equal(core_fixture_turn(g), -EIO);
+    assert_int_equal(g->core.registry.count, 0);
+    assert_int_equal(fake_sysv_count(g->k), 0);
+    core_fixture_free(g);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        CASE(the_last_holder),
+        CASE(releasing),
+        CASE(the_last_one_releases_what_is_attached),
+        CASE(the_kernel_will_not_remove),
+        CASE(connections),
+        CASE(one_connection_of_many_segments),
+        CASE(one_process_of_many_segments),
+        CASE(what_has_no_holders),
+        CASE(too_many_holders),
+        CASE(ready),
+        CASE(the_initialiser_dies),
+        CASE(the_initialiser_dies_while_others_hold),
+        CASE(the_initialiser_lets_go_of_it),
+        CASE(held_and_released_in_a_turn_that_fails),
+        CASE(released_and_held_in_a_turn),
+        CASE(who_dies_before_the_turn_fails),
+        CASE(an_older_kernel),
+        CASE(a_peer_that_is_dead_already),
+        CASE(holders_as_they_are_shown),
+        cmocka_unit_test(whole_or_nothing),
+    };
+    return RUN_TESTS(tests);
+}
