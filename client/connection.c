@@ -186,10 +186,9 @@ static int receive(struct shmd *shmd, int64_t deadline)
 static int read_line(struct shmd *shmd, int64_t deadline, char **ret_line, size_t *ret_len)
 {
     for (;;) {
-        const char *from = shmd->input + shmd->input_searched;
-        const char *end = shmd->input_end > shmd->input_searched
-                              ? memchr(from, '\n', shmd->input_end - shmd->input_searched)
-                              : NULL;
+        size_t unsearched = shmd->input_end - shmd->input_searched;
+        const char *end =
+            unsearched ? memchr(shmd->input + shmd->input_searched, '\n', unsearched) : NULL;
         if (end) {
             const char *start = shmd->input + shmd->input_start;
             size_t len = (size_t)(end - start);

@@ -22,10 +22,40 @@
     X(HELP)                                                                                        \
     X(VERSION)                                                                                     \
     X(SHMID)                                                                                       \
-    X(KEY) X(SERIAL) X(SIZE) X(MODE) X(EXCLUSIVE) X(UID) X(GID) X(LIFETIME) X(TTL) X(NO_TTL)       \
-        X(NOT_READY) X(LABEL) X(NO_LABELS) X(HUGE) X(NORESERVE) X(LOCKED) X(UNLOCKED) X(ANY_OWNER) \
-            X(NEW_NAME) X(IF_UNATTACHED) X(PREFIX) X(STATE) X(SCOPE) X(FOREIGN) X(ALL) X(OUTPUT)   \
-                X(NOHEADINGS) X(BYTES) X(OFFSET) X(LENGTH) X(TIMEOUT) X(KINDS) X(AFTER) X(COUNT)
+    X(KEY)                                                                                         \
+    X(SERIAL)                                                                                      \
+    X(SIZE)                                                                                        \
+    X(MODE)                                                                                        \
+    X(EXCLUSIVE)                                                                                   \
+    X(UID)                                                                                         \
+    X(GID)                                                                                         \
+    X(LIFETIME)                                                                                    \
+    X(TTL)                                                                                         \
+    X(NO_TTL)                                                                                      \
+    X(NOT_READY)                                                                                   \
+    X(LABEL)                                                                                       \
+    X(NO_LABELS)                                                                                   \
+    X(HUGE)                                                                                        \
+    X(NORESERVE)                                                                                   \
+    X(LOCKED)                                                                                      \
+    X(UNLOCKED)                                                                                    \
+    X(ANY_OWNER)                                                                                   \
+    X(NEW_NAME)                                                                                    \
+    X(IF_UNATTACHED)                                                                               \
+    X(PREFIX)                                                                                      \
+    X(STATE)                                                                                       \
+    X(SCOPE)                                                                                       \
+    X(FOREIGN)                                                                                     \
+    X(ALL)                                                                                         \
+    X(OUTPUT)                                                                                      \
+    X(NOHEADINGS)                                                                                  \
+    X(BYTES)                                                                                       \
+    X(OFFSET)                                                                                      \
+    X(LENGTH)                                                                                      \
+    X(TIMEOUT)                                                                                     \
+    X(KINDS)                                                                                       \
+    X(AFTER)                                                                                       \
+    X(COUNT)
 
 enum option_id {
 #define X(id) OPT_##id,

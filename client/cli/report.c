@@ -49,7 +49,7 @@ static int status_of(int code)
     }
     for (size_t i = 0; code > 0 && i < COUNT(statuses); i++)
         if (statuses[i].codes[0] == code || statuses[i].codes[1] == code)
-            return statuses[i].status;
+            return (int)statuses[i].status;
     return EXIT_REFUSED;
 }
 

@@ -1,7 +1,6 @@
 """libshmd: its symbols, its header, and the scenarios of library.c with the daemon and with servers
 that misbehave."""
 
-import ctypes
 import json
 import os
 import re
@@ -62,10 +61,6 @@ class Interface(unittest.TestCase):
         self.assertEqual(others, [])
 
     def test_every_export_has_a_version(self):
-        library = ctypes.CDLL(os.path.join(BUILD, ".libs", "libshmd.so"))
-        for name in declared_functions():
-            with self.subTest(name=name):
-                self.assertTrue(hasattr(library, name))
         output = subprocess.run(
             ["nm", "-D", os.path.join(BUILD, ".libs", "libshmd.so")],
             capture_output=True,
