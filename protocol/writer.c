@@ -24,12 +24,11 @@ void writer_free_buffer(struct writer *w)
     w->len = w->capacity = 0;
 }
 
-int writer_reserve(struct writer *w, size_t n)
+/* Rarely called, and kept out of the way of what is called for every piece. */
+__attribute__((noinline, cold)) static int grow(struct writer *w, size_t n)
 {
     if (w->failed)
         return -ENOMEM;
-    if (w->capacity - w->len >= n)
-        return 0;
     size_t capacity = w->capacity ? w->capacity : FIRST_CAPACITY;
     while (capacity - w->len < n) {
         if (capacity > SIZE_MAX / 2) {
@@ -48,6 +47,16 @@ int writer_reserve(struct writer *w, size_t n)
     return 0;
 }
 
+static inline int reserve(struct writer *w, size_t n)
+{
+    return !w->failed && w->capacity - w->len >= n ? 0 : grow(w, n);
+}
+
+int writer_reserve(struct writer *w, size_t n)
+{
+    return reserve(w, n);
+}
+
 struct writer_mark writer_mark(const struct writer *w)
 {
     return (struct writer_mark){w->len, w->comma};
@@ -62,22 +71,38 @@ void writer_rewind(struct writer *w, struct writer_mark mark)
 
 void writer_bytes(struct writer *w, const char *bytes, size_t len)
 {
-    if (len == 0 || writer_reserve(w, len) < 0)
+    if (len == 0 || reserve(w, len) < 0)
         return;
     memcpy(w->data + w->len, bytes, len);
     w->len += len;
 }
 
-/* A comma if one is due, then LEN bytes; whole or not at all. */
-static void put(struct writer *w, const char *bytes, size_t len, bool comma_after)
+/* Where the next piece of at most N bytes goes, behind a comma if one is due; NULL: there is no
+ * room. The piece's end is told by end_at(). */
+static inline char *begin(struct writer *w, size_t n)
 {
-    if (writer_reserve(w, len + 1) < 0)
-        return;
+    if (reserve(w, n + 1) < 0)
+        return NULL;
+    char *at = w->data + w->len;
     if (w->comma)
-        w->data[w->len++] = ',';
-    memcpy(w->data + w->len, bytes, len);
-    w->len += len;
+        *at++ = ',';
+    return at;
+}
+
+static inline void end_at(struct writer *w, const char *end, bool comma_after)
+{
+    w->len = (size_t)(end - w->data);
     w->comma = comma_after;
+}
+
+/* LEN bytes, whole or not at all. */
+static inline void put(struct writer *w, const char *bytes, size_t len, bool comma_after)
+{
+    char *at = begin(w, len);
+    if (!at)
+        return;
+    memcpy(at, bytes, len);
+    end_at(w, at + len, comma_after);
 }
 
 static void put_end(struct writer *w, char bracket)
@@ -106,14 +131,17 @@ void writer_array_end(struct writer *w)
     put_end(w, ']');
 }
 
-void writer_key(struct writer *w, const char *key)
+void writer_key_n(struct writer *w, const char *key, size_t len)
 {
-    size_t len = strlen(key);
-    if (writer_reserve(w, len + 4) < 0)
+    char *at = begin(w, len + 3);
+    if (!at)
         return;
-    put(w, "\"", 1, false);
-    writer_bytes(w, key, len);
-    writer_bytes(w, "\":", 2);
+    *at++ = '"';
+    memcpy(at, key, len);
+    at += len;
+    *at++ = '"';
+    *at++ = ':';
+    end_at(w, at, false);
 }
 
 void writer_string(struct writer *w, const char *value)
@@ -137,33 +165,60 @@ static size_t escape(unsigned char c, char out[static 6])
     return 6;
 }
 
-void writer_string_n(struct writer *w, const char *value, size_t len)
+static inline bool is_plain(unsigned char c)
 {
-    put(w, "\"", 1, false);
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7F;
+}
+
+/* The rest of a string that is not all plain, with the quote that ends it. */
+static void put_escaped(struct writer *w, const char *value, size_t len)
+{
     size_t start = 0;
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
-            continue;
         char escaped[6];
-        size_t n = escape(c, escaped);
+        if (is_plain((unsigned char)value[i]))
+            continue;
+        size_t n = escape((unsigned char)value[i], escaped);
         writer_bytes(w, value + start, i - start);
         writer_bytes(w, escaped, n);
         start = i + 1;
     }
     writer_bytes(w, value + start, len - start);
     writer_bytes(w, "\"", 1);
-    w->comma = true;
+}
+
+void writer_string_n(struct writer *w, const char *value, size_t len)
+{
+    char *at = begin(w, len + 2);
+    if (!at)
+        return;
+    *at++ = '"';
+    size_t i = 0;
+    for (; i < len && is_plain((unsigned char)value[i]); i++)
+        at[i] = value[i];
+    at += i;
+    if (i == len)
+        *at++ = '"';
+    end_at(w, at, true);
+    if (i < len)
+        put_escaped(w, value + i, len - i);
 }
 
 static void put_digits(struct writer *w, uint64_t magnitude, bool negative)
 {
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
     char digits[21];
     size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + magnitude % 10);
-        magnitude /= 10;
-    } while (magnitude);
+    for (; magnitude >= 100; magnitude /= 100)
+        memcpy(digits + (at -= 2), pairs + magnitude % 100 * 2, 2);
+    if (magnitude >= 10)
+        memcpy(digits + (at -= 2), pairs + magnitude * 2, 2);
+    else
+        digits[--at] = (char)('0' + magnitude);
     if (negative)
         digits[--at] = '-';
     put(w, digits + at, sizeof(digits) - at, true);

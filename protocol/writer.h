@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct writer {
     char *data; /* owned; not NUL-terminated */
@@ -43,7 +44,12 @@ void writer_object_end(struct writer *w);
 void writer_array_begin(struct writer *w);
 void writer_array_end(struct writer *w);
 /* KEY is one of ours: it is not escaped. */
-void writer_key(struct writer *w, const char *key);
+void writer_key_n(struct writer *w, const char *key, size_t len);
+/* Here, so that the length of a literal is known when it is compiled. */
+static inline void writer_key(struct writer *w, const char *key)
+{
+    writer_key_n(w, key, strlen(key));
+}
 /* VALUE must be UTF-8; what JSON forbids is escaped. */
 void writer_string(struct writer *w, const char *value);
 void writer_string_n(struct writer *w, const char *value, size_t len);
