@@ -116,18 +116,22 @@ static int parse_id(const char *text, uint32_t *ret)
 
 int parse_user(const char *text, uint32_t *ret)
 {
+    if (*text >= '0' && *text <= '9')
+        return parse_id(text, ret);
     const struct passwd *user = getpwnam(text);
     if (!user)
-        return parse_id(text, ret);
+        return -EINVAL;
     *ret = user->pw_uid;
     return 0;
 }
 
 int parse_group(const char *text, uint32_t *ret)
 {
+    if (*text >= '0' && *text <= '9')
+        return parse_id(text, ret);
     const struct group *group = getgrnam(text);
     if (!group)
-        return parse_id(text, ret);
+        return -EINVAL;
     *ret = group->gr_gid;
     return 0;
 }

@@ -24,7 +24,7 @@ int parse_mode(const char *text, uint32_t *ret) MUST_CHECK;
 int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret) MUST_CHECK;
 /* Decimal or 0x; -2^31 to 2^32-1. */
 int parse_key(const char *text, uint32_t *ret) MUST_CHECK;
-/* A user's or a group's name, or its number. */
+/* A user's or a group's name, or its number; what begins with a digit is never a name. */
 int parse_user(const char *text, uint32_t *ret) MUST_CHECK;
 int parse_group(const char *text, uint32_t *ret) MUST_CHECK;
 
