@@ -97,14 +97,12 @@ static int take_up(struct core *core, struct caller *caller, const struct adopt_
     int r = registry_add(&core->registry, s);
     if (r < 0)
         return r;
-    if (core->rmid_forced)
-        r = anchor_take(core, s);
-    if (r == 0 && p->lifetime.given)
+    if (p->lifetime.given)
         s->lifetime = (enum lifetime)p->lifetime.value;
-    if (r == 0 && (s->lifetime == LIFETIME_PROCESS || s->lifetime == LIFETIME_CONNECTION))
+    if (s->lifetime == LIFETIME_PROCESS || s->lifetime == LIFETIME_CONNECTION)
         r = hold_tie(core, caller, s, TIE_HOLDER);
-    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
-        r = set_attached(core, caller, found);
+    else if (s->lifetime == LIFETIME_ATTACHED)
+        r = set_attached(core, caller, s);
     if (r < 0)
         registry_take(&core->registry, s);
     return r;

@@ -27,6 +27,27 @@ void anchor_drop(struct core *core, struct segment *segment)
     segment->anchor = NULL;
 }
 
+void anchor_unwatch(struct core *core, struct segment *segment)
+{
+    if (core->rmid_forced)
+        deadlines_clear(&core->deadlines, &segment->anchor_check);
+    else
+        anchor_drop(core, segment);
+}
+
+void anchor_settle(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    int r = 0;
+    if (segment->state == STATE_REMOVING)
+        return;
+    if (segment->lifetime == LIFETIME_ATTACHED && !kernel->destroyed)
+        r = sysv->ops->remove(sysv->context, segment->shmid);
+    else if (segment->lifetime != LIFETIME_ATTACHED && core->rmid_forced)
+        r = anchor_take(core, segment);
+    (void)r; /* its owner may have forbidden it */
+}
+
 void anchor_release(struct core *core, struct segment *segment)
 {
     const struct sysv *sysv = &core->on.sysv;

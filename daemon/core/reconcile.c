@@ -34,6 +34,8 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret)
             result.match++;
         if (r == 0)
             tell_attachments(core, segment, &kernel);
+        if (r == 0 && !segment->undo) /* what is not recorded may be taken back */
+            anchor_settle(core, segment, &kernel);
     }
     /* What could not be written earlier is tried again now and then. */
     if (core->turn.n_dirty > 0 || core->turn.n_gone > 0)
@@ -75,17 +77,7 @@ void reconcile_rmid_forced(struct core *core)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_limits limits;
-    struct segment *segment;
     if (sysv->ops->limits(sysv->context, &limits) < 0)
         return;
     core->rmid_forced = limits.shm_rmid_forced;
-    if (!core->rmid_forced)
-        return; /* an anchor too many does no harm */
-    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
-        after = segment->serial;
-        if (segment->lifetime == LIFETIME_ATTACHED || segment->state == STATE_REMOVING)
-            continue;
-        if (anchor_take(core, segment) < 0)
-            continue; /* its owner forbids it, or it is gone: the sweep tells */
-    }
 }

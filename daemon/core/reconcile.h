@@ -12,7 +12,8 @@ struct sweep_result {
     uint64_t match, gone, recycled, dying, indeterminate;
 };
 
-/* One look at every record; tells attachments and detachments since the last. */
+/* One look at every record, by which what has its segment is anchored if it must be; tells
+ * attachments and detachments since the last. */
 void reconcile_sweep(struct core *core, struct sweep_result *ret);
 
 /*
@@ -23,7 +24,7 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret);
 uint64_t reconcile_unacknowledged(struct core *core, const struct store_daemon *formers,
                                   size_t n_formers);
 
-/* Reads kernel.shm_rmid_forced; where it has come to be set, what can be lost by it is anchored. */
+/* Reads kernel.shm_rmid_forced; where it is set, the sweep anchors what can be lost by it. */
 void reconcile_rmid_forced(struct core *core);
 
 #endif

@@ -104,6 +104,8 @@ static int set_kernel(struct core *core, const struct set_params *p, struct foun
         r = sysv->ops->lock(sysv->context, k->shmid, p->locked.value);
         if (r == -EPERM && !p->locked.value)
             return denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
+        if (r == -ENOENT)
+            return OUTCOME_NO_SUCH_SEGMENT;
         if (r < 0)
             return kernel_refusal_of_lock(core, k->size, r, detail);
         k->locked = p->locked.value;
@@ -133,50 +135,41 @@ static int set_kernel_back(const struct sysv *sysv, const struct sysv_stat *befo
     return back < 0 ? -EIO : r;
 }
 
-int set_attached(struct core *core, struct caller *caller, struct found *found)
+int set_attached(struct core *core, struct caller *caller, struct segment *segment)
 {
-    const struct sysv *sysv = &core->on.sysv;
-    struct segment *s = found->segment;
-    int r = anchor_take(core, s);
+    int r = hold_tie(core, caller, segment, TIE_ATTACHER);
     if (r == 0)
-        r = hold_tie(core, caller, s, TIE_ATTACHER);
-    if (r == 0)
-        r = anchor_watch(core, s);
-    if (r == 0)
-        r = sysv->ops->remove(sysv->context, s->shmid);
-    if (r < 0)
-        anchor_drop(core, s);
-    else
-        found->kernel.destroyed = true;
-    return r;
+        r = anchor_watch(core, segment);
+    return r < 0 ? r : anchor_take(core, segment);
 }
 
-static int set_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
-                        struct found *found)
+/* The new lifetime with its ties. The old ones are cut when nothing can fail any more. */
+static int begin_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
+                          struct segment *s)
 {
-    struct segment *s = found->segment;
-    enum lifetime before = s->lifetime;
-    int r = 0;
-    if (lifetime == before)
-        return 0;
     s->lifetime = lifetime;
-    struct tie *first_old = s->ties;
     if (lifetime == LIFETIME_ATTACHED)
-        r = set_attached(core, caller, found);
-    else if (lifetime != LIFETIME_PERSISTENT)
-        r = hold_tie(core, caller, s, TIE_HOLDER);
-    if (r < 0) {
-        s->lifetime = before;
-        while (s->ties != first_old)
-            tie_drop(&core->holders, s->ties);
-        return r;
-    }
-    for (struct tie *tie = first_old, *next; tie; tie = next) {
+        return set_attached(core, caller, s);
+    return lifetime == LIFETIME_PERSISTENT ? 0 : hold_tie(core, caller, s, TIE_HOLDER);
+}
+
+static void take_lifetime_back(struct core *core, struct segment *s, enum lifetime before,
+                               const struct tie *first_old)
+{
+    if (s->lifetime == LIFETIME_ATTACHED)
+        anchor_unwatch(core, s);
+    s->lifetime = before;
+    while (s->ties != first_old)
+        tie_drop(&core->holders, s->ties);
+}
+
+static void cut_holders(struct core *core, struct tie *first)
+{
+    for (struct tie *tie = first, *next; tie; tie = next) {
         next = tie->next_of_segment;
         if (tie->role == TIE_HOLDER)
             turn_cut(core, tie);
     }
-    return 0;
 }
 
 /* What is in the record; all memory has been got, so that nothing fails after the kernel's part. */
@@ -202,6 +195,7 @@ static int prepare(struct core *core, const struct set_params *p, struct found *
     if (r < 0) {
         free(made.name);
         free(made.labels);
+        turn_forget(s);
         return r;
     }
     *ret = made;
@@ -209,25 +203,31 @@ static int prepare(struct core *core, const struct set_params *p, struct found *
 }
 
 static int set_record(struct core *core, struct caller *caller, const struct set_params *p,
-                      struct found *found, struct prepared *prepared)
+                      struct segment *s, struct prepared *prepared)
 {
-    struct segment *s = found->segment;
-    int64_t old_expiry = s->expires_at_ms;
+    const int64_t old_expiry = s->expires_at_ms;
+    const enum lifetime old_lifetime = s->lifetime;
+    struct tie *const old_ties = s->ties;
+    bool ends_lifetime = p->lifetime.given && (enum lifetime)p->lifetime.value != old_lifetime;
     int r = 0;
     if (p->ttl_ms.given)
         r = expiry_set(core, s, expiry_after(core, p->ttl_ms.value));
-    if (r == 0 && p->lifetime.given)
-        r = set_lifetime(core, caller, (enum lifetime)p->lifetime.value, found);
+    if (r == 0 && ends_lifetime)
+        r = begin_lifetime(core, caller, (enum lifetime)p->lifetime.value, s);
     if (r == 0 && prepared->name) {
         r = registry_rename(&core->registry, s, prepared->name);
         if (r == 0)
             prepared->name = NULL;
     }
     if (r < 0) {
+        if (ends_lifetime)
+            take_lifetime_back(core, s, old_lifetime, old_ties);
         /* To what it was there is always room. */
         int back = expiry_set(core, s, old_expiry);
         return back < 0 ? back : r;
     }
+    if (ends_lifetime)
+        cut_holders(core, old_ties);
     if (p->labels.given) {
         free(s->labels);
         s->labels = steal_pointer(&prepared->labels);
@@ -258,7 +258,7 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
     const struct sysv_stat before = found->kernel;
     r = set_kernel(core, p, found, detail);
     if (r == 0) {
-        r = set_record(core, caller, p, found, &prepared);
+        r = set_record(core, caller, p, found->segment, &prepared);
         if (r < 0)
             r = set_kernel_back(sysv, &before, &found->kernel, r);
     }

@@ -8,6 +8,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/expiry.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/verdict.h"
 #include "daemon/core/view.h"
 
 /* How a segment was before the turn. */
@@ -196,6 +197,20 @@ static void forget_events(struct turn *t)
     t->last_event = last;
 }
 
+/* What only a recorded lifetime may set going in the kernel; a segment of our own has it already.
+ */
+static void settle_lifetime(struct core *core, struct segment *segment)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const struct undo *undo = segment->undo;
+    struct sysv_stat kernel;
+    if (!undo || !(undo->was_created ? segment->adopted : undo->lifetime != segment->lifetime))
+        return;
+    int r = sysv->ops->stat(sysv->context, segment->shmid, &kernel);
+    if (verdict_of(segment, r, &kernel) == VERDICT_MATCH)
+        anchor_settle(core, segment, &kernel);
+}
+
 /* What was made in this turn goes, what was cut comes back; or, once committed, what was cut goes.
  */
 static void settle_ties(struct core *core, struct segment *segment, bool committed)
@@ -247,6 +262,8 @@ static void take_back_settings(struct core *core, struct segment *segment, struc
     }
     if (segment->state == STATE_REMOVING)
         return; /* a fact since */
+    if (segment->lifetime == LIFETIME_ATTACHED && undo->lifetime != LIFETIME_ATTACHED)
+        anchor_unwatch(core, segment);
     segment->state = undo->state;
     segment->lifetime = undo->lifetime;
     if (expiry_set(core, segment, undo->expires_at_ms) < 0)
@@ -373,6 +390,7 @@ int turn_commit(struct core *core, const char **ret_reason)
     }
     for (size_t i = 0; i < t->n_dirty; i++) {
         t->dirty[i]->is_dirty = false;
+        settle_lifetime(core, t->dirty[i]);
         undo_free(steal_pointer(&t->dirty[i]->undo));
         settle_ties(core, t->dirty[i], true);
     }
