@@ -12,10 +12,10 @@
 #include "protocol/limits.h"
 
 enum {
-    LINGER_MS = 2000, /* how long the rest of what a refused peer sends is thrown away */
-    READ_MIN = 4096,  /* what a connection may read in a turn however many are readable */
-    READ_ALL = 8 * SCRATCH_BYTES, /* what all of them may read in a turn, about */
-    KEEP_OUTPUT = 16384,          /* an output buffer larger than this is freed when it is empty */
+    LINGER_MS = 2000,         /* how long the rest of what a refused peer sends is thrown away */
+    READ_MIN = 256,           /* what a connection may read in a turn however many are readable */
+    READ_ALL = SCRATCH_BYTES, /* what all of them may read in a turn, about */
+    KEEP_OUTPUT = 16384,      /* an output buffer larger than this is freed when it is empty */
 };
 
 enum watch {
