@@ -226,6 +226,8 @@ static int start_core(struct shmd *d)
         return r;
     }
     log_start(&found, "started");
+    if (found.store_error < 0)
+        on_store_failure(d, found.store_error, strerror(-found.store_error));
     warn_of_rmid_forced(d);
     make_sure_of_declared(d);
     return 0;

@@ -222,17 +222,21 @@ int core_start(struct core *core, struct core_start *ret)
     const struct store *store = &core->on.store;
     struct loading loading = {.core = core};
     const struct store_visitor visitor = {load_segment, load_daemon, &loading};
-    const struct store_daemon self = {core->own_pid, core_realtime_ms(core) / 1000};
+    const char *ignored;
+    int store_error = 0;
     *ret = (struct core_start){0};
+    core->self = (struct store_daemon){core->own_pid, core_realtime_ms(core) / 1000};
     int r = store->ops->load(store->context, &visitor, &core->meta);
     if (r == 0) {
         event_log_init(&core->events, core->meta.event_serial);
         if (core->meta.last_serial > core->registry.last_serial)
             core->registry.last_serial = core->meta.last_serial;
-        r = store->ops->enter(store->context, &self);
+        /* A disk that is full now may have room later: what is there is shown meanwhile. */
+        store_error = turn_enter(core, &ignored);
     }
     if (r == 0) {
         core_reconcile(core, ret);
+        ret->store_error = store_error;
         ret->dead = remove_abandoned(core);
         ret->unacknowledged = reconcile_unacknowledged(core, loading.formers, loading.n_formers);
         core_watch_segments(core);

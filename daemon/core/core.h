@@ -58,6 +58,8 @@ struct core {
     struct waiters waiters;
     struct turn turn;
     struct store_meta meta;
+    struct store_daemon self;
+    bool is_entered; /* the store knows of this daemon: until then nothing is created */
     bool is_started; /* attachments found before are nobody's news */
 };
 
@@ -72,6 +74,7 @@ struct core_start {
     uint64_t kept, gone, recycled, dying, indeterminate;
     uint64_t dead;           /* kept by nobody who still lives: removed */
     uint64_t unacknowledged; /* segments of a former daemon that nobody was told of: removed */
+    int store_error;         /* why the store does not take anything for now; 0: it does */
 };
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,

@@ -244,6 +244,8 @@ static int create_new(struct core *core, struct caller *caller, const struct cre
     if (!s)
         return -ENOMEM;
     int r = turn_reserve(core);
+    if (r == 0 && turn_enter(core, &detail->hint) < 0)
+        r = OUTCOME_STORE_FAILURE;
     if (r == 0)
         r = turn_remember(core, s, &nothing);
     if (r == 0)

@@ -374,6 +374,18 @@ static void promise_event_serials(struct core *core)
     }
 }
 
+int turn_enter(struct core *core, const char **ret_reason)
+{
+    const struct store *store = &core->on.store;
+    if (core->is_entered)
+        return 0;
+    int r = store->ops->enter(store->context, &core->self);
+    if (r < 0)
+        *ret_reason = "not even that this daemon runs can be recorded: is the disk full?";
+    core->is_entered = r == 0;
+    return r;
+}
+
 int turn_commit(struct core *core, const char **ret_reason)
 {
     struct turn *t = &core->turn;
@@ -382,7 +394,9 @@ int turn_commit(struct core *core, const char **ret_reason)
     if (!t->has_news)
         return 0;
     t->has_news = false;
-    int r = write_changes(core, ret_reason);
+    int r = turn_enter(core, ret_reason);
+    if (r == 0)
+        r = write_changes(core, ret_reason);
     if (r < 0) {
         core->meta = before;
         take_back(core);

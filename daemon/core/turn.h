@@ -62,6 +62,10 @@ void turn_cut(struct core *core, struct tie *tie);
 void turn_tell(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
                enum event_kind kind, enum reason reason);
 
+/* Sees to it that the store knows of this daemon: by that the next start tells what it created and
+ * nobody was told of. 0, or a negative errno with the reason (static). */
+int turn_enter(struct core *core, const char **ret_reason) MUST_CHECK;
+
 /* Writes the changes: 0, or a negative errno with the reason, and all is taken back. */
 int turn_commit(struct core *core, const char **ret_reason) MUST_CHECK;
 
