@@ -1,0 +1,114 @@
+/*
+ * Bytes in, replies out, on the fake kernel: whatever two peers send, in whatever pieces, each
+ * answer is a line of JSON-RPC, and the core's books agree after every turn (the fixture checks).
+ * The first byte is the size of the pieces; a 0xFF in the stream hands over to the other peer, a
+ * 0xFE makes time pass.
+ */
+#include <jansson.h>
+#include <string.h>
+
+#include "daemon/rpc/rpc.h"
+#include "daemon/rpc/session.h"
+#include "daemon/util/log.h"
+#include "tests/fakes/core_fixture.h"
+#include "tests/fuzz/fuzz.h"
+
+static void wake(void *context, struct session *session)
+{
+    (void)context;
+    (void)session;
+}
+
+static void check_line(const char *line, size_t len)
+{
+    json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    MUST(root);
+    size_t n = json_is_array(root) ? json_array_size(root) : 1;
+    MUST(n > 0);
+    for (size_t i = 0; i < n; i++) {
+        json_t *reply = json_is_array(root) ? json_array_get(root, i) : root;
+        MUST(json_object_get(reply, "jsonrpc"));
+        MUST(json_object_get(reply, "id") || json_object_get(reply, "method"));
+    }
+    json_decref(root);
+}
+
+static void read_replies(struct session *s)
+{
+    const char *at = s->out.data;
+    size_t left = s->out.len;
+    const char *end;
+    while (left > 0 && (end = memchr(at, '\n', left))) {
+        check_line(at, (size_t)(end - at));
+        left -= (size_t)(end + 1 - at);
+        at = end + 1;
+    }
+    /* What is left is a batch that waits in its midst, or the last of a closing session. */
+    MUST(left == 0 || s->message.root || s->is_closing);
+    if (left == 0)
+        writer_free_buffer(&s->out);
+}
+
+static void end_turn(struct rpc *rpc, struct session sessions[static 2])
+{
+    const char *reason;
+    for (int pass = 0; pass < 3; pass++) {
+        for (int i = 0; i < 2; i++)
+            if (session_has_work(&sessions[i]))
+                session_continue(&sessions[i]);
+        MUST(rpc_end_turn(rpc, &reason) == 0);
+        for (int i = 0; i < 2; i++)
+            read_replies(&sessions[i]);
+    }
+}
+
+static void converse(struct core_fixture *f, struct rpc *rpc, struct session sessions[static 2],
+                     const uint8_t *data, size_t size)
+{
+    size_t step = (size_t)data[0] + 1;
+    int who = 0;
+    for (size_t at = 1; at < size;) {
+        if (data[at] == 0xFF || data[at] == 0xFE) {
+            if (data[at++] == 0xFF)
+                who = !who;
+            else
+                core_fixture_pass(f, 1000);
+            end_turn(rpc, sessions);
+            continue;
+        }
+        size_t n = 0;
+        while (n < step && at + n < size && data[at + n] < 0xFE)
+            n++;
+        if (session_wants_input(&sessions[who]))
+            session_receive(&sessions[who], (const char *)data + at, n);
+        at += n;
+        end_turn(rpc, sessions);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint32_t uids[] = {ALICE, BOB};
+    struct session sessions[2];
+    struct rpc rpc;
+    if (size == 0)
+        return 0;
+    log_set_level(LOG_LEVEL_ERROR);
+    struct core_fixture *f = core_fixture_new();
+    rpc_init(&rpc, &f->core, "1", wake, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct caller caller = core_fixture_caller(f, uids[i], 200 + i);
+        session_init(&sessions[i], &rpc, &caller);
+    }
+    converse(f, &rpc, sessions, data, size);
+    for (int i = 0; i < 2; i++)
+        session_end_input(&sessions[i]);
+    end_turn(&rpc, sessions);
+    for (int i = 0; i < 2; i++)
+        session_deinit(&sessions[i]);
+    const char *reason;
+    MUST(rpc_end_turn(&rpc, &reason) == 0);
+    rpc_deinit(&rpc);
+    core_fixture_free(f);
+    return 0;
+}

@@ -1,0 +1,66 @@
+# Fuzz targets. `make check` replays their corpora under any compiler; `make fuzz`, in a tree that is
+# configured with --enable-fuzzers CC=clang, runs each for fuzz_seconds.
+fuzz_names = scanner request session state config
+fuzz_replays = \
+	tests/fuzz/replay_config \
+	tests/fuzz/replay_request \
+	tests/fuzz/replay_scanner \
+	tests/fuzz/replay_session \
+	tests/fuzz/replay_state
+fuzz_tests = tests/fuzz/replay.sh
+fuzz_seconds = 60
+
+fuzz_libs = libshmdaemon.la libcore.la libprotocol.la $(JANSSON_LIBS)
+EXTRA_DIST += tests/fuzz/corpus $(fuzz_tests)
+
+check_PROGRAMS += $(fuzz_replays)
+TESTS += $(fuzz_tests)
+tests_fuzz_replay_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_config_LDADD = $(fuzz_libs)
+tests_fuzz_replay_request_SOURCES = tests/fuzz/fuzz_request.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_request_LDADD = $(fuzz_libs)
+tests_fuzz_replay_scanner_SOURCES = tests/fuzz/fuzz_scanner.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_scanner_LDADD = $(fuzz_libs)
+tests_fuzz_replay_session_SOURCES = tests/fuzz/fuzz_session.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_session_LDADD = libcorefakes.la libfakes.la $(fuzz_libs) $(CMOCKA_LIBS)
+tests_fuzz_replay_session_LDFLAGS = $(core_fixture_flags)
+tests_fuzz_replay_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_state_LDADD = $(fuzz_libs)
+
+if FUZZERS
+fuzz_targets = \
+	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_request \
+	tests/fuzz/fuzz_scanner \
+	tests/fuzz/fuzz_session \
+	tests/fuzz/fuzz_state
+noinst_PROGRAMS += $(fuzz_targets)
+tests_fuzz_fuzz_config_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_request_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_request_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_scanner_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_scanner_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_session_LDADD = libcorefakes.la libfakes.la $(fuzz_libs) $(CMOCKA_LIBS)
+tests_fuzz_fuzz_session_LDFLAGS = $(core_fixture_flags) -fsanitize=fuzzer
+tests_fuzz_fuzz_state_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
+# What is found new stays in fuzz-corpus/ of the build; a finding goes to the source's corpus.
+fuzz: all libfakes.la
+if FUZZERS
+	@for name in $(fuzz_names); do \
+		mkdir -p fuzz-corpus/$$name || exit 1; \
+		echo "== $$name for $(fuzz_seconds) s"; \
+		tests/fuzz/fuzz_$$name -max_total_time=$(fuzz_seconds) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
+			-print_final_stats=1 -verbosity=0 -artifact_prefix=fuzz-corpus/$$name- \
+			-dict=$(top_srcdir)/tests/fuzz/words.dict \
+			fuzz-corpus/$$name $(top_srcdir)/tests/fuzz/corpus/$$name || exit 1; \
+	done
+else
+	@echo 'configure with --enable-fuzzers --enable-sanitizers CC=clang' >&2; exit 1
+endif
+EXTRA_DIST += tests/fuzz/words.dict
+
+.PHONY: fuzz
