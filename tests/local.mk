@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/test_store_faults \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_terms \
+	tests/unit/test_turn \
 	tests/unit/test_writer
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
@@ -130,6 +131,8 @@ tests_unit_test_set_LDADD = $(core_fixture)
 tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_hold_LDADD = $(core_fixture)
 tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_turn_LDADD = $(core_fixture)
+tests_unit_test_turn_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

@@ -241,9 +241,16 @@ static void take_back_creation(struct core *core, struct segment *segment)
     while (segment->ties)
         tie_drop(&core->holders, segment->ties);
     quota_release(&core->quota, &segment->charge);
+    undo_free(steal_pointer(&segment->undo));
     registry_take(&core->registry, segment);
     segment->next_dropped = core->turn.dropped;
     core->turn.dropped = segment;
+}
+
+static bool is_renamed(const struct segment *segment, const struct undo *undo)
+{
+    return undo->name ? !segment->name || strcmp(undo->name, segment->name) != 0
+                      : segment->name != NULL;
 }
 
 static void take_back_settings(struct core *core, struct segment *segment, struct undo *undo)
@@ -271,39 +278,45 @@ static void take_back_settings(struct core *core, struct segment *segment, struc
     free(segment->labels);
     segment->labels = steal_pointer(&undo->labels);
     segment->n_labels = undo->n_labels;
-    bool renamed = undo->name ? !segment->name || strcmp(undo->name, segment->name) != 0
-                              : segment->name != NULL;
-    /* A segment has a name for good once it has one, and the old one was free until now. */
-    if (renamed && undo->name && registry_rename(&core->registry, segment, undo->name) == 0)
+    if (undo->name && !segment->name && registry_rename(&core->registry, segment, undo->name) == 0)
         undo->name = NULL;
-    else if (renamed && !undo->name)
-        registry_unname(&core->registry, segment);
+}
+
+/* What was created goes, and new names are given up: then all the old ones are free. */
+static void free_names(struct core *core)
+{
+    struct turn *t = &core->turn;
+    for (size_t i = 0; i < t->n_dirty; i++) {
+        struct segment *segment = t->dirty[i];
+        if (!segment->undo)
+            continue;
+        if (segment->undo->was_created) {
+            segment->is_dirty = false;
+            t->dirty[i] = NULL;
+            take_back_creation(core, segment);
+        } else if (segment->state != STATE_REMOVING && is_renamed(segment, segment->undo)) {
+            registry_unname(&core->registry, segment);
+        }
+    }
 }
 
 static void take_back(struct core *core)
 {
     struct turn *t = &core->turn;
     forget_events(t);
+    free_names(core);
     size_t facts = 0;
-    for (size_t i = t->n_dirty; i-- > 0;) {
+    for (size_t i = 0; i < t->n_dirty; i++) {
         struct segment *segment = t->dirty[i];
-        struct undo *undo = steal_pointer(&segment->undo);
-        settle_ties(core, segment, false);
-        if (!undo)
+        if (!segment)
             continue;
-        if (undo->was_created) {
-            segment->is_dirty = false;
-            t->dirty[i] = NULL;
-            take_back_creation(core, segment);
-        } else {
-            take_back_settings(core, segment, undo);
-        }
-        undo_free(undo);
+        settle_ties(core, segment, false);
+        if (segment->undo)
+            take_back_settings(core, segment, segment->undo);
+        undo_free(steal_pointer(&segment->undo));
+        /* It is written again with the next commit: it is as it was, or a fact. */
+        t->dirty[facts++] = segment;
     }
-    /* What stays in the list is written again with the next commit: it is as it was, or a fact. */
-    for (size_t i = 0; i < t->n_dirty; i++)
-        if (t->dirty[i])
-            t->dirty[facts++] = t->dirty[i];
     t->n_dirty = facts;
     /* Somebody who was let go of may have died since. */
     for (size_t i = t->n_dirty; i-- > 0;) {
