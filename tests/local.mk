@@ -16,6 +16,7 @@ unit_tests = \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
+	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_methods \
@@ -133,6 +134,8 @@ tests_unit_test_hold_LDADD = $(core_fixture)
 tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_turn_LDADD = $(core_fixture)
 tests_unit_test_turn_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_list_LDADD = $(core_fixture)
+tests_unit_test_list_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

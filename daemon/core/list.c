@@ -107,7 +107,9 @@ static void list_foreign(struct listing *l)
     struct sysv_limits limits;
     if (sysv->ops->limits(sysv->context, &limits) < 0)
         return;
-    while (!is_full(l) && (int64_t)l->at.after <= limits.max_index) {
+    /* A cursor may hold any number. */
+    uint64_t end = (uint64_t)((int64_t)limits.max_index + 1);
+    while (!is_full(l) && l->at.after < end) {
         struct sysv_stat kernel;
         struct wire_segment view;
         int32_t index = (int32_t)l->at.after++;
