@@ -14,11 +14,12 @@ static struct {
     sqlite3_vfs vfs;
     sqlite3_vfs *real;
     sqlite3_io_methods methods;
-    unsigned which;  /* READS, WRITES */
-    long left;       /* how many of them succeed; negative: all */
-    int code;        /* what the others give */
-    bool for_ever;   /* not only the first */
-    unsigned failed; /* how many did */
+    unsigned which;                 /* READS, WRITES */
+    long left;                      /* how many of them succeed; negative: all */
+    int code;                       /* what the others give */
+    bool for_ever;                  /* not only the first */
+    unsigned failed;                /* how many did */
+    sqlite3_int64 bad_from, bad_to; /* bytes that cannot be read */
 } disk;
 
 struct disk_file {
@@ -49,6 +50,10 @@ static int disk_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
 {
     if (fails(READS))
         return SQLITE_IOERR_READ;
+    if (at < disk.bad_to && at + n > disk.bad_from) {
+        disk.failed++;
+        return SQLITE_IOERR_READ;
+    }
     PASS(xRead(REAL(file), to, n, at));
 }
 
@@ -165,6 +170,7 @@ static void mend_disk(void)
 {
     disk.left = -1;
     disk.which = 0;
+    disk.bad_from = disk.bad_to = 0;
 }
 
 /* --- memory that runs out */
@@ -305,14 +311,15 @@ TEST(a_disk_that_is_full_now_and_then_loses_nothing)
 }
 
 /* Opens with a fault at each point until there is none; what is there must stay as it is. */
-static void check_failing_opens(unsigned which, int code, enum store_opened opened, size_t holds)
+static void check_failing_opens(unsigned which, int code, bool for_ever, enum store_opened opened,
+                                size_t holds)
 {
     bool failed = true;
     for (long n = 0; failed; n++) {
         assert_true(n < 5000);
         struct store_sqlite *st = NULL;
         struct store_opening opening;
-        break_disk(which, n, code, true);
+        break_disk(which, n, code, for_ever);
         int r = store_sqlite_open(dir, &here, &st, &opening);
         failed = disk.failed > 0;
         mend_disk();
@@ -334,18 +341,18 @@ static void check_failing_opens(unsigned which, int code, enum store_opened open
 TEST(opening_with_a_full_disk_moves_nothing_aside)
 {
     fill();
-    check_failing_opens(WRITES, SQLITE_FULL, STORE_KEPT, RECORDS);
+    check_failing_opens(WRITES, SQLITE_FULL, true, STORE_KEPT, RECORDS);
 }
 
 TEST(making_one_on_a_full_disk)
 {
-    check_failing_opens(WRITES, SQLITE_FULL, STORE_NEW, 0);
+    check_failing_opens(WRITES, SQLITE_FULL, true, STORE_NEW, 0);
 }
 
 TEST(opening_what_cannot_be_read_moves_nothing_aside)
 {
     fill();
-    check_failing_opens(READS, 0, STORE_KEPT, RECORDS);
+    check_failing_opens(READS, 0, true, STORE_KEPT, RECORDS);
 }
 
 /* Version 1, with pages that nothing uses: those are checked too. */
@@ -358,7 +365,38 @@ static void make_older(void)
 TEST(bringing_an_older_schema_up_to_date_on_a_bad_disk)
 {
     make_older();
-    check_failing_opens(READS | WRITES, SQLITE_IOERR_WRITE, STORE_KEPT, RECORDS);
+    check_failing_opens(READS | WRITES, SQLITE_IOERR_WRITE, true, STORE_KEPT, RECORDS);
+}
+
+TEST(a_read_that_fails_once_moves_nothing_aside)
+{
+    make_older();
+    check_failing_opens(READS, 0, false, STORE_KEPT, RECORDS);
+}
+
+TEST(a_bad_sector_moves_nothing_aside)
+{
+    make_older();
+    struct stat s;
+    assert_int_equal(stat(in_dir("state.db"), &s), 0);
+    assert_true(s.st_size > 5 * 1024);
+    for (off_t at = 0; at < s.st_size; at += 1024) {
+        struct store_sqlite *st = NULL;
+        struct store_opening opening;
+        break_disk(READS, -1, 0, true);
+        disk.bad_from = at;
+        disk.bad_to = at + 512;
+        int r = store_sqlite_open(dir, &here, &st, &opening);
+        assert_true(disk.failed > 0);
+        mend_disk();
+        if (r != -EIO)
+            print_error("at %ld: %d, %s\n", (long)at, r, opening.reason);
+        assert_int_equal(r, -EIO);
+        assert_int_equal(count_names("corrupt"), 0);
+    }
+    struct store_sqlite *st = open_as(&here, STORE_KEPT);
+    assert_holds(st, RECORDS);
+    store_sqlite_close(st);
 }
 
 static void check_opens_without_memory(void)
@@ -752,6 +790,8 @@ int main(void)
         STORE_TEST(making_one_on_a_full_disk),
         STORE_TEST(opening_what_cannot_be_read_moves_nothing_aside),
         STORE_TEST(bringing_an_older_schema_up_to_date_on_a_bad_disk),
+        STORE_TEST(a_read_that_fails_once_moves_nothing_aside),
+        STORE_TEST(a_bad_sector_moves_nothing_aside),
         STORE_TEST(memory_that_runs_out_while_opening),
         STORE_TEST(memory_that_runs_out_while_bringing_an_older_schema_up_to_date),
         STORE_TEST(memory_that_runs_out_while_committing),

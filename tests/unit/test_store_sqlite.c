@@ -4,6 +4,8 @@
  */
 #include "tests/unit/store_fixture.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static void assert_same_segment(const struct segment *a, const struct segment *b)
@@ -310,6 +312,7 @@ static pid_t start_other(unsigned count, int *ret_ready)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
         struct store_sqlite *st;
         struct store_opening opening;
         if (store_sqlite_open(dir, &here, &st, &opening) < 0)
