@@ -121,15 +121,15 @@ class LifeCase(TestCase):
 
     CONFIG = "reconcile_ms = 100\n"
     RELAXED = "reconcile_ms = 3600000\n"  # for tests of what must not need a sweep
+    options = ()  # more of them, for every daemon
 
     def setUp(self):
         super().setUp()
-        self.daemon = self.start_daemon()
-        self.client = self.connect(self.daemon)
+        self.restart()
 
     def restart(self, **arguments):
-        """A daemon on the state of the last, which has ended; and a connection to it."""
-        self.daemon = self.start_daemon(**arguments)
+        """A daemon on the state of the last, if there was one; and a connection to it."""
+        self.daemon = self.start_daemon(*self.options, **arguments)
         self.client = self.connect(self.daemon)
 
     def kill_and_restart(self):
