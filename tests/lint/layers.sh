@@ -2,7 +2,7 @@
 # The floors of the house: includes go down only, and each outside library has one room.
 #
 #   main -> shmd -> io -> rpc -> core -> { store, sys } -> protocol;  util serves everybody
-#   client, and nothing else of the tree: protocol;  examples: the installed header alone
+#   client, and nothing else of the tree: protocol;  examples: the installed header and what lies beside them
 . "$(dirname "$0")/lib.sh"
 
 # The project's own includes that a file may have, as an extended regular expression.
@@ -19,7 +19,7 @@ allowed_includes() {
     daemon/io/*) echo "^($down|daemon/(io|rpc|core|sys|store)/)" ;;
     daemon/*) echo '^(protocol|daemon)/' ;;
     client/*) echo '^(protocol|client)/' ;;
-    examples/*) echo '^(client/)?shmd\.h$' ;;
+    examples/*) echo '^(client/shmd|[a-z_]+)\.h$' ;;
     *) echo . ;;
     esac
 }
