@@ -9,8 +9,10 @@ base=/dev/shm
 [ -d "$base" ] && [ -w "$base" ] || base=${TMPDIR:-/tmp}
 directory=$(mktemp -d "$base/shmd-bench.XXXXXX")
 trap 'rm -rf "$directory"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'kill "$running" && wait "$running"; exit 1' HUP INT TERM
 # The flood of another user must get in.
 chmod 755 "$directory"
-"$bench" --shmd "$shmd" --directory "$directory" --json "$json" "$@"
+"$bench" --shmd "$shmd" --directory "$directory" --json "$json" "$@" &
+running=$!
+wait "$running"
 echo "The same as JSON: $json"
