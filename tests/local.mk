@@ -8,8 +8,10 @@ unit_tests = \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
 	tests/unit/test_create \
+	tests/unit/test_deadlines \
 	tests/unit/test_declared \
 	tests/unit/test_errors \
+	tests/unit/test_event_log \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
@@ -18,6 +20,7 @@ unit_tests = \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
 	tests/unit/test_log \
+	tests/unit/test_lookup \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
@@ -34,6 +37,7 @@ unit_tests = \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_terms \
 	tests/unit/test_turn \
+	tests/unit/test_verdict \
 	tests/unit/test_writer
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
@@ -106,7 +110,9 @@ tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_deadlines_LDADD = libcore.la $(LDADD)
 tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_event_log_LDADD = libcore.la $(LDADD)
 tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
 tests_unit_test_log_LDADD = $(SYSTEMD_LIBS) $(LDADD)
@@ -116,6 +122,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
+tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.
 check_LTLIBRARIES += libcorefakes.la
@@ -136,9 +143,13 @@ tests_unit_test_turn_LDADD = $(core_fixture)
 tests_unit_test_turn_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_list_LDADD = $(core_fixture)
 tests_unit_test_list_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_lookup_LDADD = $(core_fixture)
+tests_unit_test_lookup_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
+tests_unit_test_deadlines_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray
+tests_unit_test_event_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch

@@ -75,7 +75,6 @@ int64_t deadlines_next(const struct deadlines *d)
 
 void deadlines_run(struct deadlines *d, int64_t now_ms, void *context)
 {
-    /* What a call sets anew is in the future or waits for the next run. */
     for (size_t budget = d->count; budget > 0 && d->count > 0 && d->heap[0]->at_ms <= now_ms;
          budget--) {
         struct deadline *first = d->heap[0];

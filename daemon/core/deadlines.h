@@ -36,8 +36,8 @@ void deadlines_clear(struct deadlines *d, struct deadline *deadline);
 
 /* The earliest, or -1. */
 int64_t deadlines_next(const struct deadlines *d);
-/* Clears and calls each that has passed, the earliest first; what they set anew waits for the next
- * call, also when it has passed already. */
+/* Clears and calls each that has passed, the earliest first; no more calls than there were
+ * deadlines, so that one that is due again at once does not hold up the rest of the daemon. */
 void deadlines_run(struct deadlines *d, int64_t now_ms, void *context);
 
 #endif

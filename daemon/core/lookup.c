@@ -19,7 +19,11 @@ int lookup_verify(struct core *core, struct segment *segment, struct sysv_stat *
     case VERDICT_RECYCLED:
         removal_noticed(core, segment, REASON_RECYCLED);
         return OUTCOME_STALE_SEGMENT;
-    case VERDICT_DYING: removal_begun_elsewhere(core, &found); break;
+    case VERDICT_DYING:
+        removal_begun_elsewhere(core, &found);
+        if (segment->state == STATE_REMOVED)
+            return OUTCOME_NO_SUCH_SEGMENT;
+        break;
     case VERDICT_INDETERMINATE: return -EIO;
     }
     segment->seen.uid = found.kernel.uid;

@@ -68,7 +68,16 @@ static void begin(struct core *core, struct segment *segment, const struct sysv_
 
 void removal_begun_elsewhere(struct core *core, struct found *found)
 {
-    begin(core, found->segment, &found->kernel, REASON_OUT_OF_BAND);
+    const struct sysv *sysv = &core->on.sysv;
+    struct segment *segment = found->segment;
+    if (segment->anchor) {
+        anchor_drop(core, segment);
+        if (sysv->ops->stat(sysv->context, segment->shmid, &found->kernel) == -ENOENT) {
+            removal_noticed(core, segment, REASON_OUT_OF_BAND);
+            return;
+        }
+    }
+    begin(core, segment, &found->kernel, REASON_OUT_OF_BAND);
 }
 
 int removal_do(struct core *core, struct found *found, enum reason reason)

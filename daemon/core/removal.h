@@ -27,7 +27,8 @@ void removal_noticed(struct core *core, struct segment *segment, enum reason rea
 /* Why a segment is gone that nobody here has removed. */
 enum reason removal_reason_of_gone(const struct segment *segment);
 
-/* Somebody else has done IPC_RMID on a segment that is still attached. */
+/* Somebody else has done IPC_RMID on a segment that is still attached; if by our anchor alone, it
+ * goes with that, and its state is `removed`. */
 void removal_begun_elsewhere(struct core *core, struct found *found);
 
 /* `remove`: 0, OUTCOME_SEGMENT_BUSY, OUTCOME_PERMISSION_DENIED or a negative errno. */
