@@ -188,7 +188,9 @@ static int open_store(struct shmd *d)
                   "--state-dir",
                   d->options.state_dir);
     else if (r < 0)
-        log_error("%s: %s", d->options.state_dir, opening.reason);
+        log_error("%s: %s%s%s", d->options.state_dir, opening.reason,
+                  opening.set_aside[0] ? "; the former records are kept as " : "",
+                  opening.set_aside);
     else if (opening.opened == STORE_DROPPED)
         log_notice("%s", opening.reason);
     else if (opening.opened == STORE_SET_ASIDE)
@@ -273,13 +275,14 @@ static int build(struct shmd *d)
     r = open_store(d);
     if (r == 0)
         r = build_core(d);
+    /* Before anybody can know that it is there: a signal waits for the loop. */
+    d->signals = (struct signals){.on_stop = on_stop, .on_reload = on_reload, .context = d};
+    if (r == 0)
+        r = signals_init(&d->signals, &d->loop);
     if (r == 0)
         r = start_core(d);
     if (r == 0)
         r = open_listener(d);
-    d->signals = (struct signals){.on_stop = on_stop, .on_reload = on_reload, .context = d};
-    if (r == 0)
-        r = signals_init(&d->signals, &d->loop);
     if (r == 0)
         r = service_manager_init(&d->service_manager, &d->loop);
     return r;
