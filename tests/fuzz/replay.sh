@@ -13,6 +13,9 @@ for target in config request scanner session state; do
         1..*) ;;
         *) printf '# %s\n' "$line" ;;
         esac
-    done < <("$dir/replay_$target" "${abs_top_srcdir:?}/tests/fuzz/corpus/$target" 2>&1 || echo "not ok 0 - it ended with status $?")
+    done < <(
+        "$dir/replay_$target" "${abs_top_srcdir:?}/tests/fuzz/corpus/$target" 2>&1 ||
+            echo "not ok 0 - it ended with status $?"
+    )
 done
 printf '1..%d\n' "$n"
