@@ -106,7 +106,10 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
         return -ENOMEM;
     }
     failure_init(f, PROTOCOL_ERROR_PARSE);
-    failure_set_message(f, "not JSON: %.120s, at byte %d", error.text, error.position);
+    /* What follows «near» is the peer's text, cut anywhere: also within a character. */
+    const char *near = strstr(error.text, " near ");
+    size_t cause = near ? (size_t)(near - error.text) : strlen(error.text);
+    failure_set_message(f, "not JSON: %.*s, at byte %d", (int)cause, error.text, error.position);
     return -EBADMSG;
 }
 

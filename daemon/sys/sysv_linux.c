@@ -47,7 +47,7 @@ static int linux_find(void *context, uint32_t key, int32_t *ret_shmid)
 
 static int stat_any(int32_t index, int32_t *ret_shmid, struct sysv_stat *ret)
 {
-    struct shmid_ds ds;
+    struct shmid_ds ds = {0}; /* for valgrind, which does not know this command */
     int shmid = shmctl(index, SHM_STAT_ANY, &ds);
     if (shmid < 0)
         return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
