@@ -46,6 +46,7 @@ integration_tests = \
 	tests/integration/test_classic.py \
 	tests/integration/test_create.py \
 	tests/integration/test_daemon.py \
+	tests/integration/test_examples.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
