@@ -1,6 +1,7 @@
 /*
  * How a failure is told, and with which exit status: the only table of both.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,25 @@ int cli_usage(const char *format, ...)
     return EXIT_USAGE;
 }
 
+static bool is_word_part(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Whether TEXT has WORD, and not only as a part of a longer word. */
+static bool has_word(const char *text, struct json_slice word)
+{
+    const char *end = text + strlen(text);
+    for (const char *at = text; at < end; at++) {
+        at = memmem(at, (size_t)(end - at), word.text, word.len);
+        if (!at)
+            return false;
+        if ((at == text || !is_word_part(at[-1])) && !is_word_part(at[word.len]))
+            return true;
+    }
+    return false;
+}
+
 /* What the daemon says beyond its sentence: parameters whose values are not in it. Strings are
  * names, words and sentences: they need no unescaping to be read. */
 static void print_parameters(const struct shmd_failure *failure)
@@ -87,7 +107,7 @@ static void print_parameters(const struct shmd_failure *failure)
     while (json_walk_next(&walk, &key, &value)) {
         if (value.len > 1 && *value.text == '"')
             value = (struct json_slice){value.text + 1, value.len - 2};
-        if (memmem(failure->message, strlen(failure->message), value.text, value.len))
+        if (value.len == 0 || has_word(failure->message, value))
             continue;
         fprintf(stderr, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len, value.text);
         before = "; ";

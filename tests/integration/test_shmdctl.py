@@ -198,6 +198,9 @@ class Stat(Shmdctl):
     def test_none(self):
         self.ctl("stat", "two", status=NO_SUCH_SEGMENT)
         self.assertIn("two", self.message)
+        # Also when it is a part of a word of the sentence.
+        self.ctl("stat", "e", status=NO_SUCH_SEGMENT)
+        self.assertIn("name: e)", self.message)
         self.ctl("stat", "--shmid", "2147483647", status=NO_SUCH_SEGMENT)
 
     def test_a_stale_one(self):
