@@ -1,0 +1,270 @@
+"""Segments that the administrator declares in files: made sure of at the start and on SIGHUP."""
+
+import json
+import os
+import signal
+
+import sysv
+from harness import ALICE, DAEMON, ROOT, SEVERAL_UIDS, SOMEBODY, main, needs_several_uids, wait_until
+from peers import LifeCase, kill
+
+
+class DeclaredCase(LifeCase):
+    def setUp(self):
+        self.files = None
+        super().setUp()
+        kill(self.daemon)
+        self.files = os.path.join(self.directory, "segments.d")
+        os.mkdir(self.files)
+
+    def restart(self, **arguments):
+        if self.files is None:
+            config = LifeCase.RELAXED
+        else:
+            config = LifeCase.RELAXED + f"segments_dir = {self.files}\n"
+        super().restart(config=config, **arguments)
+
+    def declare(self, file, *segments, text=None):
+        path = os.path.join(self.files, file)
+        with open(path, "w", encoding="utf-8") as stream:
+            if text is None:
+                text = json.dumps(segments[0] if len(segments) == 1 else segments, indent=2)
+            stream.write(text)
+        return path
+
+    def reload(self):
+        reloads = self.daemon.log().count("configuration is read")
+        self.daemon.signal(signal.SIGHUP)
+        wait_until(lambda: self.daemon.log().count("configuration is read") > reloads,
+                   "the daemon has read its configuration")
+        self.client.call("list", limit=1)
+
+    def listed(self):
+        with self.daemon.connect(ROOT) as root:
+            return {segment["name"]: segment for segment in root.list()}
+
+
+class Start(DeclaredCase):
+    def test_created_as_declared(self):
+        self.declare("10-frames.json", {"name": "frames", "size": 5000, "mode": "0666", "key": 77,
+                                        "labels": {"a": "1"}})
+        self.declare("20-more.json", {"name": "a", "size": 1}, {"name": "b", "size": 2})
+        self.restart()
+        listed = self.listed()
+        self.assertEqual(sorted(listed), ["a", "b", "frames"])
+        frames = listed["frames"]
+        self.assertEqual([frames[field] for field in ("size", "mode", "key", "labels", "lifetime",
+                                                      "state", "declared", "managed")],
+                         [5000, "0666", 77, {"a": "1"}, "persistent", "ready", True, True])
+        uid = self.client.call("info")["uid"]
+        self.assertEqual((frames["uid"], frames["creator"]["uid"]), (uid, uid))
+        self.assertEqual({row["size"] for row in sysv.proc_table().values()}, {"5000", "1", "2"})
+        # As any other segment of the daemon's, a client gets it.
+        self.assertEqual(self.client.call("create", name="frames", size=5000)["created"], False)
+        self.assertIs(self.client.stat(name="frames")["declared"], True)
+
+    @needs_several_uids
+    def test_for_somebody(self):
+        self.declare("a.json", {"name": "hers", "size": 1, "uid": ALICE.uid, "gid": ALICE.gid,
+                                "mode": "0600"})
+        self.restart()
+        segment = self.connect(self.daemon, ALICE).stat(name="hers")
+        self.assertEqual((segment["uid"], segment["gid"]), (ALICE.uid, ALICE.gid))
+
+    def test_left_alone_when_it_is_there(self):
+        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0600"})
+        self.restart()
+        with self.daemon.connect(ROOT) as root:
+            root.call("set", name="frames", mode="0666", labels={"mine": "1"})
+        before = self.listed()
+        for end in (kill, lambda daemon: daemon.stop()):
+            end(self.daemon)
+            self.restart()
+            self.assertEqual(self.listed(), before)
+            self.assertNotIn("created frames", self.daemon.log())
+
+    def test_one_that_is_not_declared_is_not(self):
+        self.declare("a.json", {"name": "declared", "size": 1})
+        self.restart()
+        made = self.client.create(name="made")
+        self.assertFalse(made.get("declared", False))
+        self.assertFalse(self.listed()["made"].get("declared", False))
+
+    def test_no_directory(self):
+        os.rmdir(self.files)
+        self.restart()
+        self.assertEqual(self.listed(), {})
+        self.assertNotIn(self.files, self.daemon.log())
+
+    def test_only_json_files(self):
+        for file in ("a.json.bak", ".b.json", "json", "c.conf"):
+            self.declare(file, {"name": "x", "size": 1})
+        self.restart()
+        self.assertEqual(self.listed(), {})
+
+
+class Conflict(DeclaredCase):
+    def test_anothers_has_the_name(self):
+        self.files, files = None, self.files
+        self.restart()
+        made = self.client.create(name="frames", size=100)
+        self.daemon.stop()
+        self.files = files
+        path = self.declare("a.json", {"name": "frames", "size": 100})
+        self.declare("b.json", {"name": "other", "size": 1})
+        self.restart()
+        if SEVERAL_UIDS:
+            self.assertIn(path, self.daemon.log())
+            self.assertIn("frames", self.daemon.log())
+            self.assertFalse(self.listed()["frames"].get("declared", False))
+        self.assertEqual(self.listed()["frames"]["serial"], made["serial"])
+        self.assertIn("other", self.listed())
+
+    def test_it_is_too_small(self):
+        path = self.declare("a.json", {"name": "frames", "size": 100})
+        self.restart()
+        made = self.listed()["frames"]
+        self.declare("a.json", {"name": "frames", "size": 101})
+        before = len(self.daemon.log())
+        self.reload()
+        said = self.daemon.log()[before:]
+        self.assertIn(path, said)
+        self.assertIn("frames", said)
+        self.assertEqual(self.listed()["frames"]["serial"], made["serial"])
+        self.assertEqual(self.listed()["frames"]["size"], 100)
+
+    def test_a_foreign_one_has_the_key(self):
+        shmid = sysv.create(4096, 0o600, key=99)
+        before = sysv.stat(shmid)
+        path = self.declare("a.json", {"name": "frames", "size": 1, "key": 99},
+                            {"name": "other", "size": 1})
+        self.restart()
+        self.assertIn(path, self.daemon.log())
+        self.assertEqual(list(self.listed()), ["other"])
+        self.assertEqual(sysv.stat(shmid), before)
+
+    def test_declared_twice(self):
+        self.declare("a.json", {"name": "frames", "size": 100})
+        self.declare("b.json", {"name": "frames", "size": 50})
+        self.restart()
+        self.assertEqual(self.listed()["frames"]["size"], 100)
+        self.assertEqual(len(self.listed()), 1)
+
+
+class Bad(DeclaredCase):
+    def test_the_others_go_on(self):
+        bad = {
+            "01-text.json": "frames, please",
+            "02-cut.json": '{"name": "x", "size": 1',
+            "03-no-size.json": '{"name": "x1"}',
+            "04-no-name.json": '{"size": 1}',
+            "05-unknown.json": '{"name": "x2", "size": 1, "colour": "red"}',
+            "06-mode.json": '{"name": "x3", "size": 1, "mode": 600}',
+            "07-lifetime.json": '{"name": "x4", "size": 1, "lifetime": "process"}',
+            "08-number.json": "7",
+            "09-empty.json": "",
+            "10-twice.json": '{"name": "x5", "name": "x6", "size": 1}',
+            "11-not-ready.json": '{"name": "x7", "size": 1, "ready": false}',
+            "12-size.json": '{"name": "x8", "size": 0}',
+        }
+        for file, text in bad.items():
+            self.declare(file, text=text)
+        os.mkdir(os.path.join(self.files, "13-directory.json"))
+        os.symlink("nowhere", os.path.join(self.files, "14-dangling.json"))
+        self.declare("15-half.json", {"name": "good-1", "size": 1}, {"name": "bad", "size": "big"},
+                     {"name": "good-2", "size": 1})
+        self.declare("99-good.json", {"name": "good-3", "size": 1})
+        self.restart()
+        self.assertEqual(sorted(self.listed()), ["good-1", "good-2", "good-3"])
+        lines = self.daemon.log().splitlines()
+        for file in (*bad, "13-directory.json", "14-dangling.json", "15-half.json"):
+            with self.subTest(file=file):
+                said = [line for line in lines if os.path.join(self.files, file) in line
+                        and "created" not in line]
+                self.assertEqual(len(said), 1, said)
+        self.assertFalse([line for line in lines if "99-good" in line and "created" not in line])
+        self.assertTrue([line for line in lines if "15-half" in line and "entry 2" in line], lines)
+
+    @needs_several_uids
+    def test_a_file_that_cannot_be_read(self):
+        path = self.declare("a.json", {"name": "secret", "size": 1})
+        os.chmod(path, 0)
+        self.declare("b.json", {"name": "good", "size": 1})
+        self.restart()
+        self.assertEqual(list(self.listed()), ["good"])
+        self.assertIn(f"{path}: cannot be read: Permission denied", self.daemon.log())
+
+    @needs_several_uids
+    def test_a_directory_that_cannot_be_read(self):
+        self.declare("a.json", {"name": "secret", "size": 1})
+        os.chmod(self.files, 0)
+        self.restart()
+        self.assertEqual(self.listed(), {})
+        self.assertIn(f"{self.files}: cannot be read: Permission denied", self.daemon.log())
+
+    def test_more_than_a_quota_allows(self):
+        path = self.declare("a.json", *({"name": f"s{i}", "size": 1} for i in range(3)))
+        LifeCase.restart(self, config=LifeCase.RELAXED + f"segments_dir = {self.files}\n"
+                         "max_segments = 2\n")
+        self.assertEqual(sorted(self.listed()), ["s0", "s1"])
+        self.assertIn(path, self.daemon.log())
+        self.assertIn("s2", self.daemon.log())
+
+
+class Reload(DeclaredCase):
+    def test_adds(self):
+        self.declare("a.json", {"name": "a", "size": 1})
+        self.restart()
+        before = self.listed()
+        self.declare("b.json", {"name": "b", "size": 1})
+        self.reload()
+        listed = self.listed()
+        self.assertEqual(sorted(listed), ["a", "b"])
+        self.assertEqual(listed["a"], before["a"])
+
+    def test_never_removes(self):
+        path = self.declare("a.json", {"name": "a", "size": 1}, {"name": "b", "size": 1})
+        self.restart()
+        before = self.listed()
+        os.unlink(path)
+        self.reload()
+        listed = self.listed()
+        self.assertEqual({name: segment["serial"] for name, segment in listed.items()},
+                         {name: segment["serial"] for name, segment in before.items()})
+        self.assertFalse(any(segment.get("declared", False) for segment in listed.values()))
+        kill(self.daemon)
+        self.restart()
+        self.assertEqual(sorted(self.listed()), ["a", "b"])
+
+    def test_what_is_gone_is_made_again(self):
+        self.declare("a.json", {"name": "a", "size": 1})
+        self.restart()
+        before = self.listed()["a"]
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="a")
+        self.assertEqual(self.listed(), {})
+        self.reload()
+        self.assertGreater(self.listed()["a"]["serial"], before["serial"])
+        sysv.remove(self.listed()["a"]["shmid"])
+        self.reload()
+        self.assertIs(self.listed()["a"]["declared"], True)
+
+    def test_what_was_made_by_hand_becomes_declared(self):
+        self.restart()
+        with self.daemon.connect(DAEMON if SEVERAL_UIDS else SOMEBODY) as own:
+            made = own.create(name="a", size=10)
+        self.declare("a.json", {"name": "a", "size": 10})
+        self.reload()
+        self.assertEqual(self.listed()["a"]["serial"], made["serial"])
+        self.assertIs(self.listed()["a"]["declared"], True)
+
+    def test_it_is_told(self):
+        self.restart()
+        subscriber = self.subscribe(user=ROOT)
+        self.declare("a.json", {"name": "a", "size": 1})
+        self.reload()
+        event = self.event(subscriber)
+        self.assertEqual((event["kind"], event["segment"]["name"]), ("created", "a"))
+
+
+main()
