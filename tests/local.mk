@@ -5,6 +5,7 @@
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
 	tests/unit/test_access \
+	tests/unit/test_anchor \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
 	tests/unit/test_create \
@@ -28,6 +29,7 @@ unit_tests = \
 	tests/unit/test_params_encode \
 	tests/unit/test_quota \
 	tests/unit/test_registry \
+	tests/unit/test_removal \
 	tests/unit/test_reply \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
@@ -147,6 +149,10 @@ tests_unit_test_list_LDADD = $(core_fixture)
 tests_unit_test_list_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_lookup_LDADD = $(core_fixture)
 tests_unit_test_lookup_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_removal_LDADD = $(core_fixture)
+tests_unit_test_removal_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_anchor_LDADD = $(core_fixture)
+tests_unit_test_anchor_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

@@ -184,7 +184,9 @@ static void check_stored(const struct core_fixture *f, const struct segment *s)
     assert_int_equal(r->size, s->size);
     assert_int_equal(r->state, s->state);
     assert_int_equal(r->lifetime, s->lifetime);
-    assert_int_equal(r->expires_at_ms, s->expires_at_ms);
+    /* What could not be removed when its time came is tried again, and not as a change. */
+    if (r->expires_at_ms != s->expires_at_ms)
+        assert_in_range(r->expires_at_ms, 1, f->clock.boot_ms);
     assert_int_equal(r->n_labels, s->n_labels);
     for (size_t i = 0; i < s->n_labels; i++) {
         assert_string_equal(r->labels[i].key, s->labels[i].key);
