@@ -5,6 +5,7 @@
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
 	tests/unit/test_access \
+	tests/unit/test_adopt \
 	tests/unit/test_anchor \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
@@ -27,7 +28,9 @@ unit_tests = \
 	tests/unit/test_options \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
+	tests/unit/test_plain \
 	tests/unit/test_quota \
+	tests/unit/test_reconcile \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
 	tests/unit/test_reply \
@@ -45,22 +48,32 @@ unit_tests = \
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
 	tests/integration/test_access.py \
+	tests/integration/test_adopt.py \
+	tests/integration/test_chaos.py \
 	tests/integration/test_classic.py \
 	tests/integration/test_create.py \
 	tests/integration/test_daemon.py \
+	tests/integration/test_declared.py \
+	tests/integration/test_events.py \
 	tests/integration/test_examples.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
 	tests/integration/test_kernel_facts.py \
+	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
+	tests/integration/test_lifetimes.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_list.py \
 	tests/integration/test_methods.py \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_protocol_md.py \
+	tests/integration/test_readiness.py \
+	tests/integration/test_reconcile.py \
+	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_store.py \
 	tests/integration/test_target.py \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py
@@ -82,6 +95,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
 check_headers = tests/unit/support.h tests/unit/store_fixture.h
 EXTRA_DIST += $(check_headers)
 
@@ -153,6 +167,10 @@ tests_unit_test_removal_LDADD = $(core_fixture)
 tests_unit_test_removal_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_anchor_LDADD = $(core_fixture)
 tests_unit_test_anchor_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_reconcile_LDADD = $(core_fixture)
+tests_unit_test_reconcile_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_adopt_LDADD = $(core_fixture)
+tests_unit_test_adopt_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
