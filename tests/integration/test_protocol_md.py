@@ -48,7 +48,7 @@ def _pattern(text, known):
         if word == "int":
             parts.append(r"-?\d+")
         elif word == "text":
-            parts.append(r'[^"]*')
+            parts.append(r'(?:[^"\\]|\\.)*')
         elif word == "...":
             parts.append(".*")
         elif word in known:

@@ -1,12 +1,13 @@
 """Runs inside the container as one of its users: client.py SOCKET once|load.
 
-once  sends standard input, half-closes, and prints everything that comes back
-load  until SIGTERM, makes one connection after the other and a request on each; then prints how many
-      were answered, how many were cut off by a daemon that went away, and how many were refused
+once  sends standard input, a request a line, and prints as many lines of answers
+load  until standard input ends, makes one connection after the other and a request on each; then
+      prints how many were answered, how many were cut off by a daemon that went away, and how many
+      were refused
 """
 
 import json
-import signal
+import select
 import socket
 import sys
 
@@ -18,25 +19,20 @@ def connect(path):
     return client
 
 
-def exchange(client, data):
-    client.sendall(data)
-    client.shutdown(socket.SHUT_WR)
+def exchange(client, requests):
+    client.sendall(requests)
     reply = b""
-    while piece := client.recv(65536):
+    while reply.count(b"\n") < requests.count(b"\n"):
+        piece = client.recv(65536)
+        if not piece:
+            break
         reply += piece
     return reply
 
 
 def load(path):
     counts = {"answered": 0, "cut": 0, "refused": 0}
-    going = True
-
-    def stop(_signal, _frame):
-        nonlocal going
-        going = False
-
-    signal.signal(signal.SIGTERM, stop)
-    while going:
+    while not select.select([sys.stdin], [], [], 0)[0]:
         try:
             client = connect(path)
         except OSError:
