@@ -15,10 +15,34 @@
 
 /* --- the store's allocations are the test's own */
 
+static int visit_segment(void *context, struct segment *segment, const struct stored_tie *ties,
+                         size_t n_ties)
+{
+    const struct store_visitor *v = context;
+    fake_memory_resume();
+    int r = v->segment(v->context, segment, ties, n_ties);
+    fake_memory_pause();
+    return r;
+}
+
+static int visit_daemon(void *context, const struct store_daemon *daemon)
+{
+    const struct store_visitor *v = context;
+    fake_memory_resume();
+    int r = v->daemon(v->context, daemon);
+    fake_memory_pause();
+    return r;
+}
+
 static int store_load(void *context, const struct store_visitor *visitor, struct store_meta *ret)
 {
     const struct store s = fake_store(context);
-    return s.ops->load(s.context, visitor, ret);
+    struct store_visitor theirs = *visitor;
+    const struct store_visitor ours = {visit_segment, visit_daemon, &theirs};
+    fake_memory_pause();
+    int r = s.ops->load(s.context, &ours, ret);
+    fake_memory_resume();
+    return r;
 }
 
 static int store_enter(void *context, const struct store_daemon *daemon)
@@ -327,6 +351,20 @@ static void write_kernel(FILE *out, struct core_fixture *f)
     }
 }
 
+/* The tie in ROLE with the next higher pid, for the order in which they were made is of no account.
+ */
+static const struct tie *next_tie(const struct segment *s, int role, const struct tie *after)
+{
+    const struct tie *next = NULL;
+    for (const struct tie *tie = s->ties; tie; tie = tie->next_of_segment) {
+        int32_t pid = tie->party->identity.pid;
+        if ((int)tie->role == role && (!after || pid > after->party->identity.pid) &&
+            (!next || pid < next->party->identity.pid))
+            next = tie;
+    }
+    return next;
+}
+
 static void write_record(FILE *out, const struct segment *s)
 {
     fprintf(out, "record %" PRIu64 " %s shmid %d key %u size %" PRIu64 " %s %s expires %" PRId64,
@@ -337,10 +375,11 @@ static void write_record(FILE *out, const struct segment *s)
             s->undo ? " undo" : "");
     for (size_t i = 0; i < s->n_labels; i++)
         fprintf(out, "  label %s=%s\n", s->labels[i].key, s->labels[i].value);
-    for (const struct tie *tie = s->ties; tie; tie = tie->next_of_segment)
-        fprintf(out, "  %s %s pid %d state %d\n", role_words[tie->role],
-                tie->party->is_connection ? "connection" : "process", tie->party->identity.pid,
-                (int)tie->state);
+    for (int role = 0; role < TIE_ROLES; role++)
+        for (const struct tie *tie = NULL; (tie = next_tie(s, role, tie));)
+            fprintf(out, "  %s %s pid %d state %d\n", role_words[role],
+                    tie->party->is_connection ? "connection" : "process", tie->party->identity.pid,
+                    (int)tie->state);
 }
 
 char *core_fixture_snapshot(struct core_fixture *f)
