@@ -9,13 +9,14 @@
 #include "protocol/methods.h"
 #include "protocol/params.h"
 #include "protocol/reply.h"
+#include "protocol/value.h"
 #include "protocol/writer.h"
 
 /* A call out of its envelope. Pointers are borrowed from the message. */
 struct call {
-    const struct json_t *id; /* the dialect's: what the answer must carry */
-    bool answered;           /* false: a notification, never answered */
-    bool failed;             /* `failure` is the answer; method and params do not count */
+    struct value id; /* the dialect's: what the answer must carry */
+    bool answered;   /* false: a notification, never answered */
+    bool failed;     /* `failure` is the answer; method and params do not count */
     enum method method;
     union params params;
     struct failure failure;

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "protocol/limits.h"
+#include "protocol/plain.h"
 
 bool jsonrpc_is_certain(const struct message *m)
 {
-    return json_is_array(m->root) || json_object_get(m->root, "jsonrpc");
+    return m->plain || json_is_array(m->root) || json_object_get(m->root, "jsonrpc");
 }
 
 static int jsonrpc_check(const struct message *m, struct failure *f)
@@ -36,10 +37,37 @@ static bool is_beyond_int64(const json_t *value)
     return real >= 0x1p63 || real < -0x1p63;
 }
 
+/* 0 when METHOD is one of ours, which is written into RET then. */
+static int find_method(const struct value *method, struct call *ret)
+{
+    int found = method_find(method->text, method->len);
+    if (found < 0) {
+        ret->failed = true;
+        failure_init(&ret->failure, PROTOCOL_ERROR_METHOD_NOT_FOUND);
+        failure_add_string(&ret->failure, "method", method->text);
+        return -ENOENT;
+    }
+    ret->method = (enum method)found;
+    return 0;
+}
+
+static void call_plain(const struct plain *request, struct call *ret)
+{
+    ret->id = request->id;
+    ret->answered = request->id.kind != VALUE_NONE;
+    ret->failed = false;
+    if (find_method(&request->method, ret) == 0)
+        ret->failed = params_decode_plain(ret->method, request, &ret->params, &ret->failure) < 0;
+}
+
 static void jsonrpc_call(const struct message *m, size_t index, struct call *ret)
 {
+    if (m->plain) {
+        call_plain(m->plain, ret);
+        return;
+    }
     const json_t *request = json_is_array(m->root) ? json_array_get(m->root, index) : m->root;
-    ret->id = NULL;
+    ret->id = (struct value){.kind = VALUE_NONE};
     ret->failed = false;
     if (!json_is_object(request)) {
         refuse(ret, "a request must be an object with jsonrpc, method and params");
@@ -56,28 +84,21 @@ static void jsonrpc_call(const struct message *m, size_t index, struct call *ret
         ret->failure.error = PROTOCOL_ERROR_PARSE;
         return;
     }
-    ret->id = id;
+    ret->id = value_of_json(id);
     const char *version = json_string_value(json_object_get(request, "jsonrpc"));
     if (!version || strcmp(version, "2.0") != 0) {
         refuse(ret, "jsonrpc must be exactly \"2.0\"");
         return;
     }
-    const json_t *method = json_object_get(request, "method");
-    if (!json_is_string(method)) {
+    const struct value method = value_of_json(json_object_get(request, "method"));
+    if (method.kind != VALUE_STRING) {
         refuse(ret, "method must be a string");
         return;
     }
     ret->answered = id != NULL;
-    int found = method_find(json_string_value(method), json_string_length(method));
-    if (found < 0) {
-        ret->failed = true;
-        failure_init(&ret->failure, PROTOCOL_ERROR_METHOD_NOT_FOUND);
-        failure_add_string(&ret->failure, "method", json_string_value(method));
-        return;
-    }
-    ret->method = (enum method)found;
-    ret->failed = params_decode(ret->method, json_object_get(request, "params"), &ret->params,
-                                &ret->failure) < 0;
+    if (find_method(&method, ret) == 0)
+        ret->failed = params_decode(ret->method, json_object_get(request, "params"), &ret->params,
+                                    &ret->failure) < 0;
 }
 
 /* The least digits that are the same number: 1.1 is to come back as 1.1. */
@@ -101,17 +122,16 @@ static void write_real(struct writer *w, const json_t *real)
     writer_value(w, text, len);
 }
 
-static void write_id(struct writer *w, const json_t *id)
+static void write_id(struct writer *w, const struct value *id)
 {
-    if (json_is_string(id)) {
-        writer_string_n(w, json_string_value(id), json_string_length(id));
-    } else if (json_is_integer(id)) {
-        writer_int(w, json_integer_value(id));
-    } else if (json_is_real(id)) {
-        write_real(w, id);
-    } else {
+    if (id && id->kind == VALUE_STRING)
+        writer_string_n(w, id->text, id->len);
+    else if (id && id->kind == VALUE_INT)
+        writer_int(w, id->integer);
+    else if (id && json_is_real(id->json))
+        write_real(w, id->json);
+    else
         writer_null(w);
-    }
 }
 
 static void write_error(struct writer *w, const struct failure *f)
@@ -143,7 +163,7 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
     writer_key(w, "jsonrpc");
     writer_string(w, "2.0");
     writer_key(w, "id");
-    write_id(w, call ? call->id : NULL);
+    write_id(w, call ? &call->id : NULL);
     if (reply->kind == REPLY_FAILURE) {
         write_error(w, &reply->u.failure);
     } else {
@@ -173,7 +193,7 @@ static void jsonrpc_replace(struct writer *w, const char *text, size_t len,
         w->failed = true; /* it was ours: only memory can be lacking */
         return;
     }
-    call.id = json_object_get(m.root, "id");
+    call.id = value_of_json(json_object_get(m.root, "id"));
     jsonrpc_reply(w, &call, &reply, in_batch);
     message_free(&m);
 }

@@ -10,10 +10,12 @@ libprotocol_la_SOURCES = \
 	protocol/methods.c protocol/methods.h \
 	protocol/params.c protocol/params.h \
 	protocol/params_encode.c \
+	protocol/plain.c protocol/plain.h \
 	protocol/reply.c protocol/reply.h \
 	protocol/scanner.c protocol/scanner.h \
 	protocol/segment_json.c protocol/segment_json.h \
 	protocol/terms.c protocol/terms.h \
+	protocol/value.c protocol/value.h \
 	protocol/writer.c protocol/writer.h
 libprotocol_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libprotocol_la_LIBADD = $(JANSSON_LIBS)

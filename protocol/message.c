@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/plain.h"
+
 /*
  * jansson refuses the whole text for one integer that does not fit 64 bits. To name the parameter
  * and keep the id, a real stands in for each such integer in a copy, and the copy is decoded.
@@ -98,7 +100,7 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
         widened = root != NULL;
     }
     if (root) {
-        *ret = (struct message){root, widened};
+        *ret = (struct message){.root = root, .widened = widened};
         return 0;
     }
     if (is_out_of_memory(&error)) {
@@ -113,10 +115,26 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
     return -EBADMSG;
 }
 
+int message_decode_request(const char *value, size_t len, struct message *ret, struct failure *f)
+{
+    struct plain *plain = plain_read(value, len);
+    if (!plain)
+        return message_decode(value, len, ret, f);
+    *ret = (struct message){.plain = plain};
+    return 0;
+}
+
 void message_free(struct message *m)
 {
     json_decref(m->root);
+    free(m->plain);
     m->root = NULL;
+    m->plain = NULL;
+}
+
+bool message_is_empty(const struct message *m)
+{
+    return !m->root && !m->plain;
 }
 
 bool message_is_batch(const struct message *m)

@@ -11,9 +11,12 @@
 #include "protocol/errors.h"
 
 struct json_t;
+struct plain;
 
 struct message {
     struct json_t *root; /* owned */
+    /* Owned; in place of `root` when it is a plain JSON-RPC request. Never of message_decode(). */
+    struct plain *plain;
     /* The text had integers beyond int64; reals stand in for them. */
     bool widened;
 };
@@ -24,7 +27,12 @@ struct message {
  */
 int message_decode(const char *value, size_t len, struct message *ret, struct failure *ret_failure)
     __attribute__((warn_unused_result));
+/* The same for what may be a plain request, with less work when it is one. */
+int message_decode_request(const char *value, size_t len, struct message *ret,
+                           struct failure *ret_failure) __attribute__((warn_unused_result));
 void message_free(struct message *m);
+/* There is none: it was freed, or never decoded. */
+bool message_is_empty(const struct message *m);
 
 bool message_is_batch(const struct message *m);
 /* 1, or a batch's members. */

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "protocol/plain.h"
 #include "protocol/terms.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -143,6 +144,7 @@ static const struct field_table tables[METHOD_COUNT] = {
     [METHOD_METRICS] = {NULL, 0, false, NULL},
 };
 
+_Static_assert(COUNT(create_fields) <= 32, "one bit each in decode_member()");
 _Static_assert(offsetof(struct target_params, target) == 0, "the target stands first");
 _Static_assert(offsetof(struct set_params, target) == 0, "the target stands first");
 _Static_assert(offsetof(struct remove_params, target) == 0, "the target stands first");
@@ -181,9 +183,16 @@ const char *params_check_label_key(const char *value)
     return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
 }
 
-static const char *kind_of(const json_t *value)
+static const char *kind_of(const struct value *value)
 {
-    switch (json_typeof(value)) {
+    switch (value->kind) {
+    case VALUE_STRING: return "a string";
+    case VALUE_INT: return "an integer";
+    case VALUE_BOOL: return "a boolean";
+    case VALUE_NONE:
+    case VALUE_OTHER: break;
+    }
+    switch (json_typeof(value->json)) {
     case JSON_OBJECT: return "an object";
     case JSON_ARRAY: return "an array";
     case JSON_STRING: return "a string";
@@ -196,23 +205,24 @@ static const char *kind_of(const json_t *value)
     return "null";
 }
 
-static int refuse_kind(struct failure *f, const char *name, const char *want, const json_t *value)
+static int refuse_kind(struct failure *f, const char *name, const char *want,
+                       const struct value *value)
 {
     failure_invalid_parameter(f, name, "must be %s, not %s", want, kind_of(value));
     return -EINVAL;
 }
 
-static int decode_int(const struct field *field, const json_t *value, struct opt_int *ret,
+static int decode_int(const struct field *field, const struct value *value, struct opt_int *ret,
                       struct failure *f)
 {
-    if (json_is_real(value) &&
-        (json_real_value(value) >= 0x1p63 || json_real_value(value) < -0x1p63)) {
+    double real = json_real_value(value->json); /* 0 for what is none */
+    if (real >= 0x1p63 || real < -0x1p63) {
         failure_invalid_parameter(f, field->name, "is beyond the range of a 64-bit integer");
         return -EINVAL;
     }
-    if (!json_is_integer(value))
+    if (value->kind != VALUE_INT)
         return refuse_kind(f, field->name, "an integer", value);
-    int64_t v = json_integer_value(value);
+    int64_t v = value->integer;
     if (v < field->min || v > field->max) {
         failure_invalid_parameter(f, field->name,
                                   "must be from %" PRId64 " to %" PRId64 ", not %" PRId64,
@@ -243,11 +253,11 @@ static void list_word(struct word_list *list, const char *word)
 }
 
 /* The index of VALUE's word, or -EINVAL. */
-static int find_word(const struct field *field, const json_t *value, struct failure *f)
+static int find_word(const struct field *field, const struct value *value, struct failure *f)
 {
-    if (!json_is_string(value))
+    if (value->kind != VALUE_STRING)
         return refuse_kind(f, field->name, "a string", value);
-    int found = term_find(field->words, json_string_value(value));
+    int found = term_find(field->words, value->text);
     if (found >= 0)
         return found;
     struct word_list list = {0};
@@ -257,7 +267,7 @@ static int find_word(const struct field *field, const json_t *value, struct fail
     return -EINVAL;
 }
 
-static int decode_word(const struct field *field, const json_t *value, struct opt_int *ret,
+static int decode_word(const struct field *field, const struct value *value, struct opt_int *ret,
                        struct failure *f)
 {
     int found = find_word(field, value, f);
@@ -267,14 +277,15 @@ static int decode_word(const struct field *field, const json_t *value, struct op
     return 0;
 }
 
-static int decode_words(const struct field *field, const json_t *value, struct opt_int *ret,
+static int decode_words(const struct field *field, const struct value *value, struct opt_int *ret,
                         struct failure *f)
 {
-    if (!json_is_array(value))
+    if (!json_is_array(value->json))
         return refuse_kind(f, field->name, "an array of strings", value);
     int64_t bits = 0;
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        int found = find_word(field, json_array_get(value, i), f);
+    for (size_t i = 0; i < json_array_size(value->json); i++) {
+        const struct value item = value_of_json(json_array_get(value->json, i));
+        int found = find_word(field, &item, f);
         if (found < 0)
             return found;
         bits |= INT64_C(1) << found;
@@ -283,18 +294,18 @@ static int decode_words(const struct field *field, const json_t *value, struct o
     return 0;
 }
 
-static int decode_mode(const struct field *field, const json_t *value, struct opt_int *ret,
+static int decode_mode(const struct field *field, const struct value *value, struct opt_int *ret,
                        struct failure *f)
 {
-    if (json_is_number(value)) {
+    if (value->kind == VALUE_INT || json_is_real(value->json)) {
         failure_invalid_parameter(f, field->name,
                                   "must be a string of octal digits such as \"0640\": JSON numbers "
                                   "are decimal, and 644 is not 0644");
         return -EINVAL;
     }
-    if (!json_is_string(value))
+    if (value->kind != VALUE_STRING)
         return refuse_kind(f, field->name, "a string of octal digits such as \"0640\"", value);
-    const char *text = json_string_value(value);
+    const char *text = value->text;
     size_t len = strlen(text);
     int64_t mode = 0;
     bool good = len == 3 || len == 4;
@@ -311,12 +322,12 @@ static int decode_mode(const struct field *field, const json_t *value, struct op
     return 0;
 }
 
-static int decode_text(const struct field *field, const json_t *value, const char **ret,
+static int decode_text(const struct field *field, const struct value *value, const char **ret,
                        struct failure *f)
 {
-    if (!json_is_string(value))
+    if (value->kind != VALUE_STRING)
         return refuse_kind(f, field->name, "a string", value);
-    const char *text = json_string_value(value);
+    const char *text = value->text;
     const char *reason = NULL;
     if (field->type == FIELD_NAME) {
         reason = params_check_name(text);
@@ -336,30 +347,32 @@ static int decode_text(const struct field *field, const json_t *value, const cha
     return 0;
 }
 
-static int decode_labels(const struct field *field, const json_t *value, struct labels *ret,
+static int decode_labels(const struct field *field, const struct value *value, struct labels *ret,
                          struct failure *f)
 {
-    if (!json_is_object(value))
+    const json_t *object = value->json;
+    if (!json_is_object(object))
         return refuse_kind(f, field->name, "an object of strings", value);
-    if (json_object_size(value) > SEGMENT_LABELS_MAX) {
+    if (json_object_size(object) > SEGMENT_LABELS_MAX) {
         failure_invalid_parameter(f, field->name, "must have at most %d pairs, not %zu",
-                                  SEGMENT_LABELS_MAX, json_object_size(value));
+                                  SEGMENT_LABELS_MAX, json_object_size(object));
         return -EINVAL;
     }
     ret->given = true;
     ret->count = 0;
     const char *key;
     json_t *member;
-    json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
+    json_object_foreach ((json_t *)(uintptr_t)object, key, member) {
         const char *reason = params_check_label_key(key);
         if (reason) {
             failure_invalid_parameter(f, field->name, "a label's key %s", reason);
             return -EINVAL;
         }
         if (!json_is_string(member)) {
+            const struct value other = value_of_json(member);
             failure_invalid_parameter(f, field->name,
                                       "the value of \"%s\" must be a string, not %s", key,
-                                      kind_of(member));
+                                      kind_of(&other));
             return -EINVAL;
         }
         if (json_string_length(member) > LABEL_VALUE_MAX) {
@@ -373,15 +386,15 @@ static int decode_labels(const struct field *field, const json_t *value, struct 
     return 0;
 }
 
-static int decode_field(const struct field *field, const json_t *value, void *into,
+static int decode_field(const struct field *field, const struct value *value, void *into,
                         struct failure *f)
 {
     switch (field->type) {
     case FIELD_INT: return decode_int(field, value, into, f);
     case FIELD_BOOL:
-        if (!json_is_boolean(value))
+        if (value->kind != VALUE_BOOL)
             return refuse_kind(f, field->name, "true or false", value);
-        *(struct opt_bool *)into = (struct opt_bool){true, json_is_true(value)};
+        *(struct opt_bool *)into = (struct opt_bool){true, value->boolean};
         return 0;
     case FIELD_WORD: return decode_word(field, value, into, f);
     case FIELD_WORDS: return decode_words(field, value, into, f);
@@ -441,9 +454,38 @@ static int check_adopt(const union params *params, struct failure *f)
     return 0;
 }
 
-int params_decode(enum method method, const json_t *params, union params *ret, struct failure *f)
+/* Decodes the member NAME into RET, and notes in SEEN, a bit for each field, that it was there. */
+static int decode_member(enum method method, const char *name, const struct value *value,
+                         union params *ret, uint32_t *seen, struct failure *f)
 {
     const struct field_table *table = &tables[method];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct field *field = &table->fields[i];
+        if (strcmp(field->name, name) != 0)
+            continue;
+        *seen |= UINT32_C(1) << i;
+        return decode_field(field, value, (char *)ret + field->offset, f);
+    }
+    return refuse_unknown(table, method, name, f);
+}
+
+static int check_all(enum method method, const union params *params, uint32_t seen,
+                     struct failure *f)
+{
+    const struct field_table *table = &tables[method];
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->fields[i].required && !(seen & UINT32_C(1) << i)) {
+            failure_invalid_parameter(f, table->fields[i].name, "missing: %s needs it",
+                                      method_word(method));
+            return -EINVAL;
+        }
+    }
+    return table->check ? table->check(params, f) : 0;
+}
+
+int params_decode(enum method method, const json_t *params, union params *ret, struct failure *f)
+{
+    uint32_t seen = 0;
     memset(ret, 0, sizeof(*ret));
 
     if (params && json_is_array(params) && json_array_size(params) == 0)
@@ -453,23 +495,24 @@ int params_decode(enum method method, const json_t *params, union params *ret, s
         return -EINVAL;
     }
     const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)params, name, value) {
-        const struct field *field = NULL;
-        for (size_t i = 0; i < table->count && !field; i++)
-            if (strcmp(table->fields[i].name, name) == 0)
-                field = &table->fields[i];
-        if (!field)
-            return refuse_unknown(table, method, name, f);
-        if (decode_field(field, value, (char *)ret + field->offset, f) < 0)
+    json_t *member;
+    json_object_foreach ((json_t *)(uintptr_t)params, name, member) {
+        const struct value value = value_of_json(member);
+        if (decode_member(method, name, &value, ret, &seen, f) < 0)
             return -EINVAL;
     }
-    for (size_t i = 0; i < table->count; i++) {
-        if (table->fields[i].required && !json_object_get(params, table->fields[i].name)) {
-            failure_invalid_parameter(f, table->fields[i].name, "missing: %s needs it",
-                                      method_word(method));
+    return check_all(method, ret, seen, f);
+}
+
+int params_decode_plain(enum method method, const struct plain *request, union params *ret,
+                        struct failure *f)
+{
+    uint32_t seen = 0;
+    memset(ret, 0, sizeof(*ret));
+    for (size_t i = 0; i < request->n_params; i++) {
+        const struct plain_param *p = &request->params[i];
+        if (decode_member(method, p->name, &p->value, ret, &seen, f) < 0)
             return -EINVAL;
-        }
     }
-    return table->check ? table->check(ret, f) : 0;
+    return check_all(method, ret, seen, f);
 }

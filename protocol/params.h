@@ -17,6 +17,7 @@
 #include "protocol/methods.h"
 
 struct json_t;
+struct plain;
 struct writer;
 
 struct opt_int {
@@ -168,6 +169,9 @@ const struct field_table *params_table(enum method method);
  */
 int params_decode(enum method method, const struct json_t *params, union params *ret,
                   struct failure *ret_failure) __attribute__((warn_unused_result));
+/* The same from a plain request. */
+int params_decode_plain(enum method method, const struct plain *request, union params *ret,
+                        struct failure *ret_failure) __attribute__((warn_unused_result));
 
 /*
  * The other way, for a client: appends PARAMS as one object, leaving out what is not given. It does

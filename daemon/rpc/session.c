@@ -68,8 +68,8 @@ static bool has_room_to_resume(const struct session *s)
 
 static bool can_resume(const struct session *s)
 {
-    return s->subscription && s->subscription->resumes && !s->message.root && !s->is_cut_off &&
-           has_room_to_resume(s);
+    return s->subscription && s->subscription->resumes && message_is_empty(&s->message) &&
+           !s->is_cut_off && has_room_to_resume(s);
 }
 
 /* Appends a reply; when memory is short, the answer is that, and if even that fails, the
@@ -229,7 +229,7 @@ struct waiter *session_waiter(struct session *s)
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
-    while (s->message.root && s->next_call < message_calls(&s->message)) {
+    while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
         if (s->is_waiting || s->is_closing || is_above_high_water(s))
             return false;
         answer_call(s);
@@ -253,7 +253,7 @@ static bool finish_message(struct session *s)
 static void begin_message(struct session *s, const char *value, size_t len)
 {
     struct failure f;
-    if (message_decode(value, len, &s->message, &f) < 0) {
+    if (message_decode_request(value, len, &s->message, &f) < 0) {
         write_failure(s, &f);
         if (f.error == PROTOCOL_ERROR_PARSE)
             scanner_resync(&s->scanner);
@@ -272,7 +272,8 @@ static void begin_message(struct session *s, const char *value, size_t len)
 
 static bool is_stopped(const struct session *s)
 {
-    return s->message.root || s->is_closing || s->is_waiting || is_above_high_water(s);
+    return !message_is_empty(&s->message) || s->is_closing || s->is_waiting ||
+           is_above_high_water(s);
 }
 
 static void refuse_too_large(struct session *s)
@@ -385,7 +386,7 @@ void session_continue(struct session *s)
 {
     if (can_resume(s))
         session_tell_events(s);
-    if (s->message.root && !finish_message(s))
+    if (!message_is_empty(&s->message) && !finish_message(s))
         return;
     if (s->held_len > s->held_scanned && !is_stopped(s))
         consume_held(s);
@@ -416,7 +417,7 @@ bool session_has_work(const struct session *s)
 {
     if (s->is_waiting || s->is_closing || is_above_high_water(s))
         return false;
-    return s->message.root || s->held_len > s->held_scanned || can_resume(s);
+    return !message_is_empty(&s->message) || s->held_len > s->held_scanned || can_resume(s);
 }
 
 bool session_is_unfinished(const struct session *s)
@@ -426,7 +427,7 @@ bool session_is_unfinished(const struct session *s)
 
 bool session_is_over(const struct session *s)
 {
-    return s->is_closing || (s->input_ended && !s->subscription && !s->message.root &&
+    return s->is_closing || (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
                              s->held_len == s->held_scanned);
 }
 
@@ -486,8 +487,8 @@ void session_tell_events(struct session *s)
 {
     const struct event_log *log = &s->rpc->core->events;
     struct subscription *sub = s->subscription;
-    sub->resumes |= s->message.root != NULL;
-    if (s->message.root || s->is_closing || s->is_cut_off)
+    sub->resumes |= !message_is_empty(&s->message);
+    if (!message_is_empty(&s->message) || s->is_closing || s->is_cut_off)
         return; /* in the midst of an answer */
     size_t before = s->out.len;
     while (sub->next <= log->last && !s->is_cut_off) {

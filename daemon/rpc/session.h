@@ -36,7 +36,7 @@ struct session {
     char *held; /* input that was not dealt with: an unfinished value, or what came behind a stop */
     size_t held_len, held_capacity;
     size_t held_scanned;    /* of held, by the scanner */
-    struct message message; /* being answered; root NULL: none */
+    struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
     bool batch_begun;
     bool is_waiting;

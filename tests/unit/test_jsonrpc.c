@@ -71,11 +71,13 @@ static void answer(struct writer *w, const struct message *m)
         jsonrpc_dialect.batch_end(w);
 }
 
-static void serve(struct writer *w, const char *text)
+typedef int decode_fn(const char *value, size_t len, struct message *ret, struct failure *f);
+
+static void serve_by(decode_fn *decode, struct writer *w, const char *text)
 {
     struct message m;
     struct failure f;
-    int r = message_decode(text, strlen(text), &m, &f);
+    int r = decode(text, strlen(text), &m, &f);
     if (r < 0) {
         refuse(w, NULL, &f, false);
         return;
@@ -84,14 +86,23 @@ static void serve(struct writer *w, const char *text)
     message_free(&m);
 }
 
+static void serve(struct writer *w, const char *text)
+{
+    serve_by(message_decode_request, w, text);
+}
+
+/* The answer is WANT, whether or not plain requests are read apart. */
 static void check(const char *text, const char *want)
 {
-    struct writer w;
-    writer_init(&w);
-    serve(&w, text);
-    assert_false(w.failed);
-    assert_text(w.data, w.len, want);
-    writer_deinit(&w);
+    decode_fn *const both[] = {message_decode_request, message_decode};
+    for (size_t i = 0; i < 2; i++) {
+        struct writer w;
+        writer_init(&w);
+        serve_by(both[i], &w, text);
+        assert_false(w.failed);
+        assert_text(w.data, w.len, want);
+        writer_deinit(&w);
+    }
 }
 
 #define ENVELOPE(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ","
@@ -412,7 +423,7 @@ TEST(replies_stand_one_after_the_other)
 TEST(an_error_with_its_parameters)
 {
     const json_t *id = json_integer(3);
-    const struct call call = {.id = id, .answered = true};
+    const struct call call = {.id = value_of_json(id), .answered = true};
     struct reply reply = {.kind = REPLY_FAILURE};
     struct writer w;
     writer_init(&w);

@@ -28,7 +28,7 @@ static const struct wire_segment segment = {
 static void answer(const struct reply *reply, struct writer *w, struct client_message *ret)
 {
     json_t *id = json_integer(5);
-    const struct call call = {.id = id, .answered = true};
+    const struct call call = {.id = value_of_json(id), .answered = true};
     writer_init(w);
     jsonrpc_dialect.reply(w, &call, reply, false);
     json_decref(id);

@@ -1,0 +1,31 @@
+#include "protocol/value.h"
+
+#include <jansson.h>
+
+struct value value_of_json(const json_t *json)
+{
+    struct value value = {.kind = VALUE_NONE, .json = json};
+    if (!json)
+        return value;
+    switch (json_typeof(json)) {
+    case JSON_STRING:
+        value.kind = VALUE_STRING;
+        value.text = json_string_value(json);
+        value.len = json_string_length(json);
+        break;
+    case JSON_INTEGER:
+        value.kind = VALUE_INT;
+        value.integer = json_integer_value(json);
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        value.kind = VALUE_BOOL;
+        value.boolean = json_is_true(json);
+        break;
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+    case JSON_REAL:
+    case JSON_NULL: value.kind = VALUE_OTHER; break;
+    }
+    return value;
+}
