@@ -11,12 +11,14 @@ unit_tests = \
 	tests/unit/test_config \
 	tests/unit/test_create \
 	tests/unit/test_deadlines \
+	tests/unit/test_declare \
 	tests/unit/test_declared \
 	tests/unit/test_errors \
 	tests/unit/test_event_log \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
+	tests/unit/test_holder \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
@@ -43,6 +45,7 @@ unit_tests = \
 	tests/unit/test_terms \
 	tests/unit/test_turn \
 	tests/unit/test_verdict \
+	tests/unit/test_wait \
 	tests/unit/test_writer
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
@@ -171,6 +174,12 @@ tests_unit_test_reconcile_LDADD = $(core_fixture)
 tests_unit_test_reconcile_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_adopt_LDADD = $(core_fixture)
 tests_unit_test_adopt_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_wait_LDADD = $(core_fixture)
+tests_unit_test_wait_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_declare_LDADD = $(core_fixture)
+tests_unit_test_declare_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_holder_LDADD = $(core_fixture)
+tests_unit_test_holder_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
