@@ -1,5 +1,5 @@
-"""Chaos: daemon and clients are killed at random, segments removed behind the daemon's back, the disk
-is full now and then - and a model remembers what was acknowledged.
+"""Chaos: daemon and clients are killed at random, segments removed behind the daemon's back, the
+disk is full now and then - and a model remembers what was acknowledged.
 
 After every restart, and at the end, three numbers must be 0:
   lost     acknowledged segments or changes that are not there, and removed ones that are again
@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -582,9 +583,15 @@ class Chaos:
             self.while_it_is_away()
             self.case.restart()
             self.case.client.close()
+            self.count_unacknowledged()
             self.connect()
             self.check()
         self.finish()
+
+    def count_unacknowledged(self):
+        """Killed between shmget() and the commit: that it happens at all is worth to know."""
+        for count in re.findall(r"(\d+) that were never acknowledged", self.case.daemon.log()):
+            self.counts["killed within a commit"] += int(count) > 0
 
     def finish(self):
         """Everything goes; then nothing is left but the strangers'."""
@@ -650,7 +657,8 @@ class _Alone(ChaosCase):
     arguments = None
 
     def runTest(self):
-        self.chaos(self.arguments.seconds, self.arguments.seed, lambda line: print(line, flush=True))
+        self.chaos(self.arguments.seconds, self.arguments.seed,
+                   lambda line: print(line, flush=True))
 
 
 def _main():

@@ -1,4 +1,4 @@
-"""`adopt`: a segment that somebody else made comes into the daemon's care, once it is handed over."""
+"""`adopt`: what somebody else made comes into the daemon's care, once it is handed over."""
 
 import sysv
 from harness import ALICE, BOB, DAEMON, ROOT, SEVERAL_UIDS, as_user, main, needs_several_uids

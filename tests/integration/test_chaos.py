@@ -1,4 +1,4 @@
-"""Chaos for a while: see chaos.py. SHMD_TEST_SEED repeats a run, as far as time lets it be repeated."""
+"""Chaos for a while: see chaos.py. SHMD_TEST_SEED repeats a run, as far as time lets it be."""
 
 import os
 

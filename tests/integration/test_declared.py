@@ -5,7 +5,16 @@ import os
 import signal
 
 import sysv
-from harness import ALICE, DAEMON, ROOT, SEVERAL_UIDS, SOMEBODY, main, needs_several_uids, wait_until
+from harness import (
+    ALICE,
+    DAEMON,
+    ROOT,
+    SEVERAL_UIDS,
+    SOMEBODY,
+    main,
+    needs_several_uids,
+    wait_until,
+)
 from peers import LifeCase, kill
 
 

@@ -1,5 +1,5 @@
-"""What a daemon finds that starts where another ended, in order or not: what was acknowledged, all of
-it, and what has become of it; and nothing else is touched.
+"""What a daemon finds that starts where another ended, in order or not: what was acknowledged, all
+of it, and what has become of it; and nothing else is touched.
 """
 
 import contextlib

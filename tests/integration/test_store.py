@@ -1,5 +1,5 @@
-"""The state on disk: damaged, gone, of another boot, full. Whatever it is, no segment is removed for
-it, and nothing is acknowledged that is not recorded.
+"""The state on disk: damaged, gone, of another boot, full. Whatever it is, no segment is removed
+for it, and nothing is acknowledged that is not recorded.
 """
 
 import contextlib
