@@ -66,4 +66,5 @@ class Programs:
 def _end(process):
     if process.poll() is None:
         process.kill()
-    process.communicate()
+    # A child of it that is left and has its output would keep us here.
+    process.communicate(timeout=DEADLINE)

@@ -668,7 +668,7 @@ class Run(Shmdctl):
         self.assertEqual(sysv.proc_table(), {})
 
     def test_it_goes_however_the_command_ends(self):
-        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; sleep 1000")
+        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; exec sleep 1000")
         process.stdout.readline()
         process.kill()
         self.assertEqual(process.wait(DEADLINE), -signal.SIGKILL)
