@@ -12,7 +12,7 @@ struct server;
 #define USUAL_NAME "bench/the-usual-segment1"
 #define STAT_REQUEST                                                                               \
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stat\",\"params\":{\"name\":\"" USUAL_NAME "\"}}"  \
-                                                                                           "\n"
+    "\n"
 
 enum {
     RAW_REQUEST = 86,
