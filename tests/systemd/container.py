@@ -6,6 +6,7 @@ unusable() tells what is missing.
 """
 
 import atexit
+import contextlib
 import ctypes
 import os
 import shutil
@@ -68,6 +69,15 @@ def _mount(*arguments):
     subprocess.run(["mount", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
+def _is_first(pid):
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            ids = next(line.split()[1:] for line in file if line.startswith("NSpid:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return False
+    return len(ids) > 1 and ids[-1] == "1"
+
+
 class Container:
     def __init__(self):
         self._base = tempfile.mkdtemp(prefix="shmd-container-")
@@ -127,11 +137,13 @@ class Container:
         wait_until(self._is_up, "the container has booted")
 
     def _init(self):
+        """The child that is the first process of its namespace; there is another one before it."""
         if self._nspawn.poll() is not None:
             raise AssertionError(f"systemd-nspawn ended: {self.console()}")
         path = f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children"
         with open(path, encoding="ascii") as file:
-            return next((int(pid) for pid in file.read().split()), None)
+            children = file.read().split()
+        return next((int(pid) for pid in children if _is_first(pid)), None)
 
     def _is_up(self):
         if self._nspawn.poll() is not None:
@@ -172,7 +184,8 @@ class Container:
         if self._nspawn and self._nspawn.poll() is None:
             # What is in the container dies with its init.
             if self.pid:
-                os.kill(self.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
             try:
                 self._nspawn.wait(10)
             except subprocess.TimeoutExpired:

@@ -110,8 +110,8 @@ class SystemdTest(unittest.TestCase):
         self.logs.append(journal.stdout)
 
     def _remove_all(self):
-        for segment in self.call("list", limit=1000)["segments"]:
-            self.call("remove", serial=segment["serial"])
+        segments = self.call("list", limit=1000)["segments"]
+        self.call_all("remove", [{"serial": segment["serial"]} for segment in segments])
 
     def exchange(self, requests, user=None, socket=_SOCKET):
         data = "".join(json.dumps(request) + "\n" for request in requests)
@@ -137,6 +137,21 @@ class SystemdTest(unittest.TestCase):
         self.assertIn("result", reply, reply)
         return reply["result"]
 
+    def call_all(self, method, list_of_params):
+        """The results of one call for each, on one connection."""
+        if not list_of_params:
+            return []
+        replies = self.exchange(
+            [
+                {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
+                for i, params in enumerate(list_of_params)
+            ]
+        )
+        self.assertEqual([reply["id"] for reply in replies], list(range(len(list_of_params))))
+        for reply in replies:
+            self.assertIn("result", reply, reply)
+        return [reply["result"] for reply in replies]
+
     def property(self, name, unit="shmd.service"):
         return self.run_in("systemctl", "show", "-P", name, unit).stdout.strip()
 
@@ -145,16 +160,18 @@ class SystemdTest(unittest.TestCase):
         return int(self.property("MainPID"))
 
     def create(self, count, **params):
-        return [
-            self.call("create", name=f"s/{i}", size=4096, **params)["segment"] for i in range(count)
-        ]
+        results = self.call_all(
+            "create", [{"name": f"s/{i}", "size": 4096, **params} for i in range(count)]
+        )
+        return [result["segment"] for result in results]
 
     def assert_kept(self, segments):
         """They are there, to the daemon and to the kernel."""
-        kernel = self.run_in("cat", "/proc/sysvipc/shm").stdout.splitlines()[1:]
-        shmids = {int(line.split()[1]) for line in kernel}
-        for segment in segments:
-            now = self.call("stat", serial=segment["serial"])["segment"]
+        lines = self.run_in("cat", "/proc/sysvipc/shm").stdout.splitlines()[1:]
+        shmids = {int(line.split()[1]) for line in lines}
+        results = self.call_all("stat", [{"serial": segment["serial"]} for segment in segments])
+        for segment, result in zip(segments, results):
+            now = result["segment"]
             for key in ("name", "shmid", "size", "mode", "uid", "gid", "creator", "lifetime"):
                 self.assertEqual(now.get(key), segment.get(key))
             self.assertIn(segment["shmid"], shmids)
