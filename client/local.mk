@@ -19,15 +19,24 @@ EXTRA_DIST += client/libshmd.map
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
 	client/cli/cli.h \
+	client/cli/cmd_doctor.c \
 	client/cli/cmd_events.c \
+	client/cli/cmd_gc.c \
 	client/cli/cmd_hold.c \
 	client/cli/cmd_info.c \
 	client/cli/cmd_list.c \
 	client/cli/cmd_memory.c \
 	client/cli/cmd_segment.c \
 	client/cli/commands.c \
+	client/cli/daemons.c client/cli/daemons.h \
+	client/cli/doctor_ask.c \
+	client/cli/doctor_checks.c client/cli/doctor_checks.h \
+	client/cli/doctor_facts.c client/cli/doctor_facts.h \
+	client/cli/kernel_segments.c client/cli/kernel_segments.h \
+	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \
 	client/cli/options.c \
+	client/cli/orphans.c client/cli/orphans.h \
 	client/cli/output.c client/cli/output.h \
 	client/cli/parse.c client/cli/parse.h \
 	client/cli/report.c

@@ -55,7 +55,9 @@
     X(TIMEOUT)                                                                                     \
     X(KINDS)                                                                                       \
     X(AFTER)                                                                                       \
-    X(COUNT)
+    X(COUNT)                                                                                       \
+    X(REMOVE)                                                                                      \
+    X(OLDER_THAN)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -78,7 +80,7 @@ struct options {
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, timeout_ms;
+    int64_t ttl_ms, timeout_ms, older_than_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
@@ -191,5 +193,7 @@ int cmd_release(struct cli *cli);
 int cmd_adopt(struct cli *cli);
 int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
+int cmd_gc(struct cli *cli);
+int cmd_doctor(struct cli *cli);
 
 #endif

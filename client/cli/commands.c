@@ -48,6 +48,11 @@ const struct command commands[] = {
      OPT(JSON) | OPT(PREFIX) | OPT(KINDS) | OPT(AFTER) | OPT(COUNT), 0, 0, false, cmd_events},
     {"run", "NAME --size SIZE -- COMMAND...", "Run a command with a segment that lives as long",
      CREATE, 1, 1, true, cmd_run},
+    {"gc", "", "List segments that nobody needs any more, or remove them",
+     OPT(JSON) | OPT(BYTES) | OPT(REMOVE) | OPT(OLDER_THAN) | OPT(UID) | OPT(KEY), 0, 0, false,
+     cmd_gc},
+    {"doctor", "", "Tell what on this machine would hurt, and how to mend it", OPT(JSON), 0, 0,
+     false, cmd_doctor},
 };
 
 const size_t commands_count = COUNT(commands);

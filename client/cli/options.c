@@ -239,9 +239,16 @@ static int take_count(struct options *o, const char *value)
     return 0;
 }
 
+static int take_older_than(struct options *o, const char *value)
+{
+    return parse_duration(value, &o->older_than_ms) < 0
+               ? refuse(OPT_OLDER_THAN, value, DURATION_ACCEPTED)
+               : 0;
+}
+
 static const struct option_row rows[OPTION_COUNT] = {
     [OPT_SOCKET] = {"socket", 's', "PATH", take_socket, "the daemon's socket"},
-    [OPT_JSON] = {"json", 'j', NULL, NULL, "print the daemon's result as it came"},
+    [OPT_JSON] = {"json", 'j', NULL, NULL, "print JSON, the daemon's as it came"},
     [OPT_HELP] = {"help", 'h', NULL, NULL, "print this"},
     [OPT_VERSION] = {"version", 'V', NULL, NULL, "print the version"},
     [OPT_SHMID] = {"shmid", 'm', "N", take_shmid, "the segment with this id"},
@@ -280,6 +287,8 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_KINDS] = {"kinds", 'k', "A,B", take_kinds, "only events of these kinds"},
     [OPT_AFTER] = {"after", 0, "N", take_after, "first what came after this event"},
     [OPT_COUNT] = {"count", 'c', "N", take_count, "end after so many"},
+    [OPT_REMOVE] = {"remove", 0, NULL, NULL, "remove them, too"},
+    [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than, "only what was idle so long"},
 };
 
 const char *option_name(enum option_id id)

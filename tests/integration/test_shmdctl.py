@@ -34,8 +34,9 @@ REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
 EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
 
 COMMANDS = (
-    "create stat set rm list info read write call wait ready hold release adopt events run".split()
-)
+    "create stat set rm list info read write call wait ready hold release adopt events run "
+    "gc doctor"
+).split()
 
 
 class CommandCase(Programs, TestCase):

@@ -1,0 +1,142 @@
+/*
+ * doctor: what on this machine would hurt, and how to mend it. The exit status is its own: how bad
+ * the worst finding is.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/doctor_checks.h"
+#include "protocol/writer.h"
+
+enum { DOCTOR_WELL = 0, DOCTOR_WARNINGS = 1, DOCTOR_ERRORS = 2 };
+
+static int exit_status(enum severity worst)
+{
+    switch (worst) {
+    case SEVERITY_OK:
+    case SEVERITY_INFO: return DOCTOR_WELL;
+    case SEVERITY_WARNING: return DOCTOR_WARNINGS;
+    case SEVERITY_ERROR: break;
+    }
+    return DOCTOR_ERRORS;
+}
+
+/* Paths and names may hold any byte; what is printed is harmless to terminals, and JSON. */
+static void clean(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7F)
+            *text = '?';
+}
+
+/* --- as JSON */
+
+static void write_text(struct writer *w, const char *key, const char *text)
+{
+    if (!*text)
+        return;
+    writer_key(w, key);
+    writer_string(w, text);
+}
+
+static int print_json(const struct findings *all)
+{
+    struct writer w;
+    writer_init(&w);
+    writer_array_begin(&w);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct finding *f = &all->rows[i];
+        writer_object_begin(&w);
+        write_text(&w, "id", f->id);
+        write_text(&w, "severity", severity_word(f->severity));
+        write_text(&w, "found", f->found);
+        write_text(&w, "why", f->why);
+        write_text(&w, "mend", f->mend);
+        writer_object_end(&w);
+    }
+    writer_array_end(&w);
+    writer_bytes(&w, "\n", 1);
+    bool failed = w.failed;
+    if (!failed)
+        fwrite(w.data, 1, w.len, stdout);
+    writer_deinit(&w);
+    return failed ? -ENOMEM : 0;
+}
+
+/* --- for people */
+
+static bool wants_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no_color && *no_color) &&
+           !(term && strcmp(term, "dumb") == 0);
+}
+
+/* The width of the widest word, and what begins lines below it. */
+#define HEAD_WIDTH 8
+#define INDENT     "         "
+
+static void print_finding(const struct finding *f, bool colours)
+{
+    static const char *const starts[] = {"\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[1;31m"};
+    printf("%s%-*s%s %s: %s\n", colours ? starts[f->severity] : "", HEAD_WIDTH,
+           severity_word(f->severity), colours ? "\x1b[0m" : "", f->id, f->found);
+    if (*f->why)
+        printf(INDENT "why:  %s\n", f->why);
+    if (*f->mend)
+        printf(INDENT "mend: %s\n", f->mend);
+}
+
+/* The worst first; what is well needs no gaps between. */
+static void print_report(const struct findings *all)
+{
+    bool colours = wants_colours(), is_first = true;
+    size_t counts[SEVERITY_ERROR + 1] = {0};
+    for (int severity = SEVERITY_ERROR; severity >= SEVERITY_OK; severity--) {
+        for (size_t i = 0; i < all->count; i++) {
+            const struct finding *f = &all->rows[i];
+            if ((int)f->severity != severity)
+                continue;
+            if (!is_first && (severity > SEVERITY_OK || counts[SEVERITY_OK] == 0))
+                putchar('\n');
+            print_finding(f, colours);
+            counts[severity]++;
+            is_first = false;
+        }
+    }
+    printf("\nErrors: %zu, warnings: %zu, to know: %zu, well: %zu.\n", counts[SEVERITY_ERROR],
+           counts[SEVERITY_WARNING], counts[SEVERITY_INFO], counts[SEVERITY_OK]);
+}
+
+int cmd_doctor(struct cli *cli)
+{
+    struct daemon_seen seen = {.state = DAEMON_UNREACHABLE};
+    struct doctor_facts *facts = calloc(1, sizeof(*facts));
+    struct findings *findings = calloc(1, sizeof(*findings));
+    int r = facts && findings ? doctor_facts_ask(cli, &seen, facts) : -ENOMEM;
+    int status = DOCTOR_ERRORS;
+    if (r == 0) {
+        doctor_facts_read("", facts);
+        doctor_check(facts, findings);
+        doctor_facts_deinit(facts);
+        status = exit_status(doctor_worst(findings));
+        for (size_t i = 0; i < findings->count; i++) {
+            clean(findings->rows[i].found);
+            clean(findings->rows[i].why);
+            clean(findings->rows[i].mend);
+        }
+        if (cli_given(cli, OPT(JSON)))
+            r = print_json(findings);
+        else
+            print_report(findings);
+    }
+    free(facts);
+    free(findings);
+    daemon_seen_deinit(&seen);
+    return r < 0 ? cli_error(DOCTOR_ERRORS, "cannot look at this machine: %s", strerror(-r))
+                 : status;
+}

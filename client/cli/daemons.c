@@ -1,0 +1,161 @@
+#include "client/cli/daemons.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Where daemons that were not asked may be. */
+#define SYSTEM_SOCKET "/run/shmd/shmd.sock"
+#define USER_SOCKETS  "/run/user/*/shmd/shmd.sock"
+#define SYSTEM_USER   "shmd"
+
+enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited for */
+
+/* --- the one that is meant */
+
+void daemon_ask(struct cli *cli, struct daemon_seen *ret)
+{
+    *ret = (struct daemon_seen){.state = DAEMON_UNREACHABLE};
+    const char *named = cli->options.socket;
+    if (!named) {
+        ret->error = shmd_socket_path(ret->path, sizeof(ret->path));
+    } else if (strlen(named) < sizeof(ret->path)) {
+        strcpy(ret->path, named);
+    } else {
+        ret->error = -ENAMETOOLONG;
+    }
+    if (ret->error == 0)
+        ret->error = shmd_connect(ret->path, ANSWER_MS, &cli->shmd);
+    if (ret->error < 0)
+        return;
+    ret->state = DAEMON_SILENT;
+    int r = shmd_info(cli->shmd, &ret->info);
+    if (r != 0)
+        ret->error = r < 0 ? r : -EBADMSG;
+    else if (ret->info->ipc_namespace != own_ipc_namespace())
+        ret->state = DAEMON_ELSEWHERE;
+    else
+        ret->state = DAEMON_ANSWERS;
+}
+
+void daemon_seen_deinit(struct daemon_seen *seen)
+{
+    shmd_info_free(seen->info);
+    *seen = (struct daemon_seen){.state = DAEMON_UNREACHABLE};
+}
+
+const char *daemon_state_text(const struct daemon_seen *seen)
+{
+    switch (seen->state) {
+    case DAEMON_ANSWERS: return "it answers";
+    case DAEMON_ELSEWHERE: return "it answers, but it is in another IPC namespace";
+    case DAEMON_SILENT:
+        return seen->error == -EBADMSG ? "it gives no sensible answer" : "it does not answer";
+    case DAEMON_UNREACHABLE: break;
+    }
+    switch (seen->error) {
+    case -ENOENT: return "nothing is there";
+    case -ECONNREFUSED: return "nobody serves it";
+    case -EACCES: return "the caller may not connect";
+    case -ENAMETOOLONG: return "the path is too long";
+    default: return strerror(-seen->error);
+    }
+}
+
+/* --- the others */
+
+static bool is_same_socket(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The owner of the socket at PATH, unless that is the one that was asked. */
+static void guard_socket(const char *path, const struct stat *asked, struct orphan_knowledge *k)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && !(asked && is_same_socket(&st, asked)))
+        orphan_guard(k, st.st_uid);
+}
+
+static int guard_user_sockets(const struct stat *asked, struct orphan_knowledge *k)
+{
+    glob_t found = {0};
+    int r = glob(USER_SOCKETS, GLOB_NOSORT, NULL, &found);
+    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+        guard_socket(found.gl_pathv[i], asked, k);
+    globfree(&found);
+    return r == GLOB_NOSPACE ? -ENOMEM : 0;
+}
+
+static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge *k)
+{
+    struct stat st;
+    const struct stat *asked = k->asked && stat(seen->path, &st) == 0 ? &st : NULL;
+    const struct passwd *user = getpwnam(SYSTEM_USER);
+    /* What is of the uid of the daemon that was asked is as that daemon says. */
+    if (user && !(k->asked && seen->info->uid == user->pw_uid))
+        orphan_guard(k, user->pw_uid);
+    guard_socket(SYSTEM_SOCKET, asked, k);
+    guard_socket(seen->path, asked, k);
+    return guard_user_sockets(asked, k);
+}
+
+/* --- what is whose */
+
+struct ids {
+    int *ids; /* owned */
+    size_t count, capacity;
+};
+
+static int add_id(const struct shmd_segment *segment, void *data)
+{
+    struct ids *all = data;
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity * 2 + 256;
+        int *more = reallocarray(all->ids, capacity, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        all->ids = more;
+        all->capacity = capacity;
+    }
+    all->ids[all->count++] = segment->shmid;
+    return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+int daemon_knowledge(struct cli *cli, struct daemon_seen *seen, struct orphan_knowledge *ret)
+{
+    struct orphan_knowledge k = {0};
+    struct ids all = {0};
+    if (seen->state == DAEMON_ANSWERS) {
+        /* What it shows of its own depends on who asks; what is not its own it shows to all. */
+        const struct shmd_list_options foreign = {.scope = SHMD_SCOPE_FOREIGN};
+        int r = shmd_list(cli->shmd, &foreign, add_id, &all);
+        if (r == 0) {
+            if (all.count > 0)
+                qsort(all.ids, all.count, sizeof(*all.ids), compare_ids);
+            k = (struct orphan_knowledge){
+                .asked = true, .foreign = all.ids, .n_foreign = all.count};
+        } else {
+            seen->state = DAEMON_SILENT;
+            seen->error = r < 0 ? r : -EBADMSG;
+            free(all.ids);
+        }
+    }
+    int r = guard_others(seen, &k);
+    if (r < 0) {
+        orphan_knowledge_deinit(&k);
+        return r;
+    }
+    *ret = k;
+    return 0;
+}

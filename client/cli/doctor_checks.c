@@ -1,0 +1,459 @@
+#include "client/cli/doctor_checks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/parse.h"
+
+enum {
+    WARNING_PERCENT = 80,
+    ERROR_PERCENT = 95,
+    SYSTEM_UID_MAX = 999,
+};
+
+const char *severity_word(enum severity severity)
+{
+    static const char *const words[] = {"ok", "info", "warning", "error"};
+    return words[severity];
+}
+
+enum severity doctor_worst(const struct findings *findings)
+{
+    enum severity worst = SEVERITY_OK;
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->rows[i].severity > worst)
+            worst = findings->rows[i].severity;
+    return worst;
+}
+
+/* --- telling */
+
+static void __attribute__((format(printf, 3, 4)))
+found(struct finding *f, enum severity severity, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->found, sizeof(f->found), format, args);
+    va_end(args);
+    f->severity = severity;
+}
+
+static void __attribute__((format(printf, 2, 3))) why(struct finding *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->why, sizeof(f->why), format, args);
+    va_end(args);
+}
+
+static void __attribute__((format(printf, 2, 3))) mend(struct finding *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->mend, sizeof(f->mend), format, args);
+    va_end(args);
+}
+
+struct size_text {
+    char text[32];
+};
+
+static struct size_text size_of(uint64_t bytes)
+{
+    struct size_text t;
+    format_size(bytes, t.text, sizeof(t.text));
+    return t;
+}
+
+#define SIZE(bytes) (size_of(bytes).text)
+
+static void not_checked(struct finding *f)
+{
+    found(f, SEVERITY_INFO, "not checked: no daemon answers");
+}
+
+/* --- the daemon */
+
+static void check_socket(const struct doctor_facts *m, struct finding *f)
+{
+    const char *path = *m->socket.path ? m->socket.path : "the path in SHMD_SOCKET";
+    if (m->daemon.is_known) {
+        found(f, SEVERITY_OK, "%s, mode %04" PRIo32 ", of uid %" PRIu32 ": a daemon answers", path,
+              m->socket.mode, m->socket.uid);
+        return;
+    }
+    why(f, "whatever needs the daemon fails");
+    if (m->socket.error == 0 && !m->socket.is_socket) {
+        found(f, SEVERITY_ERROR, "%s is no socket", path);
+        mend(f, "name the daemon's socket by --socket or SHMD_SOCKET");
+        return;
+    }
+    found(f, SEVERITY_ERROR, "%s: %s", path, m->daemon.state_text);
+    if (m->daemon.state == DAEMON_SILENT)
+        mend(f, "see what its log says (journalctl -u shmd), and restart it");
+    else if (m->daemon.error == -EACCES && m->socket.error == 0)
+        mend(f,
+             "its mode is %04" PRIo32 " and its owner uid %" PRIu32
+             ": let more in by SocketMode= of shmd.socket",
+             m->socket.mode, m->socket.uid);
+    else if (m->daemon.error == -EACCES)
+        mend(f, "let others search its directories (chmod o+x), or name another socket");
+    else
+        mend(f, "systemctl start shmd.socket, or systemctl --user start shmd.socket for your own; "
+                "or name its socket by --socket or SHMD_SOCKET");
+}
+
+static void check_socket_directory(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->socket.error < 0) {
+        found(f, SEVERITY_INFO, "not checked: there is no socket");
+        return;
+    }
+    if (!m->socket.directory_is_open) {
+        found(f, SEVERITY_OK, "only its owner can replace the socket");
+        return;
+    }
+    found(f, SEVERITY_ERROR, "the directory of %s is writable to everybody", m->socket.path);
+    why(f, "anybody can put another socket in its place and play the daemon");
+    mend(f, "chmod o-w the directory, or give the socket one of its own");
+}
+
+static void check_namespace(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->daemon.is_known) {
+        not_checked(f);
+    } else if (m->daemon.ipc_namespace == m->ipc_namespace) {
+        found(f, SEVERITY_OK, "the daemon and this process share IPC namespace %" PRIu64,
+              m->ipc_namespace);
+    } else {
+        found(f, SEVERITY_ERROR,
+              "the daemon is in IPC namespace %" PRIu64 ", this process in %" PRIu64,
+              m->daemon.ipc_namespace, m->ipc_namespace);
+        why(f, "the daemon's segment ids mean nothing here, or another segment");
+        mend(f, "run both in one container, or share the namespace (podman run --ipc=host, "
+                "PrivateIPC=no)");
+    }
+}
+
+static void check_group(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->group.is_known) {
+        found(f, SEVERITY_INFO, "not checked: no daemon answers, and there is no user shmd");
+        return;
+    }
+    if (m->group.n_strangers == 0) {
+        found(f, SEVERITY_OK, "nobody else is a member of the daemon's group %s", m->group.name);
+        return;
+    }
+    bool is_service = m->group.uid > 0 && m->group.uid <= SYSTEM_UID_MAX;
+    found(f, is_service ? SEVERITY_ERROR : SEVERITY_WARNING,
+          "the daemon's group %s has other members: %s", m->group.name, m->group.strangers);
+    why(f, "the kernel lets the group of a segment's creator, which is the daemon, in by the "
+           "segment's group bits: they can read what other groups share");
+    mend(f, "give the daemon a group of its own, or take them out of it (gpasswd -d USER %s)",
+         m->group.name);
+}
+
+/* --- who removes segments */
+
+static void name_users(const struct doctor_facts *m, char *ret, size_t size, size_t *ret_n)
+{
+    size_t used = 0;
+    *ret = '\0';
+    *ret_n = 0;
+    for (size_t i = 0; i < m->logind.n_users; i++) {
+        const struct user_use *u = &m->logind.users[i];
+        if (u->lingers)
+            continue;
+        int n = snprintf(ret + used, size - used, "%s%s (%" PRIu64 ", %s)", used ? ", " : "",
+                         u->name, u->segments, SIZE(u->bytes));
+        ++*ret_n;
+        used += (size_t)n;
+        if (used >= size) {
+            memcpy(ret + size - 4, "...", 4);
+            used = size - 1;
+        }
+    }
+    if (m->logind.more)
+        snprintf(ret + used, size - used, "%s", ", ...");
+}
+
+static void check_logind(const struct doctor_facts *m, struct finding *f)
+{
+    const struct logind_conf *conf = &m->logind.conf;
+    const char *source = *conf->source ? conf->source : "the default";
+    char users[256];
+    size_t n;
+    if (!m->logind.runs) {
+        found(f, SEVERITY_OK, "systemd-logind does not run here");
+        return;
+    }
+    if (!conf->remove_ipc) {
+        found(f, SEVERITY_OK, "RemoveIPC=no (%s)", source);
+        return;
+    }
+    name_users(m, users, sizeof(users), &n);
+    if (n == 0 && !m->logind.more)
+        found(f, SEVERITY_INFO,
+              "RemoveIPC=yes (%s); now no regular user without linger owns a segment", source);
+    else
+        found(f, SEVERITY_WARNING, "RemoveIPC=yes (%s), and segments are owned by %s", source,
+              users);
+    why(f, "when a regular user's last session ends, systemd-logind removes the segments that the "
+           "user owns, whoever made them");
+    mend(f, "put RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
+            "systemd-logind; or loginctl enable-linger USER; or let a system user own them and "
+            "give access by the group");
+}
+
+static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->has_rmid_forced) {
+        found(f, SEVERITY_INFO, "not checked: /proc/sys/kernel/shm_rmid_forced cannot be read");
+    } else if (!m->rmid_forced) {
+        found(f, SEVERITY_OK, "kernel.shm_rmid_forced is 0");
+    } else {
+        found(f, SEVERITY_WARNING, "kernel.shm_rmid_forced is 1");
+        why(f, "the kernel destroys each segment that nobody has attached as soon as its creator "
+               "is gone: persistent ones live only as long as the daemon runs");
+        mend(f, "sysctl -w kernel.shm_rmid_forced=0, and take it out of /etc/sysctl.conf and "
+                "/etc/sysctl.d");
+    }
+}
+
+static void check_orphans(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->stat_any == FEATURE_MISSING) {
+        found(f, SEVERITY_INFO, "not checked: this kernel does not show segments to everybody");
+        return;
+    }
+    if (m->orphans == 0) {
+        found(f, SEVERITY_OK, "no orphaned segments");
+        return;
+    }
+    found(f, SEVERITY_WARNING,
+          "%" PRIu64 " segment%s, %s in all: creator dead, nobody attached, not shmd's", m->orphans,
+          m->orphans > 1 ? "s" : "", SIZE(m->orphaned_bytes));
+    why(f, "they take up memory and kernel.shmmni until someone removes them");
+    mend(f, "shmdctl gc lists them, shmdctl gc --remove removes them");
+}
+
+/* --- the kernel's limits */
+
+static unsigned percent(uint64_t used, uint64_t max)
+{
+    if (used >= max)
+        return 100;
+    return (unsigned)((double)used / (double)max * 100);
+}
+
+static enum severity by_percent(unsigned percent)
+{
+    if (percent >= ERROR_PERCENT)
+        return SEVERITY_ERROR;
+    return percent >= WARNING_PERCENT ? SEVERITY_WARNING : SEVERITY_OK;
+}
+
+static void check_shmmni(const struct doctor_facts *m, struct finding *f)
+{
+    unsigned full = percent(m->limits.segments, m->limits.shmmni);
+    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " segments (kernel.shmmni), %u %%",
+          m->limits.segments, m->limits.shmmni, full);
+    if (f->severity == SEVERITY_OK)
+        return;
+    why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
+    mend(f,
+         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
+         "; keep it in /etc/sysctl.d/shmd.conf",
+         m->limits.shmmni * 2);
+}
+
+static void check_shmall(const struct doctor_facts *m, struct finding *f)
+{
+    unsigned full = percent(m->limits.pages, m->limits.shmall);
+    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " pages (kernel.shmall), %u %%",
+          m->limits.pages, m->limits.shmall, full);
+    if (f->severity == SEVERITY_OK)
+        return;
+    why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
+           "device\"");
+    mend(f,
+         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
+         "; keep it in /etc/sysctl.d/shmd.conf",
+         m->limits.shmall * 2);
+}
+
+static void check_shmmax(const struct doctor_facts *m, struct finding *f)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < m->segments.count; i++)
+        if (m->segments.rows[i].size > largest)
+            largest = m->segments.rows[i].size;
+    unsigned full = percent(largest, m->limits.shmmax);
+    found(f, by_percent(full), "the largest segment is %s of %s (kernel.shmmax), %u %%",
+          SIZE(largest), SIZE(m->limits.shmmax), full);
+    if (f->severity == SEVERITY_OK)
+        return;
+    /* It is there, after all: only what is larger still would fail. */
+    f->severity = SEVERITY_WARNING;
+    why(f, "a larger one is refused with EINVAL, \"Invalid argument\"");
+    mend(f, "sysctl -w kernel.shmmax=%" PRIu64 "; keep it in /etc/sysctl.d/shmd.conf",
+         m->limits.shmmax * 2);
+}
+
+/* --- memory of other kinds */
+
+static bool daemon_is_member(const struct doctor_facts *m, uint32_t gid)
+{
+    for (size_t i = 0; i < m->daemon.n_groups; i++)
+        if (m->daemon.groups[i] == gid)
+            return true;
+    return m->daemon.gid == gid;
+}
+
+static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
+{
+    char pools[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < m->n_pools; i++) {
+        const struct huge_page_pool *p = &m->pools[i];
+        if (p->pages == 0 || used >= sizeof(pools))
+            continue;
+        used += (size_t)snprintf(pools + used, sizeof(pools) - used,
+                                 "%s%" PRIu64 " of %" PRIu64 " free (%s)", used ? ", " : "",
+                                 p->free, p->pages, SIZE(p->page_size));
+    }
+    if (used == 0) {
+        found(f, SEVERITY_INFO, "no huge pages are set aside");
+        why(f, "only segments that ask for huge pages need them; those are refused");
+        mend(f, "sysctl -w vm.nr_hugepages=N, and vm.hugetlb_shm_group=GID with the daemon's gid");
+    } else if (!m->daemon.is_known || !m->daemon.has_proc || !m->has_hugetlb_group) {
+        found(f, SEVERITY_INFO, "%s; whether the daemon may use them cannot be told", pools);
+    } else if (m->daemon.may_lock || daemon_is_member(m, m->hugetlb_group)) {
+        found(f, SEVERITY_OK, "%s; the daemon may use them", pools);
+    } else {
+        found(f, SEVERITY_WARNING,
+              "%s, but vm.hugetlb_shm_group is %" PRIu32 " and the daemon's gid is %" PRIu32, pools,
+              m->hugetlb_group, m->daemon.gid);
+        why(f, "the daemon may not use them: a segment that asks for huge pages is refused");
+        mend(f, "sysctl -w vm.hugetlb_shm_group=%" PRIu32 "; keep it in /etc/sysctl.d/shmd.conf",
+             m->daemon.gid);
+    }
+}
+
+static uint64_t locked_by(const struct doctor_facts *m, uint32_t cuid)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < m->segments.count; i++)
+        if (m->segments.rows[i].locked && m->segments.rows[i].cuid == cuid)
+            bytes += m->segments.rows[i].size;
+    return bytes;
+}
+
+static void check_memlock(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->daemon.is_known || !m->daemon.has_memlock) {
+        found(f, SEVERITY_INFO,
+              "the daemon's limit of locked memory cannot be told; this process's is %s",
+              m->memlock == UINT64_MAX ? "unlimited" : SIZE(m->memlock));
+        return;
+    }
+    if (m->daemon.may_lock || m->daemon.memlock == UINT64_MAX) {
+        found(f, SEVERITY_OK, "the daemon may lock any amount of memory");
+        return;
+    }
+    uint64_t locked = locked_by(m, m->daemon.uid);
+    unsigned full = percent(locked, m->daemon.memlock);
+    found(f, SEVERITY_INFO, "the daemon has locked %s of %s (RLIMIT_MEMLOCK)", SIZE(locked),
+          SIZE(m->daemon.memlock));
+    if (locked > 0 && by_percent(full) > SEVERITY_INFO)
+        f->severity = by_percent(full);
+    why(f, "a segment beyond it that asks to be locked is refused");
+    mend(f, "systemctl edit shmd.service: AmbientCapabilities=CAP_IPC_LOCK, "
+            "CapabilityBoundingSet=CAP_IPC_LOCK and LimitMEMLOCK=infinity under [Service]");
+}
+
+/* --- what the kernel can do */
+
+static void check_pidfd(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->pidfd == FEATURE_THERE) {
+        found(f, SEVERITY_OK, "pidfd_open works");
+        return;
+    }
+    found(f, SEVERITY_ERROR, "pidfd_open does not work");
+    why(f, "nobody can tell reliably when a process ends: lifetime process cannot be kept");
+    mend(f, "a kernel from Linux 5.3 on, or a sandbox that allows pidfd_open");
+}
+
+static void check_peerpidfd(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->peerpidfd == FEATURE_THERE) {
+        found(f, SEVERITY_OK, "SO_PEERPIDFD works");
+        return;
+    }
+    found(f, SEVERITY_INFO, "SO_PEERPIDFD does not work");
+    why(f, "who asks is known by pid and start time instead");
+    mend(f, "a kernel from Linux 6.5 on");
+}
+
+static void check_pidfs(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->pidfs == FEATURE_THERE) {
+        found(f, SEVERITY_OK, "a pidfd's inode tells the process");
+        return;
+    }
+    found(f, SEVERITY_INFO, "a pidfd has no inode of its own");
+    why(f, "after a restart holders are found again by pid and start time instead");
+    mend(f, "a kernel from Linux 6.9 on");
+}
+
+static void check_stat_any(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->stat_any == FEATURE_THERE) {
+        found(f, SEVERITY_OK, "SHM_STAT_ANY works");
+        return;
+    }
+    found(f, m->stat_any == FEATURE_UNKNOWN ? SEVERITY_INFO : SEVERITY_ERROR, "SHM_STAT_ANY %s",
+          m->stat_any == FEATURE_UNKNOWN ? "could not be tried" : "does not work");
+    why(f, "without it the daemon cannot see what happens to segments behind its back");
+    mend(f, "a kernel from Linux 4.17 on");
+}
+
+/* --- all of them */
+
+static const struct {
+    const char *id;
+    void (*run)(const struct doctor_facts *m, struct finding *f);
+} checks[] = {
+    {"socket", check_socket},
+    {"socket-directory", check_socket_directory},
+    {"ipc-namespace", check_namespace},
+    {"group-members", check_group},
+    {"logind-remove-ipc", check_logind},
+    {"shm-rmid-forced", check_rmid_forced},
+    {"orphans", check_orphans},
+    {"shmmni", check_shmmni},
+    {"shmall", check_shmall},
+    {"shmmax", check_shmmax},
+    {"huge-pages", check_huge_pages},
+    {"memlock", check_memlock},
+    {"pidfd", check_pidfd},
+    {"peerpidfd", check_peerpidfd},
+    {"pidfs", check_pidfs},
+    {"shm-stat-any", check_stat_any},
+};
+
+_Static_assert(COUNT(checks) <= FINDINGS_MAX, "there is room for each finding");
+
+void doctor_check(const struct doctor_facts *facts, struct findings *ret)
+{
+    *ret = (struct findings){.count = COUNT(checks)};
+    for (size_t i = 0; i < COUNT(checks); i++) {
+        ret->rows[i].id = checks[i].id;
+        checks[i].run(facts, &ret->rows[i]);
+    }
+}

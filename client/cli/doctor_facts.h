@@ -1,0 +1,101 @@
+/*
+ * What doctor knows of the machine before it judges. Whatever comes from files is read below a
+ * root, which is "" but for tests: they plant trees. Nothing here changes anything.
+ */
+#ifndef SHMD_CLIENT_CLI_DOCTOR_FACTS_H
+#define SHMD_CLIENT_CLI_DOCTOR_FACTS_H
+
+#include "client/cli/daemons.h"
+#include "client/cli/kernel_segments.h"
+#include "client/cli/logind_conf.h"
+
+enum {
+    USER_NAME_SIZE = 64,
+    HIT_USERS_MAX = 32,
+    GROUPS_MAX = 64,
+    POOLS_MAX = 16,
+};
+
+/* What a user owns. */
+struct user_use {
+    uint32_t uid;
+    char name[USER_NAME_SIZE]; /* the number, where there is no name */
+    bool lingers;
+    uint64_t segments, bytes;
+};
+
+struct huge_page_pool {
+    uint64_t page_size;
+    uint64_t pages; /* set aside, or to be had on demand */
+    uint64_t free;
+};
+
+enum feature_state { FEATURE_MISSING, FEATURE_THERE, FEATURE_UNKNOWN };
+
+struct doctor_facts {
+    uint64_t ipc_namespace; /* the caller's */
+    uint64_t memlock;       /* the caller's limit; UINT64_MAX: none */
+    struct kernel_limits limits;
+    struct kernel_segments segments; /* owned */
+    uint64_t orphans, orphaned_bytes;
+
+    struct {
+        const char *path; /* borrowed */
+        int error;        /* of looking at it: 0 or a negative errno */
+        bool is_socket;
+        uint32_t mode, uid;
+        bool directory_is_open; /* anybody may put another socket in its place */
+    } socket;
+
+    struct {
+        enum daemon_state state;
+        int error;              /* why it was not reached: a negative errno */
+        const char *state_text; /* borrowed */
+        bool is_known;          /* it answers, and pid, uid and ipc_namespace are its */
+        int32_t pid;
+        uint32_t uid;
+        uint64_t ipc_namespace;
+        bool has_proc; /* its /proc/PID can be read: gid, groups, may_lock are its */
+        uint32_t gid;
+        uint32_t groups[GROUPS_MAX];
+        size_t n_groups;
+        bool may_lock; /* CAP_IPC_LOCK */
+        bool has_memlock;
+        uint64_t memlock;
+    } daemon;
+
+    /* The group of the daemon, or of the user shmd when no daemon is known. */
+    struct {
+        bool is_known;
+        uint32_t uid, gid;
+        char name[USER_NAME_SIZE];
+        size_t n_strangers;
+        char strangers[256]; /* their names, as far as there is room */
+    } group;
+
+    struct {
+        bool runs;
+        struct logind_conf conf;
+        struct user_use users[HIT_USERS_MAX]; /* regular users who own segments */
+        size_t n_users;
+        bool more; /* than these */
+    } logind;
+
+    bool has_rmid_forced, rmid_forced;
+    bool has_hugetlb_group;
+    uint32_t hugetlb_group;
+    struct huge_page_pool pools[POOLS_MAX];
+    size_t n_pools;
+
+    enum feature_state pidfd, peerpidfd, pidfs, stat_any;
+};
+
+/* All but what is below a root: asks the daemon and the kernel. 0 or a negative errno. SEEN must
+ * outlive RET. */
+int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen,
+                     struct doctor_facts *ret) MUST_CHECK;
+/* The rest, of FACTS whose daemon and segments are known. */
+void doctor_facts_read(const char *root, struct doctor_facts *facts);
+void doctor_facts_deinit(struct doctor_facts *facts);
+
+#endif

@@ -1,0 +1,136 @@
+#include "client/cli/orphans.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct {
+    const char *word, *reason;
+} texts[] = {
+    [ORPHAN] = {"orphaned", "creator dead, nobody attached"},
+    [ORPHAN_REMOVED] = {"removed", "removed"},
+    [KEPT_ATTACHED] = {"attached", "kept: somebody has it attached"},
+    [KEPT_CREATOR_LIVES] = {"creator-lives", "kept: its creator's pid is in use"},
+    [KEPT_CREATOR_UNKNOWN] = {"creator-unknown",
+                              "kept: its creator is of another pid namespace, so nobody here can "
+                              "tell whether it lives"},
+    [KEPT_MANAGED] = {"managed", "kept: it is under shmd's care"},
+    [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer could have it in its care"},
+    [KEPT_GONE] = {"gone", "it was removed by somebody else"},
+    [KEPT_CHANGED] = {"changed", "kept: it is not the segment any more that was listed"},
+    [KEPT_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it is in its care"},
+    [KEPT_NOT_PERMITTED] = {"not-permitted",
+                            "kept: only its owner, its creator and root may remove it"},
+    [KEPT_FAILED] = {"failed", "kept: the kernel refuses to remove it"},
+};
+
+const char *orphan_reason(enum orphan_verdict verdict)
+{
+    return texts[verdict].reason;
+}
+
+const char *orphan_word(enum orphan_verdict verdict)
+{
+    return texts[verdict].word;
+}
+
+/* --- what is known of daemons */
+
+void orphan_guard(struct orphan_knowledge *k, uint32_t uid)
+{
+    for (size_t i = 0; i < k->n_guarded; i++)
+        if (k->guarded[i] == uid)
+            return;
+    if (k->n_guarded == GUARDED_UIDS_MAX)
+        k->guards_all = true;
+    else
+        k->guarded[k->n_guarded++] = uid;
+}
+
+bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s)
+{
+    /* A daemon is the creator of what it made for others, and the owner of what it adopted. */
+    for (size_t i = 0; i < k->n_guarded; i++)
+        if (k->guarded[i] == s->cuid || k->guarded[i] == s->uid)
+            return true;
+    return k->guards_all;
+}
+
+void orphan_knowledge_deinit(struct orphan_knowledge *k)
+{
+    free(k->foreign);
+    *k = (struct orphan_knowledge){0};
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static bool is_managed(const struct orphan_knowledge *k, int shmid)
+{
+    return k->asked && (k->n_foreign == 0 ||
+                        !bsearch(&shmid, k->foreign, k->n_foreign, sizeof(shmid), compare_ids));
+}
+
+/* --- decisions */
+
+enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_state creator,
+                                 const struct orphan_knowledge *k)
+{
+    if (s->nattch > 0)
+        return KEPT_ATTACHED;
+    if (is_managed(k, s->shmid))
+        return KEPT_MANAGED;
+    if (creator == PROCESS_ALIVE)
+        return KEPT_CREATOR_LIVES;
+    if (creator == PROCESS_UNKNOWN)
+        return KEPT_CREATOR_UNKNOWN;
+    return orphan_is_guarded(k, s) ? KEPT_GUARDED : ORPHAN;
+}
+
+int64_t orphan_idle_since(const struct kernel_segment *s)
+{
+    int64_t last = s->ctime;
+    if (s->atime > last)
+        last = s->atime;
+    return s->dtime > last ? s->dtime : last;
+}
+
+/* The id alone says nothing: the kernel gives it out again. Its owner is compared, too, because the
+ * kernel's clock of changes has seconds only, and a change of owner is a segment handed over. */
+static bool is_same(const struct kernel_segment *a, const struct kernel_segment *b)
+{
+    return a->shmid == b->shmid && a->key == b->key && a->size == b->size && a->uid == b->uid &&
+           a->gid == b->gid && a->cuid == b->cuid && a->cgid == b->cgid && a->cpid == b->cpid &&
+           a->mode == b->mode && a->ctime == b->ctime;
+}
+
+enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
+                                  const struct kernel_segment *listed,
+                                  const struct orphan_knowledge *k, int *ret_error)
+{
+    struct kernel_segment now;
+    int r = ops->is_foreign(context, listed->shmid);
+    if (r < 0) {
+        *ret_error = r;
+        return r == -ENOENT ? KEPT_GONE : KEPT_UNANSWERED;
+    }
+    if (r == 0)
+        return KEPT_MANAGED;
+    r = ops->stat(context, listed->shmid, &now);
+    if (r == 0 && !is_same(listed, &now))
+        return KEPT_CHANGED;
+    if (r == 0) {
+        enum orphan_verdict verdict = orphan_judge(&now, ops->look(context, now.cpid), k);
+        if (verdict != ORPHAN)
+            return verdict;
+        r = ops->remove(context, listed->shmid);
+    }
+    if (r == 0)
+        return ORPHAN_REMOVED;
+    *ret_error = r;
+    if (r == -ENOENT)
+        return KEPT_GONE;
+    return r == -EPERM || r == -EACCES ? KEPT_NOT_PERMITTED : KEPT_FAILED;
+}

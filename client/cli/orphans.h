@@ -1,0 +1,71 @@
+/*
+ * Which segments are orphans, and whether one may be removed. A segment is an orphan when its
+ * creator is dead, nobody has it attached, and no shmd cares for it. On any doubt it is none.
+ *
+ * Between the list and the removal everything may change, so the removal begins by asking again:
+ * the daemon first, the kernel last. What is no longer the segment that was listed is left alone.
+ */
+#ifndef SHMD_CLIENT_CLI_ORPHANS_H
+#define SHMD_CLIENT_CLI_ORPHANS_H
+
+#include "client/cli/kernel_segments.h"
+
+enum orphan_verdict {
+    ORPHAN,
+    ORPHAN_REMOVED,
+    KEPT_ATTACHED,
+    KEPT_CREATOR_LIVES,
+    KEPT_CREATOR_UNKNOWN, /* it is of another pid namespace */
+    KEPT_MANAGED,         /* by the daemon that was asked */
+    KEPT_GUARDED,         /* a daemon that was not asked could manage it */
+    KEPT_GONE,            /* somebody else removed it */
+    KEPT_CHANGED,         /* its id denotes another segment, or it was given to somebody */
+    KEPT_UNANSWERED,      /* the daemon, asked once more, did not answer */
+    KEPT_NOT_PERMITTED,
+    KEPT_FAILED, /* the kernel refused for another reason */
+};
+
+/* Why, for people; and as one word, for programs. */
+const char *orphan_reason(enum orphan_verdict verdict);
+const char *orphan_word(enum orphan_verdict verdict);
+
+enum { GUARDED_UIDS_MAX = 64 };
+
+/* What is known of the daemons of this machine. */
+struct orphan_knowledge {
+    bool asked;   /* a daemon answered that sees the same segments */
+    int *foreign; /* owned, sorted: the ids that are not that daemon's, as it says */
+    size_t n_foreign;
+    /* The uids of daemons that were not asked: theirs is what they created or were given. */
+    uint32_t guarded[GUARDED_UIDS_MAX];
+    size_t n_guarded;
+    bool guards_all; /* there are more of them than can be told apart */
+};
+
+void orphan_guard(struct orphan_knowledge *k, uint32_t uid);
+bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s);
+void orphan_knowledge_deinit(struct orphan_knowledge *k);
+
+/* ORPHAN, or why it is none. */
+enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_state creator,
+                                 const struct orphan_knowledge *k);
+
+/* Since when nobody has done anything with it, in Unix seconds. */
+int64_t orphan_idle_since(const struct kernel_segment *s);
+
+/* What a removal asks, and does. */
+struct orphan_ops {
+    /* 1: it is not the daemon's, or there is no daemon to ask; 0: it is; a negative errno. */
+    int (*is_foreign)(void *context, int shmid);
+    int (*stat)(void *context, int shmid, struct kernel_segment *ret);
+    enum process_state (*look)(void *context, int32_t pid);
+    int (*remove)(void *context, int shmid);
+};
+
+/* Removes what is still the orphan LISTED. RET_ERROR: the errno of KEPT_UNANSWERED and KEPT_FAILED,
+ * negative. */
+enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
+                                  const struct kernel_segment *listed,
+                                  const struct orphan_knowledge *k, int *ret_error);
+
+#endif
