@@ -32,6 +32,13 @@ static void leave_out_anchor(const struct core *core, const struct segment *segm
     s->detached_at_ms = 0;
 }
 
+/* The kernel counts whole seconds, and nothing happened to a segment before there was one. */
+static void not_before_creation(const struct segment *segment, int64_t *at_ms)
+{
+    if (*at_ms != 0 && *at_ms < segment->created_at_ms && !segment->adopted)
+        *at_ms = segment->created_at_ms;
+}
+
 void view_segment(const struct core *core, const struct segment *segment,
                   const struct sysv_stat *kernel, struct wire_segment *ret)
 {
@@ -54,6 +61,9 @@ void view_segment(const struct core *core, const struct segment *segment,
     ret->huge_page_size = segment->huge_page_size;
     ret->noreserve = segment->noreserve;
     ret->created_at_ms = segment->created_at_ms;
+    not_before_creation(segment, &ret->attached_at_ms);
+    not_before_creation(segment, &ret->detached_at_ms);
+    not_before_creation(segment, &ret->changed_at_ms);
     if (segment->expires_at_ms)
         ret->expires_at_ms =
             core_realtime_ms(core) + segment->expires_at_ms - core_boottime_ms(core);

@@ -77,6 +77,21 @@ static bool may_log_refusal(struct rpc *rpc)
     return true;
 }
 
+/* What the request calls its segment, whether there is one or not. */
+static const char *named(const struct request *rq)
+{
+    if (rq->found.segment && rq->found.segment->name)
+        return rq->found.segment->name;
+    if (params_table(rq->method)->has_target)
+        return rq->params->target.target.name;
+    switch (rq->method) {
+    case METHOD_CREATE: return rq->params->create.name;
+    case METHOD_ADOPT: return rq->params->adopt.name;
+    case METHOD_WAIT: return rq->params->wait.name;
+    default: return NULL;
+    }
+}
+
 void audit_request(const struct request *rq, int outcome)
 {
     const struct caller *c = rq->caller;
@@ -101,8 +116,9 @@ void audit_request(const struct request *rq, int outcome)
                   (int)c->pid, c->uid, or_dash(c->comm));
     } else if (why && may_log_refusal(rq->rpc)) {
         fields[n++] = (struct log_field){.name = "REFUSAL", .string = why};
-        log_entry(LOG_LEVEL_NOTICE, fields, n, "%s refused: %s (peer pid %d uid %u %s)",
-                  method_word(rq->method), why, (int)c->pid, c->uid, or_dash(c->comm));
+        log_entry(LOG_LEVEL_NOTICE, fields, n, "%s refused: %s, %s (peer pid %d uid %u %s)",
+                  method_word(rq->method), or_dash(named(rq)), why, (int)c->pid, c->uid,
+                  or_dash(c->comm));
     }
 }
 

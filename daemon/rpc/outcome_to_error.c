@@ -66,10 +66,10 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
         failure_add_int(f, "requested", clamp(d->requested));
     failure_add_string(f, "hint", d->hint);
     if (d->used != OUTCOME_UNKNOWN && d->max != OUTCOME_UNKNOWN)
-        failure_set_message(f, "%s is reached (%" PRIu64 " of %" PRIu64 "): %s", d->what, d->used,
-                            d->max, d->hint);
+        failure_set_message(f, "the limit %s is reached (%" PRIu64 " of %" PRIu64 "): %s", d->what,
+                            d->used, d->max, d->hint);
     else
-        failure_set_message(f, "%s is reached: %s", d->what, d->hint);
+        failure_set_message(f, "the limit %s is reached: %s", d->what, d->hint);
 }
 
 /* A limit that is met far from where it could be named. */

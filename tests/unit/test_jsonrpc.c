@@ -336,11 +336,10 @@ TEST(what_is_no_request)
 
 TEST(what_is_not_json)
 {
-    check(
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"info\"}",
-        BAD("null", "-32700", "not JSON: duplicate object key near '\\\"id\\\"', at byte 28") "\n");
+    check("{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"info\"}",
+          BAD("null", "-32700", "not JSON: duplicate object key, at byte 28") "\n");
     check("[" INFO("1") ",nope]",
-          BAD("null", "-32700", "not JSON: invalid token near 'nope', at byte 46") "\n");
+          BAD("null", "-32700", "not JSON: invalid token, at byte 46") "\n");
 }
 
 TEST(batches)
