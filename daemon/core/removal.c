@@ -56,14 +56,38 @@ void removal_noticed(struct core *core, struct segment *segment, enum reason rea
 
 /* Marked for destruction and still attached: the name is free, the record stays until it is gone.
  */
-static void begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
-                  enum reason reason)
+static void mark(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
+                 enum reason reason)
 {
-    cut_loose(core, segment);
     segment->state = STATE_REMOVING;
     turn_tell(core, segment, kernel, EVENT_REMOVED, reason);
     registry_anonymise(&core->registry, segment);
     turn_changed(core, segment);
+}
+
+static void begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
+                  enum reason reason)
+{
+    cut_loose(core, segment);
+    mark(core, segment, kernel, reason);
+}
+
+/* An `attached` one is marked all its life: that it is being removed is in the record alone, and as
+ * any change of a record it may have to be taken back. */
+static int begin_by_record(struct core *core, struct segment *segment,
+                           const struct sysv_stat *kernel, enum reason reason)
+{
+    int r = turn_remember(core, segment, kernel);
+    if (r < 0)
+        return r;
+    turn_removed(segment);
+    for (struct tie *tie = segment->ties; tie; tie = tie->next_of_segment)
+        turn_cut(core, tie);
+    r = expiry_set(core, segment, 0);
+    if (r < 0)
+        return r;
+    mark(core, segment, kernel, reason);
+    return 0;
 }
 
 void removal_begun_elsewhere(struct core *core, struct found *found)
@@ -96,6 +120,8 @@ int removal_do(struct core *core, struct found *found, enum reason reason)
     struct sysv_stat now;
     if (sysv->ops->stat(sysv->context, segment->shmid, &now) == 0 && now.nattch > 0) {
         found->kernel = now;
+        if (segment->lifetime == LIFETIME_ATTACHED && reason == REASON_REQUEST)
+            return begin_by_record(core, segment, &now, reason);
         begin(core, segment, &now, reason);
         return 0;
     }

@@ -14,6 +14,7 @@
 /* How a segment was before the turn. */
 struct undo {
     bool was_created;
+    bool was_removed; /* since then, and by the record alone */
     char *name;
     struct label *labels;
     size_t n_labels;
@@ -113,6 +114,17 @@ void turn_changed(struct core *core, struct segment *segment)
     segment->is_dirty = true;
 }
 
+void turn_removed(struct segment *segment)
+{
+    segment->undo->was_removed = true;
+}
+
+bool turn_can_take_back(const struct segment *segment)
+{
+    return segment->is_dirty && segment->undo &&
+           (segment->state < STATE_REMOVING || segment->undo->was_removed);
+}
+
 void turn_created(struct core *core, struct segment *segment)
 {
     segment->undo->was_created = true;
@@ -177,16 +189,23 @@ struct segment_event *turn_next_event(struct core *core)
     return event;
 }
 
-/* Events of what was taken back are not told; those of facts are. */
-static void forget_events(struct turn *t)
+static bool tells_fact(const struct core *core, const struct segment_event *event)
 {
+    const struct segment *segment = registry_by_serial(&core->registry, event->segment.serial);
+    if (event->kind == EVENT_REMOVED)
+        return !segment || !turn_can_take_back(segment);
+    return event->kind == EVENT_ATTACHED || event->kind == EVENT_DETACHED;
+}
+
+/* Events of what is taken back are not told; those of facts are. */
+static void forget_events(struct core *core)
+{
+    struct turn *t = &core->turn;
     struct segment_event **link = &t->first_event;
     struct segment_event *last = NULL;
     while (*link) {
         struct segment_event *event = *link;
-        bool is_fact = event->kind == EVENT_REMOVED || event->kind == EVENT_ATTACHED ||
-                       event->kind == EVENT_DETACHED;
-        if (is_fact) {
+        if (tells_fact(core, event)) {
             last = event;
             link = &event->next;
             continue;
@@ -267,7 +286,7 @@ static void take_back_settings(struct core *core, struct segment *segment, struc
             r = sysv->ops->lock(sysv->context, segment->shmid, undo->locked);
         (void)r; /* the owner may have taken our rights; the next look tells how it is */
     }
-    if (segment->state == STATE_REMOVING)
+    if (segment->state == STATE_REMOVING && !undo->was_removed)
         return; /* a fact since */
     if (segment->lifetime == LIFETIME_ATTACHED && undo->lifetime != LIFETIME_ATTACHED)
         anchor_unwatch(core, segment);
@@ -303,7 +322,7 @@ static void free_names(struct core *core)
 static void take_back(struct core *core)
 {
     struct turn *t = &core->turn;
-    forget_events(t);
+    forget_events(core);
     free_names(core);
     size_t facts = 0;
     for (size_t i = 0; i < t->n_dirty; i++) {

@@ -50,6 +50,12 @@ int turn_remember(struct core *core, struct segment *segment,
 /* Nothing came of it: what turn_remember() kept is needed only if SEGMENT has changed before. */
 void turn_forget(struct segment *segment);
 
+/* SEGMENT, remembered, is removed by its record alone: it has been marked for destruction since it
+ * was made, and so the kernel will not tell the next start. */
+void turn_removed(struct segment *segment);
+/* Whether it has changed in this turn, and the end may take it back. */
+bool turn_can_take_back(const struct segment *segment);
+
 /* SEGMENT is new in the registry. */
 void turn_created(struct core *core, struct segment *segment);
 void turn_changed(struct core *core, struct segment *segment);

@@ -125,8 +125,7 @@ void dispatch(struct request *rq, struct answer *ret)
         return;
     }
     /* Of a segment that has not changed, or was removed, what is said is true in any case. */
-    ret->is_promise =
-        row->changes && rq->found.segment->is_dirty && rq->found.segment->state < STATE_REMOVING;
+    ret->is_promise = row->changes && turn_can_take_back(rq->found.segment);
 }
 
 void dispatch_done(struct request *rq)
