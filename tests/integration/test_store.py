@@ -376,6 +376,36 @@ class Full(StoreCase):
         self.disk.empty()
         self.client.create(name="new")
 
+    def test_an_attached_one_is_removed_by_its_record_alone(self):
+        """The kernel has it marked anyway: what is not recorded has not been done."""
+        subscriber = self.subscribe()
+        peer = self.peer()
+        made = peer.create(name="ring", lifetime="attached", ttl_ms=3600000)
+        peer.attach(made["shmid"])
+        self.fill_up()
+        for _ in range(2):
+            self.refused("StoreFailure", self.client, "remove", name="ring")
+            segment = self.client.stat(name="ring")
+            self.assertEqual([segment[field] for field in ("serial", "state", "nattch")],
+                             [made["serial"], "ready", 1])
+            self.assertGreater(segment["expires_at_ms"], segment["created_at_ms"])
+        self.kill_and_restart()
+        self.assertEqual(self.client.stat(name="ring")["serial"], made["serial"])
+        self.disk.empty()
+        removed = self.client.call("remove", name="ring")["segment"]
+        self.assertEqual(removed["state"], "removing")
+        self.kill_and_restart()
+        self.refused("NoSuchSegment", self.client, "stat", name="ring")
+        self.assertEqual(self.client.stat(serial=made["serial"])["state"], "removing")
+        self.assertTrue(sysv.exists(made["shmid"]))
+        peer.detach(made["shmid"])
+        self.assertFalse(self.is_known(made))
+        kinds = []
+        while (message := subscriber.reply()) is not None:
+            if message["params"]["segment"]["serial"] == made["serial"]:
+                kinds.append(message["params"]["kind"])
+        self.assertNotIn("removed", kinds, "what was taken back is not told")
+
     def test_what_ends_of_itself_ends_still(self):
         subscriber = self.subscribe()
         peer = self.peer()
