@@ -162,8 +162,14 @@ static void write_answer(struct session *s, const struct call *call, const struc
     if (!call->answered)
         return;
     if (in_batch && !s->batch_begun) {
+        struct writer_mark mark = writer_mark(&s->out);
         s->dialect->batch_begin(&s->out);
         s->batch_begun = true;
+        if (s->out.failed) { /* without its beginning it is no answer */
+            writer_rewind(&s->out, mark);
+            s->is_closing = true;
+            return;
+        }
     }
     size_t begin = s->out.len;
     write_reply(s, call, reply, in_batch);
