@@ -328,7 +328,11 @@ class Chaos:
             self.counts["ipcrm"] += 1
 
     def do_stranger(self):
-        if len(self.strangers) < 20:
+        if len(self.strangers) > 20:
+            shmid = self.one_of(self.strangers)
+            sysv.remove(shmid)
+            del self.strangers[shmid]
+        else:
             user = self.random.choice((DAEMON, ALICE, ROOT))
             shmid = as_user(user, lambda: sysv.create(self.random.randrange(1, 20000)))
             self.strangers[shmid] = sysv.stat_any(shmid & 0x7FFF)
