@@ -1,13 +1,14 @@
 """A real systemd in a container, on a throw-away overlay of this machine's root.
 
 Everything hangs on this process: the mounts are in its own mount namespace and go with it, the
-container is killed when it dies, and stop() takes away the cgroups. Needs root and systemd-nspawn;
+container is shut down when it dies, and stop() takes away the cgroups. Needs root and systemd-nspawn;
 unusable() tells what is missing.
 """
 
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -61,8 +62,9 @@ def wait_until(condition, what, deadline=_DEADLINE):
     return value
 
 
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with_parent():
+    # Not SIGKILL: systemd-nspawn is to take the container with it.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _mount(*arguments):
@@ -86,8 +88,10 @@ class Container:
         self._log = os.path.join(self._base, "console")
         self.root = os.path.join(self._base, "root")
         self.pid = None  # of its systemd, seen from here
-        self._ours = set(_cgroups())
         atexit.register(self.stop)
+        # Two containers at a time would share a cgroup, and neither boots then.
+        self._lock = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+        wait_until(self._is_locked, "another test's container is gone", 600)
         if _libc.unshare(_CLONE_NEWNS) != 0:
             raise OSError(ctypes.get_errno(), "no mount namespace")
         _mount("--make-rprivate", "/")
@@ -98,6 +102,13 @@ class Container:
         _mount("-t", "overlay", "overlay", "-o", options, self.root)
         self._made = _make_directories("/run/systemd/nspawn")
         _mount("-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
+
+    def _is_locked(self):
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def path(self, name):
         return self.root + name
@@ -131,7 +142,7 @@ class Container:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                preexec_fn=_die_with_parent,
+                preexec_fn=_end_with_parent,
             )
         self.pid = wait_until(self._init, "the container has an init")
         wait_until(self._is_up, "the container has booted")
@@ -140,10 +151,15 @@ class Container:
         """The child that is the first process of its namespace; there is another one before it."""
         if self._nspawn.poll() is not None:
             raise AssertionError(f"systemd-nspawn ended: {self.console()}")
+        return next((pid for pid in self._children() if _is_first(pid)), None)
+
+    def _children(self):
         path = f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children"
-        with open(path, encoding="ascii") as file:
-            children = file.read().split()
-        return next((int(pid) for pid in children if _is_first(pid)), None)
+        try:
+            with open(path, encoding="ascii") as file:
+                return [int(pid) for pid in file.read().split()]
+        except FileNotFoundError:
+            return []
 
     def _is_up(self):
         if self._nspawn.poll() is not None:
@@ -181,16 +197,15 @@ class Container:
     def stop(self):
         """Whatever has happened: afterwards there is neither process, mount nor cgroup of it."""
         atexit.unregister(self.stop)
-        if self._nspawn and self._nspawn.poll() is None:
-            # What is in the container dies with its init.
-            if self.pid:
+        end = time.monotonic() + 10
+        while self._nspawn and self._nspawn.poll() is None:
+            # All that is in the container dies with its init; systemd-nspawn ends after it.
+            for pid in self._children():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)
-            try:
-                self._nspawn.wait(10)
-            except subprocess.TimeoutExpired:
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > end:
                 self._nspawn.kill()
-                self._nspawn.wait()
+            time.sleep(0.05)
         for path in (self.root, "/run/systemd/nspawn", self._base):
             subprocess.run(
                 ["umount", "--recursive", "--lazy", path], stderr=subprocess.DEVNULL, check=False
@@ -199,8 +214,8 @@ class Container:
         for path in self._made:
             _remove_when_empty(path)
         for path in reversed(_cgroups()):
-            if path not in self._ours:
-                _remove_when_empty(path)
+            _remove_when_empty(path)
+        os.close(self._lock)
 
 
 def _make_directories(path):
