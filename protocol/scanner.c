@@ -6,7 +6,7 @@ _Static_assert(JSON_DEPTH_MAX <= 32, "the bracket stack is 32 bits");
 
 void scanner_init(struct scanner *s, size_t limit)
 {
-    *s = (struct scanner){.limit = limit, .state = SCAN_BETWEEN};
+    *s = (struct scanner){.limit = (uint32_t)limit, .state = SCAN_BETWEEN};
 }
 
 static bool is_space(char c)

@@ -30,13 +30,14 @@ enum scan_state {
 };
 
 struct scanner {
-    size_t limit;   /* of a value, in bytes */
-    size_t length;  /* bytes taken of the unfinished value */
-    uint32_t stack; /* one bit a level, 1 for an array; the lowest is the innermost */
+    uint32_t limit;  /* of a value, in bytes */
+    uint32_t length; /* bytes taken of the unfinished value */
+    uint32_t stack;  /* one bit a level, 1 for an array; the lowest is the innermost */
     uint8_t depth;
     uint8_t state; /* enum scan_state */
 };
 
+/* LIMIT fits 32 bits: what no session needs is not kept for each. */
 void scanner_init(struct scanner *s, size_t limit);
 
 /*

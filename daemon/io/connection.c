@@ -28,9 +28,9 @@ struct connection {
     struct loop *loop;
     struct connection *next, *previous, *next_busy;
     struct event readable;
-    struct event *other; /* what `watch` says; NULL until it is needed */
-    struct event *timer; /* for an unfinished value, or the end of lingering */
-    struct charge charge;
+    struct event *other;     /* what `watch` says; NULL until it is needed */
+    struct event *timer;     /* for an unfinished value, or the end of lingering */
+    struct account *account; /* charged with one connection */
     int fd;
     enum watch watch;
     bool is_busy;
@@ -221,7 +221,7 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
         close(fd);
         return -ENOMEM;
     }
-    c->charge = *charge;
+    c->account = charge->account;
     session_init(&c->session, loop->rpc, caller);
     c->next = loop->connections;
     if (c->next)
@@ -249,7 +249,8 @@ void connection_close(struct connection *c)
     if (c->other)
         event_free(c->other);
     clear_timer(c);
-    quota_release(&loop->rpc->core->quota, &c->charge);
+    struct charge charge = {c->account, {[QUOTA_CONNECTIONS] = 1}};
+    quota_release(&loop->rpc->core->quota, &charge);
     close(c->fd);
     free(c);
 }

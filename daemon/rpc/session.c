@@ -284,7 +284,7 @@ static bool is_stopped(const struct session *s)
 
 static void refuse_too_large(struct session *s)
 {
-    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %zu)",
+    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %u)",
                            s->scanner.limit);
     s->is_closing = true;
 }
@@ -304,7 +304,7 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
             break;
         case SCAN_BAD:
             write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
-                                   "not JSON: unexpected byte 0x%02x after %zu bytes of a value",
+                                   "not JSON: unexpected byte 0x%02x after %u bytes of a value",
                                    (unsigned char)data[at], s->scanner.length);
             scanner_resync(&s->scanner);
             break;
@@ -315,33 +315,54 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
     return scanner_unfinished(&s->scanner) ? at - s->scanner.length : at;
 }
 
+/* Input that was not dealt with: an unfinished value, or what came behind a stop. */
+struct held {
+    size_t len, capacity;
+    size_t scanned; /* by the scanner */
+    char bytes[];
+};
+
+static bool has_unscanned(const struct session *s)
+{
+    return s->held && s->held->len > s->held->scanned;
+}
+
+/* Adds N bytes. */
 static int hold(struct session *s, const char *data, size_t n)
 {
-    if (s->held_capacity - s->held_len < n) {
-        size_t capacity = s->held_len + n < 4096 ? s->held_len + n : (s->held_len + n) * 2;
-        char *held = realloc(s->held, capacity);
+    size_t len = s->held ? s->held->len : 0;
+    if (!s->held || s->held->capacity - len < n) {
+        size_t capacity = len + n < 4096 ? len + n : (len + n) * 2;
+        struct held *held = realloc(s->held, sizeof(*held) + capacity);
         if (!held)
             return -ENOMEM;
+        if (!s->held)
+            held->scanned = 0;
+        held->capacity = capacity;
         s->held = held;
-        s->held_capacity = capacity;
     }
-    memcpy(s->held + s->held_len, data, n);
-    s->held_len += n;
+    memcpy(s->held->bytes + len, data, n);
+    s->held->len = len + n;
     return 0;
+}
+
+static void drop_held(struct session *s)
+{
+    free(steal_pointer(&s->held));
 }
 
 static void consume_held(struct session *s)
 {
-    size_t scanned = s->held_scanned;
-    size_t done = consume(s, s->held, s->held_len, &scanned);
-    if (done == s->held_len) {
-        free(steal_pointer(&s->held));
-        s->held_len = s->held_capacity = s->held_scanned = 0;
+    struct held *held = s->held;
+    size_t scanned = held->scanned;
+    size_t done = consume(s, held->bytes, held->len, &scanned);
+    if (done == held->len) {
+        drop_held(s);
         return;
     }
-    memmove(s->held, s->held + done, s->held_len - done);
-    s->held_len -= done;
-    s->held_scanned = scanned - done;
+    memmove(held->bytes, held->bytes + done, held->len - done);
+    held->len -= done;
+    held->scanned = scanned - done;
 }
 
 static void out_of_memory(struct session *s)
@@ -354,7 +375,7 @@ void session_receive(struct session *s, const char *data, size_t n)
 {
     if (s->is_closing)
         return;
-    if (s->held_len > 0) {
+    if (s->held) {
         if (hold(s, data, n) < 0)
             out_of_memory(s);
         else
@@ -367,7 +388,8 @@ void session_receive(struct session *s, const char *data, size_t n)
         return;
     if (hold(s, data + done, n - done) < 0)
         out_of_memory(s);
-    s->held_scanned = scanned - done;
+    else
+        s->held->scanned = scanned - done;
 }
 
 /* What is left at the end of the input: a top-level scalar, or a value that was cut off. */
@@ -376,7 +398,7 @@ static void consume_end(struct session *s)
     switch (scanner_finish(&s->scanner)) {
     case SCAN_MORE: return;
     case SCAN_VALUE:
-        begin_message(s, s->held + s->held_len - scanner_length(&s->scanner),
+        begin_message(s, s->held->bytes + s->held->len - scanner_length(&s->scanner),
                       scanner_length(&s->scanner));
         break;
     case SCAN_BAD:
@@ -385,7 +407,7 @@ static void consume_end(struct session *s)
         s->is_closing = true;
         break;
     }
-    s->held_len = s->held_scanned = 0;
+    drop_held(s);
 }
 
 void session_continue(struct session *s)
@@ -394,7 +416,7 @@ void session_continue(struct session *s)
         session_tell_events(s);
     if (!message_is_empty(&s->message) && !finish_message(s))
         return;
-    if (s->held_len > s->held_scanned && !is_stopped(s))
+    if (has_unscanned(s) && !is_stopped(s))
         consume_held(s);
     if (s->input_ended && !is_stopped(s))
         consume_end(s);
@@ -416,14 +438,14 @@ void session_value_overdue(struct session *s)
 
 bool session_wants_input(const struct session *s)
 {
-    return !s->input_ended && !is_stopped(s) && s->held_len == s->held_scanned;
+    return !s->input_ended && !is_stopped(s) && !has_unscanned(s);
 }
 
 bool session_has_work(const struct session *s)
 {
     if (s->is_waiting || s->is_closing || is_above_high_water(s))
         return false;
-    return !message_is_empty(&s->message) || s->held_len > s->held_scanned || can_resume(s);
+    return !message_is_empty(&s->message) || has_unscanned(s) || can_resume(s);
 }
 
 bool session_is_unfinished(const struct session *s)
@@ -434,7 +456,7 @@ bool session_is_unfinished(const struct session *s)
 bool session_is_over(const struct session *s)
 {
     return s->is_closing || (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
-                             s->held_len == s->held_scanned);
+                             !has_unscanned(s));
 }
 
 /* --- events */

@@ -33,9 +33,7 @@ struct session {
     const struct dialect *dialect; /* NULL: not known yet */
     struct writer out;
     size_t sent; /* of out, by the connection */
-    char *held; /* input that was not dealt with: an unfinished value, or what came behind a stop */
-    size_t held_len, held_capacity;
-    size_t held_scanned;    /* of held, by the scanner */
+    struct held *held; /* input that was not dealt with; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
     bool batch_begun;
