@@ -13,6 +13,8 @@ unit_tests = \
 	tests/unit/test_deadlines \
 	tests/unit/test_declare \
 	tests/unit/test_declared \
+	tests/unit/test_dispatch \
+	tests/unit/test_doctor \
 	tests/unit/test_errors \
 	tests/unit/test_event_log \
 	tests/unit/test_fake_store \
@@ -28,6 +30,8 @@ unit_tests = \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
+	tests/unit/test_orphans \
+	tests/unit/test_outcome_to_error \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
 	tests/unit/test_plain \
@@ -36,12 +40,15 @@ unit_tests = \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
 	tests/unit/test_reply \
+	tests/unit/test_rpc \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_json \
+	tests/unit/test_session \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
 	tests/unit/test_store_faults \
 	tests/unit/test_store_sqlite \
+	tests/unit/test_subscribe \
 	tests/unit/test_terms \
 	tests/unit/test_turn \
 	tests/unit/test_verdict \
@@ -57,9 +64,11 @@ integration_tests = \
 	tests/integration/test_create.py \
 	tests/integration/test_daemon.py \
 	tests/integration/test_declared.py \
+	tests/integration/test_doctor.py \
 	tests/integration/test_events.py \
 	tests/integration/test_examples.py \
 	tests/integration/test_faults.py \
+	tests/integration/test_gc.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
 	tests/integration/test_kernel_facts.py \
@@ -128,6 +137,9 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
+tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
+	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
@@ -151,6 +163,9 @@ libcorefakes_la_SOURCES = \
 	tests/fakes/core_fixture.c tests/fakes/core_fixture.h \
 	tests/fakes/fake_memory.c tests/fakes/fake_memory.h \
 	tests/fakes/fake_processes.c tests/fakes/fake_processes.h
+check_LTLIBRARIES += librpcfakes.la
+librpcfakes_la_SOURCES = tests/fakes/rpc_fixture.c tests/fakes/rpc_fixture.h
+rpc_fixture = librpcfakes.la libcorefakes.la libfakes.la libshmdaemon.la $(LDADD)
 core_fixture = libcorefakes.la libfakes.la libcore.la $(LDADD)
 core_fixture_flags = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch
@@ -180,6 +195,16 @@ tests_unit_test_declare_LDADD = $(core_fixture)
 tests_unit_test_declare_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_holder_LDADD = $(core_fixture)
 tests_unit_test_holder_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_session_LDADD = $(rpc_fixture)
+tests_unit_test_session_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_rpc_LDADD = $(rpc_fixture)
+tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_subscribe_LDADD = $(rpc_fixture)
+tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_dispatch_LDADD = $(rpc_fixture)
+tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_outcome_to_error_LDADD = $(rpc_fixture)
+tests_unit_test_outcome_to_error_LDFLAGS = $(core_fixture_flags)
 
 # Groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam

@@ -445,7 +445,8 @@ bool session_has_work(const struct session *s)
 {
     if (s->is_waiting || s->is_closing || is_above_high_water(s))
         return false;
-    return !message_is_empty(&s->message) || has_unscanned(s) || can_resume(s);
+    return !message_is_empty(&s->message) || has_unscanned(s) || can_resume(s) ||
+           (s->input_ended && scanner_unfinished(&s->scanner));
 }
 
 bool session_is_unfinished(const struct session *s)
@@ -456,7 +457,7 @@ bool session_is_unfinished(const struct session *s)
 bool session_is_over(const struct session *s)
 {
     return s->is_closing || (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
-                             !has_unscanned(s));
+                             !has_unscanned(s) && !scanner_unfinished(&s->scanner));
 }
 
 /* --- events */

@@ -1,0 +1,259 @@
+/*
+ * From a call to its answer: each method needs its right and no other, each handler fills in its
+ * reply, and what is refused says what was named.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+
+#include "tests/fakes/fake_memory.h"
+#include "tests/fakes/rpc_fixture.h"
+
+static struct rpc_fixture *f;
+static struct client *alice, *bob, *root;
+
+static int begin(void **state)
+{
+    (void)state;
+    f = rpc_fixture_new();
+    alice = client_open(f, ALICE, 1);
+    bob = client_open(f, BOB, 2);
+    root = client_open(f, 0, 3);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    rpc_fixture_free(f);
+    return 0;
+}
+
+#define CALL(method, params)                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
+#define TARGET(name) "\"name\":\"" name "\""
+
+#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
+#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+
+static void answers(struct client *client, const char *text, const char *want)
+{
+    SAYS(client, text);
+    HEARS(client, want);
+}
+
+/* The reply as it is, for a look at PART. */
+static void replies(struct client *client, const char *text, const char *part)
+{
+    size_t len;
+    SAYS(client, text);
+    char *raw = client_heard_raw(client, &len), *copy = strndup(raw, len);
+    assert_contains(copy, part);
+    free(copy);
+    free(raw);
+}
+
+static int32_t foreign(uint32_t uid)
+{
+    const struct fake_process other = {uid, uid, 50};
+    const struct sysv_create args = {.key = 99, .size = 10};
+    int32_t shmid;
+    assert_int_equal(fake_sysv_create_as(f->core->k, &other, &args, 0600, &shmid), 0);
+    return shmid;
+}
+
+TEST(each_method_needs_its_right)
+{
+    answers(alice,
+            CALL("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0600\",\"lifetime\":\"process\""),
+            "1+a/ready");
+    /* Neither read nor own. */
+    static const char *const refused[] = {
+        CALL("stat", TARGET("a")),  CALL("set", TARGET("a")),  CALL("remove", TARGET("a")),
+        CALL("ready", TARGET("a")), CALL("hold", TARGET("a")), CALL("release", TARGET("a")),
+        CALL("wait", TARGET("a")),
+    };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        answers(bob, refused[i], "1!PermissionDenied");
+    answers(bob, CALL("list", ""), "1=[]");
+    /* Read. */
+    answers(alice, CALL("set", TARGET("a") ",\"mode\":\"0644\""), "1=a/ready");
+    answers(bob, CALL("stat", TARGET("a")), "1=a/ready");
+    answers(bob, CALL("wait", TARGET("a")), "1=a/ready");
+    answers(bob, CALL("hold", TARGET("a")), "1=a/ready");
+    answers(bob, CALL("release", TARGET("a")), "1=a/ready");
+    answers(bob, CALL("list", ""), "1=[a]");
+    answers(bob, CALL("set", TARGET("a")), "1!PermissionDenied");
+    answers(bob, CALL("remove", TARGET("a")), "1!PermissionDenied");
+    answers(bob, CALL("ready", TARGET("a")), "1!PermissionDenied");
+    replies(bob, CALL("remove", TARGET("a")), "\"needs\":\"owner, creator or admin\"");
+    replies(bob, CALL("set", TARGET("a")), "ask the segment's owner or an admin");
+    /* An admin. */
+    answers(root, CALL("set", TARGET("a") ",\"mode\":\"0600\""), "1=a/ready");
+    replies(bob, CALL("stat", TARGET("a")), "\"needs\":\"read\"");
+    answers(root, CALL("remove", TARGET("a")), "1=a/removed");
+}
+
+TEST(foreign_segments)
+{
+    foreign(BOB);
+    replies(alice, CALL("stat", "\"key\":99"), "\"managed\":false,\"orphaned\":true");
+    static const char *const refused[] = {
+        CALL("set", "\"key\":99"),  CALL("remove", "\"key\":99"),  CALL("ready", "\"key\":99"),
+        CALL("hold", "\"key\":99"), CALL("release", "\"key\":99"),
+    };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        answers(alice, refused[i], "1!NoSuchSegment");
+        replies(alice, refused[i], "adopt it first");
+        replies(alice, refused[i], "\"key\":99");
+    }
+    assert_int_equal(fake_sysv_count(f->core->k), 1);
+}
+
+TEST(adoption)
+{
+    int32_t shmid = foreign(ALICE);
+    replies(alice, CALL("adopt", "\"key\":99"), "\"needs\":\"the daemon as owner\"");
+    fake_sysv_segment(f->core->k, shmid)->uid = DAEMON;
+    answers(bob, CALL("adopt", "\"key\":99"), "1!PermissionDenied");
+    replies(bob, CALL("adopt", "\"key\":98"), "\"error\":\"io.shmd.NoSuchSegment\",\"key\":98");
+    replies(bob, CALL("adopt", "\"shmid\":77"), "\"error\":\"io.shmd.NoSuchSegment\",\"shmid\":77");
+    answers(alice, CALL("adopt", "\"key\":99,\"name\":\"mine\""), "1=mine/ready");
+    answers(alice, CALL("adopt", "\"key\":99,\"name\":\"mine\""), "1!SegmentExists");
+}
+
+TEST(holders_are_listed_by_stat)
+{
+    answers(alice,
+            CALL("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0644\",\"lifetime\":\"process\""),
+            "1+a/ready");
+    answers(bob, CALL("hold", TARGET("a")), "1=a/ready");
+    replies(bob, CALL("stat", TARGET("a")),
+            "\"holders\":2,\"holder_list\":[{\"pid\":1,\"uid\":1000,\"comm\":\"worker\","
+            "\"since_at_ms\":1700000000000},{\"pid\":2,\"uid\":1001,");
+    answers(bob, CALL("create", "\"name\":\"b\",\"size\":1"), "1+b/ready");
+    replies(bob, CALL("stat", TARGET("b")), "\"holders\":0,\"holder_list\":[]");
+    /* One of the first allocations is the list's. */
+    bool refused = false;
+    for (unsigned long n = 1; n < 6; n++) {
+        fake_memory_fail(n);
+        SAYS(bob, CALL("stat", TARGET("a")));
+        (void)fake_memory_restore();
+        const char *heard = client_heard(bob);
+        refused |= strcmp(heard, "1!-32603") == 0;
+        assert_true(strcmp(heard, "1!-32603") == 0 || strcmp(heard, "1=a/ready") == 0);
+    }
+    assert_true(refused);
+}
+
+TEST(info)
+{
+    f->core->core.settings.limits.max_bytes_per_uid = 5000;
+    answers(alice, CALL("create", "\"size\":4000"), "1+-/ready");
+    SAYS(alice, CALL("info", ""));
+    size_t len;
+    char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
+    static const char *const parts[] = {
+        "\"version\":\"0.1.0\",\"protocol\":1,\"pid\":100,\"uid\":990,\"started_at_ms\":"
+        "1700000000000",
+        "\"boot_id\":\"0e8f3ac2-0000-4000-8000-000000000001\",\"ipc_namespace\":4026531839",
+        "\"shmmax\":9223372036854775807",
+        "\"segments\":1,\"bytes\":4096",
+        "\"max_bytes_per_uid\":5000",
+        "\"subscriber_cap\":4194304",
+        "\"usage\":{\"segments\":1,\"bytes\":4000}",
+        "\"huge_page_sizes\":[2097152]",
+        "\"durable\":true",
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        assert_contains(text, parts[i]);
+    free(text);
+    free(raw);
+    f->core->k->shm_rmid_forced = true;
+    replies(bob, CALL("info", ""), "\"durable\":false");
+    replies(bob, CALL("info", ""), "\"usage\":{\"segments\":0,\"bytes\":0}");
+    f->core->k->shm_rmid_forced = false;
+    fake_sysv_fail(f->core->k, FAKE_LIMITS, 1, EIO);
+    answers(bob, CALL("info", ""), "1!-32603");
+}
+
+TEST(metrics)
+{
+    answers(alice, CALL("create", "\"size\":4000"), "1+-/ready");
+    answers(alice, CALL("stat", TARGET("none")), "1!NoSuchSegment");
+    SAYS(bob, CALL("wait", TARGET("x")));
+    SAYS(alice, CALL("metrics", ""));
+    size_t len;
+    char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
+    static const char *const parts[] = {
+        "shmd_requests_total{method=\\\"create\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"wait\\\"} 1\\n",
+        "shmd_request_errors_total 1\\n",
+        "shmd_store_failures_total 0\\n",
+        "shmd_segments 1\\n",
+        "shmd_segment_bytes 4000\\n",
+        "shmd_waiters 1\\n",
+        "shmd_event_serial 1\\n",
+        "# EOF\\n\"",
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        assert_contains(text, parts[i]);
+    free(text);
+    free(raw);
+}
+
+TEST(who_asks_is_looked_up_once)
+{
+    /* The connection does not tell a name; a change needs one. */
+    memset(alice->session.caller.comm, 0, COMM_MAX);
+    answers(alice, CALL("list", ""), "1=[]");
+    assert_string_equal(alice->session.caller.comm, "");
+    replies(alice, CALL("create", "\"name\":\"a\",\"size\":1"), "\"comm\":\"worker\"");
+    assert_string_equal(alice->session.caller.comm, "worker");
+}
+
+TEST(refusals_of_every_sort)
+{
+    answers(bob, CALL("create", "\"name\":\"b\",\"size\":10,\"mode\":\"0600\",\"key\":5"),
+            "1+b/ready");
+    answers(bob, CALL("create", "\"name\":\"b\",\"size\":10,\"exclusive\":true"),
+            "1!SegmentExists");
+    answers(bob, CALL("create", "\"name\":\"b\",\"size\":11"), "1!SizeMismatch");
+    answers(alice, CALL("create", "\"name\":\"b\",\"size\":10"), "1!PermissionDenied");
+    answers(alice, CALL("create", "\"size\":10,\"uid\":0"), "1!PermissionDenied");
+    answers(bob, CALL("create", "\"size\":10,\"key\":6,\"lifetime\":\"attached\""),
+            "1!InvalidParameter");
+    answers(bob, CALL("set", TARGET("b") ",\"lifetime\":\"attached\""), "1!InvalidParameter");
+    answers(bob, CALL("hold", TARGET("b")), "1!NotHoldable");
+    answers(bob, CALL("stat", TARGET("b") ",\"serial\":9"), "1!StaleSegment");
+    answers(bob, CALL("list", "\"cursor\":\"x\""), "1!InvalidParameter");
+    fake_sysv_attach_as(f->core->k, fixture_record(f->core, "b")->shmid, 9);
+    answers(bob, CALL("remove", TARGET("b") ",\"only_if_unattached\":true"), "1!SegmentBusy");
+    answers(bob, CALL("remove", TARGET("b")), "1=-/removing");
+    foreign(ALICE);
+    answers(bob, CALL("create", "\"size\":10,\"key\":99"), "1!KeyInUse");
+    f->core->k->shmmni = 1;
+    answers(bob, CALL("create", "\"size\":10"), "1!LimitReached");
+    f->core->core.settings.limits.max_segments_per_uid = 1;
+    answers(bob, CALL("create", "\"size\":10"), "1!QuotaExceeded");
+    f->core->core.settings.limits.max_waiters = 0;
+    answers(bob, CALL("wait", TARGET("x")), "1!QuotaExceeded");
+    answers(bob, CALL("wait", TARGET("x") ",\"timeout_ms\":0"), "1!TimedOut");
+    assert_int_equal(f->rpc.counters.errors, 15);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        CASE(each_method_needs_its_right),
+        CASE(foreign_segments),
+        CASE(adoption),
+        CASE(holders_are_listed_by_stat),
+        CASE(info),
+        CASE(metrics),
+        CASE(who_asks_is_looked_up_once),
+        CASE(refusals_of_every_sort),
+    };
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,597 @@
+/*
+ * A conversation: replies in the order of the requests whatever the input is chopped into, batches,
+ * waits in their midst, output above its mark, input that is broken, unfinished or too large; and
+ * memory that runs out answers its request and nobody else's.
+ */
+#include "tests/unit/support.h"
+
+#include "tests/fakes/fake_memory.h"
+#include "tests/fakes/rpc_fixture.h"
+
+static struct rpc_fixture *f;
+static struct client *alice, *bob;
+
+static int begin(void **state)
+{
+    (void)state;
+    f = rpc_fixture_new();
+    alice = client_open(f, ALICE, 1);
+    bob = client_open(f, BOB, 2);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    rpc_fixture_free(f);
+    return 0;
+}
+
+#define CALL(id, method, params)                                                                   \
+    "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" params "}}"
+#define NOTIFY(method, params)                                                                     \
+    "{\"jsonrpc\":\"2.0\",\"method\":\"" method "\",\"params\":{" params "}}"
+#define CREATE(id, name) CALL(id, "create", "\"name\":\"" name "\",\"size\":64,\"mode\":\"0644\"")
+#define STAT(id, name)   CALL(id, "stat", "\"name\":\"" name "\"")
+#define WAIT(id, name)   CALL(id, "wait", "\"name\":\"" name "\"")
+
+#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
+#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+
+TEST(one_after_the_other)
+{
+    SAYS(alice, CREATE("1", "a"));
+    HEARS(alice, "1+a/ready");
+    SAYS(alice, CREATE("2", "a") "\n");
+    HEARS(alice, "2=a/ready");
+    SAYS(alice, "\n\r\n \t" STAT("\"three\"", "b"));
+    HEARS(alice, "\"three\"!NoSuchSegment");
+    SAYS(bob, STAT("4", "a"));
+    HEARS(bob, "4=a/ready");
+    HEARS(alice, "");
+    assert_true(session_wants_input(&alice->session));
+    assert_false(session_is_over(&alice->session));
+    assert_false(session_is_unfinished(&alice->session));
+}
+
+TEST(pipelined)
+{
+    unsigned commits = f->core->store.n_commits;
+    SAYS(alice, CREATE("1", "a") CREATE("2", "b") STAT("3", "c") "\n" CALL("4", "list", "")
+                    NOTIFY("create", "\"name\":\"quiet\",\"size\":1") STAT("5", "quiet")
+                        CALL("6", "remove", "\"name\":\"a\"") STAT("7", "a"));
+    HEARS(alice, "1+a/ready 2+b/ready 3!NoSuchSegment 4=[a,b] 5=quiet/ready 6=a/removed "
+                 "7!NoSuchSegment");
+    assert_int_equal(f->core->store.n_commits, commits + 1); /* one for all of them */
+}
+
+TEST(nothing_is_sent_before_the_turn_ends)
+{
+    client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
+    assert_int_equal(f->core->store.n_records, 0);
+    assert_int_equal(alice->len, 0);
+    assert_true(alice->session.out.len > 0);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_int_equal(f->core->store.n_records, 1);
+    HEARS(alice, "1+a/ready");
+}
+
+/* --- batches */
+
+TEST(batches)
+{
+    SAYS(alice, "[" CREATE("1", "a") "," NOTIFY("stat", "\"name\":\"a\"") "," STAT("2", "a") "]");
+    HEARS(alice, "[1+a/ready;2=a/ready]");
+    SAYS(alice, "[]");
+    HEARS(alice, "null!-32600");
+    SAYS(alice, "[1]");
+    HEARS(alice, "[null!-32600]");
+    SAYS(alice, "[1,[],{}]");
+    HEARS(alice, "[null!-32600;null!-32600;null!-32600]");
+    SAYS(alice, "[" NOTIFY("stat", "\"name\":\"a\"") "," NOTIFY("none", "") "]");
+    HEARS(alice, "");
+    SAYS(alice, "[" STAT("1", "b") "]\n[" STAT("2", "a") "]" STAT("3", "a"));
+    HEARS(alice, "[1!NoSuchSegment] [2=a/ready] 3=a/ready");
+}
+
+TEST(large_batches)
+{
+    char *members = repeat("," STAT("7", "a"), 63), *answers = repeat(";7!NoSuchSegment", 63);
+    char *text = text_of("[%s%s]", STAT("7", "a"), members);
+    char *want = text_of("[7!NoSuchSegment%s]", answers);
+    SAYS(alice, text);
+    HEARS(alice, want);
+    free(text);
+    text = text_of("[%s,%s%s]", STAT("7", "a"), STAT("7", "a"), members);
+    SAYS(alice, text);
+    HEARS(alice, "null!-32600");
+    free(text);
+    free(want);
+    free(members);
+    free(answers);
+}
+
+TEST(a_wait_in_a_batch)
+{
+    SAYS(alice, "[" STAT("1", "x") "," WAIT("2", "x") "," STAT("3", "x") "," WAIT(
+                    "4", "y") "]" STAT("5", "x"));
+    assert_false(session_wants_input(&alice->session));
+    assert_false(session_has_work(&alice->session));
+    SAYS(alice, STAT("6", "y"));
+    SAYS(bob, CREATE("1", "x"));
+    HEARS(bob, "1+x/ready");
+    SAYS(bob, CREATE("2", "y"));
+    HEARS(alice, "[1!NoSuchSegment;2=x/ready;3=x/ready;4=y/ready] 5=x/ready 6=y/ready");
+    assert_true(session_wants_input(&alice->session));
+}
+
+TEST(a_wait_that_is_no_question)
+{
+    SAYS(alice,
+         NOTIFY("wait", "\"name\":\"x\"") "[" NOTIFY("wait", "\"name\":\"x\"") "]" STAT("1", "x"));
+    HEARS(alice, "1!NoSuchSegment");
+    assert_int_equal(f->core->core.waiters.count, 0);
+}
+
+/* --- waiting */
+
+TEST(in_order_behind_a_wait)
+{
+    SAYS(alice, WAIT("1", "x") STAT("2", "x") CREATE("3", "z"));
+    HEARS(alice, "");
+    assert_null(fixture_record(f->core, "z")); /* it has its turn after */
+    SAYS(bob, CREATE("1", "x"));
+    HEARS(alice, "1=x/ready 2=x/ready 3+z/ready");
+    SAYS(alice, WAIT("4", "x"));
+    HEARS(alice, "4=x/ready");
+}
+
+TEST(the_wait_of_one_stops_nobody_else)
+{
+    struct client *carol = client_open(f, BOB, 3);
+    SAYS(alice, WAIT("1", "x"));
+    SAYS(carol, WAIT("1", "x"));
+    SAYS(bob, STAT("1", "x"));
+    HEARS(bob, "1!NoSuchSegment");
+    client_close(carol); /* it waits no more */
+    SAYS(bob, CREATE("2", "x"));
+    HEARS(alice, "1=x/ready");
+}
+
+TEST(waits_that_fail)
+{
+    SAYS(alice, CALL("1", "wait", "\"name\":\"x\",\"timeout_ms\":500") STAT("2", "x"));
+    SAYS(bob, CALL("1", "create", "\"name\":\"y\",\"size\":1,\"mode\":\"0644\",\"ready\":false"));
+    (void)client_heard(bob);
+    struct client *carol = client_open(f, BOB, 3);
+    SAYS(carol, WAIT("1", "y") STAT("2", "y"));
+    fake_clock_advance(&f->core->clock, 500);
+    core_tick(&f->core->core);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!TimedOut 2!NoSuchSegment");
+    core_fixture_kill(f->core, 2);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(carol, "1!InitialiserDied 2!NoSuchSegment");
+}
+
+TEST(shutting_down)
+{
+    SAYS(alice, WAIT("1", "x") CREATE("2", "x") WAIT("3", "nothing"));
+    rpc_shut_down(&f->rpc);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    /* What was received is finished; what would last is not begun. */
+    HEARS(alice, "1!ShuttingDown 2+x/ready 3!ShuttingDown");
+    SAYS(bob, CALL("1", "subscribe", "") STAT("2", "x"));
+    HEARS(bob, "1!ShuttingDown 2=x/ready");
+}
+
+/* --- input in pieces */
+
+static const char mixed[] =
+    CREATE("1", "a") "\n\n" STAT("\"two\"", "a") "[" CREATE("3", "b") "," NOTIFY(
+        "stat", "") ",7," STAT("null",
+                               "b") "]"
+                                    "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"none\"}"
+                                    "{bad}\n"
+                                    "{\"jsonrpc\":\"1.0\",\"id\":6,\"method\":\"stat\"}"
+                                    "[{]\n"
+                                    "nonsense 12 \"text\"\n"
+                                    "{\"a\":\"\\u0000\"}\n"
+                                    "{ \"jsonrpc\" : \"2.0\" ,\n  \"id\" : 1.5 ,\n  \"method\" : "
+                                    "\"stat\" ,\n"
+                                    "  \"params\" : { \"name\" : \"a\" } }\n" CALL(
+                                        "8", "remove",
+                                        "\"name\":\"a\"") "[[[[]]]]" CALL("9", "list",
+                                                                          "\"prefix\":\"{\\\"[\"")
+                                        CALL("-10", "list", "") "{\"id\":[1]}";
+
+static const char mixed_answers[] =
+    "1+a/ready \"two\"=a/ready [3+b/ready;null!-32600;null=b/ready] 5!MethodNotFound null!-32700 "
+    "6!-32600 null!-32700 null!-32700 null!-32700 1.5=a/ready 8=a/removed [null!-32600] ";
+
+TEST(whole)
+{
+    SAYS(alice, mixed);
+    const char *heard = client_heard(alice);
+    if (strncmp(heard, mixed_answers, strlen(mixed_answers)) != 0) {
+        print_error("%s\n", heard);
+        fail();
+    }
+    heard += strlen(mixed_answers);
+    assert_string_equal(heard, "9!InvalidParameter -10=[b] null!-32600");
+}
+
+/* What a new fixture answers to the mixed conversation in pieces of N bytes. */
+static char *said_in_pieces(size_t n, bool with_turns, size_t *ret_len)
+{
+    struct rpc_fixture *g = rpc_fixture_new();
+    struct client *c = client_open(g, ALICE, 1);
+    size_t len = strlen(mixed);
+    for (size_t at = 0; at < len; at += n) {
+        client_send(c, mixed + at, at + n < len ? n : len - at);
+        if (with_turns)
+            assert_int_equal(rpc_fixture_turn(g), 0);
+    }
+    assert_int_equal(rpc_fixture_turn(g), 0);
+    char *text = client_heard_raw(c, ret_len);
+    assert_null(c->session.held);
+    rpc_fixture_free(g);
+    return text;
+}
+
+TEST(the_same_in_any_pieces)
+{
+    size_t len;
+    char *want = said_in_pieces(strlen(mixed), true, &len);
+    assert_true(len > 2000);
+    for (size_t n = 1; n < 40; n += n < 8 ? 1 : 7)
+        for (int with_turns = 0; with_turns < 2; with_turns++) {
+            size_t got_len;
+            char *got = said_in_pieces(n, with_turns, &got_len);
+            assert_int_equal(got_len, len);
+            assert_memory_equal(got, want, len);
+            free(got);
+        }
+    free(want);
+}
+
+TEST(an_unfinished_value)
+{
+    SAYS(alice, "  ");
+    assert_false(session_is_unfinished(&alice->session));
+    SAYS(alice, STAT("1", "a") "{\"jsonrpc\":\"2.0\",\"id\":2,");
+    assert_true(session_is_unfinished(&alice->session));
+    assert_true(session_wants_input(&alice->session));
+    HEARS(alice, "1!NoSuchSegment");
+    SAYS(alice, "\"method\":\"stat\",\"params\":{\"name\":\"a\"}}");
+    assert_false(session_is_unfinished(&alice->session));
+    HEARS(alice, "2!NoSuchSegment");
+}
+
+TEST(a_value_that_takes_too_long)
+{
+    SAYS(alice, "{\"jsonrpc\":");
+    session_value_overdue(&alice->session);
+    assert_true(session_is_over(&alice->session));
+    assert_false(session_wants_input(&alice->session));
+    SAYS(alice, "\"2.0\"}" STAT("1", "a"));
+    HEARS(alice, "null!-32700");
+}
+
+TEST(too_large)
+{
+    char *blanks = repeat(" ", 65536);
+    SAYS(alice, blanks); /* between values there is no limit */
+    char *name = repeat("x", 65536 - 2);
+    char *text = text_of("\"%s\"\n", name);
+    SAYS(alice, text); /* just so large */
+    HEARS(alice, "null!-32600");
+    assert_false(session_is_over(&alice->session));
+    free(text);
+    text = text_of("%s\"%s%s", STAT("1", "a"), name, "xx\"" STAT("2", "a"));
+    SAYS(alice, text);
+    size_t len;
+    char *raw = client_heard_raw(alice, &len);
+    char *copy = strndup(raw, len);
+    assert_contains(copy, "message too large (limit 65536)");
+    assert_contains(copy, "-32600");
+    assert_null(strstr(copy, "\"id\":2"));
+    free(copy);
+    free(raw);
+    assert_true(session_is_over(&alice->session));
+    SAYS(alice, STAT("3", "a"));
+    HEARS(alice, "");
+    /* In pieces it is seen as soon. */
+    SAYS(bob, "[");
+    for (int i = 0; i < 70 && !session_is_over(&bob->session); i++) {
+        char *piece = repeat(" ", 1000);
+        SAYS(bob, piece);
+        free(piece);
+    }
+    assert_true(session_is_over(&bob->session));
+    HEARS(bob, "null!-32600");
+    free(text);
+    free(name);
+    free(blanks);
+}
+
+TEST(another_limit)
+{
+    f->core->core.settings.limits.max_message_bytes = 1024;
+    struct client *carol = client_open(f, BOB, 3);
+    char *text = repeat("[", 10), *rest = repeat(" ", 1100);
+    SAYS(carol, text);
+    SAYS(carol, rest);
+    HEARS(carol, "null!-32600");
+    free(text);
+    free(rest);
+}
+
+/* --- the end of the input */
+
+TEST(half_closed)
+{
+    SAYS(alice, CREATE("1", "a") STAT("2", "a"));
+    session_end_input(&alice->session);
+    assert_true(session_is_over(&alice->session));
+    assert_false(session_wants_input(&alice->session));
+    HEARS(alice, "1+a/ready 2=a/ready");
+}
+
+TEST(closed_behind_a_wait)
+{
+    SAYS(alice, WAIT("1", "x") STAT("2", "x"));
+    session_end_input(&alice->session);
+    assert_false(session_is_over(&alice->session));
+    SAYS(bob, CREATE("1", "x"));
+    HEARS(alice, "1=x/ready 2=x/ready");
+    assert_true(session_is_over(&alice->session));
+}
+
+TEST(closed_in_a_value)
+{
+    SAYS(alice, STAT("1", "a") "{\"jsonrpc\":\"2.0\"");
+    session_end_input(&alice->session);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!NoSuchSegment null!-32700");
+    assert_true(session_is_over(&alice->session));
+    SAYS(bob, "\"text");
+    session_end_input(&bob->session);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(bob, "null!-32700");
+}
+
+TEST(closed_after_a_number)
+{
+    SAYS(alice, "12");
+    HEARS(alice, ""); /* there could be more digits */
+    session_end_input(&alice->session);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "null!-32600");
+    assert_true(session_is_over(&alice->session));
+}
+
+TEST(closed_in_a_value_behind_a_wait)
+{
+    SAYS(alice, WAIT("1", "x") "{\"jsonrpc\":\"2.0\"");
+    session_end_input(&alice->session);
+    SAYS(bob, CREATE("1", "x"));
+    HEARS(alice, "1=x/ready null!-32700");
+    assert_true(session_is_over(&alice->session));
+}
+
+TEST(closed_in_a_value_while_nothing_is_read)
+{
+    f->core->core.settings.limits.output_high_water = 100;
+    SAYS(alice, CALL("1", "subscribe", "") "{\"jsonrpc\":\"2.0\"");
+    alice->is_slow = true;
+    SAYS(bob, CREATE("1", "x"));
+    assert_false(session_wants_input(&alice->session));
+    session_end_input(&alice->session);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    alice->is_slow = false;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1=@0 *created:x#1 null!-32700");
+    assert_true(session_is_over(&alice->session));
+}
+
+TEST(nothing_at_all)
+{
+    session_end_input(&alice->session);
+    assert_true(session_is_over(&alice->session));
+    HEARS(alice, "");
+}
+
+/* --- output above its mark */
+
+TEST(a_reader_that_is_slow)
+{
+    f->core->core.settings.limits.output_high_water = 2000;
+    alice->is_slow = true;
+    enum { N = 200 };
+    char *want = strdup("");
+    for (int i = 0; i < N; i++) {
+        char *text = text_of("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"info\"}", i);
+        SAYS(alice, text);
+        free(text);
+        text = text_of("%s%s%d=ok", want, i > 0 ? " " : "", i);
+        free(want);
+        want = text;
+    }
+    /* It is not read any more, and what is kept of it is bounded. */
+    assert_false(session_wants_input(&alice->session));
+    assert_false(session_has_work(&alice->session));
+    assert_true(alice->session.out.len < 4000);
+    SAYS(bob, CREATE("1", "a"));
+    HEARS(bob, "1+a/ready");
+    alice->is_slow = false;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, want); /* nothing is lost */
+    assert_true(session_wants_input(&alice->session));
+    free(want);
+}
+
+TEST(a_batch_above_the_mark)
+{
+    f->core->core.settings.limits.output_high_water = 1000;
+    alice->is_slow = true;
+    SAYS(alice, "[" CALL("1", "info", "") "," CALL("2", "info", "") "," CREATE("3", "a") "," CALL(
+                    "4", "info", "") "]" STAT("5", "a"));
+    assert_null(fixture_record(f->core, "a"));
+    alice->is_slow = false;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "[1=ok;2=ok;3+a/ready;4=ok] 5=a/ready");
+}
+
+TEST(closed_above_the_mark)
+{
+    f->core->core.settings.limits.output_high_water = 1000;
+    alice->is_slow = true;
+    SAYS(alice, CALL("1", "info", "") CALL("2", "info", "") CALL("3", "info", "") STAT("4", "a"));
+    session_end_input(&alice->session);
+    assert_false(session_is_over(&alice->session));
+    alice->is_slow = false;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1=ok 2=ok 3=ok 4!NoSuchSegment");
+    assert_true(session_is_over(&alice->session));
+}
+
+/* --- connections */
+
+TEST(what_a_connection_holds_goes_with_it)
+{
+    SAYS(alice, CALL("1", "create",
+                     "\"name\":\"a\",\"size\":1,\"mode\":\"0666\","
+                     "\"lifetime\":\"connection\""));
+    SAYS(alice, CALL("2", "create", "\"name\":\"b\",\"size\":1,\"lifetime\":\"connection\""));
+    SAYS(bob, CALL("1", "hold", "\"name\":\"a\""));
+    HEARS(bob, "1=a/ready");
+    client_close(alice);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_non_null(fixture_record(f->core, "a"));
+    assert_null(fixture_record(f->core, "b"));
+    client_close(bob);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_int_equal(fake_sysv_count(f->core->k), 0);
+}
+
+TEST(closed_while_it_waits)
+{
+    SAYS(alice, CALL("1", "wait", "\"name\":\"x\",\"timeout_ms\":500") STAT("2", "x"));
+    assert_int_equal(f->core->core.waiters.count, 1);
+    client_close(alice);
+    assert_int_equal(f->core->core.waiters.count, 0);
+    SAYS(bob, CREATE("1", "x"));
+    HEARS(bob, "1+x/ready");
+}
+
+TEST(refused_connections)
+{
+    struct writer w;
+    writer_init(&w);
+    const struct outcome_detail detail = {.what = "max_connections_per_uid", .used = 5, .max = 5};
+    session_refuse_connection(&w, OUTCOME_QUOTA_EXCEEDED, &detail);
+    char *text = strndup(w.data, w.len);
+    assert_contains(text, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":6,");
+    assert_contains(text, "\"quota\":\"max_connections_per_uid\",\"used\":5,\"max\":5");
+    assert_int_equal(text[w.len - 1], '\n');
+    free(text);
+    writer_deinit(&w);
+}
+
+/* --- memory that runs out */
+
+/* A conversation in which allocation N fails: whatever is answered is whole, what is not answered
+ * ends the connection, and the core is as sound as ever. True when one has failed. */
+static bool talks_without_memory(unsigned long n, bool for_good)
+{
+    static const char text[] = CREATE("1", "a") STAT("2", "a") "[" CREATE("3", "b") "," STAT(
+        "4", "b") "]" CALL("5", "list", "") CALL("6", "subscribe", "\"prefix\":\"a\"")
+        CALL("7", "set", "\"name\":\"a\",\"new_name\":\"ab\"") CALL("8", "info", "")
+            CALL("9", "hold", "\"name\":\"b\"") CALL("10", "metrics", "")
+                CALL("11", "create", "\"name\":\"c\",\"size\":1,\"lifetime\":\"connection\"")
+                    CALL("12", "stat", "\"name\":\"c\"")
+                        CALL("13", "wait", "\"name\":\"ab\",\"timeout_ms\":1")
+                            CALL("14", "wait", "\"name\":\"none\",\"timeout_ms\":1")
+                                STAT("15", "a");
+    struct rpc_fixture *g = rpc_fixture_new();
+    struct client *c = client_open(g, ALICE, 1), *d = client_open(g, ALICE, 1);
+    if (for_good)
+        fake_memory_exhaust(n);
+    else
+        fake_memory_fail(n);
+    for (size_t at = 0; at < strlen(text); at += 50) {
+        client_send(c, text + at, strlen(text) - at < 50 ? strlen(text) - at : 50);
+        (void)rpc_fixture_turn(g);
+    }
+    bool failed = fake_memory_restore();
+    for (int i = 0; i < 2; i++) { /* so that the waits time out */
+        fake_clock_advance(&g->core->clock, 10);
+        core_tick(&g->core->core);
+        assert_int_equal(rpc_fixture_turn(g), 0);
+    }
+    const char *heard = client_heard(c); /* which sees to it that it is whole */
+    if (!failed)
+        assert_string_equal(heard, "1+a/ready 2=a/ready [3+b/ready;4=b/ready] 5=[a,b] 6=@2 "
+                                   "7=ab/ready *changed:ab#3 8=ok 9!NotHoldable 10=ok 11+c/ready "
+                                   "12=c/ready 13=ab/ready 14!TimedOut 15!NoSuchSegment");
+    else if (!session_is_over(&c->session) && !c->session.is_cut_off)
+        assert_contains(heard, "15"); /* to the last */
+    assert_int_equal(client_say(g, d, STAT("1", "nothing")), 0);
+    assert_string_equal(client_heard(d), "1!NoSuchSegment");
+    g->core->core.turn.has_news = true;
+    assert_int_equal(core_fixture_turn(g->core), 0);
+    core_fixture_check_kernel(g->core);
+    rpc_fixture_free(g);
+    return failed;
+}
+
+TEST(memory_runs_out)
+{
+    unsigned long n = 1;
+    while (talks_without_memory(n, false))
+        n++;
+    assert_true(n > 30);
+    n = 1;
+    while (talks_without_memory(n, true))
+        n++;
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        CASE(one_after_the_other),
+        CASE(pipelined),
+        CASE(nothing_is_sent_before_the_turn_ends),
+        CASE(batches),
+        CASE(large_batches),
+        CASE(a_wait_in_a_batch),
+        CASE(a_wait_that_is_no_question),
+        CASE(in_order_behind_a_wait),
+        CASE(the_wait_of_one_stops_nobody_else),
+        CASE(waits_that_fail),
+        CASE(shutting_down),
+        CASE(whole),
+        CASE(the_same_in_any_pieces),
+        CASE(an_unfinished_value),
+        CASE(a_value_that_takes_too_long),
+        CASE(too_large),
+        CASE(another_limit),
+        CASE(half_closed),
+        CASE(closed_behind_a_wait),
+        CASE(closed_in_a_value),
+        CASE(closed_after_a_number),
+        CASE(closed_in_a_value_behind_a_wait),
+        CASE(closed_in_a_value_while_nothing_is_read),
+        CASE(nothing_at_all),
+        CASE(a_reader_that_is_slow),
+        CASE(a_batch_above_the_mark),
+        CASE(closed_above_the_mark),
+        CASE(what_a_connection_holds_goes_with_it),
+        CASE(closed_while_it_waits),
+        CASE(refused_connections),
+        cmocka_unit_test(memory_runs_out),
+    };
+    return RUN_TESTS(tests);
+}
