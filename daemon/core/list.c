@@ -95,8 +95,10 @@ static void list_managed(struct listing *l)
         if (!access_may_read(&core->settings.access, l->caller, &kernel))
             continue;
         view_segment(core, record, &kernel, &view);
-        if (wanted(l->params, &view, record))
-            add(l, &view);
+        if (!wanted(l->params, &view, record))
+            continue;
+        add(l, &view);
+        l->page.may_be_taken_back |= turn_can_take_back(record);
     }
 }
 

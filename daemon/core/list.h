@@ -8,7 +8,8 @@
 struct page {
     struct wire_segment *segments; /* owned; it borrows the records' strings until the turn ends */
     size_t count;
-    char cursor[32]; /* empty: this was the last page */
+    char cursor[32];        /* empty: this was the last page */
+    bool may_be_taken_back; /* it shows a change of this turn */
 };
 
 /* 0, OUTCOME_INVALID_PARAMETER (a cursor that is none) or -ENOMEM. */

@@ -17,7 +17,7 @@ enum right {
 struct method_row {
     handler_fn *handler;
     enum right right;
-    bool changes; /* an answer is a promise until the commit */
+    bool changes; /* who asked is recorded, or logged */
 };
 
 static const struct method_row rows[METHOD_COUNT] = {
@@ -104,10 +104,10 @@ void dispatch(struct request *rq, struct answer *ret)
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
         r = OUTCOME_SHUTTING_DOWN;
-    if (r == 0 && row->changes) {
-        name_peer(rq);
+    if (r == 0)
         r = rpc_reserve_promise(rq->rpc);
-    }
+    if (r == 0 && row->changes)
+        name_peer(rq);
     if (r == 0 && target) {
         r = lookup_target(rq->core, target, &rq->found, &rq->detail);
         if (r == 0)
@@ -124,8 +124,10 @@ void dispatch(struct request *rq, struct answer *ret)
         fail(rq, r, &ret->reply);
         return;
     }
-    /* Of a segment that has not changed, or was removed, what is said is true in any case. */
-    ret->is_promise = row->changes && turn_can_take_back(rq->found.segment);
+    /* Of a segment that has not changed, or was removed, what is said is true in any case; what
+     * was only read of another's change may never have been. */
+    ret->is_promise =
+        rq->page.may_be_taken_back || (rq->found.segment && turn_can_take_back(rq->found.segment));
 }
 
 void dispatch_done(struct request *rq)
