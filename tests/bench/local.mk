@@ -14,7 +14,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/support.c tests/bench/support.h
 tests_bench_bench_LDADD = libprotocol.la
 CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
-EXTRA_DIST += tests/bench/run.sh
+EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg
 
 bench_parts =
 bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT)
