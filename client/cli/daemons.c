@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +11,10 @@
 #include <sys/stat.h>
 
 /* Where daemons that were not asked may be. */
-#define SYSTEM_SOCKET "/run/shmd/shmd.sock"
-#define USER_SOCKETS  "/run/user/*/shmd/shmd.sock"
-#define SYSTEM_USER   "shmd"
+#define SYSTEM_DIRECTORY "/run/shmd"
+#define USER_DIRECTORIES "/run/user/*/shmd"
+#define SOCKET_NAME      "shmd.sock"
+#define SYSTEM_USER      "shmd"
 
 enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited for */
 
@@ -68,26 +71,53 @@ const char *daemon_state_text(const struct daemon_seen *seen)
 
 /* --- the others */
 
-static bool is_same_socket(const struct stat *a, const struct stat *b)
+static bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The owner of the socket at PATH, unless that is the one that was asked. */
+static void parent_of(const char *path, char *ret, size_t size)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof(copy), "%s", path);
+    snprintf(ret, size, "%s", dirname(copy));
+}
+
+/*
+ * The owners of the socket at PATH, which may be gone while its daemon is stopped, and of its
+ * directory, where the daemon keeps its records of segments all the same. ASKED: the socket that
+ * was asked, if it was; NULL for none.
+ */
 static void guard_socket(const char *path, const struct stat *asked, struct orphan_knowledge *k)
 {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && !(asked && is_same_socket(&st, asked)))
+    char directory[PATH_MAX];
+    bool is_there = stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+    if (is_there && asked && is_same_file(&st, asked))
+        return;
+    if (is_there)
+        orphan_guard(k, st.st_uid);
+    parent_of(path, directory, sizeof(directory));
+    /* A directory for everybody is no daemon's. */
+    if (stat(directory, &st) == 0 && !(st.st_mode & S_IWOTH))
         orphan_guard(k, st.st_uid);
 }
 
-static int guard_user_sockets(const struct stat *asked, struct orphan_knowledge *k)
+static int guard_users(const struct stat *asked, struct orphan_knowledge *k)
 {
+    char path[PATH_MAX];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
     glob_t found = {0};
-    int r = glob(USER_SOCKETS, GLOB_NOSORT, NULL, &found);
-    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
-        guard_socket(found.gl_pathv[i], asked, k);
+    int r = glob(USER_DIRECTORIES, GLOB_NOSORT, NULL, &found);
+    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
+        snprintf(path, sizeof(path), "%s/" SOCKET_NAME, found.gl_pathv[i]);
+        guard_socket(path, asked, k);
+    }
     globfree(&found);
+    if (runtime && *runtime) {
+        snprintf(path, sizeof(path), "%s/shmd/" SOCKET_NAME, runtime);
+        guard_socket(path, asked, k);
+    }
     return r == GLOB_NOSPACE ? -ENOMEM : 0;
 }
 
@@ -99,9 +129,10 @@ static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge 
     /* What is of the uid of the daemon that was asked is as that daemon says. */
     if (user && !(k->asked && seen->info->uid == user->pw_uid))
         orphan_guard(k, user->pw_uid);
-    guard_socket(SYSTEM_SOCKET, asked, k);
-    guard_socket(seen->path, asked, k);
-    return guard_user_sockets(asked, k);
+    guard_socket(SYSTEM_DIRECTORY "/" SOCKET_NAME, asked, k);
+    if (*seen->path)
+        guard_socket(seen->path, asked, k);
+    return guard_users(asked, k);
 }
 
 /* --- what is whose */
