@@ -1,0 +1,305 @@
+"""shmdctl doctor on this machine: with a daemon, without one, and with one that is ill. What each
+check says of machines that there are not is tested on planted ones, in tests/unit/test_doctor.c."""
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+
+import sysv
+from harness import (
+    ALICE,
+    BOB,
+    DEADLINE,
+    ROOT,
+    SEVERAL_UIDS,
+    SOMEBODY,
+    TestCase,
+    as_user,
+    main,
+    needs_several_uids,
+)
+from programs import Programs
+
+CHECKS = (
+    "socket socket-directory ipc-namespace group-members logind-remove-ipc shm-rmid-forced orphans "
+    "shmmni shmall shmmax huge-pages memlock pidfd peerpidfd pidfs shm-stat-any"
+).split()
+STATUS = {"ok": 0, "info": 0, "warning": 1, "error": 2}
+
+
+class DoctorCase(Programs, TestCase):
+    path = "/nonexistent/shmd.sock"
+
+    def doctor(self, *arguments, user=ROOT, environment=None):
+        """Exit status and output; nothing is said on standard error."""
+        environment = {"SHMD_SOCKET": self.path, **(environment or {})}
+        status, out, err = self.run_program("shmdctl", "doctor", *arguments, user=user,
+                                            environment=environment)
+        self.assertEqual(err, b"")
+        return status, out.decode()
+
+    def check_report(self, status, out):
+        findings = json.loads(out)
+        self.assertEqual([finding["id"] for finding in findings], CHECKS)
+        worst = max(STATUS[finding["severity"]] for finding in findings)
+        self.assertEqual(status, worst, findings)
+        for finding in findings:
+            self.assertLessEqual(set(finding), {"id", "severity", "found", "why", "mend"})
+            if finding["severity"] in ("warning", "error"):
+                self.assertTrue(finding["why"] and finding["mend"], finding)
+        return {finding["id"]: finding for finding in findings}
+
+    def findings(self, **more):
+        return self.check_report(*self.doctor("--json", **more))
+
+    def finding(self, check, severity, **more):
+        finding = self.findings(**more)[check]
+        self.assertEqual(finding["severity"], severity, finding)
+        return finding
+
+
+class WithoutDaemon(DoctorCase):
+    def test_is_a_finding(self):
+        finding = self.finding("socket", "error")
+        self.assertEqual(finding["found"], f"{self.path}: nothing is there")
+        self.assertIn("systemctl start shmd.socket", finding["mend"])
+        self.finding("ipc-namespace", "info")
+
+    def test_the_rest_is_told(self):
+        findings = self.findings()
+        self.assertIn(f"of {sysv.limits().shmmni} segments", findings["shmmni"]["found"])
+        for check in ("orphans", "shmmni", "shmall", "shmmax", "shm-stat-any"):
+            self.assertEqual(findings[check]["severity"], "ok", findings[check])
+
+    def test_options(self):
+        for arguments in (["--bytes"], ["all"], ["--json=yes"]):
+            with self.subTest(arguments=arguments):
+                status, out, err = self.run_program("shmdctl", "doctor", *arguments)
+                self.assertEqual((status, out), (2, b""))
+                self.assertRegex(err.decode(), "^shmdctl: ")
+
+    def test_a_long_path(self):
+        self.path = "/x" * 100
+        self.assertIn("too long", self.finding("socket", "error")["found"])
+        status, out, _ = self.run_program("shmdctl", "doctor", "--json", "--socket", self.path)
+        self.assertIn("too long", self.check_report(status, out)["socket"]["found"])
+
+    def test_a_file_that_is_no_socket(self):
+        self.path = os.path.join(self.directory, "file")
+        with open(self.path, "w", encoding="ascii"):
+            pass
+        self.assertIn("is no socket", self.finding("socket", "error")["found"])
+
+    def test_a_socket_that_nobody_serves(self):
+        self.path = os.path.join(self.directory, "stale.sock")
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(self.path)
+        self.assertIn("nobody serves it", self.finding("socket", "error")["found"])
+
+    def test_a_path_that_is_no_text(self):
+        self.path = os.path.join(self.directory, "\udcff\n\x1b[31m")
+        self.assertIn("???[31m: nothing is there", self.finding("socket", "error")["found"])
+
+    def test_a_directory_that_is_open_to_all(self):
+        self.path = os.path.join(self.directory, "open", "shmd.sock")
+        os.mkdir(os.path.dirname(self.path))
+        os.chmod(os.path.dirname(self.path), 0o777)
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(self.path)
+        self.assertIn("play the daemon", self.finding("socket-directory", "error")["why"])
+        os.chmod(os.path.dirname(self.path), 0o1777)
+        self.finding("socket-directory", "ok")
+
+    def test_something_that_is_no_daemon(self):
+        self.path = os.path.join(self.directory, "other.sock")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.settimeout(DEADLINE)
+            listener.bind(self.path)
+            listener.listen(1)
+            process = self.popen("shmdctl", "doctor", "--json", stdout=subprocess.PIPE,
+                                 environment={"SHMD_SOCKET": self.path})
+            with listener.accept()[0] as peer:
+                peer.recv(1)
+                peer.sendall(b"220 mail.example.org ESMTP\n")
+        out, _ = process.communicate(timeout=DEADLINE)
+        finding = self.check_report(process.returncode, out)["socket"]
+        self.assertIn("no sensible answer", finding["found"])
+
+
+class Kernel(DoctorCase):
+    def test_shmmni(self):
+        for _ in range(8):
+            sysv.create(1)
+        for shmmni, severity in ((11, "ok"), (10, "warning"), (8, "error"), (4, "error")):
+            with self.subTest(shmmni=shmmni):
+                sysv.sysctl("shmmni", shmmni)
+                found = self.finding("shmmni", severity)["found"]
+                self.assertIn(f"8 of {shmmni} segments", found)
+
+    def test_shmall(self):
+        sysv.create(90 * sysv.PAGE)
+        for shmall, severity in ((200, "ok"), (100, "warning"), (90, "error")):
+            with self.subTest(shmall=shmall):
+                sysv.sysctl("shmall", shmall)
+                self.assertIn(f"90 of {shmall} pages", self.finding("shmall", severity)["found"])
+
+    def test_shmmax(self):
+        sysv.sysctl("shmmax", 100 << 10)
+        sysv.create(70 << 10)
+        self.finding("shmmax", "ok")
+        sysv.create(100 << 10)
+        self.assertIn("100K of 100K", self.finding("shmmax", "warning")["found"])
+
+    def test_rmid_forced(self):
+        self.finding("shm-rmid-forced", "ok")
+        sysv.sysctl("shm_rmid_forced", 1)
+        self.assertIn("sysctl", self.finding("shm-rmid-forced", "warning")["mend"])
+
+    def test_orphans(self):
+        sysv.create(4096)
+        self.finding("orphans", "ok")
+        shmid = as_user(SOMEBODY, lambda: sysv.create(3 << 20))
+        finding = self.finding("orphans", "warning")
+        self.assertIn("1 segment, 3M", finding["found"])
+        self.assertIn("shmdctl gc", finding["mend"])
+        self.hold(SOMEBODY, shmid)
+        self.finding("orphans", "ok")
+
+    def test_changes_nothing(self):
+        as_user(SOMEBODY, lambda: sysv.create(4096))
+        before = sysv.proc_table()
+        self.doctor()
+        self.assertEqual(sysv.proc_table(), before)
+
+
+class WithDaemon(DoctorCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start_daemon()
+        self.path = self.daemon.socket_path
+
+    def test_it_is_well(self):
+        findings = self.findings()
+        for check in ("socket", "socket-directory", "ipc-namespace", "orphans", "shm-rmid-forced"):
+            self.assertEqual(findings[check]["severity"], "ok", findings[check])
+        self.assertIn(f"{self.path}, mode 0666", findings["socket"]["found"])
+        inode = os.stat("/proc/self/ns/ipc").st_ino
+        self.assertIn(f"share IPC namespace {inode}", findings["ipc-namespace"]["found"])
+        if SEVERAL_UIDS:
+            self.assertEqual(findings["group-members"]["severity"], "ok")
+
+    @needs_several_uids
+    def test_for_any_user(self):
+        findings = self.findings(user=BOB)
+        self.assertEqual(findings["socket"]["severity"], "ok")
+        self.assertIn("the daemon has locked 0B of", findings["memlock"]["found"])
+
+    def test_what_it_manages_is_no_orphan(self):
+        with self.daemon.connect() as client:
+            client.create(name="kept")
+        self.daemon.stop()
+        self.daemon = self.start_daemon(directory=self.daemon.directory)
+        self.finding("orphans", "ok")
+
+    @needs_several_uids
+    def test_a_socket_with_a_narrow_mode(self):
+        os.chmod(self.path, 0o600)
+        finding = self.finding("socket", "error", user=BOB)
+        self.assertIn("may not connect", finding["found"])
+        self.assertIn("its mode is 0600", finding["mend"])
+        os.chmod(self.daemon.directory, 0o700)
+        self.assertIn("search", self.finding("socket", "error", user=BOB)["mend"])
+
+    def test_another_ipc_namespace(self):
+        program, library = self.where_programs_are("shmdctl")
+        result = subprocess.run(
+            ["unshare", "--ipc", program, "doctor", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library},
+        )
+        self.assertEqual(result.stderr, "")
+        findings = self.check_report(result.returncode, result.stdout)
+        self.assertEqual(findings["socket"]["severity"], "ok")
+        self.assertEqual(findings["ipc-namespace"]["severity"], "error")
+        inode = os.stat("/proc/self/ns/ipc").st_ino
+        self.assertIn(f"the daemon is in IPC namespace {inode}", findings["ipc-namespace"]["found"])
+
+    @needs_several_uids
+    def test_strangers_in_the_group(self):
+        # Group 0 has a member in each /etc/passwd: root.
+        daemon = self.start_daemon(user=ALICE._replace(gid=0),
+                                   directory=self.daemon_directory("grouped", ALICE))
+        self.path = daemon.socket_path
+        found = self.finding("group-members", "warning")["found"]
+        self.assertRegex(found, r"group root has other members: .*\broot\b")
+
+    def test_locked_memory(self):
+        self.assertNotEqual(self.findings()["memlock"]["severity"], "error")
+        with self.daemon.connect() as client:
+            client.create(name="locked", size=4096, locked=True)
+        with open(f"/proc/{self.daemon.pid}/limits", encoding="ascii") as file:
+            line = next(line for line in file if line.startswith("Max locked memory"))
+        soft = line.split()[3]
+        found = self.findings()["memlock"]["found"]
+        self.assertIn("any amount" if soft == "unlimited" or not SEVERAL_UIDS else "locked 4K of",
+                      found)
+
+
+class Report(DoctorCase):
+    """The output for people."""
+
+    def test_blocks(self):
+        as_user(SOMEBODY, lambda: sysv.create(4096))
+        findings = self.findings()
+        status, out = self.doctor()
+        self.assertEqual(status, 2)
+        self.assertNotIn("\x1b", out)
+        heads = re.findall(r"(?m)^(error|warning|info|ok) +([a-z-]+): (.+)$", out)
+        self.assertEqual(sorted(check for _, check, _ in heads), sorted(CHECKS))
+        for severity, check, found in heads:
+            self.assertEqual(severity, findings[check]["severity"])
+            self.assertEqual(found, findings[check]["found"])
+        order = [("error", "warning", "info", "ok").index(severity) for severity, _, _ in heads]
+        self.assertEqual(order, sorted(order), "the worst first")
+        self.assertIn(f"\n         mend: {findings['orphans']['mend']}\n", out)
+        self.assertIn(f"\n         why:  {findings['orphans']['why']}\n", out)
+        count = lambda severity: sum(f["severity"] == severity for f in findings.values())
+        self.assertEqual(
+            out.splitlines()[-1],
+            f"Errors: {count('error')}, warnings: {count('warning')}, to know: {count('info')}, "
+            f"well: {count('ok')}.",
+        )
+
+    def on_a_terminal(self, **environment):
+        ours, theirs = pty.openpty()
+        process = self.popen("shmdctl", "doctor", stdout=theirs,
+                             environment={"SHMD_SOCKET": self.path, **environment})
+        os.close(theirs)
+        out = b""
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                data = b""
+            if not data:
+                break
+            out += data
+        os.close(ours)
+        self.assertEqual(process.wait(DEADLINE), 2)
+        self.assertIn(b"nothing is there", out)
+        return out
+
+    def test_colours(self):
+        self.assertIn(b"\x1b[1;31merror", self.on_a_terminal(TERM="xterm"))
+        self.assertIn(b"\x1b[1;31merror", self.on_a_terminal(TERM="xterm", NO_COLOR=""))
+        self.assertNotIn(b"\x1b", self.on_a_terminal(TERM="xterm", NO_COLOR="1"))
+        self.assertNotIn(b"\x1b", self.on_a_terminal(TERM="dumb"))
+
+
+if __name__ == "__main__":
+    main()

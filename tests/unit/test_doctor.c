@@ -1,0 +1,693 @@
+/*
+ * doctor on machines that there are not: trees planted for what is read from files, and facts made
+ * up for what each check says of them.
+ */
+#include "tests/unit/support.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/doctor_checks.h"
+
+enum { DAEMON_PID = 4711, DAEMON_UID = 120, DAEMON_GID = 130 };
+
+/* --- planted trees */
+
+static char root[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(root, "/tmp/shmd-doctor-XXXXXX");
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_parents(char *path)
+{
+    for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+        *at = '/';
+    }
+}
+
+/* PATH begins with a slash; what ends in one is a directory. */
+static void plant(const char *path, const char *text)
+{
+    char *full = text_of("%s%s", root, path);
+    make_parents(full);
+    if (full[strlen(full) - 1] != '/') {
+        FILE *file = fopen(full, "w");
+        assert_non_null(file);
+        fputs(text, file);
+        assert_int_equal(fclose(file), 0);
+    }
+    free(full);
+}
+
+static void plant_link(const char *path, const char *target)
+{
+    char *full = text_of("%s%s", root, path);
+    make_parents(full);
+    assert_int_equal(symlink(target, full), 0);
+    free(full);
+}
+
+static void plant_accounts(void)
+{
+    plant("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"
+                         "shmd:x:120:130::/run/shmd:/usr/sbin/nologin\n"
+                         "alice:x:1000:1000::/home/alice:/bin/sh\n"
+                         "bob:x:1001:1001::/home/bob:/bin/sh\n");
+    plant("/etc/group", "root:x:0:\nshmd:x:130:\nalice:x:1000:\n");
+}
+
+static void plant_logind(void)
+{
+    plant("/run/systemd/system/", "");
+    plant("/run/systemd/seats/", "");
+}
+
+static void plant_process(const char *groups, const char *caps, const char *memlock)
+{
+    char *status = text_of("Name:\tshmd\nUid:\t120\t120\t120\t120\nGid:\t130\t130\t130\t130\n"
+                           "Groups:\t%s\nCapEff:\t%s\n",
+                           groups, caps);
+    char *limits = text_of("Limit                     Soft Limit           Hard Limit Units\n"
+                           "Max resident set          unlimited            unlimited  bytes\n"
+                           "Max locked memory         %s              8388608    bytes\n"
+                           "Max address space         unlimited            unlimited  bytes\n",
+                           memlock);
+    plant("/proc/4711/status", status);
+    plant("/proc/4711/limits", limits);
+    free(status);
+    free(limits);
+}
+
+/* --- facts made up: a machine on which all is well */
+
+static struct kernel_segment rows[8];
+
+static struct doctor_facts facts_of_a_good_machine(void)
+{
+    memset(rows, 0, sizeof(rows));
+    return (struct doctor_facts){
+        .ipc_namespace = 7,
+        .memlock = UINT64_MAX,
+        .limits = {.shmmax = UINT64_MAX, .shmall = UINT64_MAX, .shmmni = 4096, .page_size = 4096},
+        .segments = {.rows = rows},
+        .socket = {.path = "/run/shmd/shmd.sock", .is_socket = true, .mode = 0666},
+        .daemon = {.state = DAEMON_ANSWERS,
+                   .state_text = "it answers",
+                   .is_known = true,
+                   .pid = DAEMON_PID,
+                   .uid = DAEMON_UID,
+                   .ipc_namespace = 7},
+        .pidfd = FEATURE_THERE,
+        .peerpidfd = FEATURE_THERE,
+        .pidfs = FEATURE_THERE,
+        .stat_any = FEATURE_THERE,
+    };
+}
+
+static void without_daemon(struct doctor_facts *f, int error, const char *text)
+{
+    f->daemon.state = DAEMON_UNREACHABLE;
+    f->daemon.is_known = false;
+    f->daemon.error = error;
+    f->daemon.state_text = text;
+}
+
+static struct kernel_segment *add_segment(struct doctor_facts *f, uint32_t uid, uint64_t size)
+{
+    struct kernel_segment *s = &rows[f->segments.count++];
+    *s = (struct kernel_segment){.shmid = (int)f->segments.count, .uid = uid, .size = size};
+    return s;
+}
+
+static struct findings findings;
+
+/* What the check ID says of FACTS. */
+static const struct finding *check(const struct doctor_facts *facts, const char *id)
+{
+    doctor_check(facts, &findings);
+    for (size_t i = 0; i < findings.count; i++)
+        if (strcmp(findings.rows[i].id, id) == 0)
+            return &findings.rows[i];
+    fail_msg("there is no check \"%s\"", id);
+    return NULL;
+}
+
+/* The check ID gives SEVERITY, and what it found holds PART. Whatever is bad says why and how to
+ * mend it. */
+#define assert_finding(facts, id, want, part)                                                      \
+    do {                                                                                           \
+        const struct finding *got = check(facts, id);                                              \
+        if (got->severity != (want))                                                               \
+            fail_msg("%s is %s: %s", id, severity_word(got->severity), got->found);                \
+        assert_contains(got->found, part);                                                         \
+        if ((want) >= SEVERITY_WARNING && !(*got->why && *got->mend))                              \
+            fail_msg("%s: %s, but neither why nor how to mend it", id, got->found);                \
+        if ((want) == SEVERITY_OK && (*got->why || *got->mend))                                    \
+            fail_msg("%s is well, but is to be mended: %s", id, got->mend);                        \
+    } while (0)
+
+/* --- the whole */
+
+TEST(a_good_machine)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    plant_process("", "0000000000000000", "unlimited");
+    plant("/proc/sys/kernel/shm_rmid_forced", "0\n");
+    plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
+    doctor_facts_read(root, &f);
+    doctor_check(&f, &findings);
+    for (size_t i = 0; i < findings.count; i++) {
+        if (findings.rows[i].severity != SEVERITY_OK)
+            fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
+        assert_true(*findings.rows[i].found);
+    }
+    assert_int_equal(findings.count, 16);
+    assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
+}
+
+TEST(an_empty_machine)
+{
+    /* Nothing can be read, nothing answers: findings, and no crash. */
+    struct doctor_facts f = {.socket = {.path = "", .error = -ENOENT}};
+    without_daemon(&f, -ENOENT, "nothing is there");
+    doctor_facts_read(root, &f);
+    doctor_check(&f, &findings);
+    for (size_t i = 0; i < findings.count; i++)
+        assert_true(*findings.rows[i].found);
+    assert_int_equal(doctor_worst(&findings), SEVERITY_ERROR);
+}
+
+TEST(the_worst_counts)
+{
+    struct findings some = {.count = 3};
+    some.rows[0].severity = SEVERITY_INFO;
+    some.rows[1].severity = SEVERITY_WARNING;
+    assert_int_equal(doctor_worst(&some), SEVERITY_WARNING);
+    some.rows[1].severity = SEVERITY_OK;
+    assert_int_equal(doctor_worst(&some), SEVERITY_INFO);
+    some.count = 0;
+    assert_int_equal(doctor_worst(&some), SEVERITY_OK);
+}
+
+/* --- logind.conf */
+
+static bool remove_ipc(const char *source)
+{
+    struct logind_conf conf;
+    logind_conf_read(root, &conf);
+    assert_string_equal(conf.source, source);
+    return conf.remove_ipc;
+}
+
+TEST(logind_by_default)
+{
+    assert_true(remove_ipc(""));
+    plant("/etc/systemd/logind.conf", "[Login]\n#RemoveIPC=no\n;RemoveIPC=no\n");
+    assert_true(remove_ipc(""));
+}
+
+TEST(logind_main_file)
+{
+    plant("/usr/lib/systemd/logind.conf", "[Login]\nRemoveIPC=no\n");
+    assert_false(remove_ipc("/usr/lib/systemd/logind.conf"));
+    /* Only the first that is found is read, whatever it says. */
+    plant("/run/systemd/logind.conf", "[Login]\n");
+    assert_true(remove_ipc(""));
+    plant("/etc/systemd/logind.conf", "[Login]\nKillUserProcesses=no\nRemoveIPC = off \n");
+    assert_false(remove_ipc("/etc/systemd/logind.conf"));
+}
+
+TEST(logind_drop_ins)
+{
+    plant("/etc/systemd/logind.conf", "[Login]\nRemoveIPC=yes\n");
+    plant("/usr/lib/systemd/logind.conf.d/50-a.conf", "[Login]\nRemoveIPC=no\n");
+    assert_false(remove_ipc("/usr/lib/systemd/logind.conf.d/50-a.conf"));
+    /* The name counts, not the directory. */
+    plant("/etc/systemd/logind.conf.d/40-b.conf", "[Login]\nRemoveIPC=yes\n");
+    assert_false(remove_ipc("/usr/lib/systemd/logind.conf.d/50-a.conf"));
+    plant("/run/systemd/logind.conf.d/60-c.conf", "[Login]\nRemoveIPC=yes\n");
+    assert_true(remove_ipc("/run/systemd/logind.conf.d/60-c.conf"));
+    /* One of the same name in a directory that comes first hides it. */
+    plant("/etc/systemd/logind.conf.d/60-c.conf", "[Login]\n");
+    assert_false(remove_ipc("/usr/lib/systemd/logind.conf.d/50-a.conf"));
+    plant_link("/etc/systemd/logind.conf.d/50-a.conf", "/dev/null");
+    assert_true(remove_ipc("/etc/systemd/logind.conf.d/40-b.conf"));
+    /* Others than *.conf are none. */
+    plant("/etc/systemd/logind.conf.d/99-z.conf.bak", "[Login]\nRemoveIPC=no\n");
+    plant("/etc/systemd/logind.conf.d/.conf", "[Login]\nRemoveIPC=no\n");
+    assert_true(remove_ipc("/etc/systemd/logind.conf.d/40-b.conf"));
+}
+
+TEST(logind_syntax)
+{
+    static const char path[] = "/etc/systemd/logind.conf";
+    static const struct {
+        const char *text;
+        bool removes, said;
+    } files[] = {
+        {"[Login]\nRemoveIPC=no", false, true},
+        {"[Login]\r\nRemoveIPC=no\r\n", false, true},
+        {"[Login]\n  RemoveIPC\t=\tFALSE  \n", false, true},
+        {"[Login]\nRemoveIPC=0\n", false, true},
+        {"[Login]\nRemoveIPC=f\n", false, true},
+        {"[Login]\nRemoveIPC=no\nRemoveIPC=y\n", true, true},
+        {"[Login]\nRemoveIPC=no\nRemoveIPC=maybe\n", false, true}, /* passed over */
+        {"[Login]\nRemoveIPC=no\nRemoveIPC=\n", false, true},
+        {"RemoveIPC=no\n", true, false},
+        {"[Other]\nRemoveIPC=no\n", true, false},
+        {"[Login]\n[Other]\nRemoveIPC=no\n[Login]\nRemoveIPC=n\n", false, true},
+        {"[login]\nRemoveIPC=no\n", true, false},
+        {"[Login]\nremoveipc=no\n", true, false},
+        {"[Login]\nRemoveIPCs=no\n", true, false},
+        {"[Login]\nRemoveIPC no\n", true, false},
+        {"[Login]\nA=b \\\nRemoveIPC=no\n", true, false}, /* a part of A's value */
+        {"[Login]\nRemoveIPC= \\\n no\n", false, true},
+        {"[Login]\n# as \\\nRemoveIPC=no\n", false, true}, /* comments do not go on */
+        {"[Login]\nRemoveIPC=no\\", true, false},
+        {"", true, false},
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        plant(path, files[i].text);
+        if (remove_ipc(files[i].said ? path : "") != files[i].removes)
+            fail_msg("misread: %s", files[i].text);
+    }
+}
+
+/* --- logind's check */
+
+TEST(logind_does_not_run)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    add_segment(&f, 1000, 4096);
+    plant("/run/systemd/seats/", ""); /* left behind where systemd is not the init */
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "logind-remove-ipc", SEVERITY_OK, "does not run");
+}
+
+TEST(logind_hits_users)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    plant_logind();
+    add_segment(&f, 1000, 4096);
+    add_segment(&f, 1000, 8192);
+    add_segment(&f, 1001, 1);
+    add_segment(&f, 4242, 2048);
+    add_segment(&f, 0, 1);
+    add_segment(&f, 999, 1);
+    plant("/var/lib/systemd/linger/bob", "");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "logind-remove-ipc", SEVERITY_WARNING, "alice (2, 12K), 4242 (1, 2K)");
+    assert_null(strstr(check(&f, "logind-remove-ipc")->found, "bob"));
+    assert_null(strstr(check(&f, "logind-remove-ipc")->found, "root"));
+    assert_contains(check(&f, "logind-remove-ipc")->found, "the default");
+    assert_contains(check(&f, "logind-remove-ipc")->mend, "RemoveIPC=no");
+}
+
+TEST(logind_hits_nobody_yet)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    plant_logind();
+    plant("/etc/systemd/logind.conf", "[Login]\nRemoveIPC=yes\n");
+    plant("/var/lib/systemd/linger/alice", "");
+    add_segment(&f, 1000, 4096);
+    add_segment(&f, DAEMON_UID, 4096);
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "logind-remove-ipc", SEVERITY_INFO, "/etc/systemd/logind.conf");
+}
+
+TEST(logind_removes_nothing)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    plant_logind();
+    plant("/etc/systemd/logind.conf.d/shmd.conf", "[Login]\nRemoveIPC=no\n");
+    add_segment(&f, 1000, 4096);
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "logind-remove-ipc", SEVERITY_OK, "logind.conf.d/shmd.conf");
+}
+
+TEST(logind_hits_more_than_there_is_room_for)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    struct kernel_segment many[HIT_USERS_MAX + 1];
+    memset(many, 0, sizeof(many));
+    for (size_t i = 0; i < COUNT(many); i++)
+        many[i].uid = 1000000 + (uint32_t)i;
+    f.segments = (struct kernel_segments){.rows = many, .count = COUNT(many)};
+    plant_logind();
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "logind-remove-ipc", SEVERITY_WARNING, "1000000 (1, 0B), 1000001");
+    assert_contains(check(&f, "logind-remove-ipc")->found, "...");
+    /* All of them linger but one that was not looked at any more. */
+    for (size_t i = 0; i < f.logind.n_users; i++)
+        f.logind.users[i].lingers = true;
+    assert_int_equal(check(&f, "logind-remove-ipc")->severity, SEVERITY_WARNING);
+}
+
+/* --- the kernel's settings */
+
+TEST(rmid_forced)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "shm-rmid-forced", SEVERITY_INFO, "cannot be read");
+    plant("/proc/sys/kernel/shm_rmid_forced", "1\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "shm-rmid-forced", SEVERITY_WARNING, "is 1");
+    plant("/proc/sys/kernel/shm_rmid_forced", "0\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "shm-rmid-forced", SEVERITY_OK, "is 0");
+}
+
+TEST(limits)
+{
+    static const struct {
+        uint64_t used, max;
+        enum severity severity;
+    } cases[] = {
+        {0, 4096, SEVERITY_OK},
+        {79, 100, SEVERITY_OK},
+        {80, 100, SEVERITY_WARNING},
+        {94, 100, SEVERITY_WARNING},
+        {95, 100, SEVERITY_ERROR},
+        {100, 100, SEVERITY_ERROR},
+        {120, 100, SEVERITY_ERROR}, /* the limit was lowered */
+        {0, 0, SEVERITY_ERROR},
+        {1, UINT64_MAX, SEVERITY_OK},
+        {UINT64_MAX / 100 * 81, UINT64_MAX, SEVERITY_WARNING},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct doctor_facts f = facts_of_a_good_machine();
+        f.limits.segments = cases[i].used;
+        f.limits.shmmni = cases[i].max;
+        assert_finding(&f, "shmmni", cases[i].severity, "kernel.shmmni");
+        assert_finding(&f, "shmall", SEVERITY_OK, "kernel.shmall");
+        f = facts_of_a_good_machine();
+        f.limits.pages = cases[i].used;
+        f.limits.shmall = cases[i].max;
+        assert_finding(&f, "shmall", cases[i].severity, "kernel.shmall");
+        assert_finding(&f, "shmmni", SEVERITY_OK, "kernel.shmmni");
+    }
+}
+
+TEST(the_largest_segment)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.limits.shmmax = 100 << 10;
+    add_segment(&f, 0, 1);
+    add_segment(&f, 0, 79 << 10);
+    add_segment(&f, 0, 2);
+    assert_finding(&f, "shmmax", SEVERITY_OK, "79K of 100K");
+    add_segment(&f, 0, 80 << 10);
+    assert_finding(&f, "shmmax", SEVERITY_WARNING, "80K of 100K");
+    add_segment(&f, 0, 100 << 10);
+    assert_finding(&f, "shmmax", SEVERITY_WARNING, "100 %");
+}
+
+TEST(kernel_features)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.pidfd = f.peerpidfd = f.pidfs = f.stat_any = FEATURE_MISSING;
+    assert_finding(&f, "pidfd", SEVERITY_ERROR, "does not work");
+    assert_finding(&f, "peerpidfd", SEVERITY_INFO, "does not work");
+    assert_finding(&f, "pidfs", SEVERITY_INFO, "no inode");
+    assert_finding(&f, "shm-stat-any", SEVERITY_ERROR, "does not work");
+    assert_finding(&f, "orphans", SEVERITY_INFO, "not checked");
+    f.stat_any = FEATURE_UNKNOWN;
+    assert_finding(&f, "shm-stat-any", SEVERITY_INFO, "could not be tried");
+}
+
+TEST(orphans)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.orphans = 1;
+    f.orphaned_bytes = 3 << 20;
+    assert_finding(&f, "orphans", SEVERITY_WARNING, "1 segment, 3M");
+    f.orphans = 2;
+    assert_finding(&f, "orphans", SEVERITY_WARNING, "2 segments, 3M");
+    assert_contains(check(&f, "orphans")->mend, "shmdctl gc");
+}
+
+/* --- huge pages and locked memory */
+
+static void plant_pool(const char *size, const char *pages, const char *free_pages)
+{
+    char *path = text_of("/sys/kernel/mm/hugepages/hugepages-%skB/", size);
+    char *nr = text_of("%snr_hugepages", path), *left = text_of("%sfree_hugepages", path);
+    plant(nr, pages);
+    plant(left, free_pages);
+    free(path);
+    free(nr);
+    free(left);
+}
+
+static struct doctor_facts facts_read(void)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    doctor_facts_read(root, &f);
+    return f;
+}
+
+TEST(huge_pages_nobody_has_set_aside)
+{
+    struct doctor_facts f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_INFO, "no huge pages");
+    plant_pool("2048", "0\n", "0\n");
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_INFO, "no huge pages");
+}
+
+TEST(huge_pages_for_the_daemon)
+{
+    plant_pool("2048", "10\n", "7\n");
+    plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
+    struct doctor_facts f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_INFO, "cannot be told"); /* no /proc/PID */
+    plant_process("", "0", "8388608");
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_OK, "7 of 10 free (2M)");
+    plant("/proc/sys/vm/hugetlb_shm_group", "0\n");
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_WARNING, "hugetlb_shm_group is 0");
+    assert_contains(check(&f, "huge-pages")->mend, "vm.hugetlb_shm_group=130");
+    plant_process("5 77 130", "0", "8388608");
+    plant("/proc/sys/vm/hugetlb_shm_group", "77\n");
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_OK, "may use them");
+    plant("/proc/sys/vm/hugetlb_shm_group", "78\n");
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_WARNING, "is 78");
+    plant_process("", "0000000000004000", "8388608"); /* CAP_IPC_LOCK */
+    f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_OK, "may use them");
+}
+
+TEST(huge_pages_on_demand)
+{
+    plant_pool("1048576", "0\n", "0\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_overcommit_hugepages", "5\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-1048576kB/surplus_hugepages", "2\n");
+    plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
+    plant_process("", "0", "8388608");
+    struct doctor_facts f = facts_read();
+    assert_finding(&f, "huge-pages", SEVERITY_OK, "3 of 3 free (1G)");
+}
+
+TEST(locked_memory)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.memlock = 64 << 10;
+    assert_finding(&f, "memlock", SEVERITY_INFO, "this process's is 64K");
+    plant_process("", "0", "unlimited");
+    f = facts_read();
+    assert_finding(&f, "memlock", SEVERITY_OK, "any amount");
+    plant_process("", "0000000000004000", "8388608");
+    f = facts_read();
+    assert_finding(&f, "memlock", SEVERITY_OK, "any amount");
+    plant_process("", "0", "8388608");
+    f = facts_read();
+    assert_finding(&f, "memlock", SEVERITY_INFO, "0B of 8M");
+    /* A foreign one, one that is not locked, and one of ours that was handed to a user. */
+    add_segment(&f, DAEMON_UID, 8 << 20)->locked = true;
+    add_segment(&f, 1000, 8 << 20)->cuid = DAEMON_UID;
+    struct kernel_segment *ours = add_segment(&f, 1000, 7 << 20);
+    ours->cuid = DAEMON_UID;
+    ours->locked = true;
+    assert_finding(&f, "memlock", SEVERITY_WARNING, "7M of 8M");
+    ours->size = 8 << 20;
+    assert_finding(&f, "memlock", SEVERITY_ERROR, "8M of 8M");
+    plant_process("", "0", "0");
+    f = facts_read();
+    assert_finding(&f, "memlock", SEVERITY_INFO, "0B of 0B");
+}
+
+/* --- the daemon */
+
+TEST(namespaces)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "ipc-namespace", SEVERITY_OK, "7");
+    f.daemon.ipc_namespace = 8;
+    assert_finding(&f, "ipc-namespace", SEVERITY_ERROR, "8");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "ipc-namespace", SEVERITY_INFO, "not checked");
+}
+
+TEST(a_group_of_its_own)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_accounts();
+    plant_process("", "0", "0");
+    plant("/etc/group", "shmd:x:130:shmd\n"); /* the daemon itself may be told twice */
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "group-members", SEVERITY_OK, "group shmd");
+}
+
+TEST(strangers_in_the_group)
+{
+    plant_accounts();
+    plant_process("", "0", "0");
+    plant("/etc/group", "alice:x:1000:bob\nshmd:x:130:shmd,bob,nobodyknown\n");
+    plant("/etc/passwd", "shmd:x:120:130::/:/bin/sh\nbob:x:1001:1001::/:/bin/sh\n"
+                         "carol:x:1002:130::/:/bin/sh\n");
+    struct doctor_facts f = facts_of_a_good_machine();
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "group-members", SEVERITY_ERROR, ": bob, nobodyknown, carol");
+    assert_int_equal(f.group.n_strangers, 3);
+    assert_contains(check(&f, "group-members")->mend, "gpasswd -d USER shmd");
+}
+
+TEST(strangers_in_a_users_group)
+{
+    plant("/proc/4711/status", "Uid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\n");
+    plant("/etc/group", "users:x:100:\n");
+    plant("/etc/passwd", "alice:x:1000:100::/:/bin/sh\nbob:x:1001:100::/:/bin/sh\n");
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.daemon.uid = 1000;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "group-members", SEVERITY_WARNING, "users has other members: bob");
+}
+
+TEST(the_group_without_a_daemon)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    without_daemon(&f, -ENOENT, "nothing is there");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "group-members", SEVERITY_INFO, "not checked");
+    plant_accounts();
+    plant("/etc/group", "shmd:x:130:alice\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "group-members", SEVERITY_ERROR, ": alice");
+}
+
+TEST(a_pid_that_is_somebody_elses)
+{
+    /* The daemon is in another pid namespace: its pid here is a process of another user. */
+    plant("/proc/4711/status", "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapEff:\tffffffffffffffff\n");
+    plant("/proc/4711/limits", "Max locked memory         unlimited  unlimited  bytes\n");
+    struct doctor_facts f = facts_read();
+    assert_false(f.daemon.has_proc);
+    assert_finding(&f, "memlock", SEVERITY_INFO, "cannot be told");
+    assert_finding(&f, "group-members", SEVERITY_OK, "group shmd"); /* by the uid, then */
+}
+
+TEST(sockets)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "socket", SEVERITY_OK, "/run/shmd/shmd.sock, mode 0666");
+    without_daemon(&f, -ECONNREFUSED, "nobody serves it");
+    assert_finding(&f, "socket", SEVERITY_ERROR, "nobody serves it");
+    assert_contains(check(&f, "socket")->mend, "systemctl start");
+    without_daemon(&f, -EACCES, "the caller may not connect");
+    f.socket.mode = 0600;
+    assert_finding(&f, "socket", SEVERITY_ERROR, "may not connect");
+    assert_contains(check(&f, "socket")->mend, "0600");
+    f.socket.error = -EACCES;
+    f.socket.is_socket = false;
+    assert_contains(check(&f, "socket")->mend, "search");
+    without_daemon(&f, -ETIMEDOUT, "it does not answer");
+    f.daemon.state = DAEMON_SILENT;
+    assert_finding(&f, "socket", SEVERITY_ERROR, "does not answer");
+    assert_contains(check(&f, "socket")->mend, "journalctl");
+    f.socket.error = 0;
+    assert_finding(&f, "socket", SEVERITY_ERROR, "is no socket");
+    f.socket.path = "";
+    f.socket.error = -ENOENT;
+    without_daemon(&f, -ENAMETOOLONG, "the path is too long");
+    assert_finding(&f, "socket", SEVERITY_ERROR, "SHMD_SOCKET: the path is too long");
+}
+
+TEST(an_open_directory)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "socket-directory", SEVERITY_OK, "only its owner");
+    f.socket.directory_is_open = true;
+    assert_finding(&f, "socket-directory", SEVERITY_ERROR, "writable to everybody");
+    f.socket.error = -ENOENT;
+    assert_finding(&f, "socket-directory", SEVERITY_INFO, "not checked");
+}
+
+#define ON_A_TREE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_A_TREE(a_good_machine),
+        ON_A_TREE(an_empty_machine),
+        cmocka_unit_test(the_worst_counts),
+        ON_A_TREE(logind_by_default),
+        ON_A_TREE(logind_main_file),
+        ON_A_TREE(logind_drop_ins),
+        ON_A_TREE(logind_syntax),
+        ON_A_TREE(logind_does_not_run),
+        ON_A_TREE(logind_hits_users),
+        ON_A_TREE(logind_hits_nobody_yet),
+        ON_A_TREE(logind_removes_nothing),
+        ON_A_TREE(logind_hits_more_than_there_is_room_for),
+        ON_A_TREE(rmid_forced),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(the_largest_segment),
+        cmocka_unit_test(kernel_features),
+        cmocka_unit_test(orphans),
+        ON_A_TREE(huge_pages_nobody_has_set_aside),
+        ON_A_TREE(huge_pages_for_the_daemon),
+        ON_A_TREE(huge_pages_on_demand),
+        ON_A_TREE(locked_memory),
+        cmocka_unit_test(namespaces),
+        ON_A_TREE(a_group_of_its_own),
+        ON_A_TREE(strangers_in_the_group),
+        ON_A_TREE(strangers_in_a_users_group),
+        ON_A_TREE(the_group_without_a_daemon),
+        ON_A_TREE(a_pid_that_is_somebody_elses),
+        cmocka_unit_test(sockets),
+        cmocka_unit_test(an_open_directory),
+    };
+    return RUN_TESTS(tests);
+}
