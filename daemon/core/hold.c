@@ -38,7 +38,7 @@ static int open_process(struct core *core, const struct caller *caller, int *ret
 static int process_party(struct core *core, const struct caller *caller, struct party **ret)
 {
     struct process_identity identity;
-    int pidfd;
+    int pidfd = -1; /* gcc does not see that it is set */
     int r = open_process(core, caller, &pidfd, &identity);
     if (r < 0)
         return r;
