@@ -95,6 +95,7 @@ lint_tests = \
 	tests/lint/layers.sh \
 	tests/lint/format.sh \
 	tests/lint/wording.sh \
+	tests/lint/promises.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
 
