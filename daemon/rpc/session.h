@@ -67,7 +67,8 @@ bool session_is_unfinished(const struct session *s);
 /* Nothing will be sent any more but what is in `out`. */
 bool session_is_over(const struct session *s);
 
-/* A refusal of the connection as such, from one that has no session. Appends to W. */
+/* A refusal of the connection as such, from one that has no session; an OUTCOME below 0 has no
+ * DETAIL. Appends to W. */
 void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail);
 
 /* --- for rpc.c and handlers */
