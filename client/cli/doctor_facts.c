@@ -19,17 +19,16 @@
 
 /* --- files below a root */
 
-static FILE *open_below(const char *root, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void path_below(char *ret, size_t size, const char *root, const char *format, va_list args)
+static void __attribute__((format(printf, 4, 0)))
+path_below(char *ret, size_t size, const char *root, const char *format, va_list args)
 {
     size_t len = (size_t)snprintf(ret, size, "%s", root);
     if (len < size)
         vsnprintf(ret + len, size - len, format, args);
 }
 
-static FILE *open_below(const char *root, const char *format, ...)
+static FILE *__attribute__((format(printf, 2, 3)))
+open_below(const char *root, const char *format, ...)
 {
     char path[PATH_MAX];
     va_list args;
@@ -88,10 +87,10 @@ static void accounts_close(struct accounts *a)
 
 static void rewind_users(struct accounts *a)
 {
-    if (a->passwd)
-        rewind(a->passwd);
-    else
+    if (!a->planted)
         setpwent();
+    else if (a->passwd)
+        rewind(a->passwd);
 }
 
 static struct passwd *next_user(struct accounts *a)

@@ -71,8 +71,8 @@ static void plant_accounts(void)
 {
     plant("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"
                          "shmd:x:120:130::/run/shmd:/usr/sbin/nologin\n"
-                         "alice:x:1000:1000::/home/alice:/bin/sh\n"
-                         "bob:x:1001:1001::/home/bob:/bin/sh\n");
+                         "alice:x:1000:1000::/:/bin/sh\n"
+                         "bob:x:1001:1001::/:/bin/sh\n");
     plant("/etc/group", "root:x:0:\nshmd:x:130:\nalice:x:1000:\n");
 }
 
