@@ -159,11 +159,10 @@ class Ring:
 
     def _producer_lives(self):
         lock = field(self._ring, "producer")
-        result = libc.pthread_mutex_trylock(lock)
-        if result in (0, errno.EOWNERDEAD):
-            # Not made consistent again: from now on it is nobody's.
-            libc.pthread_mutex_unlock(lock)
-        return result == errno.EBUSY
+        if not try_lock(lock):
+            return True
+        libc.pthread_mutex_unlock(lock)
+        return False
 
     def _take_job(self):
         for i in range(SLOTS):

@@ -25,7 +25,9 @@ static void futex_wake(_Atomic uint32_t *word, int waiters)
     syscall(SYS_futex, word, FUTEX_WAKE, waiters, NULL, NULL, 0);
 }
 
-/* What pthread_mutex_lock() or _trylock() returned: an owner that died left everything in order. */
+/* What pthread_mutex_lock() or _trylock() returned: an owner that died left everything in order. It
+ * is always said so, for glibc's trylock takes a mutex that is given back without and never returns
+ * it. */
 static int taken(union ring_lock *lock, int r)
 {
     return -(r == EOWNERDEAD ? pthread_mutex_consistent(&lock->mutex) : r);
@@ -147,11 +149,10 @@ int ring_open(void *memory, size_t size, struct ring **ret_ring)
 
 static bool producer_lives(struct ring *ring)
 {
-    int r = pthread_mutex_trylock(&ring->producer.mutex);
-    /* Not made consistent again: from now on it is nobody's. */
-    if (r == 0 || r == EOWNERDEAD)
+    int r = lock_try(&ring->producer);
+    if (r == 0)
         lock_give(&ring->producer);
-    return r == EBUSY;
+    return r == -EBUSY;
 }
 
 /* 0, or -EBUSY when all that there is to do is being done. */

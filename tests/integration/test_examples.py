@@ -338,16 +338,19 @@ class WorkersDie(ExamplesCase):
 
 class ProducerDies(ExamplesCase):
     def test_workers_that_wait_for_jobs_end(self):
-        producer, workers = self.producer(), [self.worker(language) for language in LANGUAGES]
-        self.wait_for_holders(3)
-        producer.kill()
-        self.check_abandoned(*workers)
-        self.check_nothing_is_left()
+        # Several, for each of them looks into the lock that the producer has left.
+        for languages in (("c",) * 4, ("python",) * 3, LANGUAGES * 3):
+            with self.subTest(languages):
+                producer, workers = self.producer(), [self.worker(each) for each in languages]
+                self.wait_for_holders(1 + len(workers))
+                producer.kill()
+                self.check_abandoned(*workers)
+                self.check_nothing_is_left()
 
     def test_workers_that_have_jobs_end(self):
         producer = self.producer()
-        workers = [self.worker(language, "--pause", "1") for language in LANGUAGES]
-        self.wait_for_holders(3)
+        workers = [self.worker(language, "--pause", "1") for language in LANGUAGES * 3]
+        self.wait_for_holders(7)
         producer.feed_numbers(1000)
         producer.kill()
         self.check_abandoned(*workers)
