@@ -173,7 +173,7 @@ static int dress(struct core *core, const struct caller *caller, const struct cr
         r = sysv->ops->remove(sysv->context, s->shmid);
     if (r == 0)
         r = sysv->ops->stat(sysv->context, s->shmid, ret);
-    if (r < 0)
+    if (r != 0)
         return r;
     s->cpid = ret->cpid;
     s->cuid = ret->cuid;

@@ -40,7 +40,7 @@ static int process_party(struct core *core, const struct caller *caller, struct 
     struct process_identity identity;
     int pidfd = -1; /* gcc does not see that it is set */
     int r = open_process(core, caller, &pidfd, &identity);
-    if (r < 0)
+    if (r != 0)
         return r;
     return holders_process(&core->holders, &identity, pidfd, caller->uid, caller->comm, ret);
 }
@@ -62,7 +62,7 @@ int hold_tie(struct core *core, struct caller *caller, struct segment *segment, 
 {
     struct party *party;
     int r = party_of(core, caller, segment, role, &party);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct tie *tie = tie_find(segment, party, role);
     if (tie)
@@ -129,7 +129,7 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
     int r = turn_reserve(core);
     if (r == 0)
         r = party_of(core, caller, segment, TIE_HOLDER, &party);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct tie *tie = tie_find(segment, party, TIE_HOLDER);
     if (!tie) {

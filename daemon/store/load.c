@@ -191,7 +191,7 @@ int database_load(struct store_sqlite *st, const struct store_visitor *visitor,
         r = load_segments(st, visitor, &last);
     if (r == 0)
         r = load_daemons(st, visitor);
-    if (r < 0)
+    if (r != 0)
         return r;
     st->kept = meta;
     if (meta.last_serial < last)

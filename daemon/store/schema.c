@@ -58,7 +58,7 @@ static int identify(struct store_sqlite *st, int64_t *ret_version)
         r = ask(st, "PRAGMA application_id", &application);
     if (r == 0)
         r = ask(st, "SELECT count(*) FROM sqlite_master", &tables);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (version == 0 && application == 0 && tables == 0) {
         *ret_version = 0;
@@ -82,7 +82,7 @@ int schema_migrate(struct store_sqlite *st)
 {
     int64_t version;
     int r = identify(st, &version);
-    if (r < 0 || version == VERSION)
+    if (r != 0 || version == VERSION)
         return r;
     st->is_new = version == 0;
     r = database_exec(st, "starting a transaction", "BEGIN IMMEDIATE");

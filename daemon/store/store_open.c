@@ -122,7 +122,7 @@ static int settle_scope(struct store_sqlite *st, const struct store_scope *scope
     char boot_id[64];
     int64_t ipc_namespace = 0, now_namespace = (int64_t)scope->ipc_namespace;
     int r = read_scope(st, boot_id, &ipc_namespace);
-    if (r < 0)
+    if (r != 0)
         return r;
     bool other_boot = differs(boot_id, scope->boot_id);
     bool other_namespace = ipc_namespace && now_namespace && ipc_namespace != now_namespace;
