@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/lookup.h"
@@ -29,10 +30,11 @@ struct listing {
 
 static int parse_cursor(const char *cursor, struct position *ret)
 {
-    uint64_t after;
-    int end = 0;
-    if ((cursor[0] != 'm' && cursor[0] != 'f') || cursor[1] < '0' || cursor[1] > '9' ||
-        sscanf(cursor + 1, "%" SCNu64 "%n", &after, &end) != 1 || cursor[1 + end] != '\0')
+    if ((cursor[0] != 'm' && cursor[0] != 'f') || cursor[1] < '0' || cursor[1] > '9')
+        return -EINVAL;
+    char *end;
+    uint64_t after = strtoull(cursor + 1, &end, 10); /* one too large is the largest: beyond all */
+    if (*end)
         return -EINVAL;
     *ret = (struct position){cursor[0] == 'f', after};
     return 0;
