@@ -255,7 +255,7 @@ static void take_back_creation(struct core *core, struct segment *segment)
     anchor_drop(core, segment);
     if (r == 0 && !adopted && kernel.cpid == segment->cpid && kernel.cuid == segment->cuid &&
         kernel.size == segment->size && !kernel.destroyed)
-        r = sysv->ops->remove(sysv->context, segment->shmid);
+        (void)sysv->ops->remove(sysv->context, segment->shmid); /* what stays is foreign */
     deadlines_clear(&core->deadlines, &segment->expiry);
     while (segment->ties)
         tie_drop(&core->holders, segment->ties);
