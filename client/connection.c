@@ -329,16 +329,21 @@ int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line, size_t 
     int64_t deadline = deadline_of(timeout_ms);
     for (;;) {
         struct client_message m;
-        int r = read_line(shmd, deadline, ret_line, ret_len);
+        char *line = NULL;
+        size_t len = 0;
+        int r = read_line(shmd, deadline, &line, &len);
         if (r < 0)
             return r;
-        r = jsonrpc_client_decode(*ret_line, *ret_len, &m);
+        r = jsonrpc_client_decode(line, len, &m);
         bool is_event = r == 0 && m.kind == CLIENT_EVENT;
         if (r == 0)
             jsonrpc_client_free(&m);
-        if (is_event)
+        if (is_event) {
+            *ret_line = line;
+            *ret_len = len;
             return 0;
-        free(*ret_line);
+        }
+        free(line);
         if (r < 0)
             return connection_fail_answer(shmd, r);
     }
