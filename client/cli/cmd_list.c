@@ -49,7 +49,7 @@ static int list_pages(struct cli *cli, const struct shmd_list_options *options, 
             status = add_page(table, page);
         else if (page)
             print_page(cli, &separator);
-    } while (status == 0 && page->cursor);
+    } while (status == 0 && page && page->cursor);
     shmd_page_free(page);
     return status;
 }
