@@ -221,7 +221,6 @@ static double time_bare(void)
 /* Runs ARGV and gives the last number that it prints, -1 when it prints none. */
 static int run_command(char *const argv[])
 {
-    extern char **environ;
     int fds[2], number = -1;
     char text[256];
     pid_t pid;

@@ -107,7 +107,6 @@ static double time_list(const struct subject *s, size_t *ret_seen)
 
 static double time_lsipc(void)
 {
-    extern char **environ;
     static char text[65536];
     char *const argv[] = {(char[]){"lsipc"}, (char[]){"-m"}, (char[]){"-J"}, NULL};
     int fds[2], status;
