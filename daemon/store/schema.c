@@ -52,7 +52,7 @@ static int ask(struct store_sqlite *st, const char *sql, int64_t *ret)
 
 static int identify(struct store_sqlite *st, int64_t *ret_version)
 {
-    int64_t version, application, tables;
+    int64_t version = 0, application = 0, tables = 0;
     int r = ask(st, "PRAGMA user_version", &version);
     if (r == 0)
         r = ask(st, "PRAGMA application_id", &application);
