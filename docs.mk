@@ -6,7 +6,7 @@ CLEANFILES += daemon/shmd.8 daemon/shmd.conf.5
 
 substitute_paths = $(SED) \
 	-e 's|@sbindir[@]|$(sbindir)|g' \
-	-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	-e 's|@shmd_configdir[@]|$(shmd_configdir)|g' \
 	-e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g'
 
 daemon/shmd.8: $(top_srcdir)/daemon/shmd.8.in Makefile

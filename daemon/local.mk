@@ -67,7 +67,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/sys/process.h daemon/sys/process_linux.c \
 	daemon/sys/sysv.h daemon/sys/sysv_linux.c \
 	daemon/util/log.c daemon/util/log.h
-libshmdaemon_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(sysconfdir)/shmd"'
+libshmdaemon_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SQLITE_CFLAGS) $(INIH_CFLAGS) \
 	$(SYSTEMD_CFLAGS) $(SHMD_PIE_CFLAGS)
 libshmdaemon_la_LIBADD = libcore.la $(EVENT_LIBS) $(SQLITE_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
