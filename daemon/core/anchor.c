@@ -13,7 +13,10 @@ int anchor_take(struct core *core, struct segment *segment)
     const struct sysv *sysv = &core->on.sysv;
     if (segment->anchor)
         return 0;
-    return sysv->ops->attach(sysv->context, segment->shmid, &segment->anchor);
+    int r = sysv->ops->attach(sysv->context, segment->shmid, &segment->anchor);
+    if (r == 0)
+        segment->anchored_at_s = core_realtime_ms(core) / 1000;
+    return r;
 }
 
 void anchor_drop(struct core *core, struct segment *segment)

@@ -52,6 +52,7 @@ struct segment {
     bool is_dirty;      /* stands in the turn's list of changes */
     struct undo *undo;  /* how to take this turn's changes back; NULL: there are none, or facts */
     void *anchor;       /* our own attachment; not counted for anybody */
+    int64_t anchored_at_s; /* wall clock: it was not made later; 0: never */
     struct deadline expiry;
     struct deadline anchor_check;
     int64_t anchor_until_ms; /* boot clock: when an anchor nobody came to is let go */

@@ -26,10 +26,11 @@ static void leave_out_anchor(const struct core *core, const struct segment *segm
         s->nattch--;
     if (s->last_pid != core->own_pid)
         return;
-    /* Nobody else has come or gone since: the kernel's times are of the anchor. */
+    /* It came or went last; who did before is not known any more, but when somebody came is. */
     s->last_pid = 0;
-    s->attached_at_ms = 0;
     s->detached_at_ms = 0;
+    if (s->nattch == 0 && s->attached_at_ms <= segment->anchored_at_s * 1000)
+        s->attached_at_ms = 0;
 }
 
 /* The kernel counts whole seconds, and nothing happened to a segment before there was one. */
