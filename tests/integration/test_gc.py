@@ -279,6 +279,29 @@ class WithDaemon(GcCase):
         self.daemon.wait()
         self.assertEqual(self.verdicts(user=BOB)[self.managed], "guarded")
 
+    def test_a_daemon_in_another_ipc_namespace(self):
+        # What it says is about other segments, even if they have the same ids.
+        program, library = self.where_programs_are("shmdctl")
+        create = 'python3 -c "import sysv; sysv.create(4096)"'
+        result = subprocess.run(
+            ["unshare", "--ipc", "sh", "-c", f'{create} && exec "$0" gc --json --remove', program],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "SHMD_SOCKET": self.path,
+                "LD_LIBRARY_PATH": library,
+                "PYTHONPATH": os.path.dirname(os.path.abspath(__file__)),
+            },
+        )
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        told = json.loads(result.stdout)
+        self.assertEqual(told["daemon_asked"], False)
+        (segment,) = told["segments"]
+        self.assertEqual(segment["verdict"], "removed" if SEVERAL_UIDS else "guarded")
+        self.assertEqual(set(sysv.proc_table()), {self.managed, self.foreign})
+
     @needs_several_uids
     def test_another_daemon_that_was_not_asked(self):
         other = self.start_daemon(user=ROOT, directory=self.daemon_directory("other", ROOT))
@@ -314,9 +337,9 @@ class Meanwhile(GcCase):
         self.listener.listen(1)
         self.shmid = self.orphan()
 
-    def remove(self, before_answer, status=0):
-        """Runs gc --remove; BEFORE_ANSWER is called when it asks about a segment, and the answer
-        is that of before. Gives the one verdict."""
+    def remove(self, before_answer=lambda: None, before_question=lambda: None, status=0):
+        """Runs gc --remove; when it asks about a segment, BEFORE_QUESTION is called before the
+        daemon hears of it, and BEFORE_ANSWER before gc hears the answer. Gives the one verdict."""
         process = self.popen("shmdctl", "gc", "--json", "--remove",
                              environment={"SHMD_SOCKET": self.path},
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -324,10 +347,13 @@ class Meanwhile(GcCase):
         with self.listener.accept()[0] as peer, self.daemon.connect(ROOT) as client:
             peer.settimeout(DEADLINE)
             for line in peer.makefile("rb"):
+                is_question = json.loads(line)["method"] == "stat"
+                if is_question:
+                    asked += 1
+                    before_question()
                 client.send(line)
                 answer = client.read_line() + b"\n"
-                if json.loads(line)["method"] == "stat":
-                    asked += 1
+                if is_question:
                     before_answer()
                 try:
                     peer.sendall(answer)
@@ -341,7 +367,7 @@ class Meanwhile(GcCase):
         return segment["verdict"]
 
     def test_nothing(self):
-        self.assertEqual(self.remove(lambda: None), "removed")
+        self.assertEqual(self.remove(), "removed")
         self.assertEqual(sysv.proc_table(), {})
 
     def test_it_is_recycled(self):
@@ -354,6 +380,15 @@ class Meanwhile(GcCase):
         before = sysv.proc_table()[self.shmid]["cpid"]
         self.assertEqual(self.remove(recycle), "changed")
         self.assertNotEqual(sysv.proc_table()[self.shmid]["cpid"], before)
+
+    def test_its_slot_is_taken(self):
+        def recycle():
+            sysv.remove(self.shmid)
+            other = self.shmid + (1 << 15)
+            self.assertEqual(sysv.create_with_shmid(other, 4096), other)
+
+        self.assertEqual(self.remove(recycle), "gone")
+        self.assertEqual(len(sysv.proc_table()), 1)
 
     def test_somebody_attaches(self):
         self.assertEqual(self.remove(lambda: self.hold(SOMEBODY, self.shmid)), "attached")
@@ -370,19 +405,20 @@ class Meanwhile(GcCase):
         self.assertEqual(self.remove(give_away), "changed")
         self.assertTrue(sysv.exists(self.shmid))
 
-    def test_the_daemon_adopts_it(self):
-        # The answer that it is foreign is on its way already.
-        def adopt():
-            uid = os.stat(self.daemon.directory).st_uid
-            sysv.set_owner(self.shmid, uid, 0, 0o600)
-            with self.daemon.connect() as client:
-                client.call("adopt", shmid=self.shmid)
+    def adopt(self):
+        sysv.set_owner(self.shmid, os.stat(self.daemon.directory).st_uid, 0, 0o600)
+        with self.daemon.connect() as client:
+            client.call("adopt", shmid=self.shmid)
 
-        if SEVERAL_UIDS:
-            self.assertEqual(self.remove(adopt), "changed")
-            self.assertTrue(sysv.exists(self.shmid))
-        else:
-            self.skipTest("the owner changes only where there is another uid")
+    def test_the_daemon_adopts_it(self):
+        self.assertEqual(self.remove(before_question=self.adopt), "managed")
+        self.assertTrue(sysv.exists(self.shmid))
+
+    @needs_several_uids
+    def test_the_daemon_adopts_it_at_the_last_moment(self):
+        # The answer that it is foreign is on its way already; its owner changes, though.
+        self.assertEqual(self.remove(self.adopt), "changed")
+        self.assertTrue(sysv.exists(self.shmid))
 
     def test_the_daemon_falls_silent(self):
         process = self.popen("shmdctl", "gc", "--json", "--remove",

@@ -324,6 +324,7 @@ TEST(logind_hits_users)
     assert_finding(&f, "logind-remove-ipc", SEVERITY_WARNING, "alice (2, 12K), 4242 (1, 2K)");
     assert_null(strstr(check(&f, "logind-remove-ipc")->found, "bob"));
     assert_null(strstr(check(&f, "logind-remove-ipc")->found, "root"));
+    assert_null(strstr(check(&f, "logind-remove-ipc")->found, "999"));
     assert_contains(check(&f, "logind-remove-ipc")->found, "the default");
     assert_contains(check(&f, "logind-remove-ipc")->mend, "RemoveIPC=no");
 }
