@@ -81,8 +81,10 @@ static int begin_by_record(struct core *core, struct segment *segment,
     if (r < 0)
         return r;
     turn_removed(segment);
-    for (struct tie *tie = segment->ties; tie; tie = tie->next_of_segment)
+    for (struct tie *tie = segment->ties, *next; tie; tie = next) {
+        next = tie->next_of_segment;
         turn_cut(core, tie);
+    }
     r = expiry_set(core, segment, 0);
     if (r < 0)
         return r;
@@ -108,19 +110,20 @@ int removal_do(struct core *core, struct found *found, enum reason reason)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct segment *segment = found->segment;
+    const bool was_marked = found->kernel.destroyed;
     int r = 0;
     if (segment->state == STATE_REMOVING)
         return 0;
     /* An `attached` one has been marked since it was made: only the anchor may still hold it. */
     anchor_drop(core, segment);
-    if (!found->kernel.destroyed)
+    if (!was_marked)
         r = sysv->ops->remove(sysv->context, segment->shmid);
     if (r < 0 && r != -ENOENT)
         return r;
     struct sysv_stat now;
     if (sysv->ops->stat(sysv->context, segment->shmid, &now) == 0 && now.nattch > 0) {
         found->kernel = now;
-        if (segment->lifetime == LIFETIME_ATTACHED && reason == REASON_REQUEST)
+        if (was_marked && reason == REASON_REQUEST)
             return begin_by_record(core, segment, &now, reason);
         begin(core, segment, &now, reason);
         return 0;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "daemon/core/removal.h"
 #include "daemon/core/set.h"
 #include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
@@ -353,6 +354,93 @@ TEST(an_attached_one_that_fails)
     assert_ptr_equal(fixture_record(f, "a"), s);
 }
 
+TEST(an_attached_one_is_removed_by_its_record)
+{
+    /* Marked all its life, so that the kernel would not tell the next start. */
+    struct segment *s = made("a", LIFETIME_ATTACHED);
+    int32_t shmid = s->shmid;
+    const struct set_params ttl = {.ttl_ms = GIVEN(100000)};
+    assert_int_equal(fixture_set(f, &alice, "a", &ttl), 0);
+    turn_ends();
+    (void)core_fixture_told(f);
+    fake_sysv_attach_as(f->k, shmid, 9);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    assert_int_equal(f->found.segment->state, STATE_REMOVING);
+    store_fails();
+    assert_string_equal(core_fixture_told(f), "");
+    assert_ptr_equal(fixture_record(f, "a"), s);
+    assert_int_equal(s->state, STATE_READY);
+    assert_int_not_equal(s->expires_at_ms, 0);
+    f->core.turn.has_news = true;
+    turn_ends();
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "removed/request:a");
+    assert_int_equal(core_fixture_crash(f), 0);
+    turn_ends();
+    assert_int_equal(f->core.registry.count, 1);
+    assert_null(fixture_record(f, "a"));
+    fake_sysv_exit(f->k, 9);
+    core_fixture_pass(f, 5000);
+    assert_int_equal(f->store.n_records, 0);
+}
+
+TEST(created_attached_and_removed_in_a_turn)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct create_params p = {.name = "a",
+                                        .size = GIVEN(1),
+                                        .ready = GIVEN(false),
+                                        .lifetime = GIVEN(LIFETIME_ATTACHED)};
+        assert_int_equal(fixture_create(f, &alice, &p), 0);
+        fake_sysv_attach_as(f->k, f->found.segment->shmid, 9);
+        assert_int_equal(fixture_remove(f, "a"), 0);
+        assert_int_equal(f->core.holders.n_processes, 0);
+        if (i == 0)
+            turn_ends();
+        else
+            store_fails();
+        assert_int_equal(f->core.registry.count, i == 0);
+        fake_sysv_exit(f->k, 9);
+        core_fixture_pass(f, 5000);
+        assert_int_equal(fake_sysv_count(f->k), 0);
+        assert_int_equal(f->core.registry.count, 0);
+    }
+}
+
+TEST(set_to_attached_and_removed_in_a_turn)
+{
+    /* The mark was not made yet, so that removing it is a fact like any other. */
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    assert_int_equal(SET("a", .lifetime = GIVEN(LIFETIME_ATTACHED)), 0);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    store_fails();
+    assert_string_equal(core_fixture_told(f), "removed/request:a");
+    assert_int_equal(s->state, STATE_REMOVING);
+    f->core.turn.has_news = true;
+    turn_ends();
+    core_fixture_pass(f, 5000);
+    assert_string_equal(core_fixture_told(f), "");
+    fake_sysv_exit(f->k, 9);
+    core_fixture_pass(f, 5000);
+    assert_int_equal(f->core.registry.count, 0);
+}
+
+TEST(no_memory_to_remove_by_the_record)
+{
+    struct segment *s = made("a", LIFETIME_ATTACHED);
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    assert_int_equal(fixture_look(f, "a"), 0);
+    static const struct remove_params p;
+    fake_memory_exhaust(1);
+    int r = core_remove(&f->core, &p, &f->found, &f->detail);
+    assert_true(fake_memory_restore());
+    assert_int_equal(r, -ENOMEM);
+    turn_ends();
+    assert_ptr_equal(fixture_record(f, "a"), s);
+}
+
 TEST(no_memory_to_write)
 {
     assert_int_equal(create("a"), 0);
@@ -470,6 +558,10 @@ int main(void)
         CASE(facts_in_a_turn_that_fails),
         CASE(an_adopted_one_is_only_dropped),
         CASE(an_attached_one_that_fails),
+        CASE(an_attached_one_is_removed_by_its_record),
+        CASE(created_attached_and_removed_in_a_turn),
+        CASE(set_to_attached_and_removed_in_a_turn),
+        CASE(no_memory_to_remove_by_the_record),
         CASE(no_memory_to_write),
         CASE(no_memory_for_facts),
         CASE(event_serials_are_promised_ahead),
