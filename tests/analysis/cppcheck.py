@@ -1,0 +1,56 @@
+"""cppcheck, with every branch of the preprocessor that the build's definitions leave open."""
+
+from analysis import Analysis
+
+
+def command(file, flags):
+    preprocessor = [flag for flag in flags if flag.startswith(("-D", "-I"))]
+    return [
+        "cppcheck",
+        "--quiet",
+        "--enable=warning,performance,portability",
+        "--error-exitcode=1",
+        "--std=c11",
+        "--template={file}:{line}:{column}: {severity}: {message} [{id}]",
+        "--template-location=",
+        # It does not know the keyword.
+        "-D_Noreturn=__attribute__((noreturn))",
+        *preprocessor,
+        file,
+    ]
+
+
+PLANTED = (
+    (
+        "arrayIndexOutOfBounds",
+        "int planted(void);\n"
+        "int planted(void)\n"
+        "{\n"
+        "    int numbers[4] = {0};\n"
+        "    return numbers[4];\n"
+        "}\n",
+    ),
+    (
+        "nullPointerRedundantCheck",
+        "int planted(int *p);\n"
+        "int planted(int *p)\n"
+        "{\n"
+        "    int x = *p;\n"
+        "    if (!p)\n"
+        "        return 0;\n"
+        "    return x;\n"
+        "}\n",
+    ),
+    (
+        "invalidPrintfArgType_sint",
+        "#include <stdio.h>\n"
+        "void planted(const char *text);\n"
+        "void planted(const char *text)\n"
+        "{\n"
+        '    printf("%d", text);\n'
+        "}\n",
+    ),
+)
+
+if __name__ == "__main__":
+    Analysis("cppcheck", "cppcheck", command, PLANTED).main()
