@@ -233,7 +233,6 @@ class Analysis:
     def main(self):
         if not shutil.which(self.tool):
             print(f"Bail out! {self.tool} is not installed (Debian: {self.package})")
-            print(f"{self.tool} is not installed. On Debian: apt-get install {self.package}", file=sys.stderr)
             sys.exit(99)
         self._test_itself()
         self._test_tree()

@@ -12,7 +12,7 @@ analyse: config.h
 	@sources=$$(cd $(srcdir) && find protocol daemon client examples tests -name '*.c') && \
 	assume= && for source in $$sources; do assume="$$assume -W $(srcdir)/$$source"; done && \
 	$(MAKE) --no-print-directory -n V=1 $$assume all-am $(check_LTLIBRARIES) $(check_PROGRAMS) $(EXTRA_PROGRAMS) | \
-		$(PYTHON3) $(srcdir)/tests/analysis/commands.py $(srcdir) >compile_commands.json
+		python3 $(srcdir)/tests/analysis/commands.py $(srcdir) >compile_commands.json
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(analyses)'
 
 .PHONY: analyse
