@@ -161,6 +161,8 @@ tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 # A core on fakes, with memory that runs out on cue.
 check_LTLIBRARIES += libcorefakes.la
 libcorefakes_la_SOURCES = \
+	tests/fakes/change.c tests/fakes/change.h \
+	tests/fakes/core_checks.c \
 	tests/fakes/core_fixture.c tests/fakes/core_fixture.h \
 	tests/fakes/fake_memory.c tests/fakes/fake_memory.h \
 	tests/fakes/fake_processes.c tests/fakes/fake_processes.h

@@ -67,6 +67,8 @@ const char *core_fixture_told(struct core_fixture *f);
  * pidfds, what the turn holds. */
 char *core_fixture_snapshot(struct core_fixture *f);
 
+/* Charges, ties, pidfds and the store are what the records say; each turn's end looks. */
+void core_fixture_check(struct core_fixture *f);
 /* Every record has its segment in the kernel, and every segment that the daemon made its record. */
 void core_fixture_check_kernel(struct core_fixture *f);
 
@@ -105,30 +107,5 @@ struct segment *fixture_made(struct core_fixture *f, struct caller *caller, cons
 struct segment *fixture_record(const struct core_fixture *f, const char *name);
 /* What the kernel has of it; it must be there. */
 struct sysv_stat *fixture_kernel(const struct core_fixture *f, const char *name);
-
-/* --- changes that must be whole or nothing */
-
-/* What is to be done, in two steps: the state before, and the change whose outcome it returns. */
-struct change {
-    void (*prepare)(struct core_fixture *f);
-    int (*act)(struct core_fixture *f);
-};
-
-/*
- * Makes each allocation of a change fail, one after the other and then all from each on. A change
- * that fails must end in -ENOMEM and leave everything as it was; one that succeeds all the same
- * must be whole after the turn.
- */
-void change_without_memory(const struct change *change);
-
-/*
- * The same with the kernel's operations: each call that a change makes of OP fails with ERROR
- * (positive). A change that fails must leave everything as it was. Returns how many calls were made
- * to fail.
- */
-unsigned change_without_kernel(const struct change *change, enum fake_op op, int error);
-
-/* The change succeeds, the commit does not, and all is as it was before the turn. */
-void change_without_store(const struct change *change);
 
 #endif

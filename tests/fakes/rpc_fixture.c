@@ -224,7 +224,7 @@ const char *client_heard(struct client *c)
     for (size_t at = 0; at < len;) {
         const char *end = memchr(text + at, '\n', len - at);
         if (!end && session_is_over(&c->session))
-            break; /* cut off in the midst of an answer, for lack of memory */
+            break;            /* cut off in the midst of an answer, for lack of memory */
         assert_non_null(end); /* every message is a line */
         size_t n = (size_t)(end - (text + at));
         json_error_t error;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "daemon/core/create.h"
+#include "tests/fakes/change.h"
 #include "tests/fakes/core_fixture.h"
 
 static struct core_fixture *f;

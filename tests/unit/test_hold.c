@@ -9,6 +9,7 @@
 #include "daemon/core/hold.h"
 #include "daemon/core/set.h"
 #include "daemon/core/view.h"
+#include "tests/fakes/change.h"
 #include "tests/fakes/core_fixture.h"
 
 static struct core_fixture *f;

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "daemon/core/set.h"
+#include "tests/fakes/change.h"
 #include "tests/fakes/core_fixture.h"
 
 static struct core_fixture *f;
