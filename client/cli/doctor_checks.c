@@ -63,7 +63,7 @@ struct size_text {
 
 static struct size_text size_of(uint64_t bytes)
 {
-    struct size_text t;
+    struct size_text t = {""};
     format_size(bytes, t.text, sizeof(t.text));
     return t;
 }
