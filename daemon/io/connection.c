@@ -36,6 +36,7 @@ struct connection {
     bool is_busy;
     bool is_reading;
     bool is_lingering; /* all is said; what still comes is thrown away */
+    bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
     bool is_broken;    /* the peer is gone */
     struct session session;
 };
@@ -257,9 +258,14 @@ void connection_close(struct connection *c)
 
 /* --- the end of a turn */
 
-bool connection_has_unsent(const struct connection *c)
+static bool has_unsent(const struct connection *c)
 {
     return c->session.out.len > c->session.sent && !c->is_broken;
+}
+
+bool connection_has_more(const struct connection *c)
+{
+    return has_unsent(c) || (!c->is_broken && session_has_work(&c->session));
 }
 
 void connection_continue(struct connection *c)
@@ -278,7 +284,7 @@ static void release_output(struct session *s)
 static void send_output(struct connection *c)
 {
     struct session *s = &c->session;
-    while (connection_has_unsent(c)) {
+    while (has_unsent(c)) {
         ssize_t n =
             send(c->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
@@ -286,8 +292,9 @@ static void send_output(struct connection *c)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            c->is_broken = true;
-            return;
+            c->is_deaf = true;
+            s->sent = s->out.len;
+            break;
         }
         s->sent += (size_t)n;
     }
@@ -313,11 +320,12 @@ static void linger(struct connection *c)
 static int watch_value(struct connection *c)
 {
     bool unfinished = session_is_unfinished(&c->session);
+    bool anew = session_took_value(&c->session);
     if (c->is_lingering)
         return 0;
     if (!unfinished)
         clear_timer(c);
-    else if (!c->timer)
+    else if (!c->timer || anew)
         return set_timer(c, MESSAGE_TIMEOUT_MS);
     return 0;
 }
@@ -328,9 +336,7 @@ static int watch_for_more(struct connection *c)
     bool reads = c->is_lingering || session_wants_input(s);
     int r = reads ? 0 : set_reading(c, false);
     if (r == 0)
-        r = set_watch(c, connection_has_unsent(c) ? WATCH_ROOM
-                         : reads                  ? WATCH_NOTHING
-                                                  : WATCH_HANGUP);
+        r = set_watch(c, has_unsent(c) ? WATCH_ROOM : reads ? WATCH_NOTHING : WATCH_HANGUP);
     if (r == 0 && reads)
         r = set_reading(c, true);
     return r == 0 ? watch_value(c) : r;
@@ -341,13 +347,16 @@ void connection_settle(struct connection *c)
     struct session *s = &c->session;
     if (!c->is_broken && !s->is_cut_off)
         send_output(c);
-    if (!c->is_broken && !s->is_cut_off && !connection_has_unsent(c) && session_is_over(s) &&
+    if (!c->is_broken && !s->is_cut_off && !has_unsent(c) && session_is_over(s) &&
         !c->is_lingering) {
-        if (s->is_closing && !s->input_ended)
+        if (s->is_closing && !s->input_ended && !c->is_deaf)
             linger(c);
         else
             c->is_broken = true;
     }
+    /* Nobody is left to be told what a request or an event that is yet to come would tell. */
+    if (c->is_deaf && s->input_ended && !session_has_work(s))
+        c->is_broken = true;
     if (c->is_broken || s->is_cut_off || watch_for_more(c) < 0) {
         connection_close(c);
         return;

@@ -33,6 +33,7 @@ void connection_settle(struct connection *c);
 
 /* Before the end: what is there to be read now is received. */
 void connection_read_last(struct connection *c);
-bool connection_has_unsent(const struct connection *c);
+/* Something it received is not answered yet that can be, or its answer is not sent. */
+bool connection_has_more(const struct connection *c);
 
 #endif

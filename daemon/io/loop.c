@@ -151,10 +151,10 @@ void loop_drain(struct loop *loop, int64_t timeout_ms)
     }
     end_turn(loop);
     while (core_boottime_ms(loop->rpc->core) < end) {
-        bool unsent = false;
+        bool more = false;
         for (struct connection *c = loop->connections; c; c = connection_next(c))
-            unsent |= connection_has_unsent(c);
-        if (!unsent)
+            more |= connection_has_more(c);
+        if (!more)
             return;
         /* So that a peer that reads nothing cannot hold the end up. */
         const struct timeval pause = {.tv_usec = 50000};

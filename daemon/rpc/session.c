@@ -297,6 +297,7 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
         size_t taken;
         enum scan_status status = scanner_scan(&s->scanner, data + at, n - at, &taken);
         at += taken;
+        s->value_ended = s->value_ended || status != SCAN_MORE;
         switch (status) {
         case SCAN_MORE: break;
         case SCAN_VALUE:
@@ -452,6 +453,13 @@ bool session_has_work(const struct session *s)
 bool session_is_unfinished(const struct session *s)
 {
     return !s->is_closing && scanner_unfinished(&s->scanner);
+}
+
+bool session_took_value(struct session *s)
+{
+    bool ended = s->value_ended;
+    s->value_ended = false;
+    return ended;
 }
 
 bool session_is_over(const struct session *s)

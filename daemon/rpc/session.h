@@ -32,15 +32,16 @@ struct session {
     struct scanner scanner;
     const struct dialect *dialect; /* NULL: not known yet */
     struct writer out;
-    size_t sent; /* of out, by the connection */
-    struct held *held; /* input that was not dealt with; NULL: none */
+    size_t sent;            /* of out, by the connection */
+    struct held *held;      /* input that was not dealt with; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
     bool batch_begun;
     bool is_waiting;
     bool input_ended;
-    bool is_closing; /* no more is read or answered; what is in `out` is sent, then it closes */
-    bool is_cut_off; /* a subscriber past its cap: closed at once */
+    bool value_ended; /* one was finished, or given up, since the connection asked last */
+    bool is_closing;  /* no more is read or answered; what is in `out` is sent, then it closes */
+    bool is_cut_off;  /* a subscriber past its cap: closed at once */
     struct waiter *waiter;
     struct subscription *subscription;
 };
@@ -64,6 +65,8 @@ bool session_wants_input(const struct session *s);
 bool session_has_work(const struct session *s);
 /* In the midst of a value. */
 bool session_is_unfinished(const struct session *s);
+/* Whether a value has ended since this was asked last: an unfinished one began after that. */
+bool session_took_value(struct session *s);
 /* Nothing will be sent any more but what is in `out`. */
 bool session_is_over(const struct session *s);
 

@@ -412,6 +412,17 @@ class Ends(WireCase):
         wait_until(lambda: len(sysv.proc_table()) == 300, "all 300 are made")
         self.assertEqual(len(self.client.list(limit=1000)), 300)
 
+    def test_more_than_one_read_send_and_close(self):
+        # The first answers already find nobody.
+        client = self.daemon.connect()
+        requests = [encode("create", {"name": f"gone{i}", "size": 1, "labels": {"text": "x" * 90}})
+                    for i in range(800)]
+        client.send(b"".join(requests))
+        client.close()
+        wait_until(lambda: len(sysv.proc_table()) == 800, "all 800 are made")
+        wait_until(lambda: "shmd_connections 1\n" in self.client.call("metrics")["text"],
+                   "its connection is closed")
+
     def test_without_lf_send_and_close(self):
         client = self.daemon.connect()
         client.send(encode("create", {"name": "last", "size": 1}, id=1).rstrip())
@@ -426,8 +437,13 @@ class Ends(WireCase):
         trickle = self.connect(self.daemon)
         trickle.send(b"[")
         self.client.send(b'{"jsonrpc":"2.0","id":1,')
+        # Each value has its own 30 seconds, however the pieces fall.
+        busy = self.connect(self.daemon)
+        busy.send(PROBE[:9])
 
         def is_over():
+            busy.send(PROBE[9:] + PROBE[:9])
+            self.assertEqual(busy.reply()["id"], "probe")
             if select.select([trickle.socket], [], [], 0.5)[0]:
                 return True
             trickle.send(b" ")
@@ -439,6 +455,8 @@ class Ends(WireCase):
             self.assertIsNone(client.reply(), "and then the connection ends")
         self.check_still_serves(idle)
         self.check_still_serves(between)
+        busy.send(PROBE[9:])
+        self.check_still_serves(busy)
 
 
 main()
