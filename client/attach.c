@@ -11,6 +11,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int attach_check_namespace(struct shmd *shmd)
 {
@@ -64,11 +65,14 @@ struct handover {
     uint32_t uid; /* the owner before */
 };
 
+/* Only what can be put back: an owner who is not the creator as well loses all rights by it. */
 static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
 {
     struct shmid_ds ds;
     if (shmctl(shmid, IPC_STAT, &ds) < 0)
         return -errno;
+    if (geteuid() != 0 && geteuid() != ds.shm_perm.cuid)
+        return -EPERM;
     *ret_former = ds.shm_perm.uid;
     if (ds.shm_perm.uid == uid)
         return 0;

@@ -732,6 +732,18 @@ class Adopt(Shmdctl):
         self.ctl("adopt", "--shmid", shmid, user=ALICE, status=PERMISSION_DENIED)
         self.assertEqual(sysv.stat(shmid).uid, BOB.uid)
 
+    @needs_several_uids
+    def test_what_could_not_be_taken_back_is_not_handed_over(self):
+        # An owner who is not the creator would have no rights left after a refusal.
+        shmid = as_user(ALICE, lambda: sysv.create(100, mode=0o600))
+        as_user(ALICE, lambda: sysv.set_owner(shmid, BOB.uid, BOB.gid, 0o600))
+        self.ctl("adopt", "--shmid", shmid, user=BOB, status=PERMISSION_DENIED)
+        self.assertEqual(sysv.stat(shmid).uid, BOB.uid)
+        self.ctl("create", "mine", "--size", "100", user=ALICE)
+        managed = self.client.stat(name="mine")["shmid"]
+        self.ctl("adopt", "--shmid", managed, user=ALICE, status=EXISTS)
+        self.assertEqual(sysv.stat(managed).uid, ALICE.uid)
+
     def test_usage(self):
         self.ctl("adopt", "x", status=USAGE)
         self.ctl("adopt", "--shmid", "1", "--key", "1", status=USAGE)
