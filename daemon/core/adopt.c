@@ -63,6 +63,9 @@ static int check(struct core *core, const struct caller *caller, const struct ad
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,
                        const struct sysv_stat *kernel, struct segment *s)
 {
+    const struct access *a = &core->settings.access;
+    /* Of a segment of our own whose record was lost the kernel's owner is who asked for it. */
+    bool was_ours = kernel->cuid == a->own_uid && kernel->uid != a->own_uid;
     s->shmid = kernel->shmid;
     s->key = kernel->key;
     s->size = kernel->size;
@@ -73,13 +76,13 @@ static int fill_record(struct core *core, const struct caller *caller, const str
     s->seen.mode = kernel->mode;
     s->seen.nattch = kernel->nattch;
     s->adopted = true;
-    s->creator.uid = kernel->cuid;
-    s->creator.gid = kernel->cgid;
-    s->creator.pid = kernel->cpid;
-    if (kernel->cpid == caller->pid)
+    s->creator.uid = was_ours ? kernel->uid : kernel->cuid;
+    s->creator.gid = was_ours ? kernel->gid : kernel->cgid;
+    s->creator.pid = was_ours ? 0 : kernel->cpid;
+    if (s->creator.pid == caller->pid)
         memcpy(s->creator.comm, caller->comm, sizeof(s->creator.comm));
-    const struct caller creator = {.uid = kernel->cuid, .gid = kernel->cgid};
-    s->creator.was_admin = access_is_admin(&core->settings.access, &creator);
+    const struct caller creator = {.uid = s->creator.uid, .gid = s->creator.gid};
+    s->creator.was_admin = access_is_admin(a, &creator);
     s->state = STATE_READY;
     s->lifetime = LIFETIME_PERSISTENT; /* until the caller is tied to it */
     s->created_at_ms = core_realtime_ms(core);

@@ -101,6 +101,24 @@ TEST(the_least)
     turn_ends();
 }
 
+TEST(of_our_own_whose_record_was_lost)
+{
+    const struct fake_process former = {DAEMON, DAEMON, 99};
+    const struct sysv_create args = {.size = 5000};
+    int32_t shmid;
+    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0640, &shmid), 0);
+    fake_sysv_segment(f->k, shmid)->uid = ALICE;
+    fake_sysv_segment(f->k, shmid)->gid = ALICES;
+    assert_int_equal(ADOPT(&bob, .shmid = GIVEN(shmid)), OUTCOME_PERMISSION_DENIED);
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid), .name = "a"), 0);
+    assert_int_equal(f->found.segment->creator.uid, ALICE);
+    assert_int_equal(f->found.segment->creator.gid, ALICES);
+    assert_int_equal(f->found.segment->creator.pid, 0);
+    turn_ends();
+    assert_int_equal(quota_used(&f->core.quota, ALICE, QUOTA_BYTES), 5000);
+    assert_int_equal(quota_used(&f->core.quota, DAEMON, QUOTA_BYTES), 0);
+}
+
 TEST(by_another_than_its_creator)
 {
     /* An admin adopts: the owner of record is the creator all the same, and he is charged. */
@@ -282,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(with_everything),
         CASE(the_least),
+        CASE(of_our_own_whose_record_was_lost),
         CASE(by_another_than_its_creator),
         CASE(attached),
         CASE(forced),
