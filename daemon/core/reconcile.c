@@ -43,6 +43,18 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret)
     *ret = result;
 }
 
+/* A daemon served until the next one on its store began: two never have it at once. */
+static int64_t ended_at_s(const struct core *core, const struct store_daemon *formers,
+                          size_t n_formers, size_t which)
+{
+    int64_t end = core->self.started_at_s;
+    for (size_t i = 0; i < n_formers; i++)
+        if (i != which && formers[i].started_at_s >= formers[which].started_at_s &&
+            formers[i].started_at_s < end)
+            end = formers[i].started_at_s;
+    return end;
+}
+
 static bool is_unacknowledged(const struct core *core, const struct sysv_stat *kernel,
                               const struct store_daemon *formers, size_t n_formers)
 {
@@ -50,7 +62,8 @@ static bool is_unacknowledged(const struct core *core, const struct sysv_stat *k
         registry_by_shmid(&core->registry, kernel->shmid))
         return false;
     for (size_t i = 0; i < n_formers; i++)
-        if (kernel->cpid == formers[i].pid && kernel->ctime >= formers[i].started_at_s)
+        if (kernel->cpid == formers[i].pid && kernel->ctime >= formers[i].started_at_s &&
+            kernel->ctime <= ended_at_s(core, formers, n_formers, i))
             return true;
     return false;
 }

@@ -19,7 +19,8 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret);
 /*
  * Removes what a former daemon created and nobody was told of: a crash between shmget() and the
  * commit. It must have been made by our uid and one of FORMERS' pids, not before that daemon's
- * start, be in no record, and be attached by nobody. Returns how many.
+ * start and not after its end (its pid is another's then), be in no record, and be attached by
+ * nobody. Returns how many.
  */
 uint64_t reconcile_unacknowledged(struct core *core, const struct store_daemon *formers,
                                   size_t n_formers);

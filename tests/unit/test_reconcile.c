@@ -370,6 +370,23 @@ TEST(only_what_nobody_was_told_of_is_removed)
     assert_null(fake_sysv_segment(f->k, exact));
 }
 
+TEST(what_has_a_daemons_pid_after_its_end_is_anothers)
+{
+    const struct fake_process former = {DAEMON, DAEMON, DAEMON_PID};
+    const struct sysv_create args = {.size = 10};
+    int32_t shmid;
+    assert_int_equal(core_fixture_restart(f), 0);
+    f->clock.real_ms += 10000;
+    assert_int_equal(core_fixture_restart(f), 0);
+    /* The first daemon has been dead for long when a program of our uid gets its pid. */
+    f->k->now = f->clock.real_ms / 1000 + 1;
+    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &shmid), 0);
+    f->clock.real_ms += 10000;
+    assert_int_equal(core_fixture_restart(f), 0);
+    assert_int_equal(f->start.unacknowledged, 0);
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+}
+
 TEST(in_doubt_nothing_is_removed)
 {
     const struct fake_process former = {DAEMON, DAEMON, DAEMON_PID};
@@ -488,6 +505,7 @@ int main(void)
         CASE(who_made_what_is_gone_is_known),
         CASE(an_uncommitted_turn_is_lost),
         CASE(only_what_nobody_was_told_of_is_removed),
+        CASE(what_has_a_daemons_pid_after_its_end_is_anothers),
         CASE(in_doubt_nothing_is_removed),
         CASE(starts_that_fail),
         CASE(a_store_that_does_not_take_us),
