@@ -140,7 +140,9 @@ static void on_other(evutil_socket_t fd, short what, void *context)
         struct pollfd p = {.fd = fd};
         if (poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
             return;
-        c->is_broken = true;
+        /* What it sent behind a request that waits is executed, though nobody will hear of it. */
+        c->is_deaf = true;
+        session_give_up_waiting(&c->session);
     }
     connection_mark_busy(c);
 }
@@ -319,7 +321,8 @@ static void linger(struct connection *c)
 /* The value that was begun must be finished in time; the timer runs from its first byte. */
 static int watch_value(struct connection *c)
 {
-    bool unfinished = session_is_unfinished(&c->session);
+    /* While nothing is read the peer cannot finish it. */
+    bool unfinished = session_is_unfinished(&c->session) && session_wants_input(&c->session);
     bool anew = session_took_value(&c->session);
     if (c->is_lingering)
         return 0;

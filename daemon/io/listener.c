@@ -146,6 +146,10 @@ static void refuse(int fd, int outcome, const struct outcome_detail *detail)
         w.failed = true; /* it is gone, then */
     writer_deinit(&w);
     shutdown(fd, SHUT_WR);
+    /* What it has asked already would make the close a reset, which loses the answer to some. */
+    char unread[4096];
+    for (int i = 0; i < 16 && recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0; i++)
+        ;
     close(fd);
 }
 

@@ -455,6 +455,15 @@ bool session_is_unfinished(const struct session *s)
     return !s->is_closing && scanner_unfinished(&s->scanner);
 }
 
+void session_give_up_waiting(struct session *s)
+{
+    if (!s->is_waiting)
+        return;
+    wait_cancel(s->rpc->core, s->waiter);
+    s->is_waiting = false;
+    s->next_call++;
+}
+
 bool session_took_value(struct session *s)
 {
     bool ended = s->value_ended;

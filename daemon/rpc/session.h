@@ -57,6 +57,8 @@ void session_receive(struct session *s, const char *data, size_t n);
 void session_end_input(struct session *s);
 /* The value that was begun was not finished in time. */
 void session_value_overdue(struct session *s);
+/* The peer is gone: nobody is to be told how a wait ends. */
+void session_give_up_waiting(struct session *s);
 /* Goes on where it was stopped, if it can now. */
 void session_continue(struct session *s);
 

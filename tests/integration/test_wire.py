@@ -423,6 +423,16 @@ class Ends(WireCase):
         wait_until(lambda: "shmd_connections 1\n" in self.client.call("metrics")["text"],
                    "its connection is closed")
 
+    def test_what_is_behind_a_wait_is_executed_when_the_peer_goes(self):
+        client = self.daemon.connect()
+        client.send(encode("wait", {"name": "never"}, id=1) + encode("create", {"size": 1}, id=2))
+        client.close()
+        wait_until(lambda: sysv.proc_table(), "it is made")
+        wait_until(lambda: "shmd_waiters 0\n" in self.client.call("metrics")["text"],
+                   "nobody waits any more")
+        wait_until(lambda: "shmd_connections 1\n" in self.client.call("metrics")["text"],
+                   "its connection is closed")
+
     def test_without_lf_send_and_close(self):
         client = self.daemon.connect()
         client.send(encode("create", {"name": "last", "size": 1}, id=1).rstrip())
