@@ -42,8 +42,8 @@ static int check(struct core *core, const struct caller *caller, const struct ad
     if (a->own_uid != 0 && kernel->uid != a->own_uid && kernel->cuid != a->own_uid) {
         *detail = (struct outcome_detail){
             .what = "the daemon as owner",
-            .hint = "hand the segment over first: IPC_SET its uid to the daemon's (`info` tells "
-                    "it); shmdctl adopt does both"};
+            .hint = "its creator hands the segment over first: IPC_SET its uid to the daemon's "
+                    "(`info` tells it); shmdctl adopt, run by the creator, does both"};
         return OUTCOME_PERMISSION_DENIED;
     }
     if (p->lifetime.given && p->lifetime.value == LIFETIME_ATTACHED && kernel->key != 0) {
