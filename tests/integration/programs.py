@@ -27,9 +27,11 @@ class Programs:
         if not harness.as_user(user, lambda: os.access(program, os.X_OK)):
             copies = os.path.join(self.directory, "programs")
             os.makedirs(copies, exist_ok=True)
-            program = shutil.copy(program, copies)
-            shutil.copy(os.path.join(library, "libshmd.so.0"), copies)
-            library = copies
+            for original in (program, os.path.join(library, "libshmd.so.0")):
+                copy = os.path.join(copies, os.path.basename(original))
+                if not os.path.exists(copy):  # one that runs cannot be written
+                    shutil.copy(original, copy)
+            program, library = os.path.join(copies, os.path.basename(program)), copies
         return program, library
 
     def popen(self, name, *arguments, user=ROOT, environment=None, **more):
