@@ -648,10 +648,10 @@ class Hold(Shmdctl):
         self.assertEqual(out, "0\n")
 
     def program(self):
-        return self.where_programs_are("shmdctl")[0]
+        return self.where_programs_are("shmdctl", SOMEBODY)[0]
 
     def library(self):
-        return self.where_programs_are("shmdctl")[1]
+        return self.where_programs_are("shmdctl", SOMEBODY)[1]
 
 
 class Run(Shmdctl):
