@@ -26,6 +26,7 @@ libcore_la_SOURCES = \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/store.h \
 	daemon/core/turn.c daemon/core/turn.h \
+	daemon/core/undo.c daemon/core/undo.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
@@ -50,6 +51,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
+	daemon/rpc/subscription.c daemon/rpc/subscription.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/store/check.c \
 	daemon/store/collect.c \

@@ -64,6 +64,9 @@ void turn_gone(struct core *core, struct segment *segment);
 /* Cuts a tie: it is dropped with the commit, or at once when it was made in this very turn. */
 void turn_cut(struct core *core, struct tie *tie);
 
+/* Once COMMITTED, ties that were cut go; else those that were made do, and cut ones come back. */
+void turn_settle_ties(struct core *core, struct segment *segment, bool committed);
+
 /* An event about SEGMENT, as KERNEL has it. */
 void turn_tell(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
                enum event_kind kind, enum reason reason);
