@@ -4,7 +4,7 @@
 #include "daemon/core/view.h"
 #include "daemon/core/wait.h"
 #include "daemon/rpc/dispatch.h"
-#include "daemon/rpc/session.h"
+#include "daemon/rpc/subscription.h"
 
 int handle_wait(struct request *rq, struct reply *reply)
 {
@@ -21,7 +21,7 @@ int handle_wait(struct request *rq, struct reply *reply)
 
 int handle_subscribe(struct request *rq, struct reply *reply)
 {
-    int r = session_subscribe(rq->session, &rq->params->subscribe);
+    int r = subscription_begin(rq->session, &rq->params->subscribe);
     reply->kind = REPLY_SUBSCRIBED;
     reply->u.event_serial = rq->core->events.last;
     return r;

@@ -6,7 +6,7 @@
 #include "daemon/core/wait.h"
 #include "daemon/rpc/audit.h"
 #include "daemon/rpc/outcome_to_error.h"
-#include "daemon/rpc/session.h"
+#include "daemon/rpc/subscription.h"
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct session *session), void *wake_context)
@@ -67,8 +67,8 @@ static void tell_events(struct rpc *rpc)
         event_log_publish(&rpc->core->events, event);
         wait_hear(rpc->core, event);
         for (struct session *s = rpc->subscribers, *next; s; s = next) {
-            next = session_next_subscriber(s);
-            session_tell_events(s);
+            next = subscription_next(s);
+            subscription_tell(s);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/rpc/dispatch.h"
 #include "daemon/rpc/outcome_to_error.h"
+#include "daemon/rpc/subscription.h"
 #include "protocol/jsonrpc.h"
 
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
@@ -17,24 +18,9 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
     writer_init(&s->out);
 }
 
-static void unsubscribe(struct session *s)
-{
-    struct subscription *sub = steal_pointer(&s->subscription);
-    if (!sub)
-        return;
-    if (sub->previous_session)
-        sub->previous_session->subscription->next_session = sub->next_session;
-    else
-        s->rpc->subscribers = sub->next_session;
-    if (sub->next_session)
-        sub->next_session->subscription->previous_session = sub->previous_session;
-    free(sub->prefix);
-    free(sub);
-}
-
 void session_deinit(struct session *s)
 {
-    unsubscribe(s);
+    subscription_end(s);
     if (s->waiter)
         wait_cancel(s->rpc->core, s->waiter);
     free(s->waiter);
@@ -49,27 +35,14 @@ void session_deinit(struct session *s)
 
 /* --- output */
 
-static size_t unsent(const struct session *s)
+size_t session_unsent(const struct session *s)
 {
     return s->out.len - s->sent;
 }
 
-static bool is_above_high_water(const struct session *s)
+bool session_is_above_high_water(const struct session *s)
 {
-    return unsent(s) > s->rpc->core->settings.limits.output_high_water;
-}
-
-/* What was before a subscriber came lies in the log: it need not pass the subscriber's cap at once.
- */
-static bool has_room_to_resume(const struct session *s)
-{
-    return !is_above_high_water(s) && unsent(s) < s->rpc->core->settings.limits.subscriber_cap / 2;
-}
-
-static bool can_resume(const struct session *s)
-{
-    return s->subscription && s->subscription->resumes && message_is_empty(&s->message) &&
-           !s->is_cut_off && has_room_to_resume(s);
+    return session_unsent(s) > s->rpc->core->settings.limits.output_high_water;
 }
 
 /* Appends a reply; when memory is short, the answer is that, and if even that fails, the
@@ -236,7 +209,7 @@ struct waiter *session_waiter(struct session *s)
 static bool finish_message(struct session *s)
 {
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
-        if (s->is_waiting || s->is_closing || is_above_high_water(s))
+        if (s->is_waiting || s->is_closing || session_is_above_high_water(s))
             return false;
         answer_call(s);
     }
@@ -252,7 +225,7 @@ static bool finish_message(struct session *s)
     message_free(&s->message);
     /* Events that came meanwhile had to wait for the batch's end. */
     if (s->subscription)
-        session_tell_events(s);
+        subscription_tell(s);
     return true;
 }
 
@@ -279,7 +252,7 @@ static void begin_message(struct session *s, const char *value, size_t len)
 static bool is_stopped(const struct session *s)
 {
     return !message_is_empty(&s->message) || s->is_closing || s->is_waiting ||
-           is_above_high_water(s);
+           session_is_above_high_water(s);
 }
 
 static void refuse_too_large(struct session *s)
@@ -413,8 +386,8 @@ static void consume_end(struct session *s)
 
 void session_continue(struct session *s)
 {
-    if (can_resume(s))
-        session_tell_events(s);
+    if (subscription_can_resume(s))
+        subscription_tell(s);
     if (!message_is_empty(&s->message) && !finish_message(s))
         return;
     if (has_unscanned(s) && !is_stopped(s))
@@ -444,9 +417,9 @@ bool session_wants_input(const struct session *s)
 
 bool session_has_work(const struct session *s)
 {
-    if (s->is_waiting || s->is_closing || is_above_high_water(s))
+    if (s->is_waiting || s->is_closing || session_is_above_high_water(s))
         return false;
-    return !message_is_empty(&s->message) || has_unscanned(s) || can_resume(s) ||
+    return !message_is_empty(&s->message) || has_unscanned(s) || subscription_can_resume(s) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
 }
 
@@ -475,99 +448,4 @@ bool session_is_over(const struct session *s)
 {
     return s->is_closing || (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
                              !has_unscanned(s) && !scanner_unfinished(&s->scanner));
-}
-
-/* --- events */
-
-int session_subscribe(struct session *s, const struct subscribe_params *p)
-{
-    struct event_log *log = &s->rpc->core->events;
-    char *prefix = NULL;
-    if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
-        return -ENOMEM;
-    if (!s->subscription) {
-        struct subscription *sub = calloc(1, sizeof(*sub));
-        if (!sub) {
-            free(prefix);
-            return -ENOMEM;
-        }
-        s->subscription = sub;
-        sub->next_session = s->rpc->subscribers;
-        if (sub->next_session)
-            sub->next_session->subscription->previous_session = s;
-        s->rpc->subscribers = s;
-    }
-    struct subscription *sub = s->subscription;
-    free(sub->prefix);
-    sub->prefix = prefix;
-    sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
-    /* What lies beyond the newest is of no daemon on this state: from now on, then. */
-    bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
-    sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
-    sub->resumes = resumes;
-    return 0;
-}
-
-static bool is_wanted(const struct session *s, const struct segment_event *event)
-{
-    const struct subscription *sub = s->subscription;
-    const char *name = event->segment.name;
-    if (!(sub->kinds & (1U << event->kind)))
-        return false;
-    if (sub->prefix && (!name || strncmp(name, sub->prefix, strlen(sub->prefix)) != 0))
-        return false;
-    return access_may_read(&s->rpc->core->settings.access, &s->caller, &event->kernel);
-}
-
-static void tell(struct session *s, const struct wire_event *event)
-{
-    struct writer_mark mark = writer_mark(&s->out);
-    s->dialect->event(&s->out, event);
-    if (s->out.failed) {
-        writer_rewind(&s->out, mark);
-        s->is_cut_off = true; /* it sees the gap by event_serial when it comes back */
-    }
-}
-
-void session_tell_events(struct session *s)
-{
-    const struct event_log *log = &s->rpc->core->events;
-    struct subscription *sub = s->subscription;
-    sub->resumes |= !message_is_empty(&s->message);
-    if (!message_is_empty(&s->message) || s->is_closing || s->is_cut_off)
-        return; /* in the midst of an answer */
-    size_t before = s->out.len;
-    while (sub->next <= log->last && !s->is_cut_off) {
-        if (sub->resumes && !has_room_to_resume(s))
-            break;
-        const struct segment_event *event = event_log_get(log, sub->next);
-        if (!event) {
-            /* Fallen out of the log, or lost for lack of memory. */
-            uint64_t end = sub->next < log->first ? log->first : sub->next + 1;
-            const struct wire_event gap = {.missed = end - sub->next};
-            tell(s, &gap);
-            sub->next = end;
-            continue;
-        }
-        sub->next++;
-        if (!is_wanted(s, event))
-            continue;
-        const struct wire_event wire = {.event_serial = event->serial,
-                                        .at_ms = event->at_ms,
-                                        .kind = event->kind,
-                                        .reason = event->reason,
-                                        .segment = &event->segment};
-        tell(s, &wire);
-        if (unsent(s) > s->rpc->core->settings.limits.subscriber_cap)
-            s->is_cut_off = true;
-    }
-    if (sub->next > log->last)
-        sub->resumes = false;
-    if (s->out.len != before || s->is_cut_off)
-        s->rpc->wake(s->rpc->wake_context, s);
-}
-
-struct session *session_next_subscriber(const struct session *s)
-{
-    return s->subscription->next_session;
 }

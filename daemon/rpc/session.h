@@ -18,13 +18,8 @@
 #include "protocol/dialect.h"
 #include "protocol/scanner.h"
 
-struct subscription {
-    char *prefix;   /* owned; NULL: all */
-    uint32_t kinds; /* a bit for each enum event_kind */
-    uint64_t next;  /* the event to be told next */
-    bool resumes;   /* it is being told what was before it came, as fast as it reads */
-    struct session *next_session, *previous_session;
-};
+struct held;
+struct subscription;
 
 struct session {
     struct rpc *rpc;
@@ -76,15 +71,15 @@ bool session_is_over(const struct session *s);
  * DETAIL. Appends to W. */
 void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail);
 
-/* --- for rpc.c and handlers */
+/* --- for the other files of this floor */
+
+/* Bytes of output that are not sent yet, and whether they are too many to go on. */
+size_t session_unsent(const struct session *s);
+bool session_is_above_high_water(const struct session *s);
 
 /* Puts FAILURE in place of an answer. */
 void session_replace(struct session *s, const struct promise *promise,
                      const struct failure *failure);
-/* Subscribes, anew or for the first time: 0 or -ENOMEM. */
-int session_subscribe(struct session *s, const struct subscribe_params *params) MUST_CHECK;
-void session_tell_events(struct session *s);
-struct session *session_next_subscriber(const struct session *s);
 /* The session's waiter: NULL when out of memory. */
 struct waiter *session_waiter(struct session *s);
 

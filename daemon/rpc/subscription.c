@@ -1,0 +1,127 @@
+#include "daemon/rpc/subscription.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was before a subscriber came lies in the log: it need not pass the subscriber's cap at once.
+ */
+static bool has_room_to_resume(const struct session *s)
+{
+    return !session_is_above_high_water(s) &&
+           session_unsent(s) < s->rpc->core->settings.limits.subscriber_cap / 2;
+}
+
+bool subscription_can_resume(const struct session *s)
+{
+    return s->subscription && s->subscription->resumes && message_is_empty(&s->message) &&
+           !s->is_cut_off && has_room_to_resume(s);
+}
+
+void subscription_end(struct session *s)
+{
+    struct subscription *sub = steal_pointer(&s->subscription);
+    if (!sub)
+        return;
+    if (sub->previous_session)
+        sub->previous_session->subscription->next_session = sub->next_session;
+    else
+        s->rpc->subscribers = sub->next_session;
+    if (sub->next_session)
+        sub->next_session->subscription->previous_session = sub->previous_session;
+    free(sub->prefix);
+    free(sub);
+}
+
+int subscription_begin(struct session *s, const struct subscribe_params *p)
+{
+    struct event_log *log = &s->rpc->core->events;
+    char *prefix = NULL;
+    if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
+        return -ENOMEM;
+    if (!s->subscription) {
+        struct subscription *sub = calloc(1, sizeof(*sub));
+        if (!sub) {
+            free(prefix);
+            return -ENOMEM;
+        }
+        s->subscription = sub;
+        sub->next_session = s->rpc->subscribers;
+        if (sub->next_session)
+            sub->next_session->subscription->previous_session = s;
+        s->rpc->subscribers = s;
+    }
+    struct subscription *sub = s->subscription;
+    free(sub->prefix);
+    sub->prefix = prefix;
+    sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
+    /* What lies beyond the newest is of no daemon on this state: from now on, then. */
+    bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
+    sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
+    sub->resumes = resumes;
+    return 0;
+}
+
+static bool is_wanted(const struct session *s, const struct segment_event *event)
+{
+    const struct subscription *sub = s->subscription;
+    const char *name = event->segment.name;
+    if (!(sub->kinds & (1U << event->kind)))
+        return false;
+    if (sub->prefix && (!name || strncmp(name, sub->prefix, strlen(sub->prefix)) != 0))
+        return false;
+    return access_may_read(&s->rpc->core->settings.access, &s->caller, &event->kernel);
+}
+
+static void tell(struct session *s, const struct wire_event *event)
+{
+    struct writer_mark mark = writer_mark(&s->out);
+    s->dialect->event(&s->out, event);
+    if (s->out.failed) {
+        writer_rewind(&s->out, mark);
+        s->is_cut_off = true; /* it sees the gap by event_serial when it comes back */
+    }
+}
+
+void subscription_tell(struct session *s)
+{
+    const struct event_log *log = &s->rpc->core->events;
+    struct subscription *sub = s->subscription;
+    sub->resumes |= !message_is_empty(&s->message);
+    if (!message_is_empty(&s->message) || s->is_closing || s->is_cut_off)
+        return; /* in the midst of an answer */
+    size_t before = s->out.len;
+    while (sub->next <= log->last && !s->is_cut_off) {
+        if (sub->resumes && !has_room_to_resume(s))
+            break;
+        const struct segment_event *event = event_log_get(log, sub->next);
+        if (!event) {
+            /* Fallen out of the log, or lost for lack of memory. */
+            uint64_t end = sub->next < log->first ? log->first : sub->next + 1;
+            const struct wire_event gap = {.missed = end - sub->next};
+            tell(s, &gap);
+            sub->next = end;
+            continue;
+        }
+        sub->next++;
+        if (!is_wanted(s, event))
+            continue;
+        const struct wire_event wire = {.event_serial = event->serial,
+                                        .at_ms = event->at_ms,
+                                        .kind = event->kind,
+                                        .reason = event->reason,
+                                        .segment = &event->segment};
+        tell(s, &wire);
+        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap)
+            s->is_cut_off = true;
+    }
+    if (sub->next > log->last)
+        sub->resumes = false;
+    if (s->out.len != before || s->is_cut_off)
+        s->rpc->wake(s->rpc->wake_context, s);
+}
+
+struct session *subscription_next(const struct session *s)
+{
+    return s->subscription->next_session;
+}
