@@ -225,7 +225,8 @@ int core_start(struct core *core, struct core_start *ret)
     const char *ignored;
     int store_error = 0;
     *ret = (struct core_start){0};
-    core->self = (struct store_daemon){core->own_pid, core_realtime_ms(core) / 1000};
+    core->self =
+        (struct store_daemon){core->own_pid, core->on.clock.ops->kernel_s(core->on.clock.context)};
     int r = store->ops->load(store->context, &visitor, &core->meta);
     if (r == 0) {
         event_log_init(&core->events, core->meta.event_serial);

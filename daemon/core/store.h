@@ -34,7 +34,7 @@ struct store_change {
 /* A daemon that served from this store, this one too. */
 struct store_daemon {
     int32_t pid;
-    int64_t started_at_s; /* wall clock, Unix seconds */
+    int64_t started_at_s; /* clock_ops.kernel_s(), to be compared with ctimes */
 };
 
 struct store_visitor {

@@ -6,6 +6,9 @@
 
 struct clock_ops {
     int64_t (*realtime_ms)(void *context);
+    /* The wall clock's second as the kernel writes it down, such as in a segment's ctime: it moves
+     * on with the tick, and so is up to some milliseconds behind. */
+    int64_t (*kernel_s)(void *context);
     int64_t (*boottime_ms)(void *context);
 };
 

@@ -15,10 +15,16 @@ static int64_t linux_realtime_ms(void *context)
     return read_ms(CLOCK_REALTIME);
 }
 
+static int64_t linux_kernel_s(void *context)
+{
+    (void)context;
+    return read_ms(CLOCK_REALTIME_COARSE) / 1000;
+}
+
 static int64_t linux_boottime_ms(void *context)
 {
     (void)context;
     return read_ms(CLOCK_BOOTTIME);
 }
 
-const struct clock_ops clock_linux_ops = {linux_realtime_ms, linux_boottime_ms};
+const struct clock_ops clock_linux_ops = {linux_realtime_ms, linux_kernel_s, linux_boottime_ms};

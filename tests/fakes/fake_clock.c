@@ -5,6 +5,12 @@ static int64_t fake_realtime_ms(void *context)
     return ((const struct fake_clock *)context)->real_ms;
 }
 
+static int64_t fake_kernel_s(void *context)
+{
+    const struct fake_clock *c = context;
+    return (c->real_ms - c->tick_lag_ms) / 1000;
+}
+
 static int64_t fake_boottime_ms(void *context)
 {
     return ((const struct fake_clock *)context)->boot_ms;
@@ -12,6 +18,7 @@ static int64_t fake_boottime_ms(void *context)
 
 static const struct clock_ops fake_clock_ops = {
     .realtime_ms = fake_realtime_ms,
+    .kernel_s = fake_kernel_s,
     .boottime_ms = fake_boottime_ms,
 };
 

@@ -5,8 +5,9 @@
 #include "daemon/sys/clock.h"
 
 struct fake_clock {
-    struct clock clock; /* to be handed to what is tested */
-    int64_t real_ms;    /* a test may set either: the wall clock jumps, boot time only rises */
+    struct clock clock;  /* to be handed to what is tested */
+    int64_t real_ms;     /* a test may set either: the wall clock jumps, boot time only rises */
+    int64_t tick_lag_ms; /* how far the kernel\'s second is behind real_ms */
     int64_t boot_ms;
 };
 

@@ -336,6 +336,21 @@ TEST(an_uncommitted_turn_is_lost)
     core_fixture_check_kernel(f);
 }
 
+TEST(the_kernels_second_is_behind)
+{
+    const struct create_params p = {.name = "b", .size = GIVEN(1)};
+    f->clock.tick_lag_ms = 8;
+    f->clock.real_ms += 5000 - f->clock.real_ms % 1000 + 3;
+    assert_int_equal(core_fixture_restart(f), 0);
+    turn_ends();
+    f->k->now = (f->clock.real_ms - f->clock.tick_lag_ms) / 1000;
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(f->start.unacknowledged, 1);
+    turn_ends();
+    core_fixture_check_kernel(f);
+}
+
 TEST(only_what_nobody_was_told_of_is_removed)
 {
     made("a", LIFETIME_PERSISTENT);
@@ -504,6 +519,7 @@ int main(void)
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
         CASE(an_uncommitted_turn_is_lost),
+        CASE(the_kernels_second_is_behind),
         CASE(only_what_nobody_was_told_of_is_removed),
         CASE(what_has_a_daemons_pid_after_its_end_is_anothers),
         CASE(in_doubt_nothing_is_removed),
