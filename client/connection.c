@@ -6,6 +6,7 @@
 #include "client/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 
 enum {
     FIRST_USER_UID = 1000,
+    FIRST_FREE_FD = 3, /* behind the standard streams */
     READ_SIZE = 65536,
     LINE_MAX_BYTES = 256 * 1024 * 1024, /* a peer that never ends its line is not our daemon */
 };
@@ -383,11 +385,26 @@ int shmd_socket_path(char *ret_path, size_t size)
     return 0;
 }
 
-static int open_socket(const struct sockaddr_un *address, int timeout_ms, int *ret_fd)
+/* A socket in the place of a standard stream that the program lacks would be written to by whoever
+ * writes to the stream, and the daemon would take that for requests. */
+static int new_socket(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    if (fd >= FIRST_FREE_FD)
+        return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    int r = moved < 0 ? -errno : moved;
+    close(fd);
+    return r;
+}
+
+static int open_socket(const struct sockaddr_un *address, int timeout_ms, int *ret_fd)
+{
+    int fd = new_socket();
+    if (fd < 0)
+        return fd;
     /* This is what bounds connect(), which waits when the daemon accepts nobody. Zero would mean
      * no bound. */
     struct timeval bound = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};

@@ -4,6 +4,7 @@
  * the daemon, or a server that misbehaves.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -482,6 +483,19 @@ static void scenario_path(char **args)
     (void)args;
 }
 
+static void scenario_streams_closed(char **args)
+{
+    (void)args;
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    WORKS(shmd_connect(NULL, -1, &shmd));
+    CHECK(shmd_fd(shmd) > STDERR_FILENO);
+    CHECK(fcntl(shmd_fd(shmd), F_GETFD) == FD_CLOEXEC);
+    GIVES(-1, fcntl(STDIN_FILENO, F_GETFD));
+    GIVES(-1, fcntl(STDOUT_FILENO, F_GETFD));
+    WORKS(shmd_info(shmd, NULL));
+}
+
 static void scenario_connect_fails(char **args)
 {
     struct shmd *none = NULL;
@@ -526,6 +540,7 @@ static const struct {
     {"nonsense", true, scenario_nonsense},
     {"signals", true, scenario_signals},
     {"path", false, scenario_path},
+    {"streams_closed", false, scenario_streams_closed},
     {"connect_fails", false, scenario_connect_fails},
     {"connect_times_out", false, scenario_connect_times_out},
 };

@@ -131,6 +131,9 @@ class WithTheDaemon(LibraryCase):
     def test_call(self):
         self.scenario("call", self.path)
 
+    def test_the_socket_takes_no_standard_streams_place(self):
+        self.scenario("streams_closed", self.path)
+
     @needs_several_uids
     def test_adopt(self):
         self.scenario("adopt", self.path, DAEMON.uid)
