@@ -3,9 +3,11 @@
  * and hands it its options; global ones may stand before or behind its name.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
@@ -163,8 +165,27 @@ static int start(struct cli *cli, int argc, char **argv)
     return cli->command ? parse_command(cli, argc - rest, argv + rest) : unknown_command(name);
 }
 
+/*
+ * A standard stream that is closed would be taken by the next file or socket that is opened, and
+ * what is meant for the stream would go there. In its place comes what fails when it is used.
+ */
+static int guard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        /* The lowest that is free, so it is FD. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return cli_error(EXIT_REFUSED, "a standard stream is closed, and /dev/null: %s",
+                             strerror(errno));
+    }
+    return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
+    if (guard_streams() != EXIT_OK)
+        return EXIT_REFUSED;
     struct cli cli = {.options = {.timeout_ms = -1}};
     int status = start(&cli, argc, argv);
     options_deinit(&cli.options);

@@ -457,6 +457,47 @@ class Memory(Shmdctl):
         self.addCleanup(os.close, directory)
         self.ctl("write", "mem", stdin=directory, status=REFUSED)
 
+    def redirected(self, redirection, *arguments):
+        """Runs it with streams as a shell makes them; status, output, error output."""
+        program, library = self.where_programs_are("shmdctl")
+        result = subprocess.run(
+            ["sh", "-c", f'exec "$0" "$@" {redirection}', program, *arguments],
+            input=b"input",
+            capture_output=True,
+            check=False,
+            timeout=DEADLINE,
+            env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library},
+        )
+        return result.returncode, result.stdout, result.stderr.decode()
+
+    def test_a_closed_output_is_not_the_daemons_input(self):
+        self.client.create(name="victim", mode="0666")
+        request = b'\n{"jsonrpc":"2.0","id":9,"method":"remove","params":{"name":"victim"}}\n'
+        self.ctl("write", "mem", data=request)
+        for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
+            with self.subTest(closed=closed):
+                status, out, err = self.redirected(closed, "read", "mem")
+                self.assertEqual((status, out), (REFUSED, b""))
+                if "2>" not in closed:
+                    self.assertIn("cannot write to standard output", err)
+                self.assertIn("victim", [s["name"] for s in self.client.list()])
+        status, _, err = self.redirected(">&-", "list")
+        self.assertEqual(status, REFUSED)
+        self.assertIn("cannot write to standard output", err)
+
+    def test_a_closed_error_output(self):
+        status, out, err = self.redirected("2>&-", "stat", "nothing")
+        self.assertEqual((status, out, err), (NO_SUCH_SEGMENT, b"", ""))
+
+    def test_a_closed_input(self):
+        for arguments in (["write", "mem"], ["call", "create", "-"]):
+            with self.subTest(arguments=arguments):
+                status, out, err = self.redirected("<&-", *arguments)
+                self.assertEqual((status, out), (REFUSED, b""))
+                self.assertIn("standard input", err)
+        self.assertEqual(self.content(), bytes(1000))
+        self.assertEqual(self.redirected("<&-", "read", "mem"), (0, bytes(1000), ""))
+
     @needs_several_uids
     def test_permissions(self):
         self.ctl("read", "mem", user=BOB, status=PERMISSION_DENIED)
