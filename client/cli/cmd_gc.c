@@ -17,6 +17,8 @@
 #include "client/cli/parse.h"
 #include "protocol/writer.h"
 
+enum { REASON_SIZE = 160 };
+
 struct candidate {
     const struct kernel_segment *segment;
     enum orphan_verdict verdict;
@@ -48,7 +50,8 @@ static bool is_wanted(const struct cli *cli, const struct kernel_segment *s)
 /* What is shown: the orphans, and what looks like one and is kept to be on the safe side. */
 static bool is_shown(enum orphan_verdict verdict)
 {
-    return verdict == ORPHAN || verdict == KEPT_CREATOR_UNKNOWN || verdict == KEPT_GUARDED;
+    return verdict == ORPHAN || verdict == KEPT_CREATOR_UNKNOWN || verdict == KEPT_GUARDED ||
+           verdict == KEPT_UNASKED;
 }
 
 static int find(struct gc *gc)
@@ -146,10 +149,22 @@ static struct total total_of(const struct gc *gc, enum orphan_verdict verdict)
     return total;
 }
 
-static void write_segment(struct writer *w, const struct candidate *c)
+static void reason_text(const struct gc *gc, const struct candidate *c, char *ret, size_t size)
+{
+    if (c->verdict == KEPT_UNASKED)
+        snprintf(ret, size,
+                 "kept: the shmd with pid %" PRId32
+                 ", which was not asked, may manage it: name its socket by --socket",
+                 orphan_unasked(&gc->knowledge, c->segment));
+    else
+        snprintf(ret, size, "%s", orphan_reason(c->verdict));
+}
+
+static void write_segment(struct writer *w, const struct gc *gc, const struct candidate *c)
 {
     const struct kernel_segment *s = c->segment;
-    char mode[8];
+    char mode[8], reason[REASON_SIZE];
+    reason_text(gc, c, reason, sizeof(reason));
     snprintf(mode, sizeof(mode), "%04" PRIo32, s->mode);
     writer_object_begin(w);
     writer_key(w, "shmid");
@@ -178,7 +193,7 @@ static void write_segment(struct writer *w, const struct candidate *c)
     writer_key(w, "verdict");
     writer_string(w, orphan_word(c->verdict));
     writer_key(w, "reason");
-    writer_string(w, orphan_reason(c->verdict));
+    writer_string(w, reason);
     if (c->error) {
         writer_key(w, "error");
         writer_string(w, strerror(-c->error));
@@ -207,7 +222,7 @@ static int print_json(const struct gc *gc)
     writer_key(&w, "segments");
     writer_array_begin(&w);
     for (size_t i = 0; i < gc->count; i++)
-        write_segment(&w, &gc->candidates[i]);
+        write_segment(&w, gc, &gc->candidates[i]);
     writer_array_end(&w);
     write_total(&w, "orphaned", total_of(gc, ORPHAN));
     write_total(&w, "removed", total_of(gc, ORPHAN_REMOVED));
@@ -251,7 +266,8 @@ static int add_line(const struct gc *gc, struct libscols_table *table, const str
 {
     const struct kernel_segment *s = c->segment;
     const struct passwd *user = getpwuid(s->uid);
-    char texts[N_COLUMNS][160];
+    char texts[N_COLUMNS][REASON_SIZE + 64], reason[REASON_SIZE];
+    reason_text(gc, c, reason, sizeof(reason));
     snprintf(texts[0], sizeof(texts[0]), "%d", s->shmid);
     snprintf(texts[1], sizeof(texts[1]), "0x%08" PRIx32, s->key);
     size_text(gc, s->size, texts[2], sizeof(texts[2]));
@@ -261,7 +277,7 @@ static int add_line(const struct gc *gc, struct libscols_table *table, const str
         snprintf(texts[3], sizeof(texts[3]), "%" PRIu32, s->uid);
     snprintf(texts[4], sizeof(texts[4]), "%" PRId32, s->cpid);
     idle_text((int64_t)time(NULL) - orphan_idle_since(s), texts[5], sizeof(texts[5]));
-    snprintf(texts[6], sizeof(texts[6]), "%s%s%s", orphan_reason(c->verdict), c->error ? ": " : "",
+    snprintf(texts[6], sizeof(texts[6]), "%s%s%s", reason, c->error ? ": " : "",
              c->error ? strerror(-c->error) : "");
     struct libscols_line *line = scols_table_new_line(table, NULL);
     if (!line)
@@ -307,7 +323,9 @@ static void print_summary(const struct gc *gc)
         puts("No orphaned segments.");
     }
     if (!gc->knowledge.asked)
-        printf("The daemon at %s was not asked (%s): what a shmd could have in its care is kept.\n",
+        printf("The daemon at %s was not asked (%s): kept is what is of the user shmd, of the "
+               "owner of "
+               "a daemon's socket or directory that was found, or of a shmd that runs.\n",
                gc->daemon.path, daemon_state_text(&gc->daemon));
 }
 

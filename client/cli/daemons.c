@@ -1,7 +1,10 @@
 #include "client/cli/daemons.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
@@ -15,6 +18,7 @@
 #define USER_DIRECTORIES "/run/user/*/shmd"
 #define SOCKET_NAME      "shmd.sock"
 #define SYSTEM_USER      "shmd"
+#define PROGRAM          "shmd"
 
 enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited for */
 
@@ -121,6 +125,53 @@ static int guard_users(const struct stat *asked, struct orphan_knowledge *k)
     return r == GLOB_NOSPACE ? -ENOMEM : 0;
 }
 
+/* Of /proc/PID/status: who it is, if it is a daemon that runs. */
+static bool is_daemon(int32_t pid, uint32_t *ret_uid)
+{
+    char path[64], line[256], name[64] = "", state = 'Z';
+    bool has_uid = false;
+    snprintf(path, sizeof(path), "/proc/%" PRId32 "/status", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!has_uid && fgets(line, sizeof(line), file)) {
+        (void)sscanf(line, "Name: %63s", name);
+        (void)sscanf(line, "State: %c", &state);
+        /* The effective one, which is what its segments are made with. */
+        has_uid = sscanf(line, "Uid: %*u %" SCNu32, ret_uid) == 1;
+    }
+    fclose(file);
+    return has_uid && state != 'Z' && state != 'X' && strcmp(name, PROGRAM) == 0;
+}
+
+/* Whether it is known to see other segments. Whose namespaces may not be seen sees ours, perhaps.
+ */
+static bool is_elsewhere(int32_t pid)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%" PRId32 "/ns/ipc", pid);
+    return stat(path, &st) == 0 && st.st_ino != own_ipc_namespace();
+}
+
+/* Daemons that run, wherever their sockets may be. ASKED: the pid of the one that was asked. */
+static int guard_running(int32_t asked, struct orphan_knowledge *k)
+{
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return errno == ENOMEM ? -ENOMEM : 0;
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        struct running_daemon daemon = {.uid = 0};
+        if (!isdigit((unsigned char)*entry->d_name))
+            continue;
+        daemon.pid = (int32_t)strtol(entry->d_name, NULL, 10);
+        if (daemon.pid != asked && is_daemon(daemon.pid, &daemon.uid) && !is_elsewhere(daemon.pid))
+            orphan_guard_running(k, daemon);
+    }
+    closedir(proc);
+    return 0;
+}
+
 static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge *k)
 {
     struct stat st;
@@ -132,7 +183,8 @@ static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge 
     guard_socket(SYSTEM_DIRECTORY "/" SOCKET_NAME, asked, k);
     if (*seen->path)
         guard_socket(seen->path, asked, k);
-    return guard_users(asked, k);
+    int r = guard_running(k->asked ? (int32_t)seen->info->pid : 0, k);
+    return r < 0 ? r : guard_users(asked, k);
 }
 
 /* --- what is whose */

@@ -15,6 +15,8 @@ static const struct {
                               "tell whether it lives"},
     [KEPT_MANAGED] = {"managed", "kept: it is under shmd's care"},
     [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer could have it in its care"},
+    [KEPT_UNASKED] = {"unasked", "kept: a shmd that was not asked may manage it: name its socket "
+                                 "by --socket"},
     [KEPT_GONE] = {"gone", "it was removed by somebody else"},
     [KEPT_CHANGED] = {"changed", "kept: it is not the segment any more that was listed"},
     [KEPT_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it is in its care"},
@@ -46,13 +48,34 @@ void orphan_guard(struct orphan_knowledge *k, uint32_t uid)
         k->guarded[k->n_guarded++] = uid;
 }
 
+void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daemon)
+{
+    if (k->n_unasked == GUARDED_UIDS_MAX)
+        k->guards_all = true;
+    else
+        k->unasked[k->n_unasked++] = daemon;
+}
+
+/* A daemon is the creator of what it made for others, and the owner of what it adopted. */
+static bool could_manage(uint32_t uid, const struct kernel_segment *s)
+{
+    return uid == s->cuid || uid == s->uid;
+}
+
 bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s)
 {
-    /* A daemon is the creator of what it made for others, and the owner of what it adopted. */
     for (size_t i = 0; i < k->n_guarded; i++)
-        if (k->guarded[i] == s->cuid || k->guarded[i] == s->uid)
+        if (could_manage(k->guarded[i], s))
             return true;
     return k->guards_all;
+}
+
+int32_t orphan_unasked(const struct orphan_knowledge *k, const struct kernel_segment *s)
+{
+    for (size_t i = 0; i < k->n_unasked; i++)
+        if (could_manage(k->unasked[i].uid, s))
+            return k->unasked[i].pid;
+    return 0;
 }
 
 void orphan_knowledge_deinit(struct orphan_knowledge *k)
@@ -86,6 +109,8 @@ enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_st
         return KEPT_CREATOR_LIVES;
     if (creator == PROCESS_UNKNOWN)
         return KEPT_CREATOR_UNKNOWN;
+    if (orphan_unasked(k, s) > 0)
+        return KEPT_UNASKED;
     return orphan_is_guarded(k, s) ? KEPT_GUARDED : ORPHAN;
 }
 

@@ -17,7 +17,8 @@ enum orphan_verdict {
     KEPT_CREATOR_LIVES,
     KEPT_CREATOR_UNKNOWN, /* it is of another pid namespace */
     KEPT_MANAGED,         /* by the daemon that was asked */
-    KEPT_GUARDED,         /* a daemon that was not asked could manage it */
+    KEPT_GUARDED,         /* a daemon that may be stopped could manage it */
+    KEPT_UNASKED,         /* a daemon that runs, and was not asked, could manage it */
     KEPT_GONE,            /* somebody else removed it */
     KEPT_CHANGED,         /* its id denotes another segment, or it was given to somebody */
     KEPT_UNANSWERED,      /* the daemon, asked once more, did not answer */
@@ -31,6 +32,11 @@ const char *orphan_word(enum orphan_verdict verdict);
 
 enum { GUARDED_UIDS_MAX = 64 };
 
+struct running_daemon {
+    int32_t pid;
+    uint32_t uid;
+};
+
 /* What is known of the daemons of this machine. */
 struct orphan_knowledge {
     bool asked;   /* a daemon answered that sees the same segments */
@@ -39,10 +45,15 @@ struct orphan_knowledge {
     /* The uids of daemons that were not asked: theirs is what they created or were given. */
     uint32_t guarded[GUARDED_UIDS_MAX];
     size_t n_guarded;
+    struct running_daemon unasked[GUARDED_UIDS_MAX]; /* those of them that are seen to run */
+    size_t n_unasked;
     bool guards_all; /* there are more of them than can be told apart */
 };
 
 void orphan_guard(struct orphan_knowledge *k, uint32_t uid);
+void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daemon);
+/* The pid of a daemon that runs, was not asked, and could manage it; 0: none. */
+int32_t orphan_unasked(const struct orphan_knowledge *k, const struct kernel_segment *s);
 bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s);
 void orphan_knowledge_deinit(struct orphan_knowledge *k);
 

@@ -74,6 +74,26 @@ TEST(guards)
     assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED); /* too many to tell apart */
 }
 
+TEST(daemons_that_run)
+{
+    struct kernel_segment s = orphan();
+    struct orphan_knowledge k = {.asked = false};
+    orphan_guard_running(&k, (struct running_daemon){.pid = 31, .uid = 120});
+    orphan_guard_running(&k, (struct running_daemon){.pid = 32, .uid = 121});
+    orphan_guard(&k, 121);
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    assert_int_equal(orphan_unasked(&k, &s), 0);
+    s.cuid = 121;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_UNASKED);
+    assert_int_equal(orphan_unasked(&k, &s), 32);
+    s.uid = 120;
+    assert_int_equal(orphan_unasked(&k, &s), 31);
+    for (int32_t pid = 100; pid < 100 + GUARDED_UIDS_MAX; pid++)
+        orphan_guard_running(&k, (struct running_daemon){.pid = pid, .uid = 500});
+    s = orphan();
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED);
+}
+
 TEST(idle)
 {
     struct kernel_segment s = {.ctime = 5};
@@ -261,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_orphan),
         cmocka_unit_test(what_the_daemon_says),
         cmocka_unit_test(guards),
+        cmocka_unit_test(daemons_that_run),
         cmocka_unit_test(idle),
         cmocka_unit_test(words),
         cmocka_unit_test(removes_what_was_listed),
