@@ -43,14 +43,14 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret)
     *ret = result;
 }
 
-/* A daemon served until the next one on its store began: two never have it at once. */
+/* A daemon served until the next one on its store began: two never have it at once. Of those that
+ * began in the same second it is not known which came first, so they set no end to each other. */
 static int64_t ended_at_s(const struct core *core, const struct store_daemon *formers,
                           size_t n_formers, size_t which)
 {
     int64_t end = core->self.started_at_s;
     for (size_t i = 0; i < n_formers; i++)
-        if (i != which && formers[i].started_at_s >= formers[which].started_at_s &&
-            formers[i].started_at_s < end)
+        if (formers[i].started_at_s > formers[which].started_at_s && formers[i].started_at_s < end)
             end = formers[i].started_at_s;
     return end;
 }

@@ -336,6 +336,21 @@ TEST(an_uncommitted_turn_is_lost)
     core_fixture_check_kernel(f);
 }
 
+TEST(several_starts_in_a_second)
+{
+    const struct create_params p = {.name = "b", .size = GIVEN(1)};
+    assert_int_equal(core_fixture_restart(f), 0);
+    assert_int_equal(core_fixture_restart(f), 0);
+    /* The last of them lives on into the next second. */
+    f->clock.real_ms += 1000;
+    f->k->now = f->clock.real_ms / 1000;
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(f->start.unacknowledged, 1);
+    turn_ends();
+    core_fixture_check_kernel(f);
+}
+
 TEST(the_kernels_second_is_behind)
 {
     const struct create_params p = {.name = "b", .size = GIVEN(1)};
@@ -519,6 +534,7 @@ int main(void)
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
         CASE(an_uncommitted_turn_is_lost),
+        CASE(several_starts_in_a_second),
         CASE(the_kernels_second_is_behind),
         CASE(only_what_nobody_was_told_of_is_removed),
         CASE(what_has_a_daemons_pid_after_its_end_is_anothers),
