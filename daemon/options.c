@@ -190,6 +190,7 @@ static enum options_result settle(const struct said *said, char *(*env)(const ch
         options->socket = strdup(said->socket);
     else if (!nowhere)
         options->socket = system ? strdup(SYSTEM_SOCKET) : join(runtime, NULL, "/shmd/shmd.sock");
+    options->makes_state_dir = said->state_dir || !said->socket;
     if (said->state_dir)
         options->state_dir = strdup(said->state_dir);
     else if (said->socket)

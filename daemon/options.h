@@ -13,10 +13,12 @@
 #include "daemon/util/log.h"
 
 struct options {
-    char *socket;      /* owned; NULL: nowhere, for one was handed over */
-    char *state_dir;   /* owned */
-    char *config;      /* owned */
-    bool config_given; /* then it must be there */
+    char *socket;         /* owned; NULL: nowhere, for one was handed over */
+    char *state_dir;      /* owned */
+    bool makes_state_dir; /* when it is not there; else it is the socket's, and may be a typing
+                             error */
+    char *config;         /* owned */
+    bool config_given;    /* then it must be there */
     uint32_t socket_mode;
     bool has_log_level; /* then it counts more than the configuration's */
     enum log_level log_level;

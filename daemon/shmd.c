@@ -3,6 +3,7 @@
 #include "daemon/shmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -194,8 +195,10 @@ static int open_store(struct shmd *d)
     else if (opening.opened == STORE_DROPPED)
         log_notice("%s", opening.reason);
     else if (opening.opened == STORE_SET_ASIDE)
-        log_error("%s; the segments stay and are listed as foreign (kept as %s)", opening.reason,
-                  opening.set_aside);
+        log_error(
+            "%s; the segments stay and are listed as foreign: adopt them, `gc --remove` would "
+            "take them for orphans (kept as %s)",
+            opening.reason, opening.set_aside);
     return r;
 }
 
@@ -235,14 +238,31 @@ static int start_core(struct shmd *d)
     return 0;
 }
 
-static int make_parent(const char *path, char **ret_error)
+static int make_state_dir(const struct options *options)
 {
-    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+    const char *path = options->state_dir;
+    if (!options->makes_state_dir)
+        return 0;
+    if (mkdir(path, 0755) == 0) {
+        log_notice("made the directory %s", path);
+        return 0;
+    }
+    if (errno == EEXIST)
         return 0;
     int r = -errno;
-    if (asprintf(ret_error, "cannot make the directory %s: %s", path, strerror(-r)) < 0)
-        *ret_error = NULL;
+    log_error("cannot make the directory %s: %s", path, strerror(-r));
     return r;
+}
+
+/* What is opened later must not be taken for standard input, output or error by anybody. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 static int open_listener(struct shmd *d)
@@ -264,15 +284,11 @@ static int open_listener(struct shmd *d)
 
 static int build(struct shmd *d)
 {
-    char *error CLEANUP(cleanup_free) = NULL;
     machine_read(&d->machine);
     raise_descriptor_limit();
-    int r = make_parent(d->options.state_dir, &error);
-    if (r < 0) {
-        log_error("%s", error ? error : strerror(-r));
-        return r;
-    }
-    r = open_store(d);
+    int r = make_state_dir(&d->options);
+    if (r == 0)
+        r = open_store(d);
     if (r == 0)
         r = build_core(d);
     /* Before anybody can know that it is there: a signal waits for the loop. */
@@ -330,6 +346,7 @@ int shmd_main(int argc, char **argv)
     int r = -ENOMEM;
     if (!d)
         return 1;
+    open_standard_descriptors();
     switch (options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr)) {
     case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;
     case OPTIONS_CHECK_CONFIG:

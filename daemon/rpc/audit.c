@@ -109,7 +109,7 @@ void audit_request(const struct request *rq, int outcome)
         fields[n++] = (struct log_field){.name = "SERIAL", .integer = (int64_t)s->serial};
         fields[n++] = (struct log_field){.name = "SHMID", .integer = s->shmid};
     }
-    if (outcome == 0 && is_logged(rq->method) && s) {
+    if (outcome == 0 && is_logged(rq->method) && s && !rq->was_there) {
         log_entry(LOG_LEVEL_INFO, fields, n,
                   "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
                   method_word(rq->method), or_dash(s->name), s->serial, (int)s->shmid, s->size,

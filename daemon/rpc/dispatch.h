@@ -20,6 +20,7 @@ struct request {
     enum method method;
     const union params *params;
     struct found found; /* the target, where the method has one */
+    bool was_there;     /* create: nothing was done, for there was one already */
     struct outcome_detail detail;
     /* What the reply borrows, until it is written. */
     struct page page;

@@ -24,6 +24,7 @@ int handle_create(struct request *rq, struct reply *reply)
     bool created = false;
     int r =
         core_create(rq->core, rq->caller, &rq->params->create, &rq->found, &created, &rq->detail);
+    rq->was_there = r == 0 && !created;
     r = reply_segment(rq, r, reply);
     if (r == 0) {
         reply->kind = REPLY_CREATED;
