@@ -107,6 +107,8 @@ def _exit_on_signal(_signal, _frame):
 
 for _number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(_number, _exit_on_signal)
+# A shell starts what it puts into the background with this ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_until(condition, what):
