@@ -144,6 +144,8 @@ void exit_status_list(void);
 
 /* Prints "shmdctl: MESSAGE" and returns STATUS. */
 int cli_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A remark on what was done, for people: nothing with --json. */
+void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* EXIT_USAGE, with a hint where to read on. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What a call on the handle returned, if not 0; the status for it. */

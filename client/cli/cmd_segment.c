@@ -1,6 +1,8 @@
 /*
  * The commands that are one request about one segment: create, stat, set, rm, ready, wait, adopt.
  */
+#include <inttypes.h>
+
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 
@@ -12,6 +14,30 @@ static int answer(struct cli *cli, int r, struct shmd_segment *segment)
     int status = output_segment(cli, segment);
     shmd_segment_free(segment);
     return status;
+}
+
+static void note_existing(const struct cli *cli, const struct shmd_segment *segment)
+{
+    if (segment->name)
+        cli_note(cli, "%s exists already and is left as it is", segment->name);
+    else
+        cli_note(cli, "the segment with key 0x%08" PRIx32 " exists already and is left as it is",
+                 segment->key);
+}
+
+/* A command is gone once it has answered, and with it goes what only it holds. */
+static void note_end(const struct cli *cli, const struct shmd_segment *segment)
+{
+    bool is_held =
+        segment->lifetime == SHMD_LIFETIME_PROCESS || segment->lifetime == SHMD_LIFETIME_CONNECTION;
+    if (is_held && segment->holders <= 1)
+        cli_note(cli,
+                 "lifetime %s: the segment goes when this command ends, unless somebody else holds "
+                 "it; use 'shmdctl run', or 'shmdctl hold' beside it",
+                 shmd_lifetime_word(segment->lifetime));
+    else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
+        cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
+                      "initialiser; use 'shmdctl run'");
 }
 
 int cmd_create(struct cli *cli)
@@ -26,7 +52,12 @@ int cmd_create(struct cli *cli)
     if (r != 0)
         return r;
     options.name = cli->n_args > 0 ? cli->args[0] : NULL;
-    r = shmd_create(cli->shmd, &options, &segment, NULL);
+    bool created = false;
+    r = shmd_create(cli->shmd, &options, &segment, &created);
+    if (r == 0 && created)
+        note_end(cli, segment);
+    else if (r == 0)
+        note_existing(cli, segment);
     return answer(cli, r, segment);
 }
 
@@ -89,6 +120,8 @@ int cmd_set(struct cli *cli)
     if (r != 0)
         return r;
     r = shmd_set(cli->shmd, &target, &options, &segment);
+    if (r == 0 && cli_given(cli, OPT(LIFETIME)))
+        note_end(cli, segment);
     return answer(cli, r, segment);
 }
 
@@ -155,5 +188,7 @@ int cmd_adopt(struct cli *cli)
     if (r != 0)
         return r;
     r = shmd_adopt(cli->shmd, &options, &segment);
+    if (r == 0)
+        note_end(cli, segment);
     return answer(cli, r, segment);
 }

@@ -66,6 +66,19 @@ int cli_error(int status, const char *format, ...)
     return status;
 }
 
+void cli_note(const struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    if (cli_given(cli, OPT(JSON)))
+        return;
+    fflush(stdout);
+    fputs("shmdctl: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 int cli_usage(const char *format, ...)
 {
     va_list args;

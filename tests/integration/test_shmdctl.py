@@ -42,9 +42,9 @@ COMMANDS = (
 class CommandCase(Programs, TestCase):
     path = ""
 
-    def ctl(self, *arguments, status=0, user=SOMEBODY, environment=None, **more):
+    def ctl(self, *arguments, status=0, note=None, user=SOMEBODY, environment=None, **more):
         """Runs the command to its end; its output. What it says on standard error is checked to be
-        nothing on success and something to go by otherwise."""
+        nothing on success, or the one line NOTE, and something to go by otherwise."""
         environment = {"SHMD_SOCKET": self.path, **(environment or {})}
         got, out, err = self.run_program(
             "shmdctl", *arguments, user=user, environment=environment, **more
@@ -52,7 +52,9 @@ class CommandCase(Programs, TestCase):
         out = out or b""  # it went elsewhere
         self.message = err.decode()
         self.assertEqual(got, status, f"{arguments}: {self.message}{out[-500:]!r}")
-        if status == 0:
+        if note:
+            self.assertRegex(self.message, rf"^shmdctl: {note}[^\n]*\n$")
+        elif status == 0:
             self.assertEqual(self.message, "")
         else:
             self.assertRegex(self.message, r"^shmdctl: .{10,}\n")
@@ -116,7 +118,13 @@ class Create(Shmdctl):
 
     def test_an_existing_one(self):
         self.ctl("create", "x", "--size", "100")
-        self.ctl("create", "x", "--size", "50")
+        out = self.ctl("create", "x", "--size", "50", "--lifetime", "process", "--not-ready",
+                       note="x exists already and is left as it is$")
+        self.assertIn("x ", out)
+        self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
+        self.ctl("create", "--key", "0xBEEF", "--size", "1")
+        self.ctl("create", "--key", "0xBEEF", "--size", "1",
+                 note="the segment with key 0x0000beef exists already")
         self.ctl("create", "x", "--size", "100", "--exclusive", status=EXISTS)
         self.ctl("create", "x", "--size", "101", status=REFUSED)
         self.assertIn("100", self.message)
@@ -126,11 +134,20 @@ class Create(Shmdctl):
         self.ctl("create", "--key", "0x1234", "--size", "100", status=EXISTS)
 
     def test_a_connections_segment_goes_with_the_command(self):
-        self.ctl("create", "x", "--size", "1", "--lifetime", "connection")
+        self.ctl("create", "x", "--size", "1", "--lifetime", "connection",
+                 note="lifetime connection: .*ends.*'shmdctl run'.*'shmdctl hold'")
         self.wait_until_gone("x")
 
     def test_a_process_segment_goes_with_the_command(self):
-        self.ctl("create", "x", "--size", "1", "--lifetime", "process")
+        self.ctl("create", "x", "--size", "1", "--lifetime", "process",
+                 note="lifetime process: the segment goes when this command ends")
+        self.wait_until_gone("x")
+        self.ctl("create", "x", "--size", "1", "--lifetime", "process", "--json")
+        self.wait_until_gone("x")
+
+    def test_what_is_not_ready_goes_with_the_command(self):
+        self.ctl("create", "x", "--size", "1", "--not-ready",
+                 note="--not-ready: the segment goes when this command ends.*'shmdctl run'")
         self.wait_until_gone("x")
 
     def test_the_daemon_refuses_a_bad_name(self):
@@ -249,6 +266,18 @@ class Set(Shmdctl):
         self.assertEqual(self.set("--no-labels")["labels"], {})
         self.assertEqual(self.set("--unlocked")["locked"], False)
         self.assertEqual(self.set("--new-name", "two")["name"], "two")
+
+    def test_a_lifetime_that_ends_with_the_command(self):
+        self.ctl("set", "one", "--lifetime", "process",
+                 note="lifetime process: the segment goes when this command ends")
+        self.wait_until_gone("one")
+
+    def test_a_lifetime_that_others_hold(self):
+        self.client.call("set", name="one", lifetime="process")
+        process = self.start("hold", "one", "-n")
+        process.stdout.readline()
+        self.set("--lifetime", "process")
+        self.assertEqual(self.client.stat(name="one")["holders"], 2)
 
     def test_contradictions(self):
         for options in (
