@@ -148,6 +148,8 @@ int cli_error(int status, const char *format, ...) __attribute__((format(printf,
 void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* EXIT_USAGE, with a hint where to read on. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From now on the hint is about this command, which must stay. */
+void cli_usage_of(const char *command);
 /* What a call on the handle returned, if not 0; the status for it. */
 int cli_failure(const struct cli *cli, int r);
 

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -14,6 +16,38 @@
 
 #define EVERYWHERE (OPT(SOCKET) | OPT(HELP))
 #define GLOBAL     (EVERYWHERE | OPT(JSON) | OPT(VERSION)) /* before the command */
+
+#define SYSTEM_SOCKET "/run/shmd/shmd.sock"
+enum { FIRST_USER_UID = 1000 }; /* who may have a daemon of their own, as the library has it */
+
+/* The socket was not named, and that of the user's own daemon could not be looked for. */
+static bool lacks_runtime_directory(const struct cli *cli)
+{
+    const char *given = getenv("SHMD_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+    return !cli->options.socket && !(given && *given) && !(runtime && *runtime) &&
+           geteuid() >= FIRST_USER_UID;
+}
+
+static int tell_unreachable(const struct cli *cli, const char *path, int r)
+{
+    struct stat st;
+    const char *start = "", *name = "", *runtime = "";
+    if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon at %s: it is not a socket",
+                         path);
+    if (r == -ENOENT || r == -ECONNREFUSED) {
+        start = strcmp(path, SYSTEM_SOCKET) == 0
+                    ? "; is it running? Start it (systemctl start shmd.socket), or name its socket"
+                    : "; is it running? Start it, or name its socket";
+        name = " with --socket or SHMD_SOCKET";
+    } else if (r == -EACCES) {
+        start = "; the socket's mode and group say who may";
+    }
+    if (lacks_runtime_directory(cli))
+        runtime = "; a daemon of your own was not looked for, as XDG_RUNTIME_DIR is not set";
+    return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon at %s: %s%s%s%s",
+                     *path ? path : "the path in SHMD_SOCKET", strerror(-r), start, name, runtime);
+}
 
 int cli_connect(struct cli *cli)
 {
@@ -25,16 +59,7 @@ int cli_connect(struct cli *cli)
         r = shmd_socket_path(path, sizeof(path));
     if (r == 0)
         r = shmd_connect(cli->options.socket, -1, &cli->shmd);
-    if (r == 0)
-        return 0;
-    const char *hint = "";
-    if (r == -ENOENT || r == -ECONNREFUSED)
-        hint = "; is it running? Start it (systemctl start shmd.socket), or name its socket "
-               "with --socket or SHMD_SOCKET";
-    else if (r == -EACCES)
-        hint = "; the socket's mode and group say who may";
-    return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon at %s: %s%s",
-                     *path ? path : "the path in SHMD_SOCKET", strerror(-r), hint);
+    return r == 0 ? 0 : tell_unreachable(cli, path, r);
 }
 
 int cli_target(const struct cli *cli, struct shmd_target *ret)
@@ -110,11 +135,13 @@ static int run_command(struct cli *cli)
     const struct command *command = cli->command;
     if (cli->options.given & OPT(JSON) & ~command->options)
         return cli_usage("%s does not print JSON", command->name);
+    const char *gap = *command->arguments ? " " : "";
     if (cli->n_args < command->min_args)
-        return cli_usage("too few arguments: shmdctl %s %s", command->name, command->arguments);
+        return cli_usage("too few arguments: shmdctl %s%s%s", command->name, gap,
+                         command->arguments);
     if (cli->n_args > command->max_args)
-        return cli_usage("what is '%s'? The usage is: shmdctl %s %s", cli->args[command->max_args],
-                         command->name, command->arguments);
+        return cli_usage("what is '%s'? The usage is: shmdctl %s%s%s", cli->args[command->max_args],
+                         command->name, gap, command->arguments);
     int status = command->run(cli);
     shmd_disconnect(cli->shmd);
     cli->shmd = NULL;
@@ -162,7 +189,10 @@ static int start(struct cli *cli, int argc, char **argv)
     if (!name)
         return cli_usage("which command?");
     cli->command = command_find(name);
-    return cli->command ? parse_command(cli, argc - rest, argv + rest) : unknown_command(name);
+    if (!cli->command)
+        return unknown_command(name);
+    cli_usage_of(name);
+    return parse_command(cli, argc - rest, argv + rest);
 }
 
 /*

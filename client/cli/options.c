@@ -25,8 +25,26 @@ static int refuse(enum option_id id, const char *value, const char *accepted)
     return cli_usage("--%s %s: not understood; it takes %s", option_name(id), value, accepted);
 }
 
+static int take_bytes(enum option_id id, const char *value, uint64_t *ret)
+{
+    int r = parse_size(value, ret);
+    if (r == -ERANGE)
+        return cli_usage("--%s %s is too large", option_name(id), value);
+    return r < 0 ? refuse(id, value, SIZE_ACCEPTED) : 0;
+}
+
+static int take_time(enum option_id id, const char *value, int64_t *ret_ms)
+{
+    int r = parse_duration(value, ret_ms);
+    if (r == -ERANGE)
+        return cli_usage("--%s %s is too large", option_name(id), value);
+    return r < 0 ? refuse(id, value, DURATION_ACCEPTED) : 0;
+}
+
 static int take_socket(struct options *o, const char *value)
 {
+    if (!*value)
+        return cli_usage("--socket is empty; it takes the path of the daemon's socket");
     o->socket = value;
     return 0;
 }
@@ -54,7 +72,7 @@ static int take_serial(struct options *o, const char *value)
 
 static int take_size(struct options *o, const char *value)
 {
-    return parse_size(value, &o->size) < 0 ? refuse(OPT_SIZE, value, SIZE_ACCEPTED) : 0;
+    return take_bytes(OPT_SIZE, value, &o->size);
 }
 
 static int take_mode(struct options *o, const char *value)
@@ -119,7 +137,7 @@ static int take_all(struct options *o, const char *value)
 
 static int take_ttl(struct options *o, const char *value)
 {
-    return parse_duration(value, &o->ttl_ms) < 0 ? refuse(OPT_TTL, value, DURATION_ACCEPTED) : 0;
+    return take_time(OPT_TTL, value, &o->ttl_ms);
 }
 
 static int take_no_ttl(struct options *o, const char *value)
@@ -131,8 +149,7 @@ static int take_no_ttl(struct options *o, const char *value)
 
 static int take_timeout(struct options *o, const char *value)
 {
-    return parse_duration(value, &o->timeout_ms) < 0 ? refuse(OPT_TIMEOUT, value, DURATION_ACCEPTED)
-                                                     : 0;
+    return take_time(OPT_TIMEOUT, value, &o->timeout_ms);
 }
 
 static int take_label(struct options *o, const char *value)
@@ -174,7 +191,7 @@ static int take_huge(struct options *o, const char *value)
             return cli_usage("--huge: this kernel names no default size; say --huge=SIZE");
         return 0;
     }
-    return parse_size(value, &o->huge_page_size) < 0 ? refuse(OPT_HUGE, value, SIZE_ACCEPTED) : 0;
+    return take_bytes(OPT_HUGE, value, &o->huge_page_size);
 }
 
 static int take_new_name(struct options *o, const char *value)
@@ -197,12 +214,12 @@ static int take_output(struct options *o, const char *value)
 
 static int take_offset(struct options *o, const char *value)
 {
-    return parse_size(value, &o->offset) < 0 ? refuse(OPT_OFFSET, value, SIZE_ACCEPTED) : 0;
+    return take_bytes(OPT_OFFSET, value, &o->offset);
 }
 
 static int take_length(struct options *o, const char *value)
 {
-    return parse_size(value, &o->length) < 0 ? refuse(OPT_LENGTH, value, SIZE_ACCEPTED) : 0;
+    return take_bytes(OPT_LENGTH, value, &o->length);
 }
 
 static int take_kinds(struct options *o, const char *value)
@@ -241,9 +258,7 @@ static int take_count(struct options *o, const char *value)
 
 static int take_older_than(struct options *o, const char *value)
 {
-    return parse_duration(value, &o->older_than_ms) < 0
-               ? refuse(OPT_OLDER_THAN, value, DURATION_ACCEPTED)
-               : 0;
+    return take_time(OPT_OLDER_THAN, value, &o->older_than_ms);
 }
 
 static const struct option_row rows[OPTION_COUNT] = {

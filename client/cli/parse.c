@@ -19,8 +19,8 @@ static int leading_number(const char *text, int base, uint64_t *ret, const char 
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, base);
-    if (errno != 0 || end == text)
-        return -EINVAL;
+    if (errno != 0)
+        return -ERANGE; /* nothing else can fail */
     *ret = value;
     *ret_end = end;
     return 0;
@@ -40,21 +40,22 @@ int parse_size(const char *text, uint64_t *ret)
 {
     uint64_t value;
     const char *end;
-    if (leading_number(text, 10, &value, &end) < 0)
-        return -EINVAL;
+    int r = leading_number(text, 10, &value, &end);
+    if (r < 0)
+        return r;
     const char *unit = *end ? strchr(units, *end == 'k' ? 'K' : *end) : NULL;
+    unsigned shift = 0;
     if (unit) {
-        unsigned shift = 10 * ((unsigned)(unit - units) + 1);
-        if (value > (uint64_t)INT64_MAX >> shift)
-            return -EINVAL;
-        value <<= shift;
+        shift = 10 * ((unsigned)(unit - units) + 1);
         end++;
         if (strcmp(end, "iB") == 0)
             end += 2;
     }
-    if (*end || value > INT64_MAX)
+    if (*end)
         return -EINVAL;
-    *ret = value;
+    if (value > (uint64_t)INT64_MAX >> shift)
+        return -ERANGE;
+    *ret = value << shift;
     return 0;
 }
 
@@ -66,8 +67,9 @@ int parse_duration(const char *text, int64_t *ret_ms)
     } rows[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     uint64_t value;
     const char *end;
-    if (leading_number(text, 10, &value, &end) < 0)
-        return -EINVAL;
+    int r = leading_number(text, 10, &value, &end);
+    if (r < 0)
+        return r;
     if (value == 0 && !*end) {
         *ret_ms = 0;
         return 0;
@@ -76,7 +78,7 @@ int parse_duration(const char *text, int64_t *ret_ms)
         if (strcmp(end, rows[i].unit) != 0)
             continue;
         if (value > (uint64_t)(INT64_MAX / 4 / rows[i].ms))
-            return -EINVAL;
+            return -ERANGE;
         *ret_ms = (int64_t)value * rows[i].ms;
         return 0;
     }

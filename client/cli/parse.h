@@ -1,6 +1,7 @@
 /*
  * What people type -> numbers: sizes, durations, modes, ids, keys, users. Each returns 0, or
- * -EINVAL and leaves its output alone; the caller says what would have been right.
+ * -EINVAL and leaves its output alone; the caller says what would have been right. A size or a
+ * duration that no number holds is -ERANGE.
  */
 #ifndef SHMD_CLIENT_CLI_PARSE_H
 #define SHMD_CLIENT_CLI_PARSE_H
@@ -10,8 +11,9 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-#define SIZE_ACCEPTED     "bytes, or a number with K, M, G, T, P or E (KiB and so on), such as 64K"
-#define DURATION_ACCEPTED "a number with ms, s, m, h or d, such as 500ms or 10s"
+#define SIZE_ACCEPTED                                                                              \
+    "bytes, or a number with K, M, G, T, P or E, such as 64K (whole numbers; K means KiB)"
+#define DURATION_ACCEPTED "a whole number with ms, s, m, h or d, such as 500ms or 10s"
 #define MODE_ACCEPTED     "three or four octal digits, such as 0640"
 #define KEY_ACCEPTED      "a number of 32 bits, such as 0x1234"
 

@@ -79,6 +79,13 @@ void cli_note(const struct cli *cli, const char *format, ...)
     fputc('\n', stderr);
 }
 
+static const char *usage_command = ""; /* which cli_usage() is about */
+
+void cli_usage_of(const char *command)
+{
+    usage_command = command;
+}
+
 int cli_usage(const char *format, ...)
 {
     va_list args;
@@ -86,7 +93,7 @@ int cli_usage(const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fputs("\nTry 'shmdctl --help' or 'shmdctl COMMAND --help'.\n", stderr);
+    fprintf(stderr, "\nTry 'shmdctl %s%s--help'.\n", usage_command, *usage_command ? " " : "");
     return EXIT_USAGE;
 }
 

@@ -873,7 +873,28 @@ class CommandLine(CommandCase):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=UNREACHABLE)
                 self.assertIn(missing, self.message)
+                self.assertNotIn("systemctl", self.message)
         self.ctl("-s", "/x" * 100, "list", status=UNREACHABLE)
+
+    def test_a_socket_that_is_none(self):
+        self.ctl("-s", "", "list", status=USAGE)
+        self.assertIn("--socket is empty", self.message)
+        self.ctl("-s", "/etc/passwd", "list", status=UNREACHABLE)
+        self.assertEqual(self.message, "shmdctl: cannot reach the daemon at /etc/passwd: "
+                                       "it is not a socket\n")
+
+    def test_the_systems_socket(self):
+        if os.path.exists("/run/shmd"):
+            self.skipTest("there is a daemon of the system's")
+        self.ctl("list", status=UNREACHABLE)
+        self.assertIn("/run/shmd/shmd.sock", self.message)
+        self.assertIn("systemctl start shmd.socket", self.message)
+        told = "XDG_RUNTIME_DIR is not set" in self.message
+        self.assertEqual(told, SOMEBODY != ROOT)
+        for environment in ({"XDG_RUNTIME_DIR": self.directory}, {"SHMD_SOCKET": "/nowhere"}):
+            with self.subTest(environment=environment):
+                self.ctl("list", environment=environment, status=UNREACHABLE)
+                self.assertNotIn("XDG_RUNTIME_DIR", self.message)
 
     def test_an_unknown_command(self):
         self.ctl("crate", status=USAGE)
@@ -901,7 +922,12 @@ class CommandLine(CommandCase):
         for arguments, accepted in (
             (["create", "--size", "12Q"], "64K"),
             (["create", "--size", "-1"], "64K"),
-            (["create", "--size", "8E"], "64K"),
+            (["create", "--size", "8E"], "8E is too large"),
+            (["create", "--size", "99999999999999999999"], "too large"),
+            (["create", "--size", "1.5K"], "whole numbers; K means KiB"),
+            (["create", "--size", "1KB"], "whole numbers; K means KiB"),
+            (["create", "--ttl", "99999999999d"], "too large"),
+            (["create", "--ttl", "1.5s"], "whole number"),
             (["create", "--mode", "rw"], "0640"),
             (["create", "--mode", "1777"], "0640"),
             (["create", "--ttl", "10"], "10s"),
@@ -928,6 +954,10 @@ class CommandLine(CommandCase):
         for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x"]):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
+                self.assertTrue(self.message.endswith(f"\nTry 'shmdctl {arguments[0]} --help'.\n"))
+                self.assertNotRegex(self.message, r"(?m) $")
+        self.ctl("nonsense", status=USAGE)
+        self.assertTrue(self.message.endswith("\nTry 'shmdctl --help'.\n"))
 
     def test_version(self):
         self.assertRegex(self.ctl("--version"), r"^shmdctl \d+\.\d+")

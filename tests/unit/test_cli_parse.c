@@ -28,23 +28,10 @@ TEST(sizes)
         {"7E", 7 * KIB * KIB * KIB * KIB * KIB * KIB},
         {"9223372036854775807", INT64_MAX},
     };
-    static const char *const bad[] = {"",
-                                      "K",
-                                      "-1",
-                                      "+1",
-                                      " 1",
-                                      "1 K",
-                                      "1.5G",
-                                      "1KB",
-                                      "1Ki",
-                                      "1m",
-                                      "1kb",
-                                      "0x10",
-                                      "8E",
-                                      "9223372036854775808",
-                                      "18446744073709551616",
-                                      "1KK",
-                                      "1KiBx"};
+    static const char *const bad[] = {"",    "K",  "-1",  "+1",   " 1",  "1 K",  "1.5G", "1KB",
+                                      "1Ki", "1m", "1kb", "0x10", "1KK", "99EB", "1KiBx"};
+    static const char *const large[] = {"8E", "8EiB", "9223372036854775808", "18446744073709551616",
+                                        "99999999999999999999K"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         uint64_t bytes = 99;
         assert_int_equal(parse_size(good[i].text, &bytes), 0);
@@ -56,6 +43,11 @@ TEST(sizes)
             fail_msg("\"%s\" was taken for %lu", bad[i], (unsigned long)bytes);
         assert_int_equal(bytes, 99);
     }
+    for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
+        uint64_t bytes = 99;
+        assert_int_equal(parse_size(large[i], &bytes), -ERANGE);
+        assert_int_equal(bytes, 99);
+    }
 }
 
 TEST(durations)
@@ -65,17 +57,8 @@ TEST(durations)
         int64_t ms;
     } good[] = {{"0", 0},       {"0s", 0},       {"500ms", 500},  {"10s", 10000},
                 {"5m", 300000}, {"2h", 7200000}, {"1d", 86400000}};
-    static const char *const bad[] = {"",
-                                      "5",
-                                      "s",
-                                      "-1s",
-                                      "1 s",
-                                      "1sec",
-                                      "1.5s",
-                                      "1us",
-                                      "1S",
-                                      "99999999999999999999ms",
-                                      "9223372036854775807d"};
+    static const char *const bad[] = {"", "5", "s", "-1s", "1 s", "1sec", "1.5s", "1us", "1S"};
+    static const char *const large[] = {"99999999999999999999ms", "9223372036854775807d"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         int64_t ms = 99;
         assert_int_equal(parse_duration(good[i].text, &ms), 0);
@@ -85,6 +68,11 @@ TEST(durations)
         int64_t ms = 99;
         if (parse_duration(bad[i], &ms) != -EINVAL)
             fail_msg("\"%s\" was taken for %ld", bad[i], (long)ms);
+        assert_int_equal(ms, 99);
+    }
+    for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
+        int64_t ms = 99;
+        assert_int_equal(parse_duration(large[i], &ms), -ERANGE);
         assert_int_equal(ms, 99);
     }
 }
