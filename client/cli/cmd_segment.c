@@ -125,20 +125,36 @@ int cmd_set(struct cli *cli)
     return answer(cli, r, segment);
 }
 
-int cmd_rm(struct cli *cli)
+static int remove_one(struct cli *cli, const struct shmd_target *target)
 {
-    struct shmd_target target;
     struct shmd_segment *segment;
-    int r = prepare(cli, &target);
-    if (r != 0)
-        return r;
-    r = shmd_remove(cli->shmd, &target,
+    int r =
+        shmd_remove(cli->shmd, target,
                     cli_given(cli, OPT(IF_UNATTACHED)) ? SHMD_REMOVE_IF_UNATTACHED : 0, &segment);
     if (r != 0)
         return cli_failure(cli, r);
     (void)output_json(cli);
     shmd_segment_free(segment);
     return EXIT_OK;
+}
+
+int cmd_rm(struct cli *cli)
+{
+    struct shmd_target target;
+    if (cli->n_args > 1 && cli_given(cli, OPT(SERIAL)))
+        return cli_usage("--serial is that of one segment; there are %d names", cli->n_args);
+    int r = prepare(cli, &target);
+    if (r != 0)
+        return r;
+    int status = remove_one(cli, &target);
+    /* One that cannot be removed keeps no other. Without a connection there is no other. */
+    int last = status;
+    for (int i = 1; i < cli->n_args && last != EXIT_UNREACHABLE; i++) {
+        last = remove_one(cli, SHMD_NAME(cli->args[i]));
+        if (status == EXIT_OK)
+            status = last;
+    }
+    return status;
 }
 
 int cmd_ready(struct cli *cli)

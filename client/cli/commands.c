@@ -2,6 +2,7 @@
  * The table of commands. A new one is a row here and a cmd_ function in a file of its own or of its
  * kind.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "client/cli/cli.h"
@@ -22,8 +23,8 @@ const struct command commands[] = {
      TARGET | TABLE | OPT(MODE) | OPT(UID) | OPT(GID) | OPT(NEW_NAME) | OPT(LABEL) |
          OPT(NO_LABELS) | OPT(LIFETIME) | OPT(TTL) | OPT(NO_TTL) | OPT(LOCKED) | OPT(UNLOCKED),
      0, 1, false, cmd_set},
-    {"rm", TARGET_TEXT, "Remove a segment", TARGET | OPT(JSON) | OPT(IF_UNATTACHED), 0, 1, false,
-     cmd_rm},
+    {"rm", "NAME... | --shmid N | --key K | --serial N", "Remove segments",
+     TARGET | OPT(JSON) | OPT(IF_UNATTACHED), 0, INT_MAX, false, cmd_rm},
     {"list", "", "List segments",
      TABLE | OPT(PREFIX) | OPT(UID) | OPT(LIFETIME) | OPT(STATE) | OPT(LABEL) | OPT(SCOPE) |
          OPT(FOREIGN) | OPT(ALL),

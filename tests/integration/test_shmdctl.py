@@ -304,6 +304,26 @@ class Remove(Shmdctl):
         self.client.create(name="one")
         self.assertEqual(json.loads(self.ctl("rm", "one", "-j"))["segment"]["state"], "removed")
 
+    def test_several(self):
+        for name in "abcd":
+            self.client.create(name=name)
+        self.assertEqual(self.ctl("rm", "a", "b"), "")
+        holder = self.hold(SOMEBODY, self.client.stat(name="c")["shmid"])
+        out = self.ctl("rm", "c", "none", "d", "--if-unattached", "--json", status=BUSY)
+        self.assertEqual([json.loads(line)["segment"]["serial"] for line in out.splitlines()], [4])
+        self.assertIn("none", self.message)
+        self.assertEqual(len(self.message.splitlines()), 2)
+        self.assertEqual([s["name"] for s in self.client.list()], ["c"])
+        self.ctl("rm", "none", "c", status=NO_SUCH_SEGMENT)
+        self.assertEqual([s.get("name") for s in self.client.list()], [None])
+        holder.kill()
+
+    def test_several_have_no_serial(self):
+        self.client.create(name="one")
+        self.ctl("rm", "one", "two", "--serial", "1", status=USAGE)
+        self.ctl("rm", "one", "two", "--shmid", "1", status=USAGE)
+        self.assertEqual(len(self.client.list()), 1)
+
     def test_only_if_unattached(self):
         segment = self.client.create(name="one")
         holder = self.hold(SOMEBODY, segment["shmid"])
@@ -1053,6 +1073,7 @@ class Manual(CommandCase):
             for name in ("left", "right/1", "right/2"):
                 client.create(name=name)
         self.assertEqual(sorted(self.complete("rm", "right")), ["right/1", "right/2"])
+        self.assertEqual(self.complete("rm", "right/1", "--if-unattached", "l"), ["left"])
         self.path = "/nonexistent"
         self.assertEqual(
             self.complete("--socket", daemon.socket_path, "stat", "l"), ["left"]
