@@ -22,7 +22,7 @@ struct listing {
     struct core *core;
     const struct caller *caller;
     const struct list_params *params;
-    size_t limit;
+    size_t limit, page_bytes;
     struct page page;
     size_t bytes; /* about what the page will be on the wire */
     struct position at;
@@ -50,7 +50,7 @@ static size_t wire_size(const struct wire_segment *s)
 
 static bool is_full(const struct listing *l)
 {
-    return l->page.count == l->limit || l->bytes > LIST_PAGE_BYTES_MAX;
+    return l->page.count == l->limit || l->bytes > l->page_bytes;
 }
 
 static bool wanted(const struct list_params *p, const struct wire_segment *s,
@@ -139,12 +139,13 @@ static void set_cursor(struct listing *l, enum list_scope scope)
 }
 
 int core_list(struct core *core, const struct caller *caller, const struct list_params *p,
-              struct page *ret, struct outcome_detail *detail)
+              size_t page_bytes, struct page *ret, struct outcome_detail *detail)
 {
     enum list_scope scope = p->scope.given ? (enum list_scope)p->scope.value : SCOPE_MANAGED;
     struct listing l = {.core = core,
                         .caller = caller,
                         .params = p,
+                        .page_bytes = page_bytes,
                         .limit = p->limit.given ? (size_t)p->limit.value : DEFAULT_LIMIT};
     l.at.is_foreign = scope == SCOPE_FOREIGN;
     if (p->cursor && (parse_cursor(p->cursor, &l.at) < 0 ||

@@ -12,8 +12,9 @@ struct page {
     bool may_be_taken_back; /* it shows a change of this turn */
 };
 
-/* 0, OUTCOME_INVALID_PARAMETER (a cursor that is none) or -ENOMEM. */
+/* PAGE_BYTES: about how many a page may have on the wire; one segment more is told at least. 0,
+ * OUTCOME_INVALID_PARAMETER (a cursor that is none) or -ENOMEM. */
 int core_list(struct core *core, const struct caller *caller, const struct list_params *params,
-              struct page *ret, struct outcome_detail *ret_detail) MUST_CHECK;
+              size_t page_bytes, struct page *ret, struct outcome_detail *ret_detail) MUST_CHECK;
 
 #endif

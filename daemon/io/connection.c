@@ -300,6 +300,7 @@ static void send_output(struct connection *c)
         }
         s->sent += (size_t)n;
     }
+    session_count_output(s);
     if (s->sent == s->out.len) {
         release_output(s);
     } else if (s->sent > s->out.len / 2) {

@@ -60,7 +60,8 @@ int handle_remove(struct request *rq, struct reply *reply)
 
 int handle_list(struct request *rq, struct reply *reply)
 {
-    int r = core_list(rq->core, rq->caller, &rq->params->list, &rq->page, &rq->detail);
+    size_t page_bytes = rpc_output_is_scarce(rq->rpc) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
+    int r = core_list(rq->core, rq->caller, &rq->params->list, page_bytes, &rq->page, &rq->detail);
     if (r != 0)
         return r;
     reply->kind = REPLY_LIST;

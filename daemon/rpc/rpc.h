@@ -17,6 +17,13 @@
 
 struct session;
 
+enum {
+    /* What nobody has read yet of all sessions' output; above it each gets only so much more. */
+    OUTPUT_BYTES_ALL = 64 << 20,
+    SCARCE_OUTPUT_BYTES = 4096, /* unsent, until a session is stopped */
+    SCARCE_PAGE_BYTES = 8192,   /* a page of list */
+};
+
 /* An answer that tells of a change that is not committed yet: bytes of its session's output. */
 struct promise {
     struct session *session; /* NULL: closed since */
@@ -46,6 +53,7 @@ struct rpc {
     struct promise *promises;
     size_t n_promises, promises_capacity;
     struct session *subscribers;
+    uint64_t unsent; /* bytes of all sessions' output */
     /* The session has output, or can go on: the event loop is to look after it. */
     void (*wake)(void *context, struct session *session);
     void *wake_context;
@@ -61,6 +69,13 @@ int rpc_end_turn(struct rpc *rpc, const char **ret_reason);
 
 /* Every waiter is answered ShuttingDown, and so is what would wait or subscribe from now on. */
 void rpc_shut_down(struct rpc *rpc);
+
+/* Peers that read nothing hold as much output as all may: nobody is served far ahead of his reading
+ * any more. */
+static inline bool rpc_output_is_scarce(const struct rpc *rpc)
+{
+    return rpc->unsent > OUTPUT_BYTES_ALL;
+}
 
 /* Makes room for one more promise: 0 or -ENOMEM. */
 int rpc_reserve_promise(struct rpc *rpc) MUST_CHECK;

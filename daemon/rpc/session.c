@@ -31,6 +31,8 @@ void session_deinit(struct session *s)
     free(s->caller.groups);
     free(s->held);
     writer_deinit(&s->out);
+    s->sent = 0;
+    session_count_output(s);
 }
 
 /* --- output */
@@ -42,7 +44,17 @@ size_t session_unsent(const struct session *s)
 
 bool session_is_above_high_water(const struct session *s)
 {
-    return session_unsent(s) > s->rpc->core->settings.limits.output_high_water;
+    size_t unsent = session_unsent(s);
+    return unsent > s->rpc->core->settings.limits.output_high_water ||
+           (unsent > SCARCE_OUTPUT_BYTES && rpc_output_is_scarce(s->rpc));
+}
+
+void session_count_output(struct session *s)
+{
+    size_t unsent = session_unsent(s);
+    s->rpc->unsent += unsent;
+    s->rpc->unsent -= s->counted;
+    s->counted = unsent;
 }
 
 /* Appends a reply; when memory is short, the answer is that, and if even that fails, the
@@ -52,8 +64,10 @@ static void write_reply(struct session *s, const struct call *call, const struct
 {
     struct writer_mark mark = writer_mark(&s->out);
     s->dialect->reply(&s->out, call, reply, in_batch);
-    if (!s->out.failed)
+    if (!s->out.failed) {
+        session_count_output(s);
         return;
+    }
     struct reply sorry = {.kind = REPLY_FAILURE};
     failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
     writer_rewind(&s->out, mark);

@@ -28,6 +28,7 @@ struct session {
     const struct dialect *dialect; /* NULL: not known yet */
     struct writer out;
     size_t sent;            /* of out, by the connection */
+    size_t counted;         /* of out, in rpc's sum of what is not sent */
     struct held *held;      /* input that was not dealt with; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
@@ -76,6 +77,8 @@ void session_refuse_connection(struct writer *w, int outcome, const struct outco
 /* Bytes of output that are not sent yet, and whether they are too many to go on. */
 size_t session_unsent(const struct session *s);
 bool session_is_above_high_water(const struct session *s);
+/* Brings rpc's sum up to date, after output was written or sent. */
+void session_count_output(struct session *s);
 
 /* Puts FAILURE in place of an answer. */
 void session_replace(struct session *s, const struct promise *promise,

@@ -112,7 +112,9 @@ void subscription_tell(struct session *s)
                                         .reason = event->reason,
                                         .segment = &event->segment};
         tell(s, &wire);
-        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap)
+        session_count_output(s);
+        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
+            (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s)))
             s->is_cut_off = true;
     }
     if (sub->next > log->last)

@@ -139,6 +139,28 @@ class Readers(HostileCase):
         )
         sender.join(DEADLINE)
 
+    def test_many_clients_that_read_nothing(self):
+        owner = self.connect(self.daemon)
+        for i in range(200):
+            owner.create(name=f"s{i}", labels={f"k{k}": "x" * 200 for k in range(4)})
+        # Each may have a mebibyte waiting for it, and all of them together may not.
+        deaf = [self.connect(self.daemon) for _ in range(300)]
+        for client in deaf:
+            client.send(encode("list", {"limit": 200}, id=1) * 20)
+        subscriber = self.connect(self.daemon)
+        subscriber.call("subscribe")
+        self.check_serves()
+        if not is_instrumented():
+            self.assertLess(self.daemon.proc_status("VmRSS"), 200 << 10, "KiB of memory")
+        # Nothing is dropped: whoever reads gets it all, in pages that may be smaller.
+        for client in deaf[:20]:
+            client.finish()
+            answers = client.replies()
+            self.assertEqual(len(answers), 20)
+            for answer in answers:
+                result = answer["result"]
+                self.assertTrue(len(result["segments"]) == 200 or "cursor" in result)
+
     def test_a_client_that_reads_nothing_and_dies(self):
         owner = self.connect(self.daemon)
         for i in range(200):

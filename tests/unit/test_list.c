@@ -36,7 +36,7 @@ static int list(const struct caller *who, const struct list_params *p)
 {
     free(steal_pointer(&page.segments));
     struct page got = {.count = 99};
-    int r = core_list(&f->core, who, p, &got, &f->detail);
+    int r = core_list(&f->core, who, p, LIST_PAGE_BYTES_MAX, &got, &f->detail);
     if (r == 0)
         page = got;
     else
