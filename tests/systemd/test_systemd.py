@@ -72,7 +72,7 @@ def setUpModule():
     # A hang must not take the test half a minute.
     container.write(
         "/etc/systemd/system/shmd.service.d/tests.conf",
-        "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=2s\nLimitCORE=0\n[Unit]\nStartLimitIntervalSec=0\n",
+        "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=2s\nLimitCORE=0\n",
     )
     container.start()
     ours, its = (os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", container.pid))
@@ -258,9 +258,33 @@ class ServiceTest(SystemdTest):
     def test_reload(self):
         segments = self.create(3)
         pid = self.main_pid()
+        declared = '{"name":"declared","size":4096}'
+        directory = "/etc/shmd/segments.d"
+        self.run_in("sh", "-c", f"mkdir -p {directory} && echo '{declared}' >{directory}/a.json")
         self.run_in("systemctl", "reload", "shmd.service")
+        self.assertIs(self.call("stat", name="declared")["segment"]["declared"], True)
+        self.run_in("rm", f"{directory}/a.json")
+        self.call("remove", name="declared")
         self.assert_kept(segments)
         self.assertEqual(self.main_pid(), pid)
+
+    def test_the_journal_has_fields(self):
+        segment = self.call("create", name="fields", size=4096)["segment"]
+
+        def entries():
+            text = self.run_in(
+                "journalctl", "-u", "shmd.service", "-o", "json", "SHMD_NAME=fields"
+            ).stdout
+            return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+        (entry,) = wait_until(entries, "the journal has it")
+        self.assertEqual(entry["SHMD_METHOD"], "create")
+        self.assertEqual(entry["SHMD_SERIAL"], str(segment["serial"]))
+        self.assertEqual(entry["SHMD_SHMID"], str(segment["shmid"]))
+        self.assertEqual(entry["SHMD_PEER_UID"], "0")
+        self.assertEqual(entry["SHMD_PEER_PID"], str(segment["creator"]["pid"]))
+        self.assertEqual((entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"]), ("6", "shmd"))
+        self.call("remove", name="fields")
 
     def test_watchdog_ends_a_hang(self):
         segments = self.create(20)
@@ -308,6 +332,8 @@ class ServiceTest(SystemdTest):
         for result in results:
             self.assertEqual(result["refused"], 0, results)
             self.assertGreater(result["answered"], 5, results)
+            # What was sent in the moment of an end, at the most.
+            self.assertLessEqual(result["cut"], 5, results)
         self.assert_kept(segments)
 
     def test_every_kind_of_request_fits_the_sandbox(self):
