@@ -24,7 +24,7 @@ int lookup_verify(struct core *core, struct segment *segment, struct sysv_stat *
         if (segment->state == STATE_REMOVED)
             return OUTCOME_NO_SUCH_SEGMENT;
         break;
-    case VERDICT_INDETERMINATE: return -EIO;
+    case VERDICT_INDETERMINATE: return r < 0 ? r : -EIO;
     }
     segment->seen.uid = found.kernel.uid;
     segment->seen.gid = found.kernel.gid;

@@ -9,8 +9,9 @@
 
 /*
  * Looks at SEGMENT in the kernel. 0; or, when the record has no segment any more and is dropped,
- * OUTCOME_NO_SUCH_SEGMENT (gone) or OUTCOME_STALE_SEGMENT (the id is another's); or -EIO when the
- * kernel did not tell: the record stays. SEGMENT may be freed at the end of the turn only.
+ * OUTCOME_NO_SUCH_SEGMENT (gone) or OUTCOME_STALE_SEGMENT (the id is another's); or a negative
+ * errno when the kernel did not tell: the record stays. SEGMENT may be freed at the end of the turn
+ * only.
  */
 int lookup_verify(struct core *core, struct segment *segment, struct sysv_stat *ret) MUST_CHECK;
 

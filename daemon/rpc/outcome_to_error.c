@@ -91,6 +91,13 @@ static void internal(struct failure *f, int error)
         no_descriptors(f);
         return;
     }
+    if (error == -EPERM || error == -EACCES) {
+        failure_init(f, PROTOCOL_ERROR_PERMISSION_DENIED);
+        failure_add_string(f, "needs", "the daemon's right to the segment");
+        failure_set_message(f, "permission denied: the kernel refuses the daemon (%s); see its log",
+                            strerrordesc_np(-error));
+        return;
+    }
     failure_init(f, PROTOCOL_ERROR_INTERNAL);
     if (error != -ENOMEM)
         failure_set_message(f, "the kernel refused unexpectedly (%s): see the daemon's log",
