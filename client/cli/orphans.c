@@ -122,13 +122,20 @@ int64_t orphan_idle_since(const struct kernel_segment *s)
     return s->dtime > last ? s->dtime : last;
 }
 
-/* The id alone says nothing: the kernel gives it out again. Its owner is compared, too, because the
- * kernel's clock of changes has seconds only, and a change of owner is a segment handed over. */
+/* The id alone says nothing: the kernel gives it out again. What was used since is not idle,
+ * either. Its owner is compared, too, because the kernel's clock of changes has seconds only, and a
+ * change of owner is a segment handed over. */
 static bool is_same(const struct kernel_segment *a, const struct kernel_segment *b)
 {
     return a->shmid == b->shmid && a->key == b->key && a->size == b->size && a->uid == b->uid &&
            a->gid == b->gid && a->cuid == b->cuid && a->cgid == b->cgid && a->cpid == b->cpid &&
            a->mode == b->mode && a->ctime == b->ctime;
+}
+
+/* Somebody had it attached meanwhile: it is not idle. */
+static bool is_used_since(const struct kernel_segment *before, const struct kernel_segment *now)
+{
+    return before->atime != now->atime || before->dtime != now->dtime;
 }
 
 enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
@@ -148,6 +155,8 @@ enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
         return KEPT_CHANGED;
     if (r == 0) {
         enum orphan_verdict verdict = orphan_judge(&now, ops->look(context, now.cpid), k);
+        if (verdict == ORPHAN && is_used_since(listed, &now))
+            verdict = KEPT_CHANGED;
         if (verdict != ORPHAN)
             return verdict;
         r = ops->remove(context, listed->shmid);

@@ -229,14 +229,14 @@ TEST(keeps_what_came_to_life)
     assert_int_equal(remove_in(&w, 0), KEPT_CREATOR_UNKNOWN);
 }
 
-TEST(times_of_use_may_differ)
+TEST(keeps_what_was_used_meanwhile)
 {
-    /* Somebody had it attached for a moment and is gone again: it is the same, and an orphan. */
+    /* Somebody had it attached for a moment and is gone again: it is not idle. */
     struct world w = unchanged();
     w.now.atime = 500;
     w.now.dtime = 501;
     w.now.lpid = 900;
-    assert_int_equal(remove_in(&w, 0), ORPHAN_REMOVED);
+    assert_int_equal(remove_in(&w, 0), KEPT_CHANGED);
 }
 
 TEST(keeps_what_the_daemon_has_taken_over)
@@ -287,7 +287,7 @@ int main(void)
         cmocka_unit_test(removes_what_was_listed),
         cmocka_unit_test(keeps_another_with_the_same_id),
         cmocka_unit_test(keeps_what_came_to_life),
-        cmocka_unit_test(times_of_use_may_differ),
+        cmocka_unit_test(keeps_what_was_used_meanwhile),
         cmocka_unit_test(keeps_what_the_daemon_has_taken_over),
         cmocka_unit_test(tells_what_the_kernel_refuses),
     };
