@@ -17,8 +17,7 @@
 #define LIST_PAGE_BYTES_MAX (1024 * 1024)
 #define COMM_MAX            16 /* a process's name, with the terminating NUL, as the kernel has it */
 
-#define MESSAGE_BYTES_DEFAULT 65536
-#define EVENTS_KEPT           1024  /* the newest, for `after` */
-#define MESSAGE_TIMEOUT_MS    30000 /* from a value's first byte to its last */
+#define EVENTS_KEPT        1024  /* the newest, for `after` */
+#define MESSAGE_TIMEOUT_MS 30000 /* from a value's first byte to its last */
 
 #endif

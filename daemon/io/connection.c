@@ -230,7 +230,6 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
     if (c->next)
         c->next->previous = c;
     loop->connections = c;
-    loop->n_connections++;
     return 0;
 }
 
@@ -247,7 +246,6 @@ void connection_close(struct connection *c)
         loop->connections = c->next;
     if (c->next)
         c->next->previous = c->previous;
-    loop->n_connections--;
     event_del(&c->readable);
     if (c->other)
         event_free(c->other);

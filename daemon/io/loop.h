@@ -26,7 +26,6 @@ struct loop {
     struct connection *connections; /* all */
     struct connection *busy;        /* to be looked after at the end of this turn */
     struct connection *busy_last;
-    size_t n_connections;
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
     bool is_stopping;
