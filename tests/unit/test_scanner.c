@@ -11,6 +11,8 @@
 #include "protocol/limits.h"
 #include "protocol/scanner.h"
 
+enum { LIMIT = 65536 }; /* of a value, where a test is of something else */
+
 struct trace {
     char text[1024];
     size_t len;
@@ -110,7 +112,7 @@ static void check(const char *text, size_t len, size_t limit, const char *want)
     }
 }
 
-#define CHECK(text, want) check(text, sizeof(text) - 1, MESSAGE_BYTES_DEFAULT, want)
+#define CHECK(text, want) check(text, sizeof(text) - 1, LIMIT, want)
 
 TEST(values_one_after_the_other)
 {
@@ -288,23 +290,23 @@ TEST(the_limit_passes_and_one_more_byte_fails)
     check("[12345678}", 10, 10, "B9");
 }
 
-TEST(the_default_limit_is_exact)
+TEST(a_large_limit_is_exact)
 {
-    char *text = malloc(MESSAGE_BYTES_DEFAULT + 1);
+    char *text = malloc(LIMIT + 1);
     assert_non_null(text);
-    memset(text, ' ', MESSAGE_BYTES_DEFAULT + 1);
+    memset(text, ' ', LIMIT + 1);
     text[0] = '[';
-    text[MESSAGE_BYTES_DEFAULT - 1] = ']';
+    text[LIMIT - 1] = ']';
     struct scanner s;
     size_t taken;
-    scanner_init(&s, MESSAGE_BYTES_DEFAULT);
-    assert_int_equal(scanner_scan(&s, text, MESSAGE_BYTES_DEFAULT, &taken), SCAN_VALUE);
-    assert_int_equal(taken, MESSAGE_BYTES_DEFAULT);
-    assert_int_equal(scanner_length(&s), MESSAGE_BYTES_DEFAULT);
+    scanner_init(&s, LIMIT);
+    assert_int_equal(scanner_scan(&s, text, LIMIT, &taken), SCAN_VALUE);
+    assert_int_equal(taken, LIMIT);
+    assert_int_equal(scanner_length(&s), LIMIT);
 
-    text[MESSAGE_BYTES_DEFAULT - 1] = ' ';
-    text[MESSAGE_BYTES_DEFAULT] = ']';
-    assert_int_equal(scanner_scan(&s, text, MESSAGE_BYTES_DEFAULT, &taken), SCAN_MORE);
+    text[LIMIT - 1] = ' ';
+    text[LIMIT] = ']';
+    assert_int_equal(scanner_scan(&s, text, LIMIT, &taken), SCAN_MORE);
     assert_true(scanner_unfinished(&s));
     assert_int_equal(scanner_scan(&s, text + taken, 1, &taken), SCAN_TOO_LARGE);
     assert_int_equal(taken, 1);
@@ -350,7 +352,7 @@ int main(void)
         cmocka_unit_test(depth_32_passes_and_33_fails),
         cmocka_unit_test(every_bracket_type_is_kept_at_every_depth),
         cmocka_unit_test(the_limit_passes_and_one_more_byte_fails),
-        cmocka_unit_test(the_default_limit_is_exact),
+        cmocka_unit_test(a_large_limit_is_exact),
         cmocka_unit_test(resync_in_the_midst_of_a_value),
         cmocka_unit_test(no_bytes_is_no_news),
     };
