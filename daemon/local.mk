@@ -23,6 +23,7 @@ libcore_la_SOURCES = \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/segment.c daemon/core/segment.h \
+	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/store.h \
 	daemon/core/turn.c daemon/core/turn.h \
@@ -30,7 +31,8 @@ libcore_la_SOURCES = \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
-	daemon/util/cleanup.h
+	daemon/util/cleanup.h \
+	daemon/util/siphash.c daemon/util/siphash.h
 libcore_la_LIBADD = libprotocol.la
 
 libshmdaemon_la_SOURCES = \

@@ -42,10 +42,12 @@ unit_tests = \
 	tests/unit/test_reply \
 	tests/unit/test_rpc \
 	tests/unit/test_scanner \
+	tests/unit/test_segment_index \
 	tests/unit/test_segment_json \
 	tests/unit/test_session \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
+	tests/unit/test_siphash \
 	tests/unit/test_store_faults \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
@@ -154,6 +156,8 @@ tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_shmd_h_LDADD = libshmd.la $(LDADD)
 tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
+tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
+tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
@@ -216,7 +220,7 @@ tests_unit_test_event_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
-tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray,--wrap=tsearch
+tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=reallocarray
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA

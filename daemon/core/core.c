@@ -17,7 +17,7 @@ void core_init(struct core *core, const struct core_seams *on, const struct core
                           .machine = machine,
                           .own_pid = own_pid,
                           .own_gid = own_gid};
-    registry_init(&core->registry);
+    registry_init(&core->registry, machine->secret);
     quota_init(&core->quota);
     holders_init(&core->holders, on->processes, on->watcher);
     deadlines_init(&core->deadlines);

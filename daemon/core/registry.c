@@ -1,61 +1,54 @@
 #include "daemon/core/registry.h"
 
 #include <errno.h>
-#include <search.h>
 #include <string.h>
 
-static int compare_name(const void *a, const void *b)
+#include "daemon/util/siphash.h"
+
+static uint64_t hash_name(const struct registry *r, const char *name)
 {
-    return strcmp(((const struct segment *)a)->name, ((const struct segment *)b)->name);
+    return siphash(r->secret, name, strlen(name));
 }
 
-static int compare_shmid(const void *a, const void *b)
+static uint64_t hash_shmid(const struct registry *r, int32_t shmid)
 {
-    int32_t x = ((const struct segment *)a)->shmid, y = ((const struct segment *)b)->shmid;
-    return (x > y) - (x < y);
+    return siphash(r->secret, &shmid, sizeof(shmid));
 }
 
-static int compare_key(const void *a, const void *b)
+static uint64_t hash_key(const struct registry *r, uint32_t key)
 {
-    uint32_t x = ((const struct segment *)a)->key, y = ((const struct segment *)b)->key;
-    return (x > y) - (x < y);
+    return siphash(r->secret, &key, sizeof(key));
 }
 
-static struct segment *find(void *const *tree, const struct segment *like,
-                            int (*compare)(const void *, const void *))
+static bool is_of_name(const struct segment *segment, const void *name)
 {
-    void *node = tfind(like, tree, compare);
-    return node ? *(struct segment **)node : NULL;
+    return strcmp(segment->name, name) == 0;
 }
 
-/* 0, -EEXIST, -ENOMEM. */
-static int insert(void **tree, struct segment *segment, int (*compare)(const void *, const void *))
+static bool is_of_shmid(const struct segment *segment, const void *shmid)
 {
-    void *node = tsearch(segment, tree, compare);
-    if (!node)
-        return -ENOMEM;
-    return *(struct segment **)node == segment ? 0 : -EEXIST;
+    return segment->shmid == *(const int32_t *)shmid;
 }
 
-void registry_init(struct registry *r)
+static bool is_of_key(const struct segment *segment, const void *key)
 {
-    *r = (struct registry){0};
+    return segment->key == *(const uint32_t *)key;
 }
 
-static void keep(void *segment)
+void registry_init(struct registry *r, const uint64_t secret[static 2])
 {
-    (void)segment; /* the slots own it */
+    *r = (struct registry){.secret = {secret[0], secret[1]}};
 }
 
 void registry_deinit(struct registry *r)
 {
-    tdestroy(r->by_name, keep);
-    tdestroy(r->by_shmid, keep);
-    tdestroy(r->by_key, keep);
+    segment_index_deinit(&r->by_name);
+    segment_index_deinit(&r->by_shmid);
+    segment_index_deinit(&r->by_key);
     for (size_t i = 0; i < r->n_slots; i++)
         segment_free(r->slots[i].segment);
     free(r->slots);
-    registry_init(r);
+    *r = (struct registry){0};
 }
 
 /* Squeezes out removed slots when they are the most; amortised one step a removal. */
@@ -83,35 +76,38 @@ static int reserve_slot(struct registry *r)
     return 0;
 }
 
-int registry_add(struct registry *r, struct segment *segment)
+static int reserve(struct registry *r, const struct segment *segment)
 {
     int result = reserve_slot(r);
+    if (result == 0)
+        result = segment_index_reserve(&r->by_shmid);
+    if (result == 0 && segment->name)
+        result = segment_index_reserve(&r->by_name);
+    if (result == 0 && segment->key)
+        result = segment_index_reserve(&r->by_key);
+    return result;
+}
+
+int registry_add(struct registry *r, struct segment *segment)
+{
+    if (registry_by_shmid(r, segment->shmid) ||
+        (segment->name && registry_by_name(r, segment->name)) ||
+        (segment->key && registry_by_key(r, segment->key)))
+        return -EEXIST;
+    int result = reserve(r, segment);
     if (result < 0)
         return result;
-    result = insert(&r->by_shmid, segment, compare_shmid);
-    if (result < 0)
-        return result;
+    segment_index_put(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
     if (segment->name)
-        result = insert(&r->by_name, segment, compare_name);
-    if (result < 0)
-        goto undo_shmid;
+        segment_index_put(&r->by_name, hash_name(r, segment->name), segment);
     if (segment->key)
-        result = insert(&r->by_key, segment, compare_key);
-    if (result < 0)
-        goto undo_name;
+        segment_index_put(&r->by_key, hash_key(r, segment->key), segment);
     if (segment->serial == 0)
         segment->serial = r->last_serial + 1;
     r->last_serial = segment->serial;
     r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
     r->count++;
     return 0;
-
-undo_name:
-    if (segment->name)
-        tdelete(segment, &r->by_name, compare_name);
-undo_shmid:
-    tdelete(segment, &r->by_shmid, compare_shmid);
-    return result;
 }
 
 /* The index of the first slot whose serial is at least SERIAL. */
@@ -128,13 +124,24 @@ static size_t lower_bound(const struct registry *r, uint64_t serial)
     return low;
 }
 
-struct segment *registry_take(struct registry *r, struct segment *segment)
+/* Out of the tables of names and keys; both stay written in it. */
+static void forget_name(struct registry *r, const struct segment *segment)
 {
     if (segment->name)
-        tdelete(segment, &r->by_name, compare_name);
+        segment_index_take(&r->by_name, hash_name(r, segment->name), segment);
+}
+
+static void forget_key(struct registry *r, const struct segment *segment)
+{
     if (segment->key)
-        tdelete(segment, &r->by_key, compare_key);
-    tdelete(segment, &r->by_shmid, compare_shmid);
+        segment_index_take(&r->by_key, hash_key(r, segment->key), segment);
+}
+
+struct segment *registry_take(struct registry *r, struct segment *segment)
+{
+    forget_name(r, segment);
+    forget_key(r, segment);
+    segment_index_take(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
     r->slots[lower_bound(r, segment->serial)].segment = NULL;
     r->count--;
     compact(r);
@@ -143,20 +150,17 @@ struct segment *registry_take(struct registry *r, struct segment *segment)
 
 struct segment *registry_by_name(const struct registry *r, const char *name)
 {
-    const struct segment like = {.name = (char *)(uintptr_t)name};
-    return find(&r->by_name, &like, compare_name);
+    return segment_index_find(&r->by_name, hash_name(r, name), is_of_name, name);
 }
 
 struct segment *registry_by_shmid(const struct registry *r, int32_t shmid)
 {
-    const struct segment like = {.shmid = shmid};
-    return find(&r->by_shmid, &like, compare_shmid);
+    return segment_index_find(&r->by_shmid, hash_shmid(r, shmid), is_of_shmid, &shmid);
 }
 
 struct segment *registry_by_key(const struct registry *r, uint32_t key)
 {
-    const struct segment like = {.key = key};
-    return find(&r->by_key, &like, compare_key);
+    return segment_index_find(&r->by_key, hash_key(r, key), is_of_key, &key);
 }
 
 struct segment *registry_by_serial(const struct registry *r, uint64_t serial)
@@ -177,31 +181,26 @@ struct segment *registry_next(const struct registry *r, uint64_t after)
 
 int registry_rename(struct registry *r, struct segment *segment, char *name)
 {
-    /* The new place is made before the old one is given up, so that a failure changes nothing. */
-    struct segment like = {.name = name};
-    int result = insert(&r->by_name, &like, compare_name);
+    if (registry_by_name(r, name))
+        return -EEXIST;
+    int result = segment->name ? 0 : segment_index_reserve(&r->by_name);
     if (result < 0)
         return result;
-    if (segment->name)
-        tdelete(segment, &r->by_name, compare_name);
-    void *node = tfind(&like, &r->by_name, compare_name);
-    free(segment->name);
+    registry_unname(r, segment);
     segment->name = name;
-    *(struct segment **)node = segment;
+    segment_index_put(&r->by_name, hash_name(r, name), segment);
     return 0;
 }
 
 void registry_unname(struct registry *r, struct segment *segment)
 {
-    if (segment->name)
-        tdelete(segment, &r->by_name, compare_name);
+    forget_name(r, segment);
     free(steal_pointer(&segment->name));
 }
 
 void registry_anonymise(struct registry *r, struct segment *segment)
 {
     registry_unname(r, segment);
-    if (segment->key)
-        tdelete(segment, &r->by_key, compare_key);
+    forget_key(r, segment);
     segment->key = 0;
 }

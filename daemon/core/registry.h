@@ -1,14 +1,15 @@
 /*
  * All records, by serial, name, shmid and key. It owns the records that are in it.
  *
- * Name and key denote at most one segment each; a segment that is being removed has neither. The
- * trees are glibc's (balanced: no choice of names makes them slow); by serial it is a sorted array,
- * for serials only rise.
+ * Name and key denote at most one segment each; a segment that is being removed has neither. They
+ * are hashed with a secret, so that no choice of names makes a search slow; by serial it is a
+ * sorted array, for serials only rise.
  */
 #ifndef SHMD_CORE_REGISTRY_H
 #define SHMD_CORE_REGISTRY_H
 
 #include "daemon/core/segment.h"
+#include "daemon/core/segment_index.h"
 
 struct registry_slot {
     uint64_t serial;
@@ -16,14 +17,15 @@ struct registry_slot {
 };
 
 struct registry {
-    void *by_name, *by_shmid, *by_key; /* tsearch trees */
-    struct registry_slot *slots;       /* ascending by serial */
+    uint64_t secret[2];
+    struct segment_index by_name, by_shmid, by_key;
+    struct registry_slot *slots; /* ascending by serial */
     size_t n_slots, capacity;
     size_t count; /* records */
     uint64_t last_serial;
 };
 
-void registry_init(struct registry *r);
+void registry_init(struct registry *r, const uint64_t secret[static 2]);
 void registry_deinit(struct registry *r);
 
 /* Takes SEGMENT, giving it the next serial unless it has one, which must then be the highest so
@@ -41,7 +43,8 @@ struct segment *registry_by_serial(const struct registry *r, uint64_t serial);
 /* The record with the least serial above AFTER, or NULL. */
 struct segment *registry_next(const struct registry *r, uint64_t after);
 
-/* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. */
+/* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. There is
+ * memory for as many names as there were once. */
 int registry_rename(struct registry *r, struct segment *segment, char *name) MUST_CHECK;
 
 /* Takes SEGMENT's name away. */

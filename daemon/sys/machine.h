@@ -12,6 +12,7 @@ struct machine {
     uint64_t ipc_namespace; /* inode of our /proc/self/ns/ipc; 0 when unknown */
     uint64_t huge_page_sizes[HUGE_PAGE_SIZES_MAX]; /* bytes, ascending */
     size_t n_huge_page_sizes;
+    uint64_t secret[2]; /* of this run, random: what others choose is hashed with it */
 };
 
 void machine_read(struct machine *ret);

@@ -1,31 +1,30 @@
 /*
  * Each record is found by all it is known by and by nothing else, whatever was added, renamed,
  * unnamed and taken in between; and running out of memory leaves the registry as it was. Linked
- * with --wrap for tsearch and reallocarray.
+ * with --wrap for calloc and reallocarray.
  */
 #include "tests/unit/support.h"
 
 #include <errno.h>
-#include <search.h>
 
 #include "daemon/core/registry.h"
 
-/* How many more succeed; negative: all. */
-static int tsearches_left = -1;
+/* How many more tables there is memory for; negative: any number. */
+static int tables_left = -1;
 static bool no_slots;
 
-void *__real_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
 void *__real_reallocarray(void *old, size_t n, size_t size);
 void *__wrap_reallocarray(void *old, size_t n, size_t size);
 
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *))
+void *__wrap_calloc(size_t n, size_t size)
 {
-    if (tsearches_left == 0)
+    if (size == sizeof(struct segment_slot) && tables_left >= 0 && tables_left-- == 0) {
+        tables_left = 0;
         return NULL;
-    if (tsearches_left > 0)
-        tsearches_left--;
-    return __real_tsearch(key, root, compare);
+    }
+    return __real_calloc(n, size);
 }
 
 void *__wrap_reallocarray(void *old, size_t n, size_t size)
@@ -38,14 +37,14 @@ static struct registry r;
 static int begin(void **state)
 {
     (void)state;
-    registry_init(&r);
+    registry_init(&r, (const uint64_t[]){1, 2});
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    tsearches_left = -1;
+    tables_left = -1;
     no_slots = false;
     registry_deinit(&r);
     return 0;
@@ -299,34 +298,49 @@ TEST(no_memory_for_a_slot)
     assert_int_equal(added("a", 64, 42)->serial, 65);
 }
 
-TEST(no_memory_for_a_tree)
+TEST(no_memory_for_a_table)
 {
-    struct segment *old = added("old", 1, 41);
-    for (int n = 0; n < 3; n++) {
-        tsearches_left = n;
+    for (int i = 0; i < 3; i++) {
+        tables_left = i == 0 ? 0 : 1; /* what was had the time before is kept */
         refused("a", 2, 42, -ENOMEM);
-        tsearches_left = -1;
+        assert_int_equal(tables_left, 0);
+        tables_left = -1;
         assert_null(registry_by_name(&r, "a"));
         assert_null(registry_by_shmid(&r, 2));
         assert_null(registry_by_key(&r, 42));
-        assert_ptr_equal(registry_by_name(&r, "old"), old);
     }
-    tsearches_left = 3;
-    assert_int_equal(added("a", 2, 42)->serial, 2);
+    assert_int_equal(added("a", 2, 42)->serial, 1);
+}
+
+/* Adds N with names. */
+static void fill(int n)
+{
+    char name[16];
+    for (int i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        added(name, i, 0);
+    }
 }
 
 TEST(no_memory_for_a_new_name)
 {
-    struct segment *a = added("a", 1, 0);
+    fill(48); /* the first table of names is full */
+    struct segment *a = added(NULL, 100, 0);
     char *name = strdup("b");
-    tsearches_left = 0;
+    tables_left = 0;
     assert_int_equal(registry_rename(&r, a, name), -ENOMEM);
-    tsearches_left = -1;
-    assert_string_equal(a->name, "a");
-    assert_ptr_equal(registry_by_name(&r, "a"), a);
+    assert_null(a->name);
     assert_null(registry_by_name(&r, "b"));
-    assert_int_equal(registry_rename(&r, a, name), 0);
-    assert_ptr_equal(registry_by_name(&r, "b"), a);
+    assert_ptr_equal(registry_by_name(&r, "n47"), registry_by_shmid(&r, 47));
+    /* There is always memory for another name instead, and for one that was given up. */
+    assert_int_equal(registry_rename(&r, registry_by_name(&r, "n47"), name), 0);
+    registry_unname(&r, registry_by_name(&r, "n11"));
+    assert_int_equal(registry_rename(&r, registry_by_shmid(&r, 11), strdup("n11")), 0);
+    tables_left = -1;
+    assert_int_equal(registry_rename(&r, a, strdup("c")), 0);
+    assert_ptr_equal(registry_by_name(&r, "c"), a);
+    assert_ptr_equal(registry_by_name(&r, "b"), registry_by_shmid(&r, 47));
+    assert_ptr_equal(registry_by_name(&r, "n11"), registry_by_shmid(&r, 11));
 }
 
 TEST(labels)
@@ -373,7 +387,7 @@ int main(void)
         REGISTRY_TEST(one_after_the_other),
         REGISTRY_TEST(many_come_and_go_and_the_order_stays),
         REGISTRY_TEST(no_memory_for_a_slot),
-        REGISTRY_TEST(no_memory_for_a_tree),
+        REGISTRY_TEST(no_memory_for_a_table),
         REGISTRY_TEST(no_memory_for_a_new_name),
         REGISTRY_TEST(labels),
     };

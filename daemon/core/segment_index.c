@@ -1,0 +1,73 @@
+#include "daemon/core/segment_index.h"
+
+#include <errno.h>
+
+void segment_index_deinit(struct segment_index *index)
+{
+    free(index->slots);
+    *index = (struct segment_index){0};
+}
+
+static size_t next(const struct segment_index *index, size_t i)
+{
+    return (i + 1) & (index->capacity - 1);
+}
+
+void segment_index_put(struct segment_index *index, uint64_t hash, struct segment *segment)
+{
+    size_t i = hash & (index->capacity - 1);
+    while (index->slots[i].segment)
+        i = next(index, i);
+    index->slots[i] = (struct segment_slot){hash, segment};
+    index->count++;
+}
+
+/* At most three quarters are used, so that a search is short, and always ends. */
+int segment_index_reserve(struct segment_index *index)
+{
+    if (index->count < index->capacity / 4 * 3)
+        return 0;
+    struct segment_index larger = {.capacity = index->capacity ? index->capacity * 2 : 64};
+    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+    if (!larger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < index->capacity; i++)
+        if (index->slots[i].segment)
+            segment_index_put(&larger, index->slots[i].hash, index->slots[i].segment);
+    free(index->slots);
+    *index = larger;
+    return 0;
+}
+
+void segment_index_take(struct segment_index *index, uint64_t hash, const struct segment *segment)
+{
+    size_t mask = index->capacity - 1;
+    size_t hole = hash & mask;
+    while (index->slots[hole].segment != segment)
+        hole = next(index, hole);
+    /* What lies behind moves up, unless the hole is before the place that its hash asks for: no
+     * search may end at a hole too early. */
+    for (size_t i = next(index, hole); index->slots[i].segment; i = next(index, i)) {
+        size_t from_home = (i - index->slots[i].hash) & mask;
+        if (from_home >= ((i - hole) & mask)) {
+            index->slots[hole] = index->slots[i];
+            hole = i;
+        }
+    }
+    index->slots[hole] = (struct segment_slot){0};
+    index->count--;
+}
+
+struct segment *segment_index_find(const struct segment_index *index, uint64_t hash,
+                                   bool (*is)(const struct segment *segment, const void *sought),
+                                   const void *sought)
+{
+    if (index->count == 0)
+        return NULL;
+    const struct segment_slot *slot;
+    for (size_t i = hash & (index->capacity - 1); (slot = &index->slots[i])->segment;
+         i = next(index, i))
+        if (slot->hash == hash && is(slot->segment, sought))
+            return slot->segment;
+    return NULL;
+}
