@@ -279,6 +279,11 @@ class Client:
     def send(self, data):
         self.socket.sendall(data)
 
+    def send_what_is_taken(self, data):
+        """Sends until the daemon has closed; one that it turns away it may close at any time."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.send(data)
+
     def finish(self):
         """Half-close: there is nothing more to say, but to listen."""
         self.socket.shutdown(socket.SHUT_WR)

@@ -11,14 +11,6 @@ import re
 from harness import TestCase, diagnostics, encode, main
 
 
-def send_what_is_taken(client, data):
-    """Sends until the daemon has closed; another thread's business to stop it."""
-    try:
-        client.send(data)
-    except (BrokenPipeError, ConnectionResetError):
-        pass
-
-
 class Mutations(TestCase):
     SEED = int(os.environ.get("SHMD_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
     ROUNDS = 1500
@@ -65,7 +57,7 @@ class Mutations(TestCase):
     def answer_to(self, data):
         client = self.daemon.connect()
         try:
-            send_what_is_taken(client, data)
+            client.send_what_is_taken(data)
             try:
                 client.finish()
             except OSError:
