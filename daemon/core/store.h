@@ -46,7 +46,7 @@ struct store_visitor {
 };
 
 struct store_meta {
-    uint64_t last_serial;  /* the highest ever given */
+    uint64_t last_serial;  /* no segment was given one above it */
     uint64_t event_serial; /* no event was told with one above it */
 };
 

@@ -44,8 +44,7 @@ struct store_sqlite {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool is_new;            /* there was nothing in it when it was opened */
     struct store_meta kept; /* as it stands in the database */
-    /* The highest serial that the database would still tell: kept or a record's. */
-    uint64_t covered;
+    uint64_t highest;       /* no record has had a serial above it */
     struct collection collection;
     char reason[400]; /* why the last operation failed */
 };

@@ -196,7 +196,7 @@ int database_load(struct store_sqlite *st, const struct store_visitor *visitor,
     st->kept = meta;
     if (meta.last_serial < last)
         meta.last_serial = last;
-    st->covered = meta.last_serial;
+    st->highest = last;
     *ret_meta = meta;
     return 0;
 }

@@ -70,7 +70,7 @@ static int put_tie(struct store_sqlite *st, uint64_t serial, size_t place,
     return r;
 }
 
-/* HIGHEST: that of all records. Above it there are no ties. */
+/* Above HIGHEST there were no records, and no ties. */
 static int drop_ties(struct store_sqlite *st, uint64_t serial, uint64_t highest)
 {
     if (serial > highest)
@@ -98,19 +98,6 @@ static int apply(struct store_sqlite *st, const struct store_change *change, uin
     return r;
 }
 
-/*
- * The counters cost a page of the log. They are written when the records would not tell them: when
- * events were told, and when the record with the highest serial is not, or no more, there.
- */
-static bool must_put_meta(const struct store_sqlite *st, const struct store_change *changes,
-                          size_t n, const struct store_meta *meta, uint64_t highest)
-{
-    bool dropped = false;
-    for (size_t i = 0; i < n; i++)
-        dropped |= !changes[i].segment && changes[i].serial > st->kept.last_serial;
-    return dropped || meta->last_serial > highest || meta->event_serial != st->kept.event_serial;
-}
-
 static int put_meta(struct store_sqlite *st, const struct store_meta *meta)
 {
     sqlite3_stmt *statement = st->statements[STATEMENT_PUT_META];
@@ -129,17 +116,17 @@ static int store_commit(void *context, const struct store_change *changes, size_
                         const struct store_meta *meta, const char **ret_reason)
 {
     struct store_sqlite *st = context;
-    uint64_t highest = st->covered;
-    bool with_meta = false;
-    if (n == 0 && !must_put_meta(st, changes, n, meta, highest))
+    uint64_t highest = st->highest;
+    /* They cost a page of the log. */
+    bool with_meta =
+        meta->last_serial != st->kept.last_serial || meta->event_serial != st->kept.event_serial;
+    if (n == 0 && !with_meta)
         return 0;
     int r = begin(st);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = apply(st, &changes[i], &highest);
-    if (r == 0) {
-        with_meta = must_put_meta(st, changes, n, meta, highest);
-        r = with_meta ? put_meta(st, meta) : 0;
-    }
+    if (r == 0 && with_meta)
+        r = put_meta(st, meta);
     if (r == 0)
         r = database_run(st, STATEMENT_COMMIT);
     if (r < 0) {
@@ -147,9 +134,8 @@ static int store_commit(void *context, const struct store_change *changes, size_
         *ret_reason = st->reason;
         return r;
     }
-    if (with_meta)
-        st->kept = *meta;
-    st->covered = highest > st->kept.last_serial ? highest : st->kept.last_serial;
+    st->kept = *meta;
+    st->highest = highest;
     return 0;
 }
 
@@ -180,7 +166,9 @@ static int store_load(void *context, const struct store_visitor *visitor,
     struct store_sqlite *st = context;
     if (!st->collection.is_valid)
         return database_load(st, visitor, ret_meta);
-    *ret_meta = (struct store_meta){st->covered, st->kept.event_serial};
+    *ret_meta = st->kept;
+    if (ret_meta->last_serial < st->highest)
+        ret_meta->last_serial = st->highest;
     return collection_hand_over(&st->collection, visitor);
 }
 

@@ -180,31 +180,25 @@ static struct store_sqlite *restart(struct store_sqlite *st, uint64_t last, uint
     return st;
 }
 
-TEST(serials_and_events_never_go_back)
+TEST(counters_are_as_they_were_committed)
 {
     struct store_sqlite *st = open_as(&here, STORE_NEW);
-    for (uint64_t i = 1; i <= 5; i++)
-        put(st, i, NULL);
-    st = restart(st, 5, 0);
-    must_commit(st, &(struct store_change){.serial = 3}, 1, 5, 0);
-    st = restart(st, 5, 0);
-    must_commit(st, &(struct store_change){.serial = 5}, 1, 5, 0);
-    st = restart(st, 5, 0);
-    /* Made and removed in one turn; given and never stored; only events. */
-    struct segment s = example(6, NULL);
-    const struct store_change both[] = {{6, &s, NULL, 0}, {6, NULL, NULL, 0}};
-    must_commit(st, both, 2, 6, 0);
-    st = restart(st, 6, 0);
-    must_commit(st, NULL, 0, 9, 0);
-    st = restart(st, 9, 0);
-    must_commit(st, NULL, 0, 9, 1024);
-    must_commit(st, NULL, 0, 9, 1024);
-    st = restart(st, 9, 1024);
-    put(st, 12, NULL);
-    struct segment t = example(13, NULL);
-    const struct store_change on[] = {{12, NULL, NULL, 0}, {13, &t, NULL, 0}};
-    must_commit(st, on, 2, 13, 2048);
-    st = restart(st, 13, 2048);
+    put(st, 1, NULL);
+    st = restart(st, 1, 0);
+    must_commit(st, &(struct store_change){.serial = 1}, 1, 1025, 0);
+    st = restart(st, 1025, 0);
+    must_commit(st, NULL, 0, 1025, 1024);
+    must_commit(st, NULL, 0, 1025, 1024);
+    st = restart(st, 1025, 1024);
+    /* One that is refused leaves them, and a record above tells its own. */
+    struct segment s = example(1025, NULL);
+    const char *reason;
+    assert_int_equal(commit(st, &(struct store_change){7, &s, NULL, 0}, 1, 2000, 2000, &reason),
+                     -EINVAL);
+    st = restart(st, 1025, 1024);
+    struct segment t = example(1030, NULL);
+    must_commit(st, &(struct store_change){1030, &t, NULL, 0}, 1, 1025, 1024);
+    st = restart(st, 1030, 1024);
     store_sqlite_close(st);
 }
 
@@ -487,7 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(every_field_comes_back),
         STORE_TEST(a_record_is_replaced_with_its_ties_and_goes_with_them),
-        STORE_TEST(serials_and_events_never_go_back),
+        STORE_TEST(counters_are_as_they_were_committed),
         STORE_TEST(what_could_not_be_read_back_is_not_written),
         STORE_TEST(the_files_are_the_owners_alone_and_few),
         STORE_TEST(the_log_does_not_grow_for_ever),
