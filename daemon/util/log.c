@@ -16,8 +16,10 @@
 #include <systemd/sd-journal.h>
 #endif
 
+#define PREFIX "shmd: "
+
 /* A line with its LF has at most 1024 bytes. */
-enum { TEXT_MAX_BYTES = 1025 - sizeof("shmd: "), FIELD_MAX_BYTES = 320 };
+enum { PREFIX_BYTES = sizeof(PREFIX) - 1, LINE_MAX_BYTES = 1024, FIELD_MAX_BYTES = 320 };
 
 const char *const log_level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
@@ -35,24 +37,23 @@ static int priority(enum log_level level)
 }
 
 #ifdef HAVE_LIBSYSTEMD
-/* Whether standard error is the journal's own stream, as systemd.exec(5) says to find out. */
-static bool is_on_journal(void)
+/* Whether standard error is the journal's STREAM, as systemd.exec(5) says to find out. */
+static bool is_on_journal(const char *stream)
 {
-    const char *stream = getenv("JOURNAL_STREAM");
     struct stat st;
     uint64_t device, inode;
-    return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
+    return sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
            fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-static bool send_to_journal(enum log_level level, const struct log_field *fields, size_t n_fields,
-                            const char *text)
+static bool send_to_journal(const char *stream, enum log_level level,
+                            const struct log_field *fields, size_t n_fields, const char *text)
 {
     char values[LOG_FIELDS_MAX + 2][FIELD_MAX_BYTES];
-    char message[TEXT_MAX_BYTES + sizeof("MESSAGE=")];
+    char message[LINE_MAX_BYTES + sizeof("MESSAGE=")];
     struct iovec iov[LOG_FIELDS_MAX + 3];
     size_t n = 0;
-    if (!is_on_journal())
+    if (!is_on_journal(stream))
         return false;
     iov[n].iov_base = message;
     iov[n++].iov_len = (size_t)snprintf(message, sizeof(message), "MESSAGE=%s", text);
@@ -73,9 +74,10 @@ static bool send_to_journal(enum log_level level, const struct log_field *fields
     return sd_journal_sendv(iov, (int)n) == 0;
 }
 #else
-static bool send_to_journal(enum log_level level, const struct log_field *fields, size_t n_fields,
-                            const char *text)
+static bool send_to_journal(const char *stream, enum log_level level,
+                            const struct log_field *fields, size_t n_fields, const char *text)
 {
+    (void)stream;
     (void)level;
     (void)fields;
     (void)n_fields;
@@ -89,16 +91,20 @@ __attribute__((format(printf, 4, 0))) static void put(enum log_level level,
                                                       size_t n_fields, const char *format,
                                                       va_list args)
 {
-    char text[TEXT_MAX_BYTES], line[TEXT_MAX_BYTES + sizeof("shmd: \n")];
+    char line[LINE_MAX_BYTES], *text = line + PREFIX_BYTES;
     if (level > max_level)
         return;
-    vsnprintf(text, sizeof(text), format, args);
-    if (send_to_journal(level, fields, n_fields, text))
+    vsnprintf(text, LINE_MAX_BYTES - PREFIX_BYTES, format, args);
+    const char *stream = getenv("JOURNAL_STREAM");
+    if (stream && send_to_journal(stream, level, fields, n_fields, text))
         return;
-    int len = getenv("JOURNAL_STREAM")
-                  ? snprintf(line, sizeof(line), "<%d>%s\n", priority(level), text)
-                  : snprintf(line, sizeof(line), "shmd: %s\n", text);
-    if (write(STDERR_FILENO, line, (size_t)len) < 0)
+    char prefix[] = PREFIX;
+    size_t len = PREFIX_BYTES;
+    if (stream)
+        len = (size_t)snprintf(prefix, sizeof(prefix), "<%d>", priority(level));
+    char *start = memcpy(text - len, prefix, len), *end = text + strlen(text);
+    *end++ = '\n';
+    if (write(STDERR_FILENO, start, (size_t)(end - start)) < 0)
         return; /* there is nowhere else to say it */
 }
 
