@@ -87,14 +87,6 @@ __attribute__((format(printf, 2, 0))) static const char *format_text(struct fail
     return text;
 }
 
-void failure_add_format(struct failure *f, const char *name, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    failure_add_string(f, name, format_text(f, format, args));
-    va_end(args);
-}
-
 void failure_set_message(struct failure *f, const char *format, ...)
 {
     va_list args;

@@ -84,7 +84,7 @@ struct failure_param {
 
 /*
  * An error with its parameters and its sentence. Strings are borrowed and must outlive it, but
- * for `text`, which holds what failure_set_message() and failure_add_format() made.
+ * for `text`, which holds what failure_set_message() and failure_invalid_parameter() made.
  */
 struct failure {
     enum protocol_error error;
@@ -98,9 +98,7 @@ struct failure {
 void failure_init(struct failure *f, enum protocol_error error);
 void failure_add_string(struct failure *f, const char *name, const char *value);
 void failure_add_int(struct failure *f, const char *name, int64_t value);
-/* As failure_add_string(), of a text made here; cut at the room left, at a character's border. */
-void failure_add_format(struct failure *f, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Cut at the room left, at a character's border. */
 void failure_set_message(struct failure *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* InvalidParameter naming PARAMETER (borrowed), with a reason and a sentence made of both. */

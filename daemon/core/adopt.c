@@ -29,29 +29,20 @@ static int check(struct core *core, const struct caller *caller, const struct ad
 {
     const struct access *a = &core->settings.access;
     struct found other;
-    if (!access_may_adopt(a, caller, kernel)) {
-        *detail = (struct outcome_detail){.what = "owner or creator"};
-        return OUTCOME_PERMISSION_DENIED;
-    }
-    if (kernel->destroyed) {
-        *detail = (struct outcome_detail){
-            .what = p->shmid.given ? "shmid" : "key",
-            .hint = "the segment is marked for destruction: it goes at the last detach"};
-        return OUTCOME_INVALID_PARAMETER;
-    }
-    if (a->own_uid != 0 && kernel->uid != a->own_uid && kernel->cuid != a->own_uid) {
-        *detail = (struct outcome_detail){
-            .what = "the daemon as owner",
-            .hint = "its creator hands the segment over first: IPC_SET its uid to the daemon's "
-                    "(`info` tells it); shmdctl adopt, run by the creator, does both"};
-        return OUTCOME_PERMISSION_DENIED;
-    }
-    if (p->lifetime.given && p->lifetime.value == LIFETIME_ATTACHED && kernel->key != 0) {
-        *detail = (struct outcome_detail){
-            .what = "lifetime",
-            .hint = "a segment with a key cannot become attached: the kernel takes its key away"};
-        return OUTCOME_INVALID_PARAMETER;
-    }
+    if (!access_may_adopt(a, caller, kernel))
+        return outcome_denied(detail, "owner or creator", NULL);
+    if (kernel->destroyed)
+        return outcome_invalid(detail, p->shmid.given ? "shmid" : "key",
+                               "the segment is marked for destruction: it goes at the last detach");
+    if (a->own_uid != 0 && kernel->uid != a->own_uid && kernel->cuid != a->own_uid)
+        return outcome_denied(
+            detail, "the daemon as owner",
+            "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
+            "tells it); shmdctl adopt, run by the creator, does both");
+    if (p->lifetime.given && p->lifetime.value == LIFETIME_ATTACHED && kernel->key != 0)
+        return outcome_invalid(
+            detail, "lifetime",
+            "a segment with a key cannot become attached: the kernel takes its key away");
     int r = p->name ? lookup_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
     if (r != 0)
         return r < 0 ? r : 0;

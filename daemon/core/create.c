@@ -10,18 +10,6 @@
 #include "daemon/core/lookup.h"
 #include "daemon/core/removal.h"
 
-static int invalid(struct outcome_detail *detail, const char *parameter, const char *reason)
-{
-    *detail = (struct outcome_detail){.what = parameter, .hint = reason};
-    return OUTCOME_INVALID_PARAMETER;
-}
-
-static int denied(struct outcome_detail *detail, const char *needs, const char *hint)
-{
-    *detail = (struct outcome_detail){.what = needs, .hint = hint};
-    return OUTCOME_PERMISSION_DENIED;
-}
-
 static uint32_t mode_of(const struct create_params *p)
 {
     return p->mode.given ? (uint32_t)p->mode.value : 0600;
@@ -37,9 +25,10 @@ static int check_rights(const struct core *core, const struct caller *caller,
 {
     const struct access *a = &core->settings.access;
     if (p->uid.given && !access_may_give_uid(a, caller, (uint32_t)p->uid.value))
-        return denied(detail, "admin", "only an admin may create a segment for another uid");
+        return outcome_denied(detail, "admin",
+                              "only an admin may create a segment for another uid");
     if (p->gid.given && !access_may_give_gid(a, caller, (uint32_t)p->gid.value))
-        return denied(detail, "admin", "only an admin may use a group that is not his own");
+        return outcome_denied(detail, "admin", "only an admin may use a group that is not his own");
     return 0;
 }
 
@@ -48,20 +37,21 @@ static int check_sense(const struct core *core, const struct create_params *p,
 {
     if (lifetime_of(p) == LIFETIME_ATTACHED) {
         if (p->key.value != 0)
-            return invalid(detail, "key",
-                           "an attached segment has none: the kernel takes it away when the "
-                           "segment is marked for destruction");
+            return outcome_invalid(
+                detail, "key",
+                "an attached segment has none: the kernel takes it away when the "
+                "segment is marked for destruction");
         if (!(mode_of(p) & 0400))
-            return invalid(detail, "mode",
-                           "an attached segment needs read permission for its owner");
+            return outcome_invalid(detail, "mode",
+                                   "an attached segment needs read permission for its owner");
     }
     if (p->huge_page_size.value == 0)
         return 0;
     for (size_t i = 0; i < core->machine->n_huge_page_sizes; i++)
         if (core->machine->huge_page_sizes[i] == (uint64_t)p->huge_page_size.value)
             return 0;
-    return invalid(detail, "huge_page_size",
-                   "this kernel has no pages of that size: info lists huge_page_sizes");
+    return outcome_invalid(detail, "huge_page_size",
+                           "this kernel has no pages of that size: info lists huge_page_sizes");
 }
 
 /* The record there is of that name or key. 0, OUTCOME_NO_SUCH_SEGMENT or a negative errno. */
@@ -95,11 +85,12 @@ static int use_existing(const struct core *core, const struct caller *caller,
         return OUTCOME_SEGMENT_EXISTS;
     }
     if (!p->any_owner.value && !access_trusts(a, caller, s, &found->kernel))
-        return denied(detail, "any_owner",
-                      "the segment of that name or key is another user's: choose another, or set "
-                      "any_owner if that user is to be trusted");
+        return outcome_denied(
+            detail, "any_owner",
+            "the segment of that name or key is another user's: choose another, or set "
+            "any_owner if that user is to be trusted");
     if (!access_may_read(a, caller, &found->kernel))
-        return denied(detail, "read", NULL);
+        return outcome_denied(detail, "read", NULL);
     if ((uint64_t)p->size.value > s->size) {
         *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
         return OUTCOME_SIZE_MISMATCH;

@@ -58,23 +58,19 @@ int kernel_refusal_of_create(const struct core *core, const struct sysv_create *
     case -EPERM:
         if (!args->huge_page_size)
             return r;
-        *detail = (struct outcome_detail){
-            .what = "CAP_IPC_LOCK or vm.hugetlb_shm_group",
-            .hint = "the daemon may not use huge pages: put its group into vm.hugetlb_shm_group or "
-                    "give the service CAP_IPC_LOCK"};
-        return OUTCOME_PERMISSION_DENIED;
+        return outcome_denied(detail, "CAP_IPC_LOCK or vm.hugetlb_shm_group",
+                              "the daemon may not use huge pages: put its group into "
+                              "vm.hugetlb_shm_group or give the service CAP_IPC_LOCK");
     case -EINVAL:
         if (sysv->ops->limits(sysv->context, &now) == 0 && args->size > now.shmmax)
             return limit(detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
                          "the most bytes of one segment: raise it with sysctl kernel.shmmax, or "
                          "ask for less");
-        *detail =
-            args->huge_page_size
-                ? (struct outcome_detail){.what = "huge_page_size",
-                                          .hint = "this kernel has no pages of that size: "
-                                                  "info lists huge_page_sizes"}
-                : (struct outcome_detail){.what = "size", .hint = "the kernel refuses this size"};
-        return OUTCOME_INVALID_PARAMETER;
+        if (args->huge_page_size)
+            return outcome_invalid(
+                detail, "huge_page_size",
+                "this kernel has no pages of that size: info lists huge_page_sizes");
+        return outcome_invalid(detail, "size", "the kernel refuses this size");
     default: return r;
     }
 }

@@ -149,11 +149,9 @@ int core_list(struct core *core, const struct caller *caller, const struct list_
                         .limit = p->limit.given ? (size_t)p->limit.value : DEFAULT_LIMIT};
     l.at.is_foreign = scope == SCOPE_FOREIGN;
     if (p->cursor && (parse_cursor(p->cursor, &l.at) < 0 ||
-                      (scope != SCOPE_ALL && l.at.is_foreign != (scope == SCOPE_FOREIGN)))) {
-        *detail = (struct outcome_detail){
-            .what = "cursor", .hint = "must be the cursor of an earlier answer to the same list"};
-        return OUTCOME_INVALID_PARAMETER;
-    }
+                      (scope != SCOPE_ALL && l.at.is_foreign != (scope == SCOPE_FOREIGN))))
+        return outcome_invalid(detail, "cursor",
+                               "must be the cursor of an earlier answer to the same list");
     l.page.segments = malloc(l.limit * sizeof(*l.page.segments));
     if (!l.page.segments)
         return -ENOMEM;

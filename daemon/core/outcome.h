@@ -45,4 +45,18 @@ struct outcome_detail {
     int64_t timeout_ms;
 };
 
+/* NEEDS is what the caller would have to be, or to be allowed. */
+static inline int outcome_denied(struct outcome_detail *detail, const char *needs, const char *hint)
+{
+    *detail = (struct outcome_detail){.what = needs, .hint = hint};
+    return OUTCOME_PERMISSION_DENIED;
+}
+
+static inline int outcome_invalid(struct outcome_detail *detail, const char *parameter,
+                                  const char *reason)
+{
+    *detail = (struct outcome_detail){.what = parameter, .hint = reason};
+    return OUTCOME_INVALID_PARAMETER;
+}
+
 #endif

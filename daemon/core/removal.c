@@ -172,11 +172,9 @@ int core_remove(struct core *core, const struct remove_params *params, struct fo
     if (r < 0)
         return r;
     r = removal_do(core, found, REASON_REQUEST);
-    if (r == -EPERM || r == -EACCES) {
-        *detail = (struct outcome_detail){
-            .what = "the daemon as owner",
-            .hint = "the segment's creator has taken it back: hand it over again, or use ipcrm"};
-        return OUTCOME_PERMISSION_DENIED;
-    }
+    if (r == -EPERM || r == -EACCES)
+        return outcome_denied(
+            detail, "the daemon as owner",
+            "the segment's creator has taken it back: hand it over again, or use ipcrm");
     return r;
 }

@@ -9,18 +9,6 @@
 #include "daemon/core/kernel_refusal.h"
 #include "daemon/core/lookup.h"
 
-static int denied(struct outcome_detail *detail, const char *needs, const char *hint)
-{
-    *detail = (struct outcome_detail){.what = needs, .hint = hint};
-    return OUTCOME_PERMISSION_DENIED;
-}
-
-static int invalid(struct outcome_detail *detail, const char *parameter, const char *reason)
-{
-    *detail = (struct outcome_detail){.what = parameter, .hint = reason};
-    return OUTCOME_INVALID_PARAMETER;
-}
-
 static int not_supported(struct outcome_detail *detail, const char *what)
 {
     *detail = (struct outcome_detail){.what = what};
@@ -33,9 +21,9 @@ static int check_owner(const struct core *core, const struct caller *caller,
 {
     const struct access *a = &core->settings.access;
     if (p->uid.given && !access_may_give_uid(a, caller, (uint32_t)p->uid.value))
-        return denied(detail, "admin", "only an admin may give a segment to another uid");
+        return outcome_denied(detail, "admin", "only an admin may give a segment to another uid");
     if (p->gid.given && !access_may_give_gid(a, caller, (uint32_t)p->gid.value))
-        return denied(detail, "admin", "only an admin may use a group that is not his own");
+        return outcome_denied(detail, "admin", "only an admin may use a group that is not his own");
     if (p->uid.given && s->adopted && a->own_uid != 0)
         return not_supported(detail, "another uid for an adopted segment: the daemon owns it so as "
                                      "to manage it");
@@ -54,12 +42,13 @@ static int check_lifetime(const struct set_params *p, const struct found *found,
     if ((enum lifetime)p->lifetime.value != LIFETIME_ATTACHED)
         return 0;
     if (s->key != 0)
-        return invalid(detail, "lifetime",
-                       "a segment with a key cannot become attached: the "
-                       "kernel takes its key away");
+        return outcome_invalid(detail, "lifetime",
+                               "a segment with a key cannot become attached: the "
+                               "kernel takes its key away");
     uint32_t mode = p->mode.given ? (uint32_t)p->mode.value : found->kernel.mode;
     if (!(mode & 0400))
-        return invalid(detail, "mode", "an attached segment needs read permission for its owner");
+        return outcome_invalid(detail, "mode",
+                               "an attached segment needs read permission for its owner");
     return 0;
 }
 
@@ -81,8 +70,8 @@ static int check(struct core *core, const struct caller *caller, const struct se
                  const struct found *found, struct outcome_detail *detail)
 {
     if (found->segment->state == STATE_REMOVING && (p->new_name || p->lifetime.given))
-        return invalid(detail, p->new_name ? "new_name" : "lifetime",
-                       "the segment is being removed: it goes at the last detach");
+        return outcome_invalid(detail, p->new_name ? "new_name" : "lifetime",
+                               "the segment is being removed: it goes at the last detach");
     int r = check_owner(core, caller, p, found->segment, detail);
     if (r == 0)
         r = check_lifetime(p, found, detail);
@@ -103,7 +92,8 @@ static int set_kernel(struct core *core, const struct set_params *p, struct foun
     if (p->locked.given && p->locked.value != before.locked) {
         r = sysv->ops->lock(sysv->context, k->shmid, p->locked.value);
         if (r == -EPERM && !p->locked.value)
-            return denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
+            return outcome_denied(detail, "CAP_IPC_LOCK",
+                                  "the daemon may not unlock what root locked");
         if (r == -ENOENT)
             return OUTCOME_NO_SUCH_SEGMENT;
         if (r < 0)
@@ -121,7 +111,8 @@ static int set_kernel(struct core *core, const struct set_params *p, struct foun
     if (k->locked != before.locked && sysv->ops->lock(sysv->context, k->shmid, before.locked) < 0)
         k->locked = !before.locked; /* nothing more can be done; the answer is the error */
     if (r == -EPERM || r == -EACCES)
-        return denied(detail, "the daemon as owner", "the segment's creator has taken it back");
+        return outcome_denied(detail, "the daemon as owner",
+                              "the segment's creator has taken it back");
     return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 

@@ -44,10 +44,8 @@ static int look(struct core *core, const struct caller *caller, const char *name
         return r;
     if (r > 0)
         return OUTCOME_WAITING;
-    if (!access_may_read(&core->settings.access, caller, &ret->kernel)) {
-        *detail = (struct outcome_detail){.what = "read"};
-        return OUTCOME_PERMISSION_DENIED;
-    }
+    if (!access_may_read(&core->settings.access, caller, &ret->kernel))
+        return outcome_denied(detail, "read", NULL);
     return ret->segment->state == STATE_INITIALISING ? OUTCOME_WAITING : 0;
 }
 

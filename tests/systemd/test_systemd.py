@@ -4,6 +4,7 @@ All tests share one container, into which the build is installed as a package wo
 the service running and no segment behind.
 """
 
+import glob
 import json
 import os
 import re
@@ -372,7 +373,7 @@ class LogoutTest(SystemdTest):
 
     def setUp(self):
         super().setUp()
-        if not os.path.exists("/lib/x86_64-linux-gnu/security/pam_systemd.so"):
+        if not glob.glob("/usr/lib/*/security/pam_systemd.so"):
             self.skipTest("pam_systemd is not installed (Debian: libpam-systemd)")
         self.uid = int(self.run_in("id", "-u", _USER).stdout)
         self.run_in(

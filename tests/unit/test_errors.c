@@ -71,7 +71,7 @@ TEST(parameters_are_kept_in_order)
     assert_string_equal(failure_message(&f), error_row(PROTOCOL_ERROR_QUOTA_EXCEEDED)->message);
     failure_add_string(&f, "quota", "max_segments");
     failure_add_int(&f, "used", INT64_MIN);
-    failure_add_format(&f, "max", "%d of %s", 3, "x");
+    failure_add_string(&f, "max", "3 of x");
     assert_int_equal(f.n_params, 3);
     assert_string_equal(f.params[0].name, "quota");
     assert_string_equal(f.params[0].string, "max_segments");
@@ -89,10 +89,8 @@ TEST(parameters_past_the_room_are_left_out)
     failure_init(&f, PROTOCOL_ERROR_INTERNAL);
     for (int i = 0; i < FAILURE_PARAMS_MAX + 2; i++) {
         failure_add_int(&f, "n", i);
-        if (i >= FAILURE_PARAMS_MAX) {
+        if (i >= FAILURE_PARAMS_MAX)
             failure_add_string(&f, "s", "");
-            failure_add_format(&f, "f", "%d", i);
-        }
     }
     assert_int_equal(f.n_params, FAILURE_PARAMS_MAX);
     assert_int_equal(f.params[FAILURE_PARAMS_MAX - 1].integer, FAILURE_PARAMS_MAX - 1);
@@ -104,16 +102,18 @@ TEST(texts_share_the_room_and_the_last_are_cut)
     for (size_t first = 0; first < sizeof(f.text) + 8; first++) {
         char *long_text = repeat("a", first);
         failure_init(&f, PROTOCOL_ERROR_INTERNAL);
-        failure_add_format(&f, "first", "%s", long_text);
-        failure_add_format(&f, "second", "bcd");
+        failure_set_message(&f, "%s", long_text);
+        const char *a = failure_message(&f);
+        failure_set_message(&f, "bcd");
+        const char *b = failure_message(&f);
         failure_set_message(&f, "efg");
         size_t room = sizeof(f.text);
         size_t want = first < room - 1 ? first : room - 1;
-        assert_int_equal(strlen(f.params[0].string), want);
+        assert_int_equal(strlen(a), want);
         room -= want + 1;
         want = room < 2 ? 0 : room - 1 < 3 ? room - 1 : 3;
-        assert_int_equal(strlen(f.params[1].string), want);
-        assert_memory_equal(f.params[1].string, "bcd", want);
+        assert_int_equal(strlen(b), want);
+        assert_memory_equal(b, "bcd", want);
         room -= room < 2 ? 0 : want + 1;
         want = room < 2 ? 0 : room - 1 < 3 ? room - 1 : 3;
         assert_int_equal(strlen(failure_message(&f)), want);
