@@ -337,6 +337,27 @@ class ServiceTest(SystemdTest):
             self.assertLessEqual(result["cut"], 5, results)
         self.assert_kept(segments)
 
+    def test_locked_beyond_the_rlimit(self):
+        """With allow-locked.conf, which comes along as a document, and not without it."""
+        limit = int(self.property("LimitMEMLOCK"))
+        segment = {"name": "locked", "size": 2 * limit, "locked": True, "noreserve": True}
+        refused = self.request("create", **segment)
+        self.assertEqual(refused["error"]["data"]["limit"], "RLIMIT_MEMLOCK", refused)
+        folder = "/etc/systemd/system/shmd.service.d"
+
+        def take_back():
+            self.run_in("rm", f"{folder}/allow-locked.conf")
+            self.run_in("systemctl", "daemon-reload")
+            self.run_in("systemctl", "restart", "shmd.service")
+
+        document = _make_variable("prefix") + "/share/doc/shmd/allow-locked.conf"
+        self.run_in("cp", document, folder)
+        self.addCleanup(take_back)
+        self.run_in("systemctl", "daemon-reload")
+        self.run_in("systemctl", "restart", "shmd.service")
+        self.assertIs(self.call("create", **segment)["segment"]["locked"], True)
+        self.call("remove", name="locked")
+
     def test_every_kind_of_request_fits_the_sandbox(self):
         """Lifetimes, expiry, the store and the kernel's calls behind the system call filter."""
         requests = [
