@@ -81,6 +81,32 @@ static int take(struct scanner *s, char c)
     return -1;
 }
 
+/* The bytes that are looked at one by one, by the state as a bit; controls are in either. */
+enum { IN_CONTAINER = 1 << SCAN_CONTAINER, IN_STRING = 1 << SCAN_STRING };
+static const unsigned char matters[256] = {
+    ['"'] = IN_CONTAINER | IN_STRING,
+    ['\\'] = IN_STRING,
+    ['{'] = IN_CONTAINER,
+    ['}'] = IN_CONTAINER,
+    ['['] = IN_CONTAINER,
+    [']'] = IN_CONTAINER,
+};
+
+/* How many of the next bytes change nothing but the value's length, which stays in the limit. Most
+ * bytes are of this kind. */
+static size_t skip(const struct scanner *s, const char *data, size_t len)
+{
+    unsigned state = 1u << s->state;
+    size_t room = s->limit - s->length, n = 0;
+    if (!(state & (IN_CONTAINER | IN_STRING)))
+        return 0;
+    if (len > room)
+        len = room;
+    while (n < len && (unsigned char)data[n] >= 0x20 && !(matters[(unsigned char)data[n]] & state))
+        n++;
+    return n;
+}
+
 static void forget(struct scanner *s)
 {
     s->stack = 0;
@@ -94,6 +120,11 @@ enum scan_status scanner_scan(struct scanner *s, const char *data, size_t len, s
     enum scan_status status = SCAN_MORE;
 
     for (; i < len; i++) {
+        size_t skipped = skip(s, data + i, len - i);
+        s->length += (uint32_t)skipped;
+        i += skipped;
+        if (i == len)
+            break;
         char c = data[i];
         if (s->state == SCAN_RESYNC) {
             if (c == '\n' || c == '\0')
