@@ -44,10 +44,26 @@ enum reason removal_reason_of_gone(const struct segment *segment)
     return segment->lifetime == LIFETIME_ATTACHED ? REASON_LAST_DETACH : REASON_OUT_OF_BAND;
 }
 
+/*
+ * Who waits for a segment waits for its initialiser, and is told of its end however that shows: a
+ * connection's close, or the kernel's own freeing at the last detach, is seen before the process's
+ * exit. Ends that have nothing to do with it keep their reason.
+ */
+static enum reason reason_to_tell(const struct segment *segment, enum reason reason)
+{
+    bool ends_lifetime = reason == REASON_LAST_HOLDER_EXITED ||
+                         reason == REASON_CONNECTION_CLOSED || reason == REASON_LAST_DETACH;
+    bool initialiser_left = !tie_find(segment, NULL, TIE_INITIALISER);
+    return segment->state == STATE_INITIALISING && (ends_lifetime || initialiser_left)
+               ? REASON_INITIALISER_DIED
+               : reason;
+}
+
 void removal_noticed(struct core *core, struct segment *segment, enum reason reason)
 {
     struct sysv_stat kernel = last_seen(segment);
     bool told = segment->state == STATE_REMOVING;
+    reason = reason_to_tell(segment, reason);
     segment->state = STATE_REMOVED;
     if (!told)
         turn_tell(core, segment, &kernel, EVENT_REMOVED, reason);
@@ -68,6 +84,7 @@ static void mark(struct core *core, struct segment *segment, const struct sysv_s
 static void begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
                   enum reason reason)
 {
+    reason = reason_to_tell(segment, reason);
     cut_loose(core, segment);
     mark(core, segment, kernel, reason);
 }
@@ -129,6 +146,7 @@ int removal_do(struct core *core, struct found *found, enum reason reason)
         return 0;
     }
     found->kernel.nattch = 0;
+    reason = reason_to_tell(segment, reason);
     segment->state = STATE_REMOVED;
     turn_tell(core, segment, &found->kernel, EVENT_REMOVED, reason);
     bury(core, segment);

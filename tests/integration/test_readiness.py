@@ -40,6 +40,17 @@ class ReadinessCase(LifeCase):
                          (1, code, name), reply)
         return reply["error"]["data"]
 
+    LIFETIMES = [("persistent", False), ("process", False), ("connection", False),
+                 ("attached", False), ("attached", True)]
+
+    def dying(self, lifetime, attaches):
+        """A segment being initialised, and who does it."""
+        peer = self.peer()
+        made = peer.create(name="frames", ready=False, lifetime=lifetime)
+        if attaches:
+            peer.attach(made["shmid"])
+        return peer, made
+
 
 class State(ReadinessCase):
     def test_from_initialising_to_ready(self):
@@ -58,15 +69,12 @@ class State(ReadinessCase):
 
     def test_its_filler_dies(self):
         subscriber = self.subscribe()
-        for lifetime in ("persistent", "process", "attached"):
-            with self.subTest(lifetime=lifetime):
-                peer = self.peer()
-                made = peer.create(name="frames", ready=False, lifetime=lifetime)
+        for lifetime, attaches in self.LIFETIMES:
+            with self.subTest(lifetime=lifetime, attaches=attaches):
+                peer, made = self.dying(lifetime, attaches)
                 peer.end()
                 event = self.event_of(subscriber, made["serial"])
-                self.assertIn(event["reason"],
-                              ("initialiser-died",) if lifetime == "persistent"
-                              else ("initialiser-died", "last-holder-exited", "last-detach"))
+                self.assertEqual(event["reason"], "initialiser-died")
                 self.assertFalse(sysv.exists(made["shmid"]))
 
     def test_a_ready_one_outlives_its_filler(self):
@@ -127,16 +135,17 @@ class Wait(ReadinessCase):
         self.assertEqual(len({answer["serial"] for answer in answers}), 1)
 
     def test_its_filler_is_killed(self):
-        peer = self.peer()
-        made = peer.create(name="frames", ready=False)
-        waiters = [self.waiting("frames") for _ in range(8)]
-        self.check_silent(*waiters)
-        peer.end()
-        for waiter in waiters:
-            data = self.check_failed(waiter, 9, "io.shmd.InitialiserDied")
-            self.assertEqual(data["name"], "frames")
-        self.assertFalse(sysv.exists(made["shmid"]))
-        self.assertEqual(self.client.list(), [])
+        for lifetime, attaches in self.LIFETIMES:
+            with self.subTest(lifetime=lifetime, attaches=attaches):
+                peer, made = self.dying(lifetime, attaches)
+                waiters = [self.waiting("frames") for _ in range(8)]
+                self.check_silent(*waiters)
+                peer.end()
+                for waiter in waiters:
+                    data = self.check_failed(waiter, 9, "io.shmd.InitialiserDied")
+                    self.assertEqual(data["name"], "frames")
+                self.assertFalse(sysv.exists(made["shmid"]))
+                self.assertEqual(self.client.list(), [])
 
     def test_before_it_exists(self):
         waiters = [self.waiting("frames") for _ in range(3)]
