@@ -2,35 +2,10 @@
  * `adopt`: who may hand over what, what cannot be taken, and that a failure leaves the segment as
  * its creator made it.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/adopt.h"
 #include "tests/fakes/change.h"
-#include "tests/fakes/core_fixture.h"
-
-static struct core_fixture *f;
-static struct caller alice, bob, root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    if (alice.party)
-        core_party_gone(&f->core, alice.party);
-    core_fixture_free(f);
-    return 0;
-}
 
 #define ADOPT(who, ...) fixture_adopt(f, who, &(const struct adopt_params){__VA_ARGS__})
 
@@ -43,11 +18,6 @@ static int32_t handed_over(struct core_fixture *g, uint32_t key)
     assert_int_equal(fake_sysv_create_as(g->k, &creator, &args, 0640, &shmid), 0);
     fake_sysv_segment(g->k, shmid)->uid = DAEMON;
     return shmid;
-}
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
 }
 
 static void denied(int r, const char *needs)
@@ -296,7 +266,6 @@ TEST(whole_or_nothing)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(with_everything),
         CASE(the_least),

@@ -3,45 +3,15 @@
  * with its creator or after its time; it is counted for nobody. And under kernel.shm_rmid_forced
  * anchors keep everything else.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/anchor.h"
 #include "daemon/core/reconcile.h"
-#include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
 
-static struct core_fixture *f;
-static struct caller alice;
-
-static int begin(void **state)
+static void is_gone(const char *want)
 {
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    if (alice.party)
-        core_party_gone(&f->core, alice.party);
-    core_fixture_free(f);
-    return 0;
-}
-
-static struct segment *made(enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, "a", lifetime);
-    (void)core_fixture_told(f);
-    return s;
-}
-
-static void is_gone(const char *told)
-{
-    assert_string_equal(core_fixture_told(f), told);
+    told(want);
     assert_int_equal(f->core.registry.count, 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
     assert_int_equal(f->store.n_records, 0);
@@ -50,7 +20,7 @@ static void is_gone(const char *told)
 
 TEST(let_go_when_the_creator_has_come)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     assert_int_equal(fake_sysv_segment(f->k, s->shmid)->nattch, 1);
     assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 1);
     fake_sysv_attach_as(f->k, s->shmid, 1);
@@ -70,7 +40,7 @@ TEST(let_go_when_the_creator_has_come)
 
 TEST(let_go_when_anybody_has_come)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     fake_sysv_attach_as(f->k, s->shmid, 9);
     assert_int_equal(fixture_look(f, "a"), 0); /* any look sees it */
     assert_null(s->anchor);
@@ -80,13 +50,13 @@ TEST(let_go_when_anybody_has_come)
 
 TEST(whoever_came_and_went_was_there)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     fake_sysv_attach_as(f->k, s->shmid, 9);
     fake_sysv_exit(f->k, 9);
     assert_int_equal(fixture_look(f, "a"), OUTCOME_NO_SUCH_SEGMENT);
     assert_int_equal(core_fixture_turn(f), 0);
     is_gone("removed/last-detach:a");
-    s = made(LIFETIME_ATTACHED);
+    s = made("a", LIFETIME_ATTACHED);
     fake_sysv_attach_as(f->k, s->shmid, 9);
     fake_sysv_exit(f->k, 9);
     core_fixture_pass(f, 1000);
@@ -95,7 +65,7 @@ TEST(whoever_came_and_went_was_there)
 
 TEST(nobody_comes)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     core_fixture_pass(f, 59999);
     assert_non_null(s->anchor);
     assert_string_equal(core_fixture_told(f), "");
@@ -106,7 +76,7 @@ TEST(nobody_comes)
 TEST(another_time)
 {
     f->core.settings.attach_timeout_ms = 7;
-    made(LIFETIME_ATTACHED);
+    made("a", LIFETIME_ATTACHED);
     core_fixture_pass(f, 6);
     assert_int_equal(f->core.registry.count, 1);
     core_fixture_pass(f, 10);
@@ -115,7 +85,7 @@ TEST(another_time)
 
 TEST(looked_at_often_at_first)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     unsigned long before = f->k->calls[FAKE_STAT];
     core_fixture_pass(f, 100);
     unsigned long soon = f->k->calls[FAKE_STAT] - before;
@@ -129,7 +99,7 @@ TEST(looked_at_often_at_first)
 
 TEST(the_creator_dies_without_coming)
 {
-    made(LIFETIME_ATTACHED);
+    made("a", LIFETIME_ATTACHED);
     core_fixture_kill(f, 1);
     assert_int_equal(core_fixture_turn(f), 0);
     is_gone("removed/last-detach:a");
@@ -137,7 +107,7 @@ TEST(the_creator_dies_without_coming)
 
 TEST(the_creator_dies_when_another_has_come)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     fake_sysv_attach_as(f->k, s->shmid, 9);
     core_fixture_kill(f, 1);
     assert_int_equal(core_fixture_turn(f), 0);
@@ -151,13 +121,13 @@ TEST(the_creator_dies_when_another_has_come)
 TEST(everybody_is_killed)
 {
     /* The kernel's own guarantee: with the daemon and all clients dead nothing is left. */
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     fake_sysv_attach_as(f->k, s->shmid, 1);
     core_fixture_pass(f, 50);
     fake_sysv_exit(f->k, 1);
     fake_sysv_exit(f->k, DAEMON_PID);
     assert_int_equal(fake_sysv_count(f->k), 0);
-    s = made(LIFETIME_ATTACHED);
+    s = made("a", LIFETIME_ATTACHED);
     assert_int_equal(fake_sysv_count(f->k), 1);
     assert_int_equal(core_fixture_crash(f), 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
@@ -167,7 +137,7 @@ TEST(everybody_is_killed)
 
 TEST(attached_over_a_restart)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     int32_t shmid = s->shmid;
     fake_sysv_attach_as(f->k, shmid, 1);
     assert_int_equal(core_fixture_crash(f), 0);
@@ -187,7 +157,7 @@ TEST(attached_over_a_restart)
 TEST(killed_before_the_mark_was_made)
 {
     /* Recorded as attached, and the daemon died before it did IPC_RMID. */
-    struct segment *s = made(LIFETIME_PERSISTENT);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
     int32_t shmid = s->shmid;
     const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
     assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
@@ -206,7 +176,7 @@ TEST(killed_before_the_mark_was_made)
 
 TEST(the_mark_is_made_by_the_sweep)
 {
-    struct segment *s = made(LIFETIME_PERSISTENT);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
     const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
     assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EINTR);
@@ -219,7 +189,7 @@ TEST(the_mark_is_made_by_the_sweep)
 
 TEST(a_look_needs_no_memory)
 {
-    struct segment *s = made(LIFETIME_ATTACHED);
+    struct segment *s = made("a", LIFETIME_ATTACHED);
     fake_memory_exhaust(1);
     fake_clock_advance(&f->clock, 20);
     core_tick(&f->core);
@@ -236,7 +206,7 @@ TEST(forced)
     assert_int_equal(core_fixture_restart(f), 0);
     assert_true(f->core.rmid_forced);
     alice = core_fixture_caller(f, ALICE, 1);
-    struct segment *s = made(LIFETIME_PERSISTENT);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
     assert_non_null(s->anchor);
     fake_sysv_attach_as(f->k, s->shmid, 9);
     core_fixture_pass(f, 5000);
@@ -252,7 +222,7 @@ TEST(forced)
 
 TEST(forced_later)
 {
-    struct segment *s = made(LIFETIME_PERSISTENT);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
     int32_t mine = s->shmid;
     struct segment *closed = fixture_made(f, &alice, "closed", LIFETIME_PERSISTENT);
     struct segment *attached = fixture_made(f, &alice, "attached", LIFETIME_ATTACHED);
@@ -279,7 +249,7 @@ TEST(forced_later)
 TEST(forced_and_recycled)
 {
     /* The id is a stranger's: attached once and let go of, his segment would be gone. */
-    struct segment *s = made(LIFETIME_PERSISTENT);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
     int32_t shmid = s->shmid;
     const struct fake_process other = {BOB, BOBS, 50};
     assert_int_equal(fake_sysv_recycle(f->k, shmid, &other, 4096), 0);
@@ -292,7 +262,7 @@ TEST(forced_and_recycled)
     /* Nor does a start. */
     f->core.rmid_forced = f->k->shm_rmid_forced = false;
     alice = core_fixture_caller(f, ALICE, 1);
-    s = made(LIFETIME_PERSISTENT);
+    s = made("a", LIFETIME_PERSISTENT);
     shmid = s->shmid;
     assert_int_equal(fake_sysv_recycle(f->k, shmid, &other, 4096), 0);
     fake_sysv_segment(f->k, shmid)->mode = 0666;
@@ -316,7 +286,6 @@ TEST(not_told)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(let_go_when_the_creator_has_come),
         CASE(let_go_when_anybody_has_come),

@@ -3,33 +3,10 @@
  * name; and whatever fails on the way - memory, the kernel at any call, the store - leaves kernel,
  * records and charges as they were.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/create.h"
 #include "tests/fakes/change.h"
-#include "tests/fakes/core_fixture.h"
-
-static struct core_fixture *f;
-static struct caller alice, bob, root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    core_fixture_free(f);
-    return 0;
-}
 
 #define CREATE(who, ...) fixture_create(f, who, &(const struct create_params){__VA_ARGS__})
 
@@ -124,16 +101,16 @@ TEST(a_lock_is_set)
 TEST(the_existing_one)
 {
     assert_int_equal(CREATE(&alice, .name = "a", .key = GIVEN(5), .size = GIVEN(100)), 0);
-    const struct segment *made = f->found.segment;
+    const struct segment *first = f->found.segment;
     assert_int_equal(core_fixture_turn(f), 0);
     (void)core_fixture_told(f);
     assert_int_equal(CREATE(&alice, .name = "a", .size = GIVEN(100)), 0);
     assert_false(f->created);
-    assert_ptr_equal(f->found.segment, made);
+    assert_ptr_equal(f->found.segment, first);
     assert_int_equal(CREATE(&alice, .key = GIVEN(5), .size = GIVEN(1)), 0);
-    assert_ptr_equal(f->found.segment, made);
+    assert_ptr_equal(f->found.segment, first);
     assert_int_equal(CREATE(&alice, .name = "a", .key = GIVEN(5), .size = GIVEN(99)), 0);
-    assert_ptr_equal(f->found.segment, made);
+    assert_ptr_equal(f->found.segment, first);
     assert_false(turn_is_due(&f->core));
     assert_string_equal(core_fixture_told(f), "");
     assert_int_equal(fake_sysv_count(f->k), 1);
@@ -142,12 +119,12 @@ TEST(the_existing_one)
 TEST(existing_and_refused)
 {
     assert_int_equal(CREATE(&alice, .name = "a", .key = GIVEN(5), .size = GIVEN(100)), 0);
-    const struct segment *made = f->found.segment;
+    const struct segment *first = f->found.segment;
     assert_int_equal(CREATE(&alice, .name = "b", .size = GIVEN(100)), 0);
     assert_int_equal(CREATE(&alice, .name = "a", .size = GIVEN(1), .exclusive = GIVEN(true)),
                      OUTCOME_SEGMENT_EXISTS);
-    assert_int_equal(f->detail.serial, made->serial);
-    assert_int_equal(f->detail.shmid, made->shmid);
+    assert_int_equal(f->detail.serial, first->serial);
+    assert_int_equal(f->detail.shmid, first->shmid);
     assert_null(f->detail.hint);
     assert_int_equal(CREATE(&alice, .name = "a", .size = GIVEN(101)), OUTCOME_SIZE_MISMATCH);
     assert_int_equal(f->detail.size, 100);
@@ -291,7 +268,7 @@ TEST(a_connections_segment_needs_no_process)
     assert_non_null(alice.party);
     assert_int_equal(core_fixture_turn(f), 0);
     assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 0);
-    core_party_gone(&f->core, alice.party);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
     assert_int_equal(core_fixture_turn(f), 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
 }
@@ -506,7 +483,6 @@ TEST(processes_cannot_be_watched)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(the_least),
         CASE(everything),

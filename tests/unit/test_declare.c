@@ -1,39 +1,12 @@
 /* Segments of configuration files: made sure of, never changed, never removed. */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/declare.h"
-#include "tests/fakes/core_fixture.h"
-
-static struct core_fixture *f;
-static struct caller alice, root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    core_fixture_free(f);
-    return 0;
-}
 
 static bool created;
 
 #define DECLARE(...)                                                                               \
     declare_segment(&f->core, &(const struct create_params){__VA_ARGS__}, &created, &f->detail)
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
 
 TEST(a_missing_one)
 {
@@ -143,7 +116,6 @@ TEST(what_needs_a_process)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(a_missing_one),      CASE(one_that_is_there),
         CASE(no_longer_declared), CASE(too_small),

@@ -2,39 +2,14 @@
  * From a call to its answer: each method needs its right and no other, each handler fills in its
  * reply, and what is refused says what was named.
  */
-#include "tests/unit/support.h"
+#include "tests/unit/rpc_case.h"
 
 #include <errno.h>
 
 #include "tests/fakes/fake_memory.h"
-#include "tests/fakes/rpc_fixture.h"
 
-static struct rpc_fixture *f;
-static struct client *alice, *bob, *root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = rpc_fixture_new();
-    alice = client_open(f, ALICE, 1);
-    bob = client_open(f, BOB, 2);
-    root = client_open(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rpc_fixture_free(f);
-    return 0;
-}
-
-#define CALL(method, params)                                                                       \
-    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
-#define TARGET(name) "\"name\":\"" name "\""
-
-#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
-#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+#define ASK(method, params) CALL("1", method, params)
+#define TARGET(name)        "\"name\":\"" name "\""
 
 static void answers(struct client *client, const char *text, const char *want)
 {
@@ -65,42 +40,42 @@ static int32_t foreign(uint32_t uid)
 TEST(each_method_needs_its_right)
 {
     answers(alice,
-            CALL("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0600\",\"lifetime\":\"process\""),
+            ASK("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0600\",\"lifetime\":\"process\""),
             "1+a/ready");
     /* Neither read nor own. */
     static const char *const refused[] = {
-        CALL("stat", TARGET("a")),  CALL("set", TARGET("a")),  CALL("remove", TARGET("a")),
-        CALL("ready", TARGET("a")), CALL("hold", TARGET("a")), CALL("release", TARGET("a")),
-        CALL("wait", TARGET("a")),
+        ASK("stat", TARGET("a")),  ASK("set", TARGET("a")),  ASK("remove", TARGET("a")),
+        ASK("ready", TARGET("a")), ASK("hold", TARGET("a")), ASK("release", TARGET("a")),
+        ASK("wait", TARGET("a")),
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         answers(bob, refused[i], "1!PermissionDenied");
-    answers(bob, CALL("list", ""), "1=[]");
+    answers(bob, ASK("list", ""), "1=[]");
     /* Read. */
-    answers(alice, CALL("set", TARGET("a") ",\"mode\":\"0644\""), "1=a/ready");
-    answers(bob, CALL("stat", TARGET("a")), "1=a/ready");
-    answers(bob, CALL("wait", TARGET("a")), "1=a/ready");
-    answers(bob, CALL("hold", TARGET("a")), "1=a/ready");
-    answers(bob, CALL("release", TARGET("a")), "1=a/ready");
-    answers(bob, CALL("list", ""), "1=[a]");
-    answers(bob, CALL("set", TARGET("a")), "1!PermissionDenied");
-    answers(bob, CALL("remove", TARGET("a")), "1!PermissionDenied");
-    answers(bob, CALL("ready", TARGET("a")), "1!PermissionDenied");
-    replies(bob, CALL("remove", TARGET("a")), "\"needs\":\"owner, creator or admin\"");
-    replies(bob, CALL("set", TARGET("a")), "ask the segment's owner or an admin");
+    answers(alice, ASK("set", TARGET("a") ",\"mode\":\"0644\""), "1=a/ready");
+    answers(bob, ASK("stat", TARGET("a")), "1=a/ready");
+    answers(bob, ASK("wait", TARGET("a")), "1=a/ready");
+    answers(bob, ASK("hold", TARGET("a")), "1=a/ready");
+    answers(bob, ASK("release", TARGET("a")), "1=a/ready");
+    answers(bob, ASK("list", ""), "1=[a]");
+    answers(bob, ASK("set", TARGET("a")), "1!PermissionDenied");
+    answers(bob, ASK("remove", TARGET("a")), "1!PermissionDenied");
+    answers(bob, ASK("ready", TARGET("a")), "1!PermissionDenied");
+    replies(bob, ASK("remove", TARGET("a")), "\"needs\":\"owner, creator or admin\"");
+    replies(bob, ASK("set", TARGET("a")), "ask the segment's owner or an admin");
     /* An admin. */
-    answers(root, CALL("set", TARGET("a") ",\"mode\":\"0600\""), "1=a/ready");
-    replies(bob, CALL("stat", TARGET("a")), "\"needs\":\"read\"");
-    answers(root, CALL("remove", TARGET("a")), "1=a/removed");
+    answers(root, ASK("set", TARGET("a") ",\"mode\":\"0600\""), "1=a/ready");
+    replies(bob, ASK("stat", TARGET("a")), "\"needs\":\"read\"");
+    answers(root, ASK("remove", TARGET("a")), "1=a/removed");
 }
 
 TEST(foreign_segments)
 {
     foreign(BOB);
-    replies(alice, CALL("stat", "\"key\":99"), "\"managed\":false,\"orphaned\":true");
+    replies(alice, ASK("stat", "\"key\":99"), "\"managed\":false,\"orphaned\":true");
     static const char *const refused[] = {
-        CALL("set", "\"key\":99"),  CALL("remove", "\"key\":99"),  CALL("ready", "\"key\":99"),
-        CALL("hold", "\"key\":99"), CALL("release", "\"key\":99"),
+        ASK("set", "\"key\":99"),  ASK("remove", "\"key\":99"),  ASK("ready", "\"key\":99"),
+        ASK("hold", "\"key\":99"), ASK("release", "\"key\":99"),
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         answers(alice, refused[i], "1!NoSuchSegment");
@@ -113,31 +88,31 @@ TEST(foreign_segments)
 TEST(adoption)
 {
     int32_t shmid = foreign(ALICE);
-    replies(alice, CALL("adopt", "\"key\":99"), "\"needs\":\"the daemon as owner\"");
+    replies(alice, ASK("adopt", "\"key\":99"), "\"needs\":\"the daemon as owner\"");
     fake_sysv_segment(f->core->k, shmid)->uid = DAEMON;
-    answers(bob, CALL("adopt", "\"key\":99"), "1!PermissionDenied");
-    replies(bob, CALL("adopt", "\"key\":98"), "\"error\":\"io.shmd.NoSuchSegment\",\"key\":98");
-    replies(bob, CALL("adopt", "\"shmid\":77"), "\"error\":\"io.shmd.NoSuchSegment\",\"shmid\":77");
-    answers(alice, CALL("adopt", "\"key\":99,\"name\":\"mine\""), "1=mine/ready");
-    answers(alice, CALL("adopt", "\"key\":99,\"name\":\"mine\""), "1!SegmentExists");
+    answers(bob, ASK("adopt", "\"key\":99"), "1!PermissionDenied");
+    replies(bob, ASK("adopt", "\"key\":98"), "\"error\":\"io.shmd.NoSuchSegment\",\"key\":98");
+    replies(bob, ASK("adopt", "\"shmid\":77"), "\"error\":\"io.shmd.NoSuchSegment\",\"shmid\":77");
+    answers(alice, ASK("adopt", "\"key\":99,\"name\":\"mine\""), "1=mine/ready");
+    answers(alice, ASK("adopt", "\"key\":99,\"name\":\"mine\""), "1!SegmentExists");
 }
 
 TEST(holders_are_listed_by_stat)
 {
     answers(alice,
-            CALL("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0644\",\"lifetime\":\"process\""),
+            ASK("create", "\"name\":\"a\",\"size\":1,\"mode\":\"0644\",\"lifetime\":\"process\""),
             "1+a/ready");
-    answers(bob, CALL("hold", TARGET("a")), "1=a/ready");
-    replies(bob, CALL("stat", TARGET("a")),
+    answers(bob, ASK("hold", TARGET("a")), "1=a/ready");
+    replies(bob, ASK("stat", TARGET("a")),
             "\"holders\":2,\"holder_list\":[{\"pid\":1,\"uid\":1000,\"comm\":\"worker\","
             "\"since_at_ms\":1700000000000},{\"pid\":2,\"uid\":1001,");
-    answers(bob, CALL("create", "\"name\":\"b\",\"size\":1"), "1+b/ready");
-    replies(bob, CALL("stat", TARGET("b")), "\"holders\":0,\"holder_list\":[]");
+    answers(bob, ASK("create", "\"name\":\"b\",\"size\":1"), "1+b/ready");
+    replies(bob, ASK("stat", TARGET("b")), "\"holders\":0,\"holder_list\":[]");
     /* One of the first allocations is the list's. */
     bool refused = false;
     for (unsigned long n = 1; n < 6; n++) {
         fake_memory_fail(n);
-        SAYS(bob, CALL("stat", TARGET("a")));
+        SAYS(bob, ASK("stat", TARGET("a")));
         (void)fake_memory_restore();
         const char *heard = client_heard(bob);
         refused |= strcmp(heard, "1!-32603") == 0;
@@ -149,8 +124,8 @@ TEST(holders_are_listed_by_stat)
 TEST(info)
 {
     f->core->core.settings.limits.max_bytes_per_uid = 5000;
-    answers(alice, CALL("create", "\"size\":4000"), "1+-/ready");
-    SAYS(alice, CALL("info", ""));
+    answers(alice, ASK("create", "\"size\":4000"), "1+-/ready");
+    SAYS(alice, ASK("info", ""));
     size_t len;
     char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
     static const char *const parts[] = {
@@ -170,19 +145,19 @@ TEST(info)
     free(text);
     free(raw);
     f->core->k->shm_rmid_forced = true;
-    replies(bob, CALL("info", ""), "\"durable\":false");
-    replies(bob, CALL("info", ""), "\"usage\":{\"segments\":0,\"bytes\":0}");
+    replies(bob, ASK("info", ""), "\"durable\":false");
+    replies(bob, ASK("info", ""), "\"usage\":{\"segments\":0,\"bytes\":0}");
     f->core->k->shm_rmid_forced = false;
     fake_sysv_fail(f->core->k, FAKE_LIMITS, 1, EIO);
-    answers(bob, CALL("info", ""), "1!-32603");
+    answers(bob, ASK("info", ""), "1!-32603");
 }
 
 TEST(metrics)
 {
-    answers(alice, CALL("create", "\"size\":4000"), "1+-/ready");
-    answers(alice, CALL("stat", TARGET("none")), "1!NoSuchSegment");
-    SAYS(bob, CALL("wait", TARGET("x")));
-    SAYS(alice, CALL("metrics", ""));
+    answers(alice, ASK("create", "\"size\":4000"), "1+-/ready");
+    answers(alice, ASK("stat", TARGET("none")), "1!NoSuchSegment");
+    SAYS(bob, ASK("wait", TARGET("x")));
+    SAYS(alice, ASK("metrics", ""));
     size_t len;
     char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
     static const char *const parts[] = {
@@ -206,45 +181,43 @@ TEST(who_asks_is_looked_up_once)
 {
     /* The connection does not tell a name; a change needs one. */
     memset(alice->session.caller.comm, 0, COMM_MAX);
-    answers(alice, CALL("list", ""), "1=[]");
+    answers(alice, ASK("list", ""), "1=[]");
     assert_string_equal(alice->session.caller.comm, "");
-    replies(alice, CALL("create", "\"name\":\"a\",\"size\":1"), "\"comm\":\"worker\"");
+    replies(alice, ASK("create", "\"name\":\"a\",\"size\":1"), "\"comm\":\"worker\"");
     assert_string_equal(alice->session.caller.comm, "worker");
 }
 
 TEST(refusals_of_every_sort)
 {
-    answers(bob, CALL("create", "\"name\":\"b\",\"size\":10,\"mode\":\"0600\",\"key\":5"),
+    answers(bob, ASK("create", "\"name\":\"b\",\"size\":10,\"mode\":\"0600\",\"key\":5"),
             "1+b/ready");
-    answers(bob, CALL("create", "\"name\":\"b\",\"size\":10,\"exclusive\":true"),
-            "1!SegmentExists");
-    answers(bob, CALL("create", "\"name\":\"b\",\"size\":11"), "1!SizeMismatch");
-    answers(alice, CALL("create", "\"name\":\"b\",\"size\":10"), "1!PermissionDenied");
-    answers(alice, CALL("create", "\"size\":10,\"uid\":0"), "1!PermissionDenied");
-    answers(bob, CALL("create", "\"size\":10,\"key\":6,\"lifetime\":\"attached\""),
+    answers(bob, ASK("create", "\"name\":\"b\",\"size\":10,\"exclusive\":true"), "1!SegmentExists");
+    answers(bob, ASK("create", "\"name\":\"b\",\"size\":11"), "1!SizeMismatch");
+    answers(alice, ASK("create", "\"name\":\"b\",\"size\":10"), "1!PermissionDenied");
+    answers(alice, ASK("create", "\"size\":10,\"uid\":0"), "1!PermissionDenied");
+    answers(bob, ASK("create", "\"size\":10,\"key\":6,\"lifetime\":\"attached\""),
             "1!InvalidParameter");
-    answers(bob, CALL("set", TARGET("b") ",\"lifetime\":\"attached\""), "1!InvalidParameter");
-    answers(bob, CALL("hold", TARGET("b")), "1!NotHoldable");
-    answers(bob, CALL("stat", TARGET("b") ",\"serial\":9"), "1!StaleSegment");
-    answers(bob, CALL("list", "\"cursor\":\"x\""), "1!InvalidParameter");
+    answers(bob, ASK("set", TARGET("b") ",\"lifetime\":\"attached\""), "1!InvalidParameter");
+    answers(bob, ASK("hold", TARGET("b")), "1!NotHoldable");
+    answers(bob, ASK("stat", TARGET("b") ",\"serial\":9"), "1!StaleSegment");
+    answers(bob, ASK("list", "\"cursor\":\"x\""), "1!InvalidParameter");
     fake_sysv_attach_as(f->core->k, fixture_record(f->core, "b")->shmid, 9);
-    answers(bob, CALL("remove", TARGET("b") ",\"only_if_unattached\":true"), "1!SegmentBusy");
-    answers(bob, CALL("remove", TARGET("b")), "1=-/removing");
+    answers(bob, ASK("remove", TARGET("b") ",\"only_if_unattached\":true"), "1!SegmentBusy");
+    answers(bob, ASK("remove", TARGET("b")), "1=-/removing");
     foreign(ALICE);
-    answers(bob, CALL("create", "\"size\":10,\"key\":99"), "1!KeyInUse");
+    answers(bob, ASK("create", "\"size\":10,\"key\":99"), "1!KeyInUse");
     f->core->k->shmmni = 1;
-    answers(bob, CALL("create", "\"size\":10"), "1!LimitReached");
+    answers(bob, ASK("create", "\"size\":10"), "1!LimitReached");
     f->core->core.settings.limits.max_segments_per_uid = 1;
-    answers(bob, CALL("create", "\"size\":10"), "1!QuotaExceeded");
+    answers(bob, ASK("create", "\"size\":10"), "1!QuotaExceeded");
     f->core->core.settings.limits.max_waiters = 0;
-    answers(bob, CALL("wait", TARGET("x")), "1!QuotaExceeded");
-    answers(bob, CALL("wait", TARGET("x") ",\"timeout_ms\":0"), "1!TimedOut");
+    answers(bob, ASK("wait", TARGET("x")), "1!QuotaExceeded");
+    answers(bob, ASK("wait", TARGET("x") ",\"timeout_ms\":0"), "1!TimedOut");
     assert_int_equal(f->rpc.counters.errors, 15);
 }
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(each_method_needs_its_right),
         CASE(foreign_segments),

@@ -2,56 +2,20 @@
  * Who keeps a segment: holders come, go and die, by process or by connection, and the segment goes
  * with the last; the initialiser lets go by `ready` or takes the segment with him.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/hold.h"
 #include "daemon/core/set.h"
 #include "daemon/core/view.h"
 #include "tests/fakes/change.h"
-#include "tests/fakes/core_fixture.h"
 
-static struct core_fixture *f;
-static struct caller alice, bob, carol;
+static struct caller carol;
 
 static int begin(void **state)
 {
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
+    (void)core_begin(state);
     carol = core_fixture_caller(f, BOB, 3);
     return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    struct caller *const callers[] = {&alice, &bob, &carol};
-    for (size_t i = 0; i < 3; i++)
-        if (callers[i]->party)
-            core_party_gone(&f->core, callers[i]->party);
-    core_fixture_free(f);
-    return 0;
-}
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
-
-static void store_fails(void)
-{
-    fake_store_fail_next(&f->store, 1, EIO, "full");
-    assert_int_equal(core_fixture_turn(f), -EIO);
-}
-
-static struct segment *made(enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, "a", lifetime);
-    (void)core_fixture_told(f);
-    return s;
 }
 
 static struct segment *initialising(enum lifetime lifetime)
@@ -67,10 +31,10 @@ static struct segment *initialising(enum lifetime lifetime)
 }
 
 /* It is gone from everywhere. */
-static void is_gone(const char *told)
+static void is_gone(const char *want)
 {
     turn_ends();
-    assert_string_equal(core_fixture_told(f), told);
+    told(want);
     assert_null(fixture_record(f, "a"));
     assert_int_equal(fake_sysv_count(f->k), 0);
     assert_int_equal(f->store.n_records, 0);
@@ -79,7 +43,7 @@ static void is_gone(const char *told)
 
 TEST(the_last_holder)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     assert_int_equal(s->n_holders, 2);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* once more is no more */
@@ -98,7 +62,7 @@ TEST(the_last_holder)
 
 TEST(releasing)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     turn_ends();
     (void)core_fixture_told(f);
@@ -117,7 +81,7 @@ TEST(releasing)
 
 TEST(the_last_one_releases_what_is_attached)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     fake_sysv_attach_as(f->k, s->shmid, 1);
     assert_int_equal(fixture_release(f, &alice, "a"), 0);
     assert_int_equal(f->found.segment->state, STATE_REMOVING);
@@ -137,7 +101,7 @@ TEST(the_last_one_releases_what_is_attached)
 
 TEST(the_kernel_will_not_remove)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
     assert_int_equal(fixture_release(f, &alice, "a"), -EPERM);
     assert_int_equal(s->n_holders, 1); /* it failed, so he holds it */
@@ -154,7 +118,7 @@ TEST(the_kernel_will_not_remove)
 
 TEST(connections)
 {
-    struct segment *s = made(LIFETIME_CONNECTION);
+    struct segment *s = made("a", LIFETIME_CONNECTION);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     turn_ends();
     assert_int_equal(s->n_holders, 2);
@@ -170,7 +134,7 @@ TEST(connections)
 
 TEST(one_connection_of_many_segments)
 {
-    made(LIFETIME_CONNECTION);
+    made("a", LIFETIME_CONNECTION);
     (void)fixture_made(f, &alice, "b", LIFETIME_CONNECTION);
     (void)fixture_made(f, &alice, "c", LIFETIME_PERSISTENT);
     assert_int_equal(fixture_hold(f, &bob, "b"), 0);
@@ -185,7 +149,7 @@ TEST(one_connection_of_many_segments)
 
 TEST(one_process_of_many_segments)
 {
-    made(LIFETIME_PROCESS);
+    made("a", LIFETIME_PROCESS);
     for (char name[2] = "b"; name[0] < 'h'; name[0]++)
         (void)fixture_made(f, &alice, name, LIFETIME_PROCESS);
     assert_int_equal(f->core.holders.n_processes, 1);
@@ -201,7 +165,7 @@ TEST(what_has_no_holders)
 {
     static const enum lifetime lifetimes[] = {LIFETIME_PERSISTENT, LIFETIME_ATTACHED};
     for (size_t i = 0; i < 2; i++) {
-        made(lifetimes[i]);
+        made("a", lifetimes[i]);
         assert_int_equal(fixture_hold(f, &bob, "a"), OUTCOME_NOT_HOLDABLE);
         assert_string_equal(f->detail.what, lifetime_words[lifetimes[i]]);
         assert_null(f->detail.hint);
@@ -213,7 +177,7 @@ TEST(what_has_no_holders)
 
 TEST(too_many_holders)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     f->core.settings.limits.max_holders_per_segment = 2;
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     turn_ends();
@@ -284,7 +248,7 @@ TEST(the_initialiser_lets_go_of_it)
 
 TEST(held_and_released_in_a_turn_that_fails)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     assert_int_equal(fixture_release(f, &bob, "a"), 0);
     store_fails();
@@ -298,7 +262,7 @@ TEST(held_and_released_in_a_turn_that_fails)
 
 TEST(released_and_held_in_a_turn)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     turn_ends();
     for (int i = 0; i < 2; i++) {
@@ -320,7 +284,7 @@ TEST(released_and_held_in_a_turn)
 TEST(who_dies_before_the_turn_fails)
 {
     /* He was let go of in this turn, which is taken back; but he is dead. */
-    made(LIFETIME_PROCESS);
+    made("a", LIFETIME_PROCESS);
     const struct set_params persistent = {.lifetime = GIVEN(LIFETIME_PERSISTENT)};
     assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
     core_fixture_kill(f, 1);
@@ -335,7 +299,7 @@ TEST(who_dies_before_the_turn_fails)
     is_gone("removed/initialiser-died:a");
 
     alice = core_fixture_caller(f, ALICE, 1);
-    made(LIFETIME_CONNECTION);
+    made("a", LIFETIME_CONNECTION);
     assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
     core_party_gone(&f->core, steal_pointer(&alice.party));
     store_fails();
@@ -348,7 +312,7 @@ TEST(an_older_kernel)
 {
     f->p.no_open_peer = true;
     f->p.no_pidfs = true;
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     assert_int_equal(s->n_holders, 2);
     assert_int_equal(s->ties->party->identity.inode, 0);
@@ -373,7 +337,7 @@ TEST(an_older_kernel)
 TEST(a_peer_that_is_dead_already)
 {
     /* The kernel still knows who connected; the exit is noticed at once. */
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     fake_processes_die(&f->p, 2);
     (void)fake_processes_start(&f->p, 2, "other");
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
@@ -386,7 +350,7 @@ TEST(a_peer_that_is_dead_already)
 
 TEST(holders_as_they_are_shown)
 {
-    struct segment *s = made(LIFETIME_PROCESS);
+    struct segment *s = made("a", LIFETIME_PROCESS);
     int64_t made_at = f->clock.real_ms;
     core_fixture_pass(f, 1000);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
@@ -477,27 +441,27 @@ TEST(whole_or_nothing)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, core_end)
     const struct CMUnitTest tests[] = {
-        CASE(the_last_holder),
-        CASE(releasing),
-        CASE(the_last_one_releases_what_is_attached),
-        CASE(the_kernel_will_not_remove),
-        CASE(connections),
-        CASE(one_connection_of_many_segments),
-        CASE(one_process_of_many_segments),
-        CASE(what_has_no_holders),
-        CASE(too_many_holders),
-        CASE(ready),
-        CASE(the_initialiser_dies),
-        CASE(the_initialiser_dies_while_others_hold),
-        CASE(the_initialiser_lets_go_of_it),
-        CASE(held_and_released_in_a_turn_that_fails),
-        CASE(released_and_held_in_a_turn),
-        CASE(who_dies_before_the_turn_fails),
-        CASE(an_older_kernel),
-        CASE(a_peer_that_is_dead_already),
-        CASE(holders_as_they_are_shown),
+        OWN_CASE(the_last_holder),
+        OWN_CASE(releasing),
+        OWN_CASE(the_last_one_releases_what_is_attached),
+        OWN_CASE(the_kernel_will_not_remove),
+        OWN_CASE(connections),
+        OWN_CASE(one_connection_of_many_segments),
+        OWN_CASE(one_process_of_many_segments),
+        OWN_CASE(what_has_no_holders),
+        OWN_CASE(too_many_holders),
+        OWN_CASE(ready),
+        OWN_CASE(the_initialiser_dies),
+        OWN_CASE(the_initialiser_dies_while_others_hold),
+        OWN_CASE(the_initialiser_lets_go_of_it),
+        OWN_CASE(held_and_released_in_a_turn_that_fails),
+        OWN_CASE(released_and_held_in_a_turn),
+        OWN_CASE(who_dies_before_the_turn_fails),
+        OWN_CASE(an_older_kernel),
+        OWN_CASE(a_peer_that_is_dead_already),
+        OWN_CASE(holders_as_they_are_shown),
         cmocka_unit_test(whole_or_nothing),
     };
     return RUN_TESTS(tests);

@@ -2,34 +2,17 @@
  * `list`: filters, rights, pages that neither lose nor repeat what was there all the time while
  * others come and go, and cursors that nobody can make trouble with.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/list.h"
-#include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
 
-static struct core_fixture *f;
-static struct caller alice, bob, root;
 static struct page page;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
 
 static int end(void **state)
 {
-    (void)state;
     free(steal_pointer(&page.segments));
-    core_fixture_free(f);
-    return 0;
+    return core_end(state);
 }
 
 static int list(const struct caller *who, const struct list_params *p)
@@ -341,19 +324,19 @@ TEST(no_memory)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, core_begin, end)
     const struct CMUnitTest tests[] = {
-        CASE(nothing),
-        CASE(who_sees_what),
-        CASE(filters),
-        CASE(foreign_ones),
-        CASE(pages),
-        CASE(pages_while_others_come_and_go),
-        CASE(a_page_has_a_size),
-        CASE(cursors_that_are_none),
-        CASE(cursors_beyond_all),
-        CASE(what_the_look_finds_is_left_out),
-        CASE(no_memory),
+        OWN_CASE(nothing),
+        OWN_CASE(who_sees_what),
+        OWN_CASE(filters),
+        OWN_CASE(foreign_ones),
+        OWN_CASE(pages),
+        OWN_CASE(pages_while_others_come_and_go),
+        OWN_CASE(a_page_has_a_size),
+        OWN_CASE(cursors_that_are_none),
+        OWN_CASE(cursors_beyond_all),
+        OWN_CASE(what_the_look_finds_is_left_out),
+        OWN_CASE(no_memory),
     };
     return RUN_TESTS(tests);
 }

@@ -3,35 +3,21 @@
  * look compares record and kernel, and each of the five verdicts has its answer. And how a segment
  * is shown.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/lookup.h"
 #include "daemon/core/view.h"
-#include "tests/fakes/core_fixture.h"
 
-static struct core_fixture *f;
-static struct caller alice;
 static struct segment *s; /* «a», with key 5 */
 
 static int begin(void **state)
 {
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
+    (void)core_begin(state);
     const struct create_params p = {.name = "a", .key = GIVEN(5), .size = GIVEN(4096)};
     assert_int_equal(fixture_create(f, &alice, &p), 0);
     s = f->found.segment;
     assert_int_equal(core_fixture_turn(f), 0);
     (void)core_fixture_told(f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    core_fixture_free(f);
     return 0;
 }
 
@@ -350,7 +336,7 @@ TEST(an_adopted_ones_owner)
 {
     int32_t shmid = foreign(0);
     fake_sysv_segment(f->k, shmid)->uid = DAEMON;
-    struct caller bob = core_fixture_caller(f, BOB, 50);
+    bob = core_fixture_caller(f, BOB, 50);
     const struct adopt_params p = {.shmid = GIVEN(shmid), .name = "v"};
     assert_int_equal(fixture_adopt(f, &bob, &p), 0);
     assert_int_equal(core_fixture_turn(f), 0);
@@ -362,24 +348,24 @@ TEST(an_adopted_ones_owner)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, core_end)
     const struct CMUnitTest tests[] = {
-        CASE(by_all_it_is_known_by),
-        CASE(a_key_has_two_spellings),
-        CASE(nothing_there),
-        CASE(foreign_ones),
-        CASE(guarded_by_a_serial),
-        CASE(gone),
-        CASE(gone_with_a_guard),
-        CASE(recycled),
-        CASE(dying),
-        CASE(dying_by_name_or_key),
-        CASE(dying_with_only_our_anchor_on_it),
-        CASE(indeterminate),
-        CASE(what_others_changed_is_seen),
-        CASE(shown),
-        CASE(our_anchor_is_nobodys_business),
-        CASE(an_adopted_ones_owner),
+        OWN_CASE(by_all_it_is_known_by),
+        OWN_CASE(a_key_has_two_spellings),
+        OWN_CASE(nothing_there),
+        OWN_CASE(foreign_ones),
+        OWN_CASE(guarded_by_a_serial),
+        OWN_CASE(gone),
+        OWN_CASE(gone_with_a_guard),
+        OWN_CASE(recycled),
+        OWN_CASE(dying),
+        OWN_CASE(dying_by_name_or_key),
+        OWN_CASE(dying_with_only_our_anchor_on_it),
+        OWN_CASE(indeterminate),
+        OWN_CASE(what_others_changed_is_seen),
+        OWN_CASE(shown),
+        OWN_CASE(our_anchor_is_nobodys_business),
+        OWN_CASE(an_adopted_ones_owner),
     };
     return RUN_TESTS(tests);
 }

@@ -3,52 +3,12 @@
  * what they held, and of what the kernel has nothing is removed but what a former daemon made and
  * told nobody of.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/reconcile.h"
-#include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
 
-static struct core_fixture *f;
-static struct caller alice, bob;
 static const struct fake_process other = {BOB, BOBS, 50};
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    if (alice.party)
-        core_party_gone(&f->core, alice.party);
-    core_fixture_free(f);
-    return 0;
-}
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
-
-static void told(const char *want)
-{
-    assert_string_equal(core_fixture_told(f), want);
-}
-
-static struct segment *made(const char *name, enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, name, lifetime);
-    (void)core_fixture_told(f);
-    return s;
-}
 
 static void restarted(void)
 {
@@ -520,7 +480,6 @@ TEST(a_store_with_a_contradiction)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(no_sweep_without_segments),
         CASE(another_period),

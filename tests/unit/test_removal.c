@@ -2,49 +2,11 @@
  * Ends of segments: by request, by expiry, by others; at once or at the last detach; each charge
  * given back once, the name free at once, and nothing removed that is not provably the same.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/expiry.h"
 #include "daemon/core/removal.h"
 #include "daemon/core/view.h"
-#include "tests/fakes/core_fixture.h"
-
-static struct core_fixture *f;
-static struct caller alice;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    core_fixture_free(f);
-    return 0;
-}
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
-
-static void told(const char *want)
-{
-    assert_string_equal(core_fixture_told(f), want);
-}
-
-static struct segment *made(const char *name, enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, name, lifetime);
-    (void)core_fixture_told(f);
-    return s;
-}
 
 static void nothing_is_left(void)
 {
@@ -70,7 +32,7 @@ TEST(every_lifetime)
         told("removed/request:a");
         nothing_is_left();
     }
-    core_party_gone(&f->core, alice.party);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
 }
 
 TEST(still_attached)
@@ -274,7 +236,7 @@ TEST(every_lifetime_expires)
         told("removed/expired:a");
         nothing_is_left();
     }
-    core_party_gone(&f->core, alice.party);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
 }
 
 TEST(expired_while_attached)
@@ -326,7 +288,6 @@ TEST(a_time_from_now)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(every_lifetime),
         CASE(still_attached),

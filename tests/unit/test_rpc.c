@@ -2,41 +2,13 @@
  * The end of a turn: answers that promised what the store did not take become StoreFailure, in
  * their place and with their id, in a batch too, and those of others are left as they are.
  */
-#include "tests/unit/support.h"
+#include "tests/unit/rpc_case.h"
 
 #include <errno.h>
 
 #include "tests/fakes/fake_memory.h"
-#include "tests/fakes/rpc_fixture.h"
 
-static struct rpc_fixture *f;
-static struct client *alice, *bob;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = rpc_fixture_new();
-    alice = client_open(f, ALICE, 1);
-    bob = client_open(f, BOB, 2);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rpc_fixture_free(f);
-    return 0;
-}
-
-#define CALL(id, method, params)                                                                   \
-    "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" params "}}"
-#define CREATE(id, name) CALL(id, "create", "\"name\":\"" name "\",\"size\":64,\"mode\":\"0644\"")
-#define STAT(id, name)   CALL(id, "stat", "\"name\":\"" name "\"")
-#define REMOVE(id, name) CALL(id, "remove", "\"name\":\"" name "\"")
-#define SET(id, name)    CALL(id, "set", "\"name\":\"" name "\",\"mode\":\"0666\"")
-
-#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
-#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+#define SET(id, name) CALL(id, "set", "\"name\":\"" name "\",\"mode\":\"0666\"")
 
 /* What is said in a turn that is taken back. */
 static void fails(struct client *client, const char *text)
@@ -94,7 +66,7 @@ TEST(of_several_sessions)
 {
     client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
     client_send(bob, CREATE("1", "b") STAT("2", "x"), strlen(CREATE("1", "b") STAT("2", "x")));
-    struct client *gone = client_open(f, BOB, 3);
+    struct client *gone = client_open(f, BOB, 4);
     client_send(gone, CREATE("1", "c"), strlen(CREATE("1", "c")));
     client_close(gone);
     fails(alice, CREATE("2", "d"));
@@ -218,7 +190,6 @@ TEST(no_memory_to_say_so)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(the_failure_itself),
         CASE(only_what_was_promised),

@@ -3,40 +3,13 @@
  * waits in their midst, output above its mark, input that is broken, unfinished or too large; and
  * memory that runs out answers its request and nobody else's.
  */
-#include "tests/unit/support.h"
+#include "tests/unit/rpc_case.h"
 
 #include "tests/fakes/fake_memory.h"
-#include "tests/fakes/rpc_fixture.h"
 
-static struct rpc_fixture *f;
-static struct client *alice, *bob;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = rpc_fixture_new();
-    alice = client_open(f, ALICE, 1);
-    bob = client_open(f, BOB, 2);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rpc_fixture_free(f);
-    return 0;
-}
-
-#define CALL(id, method, params)                                                                   \
-    "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" params "}}"
 #define NOTIFY(method, params)                                                                     \
     "{\"jsonrpc\":\"2.0\",\"method\":\"" method "\",\"params\":{" params "}}"
-#define CREATE(id, name) CALL(id, "create", "\"name\":\"" name "\",\"size\":64,\"mode\":\"0644\"")
-#define STAT(id, name)   CALL(id, "stat", "\"name\":\"" name "\"")
-#define WAIT(id, name)   CALL(id, "wait", "\"name\":\"" name "\"")
-
-#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
-#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+#define WAIT(id, name) CALL(id, "wait", "\"name\":\"" name "\"")
 
 TEST(one_after_the_other)
 {
@@ -148,7 +121,7 @@ TEST(in_order_behind_a_wait)
 
 TEST(the_wait_of_one_stops_nobody_else)
 {
-    struct client *carol = client_open(f, BOB, 3);
+    struct client *carol = client_open(f, BOB, 4);
     SAYS(alice, WAIT("1", "x"));
     SAYS(carol, WAIT("1", "x"));
     SAYS(bob, STAT("1", "x"));
@@ -163,7 +136,7 @@ TEST(waits_that_fail)
     SAYS(alice, CALL("1", "wait", "\"name\":\"x\",\"timeout_ms\":500") STAT("2", "x"));
     SAYS(bob, CALL("1", "create", "\"name\":\"y\",\"size\":1,\"mode\":\"0644\",\"ready\":false"));
     (void)client_heard(bob);
-    struct client *carol = client_open(f, BOB, 3);
+    struct client *carol = client_open(f, BOB, 4);
     SAYS(carol, WAIT("1", "y") STAT("2", "y"));
     fake_clock_advance(&f->core->clock, 500);
     core_tick(&f->core->core);
@@ -318,7 +291,7 @@ TEST(too_large)
 TEST(another_limit)
 {
     f->core->core.settings.limits.max_message_bytes = 1024;
-    struct client *carol = client_open(f, BOB, 3);
+    struct client *carol = client_open(f, BOB, 4);
     char *text = repeat("[", 10), *rest = repeat(" ", 1100);
     SAYS(carol, text);
     SAYS(carol, rest);
@@ -559,7 +532,6 @@ TEST(memory_runs_out)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(one_after_the_other),
         CASE(pipelined),

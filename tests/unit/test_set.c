@@ -2,46 +2,12 @@
  * `set`: all that is given or nothing, in the kernel, the record and the ties; every lifetime to
  * every other; and back to where it was when memory, the kernel or the store fails on the way.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/set.h"
 #include "tests/fakes/change.h"
-#include "tests/fakes/core_fixture.h"
-
-static struct core_fixture *f;
-static struct caller alice, bob, root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    struct caller *const callers[] = {&alice, &bob, &root};
-    for (size_t i = 0; i < 3; i++)
-        if (callers[i]->party)
-            core_party_gone(&f->core, callers[i]->party);
-    core_fixture_free(f);
-    return 0;
-}
 
 #define SET(who, name, ...) fixture_set(f, who, name, &(const struct set_params){__VA_ARGS__})
-
-static struct segment *made(const char *name, enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, name, lifetime);
-    (void)core_fixture_told(f);
-    return s;
-}
 
 TEST(nothing_is_nothing)
 {
@@ -306,8 +272,7 @@ TEST(several_lifetimes_in_a_turn)
     check_lifetime(s, LIFETIME_PROCESS);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(SET(&alice, "a", .lifetime = GIVEN((int64_t)through[i])), 0);
-    fake_store_fail_next(&f->store, 1, EIO, "full");
-    assert_int_equal(core_fixture_turn(f), -EIO);
+    store_fails();
     check_lifetime(s, LIFETIME_PROCESS);
     assert_false(s->ties->party->is_connection);
 }
@@ -441,7 +406,6 @@ TEST(a_failure_that_cannot_be_undone_is_told)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(nothing_is_nothing),
         CASE(all_at_once),

@@ -2,38 +2,7 @@
  * Subscribers: every event once and in its order, those they asked for and may see; resumed after
  * one they saw, with gaps told; bounded when they do not read, and cut off in the end.
  */
-#include "tests/unit/support.h"
-
-#include "tests/fakes/rpc_fixture.h"
-
-static struct rpc_fixture *f;
-static struct client *alice, *bob, *root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = rpc_fixture_new();
-    alice = client_open(f, ALICE, 1);
-    bob = client_open(f, BOB, 2);
-    root = client_open(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rpc_fixture_free(f);
-    return 0;
-}
-
-#define CALL(id, method, params)                                                                   \
-    "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" params "}}"
-#define CREATE(id, name) CALL(id, "create", "\"name\":\"" name "\",\"size\":64,\"mode\":\"0644\"")
-#define REMOVE(id, name) CALL(id, "remove", "\"name\":\"" name "\"")
-#define STAT(id, name)   CALL(id, "stat", "\"name\":\"" name "\"")
-
-#define SAYS(client, text)  assert_int_equal(client_say(f, client, text), 0)
-#define HEARS(client, want) assert_string_equal(client_heard(client), want)
+#include "tests/unit/rpc_case.h"
 
 static void quietly(struct client *client, const char *text)
 {
@@ -302,7 +271,6 @@ TEST(over_a_restart)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(in_order),
         CASE(the_event_itself),

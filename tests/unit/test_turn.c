@@ -3,47 +3,11 @@
  * changed is as it was - kernel, records, names, ties, deadlines - while facts stay and are written
  * with the next commit. Events are told of what is so, and of nothing else.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/removal.h"
 #include "daemon/core/set.h"
-#include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
-
-static struct core_fixture *f;
-static struct caller alice, root;
-
-static int begin(void **state)
-{
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    root = core_fixture_caller(f, 0, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    if (alice.party)
-        core_party_gone(&f->core, alice.party);
-    core_fixture_free(f);
-    return 0;
-}
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
-
-static void store_fails(void)
-{
-    fake_store_fail_next(&f->store, 1, ENOSPC, "the disk is full");
-    assert_int_equal(core_fixture_turn(f), -ENOSPC);
-    assert_string_equal(f->reason, "the disk is full");
-}
 
 #define SET(name, ...) fixture_set(f, &root, name, &(const struct set_params){__VA_ARGS__})
 
@@ -51,13 +15,6 @@ static int create(const char *name)
 {
     const struct create_params p = {.name = name, .size = GIVEN(4096)};
     return fixture_create(f, &alice, &p);
-}
-
-static struct segment *made(const char *name, enum lifetime lifetime)
-{
-    struct segment *s = fixture_made(f, &alice, name, lifetime);
-    (void)core_fixture_told(f);
-    return s;
 }
 
 TEST(nothing_to_do)
@@ -567,7 +524,6 @@ TEST(ends_in_the_middle_of_a_turn)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(nothing_to_do),
         CASE(one_commit_of_many_changes),

@@ -2,16 +2,10 @@
  * `wait`: at once, after the commit, or with the reason why not; each waiter is answered exactly
  * once, and by nothing that was taken back.
  */
-#include "tests/unit/support.h"
-
-#include <errno.h>
+#include "tests/unit/core_case.h"
 
 #include "daemon/core/wait.h"
-#include "tests/fakes/core_fixture.h"
 #include "tests/fakes/fake_memory.h"
-
-static struct core_fixture *f;
-static struct caller alice, bob;
 
 struct waiting {
     struct waiter waiter;
@@ -38,10 +32,7 @@ static void answered(struct waiter *waiter, int outcome, const struct found *fou
 
 static int begin(void **state)
 {
-    (void)state;
-    f = core_fixture_new();
-    alice = core_fixture_caller(f, ALICE, 1);
-    bob = core_fixture_caller(f, BOB, 2);
+    (void)core_begin(state);
     struct waiting *const all[] = {&a, &b, &c};
     for (size_t i = 0; i < 3; i++) {
         *all[i] = (struct waiting){0};
@@ -53,24 +44,17 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    (void)state;
     struct waiting *const all[] = {&a, &b, &c};
     for (size_t i = 0; i < 3; i++)
         wait_cancel(&f->core, &all[i]->waiter);
     assert_int_equal(f->core.waiters.count, 0);
     assert_null(f->core.waiters.first);
-    core_fixture_free(f);
-    return 0;
+    return core_end(state);
 }
 
 #define WAIT(who, w, ...)                                                                          \
     core_wait(&f->core, who, &(const struct wait_params){__VA_ARGS__}, &(w)->waiter, &f->found,    \
               &f->detail)
-
-static void turn_ends(void)
-{
-    assert_int_equal(core_fixture_turn(f), 0);
-}
 
 static int create(struct caller *who, const char *name, uint32_t mode, bool ready)
 {
@@ -193,8 +177,7 @@ TEST(taken_back)
 {
     assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
     assert_int_equal(create(&alice, "x", 0644, true), 0);
-    fake_store_fail_next(&f->store, 1, EIO, "full");
-    assert_int_equal(core_fixture_turn(f), -EIO);
+    store_fails();
     assert_int_equal(a.answers, 0);
     assert_int_equal(f->core.waiters.count, 1);
     assert_int_equal(create(&alice, "x", 0644, true), 0);
@@ -308,23 +291,23 @@ TEST(no_memory)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        CASE(ready_already),
-        CASE(for_one_to_come),
-        CASE(for_one_to_be_ready),
-        CASE(one_renamed_or_adopted_comes_too),
-        CASE(the_initialiser_dies),
-        CASE(removed_otherwise),
-        CASE(created_and_removed_in_a_turn),
-        CASE(taken_back),
-        CASE(rights),
-        CASE(timeouts),
-        CASE(cancelled),
-        CASE(too_many),
-        CASE(the_daemon_ends),
-        CASE(a_kernel_that_does_not_tell),
-        CASE(no_memory),
+        OWN_CASE(ready_already),
+        OWN_CASE(for_one_to_come),
+        OWN_CASE(for_one_to_be_ready),
+        OWN_CASE(one_renamed_or_adopted_comes_too),
+        OWN_CASE(the_initialiser_dies),
+        OWN_CASE(removed_otherwise),
+        OWN_CASE(created_and_removed_in_a_turn),
+        OWN_CASE(taken_back),
+        OWN_CASE(rights),
+        OWN_CASE(timeouts),
+        OWN_CASE(cancelled),
+        OWN_CASE(too_many),
+        OWN_CASE(the_daemon_ends),
+        OWN_CASE(a_kernel_that_does_not_tell),
+        OWN_CASE(no_memory),
     };
     return RUN_TESTS(tests);
 }
