@@ -214,10 +214,56 @@ TEST(the_initialiser_dies)
         alice = core_fixture_caller(f, ALICE, 1);
         initialising((enum lifetime)i);
         core_fixture_kill(f, 1);
-        is_gone(i == LIFETIME_ATTACHED ? "removed/last-detach:a" : "removed/initialiser-died:a");
+        is_gone("removed/initialiser-died:a");
         if (alice.party)
             core_party_gone(&f->core, steal_pointer(&alice.party));
     }
+}
+
+TEST(the_initialisers_connection_is_closed_first)
+{
+    initialising(LIFETIME_CONNECTION);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
+    is_gone("removed/initialiser-died:a");
+    core_fixture_kill(f, 1);
+}
+
+TEST(the_kernel_frees_first)
+{
+    /* Attached by its initialiser alone: his detaching is seen by a sweep, or with his exit. */
+    for (int i = 0; i < 2; i++) {
+        alice = core_fixture_caller(f, ALICE, 1);
+        int32_t shmid = initialising(LIFETIME_ATTACHED)->shmid;
+        fake_sysv_attach_as(f->k, shmid, 1);
+        core_fixture_pass(f, 1000); /* the anchor is let go of */
+        (void)core_fixture_told(f);
+        if (i == 0) {
+            fake_sysv_exit(f->k, 1);
+            core_fixture_pass(f, 5000);
+        } else {
+            core_fixture_kill(f, 1);
+        }
+        is_gone("removed/initialiser-died:a");
+        if (i == 0)
+            core_fixture_kill(f, 1);
+    }
+}
+
+TEST(other_ends_keep_their_reason)
+{
+    initialising(LIFETIME_PERSISTENT);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    turn_ends();
+    is_gone("removed/request:a");
+    int32_t shmid = initialising(LIFETIME_PROCESS)->shmid;
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    core_fixture_pass(f, 5000);
+    is_gone("removed/out-of-band:a");
+    /* But who is dead has died, though somebody else was quicker. */
+    shmid = initialising(LIFETIME_PERSISTENT)->shmid;
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    core_fixture_kill(f, 1);
+    is_gone("removed/initialiser-died:a");
 }
 
 TEST(the_initialiser_dies_while_others_hold)
@@ -454,6 +500,9 @@ int main(void)
         OWN_CASE(too_many_holders),
         OWN_CASE(ready),
         OWN_CASE(the_initialiser_dies),
+        OWN_CASE(the_initialisers_connection_is_closed_first),
+        OWN_CASE(the_kernel_frees_first),
+        OWN_CASE(other_ends_keep_their_reason),
         OWN_CASE(the_initialiser_dies_while_others_hold),
         OWN_CASE(the_initialiser_lets_go_of_it),
         OWN_CASE(held_and_released_in_a_turn_that_fails),
