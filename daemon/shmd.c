@@ -312,6 +312,7 @@ static void tear_down(struct shmd *d)
     if (d->has_loop)
         loop_close_connections(&d->loop);
     if (d->has_core) {
+        turn_settle_serials(&d->core);
         core_deinit(&d->core);
         rpc_deinit(&d->rpc);
     }

@@ -285,6 +285,15 @@ int turn_commit(struct core *core, const char **ret_reason)
     return 0;
 }
 
+void turn_settle_serials(struct core *core)
+{
+    const struct store *store = &core->on.store;
+    const struct store_meta exact = {core->registry.last_serial, core->events.last};
+    const char *ignored;
+    if (core->is_entered && store->ops->commit(store->context, NULL, 0, &exact, &ignored) == 0)
+        core->meta = exact;
+}
+
 bool turn_is_due(const struct core *core)
 {
     return core->turn.has_news || core->turn.first_event || core->turn.dropped;

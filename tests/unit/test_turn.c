@@ -495,7 +495,27 @@ TEST(serials_are_never_given_twice)
     uint64_t last = f->core.registry.last_serial;
     assert_int_equal(core_fixture_restart(f), 0);
     assert_int_equal(f->core.registry.count, 0);
-    assert_true(made("a", LIFETIME_PERSISTENT)->serial > last);
+    assert_int_equal(made("a", LIFETIME_PERSISTENT)->serial, last + 1);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_true(made("b", LIFETIME_PERSISTENT)->serial > last + 1);
+}
+
+TEST(an_end_in_order_leaves_no_gap)
+{
+    made("a", LIFETIME_PERSISTENT);
+    uint64_t events = f->core.events.last, serials = f->core.registry.last_serial;
+    assert_int_equal(core_fixture_restart(f), 0);
+    assert_int_equal(f->core.events.last, events);
+    assert_int_equal(f->core.registry.last_serial, serials);
+    /* What is promised next is recorded again before it is given. */
+    made("b", LIFETIME_PERSISTENT);
+    assert_true(f->store.meta.event_serial > f->core.events.last);
+    assert_true(f->store.meta.last_serial > f->core.registry.last_serial);
+    /* A store that takes nothing keeps the old promise. */
+    uint64_t promised = f->store.meta.last_serial;
+    fake_store_fail_next(&f->store, 1, ENOSPC, "the disk is full");
+    assert_int_equal(core_fixture_restart(f), 0);
+    assert_int_equal(f->core.registry.last_serial, promised);
 }
 
 TEST(an_event_lost_is_a_gap)
@@ -550,6 +570,7 @@ int main(void)
         CASE(event_serials_are_promised_ahead),
         CASE(serials_are_promised_ahead),
         CASE(serials_are_never_given_twice),
+        CASE(an_end_in_order_leaves_no_gap),
         CASE(an_event_lost_is_a_gap),
         CASE(ends_in_the_middle_of_a_turn),
     };
