@@ -243,10 +243,21 @@ static bool finish_message(struct session *s)
     return true;
 }
 
-static void begin_message(struct session *s, const char *value, size_t len)
+static void refuse_cut_off(struct session *s)
+{
+    write_envelope_failure(s, PROTOCOL_ERROR_PARSE, "unexpected end of the input in a value");
+    s->is_closing = true;
+}
+
+/* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
+static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
 {
     struct failure f;
     if (message_decode_request(value, len, &s->message, &f) < 0) {
+        if (at_end && f.error == PROTOCOL_ERROR_PARSE) {
+            refuse_cut_off(s);
+            return;
+        }
         write_failure(s, &f);
         if (f.error == PROTOCOL_ERROR_PARSE)
             scanner_resync(&s->scanner);
@@ -288,7 +299,8 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
         switch (status) {
         case SCAN_MORE: break;
         case SCAN_VALUE:
-            begin_message(s, data + at - scanner_length(&s->scanner), scanner_length(&s->scanner));
+            begin_message(s, data + at - scanner_length(&s->scanner), scanner_length(&s->scanner),
+                          false);
             break;
         case SCAN_BAD:
             write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
@@ -387,13 +399,10 @@ static void consume_end(struct session *s)
     case SCAN_MORE: return;
     case SCAN_VALUE:
         begin_message(s, s->held->bytes + s->held->len - scanner_length(&s->scanner),
-                      scanner_length(&s->scanner));
+                      scanner_length(&s->scanner), true);
         break;
     case SCAN_BAD:
-    case SCAN_TOO_LARGE:
-        write_envelope_failure(s, PROTOCOL_ERROR_PARSE, "unexpected end of the input in a value");
-        s->is_closing = true;
-        break;
+    case SCAN_TOO_LARGE: refuse_cut_off(s); break;
     }
     drop_held(s);
 }

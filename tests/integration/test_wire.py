@@ -391,11 +391,14 @@ class Ends(WireCase):
         self.assertEqual(len(sysv.proc_table()), 50)
 
     def test_end_of_a_scalar_is_the_end(self):
-        reply, = self.client.exchange(b"17")
-        self.check_envelope_error(reply, INVALID_REQUEST)
+        for data in (b"17", b"-1.5", b"1e3", b"true", b"null"):
+            with self.subTest(data=data):
+                reply, = self.connect(self.daemon).exchange(data)
+                self.check_envelope_error(reply, INVALID_REQUEST)
 
     def test_end_inside_a_value(self):
-        for data in (b"{", b'{"jsonrpc":"2.0"', b'"text', b"[1,", PROBE.rstrip()[:-1]):
+        for data in (b"{", b'{"jsonrpc":"2.0"', b'"text', b"[1,", PROBE.rstrip()[:-1],
+                     b"tru", b"nul", b"fals", b"-", b"1.", b"1e"):
             with self.subTest(data=data):
                 client = self.connect(self.daemon)
                 replies = client.exchange(PROBE + data)

@@ -344,6 +344,36 @@ TEST(closed_after_a_number)
     assert_true(session_is_over(&alice->session));
 }
 
+/* What TEXT is answered when the input ends behind it. */
+static void check_cut(const char *text, const char *want, const char *why)
+{
+    struct client *carol = client_open(f, BOB, 4);
+    SAYS(carol, text);
+    session_end_input(&carol->session);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_true(session_is_over(&carol->session));
+    size_t len;
+    char *raw = client_heard_raw(carol, &len), *copy = strndup(raw, len);
+    assert_contains(copy, want);
+    assert_contains(copy, why);
+    free(copy);
+    free(raw);
+    client_close(carol);
+}
+
+TEST(closed_in_a_bare_word_or_number)
+{
+    static const char *const cut[] = {"t",   "tru", "nul", "fals", "-",      "1.",       "1e",
+                                      "1e+", "[1,", "\"x", "{",    "\n nul", "1 true fa"};
+    for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++)
+        check_cut(cut[i], "\"code\":-32700", "unexpected end of the input");
+    /* Whole ones are no requests; and what stands before the end is told by its byte. */
+    static const char *const whole[] = {"true", "-1", "1.5", "1e3"};
+    for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
+        check_cut(whole[i], "\"code\":-32600", "must be an object");
+    check_cut("nul\nnull", "\"code\":-32700", "invalid token, at byte 3");
+}
+
 TEST(closed_in_a_value_behind_a_wait)
 {
     SAYS(alice, WAIT("1", "x") "{\"jsonrpc\":\"2.0\"");
@@ -554,6 +584,7 @@ int main(void)
         CASE(closed_behind_a_wait),
         CASE(closed_in_a_value),
         CASE(closed_after_a_number),
+        CASE(closed_in_a_bare_word_or_number),
         CASE(closed_in_a_value_behind_a_wait),
         CASE(closed_in_a_value_while_nothing_is_read),
         CASE(nothing_at_all),
