@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char config_default_path[] = SHMD_CONFIG_DIR "/shmd.conf";
 
@@ -220,16 +221,27 @@ static char *read_line(char *to, int size, void *context)
     return strcpy(to, start);
 }
 
-static int set_defaults(struct config *config)
+/* What holds where nothing is said; `segments_dir` is settled when all is read. */
+static const struct config defaults = {
+    .limits = LIMITS_DEFAULT,
+    .attach_timeout_ms = 60000,
+    .reconcile_ms = 5000,
+    .log_level = LOG_LEVEL_INFO,
+};
+
+/* segments.d beside the file of that PATH if it is there, else the system's; NULL: out of memory.
+ */
+static char *find_segments_dir(const char *path)
 {
-    *config = (struct config){
-        .limits = LIMITS_DEFAULT,
-        .attach_timeout_ms = 60000,
-        .reconcile_ms = 5000,
-        .log_level = LOG_LEVEL_INFO,
-        .segments_dir = strdup(SHMD_CONFIG_DIR "/segments.d"),
-    };
-    return config->segments_dir ? 0 : -ENOMEM;
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) + 1 : 0;
+    char *beside CLEANUP(cleanup_free) = NULL;
+    struct stat st;
+    if (asprintf(&beside, "%.*ssegments.d", (int)len, path) < 0)
+        return beside = NULL;
+    if (stat(beside, &st) == 0 && S_ISDIR(st.st_mode))
+        return steal_pointer(&beside);
+    return strdup(SHMD_CONFIG_DIR "/segments.d");
 }
 
 static int read_file(struct reading *r)
@@ -249,12 +261,10 @@ static int read_file(struct reading *r)
 
 int config_load(const char *path, bool missing_is_fine, struct config *ret, char **ret_error)
 {
-    struct config config CLEANUP(config_deinit) = {0};
+    struct config config CLEANUP(config_deinit) = defaults;
     struct reading r = {.path = path, .config = &config};
+    int e;
     *ret_error = NULL;
-    int e = set_defaults(&config);
-    if (e < 0)
-        return e;
     r.file = fopen(path, "re");
     if (!r.file) {
         e = -errno;
@@ -271,6 +281,8 @@ int config_load(const char *path, bool missing_is_fine, struct config *ret, char
             return e;
         }
     }
+    if (!config.segments_dir && !(config.segments_dir = find_segments_dir(path)))
+        return -ENOMEM;
     *ret = config;
     config.segments_dir = NULL;
     return 0;

@@ -28,7 +28,8 @@ struct config {
 extern const char config_default_path[];
 
 /*
- * Reads PATH over the defaults. 0 and a config to be freed, or a negative errno (-EINVAL for what
+ * Reads PATH over the defaults; the segments_dir that it does not set is segments.d beside it, or
+ * the system's if there is none. 0 and a config to be freed, or a negative errno (-EINVAL for what
  * is in the file) with RET_ERROR, a line without a newline that the caller frees (NULL when out of
  * memory). MISSING_IS_FINE: without the file the defaults hold.
  */

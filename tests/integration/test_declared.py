@@ -112,6 +112,32 @@ class Start(DeclaredCase):
         self.assertEqual(self.listed(), {})
 
 
+class Beside(DeclaredCase):
+    """Without `segments_dir` it is segments.d beside the configuration."""
+
+    def start_beside(self, *options):
+        beside = os.path.join(self.daemon_directory(), "segments.d")
+        os.mkdir(beside)
+        with open(os.path.join(beside, "a.json"), "w", encoding="utf-8") as stream:
+            json.dump({"name": "beside", "size": 1}, stream)
+        self.files, files = None, self.files
+        LifeCase.restart(self, config=LifeCase.RELAXED)
+        self.files = files
+
+    def test_it_counts(self):
+        self.start_beside()
+        self.assertEqual(list(self.listed()), ["beside"])
+
+    def test_segments_dir_counts_more(self):
+        self.start_beside()
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="beside")
+        self.declare("a.json", {"name": "said", "size": 1})
+        self.daemon.configure(LifeCase.RELAXED + f"segments_dir = {self.files}\n")
+        self.reload()
+        self.assertEqual(list(self.listed()), ["said"])
+
+
 class Conflict(DeclaredCase):
     def test_anothers_has_the_name(self):
         self.files, files = None, self.files

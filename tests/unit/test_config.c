@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
@@ -254,6 +255,65 @@ TEST(words)
     check_bad("segments_dir =\n", 1, "begins with /");
 }
 
+/* The segments.d that the configuration AT of that content comes to, which is the caller's. */
+static char *segments_dir_of(const char *at, const char *text)
+{
+    struct config config;
+    char *error = NULL;
+    FILE *file = fopen(at, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(config_load(at, false, &config, &error), 0);
+    assert_int_equal(unlink(at), 0);
+    return config.segments_dir;
+}
+
+static void check_segments_dir(const char *at, const char *text, const char *want)
+{
+    char *dir = segments_dir_of(at, text);
+    assert_string_equal(dir, want);
+    free(dir);
+}
+
+TEST(segments_d_is_beside_the_file_if_it_is_there)
+{
+    char top[] = "/tmp/shmd-config-XXXXXX", *cwd = getcwd(NULL, 0);
+    assert_non_null(mkdtemp(top));
+    char *conf = text_of("%s/a.conf", top), *doubled = text_of("%s//a.conf", top);
+    char *dir = text_of("%s/segments.d", top), *by_doubled = text_of("%s//segments.d", top);
+    char *systems = segments_dir_of(conf, "");
+    assert_non_null(strstr(systems, "/shmd/segments.d"));
+    assert_int_equal(strncmp(systems, config_default_path, strlen(systems) - strlen("segments.d")),
+                     0);
+    /* A file is no directory. */
+    assert_int_equal(symlink("/dev/null", dir), 0);
+    check_segments_dir(conf, "", systems);
+    assert_int_equal(unlink(dir), 0);
+
+    assert_int_equal(mkdir(dir, 0700), 0);
+    check_segments_dir(conf, "", dir);
+    check_segments_dir(conf, "max_waiters = 1\n", dir);
+    check_segments_dir(doubled, "", by_doubled);
+    check_segments_dir(conf, "segments_dir = /elsewhere\n", "/elsewhere");
+    assert_int_equal(chdir(top), 0);
+    check_segments_dir("a.conf", "", "segments.d");
+    check_segments_dir("./a.conf", "", "./segments.d");
+    check_segments_dir("segments.d/a.conf", "", systems);
+    assert_int_equal(chdir(dir), 0);
+    check_segments_dir("../a.conf", "", "../segments.d");
+
+    assert_int_equal(chdir(cwd), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rmdir(top), 0);
+    free(cwd);
+    free(conf);
+    free(doubled);
+    free(dir);
+    free(by_doubled);
+    free(systems);
+}
+
 TEST(the_group_by_name_or_number)
 {
     struct config config;
@@ -368,6 +428,7 @@ int main(void)
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(durations),
         cmocka_unit_test(words),
+        cmocka_unit_test(segments_d_is_beside_the_file_if_it_is_there),
         cmocka_unit_test(the_group_by_name_or_number),
         cmocka_unit_test(sections_and_blanks),
         cmocka_unit_test(the_first_error_is_told_with_its_line),
