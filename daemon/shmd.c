@@ -113,6 +113,38 @@ static void make_sure_of_declared(struct shmd *d)
         log_error("%s: %s", d->config.segments_dir, strerror(-r));
 }
 
+/* --- checking */
+
+static void complain_and_count(void *context, const char *file, const char *what)
+{
+    unsigned *count = context;
+    (*count)++;
+    complain(NULL, file, what);
+}
+
+static int pass_over(void *context, const char *file, const struct create_params *params)
+{
+    (void)context;
+    (void)file;
+    (void)params;
+    return 0;
+}
+
+/* What a start would say of the configuration and the files of declared segments; nothing is made,
+ * and what the kernel has is not looked at. */
+static int check_config(struct shmd *d)
+{
+    unsigned count = 0;
+    const struct declared_visitor visitor = {pass_over, complain_and_count, &count};
+    int r = load_config(&d->options, &d->config);
+    if (r < 0)
+        return r;
+    r = declared_load(d->config.segments_dir, &visitor);
+    if (r < 0)
+        log_error("%s: %s", d->config.segments_dir, strerror(-r));
+    return count > 0 ? -EINVAL : r;
+}
+
 /* --- what the loop calls */
 
 static void on_stop(void *context, int number)
@@ -351,7 +383,7 @@ int shmd_main(int argc, char **argv)
     switch (options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr)) {
     case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;
     case OPTIONS_CHECK_CONFIG:
-        r = load_config(&d->options, &d->config);
+        r = check_config(d);
         tear_down(d);
         free(d);
         return r < 0 ? 1 : 0;

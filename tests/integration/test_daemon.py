@@ -30,7 +30,7 @@ HAND_OVER = (
 
 
 class ProcessCase(TestCase):
-    def run_shmd(self, *arguments):
+    def run_shmd(self, *arguments, cwd="/"):
         """Runs it to its end, as whoever runs the tests."""
         return subprocess.run(
             [*WRAPPER, daemon_program(), *arguments],
@@ -38,7 +38,7 @@ class ProcessCase(TestCase):
             capture_output=True,
             text=True,
             timeout=DEADLINE,
-            cwd="/",
+            cwd=cwd,
             check=False,
         )
 
@@ -137,6 +137,63 @@ class Configuration(ProcessCase):
         outcome = self.run_shmd("--config", "/nonexistent/shmd.conf", "--check-config")
         self.assertNotEqual(outcome.returncode, 0)
         self.assertIn("/nonexistent/shmd.conf", outcome.stderr)
+
+    def declare(self, name, text):
+        directory = os.path.join(self.directory, "segments.d")
+        os.makedirs(directory, exist_ok=True)
+        return self.write(os.path.join("segments.d", name), text)
+
+    def everything(self):
+        """What there is in the directory and in the kernel."""
+        return sorted(os.walk(self.directory)), sysv.proc_table()
+
+    def test_declared_segments_that_are_good(self):
+        self.declare("a.json", '[{"name": "a", "size": 1}, {"name": "b", "size": 2, "uid": 7}]')
+        self.declare("b.json", "[]")
+        self.declare("README", "nonsense")
+        self.check("")
+        before = self.everything()
+        outcome = self.check("")
+        self.assertEqual((outcome.returncode, outcome.stdout, outcome.stderr), (0, "", ""))
+        self.assertEqual(self.everything(), before, "nothing is made")
+
+    def test_declared_segments_that_are_bad(self):
+        bad = [
+            self.declare("1.json", '{"name": "a b", "size": 1}'),
+            self.declare("2.json", '[{"name": "a", "size": 1}, {"name": "b"}]'),
+            self.declare("3.json", "nonsense"),
+        ]
+        self.declare("4.json", '{"name": "good", "size": 1}')
+        self.check("")
+        before = self.everything()
+        outcome = self.check("")
+        self.assertEqual(outcome.returncode, self.check("nonsense").returncode)
+        self.assertEqual(self.everything(), before, "nothing is made")
+        lines = outcome.stderr.splitlines()
+        self.assertEqual(len(lines), len(bad), lines)
+        for line, path in zip(lines, bad):
+            self.assertIn(f"{path}: ", line)
+        self.assertIn("entry 2: parameter size", lines[1])
+        # It says what the start says.
+        daemon = self.start_daemon(config=f"segments_dir = {os.path.dirname(bad[0])}\n")
+        for line in lines:
+            self.assertIn(line[line.index(self.directory) :] + "\n", daemon.log())
+
+    def test_declared_segments_elsewhere(self):
+        path = self.declare("a.json", "nonsense")
+        outcome = self.run_shmd("--config", self.write("segments.d/a.conf", ""), "--check-config")
+        self.assertEqual((outcome.returncode, outcome.stderr), (0, ""))
+        text = f"segments_dir = {os.path.dirname(path)}\n"
+        outcome = self.run_shmd("--config", self.write("segments.d/a.conf", text), "--check-config")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn(path, outcome.stderr)
+
+    def test_relative_paths(self):
+        self.declare("a.json", "nonsense")
+        self.check("")
+        outcome = self.run_shmd("--config", "shmd.conf", "--check-config", cwd=self.directory)
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("segments.d/a.json: not JSON", outcome.stderr)
 
     def test_a_bad_file_does_not_start(self):
         daemon = self.launch_daemon(config="max_connections = none\n")
