@@ -23,18 +23,18 @@ static int jsonrpc_check(const struct message *m, struct failure *f)
     return -EINVAL;
 }
 
-static void refuse(struct call *call, const char *why)
+static void refuse(struct call *call, enum protocol_error error, const char *why)
 {
     call->answered = true;
     call->failed = true;
-    failure_init(&call->failure, PROTOCOL_ERROR_INVALID_REQUEST);
+    failure_init(&call->failure, error);
     call->failure.message = why;
 }
 
-static bool is_beyond_int64(const json_t *value)
+/* In place of VALUE an integer beyond int64 was sent: nothing can give it back as it came. */
+static bool is_widened(const struct message *m, const json_t *value)
 {
-    double real = json_real_value(value);
-    return real >= 0x1p63 || real < -0x1p63;
+    return m->widened && value_is_beyond_int64(value);
 }
 
 /* 0 when METHOD is one of ours, which is written into RET then. */
@@ -69,30 +69,34 @@ static void jsonrpc_call(const struct message *m, size_t index, struct call *ret
     const json_t *request = json_is_array(m->root) ? json_array_get(m->root, index) : m->root;
     ret->id = (struct value){.kind = VALUE_NONE};
     ret->failed = false;
+    if (is_widened(m, request)) {
+        refuse(ret, PROTOCOL_ERROR_PARSE,
+               "a number beyond the range of a 64-bit integer is no request");
+        return;
+    }
     if (!json_is_object(request)) {
-        refuse(ret, "a request must be an object with jsonrpc, method and params");
+        refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST,
+               "a request must be an object with jsonrpc, method and params");
         return;
     }
     const json_t *id = json_object_get(request, "id");
     if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id)) {
-        refuse(ret, "id must be a string, a number or null");
+        refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST, "id must be a string, a number or null");
         return;
     }
-    if (m->widened && json_is_real(id) && is_beyond_int64(id)) {
-        /* It cannot be echoed as it came. */
-        refuse(ret, "id is beyond the range of a 64-bit integer");
-        ret->failure.error = PROTOCOL_ERROR_PARSE;
+    if (is_widened(m, id)) {
+        refuse(ret, PROTOCOL_ERROR_PARSE, "id is beyond the range of a 64-bit integer");
         return;
     }
     ret->id = value_of_json(id);
     const char *version = json_string_value(json_object_get(request, "jsonrpc"));
     if (!version || strcmp(version, "2.0") != 0) {
-        refuse(ret, "jsonrpc must be exactly \"2.0\"");
+        refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST, "jsonrpc must be exactly \"2.0\"");
         return;
     }
     const struct value method = value_of_json(json_object_get(request, "method"));
     if (method.kind != VALUE_STRING) {
-        refuse(ret, "method must be a string");
+        refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST, "method must be a string");
         return;
     }
     ret->answered = id != NULL;

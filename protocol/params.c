@@ -197,7 +197,9 @@ static const char *kind_of(const struct value *value)
     case JSON_ARRAY: return "an array";
     case JSON_STRING: return "a string";
     case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return "a number that is not an integer";
+    case JSON_REAL:
+        return value_is_beyond_int64(value->json) ? "a number beyond the range of a 64-bit integer"
+                                                  : "a number that is not an integer";
     case JSON_TRUE:
     case JSON_FALSE: return "a boolean";
     case JSON_NULL: break;
@@ -215,8 +217,7 @@ static int refuse_kind(struct failure *f, const char *name, const char *want,
 static int decode_int(const struct field *field, const struct value *value, struct opt_int *ret,
                       struct failure *f)
 {
-    double real = json_real_value(value->json); /* 0 for what is none */
-    if (real >= 0x1p63 || real < -0x1p63) {
+    if (value_is_beyond_int64(value->json)) {
         failure_invalid_parameter(f, field->name, "is beyond the range of a 64-bit integer");
         return -EINVAL;
     }

@@ -29,3 +29,9 @@ struct value value_of_json(const json_t *json)
     }
     return value;
 }
+
+bool value_is_beyond_int64(const json_t *json)
+{
+    double real = json_real_value(json); /* 0 for what is none */
+    return real >= 0x1p63 || real < -0x1p63;
+}

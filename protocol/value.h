@@ -29,4 +29,7 @@ struct value {
 /* JSON NULL: absent. */
 struct value value_of_json(const struct json_t *json);
 
+/* A real too large for an integer of 64 bits, as those that stand in for such integers are. */
+bool value_is_beyond_int64(const struct json_t *json);
+
 #endif

@@ -376,6 +376,32 @@ class Integers(WireCase):
                 self.assertEqual((reply["id"], reply["error"]["code"]), (5, -32602), reply)
                 self.assertEqual(reply["error"]["data"]["parameter"], "size")
 
+    def test_beyond_int64_and_no_request(self):
+        for value in (b"9223372036854775808", b"-9223372036854775809", b"1" + b"0" * 400):
+            with self.subTest(value=value):
+                self.client.send(value + b"\n")
+                self.check_envelope_error(self.client.reply(), PARSE_ERROR)
+                self.client.send(b"[" + value + b",1," + PROBE.rstrip() + b"]\n")
+                beyond, other, probe = self.client.reply()
+                self.check_envelope_error(beyond, PARSE_ERROR)
+                self.check_envelope_error(other, INVALID_REQUEST)
+                self.assertEqual(probe["id"], "probe")
+        # The line goes on behind such a value.
+        self.client.send(b"9223372036854775808 " + PROBE)
+        self.check_envelope_error(self.client.reply(), PARSE_ERROR)
+        self.assertEqual(self.client.reply()["id"], "probe")
+
+    def test_beyond_int64_where_none_is_wanted(self):
+        self.client.send(
+            b'{"jsonrpc":"2.0","id":5,"method":"create","params":'
+            b'{"size":1,"labels":{"a":9223372036854775808}}}\n'
+        )
+        reply = self.client.reply()
+        self.assertEqual((reply["id"], reply["error"]["code"]), (5, -32602), reply)
+        self.assertEqual(reply["error"]["data"]["reason"],
+                         'the value of "a" must be a string, not a number beyond the range of a '
+                         "64-bit integer")
+
     def test_the_greatest_is_exact(self):
         data = self.refused("NoSuchSegment", self.client, "stat", serial=2**63 - 1)
         self.assertEqual(data["serial"], 2**63 - 1)

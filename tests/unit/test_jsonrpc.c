@@ -125,6 +125,7 @@ static void check(const char *text, const char *want)
 #define NO_STRING  "method must be a string"
 #define BAD_ID     "id must be a string, a number or null"
 #define NO_SIZE    "missing: create needs it"
+#define BEYOND     "a number beyond the range of a 64-bit integer is no request"
 
 /* A request with that id. */
 #define INFO(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"info\"}"
@@ -222,9 +223,19 @@ TEST(integers_beyond_int64)
     /* Beside what nobody looks at it does no harm. */
     check("{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"info\",\"x\":99999999999999999999}",
           GOOD("1.5") "\n");
-    check("99999999999999999999", INVALID("null", NOT_OBJECT) "\n");
-    check("[99999999999999999999," INFO("1") "]",
-          "[" INVALID("null", NOT_OBJECT) "," GOOD("1") "]\n");
+    /* Of one that is all there is, no id is known. */
+    check("9223372036854775808", BAD("null", "-32700", BEYOND) "\n");
+    check("-9223372036854775809", BAD("null", "-32700", BEYOND) "\n");
+    check("99999999999999999999", BAD("null", "-32700", BEYOND) "\n");
+    check("[99999999999999999999," INFO("1") ",5]",
+          "[" BAD("null", "-32700", BEYOND) "," GOOD("1") "," INVALID("null", NOT_OBJECT) "]\n");
+    check("[-9223372036854775809]", "[" BAD("null", "-32700", BEYOND) "]\n");
+    /* The greatest, reals, and what has one inside are no requests. */
+    check("9223372036854775807", INVALID("null", NOT_OBJECT) "\n");
+    check("1e300", INVALID("null", NOT_OBJECT) "\n");
+    check("[[99999999999999999999],1.5]",
+          "[" INVALID("null", NOT_OBJECT) "," INVALID("null", NOT_OBJECT) "]\n");
+    check("{\"jsonrpc\":99999999999999999999,\"id\":1}", INVALID("1", NOT_2_0) "\n");
 }
 
 TEST(notifications_are_never_answered)

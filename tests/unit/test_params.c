@@ -379,6 +379,31 @@ TEST(integers_beyond_int64)
     check_refused(METHOD_CREATE, "{\"size\":4096.0}", "size", "must be an integer");
 }
 
+TEST(integers_beyond_int64_where_none_is_wanted)
+{
+#define BEYOND "18446744073709551616.0"
+    check_refused(METHOD_CREATE, "{\"size\":1,\"name\":" BEYOND "}", "name",
+                  "must be a string, not a number beyond the range of a 64-bit integer");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"lifetime\":-" BEYOND "}", "lifetime",
+                  "must be a string, not a number beyond the range of a 64-bit integer");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"exclusive\":" BEYOND "}", "exclusive",
+                  "must be true or false, not a number beyond the range of a 64-bit integer");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"mode\":" BEYOND "}", "mode", "must be a string");
+    check_refused(
+        METHOD_CREATE, "{\"size\":1,\"labels\":" BEYOND "}", "labels",
+        "must be an object of strings, not a number beyond the range of a 64-bit integer");
+    check_refused(
+        METHOD_CREATE, "{\"size\":1,\"labels\":{\"a\":" BEYOND "}}", "labels",
+        "the value of \"a\" must be a string, not a number beyond the range of a 64-bit integer");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"labels\":{\"a\":1.5}}", "labels",
+                  "must be a string, not a number that is not an integer");
+    check_refused(METHOD_SUBSCRIBE, "{\"kinds\":" BEYOND "}", "kinds",
+                  "must be an array of strings, not a number beyond the range of a 64-bit integer");
+    check_refused(METHOD_SUBSCRIBE, "{\"kinds\":[" BEYOND "]}", "kinds",
+                  "must be a string, not a number beyond the range of a 64-bit integer");
+#undef BEYOND
+}
+
 static void check_words(enum kind kind, const char *const *want, size_t count)
 {
     for (int m = 0; m < METHOD_COUNT; m++) {
@@ -835,6 +860,7 @@ int main(void)
         cmocka_unit_test(every_field_refuses_every_other_kind),
         cmocka_unit_test(integers_to_the_ends_of_their_ranges),
         cmocka_unit_test(integers_beyond_int64),
+        cmocka_unit_test(integers_beyond_int64_where_none_is_wanted),
         cmocka_unit_test(words),
         cmocka_unit_test(kinds_are_an_array_of_words),
         cmocka_unit_test(modes_are_octal_strings),
