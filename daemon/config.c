@@ -34,7 +34,7 @@ static const struct key keys[] = {
 #undef X
         {"admin_group", KEY_GROUP, 0, 0, 0},
     {"attach_timeout_ms", KEY_NUMBER, offsetof(struct config, attach_timeout_ms), 1, 3600000},
-    {"reconcile_ms", KEY_NUMBER, offsetof(struct config, reconcile_ms), 100, 3600000},
+    {"reconcile_ms", KEY_NUMBER, offsetof(struct config, reconcile_ms), 10, 3600000},
     {"log_level", KEY_LEVEL, 0, 0, 0},
     {"segments_dir", KEY_DIRECTORY, 0, 0, 0},
 };

@@ -14,6 +14,7 @@ from harness import (
     SOMEBODY,
     WRAPPER,
     TestCase,
+    as_user,
     daemon_program,
     encode,
     main,
@@ -118,7 +119,10 @@ class Configuration(ProcessCase):
 
     def test_out_of_range(self):
         self.check_is_bad("# one\nmax_connections = 0\n", 2, "max_connections", "1", "1000000")
-        self.check_is_bad("max_message_bytes = 1000\n", 1, "max_message_bytes", "1024", "16777216")
+        self.check_is_bad("max_message_bytes = 255\n", 1, "max_message_bytes", "256", "16777216")
+        self.check_is_bad("output_high_water = 1023\n", 1, "output_high_water", "1024")
+        self.check_is_bad("subscriber_cap = 65535\n", 1, "subscriber_cap", "65536")
+        self.check_is_bad("reconcile_ms = 9\n", 1, "reconcile_ms", "from 10 to")
         self.check_is_bad("max_segments = -1\n", 1, "max_segments")
         self.check_is_bad("max_segments = 99999999999999999999\n", 1, "max_segments")
 
@@ -199,6 +203,28 @@ class Configuration(ProcessCase):
         daemon = self.launch_daemon(config="max_connections = none\n")
         self.check_ends_badly(daemon, f"{daemon.config_path}:1", "max_connections")
         self.assertFalse(os.path.exists(daemon.socket_path))
+
+    def test_the_least_of_each(self):
+        daemon = self.start_daemon(config="max_message_bytes = 256\noutput_high_water = 1K\n"
+                                   "subscriber_cap = 64K\nreconcile_ms = 10\n")
+        subscriber = self.connect(daemon)
+        subscriber.call("subscribe", kinds=["removed"])
+        client = self.connect(daemon)
+        made = [client.create(name=f"s{i}", labels={"k": "x" * 100}) for i in range(20)]
+        # An answer above the mark is sent whole; what is asked behind it waits, and is answered.
+        client.send(b"".join(encode("list", id=i) for i in range(50)))
+        for i in range(50):
+            reply = client.reply()
+            self.assertEqual((reply["id"], len(reply["result"]["segments"])), (i, 20))
+        request = encode("list", id=1).rstrip()
+        client.send(request[:-1] + b" " * (256 - len(request)) + b"}")
+        self.assertIn("result", client.reply())
+        client.send(request[:-1] + b" " * (257 - len(request)) + b"}")
+        self.assertIn("256", client.reply()["error"]["message"])
+        self.assertIsNone(client.reply(), "and then the connection ends")
+        as_user(SOMEBODY, lambda: sysv.remove(made[0]["shmid"]))
+        event = subscriber.reply()["params"]
+        self.assertEqual((event["reason"], event["segment"]["name"]), ("out-of-band", "s0"))
 
     def test_reload(self):
         daemon = self.start_daemon(config="max_segments = 1\n")

@@ -231,7 +231,10 @@ TEST(durations)
     config_deinit(&config);
     check_bad("attach_timeout_ms=0", 1, "from 1 to 3600000");
     check_bad("attach_timeout_ms=3600001", 1, "from 1 to 3600000");
-    check_bad("reconcile_ms=99", 1, "from 100 to 3600000");
+    load_good("reconcile_ms=10\n", &config);
+    assert_int_equal(config.reconcile_ms, 10);
+    config_deinit(&config);
+    check_bad("reconcile_ms=9", 1, "from 10 to 3600000");
 }
 
 TEST(words)
