@@ -60,6 +60,8 @@ libshmdaemon_la_SOURCES = \
 	daemon/store/database.c \
 	daemon/store/database.h \
 	daemon/store/load.c \
+	daemon/store/mark.c \
+	daemon/store/mark.h \
 	daemon/store/row.c \
 	daemon/store/row.h \
 	daemon/store/schema.c \

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_access \
 	tests/unit/test_adopt \
 	tests/unit/test_anchor \
+	tests/unit/test_audit \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
 	tests/unit/test_create \
@@ -159,6 +160,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
+tests_unit_test_store_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
@@ -211,6 +213,8 @@ tests_unit_test_subscribe_LDADD = $(rpc_fixture)
 tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_audit_LDADD = $(rpc_fixture)
+tests_unit_test_audit_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=log_line
 tests_unit_test_outcome_to_error_LDADD = $(rpc_fixture)
 tests_unit_test_outcome_to_error_LDFLAGS = $(core_fixture_flags)
 

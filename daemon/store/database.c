@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/store/mark.h"
 #include "daemon/store/row.h"
 
 static const char *const texts[STATEMENT_COUNT] = {
@@ -155,6 +156,8 @@ int database_open(struct store_sqlite *st, const char *path)
     if (code != SQLITE_OK)
         return database_fail(st, "opening", code);
     sqlite3_extended_result_codes(st->db, 1);
+    /* What is no good is left as it is found. */
+    (void)sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     int r = check_writable(st);
     if (r < 0)
         return r;
@@ -169,14 +172,13 @@ int database_open(struct store_sqlite *st, const char *path)
         r = use_log(st);
     if (r == 0)
         r = database_check(st);
+    /* It can grow while the disk is full, and is cut later. */
     if (r == 0)
-        r = schema_migrate(st);
+        r = database_exec(st, "opening", "PRAGMA journal_size_limit = 4194304");
     if (r < 0)
         return r;
-    /* Half a megabyte of log, copied back by the commit that fills it. It can grow while the disk
-     * is full, and is cut later. */
-    return database_exec(st, "opening",
-                         "PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 4194304");
+    mark_follow(st);
+    return schema_migrate(st);
 }
 
 int database_prepare(struct store_sqlite *st)
@@ -190,12 +192,25 @@ int database_prepare(struct store_sqlite *st)
     return 0;
 }
 
+/* The log's end is the mark's business until all of it is in the database; then SQLite may delete
+ * it. */
+static void close_in_order(struct store_sqlite *st)
+{
+    int in_log, copied;
+    if (sqlite3_wal_checkpoint_v2(st->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied) ==
+            SQLITE_OK &&
+        in_log == copied && mark_reset(st) == 0)
+        (void)sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
 void database_close(struct store_sqlite *st)
 {
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         sqlite3_finalize(st->statements[i]);
         st->statements[i] = NULL;
     }
+    if (st->is_open)
+        close_in_order(st);
     sqlite3_close(st->db);
     st->db = NULL;
 }

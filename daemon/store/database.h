@@ -38,11 +38,24 @@ struct collection {
     size_t n_segments, n_ties, n_daemons;
 };
 
+enum { LOG_SALT_BYTES = 8 };
+
+/* Where the log ends: behind its first FRAMES frames. 0: all of it is in the database itself. */
+struct log_end {
+    unsigned char salt[LOG_SALT_BYTES]; /* another whenever the log begins anew */
+    uint32_t frames;
+};
+
 struct store_sqlite {
     sqlite3 *db;
     int place; /* the database's file, only to see whether it is still there; -1: none */
+    int mark;  /* mark.h; -1: none */
+    struct log_end log_end; /* since the last commit */
+    bool log_has_moved;     /* since the mark was written */
+    bool salt_is_known;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool is_new;            /* there was nothing in it when it was opened */
+    bool is_open;           /* and good: it is closed in order */
     struct store_meta kept; /* as it stands in the database */
     uint64_t highest;       /* no record has had a serial above it */
     struct collection collection;

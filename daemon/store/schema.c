@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/store/database.h"
+#include "daemon/store/mark.h"
 
 /* "shmd": tells our databases from others'. */
 #define APPLICATION_ID 0x73686d64
@@ -30,6 +30,9 @@ static const char *const steps[] = {
     "ALTER TABLE tie ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE daemon (pid INTEGER NOT NULL, started_at_s INTEGER NOT NULL,"
     " PRIMARY KEY (pid, started_at_s)) WITHOUT ROWID;",
+
+    /* 3: there is a mark beside it (mark.h) */
+    "",
 };
 
 enum { VERSION = sizeof(steps) / sizeof(steps[0]) };
@@ -80,12 +83,18 @@ static int identify(struct store_sqlite *st, int64_t *ret_version)
 
 int schema_migrate(struct store_sqlite *st)
 {
-    int64_t version;
+    int64_t version = 0;
     int r = identify(st, &version);
-    if (r != 0 || version == VERSION)
+    if (r != 0)
         return r;
     st->is_new = version == 0;
-    r = database_exec(st, "starting a transaction", "BEGIN IMMEDIATE");
+    /* An empty database may be one whose log is lost. */
+    r = mark_check(st, version == VERSION);
+    if (r != 0 || version == VERSION)
+        return r;
+    r = mark_reset(st); /* before it is asked for */
+    if (r == 0)
+        r = database_exec(st, "starting a transaction", "BEGIN IMMEDIATE");
     for (; r == 0 && version < VERSION; version++)
         r = database_exec(st, "bringing the schema up to date", steps[version]);
     char sql[96];

@@ -10,11 +10,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "daemon/store/database.h"
+#include "daemon/store/mark.h"
 #include "daemon/store/row.h"
 
 #define FILE_NAME "state.db"
-static const char *const suffixes[] = {"", "-wal", "-journal", "-shm"};
+#define MARK      "-mark"
+static const char *const suffixes[] = {"", "-wal", "-journal", "-shm", MARK};
 enum { N_SUFFIXES = sizeof(suffixes) / sizeof(suffixes[0]) };
 
 /* DIR/NAME and a suffix, on the heap. */
@@ -163,6 +164,9 @@ static int open_good(const char *path, const struct store_scope *scope, struct s
         r = database_check_unique(st);
     if (r == 0)
         r = database_collect(st);
+    st->is_open = r == 0;
+    if (r == 0)
+        mark_put(st);
     return r;
 }
 
@@ -220,16 +224,20 @@ static int open_once(const char *dir, const struct store_scope *scope, struct st
 {
     struct store_sqlite *st CLEANUP(close_store) = calloc(1, sizeof(*st));
     char *path CLEANUP(cleanup_free) = path_of(dir, FILE_NAME, "");
-    if (!st || !path)
+    char *mark CLEANUP(cleanup_free) = path_of(dir, FILE_NAME, MARK);
+    if (st)
+        st->place = st->mark = -1;
+    if (!st || !path || !mark)
         return say(opening, -ENOMEM, "opening");
-    st->place = -1;
     int r = make_file(dir, path, was, opening);
     if (r < 0)
         return r;
     st->place = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
     if (st->place < 0)
         return say(opening, -errno, "looking for the database");
-    r = open_good(path, scope, st, opening);
+    r = mark_open(st, mark);
+    if (r == 0)
+        r = open_good(path, scope, st, opening);
     if (r == 0)
         *ret = steal_pointer(&st);
     else if (st->reason[0])

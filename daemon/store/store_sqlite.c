@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "daemon/store/database.h"
+#include "daemon/store/mark.h"
 #include "daemon/store/row.h"
 
 /* A file that was deleted takes commits without a murmur, and nobody finds them again. */
@@ -134,6 +134,7 @@ static int store_commit(void *context, const struct store_change *changes, size_
         *ret_reason = st->reason;
         return r;
     }
+    mark_put(st);
     st->kept = *meta;
     st->highest = highest;
     return 0;
@@ -157,6 +158,8 @@ static int store_enter(void *context, const struct store_daemon *daemon)
         r = database_run(st, STATEMENT_COMMIT);
     if (r < 0)
         database_rollback(st);
+    else
+        mark_put(st);
     return r;
 }
 
@@ -183,6 +186,7 @@ void store_sqlite_close(struct store_sqlite *st)
     if (!st)
         return;
     database_close(st);
+    mark_close(st);
     if (st->place >= 0)
         close(st->place);
     collection_deinit(&st->collection);

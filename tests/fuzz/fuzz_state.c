@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/store/store_sqlite.h"
+#include "daemon/store/mark.h"
 #include "protocol/params.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -88,6 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     snprintf(path, sizeof(path), "%s/state.db", directory);
     FILE *file = fopen(path, "wb");
     MUST(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+    snprintf(path, sizeof(path), "%s/state.db-mark", directory);
+    struct store_sqlite marking = {.mark = open(path, O_CREAT | O_WRONLY, 0600)};
+    MUST(mark_reset(&marking) == 0); /* there was nothing in the log */
+    mark_close(&marking);
     MUST(store_sqlite_open(directory, &scope, &st, &opening) == 0);
     if (opening.opened == STORE_SET_ASIDE) {
         snprintf(path, sizeof(path), "%s/%s", directory, opening.set_aside);

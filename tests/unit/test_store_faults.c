@@ -6,6 +6,23 @@
  */
 #include "tests/unit/store_fixture.h"
 
+#include "daemon/store/mark.h"
+
+/* --- the mark is written by the store itself */
+
+static bool pwrites_fail;
+
+ssize_t __real_pwrite(int fd, const void *data, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t n, off_t at);
+
+ssize_t __wrap_pwrite(int fd, const void *data, size_t n, off_t at)
+{
+    if (!pwrites_fail)
+        return __real_pwrite(fd, data, n, at);
+    errno = ENOSPC;
+    return -1;
+}
+
 /* --- a file system that fails */
 
 enum { READS = 1, WRITES = 2 };
@@ -227,6 +244,14 @@ static void fill(void)
     }
     assert_int_equal(store_sqlite_ops.enter(st, &(struct store_daemon){1, 2}), 0);
     store_sqlite_close(st);
+}
+
+/* How many databases were set aside. */
+static unsigned count_set_aside(void)
+{
+    return count_names("corrupt") - count_names("-mark") - count_names("-wal") +
+           (access(in_dir("state.db-mark"), F_OK) == 0) +
+           (access(in_dir("state.db-wal"), F_OK) == 0);
 }
 
 /* Adds record SERIAL and drops the first. */
@@ -467,6 +492,7 @@ TEST(a_database_that_is_deleted_takes_no_commits)
     put(st, 1, NULL);
     assert_int_equal(unlink(in_dir("state.db")), 0);
     assert_int_equal(unlink(in_dir("state.db-wal")), 0);
+    assert_int_equal(unlink(in_dir("state.db-mark")), 0);
     assert_int_equal(rmdir(dir), 0);
     struct segment s = example(2, NULL);
     const char *reason = NULL;
@@ -518,7 +544,7 @@ TEST(what_is_no_database_is_set_aside_under_a_free_name)
     for (unsigned i = 1; i <= TIMES; i++) {
         write_bytes(in_dir("state.db"), "this is no database, however long it may be", 43);
         assert_set_aside("not a database");
-        assert_int_equal(count_names("corrupt"), i);
+        assert_int_equal(count_set_aside(), i);
     }
 }
 
@@ -532,7 +558,7 @@ TEST(what_is_no_file_is_set_aside)
     assert_int_equal(unlink(in_dir("state.db")), 0);
     assert_int_equal(mkfifo(in_dir("state.db"), 0600), 0);
     assert_set_aside("regular file");
-    assert_int_equal(count_names("corrupt"), 3);
+    assert_int_equal(count_set_aside(), 3);
 }
 
 TEST(a_log_without_its_database_is_set_aside)
@@ -553,11 +579,11 @@ TEST(a_database_of_another_program_or_a_newer_daemon_is_set_aside)
 {
     run_sql("CREATE TABLE t (x)");
     assert_set_aside("something else");
-    run_sql("PRAGMA user_version = 3");
-    assert_set_aside("newer than this daemon's 2");
+    run_sql("PRAGMA user_version = 4");
+    assert_set_aside("newer than this daemon's 3");
     run_sql("PRAGMA application_id = 7");
     assert_set_aside("something else");
-    assert_int_equal(count_names("corrupt"), 3);
+    assert_int_equal(count_set_aside(), 3);
 }
 
 TEST(a_row_that_we_would_not_have_written_spoils_it)
@@ -668,10 +694,19 @@ static int no_daemon(void *context, const struct store_daemon *daemon)
     return 0;
 }
 
+/* A mark that says that there is nothing in the log. */
+static void write_empty_mark(void)
+{
+    struct store_sqlite marking = {.mark = open(in_dir("state.db-mark"), O_CREAT | O_WRONLY, 0600)};
+    assert_int_equal(mark_reset(&marking), 0);
+    mark_close(&marking);
+}
+
 /* A damaged database is used or set aside, and in neither case changed or lost. */
 static enum store_opened open_damaged(const char *bytes, size_t len)
 {
     write_bytes(in_dir("state.db"), bytes, len);
+    write_empty_mark();
     struct store_sqlite *st = NULL;
     struct store_opening opening;
     int r = store_sqlite_open(dir, &here, &st, &opening);
@@ -737,44 +772,242 @@ TEST(random_bytes_in_a_database)
     free(bytes);
 }
 
-/* The log of a killed process, damaged: what precedes the damage counts, the rest never was. */
-TEST(random_bytes_in_a_log)
+/* --- the log of a killed process: all that was acknowledged is in it, or it is not trusted */
+
+/* The files of a store while it is open. */
+struct files {
+    char *db, *log, *mark;
+    size_t db_len, log_len, mark_len;
+};
+
+static struct files read_files(void)
+{
+    struct files f;
+    f.db = read_bytes(in_dir("state.db"), &f.db_len);
+    f.log = read_bytes(in_dir("state.db-wal"), &f.log_len);
+    f.mark = read_bytes(in_dir("state.db-mark"), &f.mark_len);
+    return f;
+}
+
+static void free_files(struct files *f)
+{
+    free(f->db);
+    free(f->log);
+    free(f->mark);
+}
+
+/* As after SIGKILL, in a directory with nothing else. */
+static void write_files(const struct files *f)
+{
+    assert_int_equal(remove_dir(NULL), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    write_bytes(in_dir("state.db"), f->db, f->db_len);
+    write_bytes(in_dir("state.db-wal"), f->log, f->log_len);
+    write_bytes(in_dir("state.db-mark"), f->mark, f->mark_len);
+}
+
+static void assert_not_trusted(const char *part)
+{
+    size_t db_len, log_len;
+    char *db = read_bytes(in_dir("state.db"), &db_len), *log = NULL;
+    if (access(in_dir("state.db-wal"), F_OK) == 0)
+        log = read_bytes(in_dir("state.db-wal"), &log_len);
+    struct store_sqlite *st = NULL;
+    struct store_opening opening;
+    assert_int_equal(store_sqlite_open(dir, &here, &st, &opening), 0);
+    assert_int_equal(opening.opened, STORE_SET_ASIDE);
+    assert_contains(opening.reason, part);
+    assert_holds(st, 0);
+    store_sqlite_close(st);
+    /* It is kept as it was found. */
+    size_t kept_len;
+    char *kept = read_bytes(in_dir(opening.set_aside), &kept_len);
+    assert_int_equal(kept_len, db_len);
+    assert_memory_equal(kept, db, db_len);
+    free(kept);
+    if (log) {
+        char name[128];
+        snprintf(name, sizeof(name), "%s-wal", opening.set_aside);
+        kept = read_bytes(in_dir(name), &kept_len);
+        assert_int_equal(kept_len, log_len);
+        assert_memory_equal(kept, log, log_len);
+        free(kept);
+    }
+    free(db);
+    free(log);
+}
+
+static void assert_trusted(size_t count)
+{
+    struct store_sqlite *st = open_as(&here, STORE_KEPT);
+    assert_holds(st, count);
+    store_sqlite_close(st);
+}
+
+/* Records 1 to RECORDS, and the files as SIGKILL leaves them then. */
+static struct files killed(void)
 {
     struct store_sqlite *st = open_as(&here, STORE_NEW);
     for (uint64_t i = 1; i <= RECORDS; i++)
         put(st, i, NULL);
-    size_t db_len, log_len;
-    char *db = read_bytes(in_dir("state.db"), &db_len);
-    char *log = read_bytes(in_dir("state.db-wal"), &log_len), *damaged = malloc(log_len);
-    assert_non_null(damaged);
+    struct files f = read_files();
     store_sqlite_close(st);
+    return f;
+}
+
+TEST(a_log_with_damage_is_not_trusted)
+{
+    struct files f = killed();
+    write_files(&f);
+    assert_trusted(RECORDS);
     random_state = 7;
-    size_t least = RECORDS, most = 0;
     for (int i = 0; i < 300; i++) {
-        memcpy(damaged, log, log_len);
-        if (i > 0)
-            damaged[next_random() % log_len] ^= (char)(1 + next_random() % 255);
-        write_bytes(in_dir("state.db"), db, db_len);
-        write_bytes(in_dir("state.db-wal"), damaged, log_len);
-        struct store_opening opening;
-        assert_int_equal(store_sqlite_open(dir, &here, &st, &opening), 0);
-        struct held held;
-        load(st, &held);
-        for (size_t k = 0; k < held.n_segments; k++)
-            assert_int_equal(held.segments[k]->serial, k + 1);
-        if (i == 0)
-            assert_int_equal(held.n_segments, RECORDS);
-        least = held.n_segments < least ? held.n_segments : least;
-        most = held.n_segments > most ? held.n_segments : most;
-        forget(&held);
-        store_sqlite_close(st);
-        assert_int_equal(remove_dir(NULL), 0);
-        assert_int_equal(mkdir(dir, 0700), 0);
+        size_t at = next_random() % f.log_len;
+        char was = f.log[at];
+        f.log[at] ^= (char)(1 + next_random() % 255);
+        write_files(&f);
+        assert_not_trusted("its log ends before");
+        f.log[at] = was;
     }
-    assert_true(least < most);
-    free(damaged);
-    free(log);
-    free(db);
+    for (size_t i = 0; i < f.log_len; i++)
+        f.log[i] = (char)next_random();
+    write_files(&f);
+    assert_not_trusted("its log ends before");
+    free_files(&f);
+}
+
+TEST(a_log_that_is_cut_off_or_deleted_is_not_trusted)
+{
+    struct files f = killed();
+    size_t whole = f.log_len;
+    for (f.log_len = 0; f.log_len < whole; f.log_len += 1 + whole / 100) {
+        write_files(&f);
+        assert_not_trusted("its log ends before");
+    }
+    f.log_len = whole - 1;
+    write_files(&f);
+    assert_not_trusted("its log ends before");
+    write_files(&f);
+    assert_int_equal(unlink(in_dir("state.db-wal")), 0);
+    assert_not_trusted("its log ends before");
+    free_files(&f);
+}
+
+TEST(a_log_that_goes_on_behind_the_mark_is_trusted)
+{
+    /* Killed between each commit and its mark; and within the next commit. */
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    struct files all[4];
+    for (uint64_t i = 1; i <= 4; i++) {
+        put(st, i, NULL);
+        all[i - 1] = read_files();
+    }
+    store_sqlite_close(st);
+    for (size_t i = 0; i + 1 < 4; i++) {
+        struct files f = all[i + 1];
+        f.mark = all[i].mark;
+        write_files(&f);
+        assert_trusted(i + 2);
+        f.mark = all[i + 1].mark;
+        f.log = all[3].log;
+        f.log_len = f.log_len + 1000 < all[3].log_len ? f.log_len + 1000 : all[3].log_len;
+        write_files(&f);
+        assert_trusted(i + 2);
+    }
+    for (size_t i = 0; i < 4; i++)
+        free_files(&all[i]);
+}
+
+TEST(a_log_that_is_begun_anew_is_trusted_at_each_commit)
+{
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    unsigned anew = 0;
+    size_t longest = 0;
+    put(st, 1, NULL);
+    char salt[8] = {0};
+    for (unsigned i = 0; i < 600; i++) {
+        must_commit(st, NULL, 0, 1, i + 1); /* a commit that leaves the records as they are */
+        struct files f = read_files();
+        anew += i > 0 && memcmp(salt, f.log + 16, 8) != 0;
+        memcpy(salt, f.log + 16, 8);
+        longest = f.log_len > longest ? f.log_len : longest;
+        if (i % 16 == 0 || f.log_len != longest || anew > 0) {
+            char own[64];
+            memcpy(own, dir, sizeof(own));
+            snprintf(dir, sizeof(dir), "/tmp/shmd-store-XXXXXX");
+            assert_non_null(mkdtemp(dir));
+            write_files(&f);
+            assert_trusted(1);
+            assert_int_equal(remove_dir(NULL), 0);
+            memcpy(dir, own, sizeof(own));
+        }
+        free_files(&f);
+    }
+    assert_true(anew >= 1);
+    store_sqlite_close(st);
+}
+
+TEST(a_mark_that_is_missing_or_damaged)
+{
+    struct files f = killed();
+    write_files(&f);
+    assert_int_equal(unlink(in_dir("state.db-mark")), 0);
+    assert_not_trusted("mark beside it is missing");
+    for (size_t i = 0; i < f.mark_len; i++) {
+        f.mark[i] ^= 1;
+        write_files(&f);
+        assert_not_trusted("mark beside it is damaged");
+        f.mark[i] ^= 1;
+    }
+    for (f.mark_len--; f.mark_len > 0; f.mark_len--) {
+        write_files(&f);
+        assert_not_trusted("mark beside it is damaged");
+    }
+    free_files(&f);
+    /* With the log in the database it is missed all the same; what was closed in order needs no
+     * log. */
+    assert_int_equal(remove_dir(NULL), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    fill();
+    assert_trusted(RECORDS);
+    assert_int_equal(unlink(in_dir("state.db-mark")), 0);
+    assert_not_trusted("mark beside it is missing");
+}
+
+TEST(a_mark_that_cannot_be_written_is_spoilt)
+{
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    put(st, 1, NULL);
+    pwrites_fail = true;
+    put(st, 2, NULL); /* what is committed is committed */
+    pwrites_fail = false;
+    put(st, 3, NULL);
+    struct files f = read_files();
+    store_sqlite_close(st);
+    write_files(&f);
+    assert_trusted(3); /* the next one made it good */
+    write_files(&f);
+    st = open_as(&here, STORE_KEPT);
+    pwrites_fail = true;
+    put(st, 4, NULL);
+    pwrites_fail = false;
+    free_files(&f);
+    f = read_files();
+    store_sqlite_close(st);
+    write_files(&f);
+    assert_not_trusted("mark beside it is missing");
+    free_files(&f);
+    /* Without one nothing is begun. */
+    assert_int_equal(remove_dir(NULL), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    struct store_opening opening;
+    pwrites_fail = true;
+    st = NULL;
+    assert_int_equal(store_sqlite_open(dir, &here, &st, &opening), -ENOSPC);
+    pwrites_fail = false;
+    assert_contains(opening.reason, "mark");
+    assert_null(st);
+    store_sqlite_close(open_as(&here, STORE_NEW));
 }
 
 int main(void)
@@ -804,7 +1037,12 @@ int main(void)
         STORE_TEST(a_row_that_we_would_not_have_written_spoils_it),
         STORE_TEST(a_truncated_database),
         STORE_TEST(random_bytes_in_a_database),
-        STORE_TEST(random_bytes_in_a_log),
+        STORE_TEST(a_log_with_damage_is_not_trusted),
+        STORE_TEST(a_log_that_is_cut_off_or_deleted_is_not_trusted),
+        STORE_TEST(a_log_that_goes_on_behind_the_mark_is_trusted),
+        STORE_TEST(a_log_that_is_begun_anew_is_trusted_at_each_commit),
+        STORE_TEST(a_mark_that_is_missing_or_damaged),
+        STORE_TEST(a_mark_that_cannot_be_written_is_spoilt),
     };
     return RUN_TESTS(tests);
 }

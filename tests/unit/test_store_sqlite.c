@@ -264,15 +264,16 @@ TEST(the_files_are_the_owners_alone_and_few)
     struct store_sqlite *st = open_as(&here, STORE_NEW);
     put(st, 1, NULL);
     umask(old);
-    static const char *const names[] = {"state.db", "state.db-wal"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const names[] = {"state.db", "state.db-wal", "state.db-mark"};
+    for (size_t i = 0; i < 3; i++) {
         struct stat s;
         assert_int_equal(stat(in_dir(names[i]), &s), 0);
         assert_int_equal(s.st_mode, S_IFREG | 0600);
     }
-    assert_int_equal(count_names("state.db"), 2);
+    assert_int_equal(count_names("state.db"), 3);
     store_sqlite_close(st);
-    assert_int_equal(count_names("state.db"), 1);
+    assert_int_equal(count_names("state.db"), 2);
+    assert_int_equal(count_names("-wal"), 0);
     assert_int_equal(chmod(in_dir("state.db"), 0644), 0);
     st = open_as(&here, STORE_KEPT);
     struct stat s;
