@@ -59,8 +59,8 @@ static int read_file(const char *file, char **ret, size_t *ret_len)
 /* What is not wrong in a request is wrong here: NULL, or the reason. */
 static const char *check(const struct create_params *params)
 {
-    if (!params->name)
-        return "parameter name: missing: a declared segment needs one";
+    if (!params->name && params->key.value == 0)
+        return "parameter name: missing: a declared segment needs one, or a key other than 0";
     if (params->lifetime.given && params->lifetime.value != LIFETIME_PERSISTENT)
         return "parameter lifetime: must be persistent: there is nobody for it to depend on";
     if (params->ready.given && !params->ready.value)

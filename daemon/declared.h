@@ -10,8 +10,8 @@
 #include "protocol/params.h"
 
 struct declared_visitor {
-    /* PARAMS has a name, and no lifetime but `persistent`; it is valid during the call. A negative
-     * errno ends the loading. */
+    /* PARAMS has a name or a key, and no lifetime but `persistent`; it is valid during the call. A
+     * negative errno ends the loading. */
     int (*each)(void *context, const char *file, const struct create_params *params);
     /* WHAT is a sentence about FILE, without a full stop. */
     void (*complain)(void *context, const char *file, const char *what);

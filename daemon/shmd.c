@@ -93,14 +93,17 @@ static int declare(void *context, const char *file, const struct create_params *
     struct outcome_detail detail = {0};
     struct failure failure;
     bool created = false;
+    char key[32];
+    const char *name = params->name ? params->name : key;
+    snprintf(key, sizeof(key), "(key %" PRIu32 ")", (uint32_t)params->key.value);
     int r = declare_segment(&d->core, params, &created, &detail);
     if (r == 0) {
         if (created)
-            log_info("%s: created %s, which is declared here", file, params->name);
+            log_info("%s: created %s, which is declared here", file, name);
         return 0;
     }
     outcome_to_failure(r, &detail, NULL, NULL, &failure);
-    log_error("%s: the declared segment %s: %s", file, params->name, failure_message(&failure));
+    log_error("%s: the declared segment %s: %s", file, name, failure_message(&failure));
     return 0;
 }
 

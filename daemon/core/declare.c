@@ -26,6 +26,26 @@ static int compare(const struct core *core, const struct create_params *p, const
     return s->size < (uint64_t)p->size.value ? OUTCOME_SIZE_MISMATCH : 0;
 }
 
+/* Nobody but S may have the key that P wants. That S has it is not asked for: what is there is left
+ * alone. */
+static int check_key(struct core *core, const struct create_params *p, const struct segment *s,
+                     struct outcome_detail *detail)
+{
+    struct target target = {.key = p->key};
+    struct found other;
+    if (p->key.value == 0 || (uint32_t)p->key.value == s->key)
+        return 0;
+    int r = lookup_target(core, &target, &other, detail);
+    if (r != 0)
+        return r > 0 ? 0 : r;
+    *detail = (struct outcome_detail){.key = other.kernel.key, .shmid = other.kernel.shmid};
+    if (!other.segment)
+        return OUTCOME_KEY_IN_USE;
+    detail->serial = other.segment->serial;
+    detail->hint = "name and key denote two different segments";
+    return OUTCOME_SEGMENT_EXISTS;
+}
+
 int declare_segment(struct core *core, const struct create_params *p, bool *ret_created,
                     struct outcome_detail *detail)
 {
@@ -36,11 +56,17 @@ int declare_segment(struct core *core, const struct create_params *p, bool *ret_
                           .socket = -1};
     struct found found;
     bool created = false;
-    int r = lookup_name(core, p->name, &found);
+    int r = p->name ? lookup_name(core, p->name, &found)
+                    : lookup_key(core, (uint32_t)p->key.value, &found);
     if (r < 0)
         return r;
-    r = r == 0 ? compare(core, p, found.segment, detail)
-               : core_create(core, &self, p, &found, &created, detail);
+    if (r > 0) {
+        r = core_create(core, &self, p, &found, &created, detail);
+    } else {
+        r = compare(core, p, found.segment, detail);
+        if (r == 0)
+            r = check_key(core, p, found.segment, detail);
+    }
     if (r != 0)
         return r;
     found.segment->declared = true;

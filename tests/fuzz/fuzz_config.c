@@ -41,7 +41,8 @@ static int each(void *context, const char *file, const struct create_params *par
 {
     (void)context;
     (void)file;
-    MUST(params->name && !params_check_name(params->name) && params->size.value > 0);
+    MUST(params->name ? !params_check_name(params->name) : params->key.value != 0);
+    MUST(params->size.value > 0);
     return 0;
 }
 

@@ -72,6 +72,21 @@ class Start(DeclaredCase):
         self.assertEqual(self.client.call("create", name="frames", size=5000)["created"], False)
         self.assertIs(self.client.stat(name="frames")["declared"], True)
 
+    def test_by_key_alone(self):
+        path = self.declare("a.json", {"key": 77, "size": 5000})
+        self.restart()
+        self.assertIn(f"{path}: created (key 77), which is declared here", self.daemon.log())
+        with self.daemon.connect(ROOT) as root:
+            made = root.stat(key=77)
+        self.assertEqual((made["size"], made["declared"]), (5000, True))
+        self.assertNotIn("name", made)
+        for end in (kill, lambda daemon: daemon.stop()):
+            end(self.daemon)
+            self.restart()
+            self.assertNotIn(path, self.daemon.log())
+            with self.daemon.connect(ROOT) as root:
+                self.assertEqual(root.stat(key=77), made)
+
     @needs_several_uids
     def test_for_somebody(self):
         self.declare("a.json", {"name": "hers", "size": 1, "uid": ALICE.uid, "gid": ALICE.gid,
@@ -177,6 +192,28 @@ class Conflict(DeclaredCase):
         self.assertIn(path, self.daemon.log())
         self.assertEqual(list(self.listed()), ["other"])
         self.assertEqual(sysv.stat(shmid), before)
+
+    def test_the_key_alone_is_a_foreign_one_s(self):
+        shmid = sysv.create(4096, 0o600, key=99)
+        before = sysv.stat(shmid)
+        path = self.declare("a.json", {"size": 1, "key": 99}, {"name": "other", "size": 1})
+        self.restart()
+        self.assertIn(f"{path}: the declared segment (key 99): a segment that shmd does not manage",
+                      self.daemon.log())
+        self.assertEqual(list(self.listed()), ["other"])
+        self.assertEqual(sysv.stat(shmid), before)
+
+    def test_name_and_key_of_two_segments(self):
+        self.declare("a.json", {"name": "a", "size": 1, "key": 1},
+                     {"name": "b", "size": 1, "key": 2})
+        path = self.declare("b.json", {"name": "a", "size": 1, "key": 2})
+        self.restart()
+        said = [line for line in self.daemon.log().splitlines() if path in line]
+        self.assertEqual(len(said), 1, said)
+        self.assertIn("the declared segment a: ", said[0])
+        self.assertIn("name and key", said[0])
+        self.assertEqual({name: segment["key"] for name, segment in self.listed().items()},
+                         {"a": 1, "b": 2})
 
     def test_declared_twice(self):
         self.declare("a.json", {"name": "frames", "size": 100})

@@ -1,6 +1,7 @@
 /* Segments of configuration files: made sure of, never changed, never removed. */
 #include "tests/unit/core_case.h"
 
+#include "daemon/core/create.h"
 #include "daemon/core/declare.h"
 
 static bool created;
@@ -82,6 +83,97 @@ TEST(anothers)
     assert_false(created);
 }
 
+/* A segment of that key that is not the daemon's. */
+static int32_t made_elsewhere(uint32_t key)
+{
+    const struct fake_process other = {BOB, BOBS, 50};
+    int32_t shmid;
+    assert_int_equal(fake_sysv_create_as(f->k, &other, &(struct sysv_create){.key = key, .size = 1},
+                                         0600, &shmid),
+                     0);
+    return shmid;
+}
+
+TEST(by_key_alone)
+{
+    assert_int_equal(DECLARE(.key = GIVEN(77), .size = GIVEN(4096)), 0);
+    assert_true(created);
+    const struct segment *s = registry_by_key(&f->core.registry, 77);
+    assert_non_null(s);
+    assert_null(s->name);
+    assert_true(s->declared);
+    turn_ends();
+    (void)core_fixture_told(f);
+    declare_none(&f->core);
+    assert_int_equal(DECLARE(.key = GIVEN(77), .size = GIVEN(100), .mode = GIVEN(0666)), 0);
+    assert_false(created);
+    assert_true(s->declared);
+    assert_int_equal(DECLARE(.key = GIVEN(77), .size = GIVEN(4097)), OUTCOME_SIZE_MISMATCH);
+    assert_false(turn_is_due(&f->core));
+    /* One that has a name, too. A key may be written as a negative number. */
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(-2), .size = GIVEN(4096)), 0);
+    assert_true(created);
+    declare_none(&f->core);
+    assert_int_equal(DECLARE(.key = GIVEN(-2), .size = GIVEN(4096)), 0);
+    assert_false(created);
+    assert_true(fixture_record(f, "a")->declared);
+    assert_int_equal(DECLARE(.key = GIVEN(UINT32_MAX - 1), .size = GIVEN(4096)), 0);
+    assert_false(created);
+}
+
+TEST(the_key_is_anothers)
+{
+    const struct create_params hers = {.key = GIVEN(77), .size = GIVEN(4096)};
+    struct found found;
+    assert_int_equal(core_create(&f->core, &alice, &hers, &found, &created, &f->detail), 0);
+    turn_ends();
+    assert_int_equal(DECLARE(.key = GIVEN(77), .size = GIVEN(1)), OUTCOME_SEGMENT_EXISTS);
+    assert_int_equal(f->detail.serial, found.segment->serial);
+    assert_false(found.segment->declared);
+    int32_t foreign = made_elsewhere(88);
+    assert_int_equal(DECLARE(.key = GIVEN(88), .size = GIVEN(1)), OUTCOME_KEY_IN_USE);
+    assert_int_equal(f->detail.shmid, foreign);
+    assert_int_equal(f->detail.key, 88);
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(88), .size = GIVEN(1)), OUTCOME_KEY_IN_USE);
+    assert_null(fixture_record(f, "a"));
+}
+
+TEST(name_and_key_of_two_segments)
+{
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(1), .size = GIVEN(4096)), 0);
+    assert_int_equal(DECLARE(.name = "b", .key = GIVEN(2), .size = GIVEN(4096)), 0);
+    assert_int_equal(DECLARE(.name = "c", .size = GIVEN(4096)), 0);
+    turn_ends();
+    int32_t foreign = made_elsewhere(88);
+    declare_none(&f->core);
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(2), .size = GIVEN(4096)),
+                     OUTCOME_SEGMENT_EXISTS);
+    assert_int_equal(f->detail.serial, fixture_record(f, "b")->serial);
+    assert_int_equal(f->detail.shmid, fixture_record(f, "b")->shmid);
+    assert_contains(f->detail.hint, "name and key");
+    assert_int_equal(DECLARE(.name = "c", .key = GIVEN(1), .size = GIVEN(4096)),
+                     OUTCOME_SEGMENT_EXISTS);
+    assert_int_equal(DECLARE(.name = "d", .key = GIVEN(1), .size = GIVEN(4096)),
+                     OUTCOME_SEGMENT_EXISTS);
+    assert_int_equal(DECLARE(.name = "c", .key = GIVEN(88), .size = GIVEN(4096)),
+                     OUTCOME_KEY_IN_USE);
+    assert_int_equal(f->detail.shmid, foreign);
+    for (const char *name = "abc"; *name; name++)
+        assert_false(fixture_record(f, (char[]){*name, '\0'})->declared);
+    assert_null(fixture_record(f, "d"));
+    /* A key that nobody has is no conflict: what has the name is left alone. */
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(3), .size = GIVEN(4096)), 0);
+    assert_int_equal(DECLARE(.name = "b", .key = GIVEN(2), .size = GIVEN(4096)), 0);
+    assert_int_equal(DECLARE(.name = "c", .key = GIVEN(0), .size = GIVEN(4096)), 0);
+    for (const char *name = "abc"; *name; name++)
+        assert_true(fixture_record(f, (char[]){*name, '\0'})->declared);
+    assert_int_equal(fixture_record(f, "a")->key, 1);
+    assert_false(turn_is_due(&f->core));
+    /* Whether it has one could not be told. */
+    fake_sysv_fail(f->k, FAKE_FIND, 1, EIO);
+    assert_int_equal(DECLARE(.name = "a", .key = GIVEN(3), .size = GIVEN(4096)), -EIO);
+}
+
 TEST(gone_and_made_anew)
 {
     assert_int_equal(DECLARE(.name = "a", .size = GIVEN(4096)), 0);
@@ -117,10 +209,17 @@ TEST(what_needs_a_process)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_missing_one),      CASE(one_that_is_there),
-        CASE(no_longer_declared), CASE(too_small),
-        CASE(anothers),           CASE(gone_and_made_anew),
-        CASE(refusals),           CASE(what_needs_a_process),
+        CASE(a_missing_one),
+        CASE(one_that_is_there),
+        CASE(no_longer_declared),
+        CASE(too_small),
+        CASE(anothers),
+        CASE(gone_and_made_anew),
+        CASE(by_key_alone),
+        CASE(the_key_is_anothers),
+        CASE(name_and_key_of_two_segments),
+        CASE(refusals),
+        CASE(what_needs_a_process),
     };
     return RUN_TESTS(tests);
 }

@@ -63,8 +63,10 @@ static int see(void *context, const char *file, const struct create_params *para
 {
     struct seen *seen = context;
     assert_true(seen->n < 40);
-    assert_null(params_check_name(params->name));
-    strcpy(seen->names[seen->n], params->name);
+    assert_true(params->name || params->key.value != 0);
+    if (params->name)
+        assert_null(params_check_name(params->name));
+    strcpy(seen->names[seen->n], params->name ? params->name : "");
     snprintf(seen->files[seen->n], sizeof(seen->files[0]), "%s", file);
     seen->last = *params;
     seen->n++;
@@ -135,6 +137,17 @@ TEST(all_parameters_come_through)
     assert_true(p->noreserve.value && p->any_owner.value && p->ready.value);
 }
 
+TEST(a_key_does_for_a_name)
+{
+    write_text("a.json", "{\"key\":77,\"size\":4096}");
+    struct seen seen;
+    load(&seen);
+    assert_int_equal(seen.n_complaints, 0);
+    assert_int_equal(seen.n, 1);
+    assert_string_equal(seen.names[0], "");
+    assert_int_equal(seen.last.key.value, 77);
+}
+
 TEST(files_come_by_name_and_entries_in_their_order)
 {
     write_text("20.json", "[{\"name\":\"c\",\"size\":1},{\"name\":\"d\",\"size\":1}]");
@@ -163,7 +176,9 @@ TEST(a_bad_entry_harms_no_other)
     static const struct {
         const char *entry, *why;
     } bad[] = {
-        {"{\"size\":1}", "name: missing"},
+        {"{\"size\":1}", "parameter name: missing: a declared segment needs one, or a key"},
+        {"{\"size\":1,\"key\":0}", "name: missing: a declared segment needs one, or a key"},
+        {"{\"key\":5}", "size: missing"},
         {"{\"name\":\"x\"}", "size"},
         {"{\"name\":\"a b\",\"size\":1}", "name"},
         {"{\"name\":\"x\",\"size\":0}", "size"},
@@ -296,6 +311,7 @@ int main(void)
 #define DIR_TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
         DIR_TEST(nothing_is_declared),
         DIR_TEST(all_parameters_come_through),
+        DIR_TEST(a_key_does_for_a_name),
         DIR_TEST(files_come_by_name_and_entries_in_their_order),
         DIR_TEST(a_bad_entry_harms_no_other),
         DIR_TEST(a_bad_file_harms_no_other),
