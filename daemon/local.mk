@@ -5,6 +5,7 @@ libcore_la_SOURCES = \
 	daemon/core/adopt.c daemon/core/adopt.h \
 	daemon/core/anchor.c daemon/core/anchor.h \
 	daemon/core/caller.h \
+	daemon/core/charge.c daemon/core/charge.h \
 	daemon/core/core.c daemon/core/core.h \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/expiry.h"
 #include "daemon/core/hold.h"
 #include "daemon/core/lookup.h"
@@ -111,18 +112,16 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
         r = check(core, caller, p, &found.kernel, detail);
     if (r != 0)
         return r;
-    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = found.kernel.size};
     struct segment *s = found.segment = segment_new();
     if (!s)
         return -ENOMEM;
-    r = turn_reserve(core);
-    if (r == 0)
-        r = turn_remember(core, s, &found.kernel);
+    r = turn_remember(core, s, &found.kernel);
     if (r == 0)
         r = fill_record(core, caller, p, &found.kernel, s);
     if (r == 0)
-        r = quota_charge(&core->quota, &core->settings.limits, s->creator.uid, amount, &s->charge,
-                         detail);
+        r = charge_segment(core, s->creator.uid, found.kernel.size, &s->charge, detail);
+    if (r == 0)
+        r = turn_reserve(core);
     if (r == 0)
         r = take_up(core, caller, p, &found);
     if (r != 0) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/expiry.h"
 #include "daemon/core/hold.h"
 #include "daemon/core/kernel_refusal.h"
@@ -227,23 +228,20 @@ static void discard(struct core *core, struct segment *s)
 static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
                       struct found *ret, struct outcome_detail *detail)
 {
-    const uint64_t amount[QUOTA_KINDS] = {
-        [QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = (uint64_t)p->size.value};
     static const struct sysv_stat nothing;
     struct sysv_stat kernel;
     struct segment *s = segment_new();
     if (!s)
         return -ENOMEM;
-    int r = turn_reserve(core);
-    if (r == 0 && turn_enter(core, &detail->hint) < 0)
-        r = OUTCOME_STORE_FAILURE;
+    int r = turn_enter(core, &detail->hint) < 0 ? OUTCOME_STORE_FAILURE : 0;
     if (r == 0)
         r = turn_remember(core, s, &nothing);
     if (r == 0)
         r = fill_record(core, caller, p, s);
     if (r == 0)
-        r = quota_charge(&core->quota, &core->settings.limits, caller->uid, amount, &s->charge,
-                         detail);
+        r = charge_segment(core, caller->uid, (uint64_t)p->size.value, &s->charge, detail);
+    if (r == 0)
+        r = turn_reserve(core);
     if (r == 0)
         r = make(core, caller, p, s, &kernel, detail);
     if (r != 0) {

@@ -37,6 +37,7 @@ struct outcome_detail {
         *what; /* static: the limit, the quota, what is needed, not supported, the parameter */
     const char *hint; /* what would mend it, the reason; static or the store's */
     uint64_t used, max;
+    bool is_total; /* the quota is of all uids together */
     uint64_t serial;
     int32_t shmid;
     uint32_t key;

@@ -64,6 +64,7 @@ struct ceiling {
     enum quota_kind kind;
     uint64_t max; /* 0: none */
     uint64_t used;
+    bool is_total;
 };
 
 static bool fits(const struct ceiling *c, uint64_t amount, struct outcome_detail *detail)
@@ -72,7 +73,8 @@ static bool fits(const struct ceiling *c, uint64_t amount, struct outcome_detail
     uint64_t max = c->max ? c->max : UINT64_MAX;
     if (amount == 0 || (c->used <= max && amount <= max - c->used))
         return true;
-    *detail = (struct outcome_detail){.what = c->name, .used = c->used, .max = max};
+    *detail = (struct outcome_detail){
+        .what = c->name, .used = c->used, .max = max, .is_total = c->is_total};
     return false;
 }
 
@@ -85,13 +87,14 @@ int quota_charge(struct quota *q, const struct limits *l, uint32_t uid,
         return -ENOMEM;
     const struct ceiling ceilings[] = {
         {"max_segments_per_uid", QUOTA_SEGMENTS, l->max_segments_per_uid,
-         account->used[QUOTA_SEGMENTS]},
-        {"max_bytes_per_uid", QUOTA_BYTES, l->max_bytes_per_uid, account->used[QUOTA_BYTES]},
+         account->used[QUOTA_SEGMENTS], false},
+        {"max_bytes_per_uid", QUOTA_BYTES, l->max_bytes_per_uid, account->used[QUOTA_BYTES], false},
         {"max_connections_per_uid", QUOTA_CONNECTIONS, l->max_connections_per_uid,
-         account->used[QUOTA_CONNECTIONS]},
-        {"max_segments", QUOTA_SEGMENTS, l->max_segments, q->total[QUOTA_SEGMENTS]},
-        {"max_bytes", QUOTA_BYTES, l->max_bytes, q->total[QUOTA_BYTES]},
-        {"max_connections", QUOTA_CONNECTIONS, l->max_connections, q->total[QUOTA_CONNECTIONS]},
+         account->used[QUOTA_CONNECTIONS], false},
+        {"max_segments", QUOTA_SEGMENTS, l->max_segments, q->total[QUOTA_SEGMENTS], true},
+        {"max_bytes", QUOTA_BYTES, l->max_bytes, q->total[QUOTA_BYTES], true},
+        {"max_connections", QUOTA_CONNECTIONS, l->max_connections, q->total[QUOTA_CONNECTIONS],
+         true},
     };
     for (size_t i = 0; i < sizeof(ceilings) / sizeof(ceilings[0]); i++) {
         if (!fits(&ceilings[i], amount[ceilings[i].kind], detail)) {

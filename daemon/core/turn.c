@@ -262,6 +262,7 @@ int turn_commit(struct core *core, const char **ret_reason)
 {
     struct turn *t = &core->turn;
     struct store_meta before = core->meta;
+    t->n_looks = 0;
     promise_event_serials(core);
     if (!t->has_news)
         return 0;

@@ -37,6 +37,8 @@ struct turn {
     struct segment_event *first_event, *last_event; /* to be published */
     struct segment *dropped; /* out of the registry; freed when replies are written */
     bool has_news;           /* something has changed since the last commit tried */
+    unsigned n_looks;        /* charge.h: before somebody was refused */
+    uint32_t looked_for;     /* the uid of the last */
 };
 
 void turn_deinit(struct turn *turn);

@@ -199,6 +199,44 @@ TEST(quotas)
     core_fixture_check_kernel(f);
 }
 
+TEST(quotas_of_what_is_gone)
+{
+    f->core.settings.limits.max_segments_per_uid = 2;
+    f->core.settings.limits.max_segments = 3;
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
+    int32_t shmid = f->found.segment->shmid;
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
+    turn_ends();
+    /* Given back when it is asked for. */
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    turn_ends();
+    /* Of all: also what others had. */
+    assert_int_equal(CREATE(&bob, .size = GIVEN(1)), 0);
+    turn_ends();
+    shmid = f->found.segment->shmid;
+    assert_int_equal(CREATE(&root, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_segments");
+    turn_ends();
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    assert_int_equal(CREATE(&root, .size = GIVEN(1)), 0);
+    turn_ends();
+    core_fixture_check_kernel(f);
+    /* A pipeline of refusals costs a look for each uid, and few of them, until the turn ends. */
+    unsigned long looks = f->k->calls[FAKE_STAT];
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_int_equal(f->k->calls[FAKE_STAT] - looks, 2);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(CREATE(i % 2 ? &alice : &bob, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_true(f->k->calls[FAKE_STAT] - looks <= 2 + 3 * 3);
+    turn_ends();
+    looks = f->k->calls[FAKE_STAT];
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_true(f->k->calls[FAKE_STAT] > looks);
+}
+
 TEST(a_key_that_a_foreign_segment_has)
 {
     const struct fake_process other = {BOB, BOBS, 50};
@@ -493,6 +531,7 @@ int main(void)
         CASE(rights),
         CASE(what_makes_no_sense),
         CASE(quotas),
+        CASE(quotas_of_what_is_gone),
         CASE(a_key_that_a_foreign_segment_has),
         CASE(a_name_whose_segment_is_gone_is_free),
         CASE(the_old_record_of_a_shmid_given_out_again),

@@ -1,0 +1,45 @@
+#include "daemon/core/charge.h"
+
+#include "daemon/core/lookup.h"
+
+/* Who is refused over and over, a whole pipeline long, is not worth a look each time. */
+enum { LOOKS_IN_A_TURN = 4 };
+
+static bool may_look(struct turn *turn, uint32_t uid)
+{
+    if (turn->n_looks == LOOKS_IN_A_TURN || (turn->n_looks > 0 && turn->looked_for == uid))
+        return false;
+    turn->n_looks++;
+    turn->looked_for = uid;
+    return true;
+}
+
+/* At all records that are charged to UID, or at all others. */
+static void look(struct core *core, uint32_t uid, bool others)
+{
+    struct segment *segment;
+    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
+        struct sysv_stat kernel;
+        after = segment->serial;
+        if ((segment->creator.uid != uid) == others) {
+            int r = lookup_verify(core, segment, &kernel);
+            (void)r; /* what is gone was given back by it; anything else counts */
+        }
+    }
+}
+
+int charge_segment(struct core *core, uint32_t uid, uint64_t size, struct charge *ret,
+                   struct outcome_detail *ret_detail)
+{
+    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = size};
+    const struct limits *limits = &core->settings.limits;
+    int r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->turn, uid))
+        return r;
+    look(core, uid, false);
+    r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    if (r != OUTCOME_QUOTA_EXCEEDED || !ret_detail->is_total)
+        return r;
+    look(core, uid, true);
+    return quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+}
