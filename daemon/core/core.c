@@ -187,7 +187,7 @@ static int load_segment(void *context, struct segment *segment, const struct sto
     r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
     if (r == 0 && segment->expires_at_ms)
         r = expiry_set(core, segment, segment->expires_at_ms);
-    for (size_t i = 0; r == 0 && i < n_ties; i++)
+    for (size_t i = n_ties; r == 0 && i-- > 0;) /* each comes before those that were made earlier */
         r = load_tie(core, segment, &ties[i]);
     return r > 0 ? -EOVERFLOW : r;
 }

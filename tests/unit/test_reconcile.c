@@ -181,6 +181,19 @@ TEST(an_expiry_over_a_restart)
     told("removed/expired:a");
 }
 
+TEST(holders_keep_their_order)
+{
+    made("a", LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    for (int i = 0; i < 3; i++) {
+        const struct tie *tie = fixture_record(f, "a")->ties;
+        assert_int_equal(tie->party->identity.pid, 2);
+        assert_int_equal(tie->next_of_segment->party->identity.pid, 1);
+        restarted();
+    }
+}
+
 TEST(the_dead)
 {
     struct segment *s = made("held", LIFETIME_PROCESS);
@@ -487,6 +500,7 @@ int main(void)
         CASE(attachments_are_told),
         CASE(everything_is_found_again),
         CASE(an_expiry_over_a_restart),
+        CASE(holders_keep_their_order),
         CASE(the_dead),
         CASE(a_pid_that_is_anothers_by_now),
         CASE(an_older_kernel),
