@@ -1,6 +1,7 @@
 #include "daemon/rpc/audit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/util/log.h"
@@ -28,31 +29,18 @@ static bool is_logged(enum method method)
     return false;
 }
 
-static const char *refusal(int outcome, const struct outcome_detail *detail)
+/* Whether the log tells of a refusal by a method that it does not tell of otherwise; all else is
+ * the peer's own affair. */
+static bool is_told_of_any(int outcome)
 {
-    if (outcome < 0)
-        return strerrordesc_np(-outcome);
-    switch ((enum outcome)outcome) {
-    case OUTCOME_PERMISSION_DENIED: return "permission denied";
+    switch (outcome) {
+    case OUTCOME_PERMISSION_DENIED:
     case OUTCOME_LIMIT_REACHED:
-    case OUTCOME_QUOTA_EXCEEDED: return detail->what;
-    case OUTCOME_STALE_SEGMENT: return "stale";
-    case OUTCOME_KEY_IN_USE: return "the key is in use";
-    case OUTCOME_NO_SUCH_SEGMENT:
-    case OUTCOME_NOT_MANAGED:
-    case OUTCOME_SEGMENT_EXISTS:
-    case OUTCOME_SIZE_MISMATCH:
-    case OUTCOME_SEGMENT_BUSY:
-    case OUTCOME_INITIALISER_DIED:
-    case OUTCOME_TIMED_OUT:
-    case OUTCOME_NOT_HOLDABLE:
-    case OUTCOME_STORE_FAILURE:
-    case OUTCOME_SHUTTING_DOWN:
-    case OUTCOME_NOT_SUPPORTED:
-    case OUTCOME_INVALID_PARAMETER:
-    case OUTCOME_WAITING: break;
+    case OUTCOME_QUOTA_EXCEEDED:
+    case OUTCOME_STALE_SEGMENT:
+    case OUTCOME_KEY_IN_USE: return true;
+    default: return outcome < 0;
     }
-    return NULL; /* the peer's own affair */
 }
 
 static const char *or_dash(const char *text)
@@ -77,49 +65,175 @@ static bool may_log_refusal(struct rpc *rpc)
     return true;
 }
 
+/* What a line tells of. */
+struct subject {
+    enum method method;
+    int32_t pid;
+    uint32_t uid;
+    const char *comm, *name;
+    uint64_t serial; /* 0: not known */
+    int32_t shmid;   /* -1: not known */
+};
+
+/* Returns how many of FIELDS it has filled. */
+static size_t fields_of(const struct subject *s, struct log_field *fields)
+{
+    size_t n = 0;
+    fields[n++] = (struct log_field){.name = "METHOD", .string = method_word(s->method)};
+    fields[n++] = (struct log_field){.name = "PEER_PID", .integer = s->pid};
+    fields[n++] = (struct log_field){.name = "PEER_UID", .integer = s->uid};
+    fields[n++] = (struct log_field){.name = "PEER_COMM", .string = or_dash(s->comm)};
+    fields[n++] = (struct log_field){.name = "NAME", .string = or_dash(s->name)};
+    if (s->serial > 0)
+        fields[n++] = (struct log_field){.name = "SERIAL", .integer = (int64_t)s->serial};
+    if (s->shmid >= 0)
+        fields[n++] = (struct log_field){.name = "SHMID", .integer = s->shmid};
+    return n;
+}
+
+/* REFUSAL is an error's name without its interface, or the kernel's word; DETAIL may be NULL. */
+static void log_refusal(struct rpc *rpc, const struct subject *s, const char *refusal,
+                        const char *detail)
+{
+    struct log_field fields[LOG_FIELDS_MAX];
+    char serial[32] = "", shmid[32] = "";
+    if (!may_log_refusal(rpc))
+        return;
+    size_t n = fields_of(s, fields);
+    fields[n++] = (struct log_field){.name = "REFUSAL", .string = refusal};
+    if (s->serial > 0)
+        snprintf(serial, sizeof(serial), " serial %" PRIu64, s->serial);
+    if (s->shmid >= 0)
+        snprintf(shmid, sizeof(shmid), " shmid %d", (int)s->shmid);
+    log_entry(LOG_LEVEL_NOTICE, fields, n, "%s refused: %s%s%s, %s%s%s (peer pid %d uid %u %s)",
+              method_word(s->method), or_dash(s->name), serial, shmid, refusal, detail ? ": " : "",
+              detail ? detail : "", (int)s->pid, s->uid, or_dash(s->comm));
+}
+
+/* "io.shmd.SizeMismatch" is SizeMismatch; NULL: it has no name. */
+static const char *word_of(enum protocol_error error)
+{
+    const char *name = error_row(error)->name;
+    const char *dot = name ? strrchr(name, '.') : NULL;
+    return dot ? dot + 1 : name;
+}
+
+/* By what the request denotes a segment that there may be. */
+static struct target denoted(const struct request *rq)
+{
+    if (params_table(rq->method)->has_target)
+        return rq->params->target.target;
+    switch (rq->method) {
+    case METHOD_CREATE:
+        return (struct target){.name = rq->params->create.name, .key = rq->params->create.key};
+    case METHOD_ADOPT:
+        return (struct target){.shmid = rq->params->adopt.shmid, .key = rq->params->adopt.key};
+    case METHOD_WAIT: return (struct target){.name = rq->params->wait.name};
+    default: return (struct target){0};
+    }
+}
+
 /* What the request calls its segment, whether there is one or not. */
 static const char *named(const struct request *rq)
 {
     if (rq->found.segment && rq->found.segment->name)
         return rq->found.segment->name;
-    if (params_table(rq->method)->has_target)
-        return rq->params->target.target.name;
-    switch (rq->method) {
-    case METHOD_CREATE: return rq->params->create.name;
-    case METHOD_ADOPT: return rq->params->adopt.name;
-    case METHOD_WAIT: return rq->params->wait.name;
-    default: return NULL;
+    return rq->method == METHOD_ADOPT ? rq->params->adopt.name : denoted(rq).name;
+}
+
+/* The record of TARGET, or NULL. */
+static const struct segment *record_of(const struct registry *r, const struct target *target)
+{
+    const struct segment *s = NULL;
+    if (target->name)
+        s = registry_by_name(r, target->name);
+    if (!s && target->shmid.given)
+        s = registry_by_shmid(r, (int32_t)target->shmid.value);
+    if (!s && target->key.value != 0)
+        s = registry_by_key(r, (uint32_t)target->key.value);
+    if (!s && target->serial.given)
+        s = registry_by_serial(r, (uint64_t)target->serial.value);
+    return s;
+}
+
+/* Which segment a refusal is about, as far as that is known. */
+static void identify(const struct request *rq, const struct failure *failure, struct subject *s)
+{
+    const struct target target = denoted(rq);
+    const struct segment *segment = rq->found.segment;
+    /* What is stale is not what has its place now. */
+    if (!segment && failure->error != PROTOCOL_ERROR_STALE_SEGMENT)
+        segment = record_of(&rq->core->registry, &target);
+    if (segment) {
+        s->serial = segment->serial;
+        s->shmid = segment->shmid;
+        return;
+    }
+    if (target.shmid.given && failure->error != PROTOCOL_ERROR_STALE_SEGMENT)
+        s->shmid = (int32_t)target.shmid.value;
+    for (size_t i = 0; i < failure->n_params; i++) {
+        const struct failure_param *param = &failure->params[i];
+        if (strcmp(param->name, "serial") == 0)
+            s->serial = (uint64_t)param->integer;
+        else if (strcmp(param->name, "shmid") == 0)
+            s->shmid = (int32_t)param->integer;
     }
 }
 
-void audit_request(const struct request *rq, int outcome)
+static struct subject subject_of(const struct request *rq)
 {
-    const struct caller *c = rq->caller;
-    const struct segment *s = rq->found.segment;
-    const char *why = outcome == 0 ? NULL : refusal(outcome, &rq->detail);
-    struct log_field fields[LOG_FIELDS_MAX] = {
-        {.name = "METHOD", .string = method_word(rq->method)},
-        {.name = "PEER_PID", .integer = c->pid},
-        {.name = "PEER_UID", .integer = c->uid},
-        {.name = "PEER_COMM", .string = or_dash(c->comm)},
-    };
-    size_t n = 4;
-    if (s) {
-        fields[n++] = (struct log_field){.name = "NAME", .string = or_dash(s->name)};
-        fields[n++] = (struct log_field){.name = "SERIAL", .integer = (int64_t)s->serial};
-        fields[n++] = (struct log_field){.name = "SHMID", .integer = s->shmid};
+    return (struct subject){.method = rq->method,
+                            .pid = rq->caller->pid,
+                            .uid = rq->caller->uid,
+                            .comm = rq->caller->comm,
+                            .name = named(rq),
+                            .shmid = -1};
+}
+
+void audit_request(const struct request *rq)
+{
+    const struct segment *segment = rq->found.segment;
+    struct subject s = subject_of(rq);
+    struct log_field fields[LOG_FIELDS_MAX];
+    if (!is_logged(rq->method) || !segment || rq->was_there)
+        return;
+    s.serial = segment->serial;
+    s.shmid = segment->shmid;
+    log_entry(LOG_LEVEL_INFO, fields, fields_of(&s, fields),
+              "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
+              method_word(s.method), or_dash(s.name), s.serial, (int)s.shmid, segment->size,
+              (int)s.pid, s.uid, or_dash(s.comm));
+}
+
+void audit_refusal(const struct request *rq, int outcome, const struct failure *failure)
+{
+    struct subject s = subject_of(rq);
+    if (!is_logged(rq->method) && !is_told_of_any(outcome))
+        return;
+    const char *word = word_of(failure->error), *detail = rq->detail.what;
+    if (outcome < 0) {
+        detail = word ? strerrordesc_np(-outcome) : NULL;
+        word = word ? word : strerrordesc_np(-outcome);
+    } else if (outcome == OUTCOME_STORE_FAILURE) {
+        detail = rq->detail.hint;
     }
-    if (outcome == 0 && is_logged(rq->method) && s && !rq->was_there) {
-        log_entry(LOG_LEVEL_INFO, fields, n,
-                  "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
-                  method_word(rq->method), or_dash(s->name), s->serial, (int)s->shmid, s->size,
-                  (int)c->pid, c->uid, or_dash(c->comm));
-    } else if (why && may_log_refusal(rq->rpc)) {
-        fields[n++] = (struct log_field){.name = "REFUSAL", .string = why};
-        log_entry(LOG_LEVEL_NOTICE, fields, n, "%s refused: %s, %s (peer pid %d uid %u %s)",
-                  method_word(rq->method), or_dash(named(rq)), why, (int)c->pid, c->uid,
-                  or_dash(c->comm));
-    }
+    identify(rq, failure, &s);
+    log_refusal(rq->rpc, &s, word, detail);
+}
+
+void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason)
+{
+    const struct segment *segment = promise->segment;
+    if (!is_logged(promise->method) || !segment)
+        return;
+    const struct subject s = {.method = promise->method,
+                              .pid = promise->pid,
+                              .uid = promise->uid,
+                              .comm = promise->comm,
+                              .name = segment->name,
+                              .serial = segment->serial,
+                              .shmid = segment->shmid};
+    log_refusal(rpc, &s, word_of(PROTOCOL_ERROR_STORE_FAILURE), reason);
 }
 
 void audit_event(const struct segment_event *event)

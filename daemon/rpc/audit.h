@@ -7,8 +7,12 @@
 
 #include "daemon/rpc/dispatch.h"
 
-/* RQ ended in OUTCOME (0, a positive outcome, a negative errno). */
-void audit_request(const struct request *rq, int outcome);
+/* RQ was done. */
+void audit_request(const struct request *rq);
+/* RQ ended in OUTCOME (a positive outcome, or a negative errno) and is told FAILURE. */
+void audit_refusal(const struct request *rq, int outcome, const struct failure *failure);
+/* What PROMISE tells could not be recorded, and was taken back. */
+void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason);
 
 /* What happened to a segment of itself. */
 void audit_event(const struct segment_event *event);

@@ -99,7 +99,7 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    ret->is_promise = false;
+    ret->promise = NULL;
     rq->rpc->counters.requests[rq->method]++;
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
@@ -119,15 +119,16 @@ void dispatch(struct request *rq, struct answer *ret)
         ret->is_waiting = true;
         return;
     }
-    audit_request(rq, r);
     if (r != 0) {
         fail(rq, r, &ret->reply);
+        audit_refusal(rq, r, &ret->reply.u.failure);
         return;
     }
+    audit_request(rq);
     /* Of a segment that has not changed, or was removed, what is said is true in any case; what
      * was only read of another's change may never have been. */
-    ret->is_promise =
-        rq->page.may_be_taken_back || (rq->found.segment && turn_can_take_back(rq->found.segment));
+    if (rq->page.may_be_taken_back || (rq->found.segment && turn_can_take_back(rq->found.segment)))
+        ret->promise = rpc_promise(rq->rpc, rq->method, rq->caller, rq->found.segment);
 }
 
 void dispatch_done(struct request *rq)

@@ -40,8 +40,8 @@ handler_fn handle_wait, handle_subscribe;
 
 /* What became of a call. */
 struct answer {
-    bool is_waiting; /* there is no reply yet */
-    bool is_promise; /* it tells of a change that must be committed first */
+    bool is_waiting;         /* there is no reply yet */
+    struct promise *promise; /* it tells of a change that must be committed first; or NULL */
     struct reply reply;
 };
 

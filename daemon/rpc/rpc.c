@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/core/wait.h"
 #include "daemon/rpc/audit.h"
@@ -36,9 +37,14 @@ int rpc_reserve_promise(struct rpc *rpc)
     return 0;
 }
 
-void rpc_promise(struct rpc *rpc, struct session *session, size_t begin, size_t end, bool in_batch)
+struct promise *rpc_promise(struct rpc *rpc, enum method method, const struct caller *caller,
+                            const struct segment *segment)
 {
-    rpc->promises[rpc->n_promises++] = (struct promise){session, begin, end, in_batch};
+    struct promise *promise = &rpc->promises[rpc->n_promises++];
+    *promise = (struct promise){
+        .method = method, .pid = caller->pid, .uid = caller->uid, .segment = segment};
+    memcpy(promise->comm, caller->comm, sizeof(promise->comm));
+    return promise;
 }
 
 void rpc_forget(struct rpc *rpc, const struct session *session)
@@ -54,6 +60,8 @@ static void break_promises(struct rpc *rpc, const char *reason)
     struct failure failure;
     outcome_to_failure(OUTCOME_STORE_FAILURE, &detail, NULL, NULL, &failure);
     rpc->counters.store_failures++;
+    for (size_t i = 0; i < rpc->n_promises; i++)
+        audit_broken(rpc, &rpc->promises[i], reason);
     /* From the last: what is replaced may change its length. */
     for (size_t i = rpc->n_promises; i-- > 0;)
         if (rpc->promises[i].session)

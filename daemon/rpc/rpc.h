@@ -26,9 +26,15 @@ enum {
 
 /* An answer that tells of a change that is not committed yet: bytes of its session's output. */
 struct promise {
-    struct session *session; /* NULL: closed since */
+    struct session *session; /* NULL: nobody is answered, or it has closed since */
     size_t begin, end;
     bool in_batch;
+    /* Who asked for what; SEGMENT is there until the turn is over, or NULL. */
+    enum method method;
+    int32_t pid;
+    uint32_t uid;
+    char comm[COMM_MAX];
+    const struct segment *segment;
 };
 
 struct rpc_counters {
@@ -79,7 +85,9 @@ static inline bool rpc_output_is_scarce(const struct rpc *rpc)
 
 /* Makes room for one more promise: 0 or -ENOMEM. */
 int rpc_reserve_promise(struct rpc *rpc) MUST_CHECK;
-void rpc_promise(struct rpc *rpc, struct session *session, size_t begin, size_t end, bool in_batch);
+/* One more, of nobody's output yet; valid until the next room is made. */
+struct promise *rpc_promise(struct rpc *rpc, enum method method, const struct caller *caller,
+                            const struct segment *segment);
 /* SESSION is closed: nobody is promised anything any more. */
 void rpc_forget(struct rpc *rpc, const struct session *session);
 

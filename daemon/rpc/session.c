@@ -142,8 +142,9 @@ static struct request request_of(struct session *s, const struct call *call)
                             .params = &call->params};
 }
 
+/* PROMISE is what it promises, or NULL. */
 static void write_answer(struct session *s, const struct call *call, const struct reply *reply,
-                         bool is_promise)
+                         struct promise *promise)
 {
     bool in_batch = message_is_batch(&s->message);
     if (!call->answered)
@@ -160,8 +161,12 @@ static void write_answer(struct session *s, const struct call *call, const struc
     }
     size_t begin = s->out.len;
     write_reply(s, call, reply, in_batch);
-    if (is_promise)
-        rpc_promise(s->rpc, s, begin, s->out.len, in_batch);
+    if (promise) {
+        promise->session = s;
+        promise->begin = begin;
+        promise->end = s->out.len;
+        promise->in_batch = in_batch;
+    }
 }
 
 static void answer_call(struct session *s)
@@ -172,7 +177,7 @@ static void answer_call(struct session *s)
     if (call.failed) {
         refused.u.failure = call.failure;
         s->rpc->counters.errors++;
-        write_answer(s, &call, &refused, false);
+        write_answer(s, &call, &refused, NULL);
         s->next_call++;
         return;
     }
@@ -187,7 +192,7 @@ static void answer_call(struct session *s)
         s->is_waiting = true;
         return;
     }
-    write_answer(s, &call, &answer.reply, answer.is_promise);
+    write_answer(s, &call, &answer.reply, answer.promise);
     dispatch_done(&rq);
     s->next_call++;
 }
@@ -202,7 +207,7 @@ static void waited(struct waiter *waiter, int outcome, const struct found *found
     s->dialect->call(&s->message, s->next_call, &call);
     struct request rq = request_of(s, &call);
     dispatch_waited(&rq, outcome, found, detail, &reply);
-    write_answer(s, &call, &reply, false);
+    write_answer(s, &call, &reply, NULL);
     s->next_call++;
     s->rpc->wake(s->rpc->wake_context, s);
 }

@@ -3,6 +3,7 @@ daemon every request, and both by the same owner, group and mode.
 """
 
 import errno
+import re
 
 import sysv
 from harness import (
@@ -60,6 +61,21 @@ class Private(AccessCase):
                     data = self.refused("PermissionDenied", self.bob, method, **target)
                     self.assertTrue(data["needs"])
         self.assertTrue(sysv.exists(self.shmid))
+
+    def test_the_log_tells_of_it(self):
+        serial = self.alice.stat(name="frames")["serial"]
+        self.refused("PermissionDenied", self.bob, "remove", shmid=self.shmid)
+        self.refused("SizeMismatch", self.alice, "create", name="frames", size=1 << 20)
+        self.refused("NoSuchSegment", self.alice, "remove", name="none")
+        segment = f"frames serial {serial} shmid {self.shmid}"
+        for start, user in (
+            (f"remove refused: {segment}, PermissionDenied: owner, creator or admin", BOB),
+            (f"create refused: {segment}, SizeMismatch", ALICE),
+            ("remove refused: none, NoSuchSegment", ALICE),
+        ):
+            with self.subTest(start=start):
+                self.assertRegex(self.daemon.log(),
+                                 re.escape(start) + rf" \(peer pid \d+ uid {user.uid} \S+\)\n")
 
     def test_a_stranger_does_not_see_it(self):
         self.assertEqual(self.shown_to(self.bob), [])
