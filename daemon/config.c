@@ -49,30 +49,31 @@ static bool is_size(const struct key *key)
             strcmp(key->name, "subscriber_cap") == 0);
 }
 
+enum { ERRORS_MAX = 20 }; /* that are told of one file */
+
 struct reading {
     FILE *file;
     const char *path;
     unsigned line;
+    char *section; /* the line that began it, owned; NULL: none did */
     uint64_t seen; /* a bit for each key */
     struct config *config;
-    int error;  /* the first; what follows is not looked at */
-    char *text; /* its text, owned */
+    int error; /* the first */
+    unsigned n_errors;
+    FILE *report; /* all of them, a line each */
 };
 
 __attribute__((format(printf, 3, 4))) static int fail(struct reading *r, int error,
                                                       const char *format, ...)
 {
-    if (r->error < 0)
-        return r->error;
-    r->error = error;
-    char *what CLEANUP(cleanup_free) = NULL;
+    if (r->error == 0)
+        r->error = error;
+    fprintf(r->report, "%s%s:%u: ", r->n_errors > 0 ? "\n" : "", r->path, r->line);
+    r->n_errors++;
     va_list args;
     va_start(args, format);
-    if (vasprintf(&what, format, args) < 0)
-        what = NULL;
+    vfprintf(r->report, format, args);
     va_end(args);
-    if (!what || asprintf(&r->text, "%s:%u: %s", r->path, r->line, what) < 0)
-        r->text = NULL;
     return error;
 }
 
@@ -182,43 +183,88 @@ static int set(struct reading *r, const char *name, const char *value)
 static int take_pair(void *context, const char *section, const char *name, const char *value)
 {
     struct reading *r = context;
-    if (r->error < 0)
-        return 0;
     if (*section && strcmp(section, "shmd") != 0)
         return fail(r, -EINVAL, "%s: stands in section [%s], and only [shmd] is read", name,
                     section) == 0;
     return set(r, name, value) == 0;
 }
 
-/*
- * inih's reader. It counts the lines, which inih does not tell its handler; takes blanks from the
- * beginning, which would join a line to the one before; and gives no line that inih would cut.
- */
-static char *read_line(char *to, int size, void *context)
+/* What inih is given at a time: the line that began the section, and the line in question. */
+struct piece {
+    struct reading *reading;
+    const char *lines[2];
+    size_t n_given;
+};
+
+/* inih's reader. It gives no line that inih would cut. */
+static char *give_line(char *to, int size, void *context)
 {
-    struct reading *r = context;
+    struct piece *piece = context;
+    if (piece->n_given == 2)
+        return NULL;
+    const char *line = piece->lines[piece->n_given++];
+    if (strlen(line) >= (size_t)size - 1) {
+        fail(piece->reading, -EINVAL, "the line is longer than %d bytes", size - 2);
+        return NULL;
+    }
+    return strcpy(to, line);
+}
+
+/* LINE by itself, so that no error hides another and inih joins no lines: 0, or a negative errno
+ * that ends the reading. */
+static int take_line(struct reading *r, const char *line)
+{
+    struct piece piece = {r, {r->section ? r->section : "", line}, 0};
+    unsigned before = r->n_errors;
+    int bad_line = ini_parse_stream(give_line, &piece, take_pair, r);
+    if (bad_line < 0)
+        return fail(r, -ENOMEM, "out of memory");
+    if (r->n_errors > before)
+        return 0;
+    if (bad_line > 0) {
+        fail(r, -EINVAL, "must be KEY = VALUE, [shmd] or a comment");
+        return 0;
+    }
+    if (*line == '[') {
+        char *section = strdup(line);
+        if (!section)
+            return fail(r, -ENOMEM, "out of memory");
+        free(r->section);
+        r->section = section;
+    }
+    return 0;
+}
+
+/* What of a line is for inih: no byte order mark, no blanks at the beginning. */
+static const char *start_of(const char *line, bool is_first)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (is_first && strncmp(line, mark, strlen(mark)) == 0)
+        line += strlen(mark);
+    return line + strspn(line, " \t");
+}
+
+/* What is wrong with a line does not end it, unless there are too many of these. */
+static int take_lines(struct reading *r)
+{
     char *line CLEANUP(cleanup_free) = NULL;
     size_t room = 0;
-    if (r->error < 0)
-        return NULL;
-    r->line++;
-    errno = 0;
-    ssize_t len = getline(&line, &room, r->file);
-    if (len < 0) {
-        if (!feof(r->file))
-            fail(r, errno ? -errno : -EIO, "%s", strerror(errno ? errno : EIO));
-        return NULL;
+    for (;;) {
+        r->line++;
+        errno = 0;
+        ssize_t len = getline(&line, &room, r->file);
+        if (len < 0 && feof(r->file))
+            return r->error;
+        if (len < 0)
+            return fail(r, errno ? -errno : -EIO, "%s", strerror(errno ? errno : EIO));
+        if (r->n_errors == ERRORS_MAX)
+            return fail(r, -EINVAL, "this and what follows is not looked at");
+        if (memchr(line, '\0', (size_t)len))
+            return fail(r, -EINVAL, "there is a NUL in this line: this is no configuration");
+        int e = take_line(r, start_of(line, r->line == 1));
+        if (e < 0)
+            return e;
     }
-    if (memchr(line, '\0', (size_t)len)) {
-        fail(r, -EINVAL, "there is a NUL in this line: this is no configuration");
-        return NULL;
-    }
-    const char *start = line + strspn(line, " \t");
-    if (strlen(start) >= (size_t)size - 1) {
-        fail(r, -EINVAL, "the line is longer than %d bytes", size - 2);
-        return NULL;
-    }
-    return strcpy(to, start);
 }
 
 /* What holds where nothing is said; `segments_dir` is settled when all is read. */
@@ -229,8 +275,7 @@ static const struct config defaults = {
     .log_level = LOG_LEVEL_INFO,
 };
 
-/* segments.d beside the file of that PATH if it is there, else the system's; NULL: out of memory.
- */
+/* segments.d beside the file PATH if it is there, else the system's; NULL: out of memory. */
 static char *find_segments_dir(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -244,19 +289,23 @@ static char *find_segments_dir(const char *path)
     return strdup(SHMD_CONFIG_DIR "/segments.d");
 }
 
-static int read_file(struct reading *r)
+/* 0, or the errno of the first thing that is wrong. */
+static int read_file(struct reading *r, char **ret_error)
 {
-    int bad_line = ini_parse_stream(read_line, r, take_pair, r);
-    if (bad_line > 0 && (r->error == 0 || (unsigned)bad_line < r->line)) {
-        /* inih's own finding; it may have come before ours. */
-        free(steal_pointer(&r->text));
-        r->error = 0;
-        r->line = (unsigned)bad_line;
-        return fail(r, -EINVAL, "must be KEY = VALUE, [shmd] or a comment");
-    }
-    if (bad_line < 0)
-        return fail(r, -ENOMEM, "out of memory");
-    return r->error;
+    char *text = NULL;
+    size_t len = 0;
+    r->report = open_memstream(&text, &len);
+    if (!r->report)
+        return -ENOMEM;
+    int e = take_lines(r);
+    bool is_whole = !ferror(r->report);
+    is_whole = fclose(r->report) == 0 && is_whole;
+    free(steal_pointer(&r->section));
+    if (e < 0 && is_whole)
+        *ret_error = text;
+    else
+        free(text);
+    return e < 0 ? r->error : 0;
 }
 
 int config_load(const char *path, bool missing_is_fine, struct config *ret, char **ret_error)
@@ -274,12 +323,10 @@ int config_load(const char *path, bool missing_is_fine, struct config *ret, char
             return e;
         }
     } else {
-        e = read_file(&r);
+        e = read_file(&r, ret_error);
         fclose(r.file);
-        if (e < 0) {
-            *ret_error = r.text;
+        if (e < 0)
             return e;
-        }
     }
     if (!config.segments_dir && !(config.segments_dir = find_segments_dir(path)))
         return -ENOMEM;

@@ -30,8 +30,9 @@ extern const char config_default_path[];
 /*
  * Reads PATH over the defaults; the segments_dir that it does not set is segments.d beside it, or
  * the system's if there is none. 0 and a config to be freed, or a negative errno (-EINVAL for what
- * is in the file) with RET_ERROR, a line without a newline that the caller frees (NULL when out of
- * memory). MISSING_IS_FINE: without the file the defaults hold.
+ * is in the file) with RET_ERROR, a line for each thing that is wrong, without a newline behind the
+ * last, that the caller frees (NULL when out of memory). MISSING_IS_FINE: without the file the
+ * defaults hold.
  */
 int config_load(const char *path, bool missing_is_fine, struct config *ret,
                 char **ret_error) MUST_CHECK;

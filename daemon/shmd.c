@@ -59,8 +59,10 @@ static int load_config(const struct options *options, struct config *ret)
 {
     char *error CLEANUP(cleanup_free) = NULL;
     int r = config_load(options->config, !options->config_given, ret, &error);
-    if (r < 0)
-        log_error("%s", error ? error : strerror(-r));
+    if (r < 0 && !error)
+        log_error("%s", strerror(-r));
+    for (char *rest = error, *line; (line = strsep(&rest, "\n"));)
+        log_error("%s", line);
     return r;
 }
 

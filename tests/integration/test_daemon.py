@@ -134,6 +134,15 @@ class Configuration(ProcessCase):
     def test_not_ini(self):
         self.check_is_bad("max_segments = 1\nnonsense\n", 2)
 
+    def test_every_error_is_told(self):
+        outcome = self.check("max_segments = x\nnonsense\n\nmax_byte = 1\n")
+        self.assertNotEqual(outcome.returncode, 0)
+        lines = outcome.stderr.splitlines()
+        self.assertEqual([line[: line.index(": ", 6)] for line in lines],
+                         [f"shmd: {self.path}:{number}" for number in (1, 2, 4)])
+        daemon = self.launch_daemon(config="max_segments = x\nnonsense\n")
+        self.check_ends_badly(daemon, f"{daemon.config_path}:1: ", f"\nshmd: {daemon.config_path}:2: ")
+
     def test_unknown_group(self):
         self.check_is_bad("admin_group = no-such-group-here\n", 1, "no-such-group-here")
 

@@ -351,7 +351,7 @@ TEST(sections_and_blanks)
     check_bad("[Shmd]\n\nmax_waiters = 5\n", 3, "only [shmd]");
 }
 
-TEST(the_first_error_is_told_with_its_line)
+TEST(an_error_is_told_with_its_line)
 {
     check_bad("max_waiters = 5\n# x\nmax_waiters = 5\n", 3,
               "max_waiters: stands here for the second time");
@@ -362,14 +362,71 @@ TEST(the_first_error_is_told_with_its_line)
     check_bad("\n\nmax_waiters\n", 3, "KEY = VALUE");
     check_bad("= 5\n", 1, "unknown key");
     check_bad("# \n[shmd\nmax_waiters = 5\n", 2, "KEY = VALUE");
-    /* Of several the first, whoever found it. */
-    check_bad("max_waiters = 1\nnonsense\nmax_waiters = x\n", 2, "KEY = VALUE");
-    check_bad("max_waiters = x\nnonsense\n", 1, "max_waiters");
-    check_bad("a = 1\nb = 2\n", 1, "a: unknown");
     char *many = repeat("#\n", 1000), *text = text_of("%smax_bytes = ?\n", many);
     check_bad(text, 1001, "max_bytes");
     free(many);
     free(text);
+}
+
+struct told {
+    unsigned line;
+    const char *part;
+};
+
+/* TEXT is refused with the N lines that are WANT, and no more. */
+static void check_all_bytes(const char *text, size_t len, const struct told *want, size_t n)
+{
+    struct config config;
+    char *error = NULL;
+    assert_int_equal(load_bytes(text, len, &config, &error), -EINVAL);
+    char *rest = error;
+    for (size_t i = 0; i < n; i++) {
+        const char *line = strsep(&rest, "\n");
+        assert_non_null(line);
+        char *begin = text_of("%s:%u: ", path, want[i].line);
+        assert_memory_equal(line, begin, strlen(begin));
+        assert_contains(line, want[i].part);
+        free(begin);
+    }
+    assert_null(rest);
+    free(error);
+}
+
+#define CHECK_ALL(text, ...)                                                                       \
+    check_all_bytes(text, sizeof(text) - 1, (const struct told[]){__VA_ARGS__},                    \
+                    sizeof((const struct told[]){__VA_ARGS__}) / sizeof(struct told))
+
+TEST(all_errors_are_told)
+{
+    CHECK_ALL("max_waiters = 1\nnonsense\nmax_waiters = x\n", {2, "KEY = VALUE"},
+              {3, "second time"});
+    CHECK_ALL("max_waiters = x\nnonsense\n= 5\nnonsense", {1, "max_waiters"}, {2, "KEY = VALUE"},
+              {3, "unknown key"}, {4, "KEY = VALUE"});
+    CHECK_ALL("a = 1\n# c = 3\n\n  b = 2\n", {1, "a: unknown"}, {4, "b: unknown"});
+    CHECK_ALL("[other]\na = 1\n[shmd]\nb = 1\n[ other\nc = 1\n",
+              {2, "a: stands in section [other]"}, {4, "b: unknown"}, {5, "KEY = VALUE"},
+              {6, "c: unknown"});
+    CHECK_ALL("[other] ; one\na = 1\n[]\nb = 1\n", {2, "[other]"}, {4, "b: unknown"});
+    CHECK_ALL("\xEF\xBB\xBF[other]\na = 1\n\xEF\xBB\xBFmax_waiters = 1\n[shmd]\nmax_waiters = 0\n",
+              {2, "[other]"}, {3, "[other]"}, {5, "max_waiters \"0\""});
+    CHECK_ALL("\n\xEF\xBB\xBFmax_waiters = 1\n", {2, "unknown key"});
+    CHECK_ALL("a = 1\nmax\0_waiters = 5\nb = 1\n", {1, "a: unknown"}, {2, "NUL"});
+    char *longer = repeat("x", 1000), *text = text_of("a = 1\n[%s]\nb = 1\n", longer);
+    const struct told around[] = {{1, "a: unknown"}, {2, "longer than"}, {3, "b: unknown"}};
+    check_all_bytes(text, strlen(text), around, 3);
+    free(longer);
+    free(text);
+}
+
+TEST(of_very_many_errors_the_first_are_told)
+{
+    char *many = repeat("nonsense\n", 1000);
+    struct told want[21] = {[20] = {21, "not looked at"}};
+    for (unsigned i = 0; i < 20; i++)
+        want[i] = (struct told){i + 1, "KEY = VALUE"};
+    check_all_bytes(many, strlen(many), want, 21);
+    check_all_bytes(many, strlen("nonsense\n") * 20, want, 20);
+    free(many);
 }
 
 TEST(what_is_no_text)
@@ -434,7 +491,9 @@ int main(void)
         cmocka_unit_test(segments_d_is_beside_the_file_if_it_is_there),
         cmocka_unit_test(the_group_by_name_or_number),
         cmocka_unit_test(sections_and_blanks),
-        cmocka_unit_test(the_first_error_is_told_with_its_line),
+        cmocka_unit_test(an_error_is_told_with_its_line),
+        cmocka_unit_test(all_errors_are_told),
+        cmocka_unit_test(of_very_many_errors_the_first_are_told),
         cmocka_unit_test(what_is_no_text),
         cmocka_unit_test(any_bytes_are_refused_or_taken),
     };
