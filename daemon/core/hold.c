@@ -119,6 +119,19 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
     return 0;
 }
 
+int core_holds(struct core *core, struct caller *caller, const struct segment *segment)
+{
+    struct party *party;
+    if (!has_holders(segment))
+        return 0;
+    int r = party_of(core, caller, segment, TIE_HOLDER, &party);
+    if (r != 0)
+        return r;
+    bool holds = tie_find(segment, party, TIE_HOLDER) != NULL;
+    party_put(&core->holders, party);
+    return holds;
+}
+
 int core_release(struct core *core, struct caller *caller, struct found *found,
                  struct outcome_detail *detail)
 {

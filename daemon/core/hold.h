@@ -16,6 +16,9 @@ int hold_tie(struct core *core, struct caller *caller, struct segment *segment,
 int core_hold(struct core *core, struct caller *caller, struct found *found,
               struct outcome_detail *ret_detail) MUST_CHECK;
 
+/* Whether CALLER holds SEGMENT: 1, 0 or a negative errno. */
+int core_holds(struct core *core, struct caller *caller, const struct segment *segment) MUST_CHECK;
+
 /* CALLER holds it no more; the segment goes with its last holder. 0, OUTCOME_NOT_HOLDABLE or a
  * negative errno. */
 int core_release(struct core *core, struct caller *caller, struct found *found,

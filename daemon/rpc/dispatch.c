@@ -2,16 +2,18 @@
 
 #include <stdlib.h>
 
+#include "daemon/core/hold.h"
 #include "daemon/core/lookup.h"
 #include "daemon/core/view.h"
 #include "daemon/rpc/audit.h"
 #include "daemon/rpc/outcome_to_error.h"
 
 enum right {
-    RIGHT_NONE,   /* anybody the socket lets in; what is shown is filtered */
-    RIGHT_READ,   /* the target may be read: as the kernel has it */
-    RIGHT_CHANGE, /* the target may be changed: its owner, its creator, an admin */
-    RIGHT_OWN,    /* the core asks, for it depends on more than the target */
+    RIGHT_NONE,    /* anybody the socket lets in; what is shown is filtered */
+    RIGHT_READ,    /* the target may be read: as the kernel has it */
+    RIGHT_RELEASE, /* the same, but for who holds the target: its mode may have changed since */
+    RIGHT_CHANGE,  /* the target may be changed: its owner, its creator, an admin */
+    RIGHT_OWN,     /* the core asks, for it depends on more than the target */
 };
 
 struct method_row {
@@ -30,7 +32,7 @@ static const struct method_row rows[METHOD_COUNT] = {
     [METHOD_READY] = {handle_ready, RIGHT_CHANGE, true},
     [METHOD_WAIT] = {handle_wait, RIGHT_OWN, false},
     [METHOD_HOLD] = {handle_hold, RIGHT_READ, true},
-    [METHOD_RELEASE] = {handle_release, RIGHT_READ, true},
+    [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true},
     [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
     [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
     [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
@@ -41,12 +43,18 @@ static int check_right(struct request *rq, enum right right)
     const struct access *a = &rq->core->settings.access;
     const struct found *found = &rq->found;
     const char *needs;
+    int holds = 0;
     if (!found->segment)
         return rq->method == METHOD_STAT ? 0 : OUTCOME_NOT_MANAGED;
     switch (right) {
     case RIGHT_READ:
+    case RIGHT_RELEASE:
         if (access_may_read(a, rq->caller, &found->kernel))
             return 0;
+        if (right == RIGHT_RELEASE)
+            holds = core_holds(rq->core, rq->caller, found->segment);
+        if (holds != 0)
+            return holds < 0 ? holds : 0;
         needs = "read";
         break;
     case RIGHT_CHANGE:

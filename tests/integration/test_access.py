@@ -17,6 +17,7 @@ from harness import (
     main,
     needs_several_uids,
 )
+from peers import Peer
 
 PROJECT = 4001  # a group
 MEMBER = User(BOB.uid, BOB.gid, (PROJECT,))
@@ -107,6 +108,30 @@ class ReadOnly(AccessCase):
         self.refused("PermissionDenied", self.bob, "stat", name="frames")
         with self.fails_with(errno.EACCES):
             as_user(BOB, lambda: sysv.stat(self.shmid))
+
+
+class Held(AccessCase):
+    """Who holds a segment may let go of it, whatever became of its mode meanwhile."""
+
+    def check(self, lifetime, alice, bob, stranger):
+        alice.call("create", name="frames", size=1, mode="0644", lifetime=lifetime)
+        self.assertEqual(bob.call("hold", name="frames")["segment"]["holders"], 2)
+        alice.call("set", name="frames", mode="0600")
+        self.refused("PermissionDenied", self.bob, "stat", name="frames")
+        self.refused("PermissionDenied", stranger, "release", name="frames")
+        self.assertEqual(bob.call("release", name="frames")["segment"]["holders"], 1)
+        data = self.refused("PermissionDenied", self.bob, "release", name="frames")
+        self.assertEqual(data["needs"], "read")
+        self.assertEqual(alice.call("release", name="frames")["segment"]["state"], "removed")
+
+    def test_by_a_connection(self):
+        self.check("connection", self.alice, self.connect(self.daemon, BOB), self.bob)
+
+    def test_by_a_process(self):
+        peers = [Peer(self.daemon.socket_path, user) for user in (ALICE, BOB)]
+        for peer in peers:
+            self.addCleanup(peer.end)
+        self.check("process", *peers, self.bob)
 
 
 class Groups(AccessCase):

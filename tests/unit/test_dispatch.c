@@ -69,6 +69,31 @@ TEST(each_method_needs_its_right)
     answers(root, ASK("remove", TARGET("a")), "1=a/removed");
 }
 
+TEST(what_one_holds_one_may_let_go_of)
+{
+    static const char *const lifetimes[] = {"process", "connection"};
+    for (size_t i = 0; i < 2; i++) {
+        struct client *carol = client_open(f, BOB, 4);
+        char *text = text_of(ASK("create", TARGET("a") ",\"size\":1,\"mode\":\"0644\","
+                                                       "\"lifetime\":\"%s\""),
+                             lifetimes[i]);
+        answers(alice, text, "1+a/ready");
+        free(text);
+        answers(bob, ASK("hold", TARGET("a")), "1=a/ready");
+        answers(carol, ASK("release", TARGET("a")), "1=a/ready");
+        answers(alice, ASK("set", TARGET("a") ",\"mode\":\"0600\""), "1=a/ready");
+        /* He can read it no more, and let go of it all the same; once. */
+        answers(bob, ASK("stat", TARGET("a")), "1!PermissionDenied");
+        answers(bob, ASK("hold", TARGET("a")), "1!PermissionDenied");
+        answers(carol, ASK("release", TARGET("a")), "1!PermissionDenied");
+        replies(bob, ASK("release", TARGET("a")), "\"holders\":1");
+        answers(bob, ASK("release", TARGET("a")), "1!PermissionDenied");
+        replies(bob, ASK("release", TARGET("a")), "\"needs\":\"read\"");
+        answers(alice, ASK("release", TARGET("a")), "1=a/removed");
+        client_close(carol);
+    }
+}
+
 TEST(foreign_segments)
 {
     foreign(BOB);
@@ -220,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(each_method_needs_its_right),
+        CASE(what_one_holds_one_may_let_go_of),
         CASE(foreign_segments),
         CASE(adoption),
         CASE(holders_are_listed_by_stat),

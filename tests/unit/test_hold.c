@@ -79,6 +79,37 @@ TEST(releasing)
     is_gone("removed/last-holder-exited:a");
 }
 
+TEST(who_holds_it)
+{
+    static const enum lifetime lifetimes[] = {LIFETIME_PROCESS, LIFETIME_CONNECTION};
+    for (size_t i = 0; i < 2; i++) {
+        struct segment *s = made("a", lifetimes[i]);
+        size_t processes = f->core.holders.n_processes;
+        assert_int_equal(core_holds(&f->core, &alice, s), 1);
+        assert_int_equal(core_holds(&f->core, &bob, s), 0);
+        assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+        assert_int_equal(core_holds(&f->core, &bob, s), 1);
+        assert_int_equal(core_holds(&f->core, &carol, s), 0);
+        assert_int_equal(fixture_release(f, &bob, "a"), 0);
+        assert_int_equal(core_holds(&f->core, &bob, s), 0);
+        assert_int_equal(f->core.holders.n_processes, processes); /* to ask leaves nothing */
+        turn_ends();
+        assert_int_equal(core_holds(&f->core, &bob, s), 0);
+        assert_int_equal(core_holds(&f->core, &alice, s), 1);
+        assert_int_equal(fixture_release(f, &alice, "a"), 0);
+        turn_ends();
+        (void)core_fixture_told(f);
+    }
+    /* Where nobody can. */
+    assert_int_equal(core_holds(&f->core, &alice, made("a", LIFETIME_PERSISTENT)), 0);
+    struct segment *s = made("b", LIFETIME_PROCESS);
+    f->p.no_open_peer = true;
+    fake_processes_die(&f->p, 3);
+    assert_int_equal(core_holds(&f->core, &carol, s), -ESRCH);
+    if (carol.party)
+        core_party_gone(&f->core, carol.party);
+}
+
 TEST(the_last_one_releases_what_is_attached)
 {
     struct segment *s = made("a", LIFETIME_PROCESS);
@@ -491,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OWN_CASE(the_last_holder),
         OWN_CASE(releasing),
+        OWN_CASE(who_holds_it),
         OWN_CASE(the_last_one_releases_what_is_attached),
         OWN_CASE(the_kernel_will_not_remove),
         OWN_CASE(connections),
