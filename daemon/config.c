@@ -275,16 +275,24 @@ static const struct config defaults = {
     .log_level = LOG_LEVEL_INFO,
 };
 
+/* Beside the file PATH may be where anybody can make a directory: it must be of whoever the file is
+ * of, who could as well have named another there. */
+static bool is_of_the_same_owner(const char *dir, const char *path)
+{
+    struct stat of_name, of_dir, of_file;
+    return lstat(dir, &of_name) == 0 && stat(dir, &of_dir) == 0 && S_ISDIR(of_dir.st_mode) &&
+           stat(path, &of_file) == 0 && (of_name.st_uid == 0 || of_name.st_uid == of_file.st_uid);
+}
+
 /* segments.d beside the file PATH if it is there, else the system's; NULL: out of memory. */
 static char *find_segments_dir(const char *path)
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash ? (size_t)(slash - path) + 1 : 0;
     char *beside CLEANUP(cleanup_free) = NULL;
-    struct stat st;
     if (asprintf(&beside, "%.*ssegments.d", (int)len, path) < 0)
         return beside = NULL;
-    if (stat(beside, &st) == 0 && S_ISDIR(st.st_mode))
+    if (is_of_the_same_owner(beside, path))
         return steal_pointer(&beside);
     return strdup(SHMD_CONFIG_DIR "/segments.d");
 }
