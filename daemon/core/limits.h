@@ -1,9 +1,6 @@
 /*
  * The limits an administrator sets: name (also the configuration key and the wire's name), default,
  * least and greatest value. One table for the configuration, `info` and the manual.
- *
- * The least subscriber_cap has room for two of the longest events: whoever resumes is sent the next
- * one when less than half of the cap waits for him, and is not to be cut off by that.
  */
 #ifndef SHMD_CORE_LIMITS_H
 #define SHMD_CORE_LIMITS_H
@@ -21,7 +18,7 @@
     X(max_holders_per_segment, 256, 1, 1000000)                                                    \
     X(max_waiters, 1024, 1, 1000000)                                                               \
     X(output_high_water, 1048576, 1024, 1073741824)                                                \
-    X(subscriber_cap, 4194304, 65536, 1073741824)
+    X(subscriber_cap, 4194304, 1024, 1073741824)
 
 struct limits {
 #define X(name, def, min, max) uint64_t name;

@@ -103,9 +103,17 @@ void subscription_tell(struct session *s)
             sub->next = end;
             continue;
         }
-        sub->next++;
-        if (!is_wanted(s, event))
+        if (!is_wanted(s, event)) {
+            sub->next++;
             continue;
+        }
+        /* Looked at before the next one is written: an event longer than the cap gets through. */
+        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
+            (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s))) {
+            s->is_cut_off = true;
+            break;
+        }
+        sub->next++;
         const struct wire_event wire = {.event_serial = event->serial,
                                         .at_ms = event->at_ms,
                                         .kind = event->kind,
@@ -113,9 +121,6 @@ void subscription_tell(struct session *s)
                                         .segment = &event->segment};
         tell(s, &wire);
         session_count_output(s);
-        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
-            (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s)))
-            s->is_cut_off = true;
     }
     if (sub->next > log->last)
         sub->resumes = false;

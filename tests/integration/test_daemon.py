@@ -121,7 +121,7 @@ class Configuration(ProcessCase):
         self.check_is_bad("# one\nmax_connections = 0\n", 2, "max_connections", "1", "1000000")
         self.check_is_bad("max_message_bytes = 255\n", 1, "max_message_bytes", "256", "16777216")
         self.check_is_bad("output_high_water = 1023\n", 1, "output_high_water", "1024")
-        self.check_is_bad("subscriber_cap = 65535\n", 1, "subscriber_cap", "65536")
+        self.check_is_bad("subscriber_cap = 1023\n", 1, "subscriber_cap", "1024")
         self.check_is_bad("reconcile_ms = 9\n", 1, "reconcile_ms", "from 10 to")
         self.check_is_bad("max_segments = -1\n", 1, "max_segments")
         self.check_is_bad("max_segments = 99999999999999999999\n", 1, "max_segments")
@@ -215,7 +215,7 @@ class Configuration(ProcessCase):
 
     def test_the_least_of_each(self):
         daemon = self.start_daemon(config="max_message_bytes = 256\noutput_high_water = 1K\n"
-                                   "subscriber_cap = 64K\nreconcile_ms = 10\n")
+                                   "subscriber_cap = 1K\nreconcile_ms = 10\n")
         subscriber = self.connect(daemon)
         subscriber.call("subscribe", kinds=["removed"])
         client = self.connect(daemon)

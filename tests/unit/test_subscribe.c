@@ -192,6 +192,21 @@ TEST(one_that_does_not_read)
     free(want);
 }
 
+TEST(an_event_longer_than_the_cap)
+{
+    f->core->core.settings.limits.subscriber_cap = 100;
+    SAYS(bob, CALL("1", "subscribe", ""));
+    HEARS(bob, "1=@0");
+    quietly(alice, CREATE("1", "a"));
+    HEARS(bob, "*created:a#1");
+    /* Who is told more before he has read it is cut off; when he resumes, one follows the other. */
+    bob->is_slow = true;
+    change(2);
+    assert_true(bob->session.is_cut_off);
+    SAYS(root, CALL("1", "subscribe", "\"after\":1"));
+    HEARS(root, "1=@3 *changed:a#2 *changed:a#3");
+}
+
 TEST(one_that_resumes_slowly)
 {
     f->core->core.settings.limits.subscriber_cap = 65536;
@@ -288,6 +303,7 @@ int main(void)
         CASE(a_lost_one),
         CASE(while_it_waits),
         CASE(one_that_does_not_read),
+        CASE(an_event_longer_than_the_cap),
         CASE(one_that_resumes_slowly),
         CASE(half_closed_it_streams_on),
         CASE(many_come_and_go),
