@@ -301,20 +301,37 @@ class Resume(EventCase):
         self.assertEqual(events[0]["event_serial"], first + gap["missed"] + 1)
         self.assertEqual(events[-1]["segment"]["labels"], {"n": str(many - 1)})
 
-    def test_a_restart_is_a_gap(self):
-        for end in (kill, lambda daemon: daemon.stop()):
-            first = self.newest()
-            self.client.create()
-            last = self.event(self.subscribe(after=first))["event_serial"]
-            end(self.daemon)
-            self.restart()
-            subscriber = self.subscribe(after=last)
-            gap = self.event(subscriber)
-            self.assertEqual(gap["kind"], "gap")
-            self.client.create(name=f"after-{last}")
-            event = self.event(subscriber)
-            self.assertEqual(event["kind"], "created")
-            self.assertEqual(event["event_serial"], last + gap["missed"] + 1, "none is told twice")
+    def restarted_by(self, end):
+        """The serials of the last two events before, and of the next one after."""
+        first = self.newest()
+        self.client.create()
+        last = self.event(self.subscribe(after=first))["event_serial"]
+        end(self.daemon)
+        self.restart()
+        return first, last
+
+    def check_next(self, subscriber, serial):
+        self.client.create(name=f"after-{serial}")
+        event = self.event(subscriber)
+        self.assertEqual((event["kind"], event["event_serial"]), ("created", serial))
+
+    def test_a_restart_loses_what_was_told_before(self):
+        first, last = self.restarted_by(lambda daemon: daemon.stop())
+        subscriber = self.subscribe(after=first)
+        gap = self.event(subscriber)
+        self.assertEqual((gap["kind"], gap["missed"]), ("gap", last - first))
+        self.check_next(subscriber, last + 1)
+
+    def test_a_restart_loses_nothing_that_was_heard(self):
+        _, last = self.restarted_by(lambda daemon: daemon.stop())
+        self.check_next(self.subscribe(after=last), last + 1)
+
+    def test_a_kill_is_a_gap(self):
+        _, last = self.restarted_by(kill)
+        subscriber = self.subscribe(after=last)
+        gap = self.event(subscriber)
+        self.assertEqual(gap["kind"], "gap")
+        self.check_next(subscriber, last + gap["missed"] + 1)
 
     def test_what_a_start_finds_is_told(self):
         made = self.client.create(name="frames")
