@@ -37,6 +37,7 @@ struct connection {
     bool is_reading;
     bool is_lingering; /* all is said; what still comes is thrown away */
     bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
+    bool has_left;     /* the peer is gone for good, and deaf: what it sent is executed first */
     bool is_broken;    /* the peer is gone */
     struct session session;
 };
@@ -101,6 +102,14 @@ static size_t read_share(const struct loop *loop)
     return share < READ_MIN ? READ_MIN : share > SCRATCH_BYTES ? SCRATCH_BYTES : share;
 }
 
+static void look_whether_left(struct connection *c)
+{
+    struct pollfd p = {.fd = c->fd};
+    if (c->has_left || poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
+        return;
+    c->has_left = c->is_deaf = true;
+}
+
 static void receive(struct connection *c, size_t share)
 {
     ssize_t n = recv(c->fd, c->loop->scratch, share, MSG_DONTWAIT);
@@ -135,14 +144,12 @@ void connection_read_last(struct connection *c)
 static void on_other(evutil_socket_t fd, short what, void *context)
 {
     struct connection *c = context;
+    (void)fd;
     (void)what;
     if (c->watch == WATCH_HANGUP) {
-        struct pollfd p = {.fd = fd};
-        if (poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
+        look_whether_left(c);
+        if (!c->has_left)
             return;
-        /* What it sent behind a request that waits is executed, though nobody will hear of it. */
-        c->is_deaf = true;
-        session_give_up_waiting(&c->session);
     }
     connection_mark_busy(c);
 }
@@ -270,8 +277,14 @@ bool connection_has_more(const struct connection *c)
 
 void connection_continue(struct connection *c)
 {
-    if (!c->is_broken && session_has_work(&c->session))
-        session_continue(&c->session);
+    struct session *s = &c->session;
+    do {
+        /* What it sent behind a request that waits is executed, though nobody will hear of it. */
+        if (c->has_left)
+            session_give_up_waiting(s);
+        if (!c->is_broken && session_has_work(s))
+            session_continue(s);
+    } while (c->has_left && s->is_waiting);
 }
 
 static void release_output(struct session *s)
@@ -363,6 +376,6 @@ void connection_settle(struct connection *c)
         connection_close(c);
         return;
     }
-    if (session_has_work(s))
+    if (session_has_work(s) || (c->has_left && s->is_waiting))
         connection_mark_busy(c);
 }
