@@ -1,6 +1,7 @@
 /*
  * The event loop: one thread, libevent. A pass of it is a turn: whatever is readable is dealt with,
- * then the turn ends (commit, events), and only then is anything sent.
+ * then the turn ends (commit, events), and only then is anything sent, whatever is over closed, and
+ * whoever comes let in.
  */
 #ifndef SHMD_IO_LOOP_H
 #define SHMD_IO_LOOP_H
@@ -13,6 +14,7 @@
 
 struct event_base;
 struct connection;
+struct listener;
 
 /* Shared by all connections: what is read is dealt with before the next read. */
 #define SCRATCH_BYTES 65536
@@ -29,9 +31,19 @@ struct loop {
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
     bool is_stopping;
+    struct listener *listener; /* NULL: nobody is let in */
+    bool has_guests;           /* it holds some, until they have room or not: no turn blocks */
+    bool saw_everything;       /* the last turn: all that was ready when it began */
+    size_t n_leaving;          /* connections that are known to be over once they are read */
+    uint64_t n_turns, n_events;
     /* A turn's commit succeeded (ERROR 0) or failed. */
     void (*commit_ended)(void *context, int error, const char *reason);
     void *context;
+};
+
+/* A moment: what had happened by then is seen some turns later. */
+struct horizon {
+    uint64_t turn, event;
 };
 
 /* 0 or a negative errno. */
@@ -49,5 +61,11 @@ void loop_drain(struct loop *loop, int64_t timeout_ms);
 
 /* rpc's wake: SESSION is a connection's. */
 void loop_wake(void *context, struct session *session);
+
+/* Now. */
+struct horizon loop_horizon(const struct loop *loop);
+/* At the end of a turn: whether every connection whose peer had left by H is closed, or has been
+ * waited for long enough. */
+bool loop_has_passed(const struct loop *loop, struct horizon h);
 
 #endif

@@ -2,8 +2,11 @@
 closes, goes on serving others, and stays small. Input at random is in test_mutations.py.
 """
 
+import collections
+import contextlib
 import resource
 import select
+import signal
 import socket
 import threading
 
@@ -265,6 +268,162 @@ class Caps(TestCase):
             client.close()
             # Its end is seen in the turn of the loop before the next one's request at the latest.
             self.served(daemon, ROOT).close()
+
+    # Whoever closed a connection before it connects again has made its own room.
+
+    @contextlib.contextmanager
+    def held_up(self, daemon):
+        """What is done meanwhile the daemon finds all at once."""
+        daemon.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            daemon.signal(signal.SIGCONT)
+
+    def asked(self, daemon, user=None):
+        """One that has said something, and has no answer yet."""
+        client = self.connect(daemon, user)
+        client.send_what_is_taken(encode("list", id=1))
+        return client
+
+    def check_room_again(self, daemon, users):
+        """USERS are as many as may be; one leaves, and at once another comes in its place."""
+        clients = collections.deque((user, self.served(daemon, user)) for user in users)
+        for i in range(300):
+            # The daemon is as fast as it is, or slower than both.
+            with self.held_up(daemon) if i % 10 == 0 else contextlib.nullcontext():
+                user, leaving = clients.popleft()
+                leaving.close()
+                new = self.asked(daemon, user)
+            self.assertIn("result", new.reply() or {}, "refused")
+            clients.append((user, new))
+
+    @needs_several_uids
+    def test_room_of_ones_own(self):
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\n")
+        self.check_room_again(daemon, [ALICE] * 5)
+        self.check_turned_away(daemon, ALICE, "max_connections_per_uid", 5)
+
+    @needs_several_uids
+    def test_room_in_all(self):
+        daemon = self.start_daemon(config="max_connections = 6\n")
+        self.check_room_again(daemon, [ALICE, BOB] * 3)
+        self.check_turned_away(daemon, BOB, "max_connections", 6)
+
+    def test_room_for_a_descriptor(self):
+        daemon = self.start_daemon(rlimits={resource.RLIMIT_NOFILE: 40})
+        clients = []
+        for _ in range(40):
+            client = self.connect(daemon)
+            client.send_what_is_taken(encode("list", id=1))
+            if "result" in (client.reply() or {}):
+                clients.append(client)
+        self.assertIn(len(clients), range(6, 40))
+        for client in clients:
+            client.close()
+        self.check_room_again(daemon, [None] * len(clients))
+
+    def test_room_of_whoever_leaves_in_the_midst(self):
+        """Whatever it was at, what it had sent is executed, and then there is room."""
+
+        def create(name):
+            return encode("create", {"name": name, "size": 1})
+
+        wait = encode("wait", {"name": "never", "timeout_ms": 3600000}, id=1)
+        filler = encode("lookup", {"name": "x" * 100}) * 500
+        kinds = {
+            "asks": lambda name: (b"", create(name)),
+            "does not finish": lambda name: (b'{"jsonrpc', b'":1}\n' + create(name) + b"["),
+            "asks for much": lambda name: (b"", filler + create(name)),
+            "listens": lambda name: (encode("subscribe", id=1), create(name)),
+            "waits": lambda name: (wait, wait * 3 + create(name) + wait),
+            "is refused": lambda name: (create(name) + b"[" + b" " * 3000, b" " * 1000),
+            "is wrong": lambda name: (create(name) + encode("list", id=1)[:-2], b"]"),
+        }
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\nmax_message_bytes = 2000\n")
+        watcher = self.connect(daemon, ROOT)
+        for kind, sends in kinds.items():
+            for together in (False, True):
+                with self.subTest(kind=kind, together=together):
+                    clients = [self.served(daemon) for _ in range(5)]
+                    names = [f"{kind}-{together}-{i}".replace(" ", "-") for i in range(5)]
+                    for client, name in zip(clients, names):
+                        client.send_what_is_taken(sends(name)[0])
+                    watcher.call("list")  # behind what they said
+                    with self.held_up(daemon) if together else contextlib.nullcontext():
+                        for client, name in zip(clients, names):
+                            client.send_what_is_taken(sends(name)[1])
+                            client.close()
+                        new = [self.asked(daemon) for _ in names]
+                    for client in new:
+                        self.assertIn("result", client.reply() or {}, "refused")
+                    there = {s.get("name") for s in watcher.list()}
+                    self.assertLessEqual(set(names), there, "what they sent is executed")
+                    for client in new:
+                        client.finish()
+                        self.assertIsNone(client.reply())
+                        client.close()
+
+    def test_room_of_many(self):
+        """More than the kernel tells of at once."""
+        daemon = self.start_daemon(config="max_connections_per_uid = 200\n")
+        clients = [self.served(daemon) for _ in range(200)]
+        for _ in range(5):
+            with self.held_up(daemon):
+                for client in clients:
+                    client.close()
+                clients = [self.asked(daemon) for _ in range(200)]
+            for client in clients:
+                self.assertIn("result", client.reply() or {}, "refused")
+        # Those who leave stand behind a crowd that asks.
+        for _ in range(20):
+            with self.held_up(daemon):
+                for client in clients[:-1]:
+                    client.send(encode("list", id=2))
+                clients.pop().close()
+                clients.insert(0, self.asked(daemon))
+            self.assertEqual((clients[0].reply() or {}).get("id"), 1, "refused")
+            for client in clients[1:]:
+                self.assertEqual(client.reply()["id"], 2)
+
+    def test_room_behind_one_that_did_not_stay(self):
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\n")
+        clients = [self.served(daemon) for _ in range(5)]
+        for _ in range(20):
+            with self.held_up(daemon):
+                for _ in range(3):
+                    self.connect(daemon).close()
+                clients.pop(0).close()
+                for _ in range(3):
+                    self.connect(daemon).close()
+                clients.append(self.asked(daemon))
+            self.assertIn("result", clients[-1].reply() or {}, "refused")
+
+    @needs_several_uids
+    def test_a_crowd_is_turned_away(self):
+        daemon = self.start_daemon(config="max_connections_per_uid = 5\n")
+        clients = [self.served(daemon, ALICE) for _ in range(5)]
+        for leaving in (0, 2):
+            with self.held_up(daemon):
+                for _ in range(leaving):
+                    clients.pop(0).close()
+                crowd = [self.asked(daemon, ALICE) for _ in range(300)]
+                other = self.asked(daemon, BOB)
+            self.assertIn("result", other.reply() or {}, "another is not in it")
+            replies = [client.reply() for client in crowd]
+            for reply in replies[:leaving]:
+                self.assertIn("result", reply)
+            for reply in replies[leaving:]:
+                data = reply["error"]["data"]
+                self.assertEqual(
+                    (data["quota"], data["used"], data["max"]), ("max_connections_per_uid", 5, 5)
+                )
+            clients += crowd[:leaving]
+            for client in crowd[leaving:]:
+                self.assertIsNone(client.reply(), "and then the connection ends")
+                client.close()
+            for client in clients:
+                client.call("list")
 
 
 main()
