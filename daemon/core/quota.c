@@ -61,9 +61,9 @@ static void close_if_unused(struct quota *q, struct account *account)
 
 struct ceiling {
     const char *name;
-    enum quota_kind kind;
     uint64_t max; /* 0: none */
     uint64_t used;
+    enum quota_kind kind;
     bool is_total;
 };
 
@@ -85,16 +85,16 @@ int quota_charge(struct quota *q, const struct limits *l, uint32_t uid,
     struct account *account = open_account(q, uid);
     if (!account)
         return -ENOMEM;
+    const uint64_t *own = account->used, *all = q->total;
     const struct ceiling ceilings[] = {
-        {"max_segments_per_uid", QUOTA_SEGMENTS, l->max_segments_per_uid,
-         account->used[QUOTA_SEGMENTS], false},
-        {"max_bytes_per_uid", QUOTA_BYTES, l->max_bytes_per_uid, account->used[QUOTA_BYTES], false},
-        {"max_connections_per_uid", QUOTA_CONNECTIONS, l->max_connections_per_uid,
-         account->used[QUOTA_CONNECTIONS], false},
-        {"max_segments", QUOTA_SEGMENTS, l->max_segments, q->total[QUOTA_SEGMENTS], true},
-        {"max_bytes", QUOTA_BYTES, l->max_bytes, q->total[QUOTA_BYTES], true},
-        {"max_connections", QUOTA_CONNECTIONS, l->max_connections, q->total[QUOTA_CONNECTIONS],
-         true},
+        {"max_segments_per_uid", l->max_segments_per_uid, own[QUOTA_SEGMENTS], QUOTA_SEGMENTS,
+         false},
+        {"max_bytes_per_uid", l->max_bytes_per_uid, own[QUOTA_BYTES], QUOTA_BYTES, false},
+        {"max_connections_per_uid", l->max_connections_per_uid, own[QUOTA_CONNECTIONS],
+         QUOTA_CONNECTIONS, false},
+        {"max_segments", l->max_segments, all[QUOTA_SEGMENTS], QUOTA_SEGMENTS, true},
+        {"max_bytes", l->max_bytes, all[QUOTA_BYTES], QUOTA_BYTES, true},
+        {"max_connections", l->max_connections, all[QUOTA_CONNECTIONS], QUOTA_CONNECTIONS, true},
     };
     for (size_t i = 0; i < sizeof(ceilings) / sizeof(ceilings[0]); i++) {
         if (!fits(&ceilings[i], amount[ceilings[i].kind], detail)) {
