@@ -108,7 +108,6 @@ static void look_whether_left(struct connection *c)
     if (c->has_left || poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
         return;
     c->has_left = c->is_deaf = true;
-    c->loop->n_leaving++;
 }
 
 static void receive(struct connection *c, size_t share)
@@ -123,9 +122,6 @@ static void receive(struct connection *c, size_t share)
         session_end_input(&c->session);
     else if (n <= 0)
         c->is_broken = true;
-    /* Most are over when they end. Of the others guests must know, and nobody else. */
-    if (n == 0 ? !session_is_over(&c->session) : n > 0 && c->loop->has_guests)
-        look_whether_left(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -261,8 +257,6 @@ void connection_close(struct connection *c)
     if (c->other)
         event_free(c->other);
     clear_timer(c);
-    if (c->has_left)
-        loop->n_leaving--;
     struct charge charge = {c->account, {[QUOTA_CONNECTIONS] = 1}};
     quota_release(&loop->rpc->core->quota, &charge);
     close(c->fd);
@@ -312,7 +306,6 @@ static void send_output(struct connection *c)
             break;
         if (n < 0) {
             c->is_deaf = true;
-            look_whether_left(c);
             s->sent = s->out.len;
             break;
         }

@@ -21,6 +21,7 @@
 
 enum {
     PAUSE_MS = 100,
+    GUEST_TURNS = 16,  /* the kernel tells some at a time, and who left may have said much */
     GROUPS_FIRST = 64, /* most users have fewer */
 };
 
@@ -129,12 +130,10 @@ int listener_inherit(int *ret_fd, char **ret_error)
 
 /* --- accepting */
 
-/* False when there is no descriptor for it. */
-static bool open_spare(struct listener *l)
+static void open_spare(struct listener *l)
 {
     if (l->spare < 0)
         l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return l->spare >= 0 || (errno != EMFILE && errno != ENFILE);
 }
 
 /* Tells the peer why, without waiting for it, and closes FD. */
@@ -196,54 +195,60 @@ static int read_peer(const struct core *core, int fd, struct caller *ret)
     return read_groups(fd, ret);
 }
 
-/* Room for GUEST, whom nobody is ahead of: 0, or what to refuse it with, and DETAIL. */
-static int find_room(struct listener *l, const struct caller *guest, struct charge *ret,
-                     struct outcome_detail *detail)
+static void turn_out(struct caller *guest, int outcome, const struct outcome_detail *detail)
+{
+    free(guest->groups);
+    refuse(guest->socket, outcome, detail);
+}
+
+/* Whoever has ended without a word needs no room. */
+static bool has_left(const struct caller *guest)
+{
+    char byte;
+    return recv(guest->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Whether GUEST is dealt with: let in or, when it is the LAST time, refused if there is no room. */
+static bool receive_guest(struct listener *l, struct caller *guest, bool last)
 {
     struct core *core = l->loop->rpc->core;
     static const uint64_t amount[QUOTA_KINDS] = {[QUOTA_CONNECTIONS] = 1};
-    int r = quota_charge(&core->quota, &core->settings.limits, guest->uid, amount, ret, detail);
-    if (r != 0)
-        return r;
-    if (open_spare(l))
-        return 0;
-    quota_release(&core->quota, ret);
-    return -EMFILE;
-}
-
-static void let_in(struct listener *l, const struct caller *guest, struct charge *charge)
-{
-    if (connection_open(l->loop, guest->socket, guest, charge) < 0) {
+    struct charge charge = {0};
+    struct outcome_detail detail = {0};
+    int r =
+        quota_charge(&core->quota, &core->settings.limits, guest->uid, amount, &charge, &detail);
+    if (r == OUTCOME_QUOTA_EXCEEDED && !last && !has_left(guest))
+        return false;
+    if (r != 0) {
+        turn_out(guest, r, &detail);
+    } else if (connection_open(l->loop, guest->socket, guest, &charge) < 0) {
         free(guest->groups);
-        quota_release(&l->loop->rpc->core->quota, charge);
+        quota_release(&core->quota, &charge);
     }
+    return true;
 }
 
-/* Lets in guests as far as there is room, and refuses the rest if IS_CERTAIN. One that is let in
- * may have left already, and another have come behind it for its room: nothing is certain then. */
-static void receive_guests(struct listener *l, bool is_certain)
+static void receive_guests(struct listener *l)
 {
-    size_t n = l->n_guests;
-    l->n_guests = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct caller *guest = &l->guests[i];
-        struct charge charge = {0};
-        struct outcome_detail detail = {0};
-        int r = find_room(l, guest, &charge, &detail);
-        if (r == 0) {
-            let_in(l, guest, &charge);
-            is_certain = false;
-        } else if (is_certain) {
-            free(guest->groups);
-            refuse(guest->socket, r, &detail);
-        } else {
-            l->guests[l->n_guests++] = *guest;
-        }
-    }
+    bool last = l->turns++ == GUEST_TURNS;
+    size_t kept = 0;
+    for (size_t i = 0; i < l->n_guests; i++)
+        if (!receive_guest(l, &l->guests[i], last))
+            l->guests[kept++] = l->guests[i];
+    l->n_guests = kept;
+}
+
+/* There is no descriptor for the next peer: the spare one serves to tell it so. Whether it did. */
+static bool turn_away(struct listener *l)
+{
+    if (l->spare >= 0)
+        close(l->spare);
+    l->spare = -1;
+    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        refuse(fd, -EMFILE, NULL);
     open_spare(l);
-    if (!is_certain)
-        l->certain = loop_horizon(l->loop);
-    l->loop->has_guests = l->n_guests > 0;
+    return fd >= 0;
 }
 
 static void pause_accepting(struct listener *l)
@@ -263,63 +268,46 @@ static void on_pause_over(evutil_socket_t fd, short what, void *context)
     event_add(l->acceptable, NULL);
 }
 
-static void on_acceptable(evutil_socket_t fd, short what, void *context)
+static void on_acceptable(evutil_socket_t listening, short what, void *context)
 {
     struct listener *l = context;
-    (void)fd;
     (void)what;
+    (void)listening;
     l->has_arrivals = true;
-}
-
-/* A descriptor or a negative errno. The spare one serves when there is no other. */
-static int accept_one(struct listener *l)
-{
-    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
-        return fd;
-    int r = -errno;
-    if ((r != -EMFILE && r != -ENFILE) || l->spare < 0)
-        return r;
-    close(l->spare);
-    l->spare = -1;
-    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    r = fd < 0 ? -errno : fd;
-    if (r < 0)
-        open_spare(l);
-    return r;
 }
 
 static void accept_guests(struct listener *l)
 {
     struct core *core = l->loop->rpc->core;
+    l->turns = 0;
     for (int i = 0; i < GUESTS_MAX; i++) {
-        int fd = accept_one(l);
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            if (read_peer(core, fd, &l->guests[l->n_guests]) == 0)
+                l->n_guests++;
+            else
+                close(fd);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            if (turn_away(l))
+                continue;
             pause_accepting(l);
             return;
-        }
-        if (fd == -EINTR || fd == -ECONNABORTED)
-            continue;
-        if (fd < 0)
+        } else if (errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(l);
             return;
-        if (read_peer(core, fd, &l->guests[l->n_guests]) == 0)
-            l->n_guests++;
-        else
-            close(fd);
-        if (l->spare < 0)
-            return; /* what could the next one be told by? */
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
     }
 }
 
 void listener_end_turn(struct listener *l)
 {
-    if (l->n_guests > 0)
-        receive_guests(l, loop_has_passed(l->loop, l->certain));
-    if (l->n_guests == 0 && l->has_arrivals) {
+    if (l->n_guests == 0 && l->has_arrivals)
         accept_guests(l);
-        receive_guests(l, false);
-    }
     l->has_arrivals = false;
+    if (l->n_guests > 0)
+        receive_guests(l);
 }
 
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path)
@@ -350,7 +338,6 @@ void listener_deinit(struct listener *l)
     if (!l->loop)
         return;
     l->loop->listener = NULL;
-    l->loop->has_guests = false;
     for (size_t i = 0; i < l->n_guests; i++) {
         free(l->guests[i].groups);
         close(l->guests[i].socket);

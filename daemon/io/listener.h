@@ -2,8 +2,9 @@
  * The socket that clients connect to: bound here or inherited. Whoever is over a cap, or finds no
  * descriptor left, is told so before it is closed; a spare descriptor is kept for that.
  *
- * Nobody is refused the room of a connection that its peer had closed before: who finds none is a
- * guest until that is certain, and nobody else is accepted meanwhile.
+ * Peers are let in at the end of a turn, when those that have left are gone. Who finds no room then
+ * stays a guest for some turns, and nobody else is accepted meanwhile: the hang-up that makes the
+ * room may be in the kernel already, and not have been seen.
  */
 #ifndef SHMD_IO_LISTENER_H
 #define SHMD_IO_LISTENER_H
@@ -21,11 +22,11 @@ struct listener {
     struct event *acceptable;
     struct event *pause; /* after a failure that accepting again would only repeat */
     int fd;
-    int spare;         /* -1: it went to the last guest, or there is none */
+    int spare;
     bool has_arrivals; /* somebody can be accepted, it was said in this turn */
+    unsigned turns;    /* that the guests have been there */
     size_t n_guests;
-    struct caller guests[GUESTS_MAX]; /* accepted, in this order, and not let in yet; owned */
-    struct horizon certain;           /* that there is no room for them, from then on */
+    struct caller guests[GUESTS_MAX]; /* accepted and not let in yet; owned, with their sockets */
     char *path;                       /* owned; bound here and to be unlinked; NULL: inherited */
     dev_t device;
     ino_t inode;
@@ -45,8 +46,13 @@ int listener_inherit(int *ret_fd, char **ret_error) MUST_CHECK;
 /* Accepts on FD, which it takes; PATH is unlinked at the end if it is still that socket (NULL: it
  * was inherited). 0 or a negative errno. */
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path) MUST_CHECK;
-/* Lets in whom there is room for, and refuses those for whom there is certainly none. */
+/* At the end of a turn: lets in whom there is room for. */
 void listener_end_turn(struct listener *l);
+/* Whether somebody is waiting for a turn to end. */
+static inline bool listener_has_guests(const struct listener *l)
+{
+    return l->n_guests > 0;
+}
 /* Accepts no more, and closes those that were not let in. */
 void listener_deinit(struct listener *l);
 

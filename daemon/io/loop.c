@@ -9,11 +9,6 @@
 #include "daemon/io/connection.h"
 #include "daemon/io/listener.h"
 
-enum {
-    READY_IN_A_PASS = 32, /* what libevent takes from the kernel at once, at the least */
-    TURNS_TO_LEAVE = 16,  /* how long those who have left may take to be read to the end */
-};
-
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
     struct loop *loop = context;
@@ -112,27 +107,8 @@ static void end_turn(struct loop *loop)
     } while (turn_is_due(loop->rpc->core));
     loop->n_readable_before = loop->n_readable;
     loop->n_readable = 0;
-    /* Those who left have made room. */
     if (loop->listener)
         listener_end_turn(loop->listener);
-}
-
-struct horizon loop_horizon(const struct loop *loop)
-{
-    /*
-     * What is ready is reported in rotation, so nothing is left out once as many reports were made
-     * as there are descriptors. A report is two events at most, and a timer is one without.
-     */
-    int added = event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
-    return (struct horizon){.turn = loop->n_turns, .event = loop->n_events + 2 * (uint64_t)added};
-}
-
-bool loop_has_passed(const struct loop *loop, struct horizon h)
-{
-    uint64_t turns = loop->n_turns - h.turn;
-    if (turns == 0 || turns >= TURNS_TO_LEAVE)
-        return turns > 0;
-    return loop->n_leaving == 0 && (loop->saw_everything || loop->n_events >= h.event);
 }
 
 void loop_close_connections(struct loop *loop)
@@ -146,14 +122,10 @@ void loop_close_connections(struct loop *loop)
 static int turn(struct loop *loop, int flags)
 {
     set_tick(loop);
-    if (loop->busy || loop->has_guests)
+    if (loop->busy || (loop->listener && listener_has_guests(loop->listener)))
         flags |= EVLOOP_NONBLOCK;
     if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
         return -errno;
-    int active = event_base_get_max_events(loop->base, EVENT_BASE_COUNT_ACTIVE, 1);
-    loop->saw_everything = active < READY_IN_A_PASS;
-    loop->n_events += (uint64_t)active;
-    loop->n_turns++;
     end_turn(loop);
     return 0;
 }

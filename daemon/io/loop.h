@@ -32,18 +32,9 @@ struct loop {
     char *scratch;
     bool is_stopping;
     struct listener *listener; /* NULL: nobody is let in */
-    bool has_guests;           /* it holds some, until they have room or not: no turn blocks */
-    bool saw_everything;       /* the last turn: all that was ready when it began */
-    size_t n_leaving;          /* connections that are known to be over once they are read */
-    uint64_t n_turns, n_events;
     /* A turn's commit succeeded (ERROR 0) or failed. */
     void (*commit_ended)(void *context, int error, const char *reason);
     void *context;
-};
-
-/* A moment: what had happened by then is seen some turns later. */
-struct horizon {
-    uint64_t turn, event;
 };
 
 /* 0 or a negative errno. */
@@ -61,11 +52,5 @@ void loop_drain(struct loop *loop, int64_t timeout_ms);
 
 /* rpc's wake: SESSION is a connection's. */
 void loop_wake(void *context, struct session *session);
-
-/* Now. */
-struct horizon loop_horizon(const struct loop *loop);
-/* At the end of a turn: whether every connection whose peer had left by H is closed, or has been
- * waited for long enough. */
-bool loop_has_passed(const struct loop *loop, struct horizon h);
 
 #endif
