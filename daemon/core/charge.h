@@ -1,7 +1,8 @@
 /*
  * What a segment charges whoever made it. Nobody is refused for what is gone: segments disappear
  * without our doing (ipcrm, the last detach of one that was removed), so before a refusal counts
- * they are looked at again.
+ * they are looked at again: the uid's own once a turn, all others', when these are in its way, once
+ * a second.
  */
 #ifndef SHMD_CORE_CHARGE_H
 #define SHMD_CORE_CHARGE_H

@@ -27,8 +27,7 @@ void core_init(struct core *core, const struct core_seams *on, const struct core
 void core_deinit(struct core *core)
 {
     struct segment *segment;
-    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
-        after = segment->serial;
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
         anchor_drop(core, segment);
         while (segment->ties)
             tie_drop(&core->holders, segment->ties);
@@ -197,10 +196,8 @@ static uint64_t remove_abandoned(struct core *core)
 {
     uint64_t removed = 0;
     struct segment *segment;
-    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
-        after = segment->serial;
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
         removed += removal_if_abandoned(core, segment) == 0;
-    }
     return removed;
 }
 

@@ -8,10 +8,8 @@
 void declare_none(struct core *core)
 {
     struct segment *segment;
-    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
-        after = segment->serial;
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
         segment->declared = false;
-    }
 }
 
 static int compare(const struct core *core, const struct create_params *p, const struct segment *s,

@@ -17,9 +17,8 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret)
 {
     struct sweep_result result = {0};
     struct segment *segment;
-    for (uint64_t after = 0; (segment = registry_next(&core->registry, after));) {
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
         struct sysv_stat kernel;
-        after = segment->serial;
         bool was_removing = segment->state == STATE_REMOVING;
         int r = lookup_verify(core, segment, &kernel);
         if (r == OUTCOME_NO_SUCH_SEGMENT)

@@ -179,6 +179,21 @@ struct segment *registry_next(const struct registry *r, uint64_t after)
     return NULL;
 }
 
+struct segment *registry_step(const struct registry *r, struct registry_walk *walk)
+{
+    size_t i = walk->slot < r->n_slots ? walk->slot : r->n_slots;
+    while (i > 0 && r->slots[i - 1].serial > walk->serial)
+        i--;
+    while (i < r->n_slots && !r->slots[i].segment)
+        i++;
+    walk->slot = i;
+    if (i == r->n_slots)
+        return NULL;
+    walk->slot++;
+    walk->serial = r->slots[i].serial;
+    return r->slots[i].segment;
+}
+
 int registry_rename(struct registry *r, struct segment *segment, char *name)
 {
     if (registry_by_name(r, name))

@@ -43,6 +43,16 @@ struct segment *registry_by_serial(const struct registry *r, uint64_t serial);
 /* The record with the least serial above AFTER, or NULL. */
 struct segment *registry_next(const struct registry *r, uint64_t after);
 
+/* Where a walk over all records is; all zeros: before the first. */
+struct registry_walk {
+    uint64_t serial; /* of the last that was returned */
+    size_t slot;     /* the one behind it was this, and can only have moved to the front */
+};
+
+/* The next record, or NULL: as registry_next(), without a search. Records may come and go between
+ * the steps. */
+struct segment *registry_step(const struct registry *r, struct registry_walk *walk);
+
 /* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. There is
  * memory for as many names as there were once. */
 int registry_rename(struct registry *r, struct segment *segment, char *name) MUST_CHECK;

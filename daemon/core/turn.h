@@ -35,10 +35,11 @@ struct turn {
     uint64_t *gone; /* serials to be deleted */
     size_t n_gone, gone_capacity;
     struct segment_event *first_event, *last_event; /* to be published */
-    struct segment *dropped; /* out of the registry; freed when replies are written */
-    bool has_news;           /* something has changed since the last commit tried */
-    unsigned n_looks;        /* charge.h: before somebody was refused */
-    uint32_t looked_for;     /* the uid of the last */
+    struct segment *dropped;       /* out of the registry; freed when replies are written */
+    bool has_news;                 /* something has changed since the last commit tried */
+    unsigned n_looks;              /* charge.h: before somebody was refused */
+    uint32_t looked_for;           /* the uid of the last */
+    int64_t all_looked_at_from_ms; /* boot clock: before it others' are not looked at again */
 };
 
 void turn_deinit(struct turn *turn);

@@ -220,6 +220,7 @@ TEST(quotas_of_what_is_gone)
     assert_string_equal(f->detail.what, "max_segments");
     turn_ends();
     assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    f->clock.boot_ms += 1000;
     assert_int_equal(CREATE(&root, .size = GIVEN(1)), 0);
     turn_ends();
     core_fixture_check_kernel(f);
@@ -235,6 +236,65 @@ TEST(quotas_of_what_is_gone)
     looks = f->k->calls[FAKE_STAT];
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
     assert_true(f->k->calls[FAKE_STAT] > looks);
+}
+
+/* How many records were looked at before ROOT was refused. */
+static unsigned long looks_of_refusal(void)
+{
+    unsigned long looks = f->k->calls[FAKE_STAT];
+    assert_int_equal(CREATE(&root, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_segments");
+    turn_ends();
+    return f->k->calls[FAKE_STAT] - looks;
+}
+
+TEST(those_of_others_are_looked_at_once_a_second)
+{
+    f->core.settings.limits.max_segments = 4;
+    int32_t shmids[4];
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(CREATE(i == 0 ? &root : &alice, .size = GIVEN(1)), 0);
+        shmids[i] = f->found.segment->shmid;
+    }
+    turn_ends();
+    assert_int_equal(looks_of_refusal(), 4);
+    assert_int_equal(looks_of_refusal(), 1); /* his own, each turn */
+    assert_int_equal(fake_sysv_remove_as(f->k, shmids[3]), 0);
+    f->clock.boot_ms += 999;
+    assert_int_equal(looks_of_refusal(), 1);
+    f->clock.boot_ms += 1;
+    assert_int_equal(CREATE(&root, .size = GIVEN(1)), 0);
+    /* Whoever it was that was refused. */
+    turn_ends();
+    unsigned long looks = f->k->calls[FAKE_STAT];
+    assert_int_equal(CREATE(&bob, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_int_equal(f->k->calls[FAKE_STAT], looks);
+    /* One's own that is gone is found at once. */
+    assert_int_equal(fake_sysv_remove_as(f->k, shmids[0]), 0);
+    assert_int_equal(CREATE(&root, .size = GIVEN(1)), 0);
+    turn_ends();
+    core_fixture_check_kernel(f);
+}
+
+TEST(others_bytes_that_are_gone)
+{
+    f->core.settings.limits.max_bytes = 10000;
+    assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
+    assert_int_equal(CREATE(&bob, .size = GIVEN(6000)), 0);
+    int32_t shmid = f->found.segment->shmid;
+    turn_ends();
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+    assert_int_equal(CREATE(&root, .size = GIVEN(6001)), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_bytes");
+    assert_int_equal(f->detail.used, 4000);
+    turn_ends();
+    assert_int_equal(CREATE(&root, .size = GIVEN(6000)), 0);
+    turn_ends();
+    assert_int_equal(fake_sysv_remove_as(f->k, f->found.segment->shmid), 0);
+    f->clock.boot_ms += 1000;
+    assert_int_equal(CREATE(&alice, .size = GIVEN(6000)), 0);
+    turn_ends();
+    core_fixture_check_kernel(f);
 }
 
 TEST(a_key_that_a_foreign_segment_has)
@@ -532,6 +592,8 @@ int main(void)
         CASE(what_makes_no_sense),
         CASE(quotas),
         CASE(quotas_of_what_is_gone),
+        CASE(those_of_others_are_looked_at_once_a_second),
+        CASE(others_bytes_that_are_gone),
         CASE(a_key_that_a_foreign_segment_has),
         CASE(a_name_whose_segment_is_gone_is_free),
         CASE(the_old_record_of_a_shmid_given_out_again),

@@ -256,6 +256,52 @@ static void check_all(const bool *live, uint64_t last)
     assert_int_equal(r.count, count);
 }
 
+/* Whatever else happens: each that was there all the time is seen once, in order, and none that
+ * has gone. */
+TEST(a_walk_sees_all)
+{
+    struct registry_walk walk = {0};
+    struct segment *s;
+    assert_null(registry_step(&r, &walk));
+    for (int i = 1; i <= 1000; i++)
+        added(NULL, i, 0);
+    uint64_t want = 1;
+    while ((s = registry_step(&r, &walk))) {
+        assert_int_equal(s->serial, want);
+        /* Of each ten, one stays; slots are squeezed out over and over, behind and before it. */
+        uint64_t stays = want - want % 10;
+        for (uint64_t serial = stays + 1; serial < stays + 10 && want < 1000; serial++)
+            if (registry_by_serial(&r, serial))
+                segment_free(registry_take(&r, registry_by_serial(&r, serial)));
+        want = want == 1 ? 10 : want + 10;
+        if (want == 510)
+            for (int i = 1001; i <= 1010; i++)
+                if (added(NULL, i, 0)->serial < 1010)
+                    segment_free(registry_take(&r, registry_by_shmid(&r, i)));
+    }
+    assert_int_equal(want, 1020);
+    assert_null(registry_step(&r, &walk)); /* and what comes later */
+    assert_int_equal(added(NULL, 1, 0)->serial, 1011);
+    assert_int_equal(registry_step(&r, &walk)->serial, 1011);
+    assert_null(registry_step(&r, &walk));
+    assert_true(r.n_slots < 300);
+}
+
+TEST(a_walk_whose_records_go_before_and_behind_it)
+{
+    for (int i = 1; i <= 200; i++)
+        added(NULL, i, 0);
+    struct registry_walk walk = {0};
+    for (uint64_t serial = 1; serial <= 100; serial++)
+        assert_int_equal(registry_step(&r, &walk)->serial, serial);
+    for (uint64_t serial = 1; serial <= 200; serial++)
+        if (serial != 150 && serial != 100)
+            segment_free(registry_take(&r, registry_by_serial(&r, serial)));
+    assert_true(r.n_slots < 100); /* fewer than the walk has seen */
+    assert_int_equal(registry_step(&r, &walk)->serial, 150);
+    assert_null(registry_step(&r, &walk));
+}
+
 TEST(many_come_and_go_and_the_order_stays)
 {
     enum { MOST = 2000 };
@@ -385,6 +431,8 @@ int main(void)
         REGISTRY_TEST(unnaming),
         REGISTRY_TEST(anonymising),
         REGISTRY_TEST(one_after_the_other),
+        REGISTRY_TEST(a_walk_sees_all),
+        REGISTRY_TEST(a_walk_whose_records_go_before_and_behind_it),
         REGISTRY_TEST(many_come_and_go_and_the_order_stays),
         REGISTRY_TEST(no_memory_for_a_slot),
         REGISTRY_TEST(no_memory_for_a_table),
