@@ -102,12 +102,84 @@ static int hold_by_command(const struct cli *cli, const struct shmd_segment *seg
     return become(cli->child);
 }
 
+static int show_and_hold(const struct cli *cli, const struct shmd_segment *segment, int signals)
+{
+    int status = output_segment(cli, segment);
+    fflush(stdout);
+    return status == EXIT_OK ? hold_until_end(cli, segment, signals) : status;
+}
+
+/* --- a lifetime that has holders, given by the process that holds */
+
+static int check_lifetime(const struct cli *cli)
+{
+    enum shmd_lifetime lifetime = cli->options.lifetime;
+    if (!cli_given(cli, OPT(LIFETIME)) || lifetime == SHMD_LIFETIME_PROCESS ||
+        lifetime == SHMD_LIFETIME_CONNECTION)
+        return 0;
+    return cli_usage("a segment of lifetime %s has no holders: hold takes process or connection",
+                     shmd_lifetime_word(lifetime));
+}
+
+/*
+ * By this process and no other: whoever gives the lifetime is the first holder. Only what persists
+ * is converted, because holders under another lifetime would lose their hold. 0 or an exit status;
+ * TARGET is the segment's serial then.
+ */
+static int convert(struct cli *cli, struct shmd_target *target, bool *ret_converted)
+{
+    const struct shmd_set_options options = {.lifetime = cli->options.lifetime};
+    struct shmd_segment *segment;
+    int r = shmd_stat(cli->shmd, target, &segment);
+    if (r != 0)
+        return cli_failure(cli, r);
+    enum shmd_lifetime before = segment->lifetime;
+    bool managed = segment->managed;
+    if (managed)
+        *target = (struct shmd_target){.serial = segment->serial};
+    shmd_segment_free(segment);
+    if (!managed || before == options.lifetime)
+        return EXIT_OK; /* what is wrong with the former is told by hold itself */
+    if (before != SHMD_LIFETIME_PERSISTENT)
+        return cli_error(EXIT_REFUSED,
+                         "its lifetime is %s, and whoever has it so would lose it: only a "
+                         "persistent segment can be given another by hold",
+                         shmd_lifetime_word(before));
+    r = shmd_set(cli->shmd, target, &options, NULL);
+    if (r != 0)
+        return cli_failure(cli, r);
+    *ret_converted = true;
+    return EXIT_OK;
+}
+
+static void convert_back(const struct cli *cli, const struct shmd_target *target)
+{
+    const struct shmd_set_options options = {.lifetime = SHMD_LIFETIME_PERSISTENT};
+    int r = shmd_set(cli->shmd, target, &options, NULL);
+    if (r != 0)
+        (void)cli_failure(cli, r);
+}
+
+/* 0 or an exit status. */
+static int hold(struct cli *cli, const struct shmd_target *target, struct shmd_segment **ret)
+{
+    int r = shmd_hold(cli->shmd, target, ret);
+    if (r == SHMD_ERROR_NOT_HOLDABLE)
+        return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
+                                       "persistent and is to go with its last holder, say so: "
+                                       "shmdctl hold TARGET --lifetime process");
+    return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+}
+
 int cmd_hold(struct cli *cli)
 {
     struct shmd_target target;
     struct shmd_segment *segment;
+    bool converted = false;
     int signals = -1;
     int r = check_child(cli);
+    if (r == 0)
+        r = check_lifetime(cli);
     if (r == 0)
         r = cli_target(cli, &target);
     if (r == 0)
@@ -128,18 +200,19 @@ int cmd_hold(struct cli *cli)
         if (signals < 0)
             return cli_error(EXIT_REFUSED, "cannot wait for signals: %s", strerror(errno));
     }
-    r = shmd_hold(cli->shmd, &target, &segment);
-    int status = r != 0 ? cli_failure(cli, r) : EXIT_OK;
-    if (r == 0 && cli->child) {
-        status = hold_by_command(cli, segment);
-    } else if (r == 0) {
-        status = output_segment(cli, segment);
-        fflush(stdout);
-        if (status == EXIT_OK)
-            status = hold_until_end(cli, segment, signals);
-    }
-    if (r == 0)
+    int status = cli_given(cli, OPT(LIFETIME)) ? convert(cli, &target, &converted) : EXIT_OK;
+    if (status == EXIT_OK)
+        status = hold(cli, &target, &segment);
+    if (status == EXIT_OK) {
+        if (cli->child)
+            status = hold_by_command(cli, segment);
+        else
+            status = show_and_hold(cli, segment, signals);
         shmd_segment_free(segment);
+        /* What was to hold it never began. */
+        if (cli->child && converted)
+            convert_back(cli, &target);
+    }
     if (signals >= 0)
         close(signals);
     return status;
@@ -157,6 +230,9 @@ int cmd_release(struct cli *cli)
     if (r != 0)
         return r;
     r = shmd_release(cli->shmd, &target, &segment);
+    if (r == SHMD_ERROR_NOT_HOLDABLE)
+        return cli_error(EXIT_REFUSED,
+                         "there is nothing to release: a segment of this lifetime has no holders");
     if (r != 0)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);
@@ -176,6 +252,25 @@ static int set_environment(const struct cli *cli, const struct shmd_segment *seg
         (cli->options.socket && setenv("SHMD_SOCKET", cli->options.socket, 1) < 0))
         return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
     return 0;
+}
+
+/* One that was there already keeps its lifetime. */
+static int join(struct cli *cli, const struct shmd_segment *segment)
+{
+    int r = shmd_hold(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    if (r == SHMD_ERROR_NOT_HOLDABLE)
+        return cli_error(EXIT_REFUSED,
+                         "%s exists already, and a segment of lifetime %s has no holders%s",
+                         segment->name, shmd_lifetime_word(segment->lifetime),
+                         segment->lifetime == SHMD_LIFETIME_PERSISTENT
+                             ? "; if it is to go with the command, say so: shmdctl hold NAME "
+                               "--lifetime process -- COMMAND"
+                             : "");
+    if (r != 0)
+        return cli_failure(cli, r);
+    cli_note(cli, "%s exists already and is left as it is; the command is one of its holders",
+             segment->name);
+    return EXIT_OK;
 }
 
 int cmd_run(struct cli *cli)
@@ -198,9 +293,11 @@ int cmd_run(struct cli *cli)
     if (r != 0)
         return cli_failure(cli, r);
     /* The creator holds it already. */
-    if (!created)
-        r = shmd_hold(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
-    status = r != 0 ? cli_failure(cli, r) : set_environment(cli, segment);
+    status = created ? EXIT_OK : join(cli, segment);
+    if (status == 0)
+        status = set_environment(cli, segment);
+    if (status == 0)
+        status = hold_by_command(cli, segment);
     shmd_segment_free(segment);
-    return status != 0 ? status : become(cli->child);
+    return status;
 }

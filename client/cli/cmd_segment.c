@@ -35,6 +35,9 @@ static void note_end(const struct cli *cli, const struct shmd_segment *segment)
                  "lifetime %s: the segment goes when this command ends, unless somebody else holds "
                  "it; use 'shmdctl run', or 'shmdctl hold' beside it",
                  shmd_lifetime_word(segment->lifetime));
+    else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
+        cli_note(cli, "lifetime attached: the segment goes when this command ends, unless somebody "
+                      "has attached it by then");
     else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
         cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
                       "initialiser; use 'shmdctl run'");
@@ -83,6 +86,32 @@ int cmd_stat(struct cli *cli)
     return status;
 }
 
+/*
+ * Whether SEGMENT, which others may need, would go as soon as this command ends: whoever gives a
+ * lifetime that has holders is the only holder at first, and that is this command. 0, or an exit
+ * status when it was refused.
+ */
+static int check_end(const struct cli *cli, const struct shmd_segment *segment)
+{
+    enum shmd_lifetime lifetime = cli->options.lifetime;
+    bool has_holders = lifetime == SHMD_LIFETIME_PROCESS || lifetime == SHMD_LIFETIME_CONNECTION;
+    if (segment->managed && segment->lifetime == lifetime)
+        return 0; /* nothing is to change */
+    if (has_holders)
+        return cli_error(EXIT_USAGE,
+                         "--lifetime %s: nothing was changed, because this command would be the "
+                         "only holder and the segment would go with it; a process that stays gives "
+                         "it that lifetime: 'shmdctl hold%s --lifetime %s', or a program by "
+                         "libshmd or JSON",
+                         shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted,",
+                         shmd_lifetime_word(lifetime));
+    if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
+        return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because nobody has "
+                                     "the segment attached and it would go with this command; "
+                                     "attach it first");
+    return 0;
+}
+
 static bool given_both(const struct cli *cli, uint64_t a, uint64_t b)
 {
     return cli_given(cli, a) && cli_given(cli, b);
@@ -119,9 +148,16 @@ int cmd_set(struct cli *cli)
     int r = prepare(cli, &target);
     if (r != 0)
         return r;
+    if (cli_given(cli, OPT(LIFETIME))) {
+        r = shmd_stat(cli->shmd, &target, &segment);
+        if (r != 0)
+            return cli_failure(cli, r);
+        r = segment->managed ? check_end(cli, segment) : 0; /* else set itself refuses */
+        shmd_segment_free(segment);
+        if (r != 0)
+            return r;
+    }
     r = shmd_set(cli->shmd, &target, &options, &segment);
-    if (r == 0 && cli_given(cli, OPT(LIFETIME)))
-        note_end(cli, segment);
     return answer(cli, r, segment);
 }
 
@@ -203,8 +239,15 @@ int cmd_adopt(struct cli *cli)
         r = cli_connect(cli);
     if (r != 0)
         return r;
+    const struct shmd_target target = {
+        .has_shmid = options.has_shmid, .shmid = o->shmid, .key = o->key};
+    /* What is wrong with it, if it cannot be looked at, adopt itself tells. */
+    if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli->shmd, &target, &segment) == 0) {
+        r = segment->managed ? 0 : check_end(cli, segment);
+        shmd_segment_free(segment);
+        if (r != 0)
+            return r;
+    }
     r = shmd_adopt(cli->shmd, &options, &segment);
-    if (r == 0)
-        note_end(cli, segment);
     return answer(cli, r, segment);
 }

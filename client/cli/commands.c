@@ -41,7 +41,7 @@ const struct command commands[] = {
      cmd_wait},
     {"ready", TARGET_TEXT, "Say that a segment is filled", TARGET | TABLE, 0, 1, false, cmd_ready},
     {"hold", "TARGET [-- COMMAND...]", "Hold a segment until interrupted, or as long as a command",
-     TARGET | TABLE, 0, 1, true, cmd_hold},
+     TARGET | TABLE | OPT(LIFETIME), 0, 1, true, cmd_hold},
     {"release", TARGET_TEXT, "Hold a segment no longer", TARGET | TABLE, 0, 1, false, cmd_release},
     {"adopt", "--shmid N | --key K [NAME]", "Put a foreign segment under shmd's care",
      OPT(SHMID) | OPT(KEY) | OPT(LIFETIME) | OPT(TTL) | OPT(LABEL) | TABLE, 0, 1, false, cmd_adopt},

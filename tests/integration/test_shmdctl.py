@@ -145,6 +145,11 @@ class Create(Shmdctl):
         self.ctl("create", "x", "--size", "1", "--lifetime", "process", "--json")
         self.wait_until_gone("x")
 
+    def test_what_is_to_be_attached_goes_with_the_command(self):
+        self.ctl("create", "x", "--size", "1", "--lifetime", "attached",
+                 note="lifetime attached: the segment goes when this command ends")
+        self.wait_until_gone("x")
+
     def test_what_is_not_ready_goes_with_the_command(self):
         self.ctl("create", "x", "--size", "1", "--not-ready",
                  note="--not-ready: the segment goes when this command ends.*'shmdctl run'")
@@ -268,8 +273,22 @@ class Set(Shmdctl):
         self.assertEqual(self.set("--new-name", "two")["name"], "two")
 
     def test_a_lifetime_that_ends_with_the_command(self):
-        self.ctl("set", "one", "--lifetime", "process",
-                 note="lifetime process: the segment goes when this command ends")
+        for lifetime, way in (("process", "hold"), ("connection", "hold"), ("attached", "attach")):
+            with self.subTest(lifetime=lifetime):
+                segment = self.set("--lifetime", lifetime, "--mode", "0640", status=USAGE)
+                self.assertRegex(self.message, f"--lifetime {lifetime}: nothing was changed.*{way}")
+                self.assertEqual((segment["lifetime"], segment["mode"]), ("persistent", "0600"))
+
+    def test_holders_are_not_cut_off(self):
+        self.client.call("set", name="one", lifetime="process")
+        segment = self.set("--lifetime", "connection", status=USAGE)
+        self.assertEqual((segment["lifetime"], segment["holders"]), ("process", 1))
+        self.assertEqual(self.set("--lifetime", "persistent")["lifetime"], "persistent")
+
+    def test_attached_while_somebody_has_it(self):
+        holder = self.hold(SOMEBODY, self.client.stat(name="one")["shmid"])
+        self.assertEqual(self.set("--lifetime", "attached")["lifetime"], "attached")
+        holder.kill()
         self.wait_until_gone("one")
 
     def test_a_lifetime_that_others_hold(self):
@@ -727,6 +746,49 @@ class Hold(Shmdctl):
     def test_not_holdable(self):
         self.client.create(name="x")
         self.ctl("hold", "x", "--", "true", status=REFUSED)
+        self.assertIn("shmdctl hold TARGET --lifetime process", self.message)
+        self.ctl("release", "x", status=REFUSED)
+        self.assertIn("nothing to release", self.message)
+        self.ctl("run", "x", "--size", "1", "--", "true", status=REFUSED)
+        self.assertIn("shmdctl hold NAME --lifetime process", self.message)
+        self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
+
+    def test_a_persistent_one_is_converted(self):
+        for lifetime in ("process", "connection"):
+            for command in ([], ["--", "sh", "-c", "echo in; read end"]):
+                with self.subTest(lifetime=lifetime, command=command):
+                    self.client.create(name="x")
+                    process = self.start("hold", "x", "-n", "--lifetime", lifetime, *command,
+                                         stdin=subprocess.PIPE)
+                    self.held(process)
+                    self.assertEqual(self.holders("x"), [process.pid])
+                    self.assertEqual(self.client.stat(name="x")["lifetime"], lifetime)
+                    # Another one joins; then there is nothing to convert.
+                    other = self.start("hold", "x", "-n", "--lifetime", lifetime,
+                                       stdin=subprocess.PIPE)
+                    self.held(other)
+                    process.communicate(b"end\n", timeout=DEADLINE)
+                    wait_until(lambda: self.holders("x") == [other.pid], "the first has let go")
+                    other.communicate(timeout=DEADLINE)
+                    self.wait_until_gone("x")
+
+    def test_a_command_that_does_not_begin_loses_nothing(self):
+        self.client.create(name="x")
+        for lifetime in ("process", "connection"):
+            self.ctl("hold", "x", "--lifetime", lifetime, "--", "/nonexistent", status=127)
+            self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
+
+    def test_what_is_not_converted(self):
+        self.create_for_holders()
+        self.ctl("hold", "x", "--lifetime", "connection", status=REFUSED)
+        self.assertEqual(self.client.stat(name="x")["lifetime"], "process")
+        for lifetime in ("persistent", "attached"):
+            self.ctl("hold", "x", "--lifetime", lifetime, status=USAGE)
+            self.assertIn("has no holders", self.message)
+        self.ctl("hold", "nothing", "--lifetime", "process", status=NO_SUCH_SEGMENT)
+        foreign = sysv.create(100)
+        for command in ("hold", "set"):
+            self.ctl(command, "--shmid", foreign, "--lifetime", "process", status=NO_SUCH_SEGMENT)
 
     def test_release_by_the_holder_itself(self):
         # run becomes release, which is therefore the holder: the last one.
@@ -768,10 +830,22 @@ class Run(Shmdctl):
     def test_an_existing_segment_gets_a_holder(self):
         creator = self.connect(self.daemon)
         creator.create(name="job", lifetime="process")
-        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; cat", stdin=-1)
+        process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; cat", stdin=-1,
+                             stderr=subprocess.PIPE)
         process.stdout.readline()
         self.assertEqual(self.client.stat(name="job")["holders"], 2)
+        _, err = process.communicate(timeout=DEADLINE)
+        self.assertRegex(err, b"^shmdctl: job exists already and is left as it is; [^\n]*\n$")
+
+    def test_an_existing_connections_segment_is_held_as_long(self):
+        with self.daemon.connect() as creator:
+            creator.create(name="job", lifetime="connection")
+            process = self.start("run", "job", "--size", "1", "--", "sh", "-c", "echo; cat",
+                                 stdin=-1, stderr=subprocess.PIPE)
+            process.stdout.readline()
+        wait_until(lambda: self.client.stat(name="job")["holders"] == 1, "the creator is gone")
         process.communicate(timeout=DEADLINE)
+        self.wait_until_gone("job")
 
     def test_no_descriptor_is_left_to_the_command(self):
         out = self.ctl("run", "job", "--size", "1", "--", "ls", "/proc/self/fd")
@@ -833,6 +907,17 @@ class Adopt(Shmdctl):
         managed = self.client.stat(name="mine")["shmid"]
         self.ctl("adopt", "--shmid", managed, user=ALICE, status=EXISTS)
         self.assertEqual(sysv.stat(managed).uid, ALICE.uid)
+
+    def test_a_lifetime_that_ends_with_the_command(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100, mode=0o640))
+        for lifetime in ("process", "connection", "attached"):
+            with self.subTest(lifetime=lifetime):
+                self.ctl("adopt", "--shmid", shmid, "--lifetime", lifetime, status=USAGE)
+                self.assertIn("nothing was changed", self.message)
+                self.assertEqual(sysv.stat(shmid).uid, SOMEBODY.uid)
+        self.hold(SOMEBODY, shmid)
+        self.ctl("adopt", "--shmid", shmid, "old", "--lifetime", "attached")
+        self.assertEqual(self.client.stat(name="old")["lifetime"], "attached")
 
     def test_usage(self):
         self.ctl("adopt", "x", status=USAGE)
