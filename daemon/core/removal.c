@@ -47,12 +47,14 @@ enum reason removal_reason_of_gone(const struct segment *segment)
 /*
  * Who waits for a segment waits for its initialiser, and is told of its end however that shows: a
  * connection's close, or the kernel's own freeing at the last detach, is seen before the process's
- * exit. Ends that have nothing to do with it keep their reason.
+ * exit. Ends that have nothing to do with it keep their reason; so does what a request ends, for a
+ * holder that lets go is counted until it is done, and one that has gone is not.
  */
 static enum reason reason_to_tell(const struct segment *segment, enum reason reason)
 {
-    bool ends_lifetime = reason == REASON_LAST_HOLDER_EXITED ||
-                         reason == REASON_CONNECTION_CLOSED || reason == REASON_LAST_DETACH;
+    bool ends_lifetime = reason == REASON_LAST_DETACH ||
+                         (segment->n_holders == 0 && (reason == REASON_LAST_HOLDER_EXITED ||
+                                                      reason == REASON_CONNECTION_CLOSED));
     bool initialiser_left = !tie_find(segment, NULL, TIE_INITIALISER);
     return segment->state == STATE_INITIALISING && (ends_lifetime || initialiser_left)
                ? REASON_INITIALISER_DIED

@@ -147,6 +147,40 @@ class Wait(ReadinessCase):
                 self.assertFalse(sysv.exists(made["shmid"]))
                 self.assertEqual(self.client.list(), [])
 
+    def test_its_filler_is_killed_while_another_has_it_attached(self):
+        subscriber = self.subscribe(kinds=["removed"])
+        for lifetime, attaches in self.LIFETIMES:
+            with self.subTest(lifetime=lifetime, attaches=attaches):
+                peer, made = self.dying(lifetime, attaches)
+                other = self.peer()
+                other.attach(made["shmid"])
+                waiters = [self.waiting("frames") for _ in range(2)]
+                self.check_silent(*waiters)
+                peer.end()
+                for waiter in waiters:
+                    self.check_failed(waiter, 9, "io.shmd.InitialiserDied")
+                self.assertEqual(self.event_of(subscriber, made["serial"])["reason"],
+                                 "initialiser-died")
+                self.assertTrue(sysv.exists(made["shmid"]))
+                self.refused("NoSuchSegment", self.client, "stat", name="frames")
+                other.end()
+                self.assertFalse(sysv.exists(made["shmid"]))
+
+    def test_its_filler_lives_and_holds_no_more(self):
+        subscriber = self.subscribe(kinds=["removed"])
+        for lifetime, reason in (("process", "last-holder-exited"),
+                                 ("connection", "connection-closed")):
+            with self.subTest(lifetime=lifetime):
+                peer, made = self.dying(lifetime, False)
+                waiter = self.waiting("frames")
+                self.check_silent(waiter)
+                peer.call("release", name="frames")
+                self.assertEqual(self.event_of(subscriber, made["serial"])["reason"], reason)
+                self.check_silent(waiter)
+                again = peer.create(name="frames")
+                self.assertEqual(self.answer(waiter)["serial"], again["serial"])
+                peer.call("remove", name="frames")
+
     def test_before_it_exists(self):
         waiters = [self.waiting("frames") for _ in range(3)]
         other = self.waiting("frames.2")

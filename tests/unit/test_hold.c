@@ -297,6 +297,59 @@ TEST(other_ends_keep_their_reason)
     is_gone("removed/initialiser-died:a");
 }
 
+/* It is marked for destruction, and told, at once; the name is free. */
+static void is_going(const struct segment *s)
+{
+    turn_ends();
+    told("removed/initialiser-died:a");
+    assert_int_equal(s->state, STATE_REMOVING);
+    assert_null(s->ties);
+    assert_null(fixture_record(f, "a"));
+    assert_true(fake_sysv_segment(f->k, s->shmid)->destroyed);
+    fake_sysv_exit(f->k, 2);
+    core_fixture_pass(f, 5000);
+    is_gone("");
+}
+
+TEST(the_initialiser_dies_while_others_have_it_attached)
+{
+    for (int i = 0; i < LIFETIME_COUNT; i++) {
+        alice = core_fixture_caller(f, ALICE, 1);
+        struct segment *s = initialising((enum lifetime)i);
+        fake_sysv_attach_as(f->k, s->shmid, 2);
+        core_fixture_kill(f, 1);
+        is_going(s);
+        if (alice.party)
+            core_party_gone(&f->core, steal_pointer(&alice.party));
+    }
+    alice = core_fixture_caller(f, ALICE, 1);
+    struct segment *s = initialising(LIFETIME_CONNECTION);
+    fake_sysv_attach_as(f->k, s->shmid, 2);
+    core_party_gone(&f->core, steal_pointer(&alice.party));
+    is_going(s);
+    core_fixture_kill(f, 1);
+}
+
+TEST(the_initialiser_lives_and_holds_no_more)
+{
+    initialising(LIFETIME_PROCESS);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    is_gone("removed/last-holder-exited:a");
+    initialising(LIFETIME_CONNECTION);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    is_gone("removed/connection-closed:a");
+    /* Also where another has it attached. */
+    struct segment *s = initialising(LIFETIME_PROCESS);
+    fake_sysv_attach_as(f->k, s->shmid, 2);
+    assert_int_equal(fixture_release(f, &alice, "a"), 0);
+    turn_ends();
+    told("removed/last-holder-exited:a");
+    core_fixture_kill(f, 1); /* that is nobody's news any more */
+    fake_sysv_exit(f->k, 2);
+    core_fixture_pass(f, 5000);
+    is_gone("");
+}
+
 TEST(the_initialiser_dies_while_others_hold)
 {
     initialising(LIFETIME_PROCESS);
@@ -535,6 +588,8 @@ int main(void)
         OWN_CASE(the_initialisers_connection_is_closed_first),
         OWN_CASE(the_kernel_frees_first),
         OWN_CASE(other_ends_keep_their_reason),
+        OWN_CASE(the_initialiser_dies_while_others_have_it_attached),
+        OWN_CASE(the_initialiser_lives_and_holds_no_more),
         OWN_CASE(the_initialiser_dies_while_others_hold),
         OWN_CASE(the_initialiser_lets_go_of_it),
         OWN_CASE(held_and_released_in_a_turn_that_fails),
