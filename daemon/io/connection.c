@@ -311,6 +311,7 @@ static void send_output(struct connection *c)
         }
         s->sent += (size_t)n;
     }
+    s->is_backed_up = has_unsent(c);
     session_count_output(s);
     if (s->sent == s->out.len) {
         release_output(s);

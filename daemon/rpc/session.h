@@ -35,9 +35,10 @@ struct session {
     bool batch_begun;
     bool is_waiting;
     bool input_ended;
-    bool value_ended; /* one was finished, or given up, since the connection asked last */
-    bool is_closing;  /* no more is read or answered; what is in `out` is sent, then it closes */
-    bool is_cut_off;  /* a subscriber past its cap: closed at once */
+    bool value_ended;  /* one was finished, or given up, since the connection asked last */
+    bool is_closing;   /* no more is read or answered; what is in `out` is sent, then it closes */
+    bool is_cut_off;   /* a subscriber past its cap: closed at once */
+    bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
     struct waiter *waiter;
     struct subscription *subscription;
 };

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What was before a subscriber came lies in the log: it need not pass the subscriber's cap at once.
- */
+/* What lies in the log need not pass the subscriber's cap at once. */
 static bool has_room_to_resume(const struct session *s)
 {
     return !session_is_above_high_water(s) &&
@@ -59,6 +58,7 @@ int subscription_begin(struct session *s, const struct subscribe_params *p)
     bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
     sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
     sub->resumes = resumes;
+    sub->late_since = 0;
     return 0;
 }
 
@@ -83,6 +83,25 @@ static void tell(struct session *s, const struct wire_event *event)
     }
 }
 
+/* There is no room for what is told from the log. Who has been late for a whole log is cut off, if
+ * it is his doing. */
+static void wait_for_room(struct session *s)
+{
+    const struct event_log *log = &s->rpc->core->events;
+    struct subscription *sub = s->subscription;
+    if (sub->next >= log->first)
+        return;
+    if (sub->late_since == 0 || !s->is_backed_up)
+        sub->late_since = log->last;
+    s->is_cut_off = log->last - sub->late_since >= EVENTS_KEPT;
+}
+
+static bool is_past_cap(const struct session *s)
+{
+    return session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
+           (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s));
+}
+
 void subscription_tell(struct session *s)
 {
     const struct event_log *log = &s->rpc->core->events;
@@ -92,8 +111,11 @@ void subscription_tell(struct session *s)
         return; /* in the midst of an answer */
     size_t before = s->out.len;
     while (sub->next <= log->last && !s->is_cut_off) {
-        if (sub->resumes && !has_room_to_resume(s))
+        if (sub->resumes && !has_room_to_resume(s)) {
+            wait_for_room(s);
             break;
+        }
+        sub->late_since = 0;
         const struct segment_event *event = event_log_get(log, sub->next);
         if (!event) {
             /* Fallen out of the log, or lost for lack of memory. */
@@ -108,9 +130,9 @@ void subscription_tell(struct session *s)
             continue;
         }
         /* Looked at before the next one is written: an event longer than the cap gets through. */
-        if (session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
-            (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s))) {
-            s->is_cut_off = true;
+        if (is_past_cap(s)) {
+            s->is_cut_off = s->is_backed_up;
+            sub->resumes = true;
             break;
         }
         sub->next++;

@@ -77,6 +77,7 @@ static void send_output(struct client *c)
 {
     struct session *s = &c->session;
     size_t n = s->out.len - s->sent;
+    s->is_backed_up = c->is_slow && n > 0;
     if (c->is_slow || n == 0)
         return;
     fake_memory_pause();

@@ -9,6 +9,8 @@ from harness import (
     DAEMON,
     ROOT,
     SOMEBODY,
+    Child,
+    Client,
     as_user,
     encode,
     main,
@@ -373,7 +375,6 @@ class Cap(EventCase):
         self.client.create(name="last")
         self.assertEqual(self.event(listener)["segment"]["name"], "last")
 
-
     def fill_the_log(self):
         """Events of several times the cap; returns the serial of the last before them."""
         first = self.newest()
@@ -402,6 +403,44 @@ class Cap(EventCase):
         events = self.events(subscriber, 1001)
         self.check_in_sequence(events)
         self.assertEqual(events[0]["event_serial"], first + 1)
+
+
+class Bursts(EventCase):
+    CONFIG = LifeCase.RELAXED + "subscriber_cap = 1024\nmax_segments_per_uid = 0\n"
+    MANY = 1500
+
+    def create_at_once(self, client, count, **params):
+        client.send(b"".join(encode("create", {"size": 1, **params}, id=i)
+                             for i in range(count)))
+        for _ in range(count):
+            self.assertIn("result", client.reply())
+
+    def test_what_nobody_could_have_read_is_held_against_nobody(self):
+        subscriber = self.subscribe()
+        self.create_at_once(self.client, 10)
+        events = self.events(subscriber, 10)
+        self.check_in_sequence(events)
+        self.assertEqual({event["kind"] for event in events}, {"created"})
+
+    def test_the_end_of_a_process_that_held_much(self):
+        def hold_many(report):
+            client = Client(self.daemon.socket_path)
+            self.create_at_once(client, self.MANY, lifetime="process")
+            report("done")
+            signal.pause()
+
+        child = Child(SOMEBODY, hold_many)
+        child.outcome()
+        subscriber = self.subscribe()
+        child.end()
+        wait_until(lambda: not sysv.proc_table(), "they are gone")
+        self.client.create(name="last")
+        told, names = 0, []
+        while names[-1:] != ["last"]:
+            event = self.event(subscriber)
+            told += event["missed"] if event["kind"] == "gap" else 1
+            names.append(event.get("segment", {}).get("name"))
+        self.assertEqual(told, self.MANY + 1)
 
 
 class Attachments(EventCase):

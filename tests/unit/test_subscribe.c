@@ -207,6 +207,95 @@ TEST(an_event_longer_than_the_cap)
     HEARS(root, "1=@3 *changed:a#2 *changed:a#3");
 }
 
+/* N creations by root in one turn. */
+static void create_many(unsigned n)
+{
+    char *many = repeat(CALL("1", "create", "\"size\":1"), n);
+    SAYS(root, many);
+    (void)client_heard(root);
+    free(many);
+}
+
+/* Checks that CLIENT hears all serials from FIRST up to LAST. */
+static void hears_all(struct client *client, unsigned first, unsigned last)
+{
+    const char *heard = client_heard(client);
+    for (const char *at = strchr(heard, '#'); at; at = strchr(at + 1, '#'))
+        assert_int_equal(strtoul(at + 1, NULL, 10), first++);
+    assert_int_equal(first, last + 1);
+    assert_null(strstr(heard, "gap"));
+}
+
+TEST(a_burst_larger_than_the_cap)
+{
+    f->core->core.settings.limits.subscriber_cap = 1024;
+    struct client *reader = client_open(f, 0, 3);
+    SAYS(reader, CALL("1", "subscribe", ""));
+    HEARS(reader, "1=@0");
+    create_many(10);
+    hears_all(reader, 1, 10);
+    create_many(1);
+    hears_all(reader, 11, 11);
+}
+
+TEST(a_burst_larger_than_the_log)
+{
+    f->core->core.settings.limits.subscriber_cap = 1024;
+    f->core->core.settings.limits.max_segments_per_uid = 0;
+    struct client *reader = client_open(f, 0, 3);
+    SAYS(reader, CALL("1", "subscribe", ""));
+    HEARS(reader, "1=@0");
+    const char *one = CALL("1", "create", "\"size\":1,\"lifetime\":\"process\"");
+    for (unsigned i = 0; i < 1500; i++) {
+        SAYS(alice, one);
+        (void)client_heard(alice);
+        (void)client_heard(reader);
+    }
+    reader->is_slow = true; /* it is not asked whether it reads before all is told */
+    core_fixture_kill(f->core, 1);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_false(reader->session.is_cut_off);
+    assert_true(session_unsent(&reader->session) < 2048);
+    create_many(1);
+    assert_false(reader->session.is_cut_off);
+    reader->is_slow = false;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    const char *heard = client_heard(reader), *gap = strstr(heard, "*gap:");
+    assert_non_null(gap);
+    assert_non_null(strstr(gap, "*created:-#3001"));
+    assert_null(strstr(gap + 2, "gap"));
+    unsigned told = 0;
+    for (const char *at = heard; (at = strchr(at, '#')); at++)
+        told++;
+    assert_int_equal(told + strtoul(gap + 5, NULL, 10), 1501);
+}
+
+TEST(a_burst_for_one_that_never_reads)
+{
+    f->core->core.settings.limits.subscriber_cap = 1024;
+    struct client *deaf = client_open(f, 0, 3);
+    SAYS(deaf, CALL("1", "subscribe", ""));
+    (void)client_heard(deaf);
+    deaf->is_slow = true;
+    quietly(root, CREATE("1", "a"));
+    create_many(10); /* it could have read the first, and has not */
+    assert_true(deaf->session.is_cut_off);
+    /* Nothing was in its way when all came. */
+    struct client *other = client_open(f, 0, 3);
+    SAYS(other, CALL("1", "subscribe", ""));
+    (void)client_heard(other);
+    other->is_slow = true;
+    create_many(10);
+    assert_false(other->session.is_cut_off);
+    unsigned n = 0;
+    for (; n < 3 * EVENTS_KEPT && !other->session.is_cut_off; n++) {
+        quietly(root, CALL("1", "set", "\"name\":\"a\",\"mode\":\"0644\""));
+        assert_true(session_unsent(&other->session) < 2048);
+    }
+    assert_true(other->session.is_cut_off);
+    assert_true(n > EVENTS_KEPT);
+}
+
 TEST(one_that_resumes_slowly)
 {
     f->core->core.settings.limits.subscriber_cap = 65536;
@@ -304,6 +393,9 @@ int main(void)
         CASE(while_it_waits),
         CASE(one_that_does_not_read),
         CASE(an_event_longer_than_the_cap),
+        CASE(a_burst_larger_than_the_cap),
+        CASE(a_burst_larger_than_the_log),
+        CASE(a_burst_for_one_that_never_reads),
         CASE(one_that_resumes_slowly),
         CASE(half_closed_it_streams_on),
         CASE(many_come_and_go),
