@@ -310,19 +310,6 @@ class Caps(TestCase):
         self.check_room_again(daemon, [ALICE, BOB] * 3)
         self.check_turned_away(daemon, BOB, "max_connections", 6)
 
-    def test_room_for_a_descriptor(self):
-        daemon = self.start_daemon(rlimits={resource.RLIMIT_NOFILE: 40})
-        clients = []
-        for _ in range(40):
-            client = self.connect(daemon)
-            client.send_what_is_taken(encode("list", id=1))
-            if "result" in (client.reply() or {}):
-                clients.append(client)
-        self.assertIn(len(clients), range(6, 40))
-        for client in clients:
-            client.close()
-        self.check_room_again(daemon, [None] * len(clients))
-
     def test_room_of_whoever_leaves_in_the_midst(self):
         """Whatever it was at, what it had sent is executed, and then there is room."""
 
