@@ -12,9 +12,6 @@
 #include "daemon/core/verdict.h"
 #include "daemon/core/view.h"
 
-/* What the store is promised of either counter at once. */
-enum { SERIALS_AHEAD = 1024 };
-
 void turn_deinit(struct turn *turn)
 {
     for (struct segment_event *event = turn->first_event; event;) {
@@ -228,20 +225,19 @@ static int write_changes(struct core *core, const char **ret_reason)
         changes[n++] = (struct store_change){t->dirty[i]->serial, t->dirty[i], next, used};
         next += used;
     }
-    /* Ahead as well: few turns have to write the counters. */
-    if (core->registry.last_serial > core->meta.last_serial)
-        core->meta.last_serial = core->registry.last_serial + SERIALS_AHEAD;
+    core->meta.last_serial = core->registry.last_serial;
     return core->on.store.ops->commit(core->on.store.context, changes, n, &core->meta, ret_reason);
 }
 
 /* Event serials are promised to the store a block ahead, so that none is told twice. */
 static void promise_event_serials(struct core *core)
 {
+    enum { BLOCK = 1024 };
     uint64_t needed = core->events.last;
     for (const struct segment_event *event = core->turn.first_event; event; event = event->next)
         needed++;
     if (needed > core->meta.event_serial) {
-        core->meta.event_serial = needed + SERIALS_AHEAD;
+        core->meta.event_serial = needed + BLOCK;
         core->turn.has_news = true;
     }
 }

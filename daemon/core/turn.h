@@ -81,8 +81,8 @@ int turn_enter(struct core *core, const char **ret_reason) MUST_CHECK;
 /* Writes the changes: 0, or a negative errno with the reason, and all is taken back. */
 int turn_commit(struct core *core, const char **ret_reason) MUST_CHECK;
 
-/* After the last turn: whoever starts next goes on with the serials where this daemon stopped. If
- * it cannot be written, they go on further up. */
+/* After the last turn: whoever starts next goes on with the serials of events where this daemon
+ * stopped. If it cannot be written, they go on further up. */
 void turn_settle_serials(struct core *core);
 
 /* Whether something waits for a turn's end. */
