@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/store/mark.h"
 #include "daemon/store/row.h"
 
 static const char *const texts[STATEMENT_COUNT] = {
@@ -17,7 +16,7 @@ static const char *const texts[STATEMENT_COUNT] = {
     [STATEMENT_DROP_SEGMENT] = "DELETE FROM segment WHERE serial = ?",
     [STATEMENT_PUT_TIE] = "INSERT INTO tie (" TIE_COLUMNS ") VALUES (" TIE_PLACES ")",
     [STATEMENT_DROP_TIES] = "DELETE FROM tie WHERE serial = ?",
-    [STATEMENT_PUT_META] = "UPDATE meta SET last_serial = ?, event_serial = ?",
+    [STATEMENT_PUT_META] = "UPDATE meta SET last_serial = ?, event_serial = ?, commits = ?",
     [STATEMENT_PUT_DAEMON] = "INSERT OR IGNORE INTO daemon (pid, started_at_s) VALUES (?, ?)",
 };
 
@@ -156,8 +155,7 @@ int database_open(struct store_sqlite *st, const char *path)
     if (code != SQLITE_OK)
         return database_fail(st, "opening", code);
     sqlite3_extended_result_codes(st->db, 1);
-    /* What is no good is left as it is found. */
-    (void)sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    database_keep_log(st, true); /* what is no good is left as it is found */
     int r = check_writable(st);
     if (r < 0)
         return r;
@@ -167,18 +165,19 @@ int database_open(struct store_sqlite *st, const char *path)
                       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;"
                       "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
                       "PRAGMA cache_size = -1024; PRAGMA synchronous = OFF;"
-                      "PRAGMA page_size = 2048");
+                      "PRAGMA page_size = 1024");
     if (r == 0)
         r = use_log(st);
     if (r == 0)
         r = database_check(st);
-    /* It can grow while the disk is full, and is cut later. */
     if (r == 0)
-        r = database_exec(st, "opening", "PRAGMA journal_size_limit = 4194304");
-    if (r < 0)
-        return r;
-    mark_follow(st);
-    return schema_migrate(st);
+        r = schema_migrate(st);
+    /* Half a megabyte of log, copied back by the commit that fills it. It can grow while the disk
+     * is full, and is cut later. */
+    return r < 0 ? r
+                 : database_exec(st, "opening",
+                                 "PRAGMA wal_autocheckpoint = 512;"
+                                 "PRAGMA journal_size_limit = 4194304");
 }
 
 int database_prepare(struct store_sqlite *st)
@@ -192,15 +191,9 @@ int database_prepare(struct store_sqlite *st)
     return 0;
 }
 
-/* The log's end is the mark's business until all of it is in the database; then SQLite may delete
- * it. */
-static void close_in_order(struct store_sqlite *st)
+void database_keep_log(struct store_sqlite *st, bool on_close)
 {
-    int in_log, copied;
-    if (sqlite3_wal_checkpoint_v2(st->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied) ==
-            SQLITE_OK &&
-        in_log == copied && mark_reset(st) == 0)
-        (void)sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    (void)sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on_close, NULL);
 }
 
 void database_close(struct store_sqlite *st)
@@ -209,8 +202,6 @@ void database_close(struct store_sqlite *st)
         sqlite3_finalize(st->statements[i]);
         st->statements[i] = NULL;
     }
-    if (st->is_open)
-        close_in_order(st);
     sqlite3_close(st->db);
     st->db = NULL;
 }

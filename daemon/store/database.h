@@ -38,25 +38,14 @@ struct collection {
     size_t n_segments, n_ties, n_daemons;
 };
 
-enum { LOG_SALT_BYTES = 8 };
-
-/* Where the log ends: behind its first FRAMES frames. 0: all of it is in the database itself. */
-struct log_end {
-    unsigned char salt[LOG_SALT_BYTES]; /* another whenever the log begins anew */
-    uint32_t frames;
-};
-
 struct store_sqlite {
     sqlite3 *db;
     int place; /* the database's file, only to see whether it is still there; -1: none */
     int mark;  /* mark.h; -1: none */
-    struct log_end log_end; /* since the last commit */
-    bool log_has_moved;     /* since the mark was written */
-    bool salt_is_known;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool is_new;            /* there was nothing in it when it was opened */
-    bool is_open;           /* and good: it is closed in order */
     struct store_meta kept; /* as it stands in the database */
+    uint64_t commits;       /* how many changed something, ever; it stands there, too */
     uint64_t highest;       /* no record has had a serial above it */
     struct collection collection;
     char reason[400]; /* why the last operation failed */
@@ -66,6 +55,8 @@ struct store_sqlite {
  * errno. */
 int database_open(struct store_sqlite *st, const char *path) MUST_CHECK;
 void database_close(struct store_sqlite *st);
+/* Whether closing leaves the log as it is; else it is copied into the database. */
+void database_keep_log(struct store_sqlite *st, bool on_close);
 /* Prepares the statements of the current schema. */
 int database_prepare(struct store_sqlite *st) MUST_CHECK;
 

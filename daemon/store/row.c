@@ -3,7 +3,37 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/util/siphash.h"
 #include "protocol/params.h"
+
+/* What a row's values come to, in the order of its columns. */
+struct sum {
+    uint64_t so_far[2];
+};
+
+static void sum_up(struct sum *sum, const void *data, size_t len)
+{
+    sum->so_far[0] = siphash(sum->so_far, data, len);
+    sum->so_far[1]++;
+}
+
+static void sum_up_int(struct sum *sum, int64_t value)
+{
+    sum_up(sum, &value, sizeof(value));
+}
+
+/* NULL is another than the empty text. */
+static void sum_up_text(struct sum *sum, const char *text)
+{
+    sum_up(sum, text ? text : "\xFF", text ? strlen(text) : 1);
+}
+
+/* As it is stored: a positive number. */
+static int64_t sum_of(const struct sum *sum)
+{
+    int64_t value = (int64_t)(sum->so_far[0] & INT64_MAX);
+    return value ? value : 1;
+}
 
 /* Whether TEXT, of LEN bytes, is UTF-8 as JSON wants it. */
 static bool is_utf8(const char *text, size_t len)
@@ -93,10 +123,12 @@ struct binder {
     sqlite3_stmt *statement;
     int place;
     int code;
+    struct sum sum;
 };
 
 static void bind_int(struct binder *b, int64_t value)
 {
+    sum_up_int(&b->sum, value);
     if (b->code == SQLITE_OK)
         b->code = sqlite3_bind_int64(b->statement, ++b->place, value);
 }
@@ -104,6 +136,7 @@ static void bind_int(struct binder *b, int64_t value)
 /* NULL is SQL's. */
 static void bind_text(struct binder *b, const char *value)
 {
+    sum_up_text(&b->sum, value);
     if (b->code == SQLITE_OK)
         b->code = sqlite3_bind_text(b->statement, ++b->place, value, -1, SQLITE_STATIC);
 }
@@ -116,6 +149,7 @@ static void bind_labels(struct binder *b, const struct label *labels, size_t cou
         end = stpcpy(end, labels[i].key) + 1;
         end = stpcpy(end, labels[i].value) + 1;
     }
+    sum_up(&b->sum, room, (size_t)(end - room));
     if (b->code == SQLITE_OK)
         b->code = sqlite3_bind_blob(b->statement, ++b->place, count > 0 ? room : NULL,
                                     (int)(end - room), SQLITE_STATIC);
@@ -124,7 +158,7 @@ static void bind_labels(struct binder *b, const struct label *labels, size_t cou
 int row_bind_segment(sqlite3_stmt *statement, const struct segment *s,
                      char labels_room[static ROW_LABELS_MAX])
 {
-    struct binder b = {statement, 0, SQLITE_OK};
+    struct binder b = {.statement = statement};
     bind_int(&b, (int64_t)s->serial);
     bind_text(&b, s->name);
     bind_int(&b, s->key);
@@ -145,13 +179,14 @@ int row_bind_segment(sqlite3_stmt *statement, const struct segment *s,
     bind_int(&b, s->created_at_ms);
     bind_int(&b, s->expires_at_ms);
     bind_labels(&b, s->labels, s->n_labels, labels_room);
+    bind_int(&b, sum_of(&b.sum));
     return b.code;
 }
 
 int row_bind_tie(sqlite3_stmt *statement, uint64_t serial, size_t place,
                  const struct stored_tie *tie)
 {
-    struct binder b = {statement, 0, SQLITE_OK};
+    struct binder b = {.statement = statement};
     bind_int(&b, (int64_t)serial);
     bind_int(&b, (int64_t)place);
     bind_int(&b, tie->role);
@@ -161,6 +196,7 @@ int row_bind_tie(sqlite3_stmt *statement, uint64_t serial, size_t place,
     bind_int(&b, tie->uid);
     bind_text(&b, tie->comm);
     bind_int(&b, tie->since_at_ms);
+    bind_int(&b, sum_of(&b.sum));
     return b.code;
 }
 
@@ -171,6 +207,7 @@ struct reader {
     int column;
     int error;
     const char *why;
+    struct sum sum;
 };
 
 static void refuse(struct reader *r, int error, const char *why)
@@ -197,7 +234,17 @@ static int64_t read_int(struct reader *r, int64_t min, int64_t max)
     int64_t value = min;
     if (!row_read_int(r->statement, r->column++, min, max, &value))
         refuse(r, -EBADMSG, "a number is out of range");
+    sum_up_int(&r->sum, value);
     return value;
+}
+
+/* The last column. */
+static void read_sum(struct reader *r)
+{
+    const struct sum sum = r->sum;
+    int64_t stored = read_int(r, 0, INT64_MAX);
+    if (stored != 0 && stored != sum_of(&sum))
+        refuse(r, -EBADMSG, "it is not as it was written");
 }
 
 /* The text as SQLite has it until the next step; NULL for SQL's NULL and for what is no text. */
@@ -205,8 +252,10 @@ static const char *read_text(struct reader *r, bool may_be_null)
 {
     int column = r->column++;
     int type = sqlite3_column_type(r->statement, column);
-    if (type == SQLITE_NULL && may_be_null)
+    if (type == SQLITE_NULL && may_be_null) {
+        sum_up_text(&r->sum, NULL);
         return NULL;
+    }
     const char *text = NULL;
     if (type != SQLITE_TEXT) {
         refuse(r, -EBADMSG, "a text is not one");
@@ -215,6 +264,7 @@ static const char *read_text(struct reader *r, bool may_be_null)
     } else if (strlen(text) != (size_t)sqlite3_column_bytes(r->statement, column)) {
         refuse(r, -EBADMSG, "a text has a NUL in it");
     }
+    sum_up_text(&r->sum, text);
     return text;
 }
 
@@ -234,14 +284,17 @@ static void read_labels(struct reader *r, struct label **ret, size_t *ret_count)
 {
     int column = r->column++;
     int type = sqlite3_column_type(r->statement, column);
-    if (type == SQLITE_NULL)
+    if (type == SQLITE_NULL) {
+        sum_up(&r->sum, "", 0);
         return;
+    }
     const char *blob = type == SQLITE_BLOB ? sqlite3_column_blob(r->statement, column) : NULL;
     size_t len = (size_t)sqlite3_column_bytes(r->statement, column);
     if (type == SQLITE_BLOB && len > 0 && !blob) {
         refuse(r, -ENOMEM, "out of memory");
         return;
     }
+    sum_up(&r->sum, blob ? blob : "", blob ? len : 0);
     struct label items[SEGMENT_LABELS_MAX];
     size_t count = 0;
     const char *at = blob, *end = blob ? blob + len : NULL;
@@ -299,6 +352,7 @@ int row_read_segment(sqlite3_stmt *statement, struct segment **ret, const char *
     const char *why = r.error == 0 ? row_check_segment(s) : NULL;
     if (why)
         refuse(&r, -EBADMSG, why);
+    read_sum(&r);
     if (r.error < 0)
         *ret_why = r.why;
     else
@@ -308,8 +362,10 @@ int row_read_segment(sqlite3_stmt *statement, struct segment **ret, const char *
 
 int row_read_tie(sqlite3_stmt *statement, struct stored_tie *ret, const char **ret_why)
 {
-    struct reader r = {.statement = statement, .column = 2}; /* behind serial and place */
+    struct reader r = {.statement = statement};
     struct stored_tie tie = {0};
+    (void)read_int(&r, 1, INT64_MAX); /* serial */
+    (void)read_int(&r, 0, INT64_MAX); /* place */
     tie.role = (enum tie_role)read_int(&r, 0, TIE_ROLES - 1);
     tie.identity.pid = (int32_t)read_int(&r, 1, INT32_MAX);
     tie.identity.inode = (uint64_t)read_int(&r, INT64_MIN, INT64_MAX);
@@ -320,6 +376,7 @@ int row_read_tie(sqlite3_stmt *statement, struct stored_tie *ret, const char **r
     const char *why = r.error == 0 ? row_check_tie(&tie) : NULL;
     if (why)
         refuse(&r, -EBADMSG, why);
+    read_sum(&r);
     if (r.error < 0)
         *ret_why = r.why;
     else

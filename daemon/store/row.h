@@ -1,6 +1,9 @@
 /*
  * Records to rows and back. What is written passes the same checks as what is read: nothing can be
  * stored that would make the next start take the database for corrupt.
+ *
+ * The last column is a sum of the others: SQLite does not see that a number has changed, and a
+ * record that denotes another segment is one that is missed. 0, of older schemas, is none.
  */
 #ifndef SHMD_STORE_ROW_H
 #define SHMD_STORE_ROW_H
@@ -14,10 +17,10 @@
 #define SEGMENT_COLUMNS                                                                            \
     "serial, name, key, shmid, cpid, cuid, size, creator_uid, creator_gid, creator_pid, "          \
     "creator_comm, creator_was_admin, state, lifetime, noreserve, adopted, huge_page_size, "       \
-    "created_at_ms, expires_at_ms, labels"
-#define SEGMENT_PLACES "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
-#define TIE_COLUMNS    "serial, place, role, pid, inode, started_at, uid, comm, since_at_ms"
-#define TIE_PLACES     "?,?,?,?,?,?,?,?,?"
+    "created_at_ms, expires_at_ms, labels, sum"
+#define SEGMENT_PLACES "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+#define TIE_COLUMNS    "serial, place, role, pid, inode, started_at, uid, comm, since_at_ms, sum"
+#define TIE_PLACES     "?,?,?,?,?,?,?,?,?,?"
 
 /* NULL, or what is wrong with a record; static. */
 const char *row_check_segment(const struct segment *segment);

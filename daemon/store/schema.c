@@ -31,8 +31,10 @@ static const char *const steps[] = {
     "CREATE TABLE daemon (pid INTEGER NOT NULL, started_at_s INTEGER NOT NULL,"
     " PRIMARY KEY (pid, started_at_s)) WITHOUT ROWID;",
 
-    /* 3: there is a mark beside it (mark.h) */
-    "",
+    /* 3: an older state is known for one (mark.h), and so is a record that has changed (row.h) */
+    "ALTER TABLE meta ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE segment ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tie ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { VERSION = sizeof(steps) / sizeof(steps[0]) };
@@ -83,16 +85,12 @@ static int identify(struct store_sqlite *st, int64_t *ret_version)
 
 int schema_migrate(struct store_sqlite *st)
 {
-    int64_t version = 0;
+    int64_t version;
     int r = identify(st, &version);
-    if (r != 0)
-        return r;
-    st->is_new = version == 0;
-    /* An empty database may be one whose log is lost. */
-    r = mark_check(st, version == VERSION);
     if (r != 0 || version == VERSION)
         return r;
-    r = mark_reset(st); /* before it is asked for */
+    st->is_new = version == 0;
+    r = st->is_new ? mark_check(st) : 0; /* it may be one whose log is lost */
     if (r == 0)
         r = database_exec(st, "starting a transaction", "BEGIN IMMEDIATE");
     for (; r == 0 && version < VERSION; version++)

@@ -86,14 +86,16 @@ static bool differs(const char *stored, const char *now)
 
 static int read_scope(struct store_sqlite *st, char boot_id[static 64], int64_t *ret_namespace)
 {
+    static const char sql[] = "SELECT ipc_namespace, boot_id, commits FROM meta";
+    int64_t commits = 0;
     sqlite3_stmt *statement = NULL;
-    int code =
-        sqlite3_prepare_v2(st->db, "SELECT ipc_namespace, boot_id FROM meta", -1, &statement, NULL);
+    int code = sqlite3_prepare_v2(st->db, sql, -1, &statement, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
     int r = 0;
     if (code == SQLITE_ROW) {
         bool good = row_read_int(statement, 0, INT64_MIN, INT64_MAX, ret_namespace) &&
+                    row_read_int(statement, 2, 0, INT64_MAX - 1, &commits) &&
                     sqlite3_column_type(statement, 1) == SQLITE_TEXT;
         const char *text = good ? (const char *)sqlite3_column_text(statement, 1) : NULL;
         if (text)
@@ -108,6 +110,7 @@ static int read_scope(struct store_sqlite *st, char boot_id[static 64], int64_t 
     if (r == -EBADMSG && !st->reason[0])
         snprintf(st->reason, sizeof(st->reason), "it does not say which boot it is of");
     sqlite3_finalize(statement);
+    st->commits = (uint64_t)commits;
     return r;
 }
 
@@ -127,6 +130,10 @@ static int settle_scope(struct store_sqlite *st, const struct store_scope *scope
         return r;
     bool other_boot = differs(boot_id, scope->boot_id);
     bool other_namespace = ipc_namespace && now_namespace && ipc_namespace != now_namespace;
+    /* What is dropped need not be whole. */
+    r = other_boot || other_namespace ? 0 : mark_check(st);
+    if (r != 0)
+        return r;
     const char *new_boot_id = *scope->boot_id ? scope->boot_id : boot_id;
     if (now_namespace == 0)
         now_namespace = ipc_namespace;
@@ -164,9 +171,10 @@ static int open_good(const char *path, const struct store_scope *scope, struct s
         r = database_check_unique(st);
     if (r == 0)
         r = database_collect(st);
-    st->is_open = r == 0;
     if (r == 0)
-        mark_put(st);
+        r = mark_put(st);
+    if (r == 0)
+        database_keep_log(st, false);
     return r;
 }
 

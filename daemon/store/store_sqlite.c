@@ -101,13 +101,16 @@ static int apply(struct store_sqlite *st, const struct store_change *change, uin
 static int put_meta(struct store_sqlite *st, const struct store_meta *meta)
 {
     sqlite3_stmt *statement = st->statements[STATEMENT_PUT_META];
-    if (meta->last_serial > INT64_MAX || meta->event_serial > INT64_MAX) {
+    if (meta->last_serial > INT64_MAX || meta->event_serial > INT64_MAX ||
+        st->commits == INT64_MAX) {
         snprintf(st->reason, sizeof(st->reason), "the counters are used up");
         return -EOVERFLOW;
     }
     int code = sqlite3_bind_int64(statement, 1, (sqlite3_int64)meta->last_serial);
     if (code == SQLITE_OK)
         code = sqlite3_bind_int64(statement, 2, (sqlite3_int64)meta->event_serial);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_int64(statement, 3, (sqlite3_int64)st->commits + 1);
     return code == SQLITE_OK ? database_run(st, STATEMENT_PUT_META)
                              : database_fail(st, "recording the counters", code);
 }
@@ -117,15 +120,13 @@ static int store_commit(void *context, const struct store_change *changes, size_
 {
     struct store_sqlite *st = context;
     uint64_t highest = st->highest;
-    /* They cost a page of the log. */
-    bool with_meta =
-        meta->last_serial != st->kept.last_serial || meta->event_serial != st->kept.event_serial;
-    if (n == 0 && !with_meta)
+    if (n == 0 && meta->last_serial == st->kept.last_serial &&
+        meta->event_serial == st->kept.event_serial)
         return 0;
     int r = begin(st);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = apply(st, &changes[i], &highest);
-    if (r == 0 && with_meta)
+    if (r == 0)
         r = put_meta(st, meta);
     if (r == 0)
         r = database_run(st, STATEMENT_COMMIT);
@@ -134,7 +135,8 @@ static int store_commit(void *context, const struct store_change *changes, size_
         *ret_reason = st->reason;
         return r;
     }
-    mark_put(st);
+    st->commits++;
+    (void)mark_put(st);
     st->kept = *meta;
     st->highest = highest;
     return 0;
@@ -158,8 +160,6 @@ static int store_enter(void *context, const struct store_daemon *daemon)
         r = database_run(st, STATEMENT_COMMIT);
     if (r < 0)
         database_rollback(st);
-    else
-        mark_put(st);
     return r;
 }
 

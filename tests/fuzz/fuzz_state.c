@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
     snprintf(path, sizeof(path), "%s/state.db-mark", directory);
     struct store_sqlite marking = {.mark = open(path, O_CREAT | O_WRONLY, 0600)};
-    MUST(mark_reset(&marking) == 0); /* there was nothing in the log */
+    MUST(mark_put(&marking) == 0); /* nobody was told of anything */
     mark_close(&marking);
     MUST(store_sqlite_open(directory, &scope, &st, &opening) == 0);
     if (opening.opened == STORE_SET_ASIDE) {

@@ -180,6 +180,27 @@ class Damaged(StoreCase):
 
         self.check_set_aside(self.damage(scribble, in_order=True), "SELECT count(*) FROM segment")
 
+    def test_a_number_in_a_record(self):
+        """One that SQLite finds nothing wrong with: another segment would be meant, and the real one
+        be missed."""
+
+        def change():
+            self.assertEqual(self.sql("UPDATE segment SET shmid = shmid + 1000"), 3)
+
+        self.check_set_aside(self.damage(change, in_order=True), "SELECT count(*) FROM segment")
+        self.assertIn("not as it was written", self.daemon.log())
+
+    def test_looked_at_with_other_tools(self):
+        """SQLite's own shell copies the log into the database and deletes it: nothing is lost."""
+        made = self.make_some()
+        kill(self.daemon)
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM segment").fetchone(), (3,))
+        self.assertFalse(os.path.exists(self.database + "-wal"))
+        self.restart()
+        self.assertEqual(sorted(segment["serial"] for segment in self.client.list()),
+                         sorted(segment["serial"] for segment in made))
+
     def test_again_and_again(self):
         for _ in range(3):
             kill(self.daemon)
@@ -221,7 +242,7 @@ class DamagedLog(StoreCase):
                 how(self.database + "-wal")
                 self.restart()
                 self.assertEqual(sysv.proc_table(), kernel)
-                self.assertIn("its log ends before", self.daemon.log())
+                self.assertIn("lacks changes that were acknowledged", self.daemon.log())
                 self.assertIn("foreign", self.daemon.log())
                 self.assertEqual(self.client.list(), [])
                 for shmid in kernel:

@@ -11,12 +11,15 @@
 /* --- the mark is written by the store itself */
 
 static bool pwrites_fail;
+static void (*before_pwrite)(void);
 
 ssize_t __real_pwrite(int fd, const void *data, size_t n, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t n, off_t at);
 
 ssize_t __wrap_pwrite(int fd, const void *data, size_t n, off_t at)
 {
+    if (before_pwrite)
+        before_pwrite();
     if (!pwrites_fail)
         return __real_pwrite(fd, data, n, at);
     errno = ENOSPC;
@@ -384,7 +387,10 @@ TEST(opening_what_cannot_be_read_moves_nothing_aside)
 static void make_older(void)
 {
     fill();
-    run_sql("DROP TABLE daemon; ALTER TABLE tie DROP COLUMN started_at; PRAGMA user_version = 1");
+    run_sql("DROP TABLE daemon; ALTER TABLE tie DROP COLUMN started_at;"
+            "ALTER TABLE tie DROP COLUMN sum; ALTER TABLE segment DROP COLUMN sum;"
+            "ALTER TABLE meta DROP COLUMN commits; PRAGMA user_version = 1");
+    assert_int_equal(unlink(in_dir("state.db-mark")), 0);
 }
 
 TEST(bringing_an_older_schema_up_to_date_on_a_bad_disk)
@@ -571,6 +577,7 @@ TEST(a_log_without_its_database_is_set_aside)
     assert_set_aside("log without");
     assert_int_equal(count_names("-wal"), 2);
     assert_int_equal(unlink(in_dir("state.db")), 0);
+    assert_int_equal(unlink(in_dir("state.db-mark")), 0);
     write_bytes(in_dir("state.db"), "", 0); /* alone it is as good as none */
     store_sqlite_close(open_as(&here, STORE_NEW));
 }
@@ -597,9 +604,9 @@ TEST(a_row_that_we_would_not_have_written_spoils_it)
         {"UPDATE segment SET name = 'a b' WHERE serial = 3", "segment 3: name is not one"},
         {"UPDATE segment SET name = x'61' WHERE serial = 3", "text is not one"},
         {"UPDATE segment SET name = 'a' || char(0) || 'b' WHERE serial = 3", "NUL"},
-        {"UPDATE segment SET name = 'same' WHERE serial < 3", "the same name"},
-        {"UPDATE segment SET shmid = 9 WHERE serial < 3", "the same shmid"},
-        {"UPDATE segment SET key = 9 WHERE serial < 3", "the same key"},
+        {"UPDATE segment SET name = 'same', sum = 0 WHERE serial < 3", "the same name"},
+        {"UPDATE segment SET shmid = 9, sum = 0 WHERE serial < 3", "the same shmid"},
+        {"UPDATE segment SET key = 9, sum = 0 WHERE serial < 3", "the same key"},
         {"UPDATE segment SET key = -1 WHERE serial = 20", "segment 20: a number"},
         {"UPDATE segment SET key = 4294967296 WHERE serial = 2", "number"},
         {"UPDATE segment SET shmid = -1 WHERE serial = 2", "number"},
@@ -694,11 +701,11 @@ static int no_daemon(void *context, const struct store_daemon *daemon)
     return 0;
 }
 
-/* A mark that says that there is nothing in the log. */
+/* A mark that says that nobody was told of anything. */
 static void write_empty_mark(void)
 {
     struct store_sqlite marking = {.mark = open(in_dir("state.db-mark"), O_CREAT | O_WRONLY, 0600)};
-    assert_int_equal(mark_reset(&marking), 0);
+    assert_int_equal(mark_put(&marking), 0);
     mark_close(&marking);
 }
 
@@ -866,13 +873,13 @@ TEST(a_log_with_damage_is_not_trusted)
         char was = f.log[at];
         f.log[at] ^= (char)(1 + next_random() % 255);
         write_files(&f);
-        assert_not_trusted("its log ends before");
+        assert_not_trusted("lacks changes that were acknowledged");
         f.log[at] = was;
     }
     for (size_t i = 0; i < f.log_len; i++)
         f.log[i] = (char)next_random();
     write_files(&f);
-    assert_not_trusted("its log ends before");
+    assert_not_trusted("lacks changes that were acknowledged");
     free_files(&f);
 }
 
@@ -882,14 +889,14 @@ TEST(a_log_that_is_cut_off_or_deleted_is_not_trusted)
     size_t whole = f.log_len;
     for (f.log_len = 0; f.log_len < whole; f.log_len += 1 + whole / 100) {
         write_files(&f);
-        assert_not_trusted("its log ends before");
+        assert_not_trusted("lacks changes that were acknowledged");
     }
     f.log_len = whole - 1;
     write_files(&f);
-    assert_not_trusted("its log ends before");
+    assert_not_trusted("lacks changes that were acknowledged");
     write_files(&f);
     assert_int_equal(unlink(in_dir("state.db-wal")), 0);
-    assert_not_trusted("its log ends before");
+    assert_not_trusted("lacks changes that were acknowledged");
     free_files(&f);
 }
 
@@ -918,32 +925,102 @@ TEST(a_log_that_goes_on_behind_the_mark_is_trusted)
         free_files(&all[i]);
 }
 
+static struct files before_mark;
+
+static void keep_files(void)
+{
+    free_files(&before_mark);
+    before_mark = read_files();
+}
+
 TEST(a_log_that_is_begun_anew_is_trusted_at_each_commit)
 {
     struct store_sqlite *st = open_as(&here, STORE_NEW);
     unsigned anew = 0;
-    size_t longest = 0;
-    put(st, 1, NULL);
     char salt[8] = {0};
-    for (unsigned i = 0; i < 600; i++) {
-        must_commit(st, NULL, 0, 1, i + 1); /* a commit that leaves the records as they are */
-        struct files f = read_files();
-        anew += i > 0 && memcmp(salt, f.log + 16, 8) != 0;
-        memcpy(salt, f.log + 16, 8);
-        longest = f.log_len > longest ? f.log_len : longest;
-        if (i % 16 == 0 || f.log_len != longest || anew > 0) {
-            char own[64];
+    put(st, 1, NULL);
+    for (unsigned i = 0; i < 700; i++) {
+        before_pwrite = keep_files; /* killed between the commit and its mark, or behind that */
+        must_commit(st, NULL, 0, 1, i + 1);
+        before_pwrite = NULL;
+        struct files after = read_files(), *both[] = {&before_mark, &after};
+        bool is_anew = i > 0 && memcmp(salt, after.log + 16, 8) != 0;
+        anew += is_anew;
+        memcpy(salt, after.log + 16, 8);
+        for (size_t k = 0; k < 2 && (is_anew || i % 50 == 0); k++) {
+            char own[sizeof(dir)];
             memcpy(own, dir, sizeof(own));
             snprintf(dir, sizeof(dir), "/tmp/shmd-store-XXXXXX");
             assert_non_null(mkdtemp(dir));
-            write_files(&f);
-            assert_trusted(1);
+            write_files(both[k]);
+            struct store_sqlite *other = open_as(&here, STORE_KEPT);
+            struct held held;
+            load(other, &held);
+            assert_int_equal(held.meta.event_serial, i + 1);
+            forget(&held);
+            store_sqlite_close(other);
             assert_int_equal(remove_dir(NULL), 0);
             memcpy(dir, own, sizeof(own));
         }
-        free_files(&f);
+        free_files(&after);
     }
+    free_files(&before_mark);
+    before_mark = (struct files){0};
     assert_true(anew >= 1);
+    store_sqlite_close(st);
+}
+
+TEST(an_older_database_is_not_trusted)
+{
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    put(st, 1, NULL);
+    store_sqlite_close(st);
+    size_t len;
+    char *older = read_bytes(in_dir("state.db"), &len);
+    st = open_as(&here, STORE_KEPT);
+    put(st, 2, NULL);
+    store_sqlite_close(st);
+    write_bytes(in_dir("state.db"), older, len);
+    assert_not_trusted("lacks changes that were acknowledged");
+    /* Nor is none at all. */
+    st = open_as(&here, STORE_KEPT);
+    put(st, 1, NULL);
+    store_sqlite_close(st);
+    assert_int_equal(unlink(in_dir("state.db")), 0);
+    struct store_opening opening;
+    assert_int_equal(store_sqlite_open(dir, &here, &st, &opening), 0);
+    assert_int_equal(opening.opened, STORE_SET_ASIDE);
+    store_sqlite_close(st);
+    free(older);
+}
+
+TEST(one_that_somebody_else_has_looked_at_is_trusted)
+{
+    /* Whose SQLite copied the log into it, and deleted it. */
+    struct files f = killed();
+    write_files(&f);
+    run_sql("PRAGMA user_version; SELECT count(*) FROM segment");
+    assert_int_equal(count_names("-wal"), 0);
+    assert_trusted(RECORDS);
+    free_files(&f);
+}
+
+TEST(of_another_boot_it_need_not_be_whole)
+{
+    static const struct store_scope other = {"99999999-2222-3333-4444-555555555555", 4026531839};
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    put(st, 1, NULL);
+    store_sqlite_close(st);
+    size_t len;
+    char *older = read_bytes(in_dir("state.db"), &len);
+    st = open_as(&here, STORE_KEPT);
+    put(st, 2, NULL);
+    store_sqlite_close(st);
+    write_bytes(in_dir("state.db"), older, len);
+    free(older);
+    store_sqlite_close(open_as(&other, STORE_DROPPED));
+    st = open_as(&other, STORE_KEPT);
+    assert_holds(st, 0);
     store_sqlite_close(st);
 }
 
@@ -974,28 +1051,18 @@ TEST(a_mark_that_is_missing_or_damaged)
     assert_not_trusted("mark beside it is missing");
 }
 
-TEST(a_mark_that_cannot_be_written_is_spoilt)
+TEST(a_mark_that_cannot_be_written)
 {
     struct store_sqlite *st = open_as(&here, STORE_NEW);
     put(st, 1, NULL);
     pwrites_fail = true;
     put(st, 2, NULL); /* what is committed is committed */
     pwrites_fail = false;
-    put(st, 3, NULL);
     struct files f = read_files();
+    put(st, 3, NULL);
     store_sqlite_close(st);
     write_files(&f);
-    assert_trusted(3); /* the next one made it good */
-    write_files(&f);
-    st = open_as(&here, STORE_KEPT);
-    pwrites_fail = true;
-    put(st, 4, NULL);
-    pwrites_fail = false;
-    free_files(&f);
-    f = read_files();
-    store_sqlite_close(st);
-    write_files(&f);
-    assert_not_trusted("mark beside it is missing");
+    assert_trusted(2); /* it says less than is true */
     free_files(&f);
     /* Without one nothing is begun. */
     assert_int_equal(remove_dir(NULL), 0);
@@ -1007,7 +1074,69 @@ TEST(a_mark_that_cannot_be_written_is_spoilt)
     pwrites_fail = false;
     assert_contains(opening.reason, "mark");
     assert_null(st);
-    store_sqlite_close(open_as(&here, STORE_NEW));
+    store_sqlite_close(open_as(&here, STORE_KEPT));
+}
+
+/* Any value of any record. */
+TEST(a_record_that_has_changed_spoils_it)
+{
+    static const struct {
+        const char *table, *column, *change;
+    } values[] = {
+        {"segment", "key", "+ 1000"},
+        {"segment", "shmid", "+ 1000"},
+        {"segment", "cpid", "+ 1"},
+        {"segment", "cuid", "+ 1"},
+        {"segment", "size", "+ 1"},
+        {"segment", "creator_uid", "+ 1"},
+        {"segment", "creator_gid", "+ 1"},
+        {"segment", "creator_pid", "+ 1"},
+        {"segment", "creator_was_admin", "+ 1"},
+        {"segment", "lifetime", "+ 1"},
+        {"segment", "noreserve", "+ 1"},
+        {"segment", "adopted", "+ 1"},
+        {"segment", "created_at_ms", "+ 1"},
+        {"segment", "expires_at_ms", "+ 1"},
+        {"tie", "place", "+ 1"},
+        {"tie", "role", "+ 1"},
+        {"tie", "pid", "+ 1"},
+        {"tie", "inode", "+ 1"},
+        {"tie", "started_at", "+ 1"},
+        {"tie", "uid", "+ 1"},
+        {"tie", "since_at_ms", "+ 1"},
+        {"tie", "comm", "|| 'x'"},
+    };
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char sql[128];
+        snprintf(sql, sizeof(sql), "UPDATE %s SET %s = %s %s WHERE serial = 7", values[i].table,
+                 values[i].column, values[i].column, values[i].change);
+        fill();
+        run_sql(sql);
+        assert_set_aside("not as it was written");
+        assert_int_equal(remove_dir(NULL), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+    }
+    static const char *const others[] = {
+        "UPDATE segment SET creator_comm = 'other' WHERE serial = 7",
+        "UPDATE segment SET name = 'other' WHERE serial = 7",
+        "UPDATE segment SET labels = x'61006200' WHERE serial = 7",
+        "UPDATE segment SET labels = NULL WHERE serial = 7",
+        "UPDATE segment SET serial = 1000 WHERE serial = 20; UPDATE tie SET serial = 1000 WHERE "
+        "serial = 20",
+    };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        fill();
+        run_sql(others[i]);
+        assert_set_aside("not as it was written");
+        assert_int_equal(remove_dir(NULL), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+    }
+    /* One of an older schema has none. */
+    fill();
+    run_sql("UPDATE segment SET shmid = 1000, sum = 0 WHERE serial = 7");
+    struct store_sqlite *st = open_as(&here, STORE_KEPT);
+    assert_holds(st, RECORDS);
+    store_sqlite_close(st);
 }
 
 int main(void)
@@ -1042,7 +1171,11 @@ int main(void)
         STORE_TEST(a_log_that_goes_on_behind_the_mark_is_trusted),
         STORE_TEST(a_log_that_is_begun_anew_is_trusted_at_each_commit),
         STORE_TEST(a_mark_that_is_missing_or_damaged),
-        STORE_TEST(a_mark_that_cannot_be_written_is_spoilt),
+        STORE_TEST(an_older_database_is_not_trusted),
+        STORE_TEST(one_that_somebody_else_has_looked_at_is_trusted),
+        STORE_TEST(of_another_boot_it_need_not_be_whole),
+        STORE_TEST(a_mark_that_cannot_be_written),
+        STORE_TEST(a_record_that_has_changed_spoils_it),
     };
     return RUN_TESTS(tests);
 }
