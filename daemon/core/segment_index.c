@@ -1,5 +1,6 @@
 #include "daemon/core/segment_index.h"
 
+#include <assert.h>
 #include <errno.h>
 
 void segment_index_deinit(struct segment_index *index)
@@ -41,10 +42,11 @@ int segment_index_reserve(struct segment_index *index)
 
 void segment_index_take(struct segment_index *index, uint64_t hash, const struct segment *segment)
 {
+    assert(index->count > 0);
     size_t mask = index->capacity - 1;
     size_t hole = hash & mask;
-    while (index->slots[hole].segment != segment)
-        hole = next(index, hole);
+    for (; index->slots[hole].segment != segment; hole = next(index, hole))
+        assert(index->slots[hole].segment); /* else it is not here */
     /* What lies behind moves up, unless the hole is before the place that its hash asks for: no
      * search may end at a hole too early. */
     for (size_t i = next(index, hole); index->slots[i].segment; i = next(index, i)) {

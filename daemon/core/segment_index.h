@@ -33,7 +33,7 @@ int segment_index_reserve(struct segment_index *index) MUST_CHECK;
 /* Puts in what is not there; room for it was reserved. */
 void segment_index_put(struct segment_index *index, uint64_t hash, struct segment *segment);
 
-/* Takes out what is there. */
+/* Takes out what is there (asserted). */
 void segment_index_take(struct segment_index *index, uint64_t hash, const struct segment *segment);
 
 /* The segment of that hash which IS what is sought, or NULL. */
