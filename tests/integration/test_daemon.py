@@ -119,7 +119,8 @@ class Configuration(ProcessCase):
 
     def test_out_of_range(self):
         self.check_is_bad("# one\nmax_connections = 0\n", 2, "max_connections", "1", "1000000")
-        self.check_is_bad("max_message_bytes = 255\n", 1, "max_message_bytes", "256", "16777216")
+        self.check_is_bad("max_message_bytes = 1023\n", 1, "max_message_bytes", "1024",
+                          "16777216")
         self.check_is_bad("output_high_water = 1023\n", 1, "output_high_water", "1024")
         self.check_is_bad("subscriber_cap = 1023\n", 1, "subscriber_cap", "1024")
         self.check_is_bad("reconcile_ms = 9\n", 1, "reconcile_ms", "from 10 to")
@@ -214,7 +215,7 @@ class Configuration(ProcessCase):
         self.assertFalse(os.path.exists(daemon.socket_path))
 
     def test_the_least_of_each(self):
-        daemon = self.start_daemon(config="max_message_bytes = 256\noutput_high_water = 1K\n"
+        daemon = self.start_daemon(config="max_message_bytes = 1024\noutput_high_water = 1K\n"
                                    "subscriber_cap = 1K\nreconcile_ms = 10\n")
         subscriber = self.connect(daemon)
         subscriber.call("subscribe", kinds=["removed"])
@@ -226,10 +227,18 @@ class Configuration(ProcessCase):
             reply = client.reply()
             self.assertEqual((reply["id"], len(reply["result"]["segments"])), (i, 20))
         request = encode("list", id=1).rstrip()
-        client.send(request[:-1] + b" " * (256 - len(request)) + b"}")
+        client.send(request[:-1] + b" " * (1024 - len(request)) + b"}")
         self.assertIn("result", client.reply())
-        client.send(request[:-1] + b" " * (257 - len(request)) + b"}")
-        self.assertIn("256", client.reply()["error"]["message"])
+        # Every name is usable, also where an encoder escapes what need not be.
+        longest = "n/" * 127 + "n"
+        client.call("set", name="s1", new_name=longest)
+        client.call("set", name=longest, new_name="m" + longest[1:])
+        slashes = b"m" + rb"\/" * 254
+        client.send(b'{"jsonrpc":"2.0","id":1,"method":"create","params":{"size":1,"name":"'
+                    + slashes + b'"}}')
+        self.assertEqual(client.reply()["result"]["segment"]["name"], "m" + "/" * 254)
+        client.send(request[:-1] + b" " * (1025 - len(request)) + b"}")
+        self.assertIn("1024", client.reply()["error"]["message"])
         self.assertIsNone(client.reply(), "and then the connection ends")
         as_user(SOMEBODY, lambda: sysv.remove(made[0]["shmid"]))
         event = subscriber.reply()["params"]
