@@ -33,14 +33,29 @@ static bool is_logged(enum method method)
  * the peer's own affair. */
 static bool is_told_of_any(int outcome)
 {
-    switch (outcome) {
+    if (outcome < 0)
+        return true;
+    switch ((enum outcome)outcome) {
     case OUTCOME_PERMISSION_DENIED:
     case OUTCOME_LIMIT_REACHED:
     case OUTCOME_QUOTA_EXCEEDED:
     case OUTCOME_STALE_SEGMENT:
     case OUTCOME_KEY_IN_USE: return true;
-    default: return outcome < 0;
+    case OUTCOME_NO_SUCH_SEGMENT:
+    case OUTCOME_NOT_MANAGED:
+    case OUTCOME_SEGMENT_EXISTS:
+    case OUTCOME_SIZE_MISMATCH:
+    case OUTCOME_SEGMENT_BUSY:
+    case OUTCOME_INITIALISER_DIED:
+    case OUTCOME_TIMED_OUT:
+    case OUTCOME_NOT_HOLDABLE:
+    case OUTCOME_STORE_FAILURE:
+    case OUTCOME_SHUTTING_DOWN:
+    case OUTCOME_NOT_SUPPORTED:
+    case OUTCOME_INVALID_PARAMETER:
+    case OUTCOME_WAITING: break;
     }
+    return false;
 }
 
 static const char *or_dash(const char *text)
@@ -190,19 +205,14 @@ static struct subject subject_of(const struct request *rq)
                             .shmid = -1};
 }
 
-void audit_request(const struct request *rq)
+bool audit_is_due(const struct request *rq)
 {
-    const struct segment *segment = rq->found.segment;
-    struct subject s = subject_of(rq);
-    struct log_field fields[LOG_FIELDS_MAX];
-    if (!is_logged(rq->method) || !segment || rq->was_there)
-        return;
-    s.serial = segment->serial;
-    s.shmid = segment->shmid;
-    log_entry(LOG_LEVEL_INFO, fields, fields_of(&s, fields),
-              "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
-              method_word(s.method), or_dash(s.name), s.serial, (int)s.shmid, segment->size,
-              (int)s.pid, s.uid, or_dash(s.comm));
+    return is_logged(rq->method) && rq->found.segment && !rq->was_there;
+}
+
+const char *audit_name(const struct request *rq)
+{
+    return named(rq);
 }
 
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure)
@@ -221,18 +231,30 @@ void audit_refusal(const struct request *rq, int outcome, const struct failure *
     log_refusal(rq->rpc, &s, word, detail);
 }
 
+static struct subject promised(const struct rpc *rpc, const struct promise *promise)
+{
+    return (struct subject){.method = promise->method,
+                            .pid = promise->pid,
+                            .uid = promise->uid,
+                            .comm = promise->comm,
+                            .name = rpc->names.data + promise->name,
+                            .serial = promise->segment->serial,
+                            .shmid = promise->segment->shmid};
+}
+
+void audit_done(const struct rpc *rpc, const struct promise *promise)
+{
+    const struct subject s = promised(rpc, promise);
+    struct log_field fields[LOG_FIELDS_MAX];
+    log_entry(LOG_LEVEL_INFO, fields, fields_of(&s, fields),
+              "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
+              method_word(s.method), or_dash(s.name), s.serial, (int)s.shmid,
+              promise->segment->size, (int)s.pid, s.uid, or_dash(s.comm));
+}
+
 void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason)
 {
-    const struct segment *segment = promise->segment;
-    if (!is_logged(promise->method) || !segment)
-        return;
-    const struct subject s = {.method = promise->method,
-                              .pid = promise->pid,
-                              .uid = promise->uid,
-                              .comm = promise->comm,
-                              .name = segment->name,
-                              .serial = segment->serial,
-                              .shmid = segment->shmid};
+    const struct subject s = promised(rpc, promise);
     log_refusal(rpc, &s, word_of(PROTOCOL_ERROR_STORE_FAILURE), reason);
 }
 

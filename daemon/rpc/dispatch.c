@@ -101,6 +101,23 @@ static void fail(struct request *rq, int outcome, struct reply *reply)
     rq->rpc->counters.errors++;
 }
 
+/* What the turn's end has to do with RQ, which was done. Of a segment that has not changed, or was
+ * removed, what is said is true in any case; what was only read of another's change may never have
+ * been. */
+static struct promise *promise_of(const struct request *rq)
+{
+    const struct segment *segment = rq->found.segment;
+    bool is_fact = !rq->page.may_be_taken_back && !(segment && turn_can_take_back(segment));
+    bool is_logged = audit_is_due(rq);
+    if (is_fact && !is_logged)
+        return NULL;
+    struct promise *made =
+        rpc_promise(rq->rpc, rq->method, rq->caller, is_logged ? audit_name(rq) : NULL, segment);
+    made->is_fact = is_fact;
+    made->is_logged = is_logged;
+    return is_fact ? NULL : made;
+}
+
 void dispatch(struct request *rq, struct answer *ret)
 {
     const struct method_row *row = &rows[rq->method];
@@ -132,11 +149,7 @@ void dispatch(struct request *rq, struct answer *ret)
         audit_refusal(rq, r, &ret->reply.u.failure);
         return;
     }
-    audit_request(rq);
-    /* Of a segment that has not changed, or was removed, what is said is true in any case; what
-     * was only read of another's change may never have been. */
-    if (rq->page.may_be_taken_back || (rq->found.segment && turn_can_take_back(rq->found.segment)))
-        ret->promise = rpc_promise(rq->rpc, rq->method, rq->caller, rq->found.segment);
+    ret->promise = promise_of(rq);
 }
 
 void dispatch_done(struct request *rq)

@@ -9,6 +9,8 @@
 #include "daemon/rpc/outcome_to_error.h"
 #include "daemon/rpc/subscription.h"
 
+enum { KEEP_NAMES = 16384 }; /* a buffer larger than this is freed when the turn is over */
+
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct session *session), void *wake_context)
 {
@@ -22,10 +24,15 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
 void rpc_deinit(struct rpc *rpc)
 {
     free(rpc->promises);
+    writer_deinit(&rpc->names);
 }
 
 int rpc_reserve_promise(struct rpc *rpc)
 {
+    if (writer_reserve(&rpc->names, SEGMENT_NAME_MAX + 1) < 0) {
+        rpc->names.failed = false;
+        return -ENOMEM;
+    }
     if (rpc->n_promises < rpc->promises_capacity)
         return 0;
     size_t capacity = rpc->promises_capacity ? rpc->promises_capacity * 2 : 64;
@@ -38,12 +45,16 @@ int rpc_reserve_promise(struct rpc *rpc)
 }
 
 struct promise *rpc_promise(struct rpc *rpc, enum method method, const struct caller *caller,
-                            const struct segment *segment)
+                            const char *name, const struct segment *segment)
 {
     struct promise *promise = &rpc->promises[rpc->n_promises++];
-    *promise = (struct promise){
-        .method = method, .pid = caller->pid, .uid = caller->uid, .segment = segment};
+    *promise = (struct promise){.method = method,
+                                .pid = caller->pid,
+                                .uid = caller->uid,
+                                .name = rpc->names.len,
+                                .segment = segment};
     memcpy(promise->comm, caller->comm, sizeof(promise->comm));
+    writer_bytes(&rpc->names, name ? name : "", name ? strlen(name) + 1 : 1);
     return promise;
 }
 
@@ -60,12 +71,32 @@ static void break_promises(struct rpc *rpc, const char *reason)
     struct failure failure;
     outcome_to_failure(OUTCOME_STORE_FAILURE, &detail, NULL, NULL, &failure);
     rpc->counters.store_failures++;
-    for (size_t i = 0; i < rpc->n_promises; i++)
-        audit_broken(rpc, &rpc->promises[i], reason);
     /* From the last: what is replaced may change its length. */
     for (size_t i = rpc->n_promises; i-- > 0;)
         if (rpc->promises[i].session)
             session_replace(rpc->promises[i].session, &rpc->promises[i], &failure);
+}
+
+/* REASON: why what can be taken back was; NULL: all was recorded. */
+static void audit(struct rpc *rpc, const char *reason)
+{
+    for (size_t i = 0; i < rpc->n_promises; i++) {
+        const struct promise *promise = &rpc->promises[i];
+        if (!promise->is_logged)
+            continue;
+        if (reason && !promise->is_fact)
+            audit_broken(rpc, promise, reason);
+        else
+            audit_done(rpc, promise);
+    }
+}
+
+static void forget_promises(struct rpc *rpc)
+{
+    rpc->n_promises = 0;
+    rpc->names.len = 0;
+    if (rpc->names.capacity > KEEP_NAMES)
+        writer_free_buffer(&rpc->names);
 }
 
 static void tell_events(struct rpc *rpc)
@@ -86,7 +117,8 @@ int rpc_end_turn(struct rpc *rpc, const char **ret_reason)
     int r = turn_commit(rpc->core, ret_reason);
     if (r < 0)
         break_promises(rpc, *ret_reason);
-    rpc->n_promises = 0;
+    audit(rpc, r < 0 ? *ret_reason : NULL);
+    forget_promises(rpc);
     tell_events(rpc);
     turn_bury(rpc->core);
     return r;

@@ -14,6 +14,7 @@
 
 #include "daemon/core/core.h"
 #include "protocol/methods.h"
+#include "protocol/writer.h"
 
 struct session;
 
@@ -24,17 +25,20 @@ enum {
     SCARCE_PAGE_BYTES = 8192,   /* a page of list */
 };
 
-/* An answer that tells of a change that is not committed yet: bytes of its session's output. */
+/* What a turn has answered and must commit, or is to tell the log of. */
 struct promise {
+    /* An answer that tells of a change that is not committed yet: bytes of its session's output. */
     struct session *session; /* NULL: nobody is answered, or it has closed since */
     size_t begin, end;
     bool in_batch;
-    /* Who asked for what; SEGMENT is there until the turn is over, or NULL. */
+    bool is_fact;   /* it was done, whatever becomes of the commit */
+    bool is_logged; /* who asked for what: */
     enum method method;
     int32_t pid;
     uint32_t uid;
     char comm[COMM_MAX];
-    const struct segment *segment;
+    size_t name;                   /* in rpc's names: what it was called when it was asked for */
+    const struct segment *segment; /* there until the turn is over; NULL: of none, or of many */
 };
 
 struct rpc_counters {
@@ -58,6 +62,7 @@ struct rpc {
     struct refusals refusals;
     struct promise *promises;
     size_t n_promises, promises_capacity;
+    struct writer names; /* of what is promised; each with its NUL */
     struct session *subscribers;
     uint64_t unsent; /* bytes of all sessions' output */
     /* The session has output, or can go on: the event loop is to look after it. */
@@ -85,9 +90,9 @@ static inline bool rpc_output_is_scarce(const struct rpc *rpc)
 
 /* Makes room for one more promise: 0 or -ENOMEM. */
 int rpc_reserve_promise(struct rpc *rpc) MUST_CHECK;
-/* One more, of nobody's output yet; valid until the next room is made. */
+/* One more, of nobody's output yet; NAME may be NULL. Valid until the next room is made. */
 struct promise *rpc_promise(struct rpc *rpc, enum method method, const struct caller *caller,
-                            const struct segment *segment);
+                            const char *name, const struct segment *segment);
 /* SESSION is closed: nobody is promised anything any more. */
 void rpc_forget(struct rpc *rpc, const struct session *session);
 

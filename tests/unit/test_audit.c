@@ -10,6 +10,7 @@
 #include <stdarg.h>
 
 #include "daemon/util/log.h"
+#include "tests/fakes/fake_memory.h"
 
 #define ASK(method, params) CALL("1", method, params)
 
@@ -252,19 +253,19 @@ TEST(what_could_not_be_recorded)
     SAYS(alice, ASK("create", "\"name\":\"a\",\"size\":10"));
     store_fails_next(1);
     logs(alice, ASK("set", "\"name\":\"a\",\"mode\":\"0644\""),
-         "set: a serial 1 shmid 0 size 10" ALICE_ASKS "\n"
          "set refused: a serial 1 shmid 0, StoreFailure: the disk is full" ALICE_ASKS);
     has_fields("METHOD=set ");
     has_fields("SERIAL=1 SHMID=0 REFUSAL=StoreFailure ");
     store_fails_next(1);
+    logs(alice, ASK("set", "\"name\":\"a\",\"new_name\":\"z\""),
+         "set refused: z serial 1 shmid 0, StoreFailure: the disk is full" ALICE_ASKS);
+    store_fails_next(1);
     logs(alice, ASK("create", "\"name\":\"b\",\"size\":10") ASK("stat", "\"name\":\"b\""),
-         "create: b serial 2 shmid 1 size 10" ALICE_ASKS "\n"
          "create refused: b serial 2 shmid 1, StoreFailure: the disk is full" ALICE_ASKS);
     /* Also what nobody is told of. */
     store_fails_next(1);
     logs(alice,
          "{\"jsonrpc\":\"2.0\",\"method\":\"create\",\"params\":{\"name\":\"c\",\"size\":1}}",
-         "create: c serial 3 shmid 2 size 1" ALICE_ASKS "\n"
          "create refused: c serial 3 shmid 2, StoreFailure: the disk is full" ALICE_ASKS);
     store_fails_next(1);
     lines[0] = '\0';
@@ -272,7 +273,81 @@ TEST(what_could_not_be_recorded)
     client_send(alice, text, strlen(text));
     client_close(alice);
     assert_int_equal(rpc_fixture_turn(f), -ENOSPC);
-    assert_contains(lines, "create refused: d serial 4 shmid 3, StoreFailure: the disk is full");
+    assert_string_equal(lines, "create refused: d serial 4 shmid 3, StoreFailure: the disk is "
+                               "full" ALICE_ASKS);
+}
+
+TEST(what_was_done_all_the_same)
+{
+    /* A removal is not taken back. */
+    SAYS(alice, ASK("create", "\"name\":\"a\",\"size\":10"));
+    store_fails_next(1);
+    logs(alice,
+         ASK("create", "\"name\":\"b\",\"size\":1") ASK("remove", "\"name\":\"a\"")
+             ASK("remove", "\"name\":\"b\""),
+         "create refused: b serial 2 shmid 1, StoreFailure: the disk is full" ALICE_ASKS "\n"
+         "remove: a serial 1 shmid 0 size 10" ALICE_ASKS "\n"
+         "remove: b serial 2 shmid 1 size 1" ALICE_ASKS);
+}
+
+TEST(when_it_is_recorded_and_in_order)
+{
+    static const char *const texts[] = {
+        ASK("create", "\"name\":\"a\",\"size\":1") ASK("set", "\"name\":\"a\",\"new_name\":\"b\""),
+        "{\"jsonrpc\":\"2.0\",\"method\":\"create\",\"params\":{\"size\":2}}",
+        ASK("set", "\"name\":\"b\",\"new_name\":\"c\"") ASK("remove", "\"name\":\"c\""),
+    };
+    lines[0] = '\0';
+    client_send(alice, texts[0], strlen(texts[0]));
+    client_send(bob, texts[1], strlen(texts[1]));
+    client_send(alice, texts[2], strlen(texts[2]));
+    client_close(alice);
+    assert_string_equal(lines, "");
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_string_equal(lines, "create: a serial 1 shmid 0 size 1" ALICE_ASKS "\n"
+                               "set: b serial 1 shmid 0 size 1" ALICE_ASKS "\n"
+                               "create: - serial 2 shmid 1 size 2" BOB_ASKS "\n"
+                               "set: c serial 1 shmid 0 size 1" ALICE_ASKS "\n"
+                               "remove: c serial 1 shmid 0 size 1" ALICE_ASKS);
+    lines[0] = '\0';
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    assert_string_equal(lines, "");
+}
+
+TEST(nothing_is_done_without_a_line)
+{
+    for (unsigned long n = 1;; n++) {
+        struct client *c = client_open(f, ALICE, 1);
+        lines[0] = '\0';
+        fake_memory_fail(n);
+        const char text[] = ASK("create", "\"name\":\"a\",\"size\":1");
+        client_send(c, text, strlen(text));
+        bool failed = fake_memory_restore();
+        int r = rpc_fixture_turn(f);
+        assert_int_equal(r, 0);
+        const struct segment *made = registry_by_name(&f->core->core.registry, "a");
+        assert_int_equal(made != NULL, strstr(lines, "create: a serial") != NULL);
+        client_close(c);
+        if (made)
+            SAYS(root, ASK("remove", "\"name\":\"a\""));
+        (void)client_heard(root);
+        if (!failed)
+            break;
+        assert_true(n < 200);
+    }
+}
+
+TEST(a_full_disk_leaves_no_line_that_says_done)
+{
+    char *many = repeat(ASK("create", "\"size\":1"), 300);
+    f->core->core.settings.limits.max_segments_per_uid = 0;
+    lines[0] = '\0';
+    n_lines = 0;
+    store_fails_next(1);
+    (void)client_say(f, alice, many);
+    assert_int_equal(n_lines, 20);
+    assert_null(strstr(lines, "create: "));
+    free(many);
 }
 
 TEST(so_many_and_no_more)
@@ -297,6 +372,10 @@ int main(void)
         CASE(what_is_stale),
         CASE(refusals_by_methods_that_have_no_lines),
         CASE(what_could_not_be_recorded),
+        CASE(what_was_done_all_the_same),
+        CASE(when_it_is_recorded_and_in_order),
+        CASE(nothing_is_done_without_a_line),
+        CASE(a_full_disk_leaves_no_line_that_says_done),
         CASE(so_many_and_no_more),
     };
     return RUN_TESTS(tests);
