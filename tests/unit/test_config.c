@@ -279,13 +279,48 @@ static void check_segments_dir(const char *at, const char *text, const char *wan
     free(dir);
 }
 
+/* A directory for a configuration, with what may be in it, and the directory to come back to. */
+static struct {
+    char top[32];
+    char *cwd, *conf, *dir, *target;
+    char *systems; /* what it is when there is none beside the file */
+} beside;
+
+static int make_beside(void **state)
+{
+    (void)state;
+    strcpy(beside.top, "/tmp/shmd-config-XXXXXX");
+    if (!mkdtemp(beside.top))
+        return -1;
+    beside.cwd = getcwd(NULL, 0);
+    beside.conf = text_of("%s/a.conf", beside.top);
+    beside.dir = text_of("%s/segments.d", beside.top);
+    beside.target = text_of("%s/target", beside.top);
+    beside.systems = segments_dir_of(beside.conf, "");
+    return 0;
+}
+
+static int remove_beside(void **state)
+{
+    (void)state;
+    int r = chdir(beside.cwd);
+    (void)unlink(beside.conf);
+    if (unlink(beside.dir) < 0)
+        (void)rmdir(beside.dir);
+    (void)rmdir(beside.target);
+    if (rmdir(beside.top) < 0)
+        r = -1;
+    free(beside.cwd);
+    free(beside.conf);
+    free(beside.dir);
+    free(beside.target);
+    free(beside.systems);
+    return r;
+}
+
 TEST(segments_d_is_beside_the_file_if_it_is_there)
 {
-    char top[] = "/tmp/shmd-config-XXXXXX", *cwd = getcwd(NULL, 0);
-    assert_non_null(mkdtemp(top));
-    char *conf = text_of("%s/a.conf", top), *doubled = text_of("%s//a.conf", top);
-    char *dir = text_of("%s/segments.d", top), *by_doubled = text_of("%s//segments.d", top);
-    char *systems = segments_dir_of(conf, "");
+    const char *conf = beside.conf, *dir = beside.dir, *systems = beside.systems;
     assert_non_null(strstr(systems, "/shmd/segments.d"));
     assert_int_equal(strncmp(systems, config_default_path, strlen(systems) - strlen("segments.d")),
                      0);
@@ -297,31 +332,49 @@ TEST(segments_d_is_beside_the_file_if_it_is_there)
     assert_int_equal(mkdir(dir, 0700), 0);
     check_segments_dir(conf, "", dir);
     check_segments_dir(conf, "max_waiters = 1\n", dir);
+    char *doubled = text_of("%s//a.conf", beside.top);
+    char *by_doubled = text_of("%s//segments.d", beside.top);
     check_segments_dir(doubled, "", by_doubled);
+    free(doubled);
+    free(by_doubled);
     check_segments_dir(conf, "segments_dir = /elsewhere\n", "/elsewhere");
-    assert_int_equal(chdir(top), 0);
+    assert_int_equal(chdir(beside.top), 0);
     check_segments_dir("a.conf", "", "segments.d");
     check_segments_dir("./a.conf", "", "./segments.d");
     check_segments_dir("segments.d/a.conf", "", systems);
     assert_int_equal(chdir(dir), 0);
     check_segments_dir("../a.conf", "", "../segments.d");
 
-    assert_int_equal(chdir(cwd), 0);
-    /* Somebody else's is none, unless root made it. */
-    if (geteuid() == 0) {
-        assert_int_equal(chown(dir, 1234, 0), 0);
-        check_segments_dir(conf, "", systems);
-        assert_int_equal(chown(dir, 0, 0), 0);
-        check_segments_dir(conf, "", dir);
-    }
+    /* One's own link is as good, also to what is root's. */
+    assert_int_equal(chdir("/"), 0);
     assert_int_equal(rmdir(dir), 0);
-    assert_int_equal(rmdir(top), 0);
-    free(cwd);
-    free(conf);
-    free(doubled);
-    free(dir);
-    free(by_doubled);
-    free(systems);
+    assert_int_equal(symlink("/usr", dir), 0);
+    check_segments_dir(conf, "", dir);
+}
+
+TEST(somebody_elses_is_none_unless_root_made_it)
+{
+    enum { STRANGER = 1234 };
+    const char *conf = beside.conf, *dir = beside.dir, *systems = beside.systems;
+    if (geteuid() != 0) {
+        print_message("# skipped: only root can give a directory away\n");
+        return; /* cmocka's skip() says `not ok` */
+    }
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chown(dir, STRANGER, 0), 0);
+    check_segments_dir(conf, "", systems);
+    assert_int_equal(chown(dir, 0, 0), 0);
+    check_segments_dir(conf, "", dir);
+    assert_int_equal(rmdir(dir), 0);
+    /* Whose the link is decides, not whose directory it denotes. */
+    assert_int_equal(mkdir(beside.target, 0700), 0);
+    assert_int_equal(symlink("target", dir), 0);
+    check_segments_dir(conf, "", dir);
+    assert_int_equal(lchown(dir, STRANGER, 0), 0);
+    check_segments_dir(conf, "", systems);
+    assert_int_equal(lchown(dir, 0, 0), 0);
+    assert_int_equal(chown(beside.target, STRANGER, 0), 0);
+    check_segments_dir(conf, "", dir);
 }
 
 TEST(the_group_by_name_or_number)
@@ -487,6 +540,7 @@ TEST(any_bytes_are_refused_or_taken)
 
 int main(void)
 {
+#define BESIDE_TEST(name) cmocka_unit_test_setup_teardown(name, make_beside, remove_beside)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_the_defaults_hold),
         cmocka_unit_test(what_says_nothing_changes_nothing),
@@ -495,7 +549,8 @@ int main(void)
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(durations),
         cmocka_unit_test(words),
-        cmocka_unit_test(segments_d_is_beside_the_file_if_it_is_there),
+        BESIDE_TEST(segments_d_is_beside_the_file_if_it_is_there),
+        BESIDE_TEST(somebody_elses_is_none_unless_root_made_it),
         cmocka_unit_test(the_group_by_name_or_number),
         cmocka_unit_test(sections_and_blanks),
         cmocka_unit_test(an_error_is_told_with_its_line),

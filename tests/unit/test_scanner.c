@@ -283,6 +283,11 @@ TEST(the_limit_passes_and_one_more_byte_fails)
     check("1234567890 ", 11, 10, "V1234567890");
     check("1234567890", 10, 10, "V1234567890");
     check("12345678901", 11, 10, "L11");
+    /* Also when no more comes: the rest of a read is not taken for granted. */
+    check("[12345678901234567890", 21, 10, "L11");
+    check("[{}3456789 \t ", 13, 10, "L11");
+    check("\"12345678901234567890", 21, 10, "L11");
+    check("[123456789", 10, 10, "E");
     /* It counts for each value anew, and what resync throws away does not count. */
     check("[12345678][12345678]", 20, 10, "V[12345678] V[12345678]");
     check("?12345678901234567890\n[12345678]", 32, 10, "B0 V[12345678]");
