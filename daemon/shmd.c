@@ -227,15 +227,15 @@ static int open_store(struct shmd *d)
                   d->options.state_dir);
     else if (r < 0)
         log_error("%s: %s%s%s", d->options.state_dir, opening.reason,
-                  opening.set_aside[0] ? "; the former records are kept as " : "",
+                  opening.set_aside[0] ? "; the former records are kept there as " : "",
                   opening.set_aside);
     else if (opening.opened == STORE_DROPPED)
         log_notice("%s", opening.reason);
     else if (opening.opened == STORE_SET_ASIDE)
-        log_error(
-            "%s; the segments stay and are listed as foreign: adopt them, `gc --remove` would "
-            "take them for orphans (kept as %s)",
-            opening.reason, opening.set_aside);
+        log_error("the state in %s: %s; the segments stay and are listed as foreign: adopt them, "
+                  "`gc --remove` would "
+                  "take them for orphans (kept as %s/%s)",
+                  d->options.state_dir, opening.reason, d->options.state_dir, opening.set_aside);
     return r;
 }
 
