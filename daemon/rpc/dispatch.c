@@ -43,7 +43,6 @@ static int check_right(struct request *rq, enum right right)
     const struct access *a = &rq->core->settings.access;
     const struct found *found = &rq->found;
     const char *needs;
-    int holds = 0;
     if (!found->segment)
         return rq->method == METHOD_STAT ? 0 : OUTCOME_NOT_MANAGED;
     switch (right) {
@@ -51,10 +50,9 @@ static int check_right(struct request *rq, enum right right)
     case RIGHT_RELEASE:
         if (access_may_read(a, rq->caller, &found->kernel))
             return 0;
-        if (right == RIGHT_RELEASE)
-            holds = core_holds(rq->core, rq->caller, found->segment);
-        if (holds != 0)
-            return holds < 0 ? holds : 0;
+        /* Of whom it cannot be told, for whatever reason, it is not so. */
+        if (right == RIGHT_RELEASE && core_holds(rq->core, rq->caller, found->segment) > 0)
+            return 0;
         needs = "read";
         break;
     case RIGHT_CHANGE:

@@ -94,6 +94,19 @@ TEST(what_one_holds_one_may_let_go_of)
     }
 }
 
+TEST(why_it_cannot_be_told_whether_he_holds_it_is_not_his_business)
+{
+    answers(alice, ASK("create", TARGET("a") ",\"size\":1,\"lifetime\":\"process\""), "1+a/ready");
+    static const int errors[] = {ESRCH, EMFILE, ENOMEM};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        f->core->p.fail_open_peer = errors[i];
+        answers(bob, ASK("release", TARGET("a")), "1!PermissionDenied");
+    }
+    answers(alice, ASK("release", TARGET("a")), "1!-32603"); /* who may read is told */
+    f->core->p.fail_open_peer = 0;
+    answers(alice, ASK("release", TARGET("a")), "1=a/removed");
+}
+
 TEST(foreign_segments)
 {
     foreign(BOB);
@@ -246,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(each_method_needs_its_right),
         CASE(what_one_holds_one_may_let_go_of),
+        CASE(why_it_cannot_be_told_whether_he_holds_it_is_not_his_business),
         CASE(foreign_segments),
         CASE(adoption),
         CASE(holders_are_listed_by_stat),
