@@ -136,12 +136,14 @@ static void open_spare(struct listener *l)
         l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Tells the peer why, without waiting for it, and closes FD. */
-static void refuse(int fd, int outcome, const struct outcome_detail *detail)
+/* Tells GUEST why, without waiting for it, and closes its socket. */
+static void refuse(struct listener *l, const struct caller *guest, int outcome,
+                   const struct outcome_detail *detail)
 {
+    int fd = guest->socket;
     struct writer w;
     writer_init(&w);
-    session_refuse_connection(&w, outcome, detail);
+    session_refuse_connection(&w, l->loop->rpc, guest, outcome, detail);
     if (!w.failed && send(fd, w.data, w.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         w.failed = true; /* it is gone, then */
     writer_deinit(&w);
@@ -195,10 +197,11 @@ static int read_peer(const struct core *core, int fd, struct caller *ret)
     return read_groups(fd, ret);
 }
 
-static void turn_out(struct caller *guest, int outcome, const struct outcome_detail *detail)
+static void turn_out(struct listener *l, struct caller *guest, int outcome,
+                     const struct outcome_detail *detail)
 {
     free(guest->groups);
-    refuse(guest->socket, outcome, detail);
+    refuse(l, guest, outcome, detail);
 }
 
 /* Whoever has ended without a word needs no room. */
@@ -220,7 +223,7 @@ static bool receive_guest(struct listener *l, struct caller *guest, bool last)
     if (r == OUTCOME_QUOTA_EXCEEDED && !last && !has_left(guest))
         return false;
     if (r != 0) {
-        turn_out(guest, r, &detail);
+        turn_out(l, guest, r, &detail);
     } else if (connection_open(l->loop, guest->socket, guest, &charge) < 0) {
         free(guest->groups);
         quota_release(&core->quota, &charge);
@@ -244,9 +247,12 @@ static bool turn_away(struct listener *l)
     if (l->spare >= 0)
         close(l->spare);
     l->spare = -1;
+    struct caller guest;
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
-        refuse(fd, -EMFILE, NULL);
+    if (fd >= 0 && read_peer(l->loop->rpc->core, fd, &guest) == 0)
+        turn_out(l, &guest, -EMFILE, NULL);
+    else if (fd >= 0)
+        close(fd);
     open_spare(l);
     return fd >= 0;
 }

@@ -231,6 +231,24 @@ void audit_refusal(const struct request *rq, int outcome, const struct failure *
     log_refusal(rq->rpc, &s, word, detail);
 }
 
+void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int outcome,
+                              const struct outcome_detail *detail, const struct failure *failure)
+{
+    const char *word = word_of(failure->error);
+    const char *why = outcome < 0 ? strerrordesc_np(-outcome) : detail->what;
+    if (!may_log_refusal(rpc))
+        return;
+    word = word ? word : "Internal";
+    const struct log_field fields[] = {
+        {.name = "PEER_PID", .integer = caller->pid},
+        {.name = "PEER_UID", .integer = caller->uid},
+        {.name = "REFUSAL", .string = word},
+    };
+    log_entry(LOG_LEVEL_NOTICE, fields, sizeof(fields) / sizeof(fields[0]),
+              "connection refused: %s: %s (peer pid %d uid %u)", word, why, (int)caller->pid,
+              caller->uid);
+}
+
 static struct subject promised(const struct rpc *rpc, const struct promise *promise)
 {
     return (struct subject){.method = promise->method,

@@ -18,6 +18,9 @@ void audit_done(const struct rpc *rpc, const struct promise *promise);
 void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason);
 /* RQ ended in OUTCOME (a positive outcome, or a negative errno) and is told FAILURE. */
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure);
+/* The same of CALLER's connection; an OUTCOME below 0 has no DETAIL. */
+void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int outcome,
+                              const struct outcome_detail *detail, const struct failure *failure);
 
 /* What happened to a segment of itself. */
 void audit_event(const struct segment_event *event);

@@ -57,6 +57,23 @@ static void say(struct failure *f, const char *hint)
         failure_set_message(f, "%s: %s", error_row(f->error)->message, hint);
 }
 
+/* What makes room again under the quota of that name. */
+static const char *way_out(const char *quota)
+{
+    static const struct {
+        const char *quota, *way;
+    } ways[] = {
+        {"max_connections", "close connections that are idle, or try again later"},
+        {"max_connections_per_uid", "close connections that are idle, or try again later"},
+        {"max_waiters", "try again later, or ask by stat whether it is there"},
+        {"max_holders_per_segment", "have a holder release it"},
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+        if (strcmp(ways[i].quota, quota) == 0)
+            return ways[i].way;
+    return "remove what is not needed";
+}
+
 static void limit_reached(struct failure *f, const struct outcome_detail *d)
 {
     failure_add_string(f, "limit", d->what);
@@ -149,9 +166,9 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_add_int(f, "used", clamp(d->used));
         failure_add_int(f, "max", clamp(d->max));
         failure_set_message(f,
-                            "%s is used up (%" PRIu64 " of %" PRIu64 "): remove what is not "
-                            "needed, or have the administrator raise it in shmd.conf",
-                            d->what, d->used, d->max);
+                            "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
+                            "administrator raise it in shmd.conf",
+                            d->what, d->used, d->max, way_out(d->what));
         return;
     case OUTCOME_SEGMENT_BUSY: failure_add_int(f, "nattch", clamp(d->nattch)); return;
     case OUTCOME_STALE_SEGMENT: failure_add_int(f, "serial", clamp(d->serial)); return;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/rpc/audit.h"
 #include "daemon/rpc/dispatch.h"
 #include "daemon/rpc/outcome_to_error.h"
 #include "daemon/rpc/subscription.h"
@@ -100,11 +101,13 @@ __attribute__((format(printf, 3, 4))) static void write_envelope_failure(struct 
     write_failure(s, &f);
 }
 
-void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail)
+void session_refuse_connection(struct writer *w, struct rpc *rpc, const struct caller *caller,
+                               int outcome, const struct outcome_detail *detail)
 {
     struct reply reply = {.kind = REPLY_FAILURE};
     outcome_to_failure(outcome, detail, NULL, NULL, &reply.u.failure);
     jsonrpc_dialect.reply(w, NULL, &reply, false);
+    audit_connection_refused(rpc, caller, outcome, detail, &reply.u.failure);
 }
 
 void session_replace(struct session *s, const struct promise *promise,

@@ -69,9 +69,10 @@ bool session_took_value(struct session *s);
 /* Nothing will be sent any more but what is in `out`. */
 bool session_is_over(const struct session *s);
 
-/* A refusal of the connection as such, from one that has no session; an OUTCOME below 0 has no
- * DETAIL. Appends to W. */
-void session_refuse_connection(struct writer *w, int outcome, const struct outcome_detail *detail);
+/* CALLER has no session, and gets none; an OUTCOME below 0 has no DETAIL. Appends what he is told
+ * to W. */
+void session_refuse_connection(struct writer *w, struct rpc *rpc, const struct caller *caller,
+                               int outcome, const struct outcome_detail *detail);
 
 /* --- for the other files of this floor */
 

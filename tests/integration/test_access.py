@@ -4,6 +4,7 @@ daemon every request, and both by the same owner, group and mode.
 
 import errno
 import re
+import resource
 
 import sysv
 from harness import (
@@ -14,6 +15,7 @@ from harness import (
     TestCase,
     User,
     as_user,
+    encode,
     main,
     needs_several_uids,
 )
@@ -285,6 +287,36 @@ class Socket(AccessCase):
         with self.assertRaises(PermissionError):
             daemon.connect(ALICE)
         self.assertEqual(self.connect(daemon, DAEMON).list(), [])
+
+    def turned_away(self, daemon, user):
+        """What is said, and the line that the log has of it."""
+        client = self.connect(daemon, user)
+        error = client.reply()["error"]
+        self.assertIsNone(client.reply())
+        lines = re.findall(r"connection refused: .*", daemon.log())
+        self.assertEqual(len(lines), 1, lines)
+        return error["message"], lines[0]
+
+    def test_whom_a_quota_keeps_out(self):
+        daemon = self.start_daemon(directory=self.daemon_directory("full"),
+                                   config="max_connections_per_uid = 1\n")
+        self.connect(daemon, ALICE).list()
+        said, line = self.turned_away(daemon, ALICE)
+        self.assertIn("close connections that are idle", said)
+        self.assertRegex(line, r": QuotaExceeded: max_connections_per_uid "
+                               rf"\(peer pid \d+ uid {ALICE.uid}\)$")
+
+    def test_whom_the_lack_of_descriptors_keeps_out(self):
+        daemon = self.start_daemon(directory=self.daemon_directory("short"),
+                                   rlimits={resource.RLIMIT_NOFILE: 40})
+        clients = []
+        while "connection refused" not in daemon.log():
+            self.assertLess(len(clients), 40)
+            clients.append(self.connect(daemon, ALICE))
+            clients[-1].send_what_is_taken(encode("list", id=1))
+            clients[-1].reply()
+        self.assertRegex(daemon.log(), r"connection refused: LimitReached: Too many open files "
+                                       rf"\(peer pid \d+ uid {ALICE.uid}\)\n")
 
 
 main()

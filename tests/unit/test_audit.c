@@ -363,6 +363,37 @@ TEST(so_many_and_no_more)
     free(many);
 }
 
+static void refuse_connection(int outcome, const struct outcome_detail *detail)
+{
+    struct writer w;
+    lines[0] = '\0';
+    n_lines = 0;
+    writer_init(&w);
+    session_refuse_connection(&w, &f->rpc, &bob->session.caller, outcome, detail);
+    writer_deinit(&w);
+}
+
+TEST(refused_connections)
+{
+    const struct outcome_detail detail = {.what = "max_connections_per_uid", .used = 5, .max = 5};
+    refuse_connection(OUTCOME_QUOTA_EXCEEDED, &detail);
+    assert_string_equal(lines, "connection refused: QuotaExceeded: max_connections_per_uid (peer "
+                               "pid 2 uid 1001)");
+    assert_string_equal(last_fields, "PEER_PID=2 PEER_UID=1001 REFUSAL=QuotaExceeded ");
+    refuse_connection(-EMFILE, NULL);
+    assert_string_equal(lines, "connection refused: LimitReached: Too many open files (peer pid 2 "
+                               "uid 1001)");
+    refuse_connection(-ENOMEM, NULL);
+    assert_string_equal(lines, "connection refused: Internal: Cannot allocate memory (peer pid 2 "
+                               "uid 1001)");
+    /* Within the bound of all refusals. */
+    for (int i = 0; i < 17; i++)
+        refuse_connection(OUTCOME_QUOTA_EXCEEDED, &detail);
+    assert_int_equal(n_lines, 1);
+    refuse_connection(OUTCOME_QUOTA_EXCEEDED, &detail);
+    assert_int_equal(n_lines, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +408,7 @@ int main(void)
         CASE(nothing_is_done_without_a_line),
         CASE(a_full_disk_leaves_no_line_that_says_done),
         CASE(so_many_and_no_more),
+        CASE(refused_connections),
     };
     return RUN_TESTS(tests);
 }

@@ -98,7 +98,29 @@ TEST(limits)
             DETAIL(.what = "max_bytes_per_uid", .used = 10, .max = UINT64_MAX), NULL, NULL,
             PROTOCOL_ERROR_QUOTA_EXCEEDED,
             "{\"quota\":\"max_bytes_per_uid\",\"used\":10,\"max\":9223372036854775807}");
-    assert_contains(failure_message(&f), "max_bytes_per_uid");
+    assert_string_equal(failure_message(&f),
+                        "max_bytes_per_uid is used up (10 of 18446744073709551615): remove what is "
+                        "not needed, or have the administrator raise it in shmd.conf");
+}
+
+TEST(ways_out_of_a_quota)
+{
+    static const char *const ways[][2] = {
+        {"max_segments", ": remove what is not needed, or have"},
+        {"max_segments_per_uid", ": remove what is not needed, or have"},
+        {"max_bytes", ": remove what is not needed, or have"},
+        {"max_connections", ": close connections that are idle, or try again later, or have"},
+        {"max_connections_per_uid", ": close connections that are idle, or try again later, or"},
+        {"max_waiters", ": try again later, or ask by stat whether it is there, or have"},
+        {"max_holders_per_segment", ": have a holder release it, or have the administrator"},
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        outcome_to_failure(OUTCOME_QUOTA_EXCEEDED,
+                           DETAIL(.what = ways[i][0], .used = 1000000, .max = 1000000), NULL, NULL,
+                           &f);
+        assert_contains(failure_message(&f), ways[i][1]);
+        assert_contains(failure_message(&f), " raise it in shmd.conf");
+    }
 }
 
 TEST(waiting)
@@ -142,8 +164,10 @@ TEST(errnos)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segments), cmocka_unit_test(rights), cmocka_unit_test(limits),
-        cmocka_unit_test(waiting),  cmocka_unit_test(others), cmocka_unit_test(errnos),
+        cmocka_unit_test(segments), cmocka_unit_test(rights),
+        cmocka_unit_test(limits),   cmocka_unit_test(ways_out_of_a_quota),
+        cmocka_unit_test(waiting),  cmocka_unit_test(others),
+        cmocka_unit_test(errnos),
     };
     return RUN_TESTS(tests);
 }

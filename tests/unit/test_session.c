@@ -493,7 +493,7 @@ TEST(refused_connections)
     struct writer w;
     writer_init(&w);
     const struct outcome_detail detail = {.what = "max_connections_per_uid", .used = 5, .max = 5};
-    session_refuse_connection(&w, OUTCOME_QUOTA_EXCEEDED, &detail);
+    session_refuse_connection(&w, &f->rpc, &alice->session.caller, OUTCOME_QUOTA_EXCEEDED, &detail);
     char *text = strndup(w.data, w.len);
     assert_contains(text, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":6,");
     assert_contains(text, "\"quota\":\"max_connections_per_uid\",\"used\":5,\"max\":5");
