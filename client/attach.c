@@ -80,12 +80,21 @@ static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
     return shmctl(shmid, IPC_SET, &ds) < 0 ? -errno : 0;
 }
 
+/* What the daemon has made it may manage, whoever owns it; as its owner counts who was its owner
+ * when the daemon's record was lost, so that must stay. */
+static bool is_made_by(int shmid, uint32_t uid)
+{
+    struct shmid_ds ds;
+    return shmctl(shmid, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid == uid;
+}
+
 /* Makes the daemon the owner. What the kernel refuses here the daemon will refuse too, with a
  * reason, so that is no failure. */
 static struct handover hand_over(const struct shmd *shmd, const struct shmd_adopt_options *o)
 {
     struct handover h = {.shmid = o->has_shmid ? o->shmid : shmget((key_t)o->key, 0, 0)};
-    if (h.shmid >= 0 && set_owner(h.shmid, shmd->daemon_uid, &h.uid) == 0)
+    if (h.shmid >= 0 && !is_made_by(h.shmid, shmd->daemon_uid) &&
+        set_owner(h.shmid, shmd->daemon_uid, &h.uid) == 0)
         h.done = h.uid != shmd->daemon_uid;
     return h;
 }

@@ -315,7 +315,8 @@ struct shmd_adopt_options {
 
 /* Puts a segment that was made without the daemon under its care. For that its kernel owner becomes
  * the daemon (the caller keeps its rights as the creator); when the daemon refuses, the owner is
- * put back. -EXDEV as in shmd_attach(). */
+ * put back. What the daemon made, and has lost its record of, keeps its owner. -EXDEV as in
+ * shmd_attach(). */
 int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
                struct shmd_segment **ret_segment);
 

@@ -17,7 +17,7 @@
 #include "client/cli/parse.h"
 #include "protocol/writer.h"
 
-enum { REASON_SIZE = 160 };
+enum { REASON_SIZE = 192 };
 
 struct candidate {
     const struct kernel_segment *segment;
@@ -51,7 +51,7 @@ static bool is_wanted(const struct cli *cli, const struct kernel_segment *s)
 static bool is_shown(enum orphan_verdict verdict)
 {
     return verdict == ORPHAN || verdict == KEPT_CREATOR_UNKNOWN || verdict == KEPT_GUARDED ||
-           verdict == KEPT_UNASKED;
+           verdict == KEPT_UNASKED || verdict == KEPT_LOST;
 }
 
 static int find(struct gc *gc)
@@ -307,7 +307,8 @@ static int print_table(const struct gc *gc)
 
 static void print_summary(const struct gc *gc)
 {
-    struct total left = total_of(gc, ORPHAN), removed = total_of(gc, ORPHAN_REMOVED);
+    struct total left = total_of(gc, ORPHAN), removed = total_of(gc, ORPHAN_REMOVED),
+                 lost = total_of(gc, KEPT_LOST);
     const char *separator = gc->count > 0 ? "\n" : "";
     char text[32];
     fputs(separator, stdout);
@@ -321,6 +322,13 @@ static void print_summary(const struct gc *gc)
                text);
     } else {
         puts("No orphaned segments.");
+    }
+    if (lost.segments > 0) {
+        size_text(gc, lost.bytes, text, sizeof(text));
+        printf("%" PRIu64
+               " lost by the daemon, %s: gc removes none of them. Their owner or root may "
+               "adopt them: shmdctl adopt --shmid N.\n",
+               lost.segments, text);
     }
     if (!gc->knowledge.asked)
         printf("The daemon at %s was not asked (%s): kept is what is of the user shmd, of the "

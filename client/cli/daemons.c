@@ -177,8 +177,11 @@ static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge 
     struct stat st;
     const struct stat *asked = k->asked && stat(seen->path, &st) == 0 ? &st : NULL;
     const struct passwd *user = getpwnam(SYSTEM_USER);
+    if (k->asked)
+        k->daemon_uid = seen->info->uid;
+    k->daemon_uid_alone = k->asked && user && user->pw_uid == k->daemon_uid;
     /* What is of the uid of the daemon that was asked is as that daemon says. */
-    if (user && !(k->asked && seen->info->uid == user->pw_uid))
+    if (user && !k->daemon_uid_alone)
         orphan_guard(k, user->pw_uid);
     guard_socket(SYSTEM_DIRECTORY "/" SOCKET_NAME, asked, k);
     if (*seen->path)

@@ -106,10 +106,14 @@ static void count_orphans(const struct orphan_knowledge *k, struct doctor_facts 
 {
     for (size_t i = 0; i < f->segments.count; i++) {
         const struct kernel_segment *s = &f->segments.rows[i];
-        if (orphan_judge(s, process_look(s->cpid), k) != ORPHAN)
-            continue;
-        f->orphans++;
-        f->orphaned_bytes += s->size;
+        enum orphan_verdict verdict = orphan_judge(s, process_look(s->cpid), k);
+        if (verdict == ORPHAN) {
+            f->orphans++;
+            f->orphaned_bytes += s->size;
+        } else if (verdict == KEPT_LOST) {
+            f->lost++;
+            f->lost_bytes += s->size;
+        }
     }
 }
 

@@ -230,15 +230,33 @@ static void check_orphans(const struct doctor_facts *m, struct finding *f)
         found(f, SEVERITY_INFO, "not checked: this kernel does not show segments to everybody");
         return;
     }
-    if (m->orphans == 0) {
+    char orphans[128] = "", lost[160] = "";
+    bool both = m->orphans > 0 && m->lost > 0;
+    if (m->orphans == 0 && m->lost == 0) {
         found(f, SEVERITY_OK, "no orphaned segments");
         return;
     }
-    found(f, SEVERITY_WARNING,
-          "%" PRIu64 " segment%s, %s in all: creator dead, nobody attached, not shmd's", m->orphans,
-          m->orphans > 1 ? "s" : "", SIZE(m->orphaned_bytes));
-    why(f, "they take up memory and kernel.shmmni until someone removes them");
-    mend(f, "shmdctl gc lists them, shmdctl gc --remove removes them");
+    if (m->orphans > 0)
+        snprintf(orphans, sizeof(orphans),
+                 "%" PRIu64 " segment%s, %s in all: creator dead, nobody attached, not shmd's",
+                 m->orphans, m->orphans > 1 ? "s" : "", SIZE(m->orphaned_bytes));
+    if (m->lost > 0)
+        snprintf(lost, sizeof(lost),
+                 "%" PRIu64 " segment%s, %s in all: made by the daemon, which has no record of %s",
+                 m->lost, m->lost > 1 ? "s" : "", SIZE(m->lost_bytes), m->lost > 1 ? "them" : "it");
+    found(f, SEVERITY_WARNING, "%s%s%s", orphans, both ? "; and " : "", lost);
+    why(f, "%s%s%s",
+        m->orphans > 0 ? "they take up memory and kernel.shmmni until someone removes them" : "",
+        both ? "; and " : "",
+        m->lost > 0 ? "when a daemon's state was lost, what it had in its care is found by no name "
+                      "any more, and may be needed all the same"
+                    : "");
+    mend(f, "%s%s%s",
+         m->orphans > 0 ? "shmdctl gc lists them, shmdctl gc --remove removes them" : "",
+         both ? "; " : "",
+         m->lost > 0 ? "shmdctl gc lists what was lost, shmdctl adopt --shmid N NAME (its owner or "
+                       "root) puts it under the daemon's care again"
+                     : "");
 }
 
 /* --- the kernel's limits */

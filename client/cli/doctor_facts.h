@@ -38,6 +38,7 @@ struct doctor_facts {
     struct kernel_limits limits;
     struct kernel_segments segments; /* owned */
     uint64_t orphans, orphaned_bytes;
+    uint64_t lost, lost_bytes; /* made by the daemon, which has no record of them */
 
     struct {
         const char *path; /* borrowed */

@@ -15,6 +15,8 @@ static const struct {
                               "tell whether it lives"},
     [KEPT_MANAGED] = {"managed", "kept: it is under shmd's care"},
     [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer could have it in its care"},
+    [KEPT_LOST] = {"lost", "kept: made by a daemon that has no record of it: adopt it (shmdctl "
+                           "adopt), or remove it by its id (ipcrm -m)"},
     [KEPT_UNASKED] = {"unasked", "kept: a shmd that was not asked may manage it: name its socket "
                                  "by --socket"},
     [KEPT_GONE] = {"gone", "it was removed by somebody else"},
@@ -60,6 +62,15 @@ void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daem
 static bool could_manage(uint32_t uid, const struct kernel_segment *s)
 {
     return uid == s->cuid || uid == s->uid;
+}
+
+bool orphan_is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s)
+{
+    if (!k->asked || !could_manage(k->daemon_uid, s))
+        return false;
+    /* A user who has a daemon of one's own has other segments, too: those are one's own both ways.
+     */
+    return s->cuid != s->uid || k->daemon_uid_alone;
 }
 
 bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s)
@@ -111,7 +122,9 @@ enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_st
         return KEPT_CREATOR_UNKNOWN;
     if (orphan_unasked(k, s) > 0)
         return KEPT_UNASKED;
-    return orphan_is_guarded(k, s) ? KEPT_GUARDED : ORPHAN;
+    if (orphan_is_guarded(k, s))
+        return KEPT_GUARDED;
+    return orphan_is_lost(k, s) ? KEPT_LOST : ORPHAN;
 }
 
 int64_t orphan_idle_since(const struct kernel_segment *s)

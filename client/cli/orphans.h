@@ -18,6 +18,7 @@ enum orphan_verdict {
     KEPT_CREATOR_UNKNOWN, /* it is of another pid namespace */
     KEPT_MANAGED,         /* by the daemon that was asked */
     KEPT_GUARDED,         /* a daemon that may be stopped could manage it */
+    KEPT_LOST,            /* the daemon that was asked made it, and has no record of it */
     KEPT_UNASKED,         /* a daemon that runs, and was not asked, could manage it */
     KEPT_GONE,            /* somebody else removed it */
     KEPT_CHANGED,         /* its id denotes another segment, or it was given to somebody */
@@ -42,6 +43,8 @@ struct orphan_knowledge {
     bool asked;   /* a daemon answered that sees the same segments */
     int *foreign; /* owned, sorted: the ids that are not that daemon's, as it says */
     size_t n_foreign;
+    uint32_t daemon_uid;   /* of the one that was asked */
+    bool daemon_uid_alone; /* all that user's segments are a daemon's: it is the user shmd */
     /* The uids of daemons that were not asked: theirs is what they created or were given. */
     uint32_t guarded[GUARDED_UIDS_MAX];
     size_t n_guarded;
@@ -54,6 +57,9 @@ void orphan_guard(struct orphan_knowledge *k, uint32_t uid);
 void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daemon);
 /* The pid of a daemon that runs, was not asked, and could manage it; 0: none. */
 int32_t orphan_unasked(const struct orphan_knowledge *k, const struct kernel_segment *s);
+/* It was made by the daemon that was asked, or handed to it, and yet is not in its care: that has
+ * lost its records. */
+bool orphan_is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s);
 bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s);
 void orphan_knowledge_deinit(struct orphan_knowledge *k);
 

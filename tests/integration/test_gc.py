@@ -270,6 +270,47 @@ class WithDaemon(GcCase):
         with self.daemon.connect() as client:
             self.assertEqual(client.stat(name="kept")["shmid"], self.managed)
 
+    def lose_the_state(self):
+        self.daemon.signal(signal.SIGKILL)
+        self.daemon.wait()
+        for path in glob.glob(os.path.join(self.daemon.directory, "state.db*")):
+            os.remove(path)
+        self.restart()
+
+    @needs_several_uids
+    def test_a_daemon_that_has_lost_its_records(self):
+        self.lose_the_state()
+        want = {self.foreign: "orphaned", self.managed: "lost"}
+        self.assertEqual(self.verdicts(), want)
+        out = self.gc("--remove")
+        self.assertIn("kept: made by a daemon that has no record of it: adopt it", out)
+        self.assertIn("1 removed, 4K; 1 kept.", out)
+        self.assertIn("1 lost by the daemon, 4K: gc removes none of them.", out)
+        self.assertEqual(set(sysv.proc_table()), {self.managed})
+        status, out, _ = self.run_program("shmdctl", "doctor", "--json",
+                                          environment={"SHMD_SOCKET": self.path})
+        (finding,) = [f for f in json.loads(out) if f["id"] == "orphans"]
+        self.assertIn("1 segment, 4K in all: made by the daemon", finding["found"])
+        self.assertIn("shmdctl adopt", finding["mend"])
+        self.assertNotIn("--remove", finding["mend"])
+        self.assertNotEqual(status, 0)
+
+    @needs_several_uids
+    def test_what_was_lost_is_adopted(self):
+        for user in (SOMEBODY, ROOT):
+            with self.subTest(user=user):
+                self.lose_the_state()
+                status, _, err = self.run_program("shmdctl", "adopt", "--shmid", self.managed, "kept",
+                                                  user=user, environment={"SHMD_SOCKET": self.path})
+                self.assertEqual((status, err), (0, b""))
+                self.assertEqual(self.verdicts(), {self.foreign: "orphaned"})
+                # It is whose it was.
+                self.assertEqual(sysv.stat(self.managed).uid, SOMEBODY.uid)
+                with self.daemon.connect() as client:
+                    segment = client.stat(name="kept")
+                self.assertEqual((segment["uid"], segment["creator"]["uid"]),
+                                 (SOMEBODY.uid, SOMEBODY.uid))
+
     @needs_several_uids
     def test_a_daemon_that_may_not_be_asked(self):
         os.chmod(self.path, 0o600)

@@ -452,7 +452,18 @@ TEST(orphans)
     assert_finding(&f, "orphans", SEVERITY_WARNING, "1 segment, 3M");
     f.orphans = 2;
     assert_finding(&f, "orphans", SEVERITY_WARNING, "2 segments, 3M");
-    assert_contains(check(&f, "orphans")->mend, "shmdctl gc");
+    assert_contains(check(&f, "orphans")->mend, "shmdctl gc --remove");
+    f.lost = 1;
+    f.lost_bytes = 5 << 20;
+    assert_finding(&f, "orphans", SEVERITY_WARNING,
+                   "not shmd's; and 1 segment, 5M in all: made by the daemon");
+    assert_contains(check(&f, "orphans")->mend, "shmdctl gc --remove");
+    assert_contains(check(&f, "orphans")->mend, "shmdctl adopt");
+    f.orphans = 0;
+    f.lost = 2;
+    assert_finding(&f, "orphans", SEVERITY_WARNING, "2 segments, 5M");
+    assert_contains(check(&f, "orphans")->mend, "shmdctl adopt");
+    assert_null(strstr(check(&f, "orphans")->mend, "--remove"));
 }
 
 /* --- huge pages and locked memory */

@@ -55,6 +55,31 @@ TEST(what_the_daemon_says)
     assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_MANAGED);
 }
 
+TEST(what_the_daemon_has_lost)
+{
+    static int foreign[] = {32770};
+    struct orphan_knowledge k = {
+        .asked = true, .foreign = foreign, .n_foreign = 1, .daemon_uid = 120};
+    struct kernel_segment s = orphan();
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    s.cuid = 120; /* made for somebody */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
+    assert_int_equal(judge(&s, PROCESS_ALIVE, &k), KEPT_CREATOR_LIVES);
+    k.asked = false; /* then it is for guards to say */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    k.asked = true;
+    s = orphan();
+    s.uid = 120; /* adopted once */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
+    /* Of the daemon's user both ways: that user's own, unless it is one for the daemon alone. */
+    s.cuid = 120;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    k.daemon_uid_alone = true;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
+    s = orphan();
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+}
+
 TEST(guards)
 {
     struct kernel_segment s = orphan();
@@ -280,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_orphan),
         cmocka_unit_test(what_the_daemon_says),
+        cmocka_unit_test(what_the_daemon_has_lost),
         cmocka_unit_test(guards),
         cmocka_unit_test(daemons_that_run),
         cmocka_unit_test(idle),
