@@ -159,6 +159,9 @@ int cli_failure(const struct cli *cli, int r);
 int cli_connect(struct cli *cli) MUST_CHECK;
 /* Of the arguments and options: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
+/* Whether the daemon's segment ids denote its segments for this process, too. 0 or an exit status.
+ */
+int cli_shares_namespace(struct cli *cli, bool *ret) MUST_CHECK;
 /* The segment asked for, to be freed: 0 or an exit status. */
 int cli_stat(struct cli *cli, struct shmd_segment **ret) MUST_CHECK;
 

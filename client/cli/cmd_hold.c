@@ -277,7 +277,7 @@ int cmd_run(struct cli *cli)
 {
     struct shmd_create_options options;
     struct shmd_segment *segment;
-    bool created;
+    bool created, shares_namespace = true;
     int status = check_child(cli);
     if (status == 0 && !cli->child)
         status = cli_usage("which command is to be run? Put it behind --");
@@ -285,6 +285,13 @@ int cmd_run(struct cli *cli)
         status = options_create(&cli->options, &options);
     if (status == 0)
         status = cli_connect(cli);
+    if (status == 0)
+        status = cli_shares_namespace(cli, &shares_namespace);
+    if (status == 0 && !shares_namespace)
+        status =
+            cli_error(EXIT_REFUSED, "the daemon is in another IPC namespace: the command could "
+                                    "not attach its segment, whose id means nothing here or "
+                                    "another segment; run both in the same container");
     if (status != 0)
         return status;
     options.name = cli->args[0];

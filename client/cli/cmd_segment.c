@@ -55,12 +55,19 @@ int cmd_create(struct cli *cli)
     if (r != 0)
         return r;
     options.name = cli->n_args > 0 ? cli->args[0] : NULL;
-    bool created = false;
+    bool created = false, shares_namespace;
+    r = cli_shares_namespace(cli, &shares_namespace);
+    if (r != 0)
+        return r;
     r = shmd_create(cli->shmd, &options, &segment, &created);
     if (r == 0 && created)
         note_end(cli, segment);
     else if (r == 0)
         note_existing(cli, segment);
+    /* Said to programs, too: an id that means something else here is worse than none. */
+    if (r == 0 && !shares_namespace)
+        (void)cli_error(EXIT_OK, "the daemon is in another IPC namespace: the segment cannot be "
+                                 "attached here, where its id means nothing or another segment");
     return answer(cli, r, segment);
 }
 

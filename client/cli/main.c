@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/kernel_segments.h"
 #include "client/cli/output.h"
 
 #define EVERYWHERE (OPT(SOCKET) | OPT(HELP))
@@ -82,6 +83,18 @@ int cli_target(const struct cli *cli, struct shmd_target *ret)
     if (has_key && o->key == 0)
         return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");
     *ret = target;
+    return 0;
+}
+
+int cli_shares_namespace(struct cli *cli, bool *ret)
+{
+    struct shmd_info *info;
+    int r = shmd_info(cli->shmd, &info);
+    if (r != 0)
+        return cli_failure(cli, r);
+    uint64_t own = own_ipc_namespace();
+    *ret = own == 0 || own == info->ipc_namespace;
+    shmd_info_free(info);
     return 0;
 }
 

@@ -872,6 +872,28 @@ class Run(Shmdctl):
         self.ctl("run", "job", "--size", "1", "true", status=USAGE)
 
 
+class AnotherNamespace(CommandCase):
+    """The daemon's ids mean nothing here."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start_daemon(user=ROOT, shell=("unshare", "--ipc", "--"))
+        self.path = self.daemon.socket_path
+        self.client = self.connect(self.daemon)
+
+    def test_create_warns(self):
+        for options in ([], ["--json"]):
+            self.ctl("create", "x", "--size", "1", *options,
+                     note="the daemon is in another IPC namespace")
+            self.ctl("rm", "x")
+
+    def test_run_creates_nothing(self):
+        out = self.ctl("run", "x", "--size", "1", "--", "echo", "ran", status=REFUSED)
+        self.assertEqual(out, "")
+        self.assertIn("another IPC namespace", self.message)
+        self.assertEqual(self.client.list(), [])
+
+
 class Adopt(Shmdctl):
     @needs_several_uids
     def test_by_id_and_by_key(self):
