@@ -20,6 +20,7 @@
 
 #define SYSTEM_SOCKET "/run/shmd/shmd.sock"
 enum { FIRST_USER_UID = 1000 }; /* who may have a daemon of their own, as the library has it */
+enum { LATE_MS = 5000 };        /* how much later than --timeout an answer may come */
 
 /* The socket was not named, and that of the user's own daemon could not be looked for. */
 static bool lacks_runtime_directory(const struct cli *cli)
@@ -59,7 +60,8 @@ int cli_connect(struct cli *cli)
     else
         r = shmd_socket_path(path, sizeof(path));
     if (r == 0)
-        r = shmd_connect(cli->options.socket, -1, &cli->shmd);
+        r = shmd_connect(cli->options.socket, cli_given(cli, OPT(TIMEOUT)) ? LATE_MS : -1,
+                         &cli->shmd);
     return r == 0 ? 0 : tell_unreachable(cli, path, r);
 }
 

@@ -44,6 +44,7 @@ static int status_of(int code)
     case -EPERM: return EXIT_PERMISSION_DENIED;
     case -EINVAL:
     case -EIDRM: return EXIT_NO_SUCH_SEGMENT; /* shmat: it went while we looked */
+    case -ETIMEDOUT: return EXIT_TIMED_OUT;
     case -ECONNRESET:
     case -ENOTCONN:
     case -EPIPE: return EXIT_UNREACHABLE;

@@ -635,6 +635,13 @@ class Wait(Shmdctl):
         self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
         self.ctl("wait", "x", "-t", "1ms", status=TIMED_OUT)
 
+    def test_a_daemon_that_does_not_answer(self):
+        self.daemon.signal(signal.SIGSTOP)
+        self.addCleanup(self.daemon.signal, signal.SIGCONT)
+        started = time.monotonic()
+        self.ctl("wait", "x", "--timeout", "100ms", status=TIMED_OUT)
+        self.assertGreater(time.monotonic() - started, 2, "the daemon may be late")
+
     def test_it_comes(self):
         process = self.start("wait", "x", "-n", "-o", "NAME,STATE")
         self.client.create(name="x", ready=False)
