@@ -179,6 +179,8 @@ void options_deinit(struct options *o);
 void options_list(uint64_t options);
 /* "--size", for messages. */
 const char *option_name(enum option_id id);
+/* Where a ttl of 0 would be none: 0 or EXIT_USAGE. */
+int options_check_ttl(const struct options *o) MUST_CHECK;
 /* Fills what create, run and adopt have in common with the options given. */
 int options_create(const struct options *o, struct shmd_create_options *ret) MUST_CHECK;
 

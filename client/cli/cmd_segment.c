@@ -241,7 +241,9 @@ int cmd_adopt(struct cli *cli)
         .labels = o->labels,
         .n_labels = o->n_labels,
     };
-    int r = output_check(o);
+    int r = options_check_ttl(o);
+    if (r == 0)
+        r = output_check(o);
     if (r == 0)
         r = cli_connect(cli);
     if (r != 0)

@@ -408,10 +408,22 @@ static bool given(const struct options *o, uint64_t option)
     return (o->given & option) != 0;
 }
 
+int options_check_ttl(const struct options *o)
+{
+    return given(o, OPT(TTL)) && o->ttl_ms == 0
+               ? cli_usage("--ttl 0: a new segment that does not expire has none: leave it out")
+               : 0;
+}
+
 int options_create(const struct options *o, struct shmd_create_options *ret)
 {
     if (!given(o, OPT(SIZE)))
         return cli_usage("--size is missing: %s", SIZE_ACCEPTED);
+    if (o->size == 0)
+        return cli_usage("--size 0: a segment has at least 1 byte");
+    int r = options_check_ttl(o);
+    if (r != 0)
+        return r;
     *ret = (struct shmd_create_options){
         .key = o->key,
         .size = o->size,

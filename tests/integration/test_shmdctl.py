@@ -267,6 +267,8 @@ class Set(Shmdctl):
         self.assertEqual(self.set("--uid", SOMEBODY.uid, "--gid", SOMEBODY.gid)["mode"], "0444")
         self.assertIn("expires_at_ms", self.set("--ttl", "1d"))
         self.assertNotIn("expires_at_ms", self.set("--no-ttl"))
+        self.assertIn("expires_at_ms", self.set("--ttl", "1d"))
+        self.assertNotIn("expires_at_ms", self.set("--ttl", "0"))
         self.assertEqual(self.set("--label", "a=1", "--label", "b=2")["labels"], {"a": "1", "b": "2"})
         self.assertEqual(self.set("--no-labels")["labels"], {})
         self.assertEqual(self.set("--unlocked")["locked"], False)
@@ -1083,6 +1085,18 @@ class CommandLine(CommandCase):
                 self.ctl(*arguments, status=USAGE)
                 self.assertIn(arguments[-1].split("=")[-1], self.message)
                 self.assertIn(accepted, self.message)
+
+    def test_nothing_of_something(self):
+        for arguments, part in (
+            (["create", "--size", "0"], "at least 1 byte"),
+            (["run", "x", "--size", "0K", "--", "true"], "at least 1 byte"),
+            (["create", "--size", "1", "--ttl", "0s"], "leave it out"),
+            (["run", "x", "--size", "1", "--ttl", "0", "--", "true"], "leave it out"),
+            (["adopt", "--shmid", "1", "--ttl", "0"], "leave it out"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+                self.assertIn(part, self.message)
 
     def test_missing_arguments(self):
         for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x"]):
