@@ -147,6 +147,7 @@ static int set_directory(struct reading *r, const struct key *key, const char *v
         return fail(r, -ENOMEM, "%s: out of memory", key->name);
     free(r->config->segments_dir);
     r->config->segments_dir = copy;
+    r->config->has_segments_dir = true;
     return 0;
 }
 

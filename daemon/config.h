@@ -21,7 +21,8 @@ struct config {
     int64_t attach_timeout_ms;
     int64_t reconcile_ms;
     enum log_level log_level;
-    char *segments_dir; /* owned */
+    char *segments_dir;    /* owned */
+    bool has_segments_dir; /* it is what the file says */
 };
 
 /* Where it is when nobody says. */

@@ -25,4 +25,8 @@ struct declared_visitor {
  */
 int declared_load(const char *dir, const struct declared_visitor *visitor) MUST_CHECK;
 
+/* The same, and it is complained about entries that contradict an earlier one: of the same name or
+ * key, and not the same in all else. At a start the first of them counts. */
+int declared_check(const char *dir, const struct declared_visitor *visitor) MUST_CHECK;
+
 #endif

@@ -109,9 +109,20 @@ static int declare(void *context, const char *file, const struct create_params *
     return 0;
 }
 
+/* Where none is set it may well be missing. */
+static bool lacks_segments_dir(const struct config *config)
+{
+    struct stat st;
+    return config->has_segments_dir && stat(config->segments_dir, &st) < 0 && errno == ENOENT;
+}
+
+#define NO_SEGMENTS_DIR "%s: the configured segments_dir is not there"
+
 static void make_sure_of_declared(struct shmd *d)
 {
     declare_none(&d->core);
+    if (lacks_segments_dir(&d->config))
+        log_warning(NO_SEGMENTS_DIR, d->config.segments_dir);
     const struct declared_visitor visitor = {declare, complain, d};
     int r = declared_load(d->config.segments_dir, &visitor);
     if (r < 0)
@@ -135,8 +146,8 @@ static int pass_over(void *context, const char *file, const struct create_params
     return 0;
 }
 
-/* What a start would say of the configuration and the files of declared segments; nothing is made,
- * and what the kernel has is not looked at. */
+/* What a start would say of the configuration and the files of declared segments, and what of these
+ * contradicts itself; nothing is made, and what the kernel has is not looked at. */
 static int check_config(struct shmd *d)
 {
     unsigned count = 0;
@@ -144,7 +155,11 @@ static int check_config(struct shmd *d)
     int r = load_config(&d->options, &d->config);
     if (r < 0)
         return r;
-    r = declared_load(d->config.segments_dir, &visitor);
+    if (lacks_segments_dir(&d->config)) {
+        log_error(NO_SEGMENTS_DIR, d->config.segments_dir);
+        return -ENOENT;
+    }
+    r = declared_check(d->config.segments_dir, &visitor);
     if (r < 0)
         log_error("%s: %s", d->config.segments_dir, strerror(-r));
     return count > 0 ? -EINVAL : r;

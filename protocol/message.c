@@ -1,6 +1,7 @@
 #include "protocol/message.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +112,11 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
     /* What follows «near» is the peer's text, cut anywhere: also within a character. */
     const char *near = strstr(error.text, " near ");
     size_t cause = near ? (size_t)(near - error.text) : strlen(error.text);
-    failure_set_message(f, "not JSON: %.*s, at byte %d", (int)cause, error.text, error.position);
+    char line[32] = ""; /* which of several */
+    if (error.line > 1)
+        snprintf(line, sizeof(line), " in line %d", error.line);
+    failure_set_message(f, "not JSON: %.*s, at byte %d%s", (int)cause, error.text, error.position,
+                        line);
     return -EBADMSG;
 }
 

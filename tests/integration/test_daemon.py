@@ -193,6 +193,21 @@ class Configuration(ProcessCase):
         for line in lines:
             self.assertIn(line[line.index(self.directory) :] + "\n", daemon.log())
 
+    def test_declared_segments_that_contradict_each_other(self):
+        earlier = self.declare("1.json", '[{"name": "a", "size": 1}, {"name": "b", "size": 1}]')
+        later = self.declare("2.json", '[{"name": "b", "size": 2}, {"name": "a", "size": 1}]')
+        outcome = self.check("")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertEqual(outcome.stderr,
+                         f"shmd: {later}: b is declared otherwise in {earlier}\n")
+
+    def test_a_directory_of_declared_segments_that_is_not_there(self):
+        outcome = self.check("segments_dir = /nonexistent/segments.d\n")
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertEqual(outcome.stderr, "shmd: /nonexistent/segments.d: the configured segments_dir"
+                         " is not there\n")
+        self.assertEqual(self.check("").returncode, 0, "where none is set")
+
     def test_declared_segments_elsewhere(self):
         path = self.declare("a.json", "nonsense")
         outcome = self.run_shmd("--config", self.write("segments.d/a.conf", ""), "--check-config")

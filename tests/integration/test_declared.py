@@ -118,7 +118,13 @@ class Start(DeclaredCase):
         os.rmdir(self.files)
         self.restart()
         self.assertEqual(self.listed(), {})
-        self.assertNotIn(self.files, self.daemon.log())
+        said = f"{self.files}: the configured segments_dir is not there"
+        self.assertEqual(self.daemon.log().count(said), 1)
+        self.reload()
+        self.assertEqual(self.daemon.log().count(said), 2)
+        os.mkdir(self.files)
+        self.reload()
+        self.assertEqual(self.daemon.log().count(said), 2)
 
     def test_only_json_files(self):
         for file in ("a.json.bak", ".b.json", "json", "c.conf"):

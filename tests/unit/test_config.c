@@ -94,6 +94,7 @@ static void assert_defaults(const struct config *config)
     assert_int_equal(config->reconcile_ms, 5000);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
     assert_non_null(strstr(config->segments_dir, "/shmd/segments.d"));
+    assert_false(config->has_segments_dir);
 }
 
 TEST(without_a_file_the_defaults_hold)
@@ -253,6 +254,7 @@ TEST(words)
     struct config config;
     load_good("segments_dir = /srv/shm segments\n", &config);
     assert_string_equal(config.segments_dir, "/srv/shm segments");
+    assert_true(config.has_segments_dir);
     config_deinit(&config);
     check_bad("segments_dir = here\n", 1, "begins with /");
     check_bad("segments_dir =\n", 1, "begins with /");

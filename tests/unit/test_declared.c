@@ -88,6 +88,13 @@ static int load_from(const char *from, struct seen *seen)
     return declared_load(from, &visitor);
 }
 
+static void check(struct seen *ret)
+{
+    const struct declared_visitor visitor = {see, hear, ret};
+    *ret = (struct seen){0};
+    assert_int_equal(declared_check(dir, &visitor), 0);
+}
+
 static void load(struct seen *ret)
 {
     *ret = (struct seen){0};
@@ -251,6 +258,79 @@ TEST(a_bad_file_harms_no_other)
     }
 }
 
+TEST(what_is_no_json_is_told_with_its_line)
+{
+    write_text("a.json", "[\n {\"name\": \"x\",\n  \"size\": 1,}\n]\n");
+    struct seen seen;
+    load(&seen);
+    assert_int_equal(seen.n_complaints, 1);
+    assert_contains(seen.complaints[0], "/a.json: not JSON: ");
+    assert_contains(seen.complaints[0], " in line 3");
+}
+
+TEST(contradictions_are_told_when_it_is_asked_for)
+{
+    static const struct {
+        const char *earlier, *later, *what; /* NULL: none */
+    } cases[] = {
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"b\",\"size\":2", NULL},
+        {"\"key\":1,\"size\":1", "\"key\":2,\"size\":2", NULL},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1", NULL},
+        {"\"name\":\"a\",\"size\":1,\"mode\":\"0600\",\"key\":0,\"ready\":true,\"locked\":false",
+         "\"name\":\"a\",\"size\":1,\"lifetime\":\"persistent\",\"labels\":{}", NULL},
+        {"\"name\":\"a\",\"size\":1,\"key\":-1", "\"name\":\"a\",\"size\":1,\"key\":4294967295",
+         NULL},
+        {"\"name\":\"a\",\"size\":1,\"labels\":{\"k\":\"1\",\"l\":\"2\"}",
+         "\"name\":\"a\",\"size\":1,\"labels\":{\"l\":\"2\",\"k\":\"1\"}", NULL},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":2", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"mode\":\"0640\"", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"uid\":7", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"gid\":0", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"ttl_ms\":7", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"noreserve\":true", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"locked\":true", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"huge_page_size\":2097152",
+         "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"labels\":{\"k\":\"1\"}", "a is"},
+        {"\"name\":\"a\",\"size\":1", "\"name\":\"a\",\"size\":1,\"key\":5", "a is"},
+        {"\"key\":5,\"size\":1", "\"key\":5,\"size\":2", "key 5 is"},
+        {"\"name\":\"a\",\"key\":-1,\"size\":1", "\"name\":\"b\",\"key\":4294967295,\"size\":1",
+         "key 4294967295 is"},
+        {"\"name\":\"a\",\"key\":5,\"size\":1", "\"name\":\"a\",\"key\":5,\"size\":2", "a is"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *earlier = text_of("[{\"name\":\"z\",\"size\":1},{%s}]", cases[i].earlier);
+        char *later = text_of("{%s}", cases[i].later);
+        write_text("1.json", earlier);
+        write_text("2.json", later);
+        struct seen seen;
+        load(&seen);
+        assert_int_equal(seen.n, 3);
+        assert_int_equal(seen.n_complaints, 0);
+        check(&seen);
+        assert_int_equal(seen.n, 3); /* all are given still */
+        if (seen.n_complaints != (cases[i].what ? 1 : 0))
+            print_error("%s %s\n", earlier, later);
+        assert_int_equal(seen.n_complaints, cases[i].what ? 1 : 0);
+        if (cases[i].what) {
+            char *want =
+                text_of("%s/2.json: %s declared otherwise in %s/1.json", dir, cases[i].what, dir);
+            assert_string_equal(seen.complaints[0], want);
+            free(want);
+        }
+        free(earlier);
+        free(later);
+    }
+    /* In one file; and what is no good contradicts nothing. */
+    write_text("1.json", "[{\"name\":\"a\",\"size\":1},{\"name\":\"a\",\"size\":2}]");
+    write_text("2.json", "{\"name\":\"a\",\"size\":0}");
+    struct seen seen;
+    check(&seen);
+    assert_int_equal(seen.n_complaints, 2);
+    assert_contains(seen.complaints[0], "/1.json: a is declared otherwise in ");
+    assert_contains(seen.complaints[1], "/2.json: parameter size");
+}
+
 TEST(what_is_no_file_or_too_long_is_told)
 {
     char *path = text_of("%s/fifo.json", dir);
@@ -315,6 +395,8 @@ int main(void)
         DIR_TEST(files_come_by_name_and_entries_in_their_order),
         DIR_TEST(a_bad_entry_harms_no_other),
         DIR_TEST(a_bad_file_harms_no_other),
+        DIR_TEST(what_is_no_json_is_told_with_its_line),
+        DIR_TEST(contradictions_are_told_when_it_is_asked_for),
         DIR_TEST(what_is_no_file_or_too_long_is_told),
         DIR_TEST(a_link_to_a_file_is_one),
         DIR_TEST(who_is_told_can_end_it),
