@@ -22,8 +22,8 @@
  * function named there; it does not depend on the handle. Strings inside belong to the block.
  *
  * Options. Zero means "not given" in every member, so set what you need with designated
- * initialisers and leave the rest, `reserved` included, to be zero. Where zero is itself a value, a
- * `has_...` beside it says that it counts.
+ * initialisers and leave the rest, `reserved` included, to be zero; in C++, begin with `= {}`.
+ * Where zero is itself a value, a `has_...` beside it says that it counts.
  *
  * Threads and processes. A handle is one connection and is used by one thread at a time; two
  * threads may use two handles. The daemon knows as holder the process that called shmd_connect():
@@ -190,10 +190,24 @@ struct shmd_target {
     uint64_t serial;
 };
 
+/* One to pass on in a call: it is good as long as the expression it stands in. */
+#ifdef __cplusplus
+inline const struct shmd_target *shmd_target_address(const struct shmd_target &target)
+{
+    return &target;
+}
+/* clang-format off */
+#define SHMD_NAME(value)   shmd_target_address(shmd_target{(value), false, 0, 0, 0})
+#define SHMD_SHMID(value)  shmd_target_address(shmd_target{NULL, true, static_cast<int>(value), 0, 0})
+#define SHMD_KEY(value)    shmd_target_address(shmd_target{NULL, false, 0, static_cast<uint32_t>(value), 0})
+#define SHMD_SERIAL(value) shmd_target_address(shmd_target{NULL, false, 0, 0, static_cast<uint64_t>(value)})
+/* clang-format on */
+#else
 #define SHMD_NAME(value)   (&(struct shmd_target){.name = (value)})
 #define SHMD_SHMID(value)  (&(struct shmd_target){.has_shmid = true, .shmid = (value)})
 #define SHMD_KEY(value)    (&(struct shmd_target){.key = (value)})
 #define SHMD_SERIAL(value) (&(struct shmd_target){.serial = (value)})
+#endif
 
 struct shmd_create_options {
     const char *name;

@@ -40,6 +40,8 @@ SEGMENT = {
 def declared_functions():
     with open(HEADER, encoding="utf-8") as file:
         text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    # What is for C++ alone is in the header itself.
+    text = re.sub(r"^#ifdef __cplusplus$.*?^#(else|endif)$", "", text, flags=re.S | re.M)
     text = "\n".join(line for line in text.splitlines() if not line.startswith(("#", "typedef")))
     functions = re.findall(r"\b(shmd_\w+)\(", text)
     return set(functions)
@@ -79,6 +81,52 @@ class Interface(unittest.TestCase):
                 subprocess.run(
                     [compiler, *flags, "-fsyntax-only", "-x", language, HEADER], check=True
                 )
+
+    def test_programs_in_cxx(self):
+        if not shutil.which("c++"):
+            self.skipTest("c++ is not installed")
+        program = """
+            #include "client/shmd.h"
+            int use(struct shmd *shmd, const char *name, long number);
+            int use(struct shmd *shmd, const char *name, long number)
+            {
+                struct shmd_segment *segment = NULL;
+                struct shmd_create_options options = {};
+                options.name = name;
+                options.size = 4096;
+                if (shmd_create(shmd, &options, &segment, NULL) != 0)
+                    return 1;
+                int r = shmd_stat(shmd, SHMD_NAME(name), NULL);
+                r |= shmd_ready(shmd, SHMD_SERIAL(segment->serial), NULL);
+                r |= shmd_hold(shmd, SHMD_SHMID(segment->shmid), NULL);
+                r |= shmd_release(shmd, SHMD_SHMID(number), NULL);
+                r |= shmd_remove(shmd, SHMD_KEY(0x1234), 0, NULL);
+                shmd_segment_free(segment);
+                return r;
+            }
+        """
+        for standard in ("c++11", "c++20"):
+            with self.subTest(standard=standard):
+                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", SOURCE]
+                subprocess.run(
+                    ["c++", *flags, "-fsyntax-only", "-x", "c++", "-"],
+                    input=program,
+                    text=True,
+                    check=True,
+                )
+
+    def test_a_program_needs_no_other_pkg_config_file(self):
+        if not shutil.which("pkg-config"):
+            self.skipTest("pkg-config is not installed")
+        environment = {**os.environ, "PKG_CONFIG_LIBDIR": os.path.join(BUILD, "client")}
+        environment.pop("PKG_CONFIG_PATH", None)
+
+        def ask(*options):
+            return subprocess.run(["pkg-config", *options, "shmd"], env=environment, text=True,
+                                  capture_output=True, check=True).stdout
+
+        self.assertIn("-lshmd", ask("--cflags", "--libs"))
+        self.assertIn("-ljansson", ask("--libs", "--static"))
 
     def test_the_pkg_config_file_names_the_library(self):
         with open(os.path.join(BUILD, "client", "shmd.pc"), encoding="utf-8") as file:
