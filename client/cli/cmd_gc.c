@@ -32,6 +32,7 @@ struct gc {
     struct kernel_segments segments;   /* owned */
     struct candidate *candidates;      /* owned */
     size_t count;
+    size_t left_out; /* orphans that the options do not mean */
 };
 
 /* --- what is there */
@@ -71,7 +72,9 @@ static int find(struct gc *gc)
     for (size_t i = 0; i < gc->segments.count; i++) {
         const struct kernel_segment *s = &gc->segments.rows[i];
         enum orphan_verdict verdict = orphan_judge(s, process_look(s->cpid), &gc->knowledge);
-        if (is_shown(verdict) && is_wanted(gc->cli, s))
+        if (is_shown(verdict) && !is_wanted(gc->cli, s))
+            gc->left_out += verdict == ORPHAN;
+        else if (is_shown(verdict))
             gc->candidates[gc->count++] = (struct candidate){.segment = s, .verdict = verdict};
     }
     return 0;
@@ -320,6 +323,8 @@ static void print_summary(const struct gc *gc)
         size_text(gc, left.bytes, text, sizeof(text));
         printf("%" PRIu64 " orphaned, %s. Nothing was removed: gc --remove does.\n", left.segments,
                text);
+    } else if (gc->left_out > 0) {
+        printf("No such orphaned segments; of others there are %zu.\n", gc->left_out);
     } else {
         puts("No orphaned segments.");
     }

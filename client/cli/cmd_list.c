@@ -69,6 +69,8 @@ int cmd_list(struct cli *cli)
     };
     struct table *table = NULL;
     bool json = cli_given(cli, OPT(JSON));
+    if (json && cli_given(cli, OPT(OUTPUT)))
+        return cli_usage("--json and --output exclude one another: JSON has all there is");
     int status = json ? output_check(o) : table_new(o, &table);
     if (status == 0)
         status = cli_connect(cli);

@@ -138,6 +138,8 @@ class Listing(GcCase):
         self.assertEqual(len(self.verdicts("--uid", SOMEBODY.uid)), 2)
         self.assertEqual(self.verdicts("--uid", SOMEBODY.uid + 1), {})
         self.assertEqual(self.verdicts("--older-than", "1d"), {})
+        self.assertRegex(self.gc("--older-than", "1d"),
+                         r"^No such orphaned segments; of others there are 2\.\n")
         self.assertEqual(len(self.verdicts("--older-than", "0")), 2)
         wait_until(lambda: len(self.verdicts("--older-than", "1s")) == 2, "they are old")
 

@@ -1049,6 +1049,7 @@ class CommandLine(CommandCase):
             (["--size", "1", "create"], "--size"),
             (["read", "--json", "x"], "--json"),
             (["--json", "write", "x"], "JSON"),
+            (["list", "--json", "-o", "NAME"], "--output"),
         ):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
