@@ -4,12 +4,6 @@
  */
 #include "tests/unit/support.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "daemon/core/segment.h"
 #include "daemon/core/segment_index.h"
 
@@ -121,49 +115,12 @@ TEST(it_grows_before_it_is_full)
     segment_index_deinit(&table);
 }
 
-/* Whoever takes it ends by its assertion. */
-static void ends_who_takes(int i)
-{
-    int status;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        static const struct rlimit none = {0, 0};
-        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        signal(SIGABRT, SIG_DFL);
-        alarm(10);
-        if (setrlimit(RLIMIT_CORE, &none) == 0 && dup2(quiet, STDERR_FILENO) == STDERR_FILENO)
-            segment_index_take(&table, hash_of(i), &segments[i]);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGABRT);
-}
-
-TEST(what_is_not_there_is_not_taken)
-{
-    hash_of = around_the_end;
-    memset(is_in, 0, sizeof(is_in));
-    ends_who_takes(0); /* there is no table yet */
-    for (int i = 0; i < 20; i++)
-        toggle(i);
-    ends_who_takes(20);
-    for (int i = 0; i < 20; i++)
-        toggle(i);
-    ends_who_takes(0); /* nor is there anything in it now */
-    segment_index_deinit(&table);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_hash_for_all),
-        cmocka_unit_test(over_the_end_of_the_table),
-        cmocka_unit_test(a_place_for_each),
-        cmocka_unit_test(spread),
+        cmocka_unit_test(one_hash_for_all),           cmocka_unit_test(over_the_end_of_the_table),
+        cmocka_unit_test(a_place_for_each),           cmocka_unit_test(spread),
         cmocka_unit_test(it_grows_before_it_is_full),
-        cmocka_unit_test(what_is_not_there_is_not_taken),
     };
     return RUN_TESTS(tests);
 }
