@@ -247,7 +247,7 @@ static bool turn_away(struct listener *l)
     if (l->spare >= 0)
         close(l->spare);
     l->spare = -1;
-    struct caller guest;
+    struct caller guest = {0};
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0 && read_peer(l->loop->rpc->core, fd, &guest) == 0)
         turn_out(l, &guest, -EMFILE, NULL);

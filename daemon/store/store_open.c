@@ -123,7 +123,7 @@ static const char drop[] =
 static int settle_scope(struct store_sqlite *st, const struct store_scope *scope,
                         struct store_opening *opening)
 {
-    char boot_id[64];
+    char boot_id[64] = "";
     int64_t ipc_namespace = 0, now_namespace = (int64_t)scope->ipc_namespace;
     int r = read_scope(st, boot_id, &ipc_namespace);
     if (r != 0)
