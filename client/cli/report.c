@@ -55,15 +55,20 @@ static int status_of(int code)
     return EXIT_REFUSED;
 }
 
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
+{
+    fflush(stdout);
+    fputs("shmdctl: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
 int cli_error(int status, const char *format, ...)
 {
     va_list args;
-    fflush(stdout);
-    fputs("shmdctl: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    say(format, args);
     va_end(args);
-    fputc('\n', stderr);
     return status;
 }
 
@@ -72,12 +77,9 @@ void cli_note(const struct cli *cli, const char *format, ...)
     va_list args;
     if (cli_given(cli, OPT(JSON)))
         return;
-    fflush(stdout);
-    fputs("shmdctl: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    say(format, args);
     va_end(args);
-    fputc('\n', stderr);
 }
 
 static const char *usage_command = ""; /* which cli_usage() is about */
