@@ -247,9 +247,8 @@ static int open_store(struct shmd *d)
     else if (opening.opened == STORE_DROPPED)
         log_notice("%s", opening.reason);
     else if (opening.opened == STORE_SET_ASIDE)
-        log_error("the state in %s: %s; the segments stay and are listed as foreign: adopt them, "
-                  "`gc --remove` would "
-                  "take them for orphans (kept as %s/%s)",
+        log_error("the state in %s: %s; the segments stay and are listed as foreign until they are "
+                  "adopted (kept as %s/%s)",
                   d->options.state_dir, opening.reason, d->options.state_dir, opening.set_aside);
     return r;
 }
@@ -364,7 +363,7 @@ static void tear_down(struct shmd *d)
     if (d->has_loop)
         loop_close_connections(&d->loop);
     if (d->has_core) {
-        turn_settle_serials(&d->core);
+        turn_settle_event_serials(&d->core);
         core_deinit(&d->core);
         rpc_deinit(&d->rpc);
     }

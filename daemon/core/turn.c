@@ -282,7 +282,7 @@ int turn_commit(struct core *core, const char **ret_reason)
     return 0;
 }
 
-void turn_settle_serials(struct core *core)
+void turn_settle_event_serials(struct core *core)
 {
     const struct store *store = &core->on.store;
     const struct store_meta exact = {core->registry.last_serial, core->events.last};

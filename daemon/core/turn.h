@@ -83,7 +83,7 @@ int turn_commit(struct core *core, const char **ret_reason) MUST_CHECK;
 
 /* After the last turn: whoever starts next goes on with the serials of events where this daemon
  * stopped. If it cannot be written, they go on further up. */
-void turn_settle_serials(struct core *core);
+void turn_settle_event_serials(struct core *core);
 
 /* Whether something waits for a turn's end. */
 bool turn_is_due(const struct core *core);

@@ -127,7 +127,7 @@ static int start_again(struct core_fixture *f)
 
 int core_fixture_restart(struct core_fixture *f)
 {
-    turn_settle_serials(&f->core);
+    turn_settle_event_serials(&f->core);
     stop(f);
     return start_again(f);
 }
