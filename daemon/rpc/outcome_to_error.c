@@ -89,6 +89,17 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
         failure_set_message(f, "the limit %s is reached: %s", d->what, d->hint);
 }
 
+static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
+{
+    failure_add_string(f, "quota", d->what);
+    failure_add_int(f, "used", clamp(d->used));
+    failure_add_int(f, "max", clamp(d->max));
+    failure_set_message(f,
+                        "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
+                        "administrator raise it in shmd.conf",
+                        d->what, d->used, d->max, way_out(d->what));
+}
+
 /* A limit that is met far from where it could be named. */
 static void no_descriptors(struct failure *f)
 {
@@ -161,15 +172,7 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
                             d->size, d->requested);
         return;
     case OUTCOME_LIMIT_REACHED: limit_reached(f, d); return;
-    case OUTCOME_QUOTA_EXCEEDED:
-        failure_add_string(f, "quota", d->what);
-        failure_add_int(f, "used", clamp(d->used));
-        failure_add_int(f, "max", clamp(d->max));
-        failure_set_message(f,
-                            "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
-                            "administrator raise it in shmd.conf",
-                            d->what, d->used, d->max, way_out(d->what));
-        return;
+    case OUTCOME_QUOTA_EXCEEDED: quota_exceeded(f, d); return;
     case OUTCOME_SEGMENT_BUSY: failure_add_int(f, "nattch", clamp(d->nattch)); return;
     case OUTCOME_STALE_SEGMENT: failure_add_int(f, "serial", clamp(d->serial)); return;
     case OUTCOME_KEY_IN_USE:
