@@ -7,11 +7,6 @@
 #include "protocol/limits.h"
 #include "protocol/plain.h"
 
-bool jsonrpc_is_certain(const struct message *m)
-{
-    return m->plain || json_is_array(m->root) || json_object_get(m->root, "jsonrpc");
-}
-
 static int jsonrpc_check(const struct message *m, struct failure *f)
 {
     size_t members = message_calls(m);

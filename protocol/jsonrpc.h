@@ -9,7 +9,4 @@
 
 extern const struct dialect jsonrpc_dialect;
 
-/* Whether a decoded message can only be JSON-RPC: an array, or an object with `jsonrpc`. */
-bool jsonrpc_is_certain(const struct message *m);
-
 #endif

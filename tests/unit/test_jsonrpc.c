@@ -577,32 +577,6 @@ TEST(events_are_notifications)
     writer_deinit(&w);
 }
 
-TEST(what_is_certainly_json_rpc)
-{
-    static const struct {
-        const char *text;
-        bool certain;
-    } cases[] = {
-        {"[]", true},
-        {"[1]", true},
-        {"{\"jsonrpc\":\"2.0\"}", true},
-        {"{\"jsonrpc\":null,\"method\":\"io.shmd.Stat\"}", true},
-        {"{\"method\":\"io.shmd.Stat\"}", false},
-        {"{\"params\":{\"jsonrpc\":\"2.0\"}}", false},
-        {"{}", false},
-        {"5", false},
-        {"\"jsonrpc\"", false},
-        {"null", false},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct message m;
-        struct failure f;
-        assert_int_equal(message_decode(cases[i].text, strlen(cases[i].text), &m, &f), 0);
-        assert_true(jsonrpc_is_certain(&m) == cases[i].certain);
-        message_free(&m);
-    }
-}
-
 /* A reply of each shape, from ID 1 to the line's end. */
 static void write_shape(struct writer *w, int shape)
 {
@@ -715,7 +689,6 @@ int main(void)
         cmocka_unit_test(a_reply_is_replaced_by_a_failure_with_its_id),
         cmocka_unit_test(a_reply_that_cannot_be_read_again_has_failed),
         cmocka_unit_test(events_are_notifications),
-        cmocka_unit_test(what_is_certainly_json_rpc),
         cmocka_unit_test(a_reply_grows_at_every_boundary),
         cmocka_unit_test_teardown(a_reply_that_has_no_memory_can_be_taken_back, memory_is_back),
     };

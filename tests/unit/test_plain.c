@@ -77,7 +77,6 @@ static void describe(struct writer *w, const struct message *m)
     struct reply reply = {.kind = REPLY_FAILURE};
     assert_int_equal(message_calls(m), 1);
     assert_false(message_is_batch(m));
-    assert_true(jsonrpc_is_certain(m));
     assert_int_equal(jsonrpc_dialect.check(m, &reply.u.failure), 0);
     jsonrpc_dialect.call(m, 0, &call);
     writer_bool(w, call.answered);
