@@ -804,14 +804,14 @@ class Hold(Shmdctl):
         out = self.ctl(
             *("run", "x", "--size", "1", "--"),
             *("env", self.program(), "release", "x", "-n", "-o", "HOLDERS"),
-            environment={"LD_LIBRARY_PATH": self.library()},
+            environment={"LD_LIBRARY_PATH": self.libraries()},
         )
         self.assertEqual(out, "0\n")
 
     def program(self):
         return self.where_programs_are("shmdctl", SOMEBODY)[0]
 
-    def library(self):
+    def libraries(self):
         return self.where_programs_are("shmdctl", SOMEBODY)[1]
 
 

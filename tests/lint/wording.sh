@@ -55,7 +55,7 @@ blemishes "$scratch/tree" >"$scratch/found"
 catches 'a long line' "$scratch/found"
 rm "$scratch/tree/x.py"
 # shellcheck disable=SC2016 # the dollar is the text
-printf '/* A comment on /run/shmd and $B/work/x. */\n' >"$scratch/tree/x.c"
+printf '/* A comment on /run/shmd and $B/home/x. */\n' >"$scratch/tree/x.c"
 blemishes "$scratch/tree" >"$scratch/found"
 verdict 'accepts an ordinary comment' "$scratch/found"
 
