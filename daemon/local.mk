@@ -39,6 +39,7 @@ libcore_la_LIBADD = libprotocol.la
 libshmdaemon_la_SOURCES = \
 	daemon/config.c daemon/config.h \
 	daemon/declared.c daemon/declared.h \
+	daemon/declared_check.c \
 	daemon/io/connection.c daemon/io/connection.h \
 	daemon/io/listener.c daemon/io/listener.h \
 	daemon/io/loop.c daemon/io/loop.h \
