@@ -49,7 +49,9 @@ unit_tests = \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
 	tests/unit/test_siphash \
+	tests/unit/test_store_damage \
 	tests/unit/test_store_faults \
+	tests/unit/test_store_mark \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
@@ -160,7 +162,9 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
-tests_unit_test_store_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
+tests_unit_test_store_damage_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
+tests_unit_test_store_mark_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
+tests_unit_test_store_mark_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)

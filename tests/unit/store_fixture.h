@@ -39,6 +39,13 @@ static inline int remove_dir(void **state)
     return 0;
 }
 
+/* Nothing is in it any more. */
+static inline void empty_dir(void)
+{
+    assert_int_equal(remove_dir(NULL), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 /* DIR/NAME, valid until the call after the next. */
@@ -203,6 +210,33 @@ static inline void assert_holds(struct store_sqlite *st, size_t count)
     for (size_t i = 0; i < count; i++)
         assert_int_equal(held.segments[i]->serial, i + 1);
     forget(&held);
+}
+
+enum { RECORDS = 20 };
+
+/* A database with RECORDS records, closed. */
+static inline void fill(void)
+{
+    struct store_sqlite *st = open_as(&here, STORE_NEW);
+    const struct stored_tie tie = {TIE_HOLDER, {4711, 1, 2}, 1000, "worker", 3};
+    for (uint64_t i = 1; i <= RECORDS; i++) {
+        struct segment s = example(i, NULL);
+        struct label label = {"role", "a value that takes some room in its page"};
+        s.labels = &label;
+        s.n_labels = 1;
+        must_commit(st, &(struct store_change){i, &s, &tie, 1}, 1, i, i);
+    }
+    assert_int_equal(store_sqlite_ops.enter(st, &(struct store_daemon){1, 2}), 0);
+    store_sqlite_close(st);
+}
+
+/* The same in each run. */
+static uint32_t random_state;
+
+static inline uint32_t next_random(void)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return random_state >> 8;
 }
 
 #endif
