@@ -95,7 +95,7 @@ static int read_scope(struct store_sqlite *st, char boot_id[static 64], int64_t 
     int r = 0;
     if (code == SQLITE_ROW) {
         bool good = row_read_int(statement, 0, INT64_MIN, INT64_MAX, ret_namespace) &&
-                    row_read_int(statement, 2, 0, INT64_MAX - 1, &commits) &&
+                    row_read_int(statement, 2, 0, INT64_MAX, &commits) &&
                     sqlite3_column_type(statement, 1) == SQLITE_TEXT;
         const char *text = good ? (const char *)sqlite3_column_text(statement, 1) : NULL;
         if (text)
