@@ -148,8 +148,7 @@ static struct target denoted(const struct request *rq)
     }
 }
 
-/* What the request calls its segment, whether there is one or not. */
-static const char *named(const struct request *rq)
+const char *audit_name(const struct request *rq)
 {
     if (rq->found.segment && rq->found.segment->name)
         return rq->found.segment->name;
@@ -201,18 +200,13 @@ static struct subject subject_of(const struct request *rq)
                             .pid = rq->caller->pid,
                             .uid = rq->caller->uid,
                             .comm = rq->caller->comm,
-                            .name = named(rq),
+                            .name = audit_name(rq),
                             .shmid = -1};
 }
 
 bool audit_is_due(const struct request *rq)
 {
     return is_logged(rq->method) && rq->found.segment && !rq->was_there;
-}
-
-const char *audit_name(const struct request *rq)
-{
-    return named(rq);
 }
 
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure)
