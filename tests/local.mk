@@ -21,13 +21,13 @@ unit_tests = \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
-	tests/unit/test_holder \
+	tests/unit/test_ties \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
 	tests/unit/test_log \
-	tests/unit/test_lookup \
+	tests/unit/test_find \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
@@ -55,7 +55,7 @@ unit_tests = \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
-	tests/unit/test_turn \
+	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
 	tests/unit/test_writer
@@ -195,12 +195,12 @@ tests_unit_test_set_LDADD = $(core_fixture)
 tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_hold_LDADD = $(core_fixture)
 tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_turn_LDADD = $(core_fixture)
-tests_unit_test_turn_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_ledger_LDADD = $(core_fixture)
+tests_unit_test_ledger_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_list_LDADD = $(core_fixture)
 tests_unit_test_list_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_lookup_LDADD = $(core_fixture)
-tests_unit_test_lookup_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_find_LDADD = $(core_fixture)
+tests_unit_test_find_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_removal_LDADD = $(core_fixture)
 tests_unit_test_removal_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_anchor_LDADD = $(core_fixture)
@@ -213,8 +213,8 @@ tests_unit_test_wait_LDADD = $(core_fixture)
 tests_unit_test_wait_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_declare_LDADD = $(core_fixture)
 tests_unit_test_declare_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_holder_LDADD = $(core_fixture)
-tests_unit_test_holder_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_ties_LDADD = $(core_fixture)
+tests_unit_test_ties_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_session_LDADD = $(rpc_fixture)
 tests_unit_test_session_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_rpc_LDADD = $(rpc_fixture)
