@@ -10,6 +10,7 @@ libcore_la_SOURCES = \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
 	daemon/core/declare.c daemon/core/declare.h \
+	daemon/core/disown.c daemon/core/disown.h \
 	daemon/core/ends.c daemon/core/ends.h \
 	daemon/core/event_log.c daemon/core/event_log.h \
 	daemon/core/find.c daemon/core/find.h \
@@ -26,6 +27,7 @@ libcore_la_SOURCES = \
 	daemon/core/party.c daemon/core/party.h \
 	daemon/core/quota.c daemon/core/quota.h \
 	daemon/core/reconcile.c daemon/core/reconcile.h \
+	daemon/core/ready.c daemon/core/ready.h \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/remove.c daemon/core/remove.h \
@@ -34,6 +36,7 @@ libcore_la_SOURCES = \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/store.h \
 	daemon/core/ties.c daemon/core/ties.h \
+	daemon/core/use.c daemon/core/use.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \

@@ -60,10 +60,13 @@ static const struct field create_fields[] = {
      .max = INT64_MAX},
     MODE(create_params, mode),
     BOOL(create_params, exclusive),
+    BOOL(create_params, replace),
+    BOOL(create_params, hold),
     INT(create_params, uid, 0, ID_MAX),
     INT(create_params, gid, 0, ID_MAX),
     WORD(create_params, lifetime, lifetime_words),
     INT(create_params, ttl_ms, 0, MS_MAX),
+    INT(create_params, idle_ttl_ms, 0, MS_MAX),
     BOOL(create_params, ready),
     LABELS(create_params, labels),
     INT(create_params, huge_page_size, 0, INT64_MAX),
@@ -72,8 +75,14 @@ static const struct field create_fields[] = {
     BOOL(create_params, any_owner),
 };
 
-/* stat, ready, hold, release */
+/* ready, release, disown */
 static const struct field target_fields[] = {TARGET(target_params)};
+
+/* stat, hold */
+static const struct field owned_target_fields[] = {
+    TARGET(target_params),
+    INT(target_params, owner, 0, ID_MAX),
+};
 
 static const struct field set_fields[] = {
     TARGET(set_params),
@@ -84,6 +93,7 @@ static const struct field set_fields[] = {
     LABELS(set_params, labels),
     WORD(set_params, lifetime, lifetime_words),
     INT(set_params, ttl_ms, 0, MS_MAX),
+    INT(set_params, idle_ttl_ms, 0, MS_MAX),
     BOOL(set_params, locked),
 };
 
@@ -106,6 +116,8 @@ static const struct field list_fields[] = {
 static const struct field wait_fields[] = {
     {.name = "name", .type = FIELD_NAME, .required = true, AT(wait_params, name)},
     INT(wait_params, timeout_ms, 0, MS_MAX),
+    BOOL(wait_params, hold),
+    INT(wait_params, owner, 0, ID_MAX),
 };
 
 static const struct field adopt_fields[] = {
@@ -123,6 +135,7 @@ static const struct field subscribe_fields[] = {
     INT(subscribe_params, after, 0, INT64_MAX),
 };
 
+static int check_create(const union params *params, struct failure *f);
 static int check_target(const union params *params, struct failure *f);
 static int check_adopt(const union params *params, struct failure *f);
 
@@ -130,16 +143,17 @@ static int check_adopt(const union params *params, struct failure *f);
 
 static const struct field_table tables[METHOD_COUNT] = {
     [METHOD_INFO] = {NULL, 0, false, NULL},
-    [METHOD_CREATE] = {TABLE(create_fields), false, NULL},
-    [METHOD_STAT] = {TABLE(target_fields), true, check_target},
+    [METHOD_CREATE] = {TABLE(create_fields), false, check_create},
+    [METHOD_STAT] = {TABLE(owned_target_fields), true, check_target},
     [METHOD_SET] = {TABLE(set_fields), true, check_target},
     [METHOD_REMOVE] = {TABLE(remove_fields), true, check_target},
     [METHOD_LIST] = {TABLE(list_fields), false, NULL},
     [METHOD_READY] = {TABLE(target_fields), true, check_target},
     [METHOD_WAIT] = {TABLE(wait_fields), false, NULL},
-    [METHOD_HOLD] = {TABLE(target_fields), true, check_target},
+    [METHOD_HOLD] = {TABLE(owned_target_fields), true, check_target},
     [METHOD_RELEASE] = {TABLE(target_fields), true, check_target},
     [METHOD_ADOPT] = {TABLE(adopt_fields), false, check_adopt},
+    [METHOD_DISOWN] = {TABLE(target_fields), true, check_target},
     [METHOD_SUBSCRIBE] = {TABLE(subscribe_fields), false, NULL},
     [METHOD_METRICS] = {NULL, 0, false, NULL},
 };
@@ -416,6 +430,23 @@ static int refuse_unknown(const struct field_table *table, enum method method, c
         list_word(&list, table->fields[i].name);
     failure_invalid_parameter(f, name, "unknown; %s takes: %s", method_word(method), list.text);
     return -EINVAL;
+}
+
+static int check_create(const union params *params, struct failure *f)
+{
+    const struct create_params *p = &params->create;
+    if (!p->replace.value)
+        return 0;
+    if (p->exclusive.value || p->key.value != 0) {
+        failure_invalid_parameter(f, "replace", "does not go with %s",
+                                  p->exclusive.value ? "exclusive" : "key");
+        return -EINVAL;
+    }
+    if (!p->name) {
+        failure_invalid_parameter(f, "replace", "needs a name: it says what is replaced");
+        return -EINVAL;
+    }
+    return 0;
 }
 
 static int check_target(const union params *params, struct failure *f)

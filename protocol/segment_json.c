@@ -85,6 +85,10 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
         write_uint(w, "serial", s->serial);
     if (s->name)
         write_string(w, "name", s->name);
+    if (s->former_name)
+        write_string(w, "former_name", s->former_name);
+    if (s->replaces)
+        write_uint(w, "replaces", s->replaces);
     writer_key(w, "shmid");
     writer_int(w, s->shmid);
     write_uint(w, "key", s->key);
@@ -198,6 +202,8 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
         return -EBADMSG;
     s.serial = (uint64_t)int_of(object, "serial");
     s.name = json_string_value(json_object_get(object, "name"));
+    s.former_name = json_string_value(json_object_get(object, "former_name"));
+    s.replaces = (uint64_t)int_of(object, "replaces");
     s.shmid = (int32_t)int_of(object, "shmid");
     s.key = (uint32_t)int_of(object, "key");
     s.size = (uint64_t)int_of(object, "size");

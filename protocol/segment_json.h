@@ -22,8 +22,10 @@ struct wire_holder {
 };
 
 struct wire_segment {
-    uint64_t serial;  /* 0 when not managed */
-    const char *name; /* NULL when unnamed */
+    uint64_t serial;         /* 0 when not managed */
+    const char *name;        /* NULL when unnamed */
+    const char *former_name; /* of a segment that is being removed: what it was called; or NULL */
+    uint64_t replaces;       /* the serial of the segment whose name it takes at `ready`; or 0 */
     int32_t shmid;
     uint32_t key;
     uint64_t size;

@@ -86,7 +86,11 @@ integration_tests = \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_protocol_md.py \
+	tests/integration/test_disown.py \
+	tests/integration/test_holding.py \
+	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
+	tests/integration/test_replace.py \
 	tests/integration/test_reconcile.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \

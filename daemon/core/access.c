@@ -54,14 +54,16 @@ bool access_may_give_gid(const struct access *a, const struct caller *caller, ui
     return in_group(caller, gid) || access_is_admin(a, caller);
 }
 
-static bool is_trusted(const struct access *a, const struct caller *caller, uint32_t uid)
+bool access_is_of(const struct access *a, uint32_t uid, const struct segment *segment,
+                  const struct sysv_stat *kernel, uint32_t *ret_other)
 {
-    return uid == caller->uid || uid == 0 || uid == a->own_uid;
-}
-
-bool access_trusts(const struct access *a, const struct caller *caller,
-                   const struct segment *segment, const struct sysv_stat *kernel)
-{
-    return is_trusted(a, caller, kernel->uid) &&
-           (segment->creator.was_admin || is_trusted(a, caller, segment->creator.uid));
+    const uint32_t creator = segment ? segment->creator.uid : kernel->cuid;
+    const bool was_admin = segment && segment->creator.was_admin;
+    uint32_t other = kernel->uid;
+    if (other == uid || other == 0 || other == a->own_uid)
+        other = creator;
+    if (other == uid || other == 0 || other == a->own_uid || (other == creator && was_admin))
+        return true;
+    *ret_other = other;
+    return false;
 }

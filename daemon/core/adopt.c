@@ -8,8 +8,8 @@
 #include "daemon/core/find.h"
 #include "daemon/core/new_segment.h"
 
-static int find(struct core *core, const struct adopt_params *p, struct found *ret,
-                struct outcome_detail *detail)
+static int find(struct core *core, const struct caller *caller, const struct adopt_params *p,
+                struct found *ret, struct outcome_detail *detail)
 {
     const struct target target = {.shmid = p->shmid, .key = p->key};
     int r = find_target(core, &target, ret, detail);
@@ -17,6 +17,9 @@ static int find(struct core *core, const struct adopt_params *p, struct found *r
         r = find_target(core, &target, ret, detail);
     if (r != 0 || !ret->segment)
         return r;
+    /* Which segment it is, is for those who may read it. */
+    if (!access_may_read(&core->settings.access, caller, &ret->kernel))
+        return outcome_denied(detail, "read", NULL);
     *detail = (struct outcome_detail){.serial = ret->segment->serial,
                                       .shmid = ret->segment->shmid,
                                       .hint = "the segment is managed already"};
@@ -60,8 +63,11 @@ static int check(struct core *core, const struct caller *caller, const struct ad
     r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
     if (r != 0)
         return r < 0 ? r : 0;
-    *detail =
-        (struct outcome_detail){.serial = other.segment->serial, .shmid = other.segment->shmid};
+    *detail = (struct outcome_detail){0};
+    if (access_may_read(a, caller, &other.kernel)) {
+        detail->serial = other.segment->serial;
+        detail->shmid = other.segment->shmid;
+    }
     return OUTCOME_SEGMENT_EXISTS;
 }
 
@@ -79,15 +85,14 @@ static int fill_record(struct core *core, const struct caller *caller, const str
     s->seen.uid = kernel->uid;
     s->seen.gid = kernel->gid;
     s->seen.mode = kernel->mode;
-    s->seen.nattch = kernel->nattch;
     s->adopted = true;
     s->creator.uid = was_ours ? kernel->uid : kernel->cuid;
     s->creator.gid = was_ours ? kernel->gid : kernel->cgid;
     s->creator.pid = was_ours ? 0 : kernel->cpid;
     if (s->creator.pid == caller->pid)
         memcpy(s->creator.comm, caller->comm, sizeof(s->creator.comm));
-    const struct caller creator = {.uid = s->creator.uid, .gid = s->creator.gid};
-    s->creator.was_admin = access_is_admin(a, &creator);
+    /* Only what the kernel keeps for ever says who made it: the owner can set everything else. */
+    s->creator.was_admin = !was_ours && kernel->cuid == 0;
     s->state = STATE_READY;
     s->lifetime = p->lifetime.given ? (enum lifetime)p->lifetime.value : LIFETIME_PERSISTENT;
     s->created_at_ms = core_realtime_ms(core);
@@ -102,7 +107,7 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
                struct found *ret, struct outcome_detail *detail)
 {
     struct found found;
-    int r = find(core, p, &found, detail);
+    int r = find(core, caller, p, &found, detail);
     if (r == 0)
         r = check(core, caller, p, &found.kernel, detail);
     if (r != 0)
@@ -117,12 +122,12 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = anchor_take(core, s);
     if (r == 0)
-        r = new_segment_record(core, &n, detail);
+        r = new_segment_record(core, &n, NULL, detail);
     if (r != 0) {
         new_segment_discard(core, &n);
         return r;
     }
-    new_segment_enter(core, &n);
+    new_segment_enter(core, &n, &found.kernel);
     anchor_settle(core, s, &found.kernel);
     news_add(core, s, &found.kernel, EVENT_ADOPTED, REASON_REQUEST);
     *ret = found;

@@ -147,8 +147,10 @@ static int load_segment(void *context, struct segment *segment, const struct sto
         return r;
     }
     r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
-    if (r == 0 && segment->expires_at_ms)
-        r = ends_at(core, segment, segment->expires_at_ms);
+    if (r == 0) {
+        segment->idle_since_ms = core_boottime_ms(core);
+        r = ends_in_time(core, segment);
+    }
     for (size_t i = n_ties; r == 0 && i-- > 0;) /* the newest comes first */
         r = load_tie(core, segment, &ties[i]);
     return r > 0 ? -EOVERFLOW : r;

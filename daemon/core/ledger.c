@@ -135,9 +135,13 @@ static void add_all(struct batch *b)
         if (!b->segment || l->noted[i] != b->segment->serial)
             add_change(b, l->noted[i], segment, segment, &none);
     }
-    if (b->segment)
+    if (b->change && b->change->is_gone)
+        add_change(b, b->segment->serial, NULL, NULL, &none);
+    else if (b->segment)
         add_change(b, b->segment->serial, b->segment,
                    b->change->record ? b->change->record : b->segment, b->change);
+    if (b->change && b->change->also)
+        add_change(b, b->change->also->serial, NULL, b->change->also, &none);
 }
 
 /* N_EVENTS: how many events of the change will be told. */
@@ -162,7 +166,7 @@ static int commit(struct core *core, const struct segment *segment,
     struct batch b = {.core = core, .segment = segment, .change = change};
     const struct store_meta meta = next_meta(core, segment, segment ? 1 : 0);
     add_all(&b); /* counts */
-    struct store_change *changes CLEANUP(cleanup_free) = calloc(l->n_noted + 1, sizeof(*changes));
+    struct store_change *changes CLEANUP(cleanup_free) = calloc(l->n_noted + 2, sizeof(*changes));
     struct stored_tie *ties CLEANUP(cleanup_free) = calloc(b.n_ties + 1, sizeof(*ties));
     if (!changes || !ties) {
         l->reason = "the daemon is out of memory";
@@ -209,8 +213,8 @@ static bool is_recorded(const struct tie *tie)
 /* Whether the store has anything of what CHANGE changes. */
 static bool is_empty(const struct segment *segment, const struct ledger_change *change)
 {
-    if (change->record || is_recorded(change->added[0]) || is_recorded(change->added[1]) ||
-        is_recorded(change->dropped))
+    if (change->record || change->is_gone || change->also || is_recorded(change->added[0]) ||
+        is_recorded(change->added[1]) || is_recorded(change->dropped))
         return false;
     const struct tie *tie;
     LIST_FOREACH (tie, &segment->ties, of_segment)
@@ -225,6 +229,12 @@ int ledger_write(struct core *core, const struct segment *segment,
     if (is_empty(segment, change) || try_write(core, segment, change) == 0)
         return 0;
     return store_failure(&core->ledger, detail);
+}
+
+int ledger_write_gone(struct core *core, const struct segment *segment,
+                      struct outcome_detail *detail)
+{
+    return ledger_write(core, segment, &(struct ledger_change){.is_gone = true}, detail);
 }
 
 /* --- facts */

@@ -44,6 +44,10 @@ struct ledger_change {
     const struct tie *added[2];   /* not bound yet */
     const struct tie *dropped;
     unsigned dropped_roles; /* all ties in these roles, a bit 1 << role for each */
+    /* Another segment that changes in the same write, as it will be, with no ties left; NULL: none.
+     */
+    const struct segment *also;
+    bool is_gone; /* ledger_write_gone() */
 };
 
 void ledger_deinit(struct ledger *ledger);
@@ -70,6 +74,10 @@ void ledger_abandon(struct core *core);
  * reason. Nothing is written when there is nothing to record, as of a tie to a connection. */
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* Records that SEGMENT is the daemon's no more: 0, or OUTCOME_STORE_FAILURE with the reason. */
+int ledger_write_gone(struct core *core, const struct segment *segment,
+                      struct outcome_detail *ret_detail) MUST_CHECK;
 
 /* --- facts */
 

@@ -14,6 +14,7 @@ void segment_free(struct segment *segment)
     if (!segment)
         return;
     free(segment->name);
+    free(segment->other_name);
     free(segment->labels);
     free(segment);
 }

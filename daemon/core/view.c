@@ -40,6 +40,16 @@ static void not_before_creation(const struct segment *segment, int64_t *at_ms)
         *at_ms = segment->created_at_ms;
 }
 
+/* When it is removed if all stays as it is (boot clock); 0: never. */
+static int64_t end_of(const struct segment *segment, const struct sysv_stat *kernel)
+{
+    int64_t at = segment->expires_at_ms;
+    if (segment->idle_ttl_ms == 0 || segment_attachments(segment, kernel) > 0)
+        return at;
+    int64_t idle = segment->idle_since_ms + segment->idle_ttl_ms;
+    return at == 0 || idle < at ? idle : at;
+}
+
 void view_segment(const struct core *core, const struct segment *segment,
                   const struct sysv_stat *kernel, struct wire_segment *ret)
 {
@@ -47,6 +57,8 @@ void view_segment(const struct core *core, const struct segment *segment,
     view_kernel(kernel, ret);
     ret->serial = segment->serial;
     ret->name = segment->name;
+    ret->replaces = segment->replaces;
+    ret->former_name = segment->replaces ? NULL : segment->other_name;
     ret->shmid = segment->shmid;
     ret->size = segment->size;
     leave_out_anchor(core, segment, ret);
@@ -65,9 +77,9 @@ void view_segment(const struct core *core, const struct segment *segment,
     not_before_creation(segment, &ret->attached_at_ms);
     not_before_creation(segment, &ret->detached_at_ms);
     not_before_creation(segment, &ret->changed_at_ms);
-    if (segment->expires_at_ms)
-        ret->expires_at_ms =
-            core_realtime_ms(core) + segment->expires_at_ms - core_boottime_ms(core);
+    int64_t ends_at_ms = end_of(segment, kernel);
+    if (ends_at_ms)
+        ret->expires_at_ms = core_realtime_ms(core) + ends_at_ms - core_boottime_ms(core);
     ret->labels = segment->labels;
     ret->n_labels = segment->n_labels;
     ret->managed = true;

@@ -14,7 +14,8 @@ static bool is_logged(enum method method)
     case METHOD_CREATE:
     case METHOD_SET:
     case METHOD_REMOVE:
-    case METHOD_ADOPT: return true;
+    case METHOD_ADOPT:
+    case METHOD_DISOWN: return true;
     case METHOD_INFO:
     case METHOD_STAT:
     case METHOD_LIST:

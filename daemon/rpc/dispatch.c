@@ -34,9 +34,24 @@ static const struct method_row rows[METHOD_COUNT] = {
     [METHOD_HOLD] = {handle_hold, RIGHT_READ, true},
     [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true},
     [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
+    [METHOD_DISOWN] = {handle_disown, RIGHT_CHANGE, true},
     [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
     [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
 };
+
+/* Whether the segment is the user's that the caller expects, where the request names one. */
+static int check_owner(struct request *rq)
+{
+    const struct found *found = &rq->found;
+    uint32_t other;
+    if (rq->method != METHOD_STAT && rq->method != METHOD_HOLD)
+        return 0;
+    const struct opt_int *owner = &rq->params->target.owner;
+    if (!owner->given || access_is_of(&rq->core->settings.access, (uint32_t)owner->value,
+                                      found->segment, &found->kernel, &other))
+        return 0;
+    return outcome_not_owner(&rq->detail, "owner", other, OUTCOME_HINT_NOT_OWNER);
+}
 
 static int check_right(struct request *rq, enum right right)
 {
@@ -116,6 +131,8 @@ void dispatch(struct request *rq, struct answer *ret)
         r = find_target(rq->core, target, &rq->found, &rq->detail);
         if (r == 0)
             r = check_right(rq, row->right);
+        if (r == 0)
+            r = check_owner(rq);
     }
     if (r == 0)
         r = row->handler(rq, &ret->reply);

@@ -3,8 +3,10 @@
 
 #include "daemon/core/adopt.h"
 #include "daemon/core/create.h"
+#include "daemon/core/disown.h"
 #include "daemon/core/hold.h"
 #include "daemon/core/list.h"
+#include "daemon/core/ready.h"
 #include "daemon/core/remove.h"
 #include "daemon/core/set.h"
 #include "daemon/core/view.h"
@@ -76,6 +78,11 @@ int handle_adopt(struct request *rq, struct reply *reply)
 {
     int r = core_adopt(rq->core, rq->caller, &rq->params->adopt, &rq->found, &rq->detail);
     return reply_segment(rq, r, reply);
+}
+
+int handle_disown(struct request *rq, struct reply *reply)
+{
+    return reply_segment(rq, core_disown(rq->core, &rq->found, &rq->detail), reply);
 }
 
 int handle_ready(struct request *rq, struct reply *reply)

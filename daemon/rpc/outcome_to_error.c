@@ -149,12 +149,16 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
                                "use ipcs and ipcrm");
         return;
     case OUTCOME_SEGMENT_EXISTS:
-        failure_add_int(f, "serial", clamp(d->serial));
-        failure_add_int(f, "shmid", d->shmid);
+        if (d->serial != 0) { /* the caller may know which it is */
+            failure_add_int(f, "serial", clamp(d->serial));
+            failure_add_int(f, "shmid", d->shmid);
+        }
         say(f, d->hint);
         return;
     case OUTCOME_PERMISSION_DENIED:
         failure_add_string(f, "needs", d->what);
+        if (d->has_uid)
+            failure_add_int(f, "uid", d->uid);
         if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
