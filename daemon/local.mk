@@ -58,14 +58,17 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \
+	daemon/rpc/batch.c daemon/rpc/batch.h \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
 	daemon/rpc/handlers_segments.c \
+	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
+	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/store/check.c \
 	daemon/store/collect.c \

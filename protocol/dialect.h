@@ -15,8 +15,12 @@
 /* A call out of its envelope. Pointers are borrowed from the message. */
 struct call {
     struct value id; /* the dialect's: what the answer must carry */
-    bool answered;   /* false: a notification, never answered */
-    bool failed;     /* `failure` is the answer; method and params do not count */
+    /* The same as text that dialect.id() wrote, of a call whose message is gone; NULL: `id` counts.
+     */
+    const char *id_text;
+    size_t id_len;
+    bool answered; /* false: a notification, never answered */
+    bool failed;   /* `failure` is the answer; method and params do not count */
     enum method method;
     union params params;
     struct failure failure;
@@ -27,6 +31,10 @@ struct dialect {
     int (*check)(const struct message *m, struct failure *ret_failure);
     /* Call INDEX of a message. */
     void (*call)(const struct message *m, size_t index, struct call *ret);
+    /* Whether one of its calls is of METHOD. */
+    bool (*calls)(const struct message *m, enum method method);
+    /* The id of CALL as text, for an answer after the message is gone. */
+    void (*id)(struct writer *w, const struct call *call);
     /* Answers a call; CALL NULL: a failure that belongs to none. A member of a batch is written
      * between batch_begin and batch_end. */
     void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,

@@ -57,6 +57,7 @@ static void call_plain(const struct plain *request, struct call *ret)
 
 static void jsonrpc_call(const struct message *m, size_t index, struct call *ret)
 {
+    ret->id_text = NULL;
     if (m->plain) {
         call_plain(m->plain, ret);
         return;
@@ -153,6 +154,21 @@ static void write_error(struct writer *w, const struct failure *f)
     writer_object_end(w);
 }
 
+static bool jsonrpc_calls(const struct message *m, enum method method)
+{
+    for (size_t i = 0; i < message_calls(m); i++) {
+        const char *word = json_string_value(json_object_get(message_member(m, i), "method"));
+        if (word && strcmp(word, method_word(method)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void jsonrpc_id(struct writer *w, const struct call *call)
+{
+    write_id(w, &call->id);
+}
+
 static void jsonrpc_reply(struct writer *w, const struct call *call, const struct reply *reply,
                           bool in_batch)
 {
@@ -162,7 +178,10 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
     writer_key(w, "jsonrpc");
     writer_string(w, "2.0");
     writer_key(w, "id");
-    write_id(w, call ? &call->id : NULL);
+    if (call && call->id_text)
+        writer_value(w, call->id_text, call->id_len);
+    else
+        write_id(w, call ? &call->id : NULL);
     if (reply->kind == REPLY_FAILURE) {
         write_error(w, &reply->u.failure);
     } else {
@@ -203,6 +222,8 @@ static void jsonrpc_batch_end(struct writer *w)
 const struct dialect jsonrpc_dialect = {
     .check = jsonrpc_check,
     .call = jsonrpc_call,
+    .calls = jsonrpc_calls,
+    .id = jsonrpc_id,
     .reply = jsonrpc_reply,
     .event = jsonrpc_event,
     .batch_begin = jsonrpc_batch_begin,

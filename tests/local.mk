@@ -96,6 +96,7 @@ integration_tests = \
 	tests/integration/test_shmdctl.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
+	tests/integration/test_wait_goes_on.py \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py
 

@@ -23,7 +23,7 @@ int new_segment_prepare(struct core *core, struct caller *caller, struct new_seg
                         struct outcome_detail *ret_detail) MUST_CHECK;
 
 /* Gives it its serial and records it, and in the same write the end of REPLACED, whose place it
- * takes (NULL: of none). 0 or OUTCOME_STORE_FAILURE. */
+ * takes (NULL: of none). As ledger_write(). */
 int new_segment_record(struct core *core, struct new_segment *n, const struct segment *replaced,
                        struct outcome_detail *ret_detail) MUST_CHECK;
 

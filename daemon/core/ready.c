@@ -38,7 +38,7 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
         if (r == 0)
             r = registry_reserve_name(&core->registry);
         if (r == 0)
-            r = ledger_reserve(core);
+            r = ledger_reserve(core, segment);
         if (r != 0)
             return r;
     }

@@ -9,19 +9,20 @@
 #include "daemon/core/hold.h"
 #include "daemon/util/container_of.h"
 
-static void leave(struct core *core, struct waiter *waiter)
+/* Returns the name, which is the caller's to free. */
+static char *leave(struct core *core, struct waiter *waiter)
 {
     deadlines_clear(&core->deadlines, &waiter->timeout);
     LIST_REMOVE(waiter, of_waiters);
     core->waiters.count--;
-    free(steal_pointer(&waiter->name));
+    return steal_pointer(&waiter->name);
 }
 
 static void answer(struct core *core, struct waiter *waiter, int outcome, const struct found *found,
                    const struct outcome_detail *detail)
 {
-    leave(core, waiter);
-    waiter->answer(waiter, outcome, found, detail);
+    char *name CLEANUP(cleanup_free) = leave(core, waiter);
+    waiter->answer(waiter, name, outcome, found, detail);
 }
 
 static void timed_out(struct deadline *deadline, void *context)
@@ -91,7 +92,7 @@ int core_wait(struct core *core, struct caller *caller, const struct wait_params
 void wait_cancel(struct core *core, struct waiter *waiter)
 {
     if (waiter->name)
-        leave(core, waiter);
+        free(leave(core, waiter));
 }
 
 static void hear(struct core *core, struct waiter *waiter, const struct segment_event *event)

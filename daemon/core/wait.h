@@ -30,10 +30,9 @@ struct waiter {
     struct deadline timeout;
     int64_t timeout_ms;
     LIST_ENTRY(waiter) of_waiters;
-    void *context; /* of whoever waits */
-    /* Called once, when the wait is over: OUTCOME 0 with FOUND, or a named outcome or a negative
-     * errno with DETAIL. */
-    void (*answer)(struct waiter *waiter, int outcome, const struct found *found,
+    /* Called once, when the wait for NAME is over: OUTCOME 0 with FOUND, or a named outcome or a
+     * negative errno with DETAIL. It may free WAITER. */
+    void (*answer)(struct waiter *waiter, const char *name, int outcome, const struct found *found,
                    const struct outcome_detail *detail);
 };
 

@@ -9,13 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/util/container_of.h"
 #include "protocol/limits.h"
 
 enum {
     LINGER_MS = 2000,         /* how long the rest of what a refused peer sends is thrown away */
     READ_MIN = 256,           /* what a connection may read in a turn however many are readable */
     READ_ALL = SCRATCH_BYTES, /* what all of them may read in a turn, about */
-    KEEP_OUTPUT = 16384,      /* an output buffer larger than this is freed when it is empty */
 };
 
 enum watch {
@@ -42,9 +42,9 @@ struct connection {
     struct session session;
 };
 
-struct connection *connection_of(struct session *session)
+struct connection *connection_of(struct outbox *outbox)
 {
-    return (struct connection *)(void *)((char *)session - offsetof(struct connection, session));
+    return container_of(outbox, struct connection, session.outbox);
 }
 
 struct connection *connection_next(const struct connection *c)
@@ -267,7 +267,7 @@ void connection_close(struct connection *c)
 
 static bool has_unsent(const struct connection *c)
 {
-    return c->session.out.len > c->session.sent && !c->is_broken;
+    return outbox_unsent(&c->session.outbox) > 0 && !c->is_broken;
 }
 
 bool connection_has_more(const struct connection *c)
@@ -278,49 +278,31 @@ bool connection_has_more(const struct connection *c)
 void connection_continue(struct connection *c)
 {
     struct session *s = &c->session;
-    do {
-        /* What it sent behind a request that waits is executed, though nobody will hear of it. */
-        if (c->has_left)
-            session_give_up_waiting(s);
-        if (!c->is_broken && session_has_work(s))
-            session_continue(s);
-    } while (c->has_left && s->is_waiting);
-}
-
-static void release_output(struct session *s)
-{
-    s->out.len = s->sent = 0;
-    if (s->out.capacity > KEEP_OUTPUT || !session_has_work(s))
-        writer_free_buffer(&s->out); /* a batch may go on in it later */
+    if (c->has_left)
+        session_give_up_waiting(s);
+    if (!c->is_broken && session_has_work(s))
+        session_continue(s);
 }
 
 static void send_output(struct connection *c)
 {
-    struct session *s = &c->session;
+    struct outbox *outbox = &c->session.outbox;
     while (has_unsent(c)) {
         ssize_t n =
-            send(c->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+            send(c->fd, outbox_bytes(outbox), outbox_unsent(outbox), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
             c->is_deaf = true;
-            s->sent = s->out.len;
+            outbox_took(outbox, outbox_unsent(outbox));
             break;
         }
-        s->sent += (size_t)n;
+        outbox_took(outbox, (size_t)n);
     }
-    s->is_backed_up = has_unsent(c);
-    session_count_output(s);
-    if (s->sent == s->out.len) {
-        release_output(s);
-    } else if (s->sent > s->out.len / 2) {
-        /* What is sent goes when it is the larger part, so that moving the rest stays cheap. */
-        memmove(s->out.data, s->out.data + s->sent, s->out.len - s->sent);
-        s->out.len -= s->sent;
-        s->sent = 0;
-    }
+    outbox->is_backed_up = has_unsent(c);
+    outbox_tidy(outbox, session_has_work(&c->session));
 }
 
 static void linger(struct connection *c)
@@ -361,11 +343,11 @@ static int watch_for_more(struct connection *c)
 void connection_settle(struct connection *c)
 {
     struct session *s = &c->session;
-    if (!c->is_broken && !s->is_cut_off)
+    if (!c->is_broken && !s->outbox.is_cut_off)
         send_output(c);
-    if (!c->is_broken && !s->is_cut_off && !has_unsent(c) && session_is_over(s) &&
+    if (!c->is_broken && !s->outbox.is_cut_off && !has_unsent(c) && session_is_over(s) &&
         !c->is_lingering) {
-        if (s->is_closing && !s->input_ended && !c->is_deaf)
+        if (s->outbox.is_closed && !s->input_ended && !c->is_deaf)
             linger(c);
         else
             c->is_broken = true;
@@ -373,10 +355,10 @@ void connection_settle(struct connection *c)
     /* Nobody is left to be told what a request or an event that is yet to come would tell. */
     if (c->is_deaf && s->input_ended && !session_has_work(s))
         c->is_broken = true;
-    if (c->is_broken || s->is_cut_off || watch_for_more(c) < 0) {
+    if (c->is_broken || s->outbox.is_cut_off || watch_for_more(c) < 0) {
         connection_close(c);
         return;
     }
-    if (session_has_work(s) || (c->has_left && s->is_waiting))
+    if (session_has_work(s) || (c->has_left && waits_are_pending(&s->waits)))
         connection_mark_busy(c);
 }

@@ -17,7 +17,7 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
                     const struct charge *charge) MUST_CHECK;
 void connection_close(struct connection *c);
 
-struct connection *connection_of(struct session *session);
+struct connection *connection_of(struct outbox *outbox);
 struct connection *connection_next(const struct connection *c);
 
 /* Has it looked after at the end of the turn. */

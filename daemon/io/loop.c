@@ -53,10 +53,10 @@ void loop_deinit(struct loop *loop)
     free(loop->scratch);
 }
 
-void loop_wake(void *context, struct session *session)
+void loop_wake(void *context, struct outbox *outbox)
 {
     (void)context;
-    connection_mark_busy(connection_of(session));
+    connection_mark_busy(connection_of(outbox));
 }
 
 static void set_tick(struct loop *loop)

@@ -50,7 +50,7 @@ void loop_stop(struct loop *loop);
 /* Finishes and sends what was received, for at most TIMEOUT_MS. */
 void loop_drain(struct loop *loop, int64_t timeout_ms);
 
-/* rpc's wake: SESSION is a connection's. */
-void loop_wake(void *context, struct session *session);
+/* rpc's wake: OUTBOX is a connection's. */
+void loop_wake(void *context, struct outbox *outbox);
 
 #endif

@@ -15,8 +15,10 @@
 struct request {
     struct rpc *rpc;
     struct core *core;
-    struct session *session;
     struct caller *caller;
+    struct outbox *outbox;              /* the caller's */
+    struct subscription **subscription; /* the caller's; NULL: none yet */
+    struct waiter *waiter;              /* of a `wait`; NULL: there was no memory for it */
     enum method method;
     const union params *params;
     struct found found; /* the target, where the method has one */
