@@ -24,9 +24,11 @@ void use_notice(struct core *core, struct segment *segment, const struct sysv_st
     use_begin(core, segment, kernel);
     if (!core->is_started || segment->state == STATE_REMOVING)
         return;
-    /* A process that came and went leaves the count as it was: it attached first. */
+    bool left_last = now == 0 || kernel->dtime > kernel->atime;
+    if (went && !left_last)
+        news_add(core, segment, kernel, EVENT_DETACHED, REASON_REQUEST);
     if (came)
         news_add(core, segment, kernel, EVENT_ATTACHED, REASON_REQUEST);
-    if (went)
+    if (went && left_last)
         news_add(core, segment, kernel, EVENT_DETACHED, REASON_REQUEST);
 }

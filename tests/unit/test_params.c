@@ -115,6 +115,14 @@ struct wanted {
     {                                                                                              \
         "ttl_ms", INT, false, 0, TTL_MAX                                                           \
     }
+#define AN_IDLE_TTL                                                                                \
+    {                                                                                              \
+        "idle_ttl_ms", INT, false, 0, TTL_MAX                                                      \
+    }
+#define AN_OWNER                                                                                   \
+    {                                                                                              \
+        "owner", INT, false, 0, UID_MAX                                                            \
+    }
 #define A_NAME                                                                                     \
     {                                                                                              \
         .name = "name", .kind = NAME                                                               \
@@ -136,10 +144,13 @@ static const struct wanted create_wants[] = {
     {"size", INT, true, 1, INT64_MAX},
     A("mode", MODE),
     A("exclusive", BOOL),
+    A("replace", BOOL),
+    A("hold", BOOL),
     A_UID,
     A_GID,
     A("lifetime", LIFETIME),
     A_TTL,
+    AN_IDLE_TTL,
     A("ready", BOOL),
     A("labels", LABELS),
     {"huge_page_size", INT, false, 0, INT64_MAX},
@@ -149,6 +160,7 @@ static const struct wanted create_wants[] = {
     {.kind = END},
 };
 static const struct wanted target_wants[] = {A_TARGET, {.kind = END}};
+static const struct wanted owned_target_wants[] = {A_TARGET, AN_OWNER, {.kind = END}};
 static const struct wanted set_wants[] = {
     A_TARGET,
     A("mode", MODE),
@@ -158,6 +170,7 @@ static const struct wanted set_wants[] = {
     A("labels", LABELS),
     A("lifetime", LIFETIME),
     A_TTL,
+    AN_IDLE_TTL,
     A("locked", BOOL),
     {.kind = END},
 };
@@ -174,20 +187,30 @@ static const struct wanted list_wants[] = {
     A("cursor", CURSOR),
     {.kind = END},
 };
-static const struct wanted wait_wants[] = {
-    {"name", NAME, true, 0, 0}, {"timeout_ms", INT, false, 0, TTL_MAX}, {.kind = END}};
+static const struct wanted wait_wants[] = {{"name", NAME, true, 0, 0},
+                                           {"timeout_ms", INT, false, 0, TTL_MAX},
+                                           A("hold", BOOL),
+                                           AN_OWNER,
+                                           {.kind = END}};
 static const struct wanted adopt_wants[] = {
     A_SHMID, A_KEY, A_NAME, A("lifetime", LIFETIME), A_TTL, A("labels", LABELS), {.kind = END}};
 static const struct wanted subscribe_wants[] = {
     A("prefix", PREFIX), A("kinds", KINDS), {"after", INT, false, 0, INT64_MAX}, {.kind = END}};
 
 static const struct wanted *const contract[METHOD_COUNT] = {
-    [METHOD_INFO] = none,           [METHOD_CREATE] = create_wants,
-    [METHOD_STAT] = target_wants,   [METHOD_SET] = set_wants,
-    [METHOD_REMOVE] = remove_wants, [METHOD_LIST] = list_wants,
-    [METHOD_READY] = target_wants,  [METHOD_WAIT] = wait_wants,
-    [METHOD_HOLD] = target_wants,   [METHOD_RELEASE] = target_wants,
-    [METHOD_ADOPT] = adopt_wants,   [METHOD_SUBSCRIBE] = subscribe_wants,
+    [METHOD_INFO] = none,
+    [METHOD_CREATE] = create_wants,
+    [METHOD_STAT] = owned_target_wants,
+    [METHOD_SET] = set_wants,
+    [METHOD_REMOVE] = remove_wants,
+    [METHOD_LIST] = list_wants,
+    [METHOD_READY] = target_wants,
+    [METHOD_WAIT] = wait_wants,
+    [METHOD_HOLD] = owned_target_wants,
+    [METHOD_RELEASE] = target_wants,
+    [METHOD_ADOPT] = adopt_wants,
+    [METHOD_DISOWN] = target_wants,
+    [METHOD_SUBSCRIBE] = subscribe_wants,
     [METHOD_METRICS] = none,
 };
 
@@ -265,8 +288,9 @@ TEST(an_unknown_one_is_told_what_there_is)
     check_refused(METHOD_INFO, "{\"x\":1}", "x", "unknown; info takes: none");
     check_refused(METHOD_STAT, "{\"x\":1}", "x", "unknown; stat takes: name, shmid, key, serial");
     check_refused(METHOD_CREATE, "{\"x\":1}", "x",
-                  "unknown; create takes: name, key, size, mode, exclusive, uid, gid, lifetime, "
-                  "ttl_ms, ready, labels, huge_page_size, noreserve, locked, any_owner");
+                  "unknown; create takes: name, key, size, mode, exclusive, replace, hold, uid, gid, "
+                  "lifetime, ttl_ms, idle_ttl_ms, ready, labels, huge_page_size, noreserve, "
+                  "locked, any_owner");
     char *name = repeat("\xE2\x82\xAC", 10000), *text = text_of("{\"%s\":1}", name);
     struct decoded d;
     decode(&d, METHOD_SET, text);
@@ -711,7 +735,7 @@ TEST(a_target_is_exactly_one)
     int n = 0;
     for (int m = 0; m < METHOD_COUNT; m++)
         n += params_table((enum method)m)->has_target;
-    assert_int_equal(n, 6); /* stat, set, remove, ready, hold, release */
+    assert_int_equal(n, 7); /* stat, set, remove, ready, hold, release, disown */
 }
 
 TEST(adopt_wants_shmid_or_key)

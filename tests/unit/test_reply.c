@@ -153,8 +153,8 @@ TEST(events_of_every_kind)
 TEST(removals_for_every_reason)
 {
     static const char *const reasons[] = {
-        "request",          "expired",     "last-holder-exited", "connection-closed",
-        "initialiser-died", "last-detach", "out-of-band",        "recycled"};
+        "request",     "expired",     "last-holder-exited", "connection-closed", "initialiser-died",
+        "last-detach", "out-of-band", "recycled",           "replaced"};
     assert_int_equal(sizeof(reasons) / sizeof(reasons[0]), REASON_COUNT);
     for (int i = 0; i < REASON_COUNT; i++) {
         const struct wire_event event = {
