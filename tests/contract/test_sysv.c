@@ -114,6 +114,8 @@ static const struct side the_fake = {
 
 /* --- the running kernel */
 
+static struct sysv_linux kernel;
+
 /* Processes that attach what they are asked for. They are forked before the test attaches anything,
  * for a child has its parent's attachments. */
 enum { PROCESSES = 3 };
@@ -164,11 +166,12 @@ static void start_process(int n)
 static int linux_begin(void **state)
 {
     (void)state;
-    sysv = (struct sysv){&sysv_linux_ops, NULL};
     own_pid = getpid();
     become(0);
     if (unshare(CLONE_NEWIPC) < 0)
         return -1;
+    sysv_linux_open(&kernel);
+    sysv = (struct sysv){&sysv_linux_ops, &kernel};
     linux_set_memlock(MEMLOCK);
     for (int i = 0; i < PROCESSES; i++)
         start_process(i);
@@ -193,6 +196,7 @@ static int linux_end(void **state)
     for (int i = 0; i < PROCESSES; i++)
         if (processes[i].pid > 0)
             linux_exit(i);
+    sysv_linux_close(&kernel);
     return 0; /* the namespace goes with the next one, or with us, and its segments with it */
 }
 
@@ -581,6 +585,32 @@ TEST(pages_that_the_machine_has_not)
     assert_true(max > 0);
 }
 
+/* --- the kernel alone */
+
+TEST(no_descriptor_hides_shm_rmid_forced)
+{
+    struct sysv_limits l;
+    struct rlimit before;
+    side->set_rmid_forced(true);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = OPS->limits(KERNEL, &l);
+    assert_int_equal(open("/proc/sys/kernel/shmmni", O_RDONLY), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, 0);
+    assert_true(l.shm_rmid_forced);
+}
+
+TEST(where_the_setting_is_hidden)
+{
+    struct sysv_limits l;
+    sysv_linux_close(&kernel);
+    assert_int_equal(OPS->limits(KERNEL, &l), 0);
+    assert_false(l.shm_rmid_forced);
+}
+
 /* --- both sides */
 
 static int begin_fake(void **state)
@@ -638,7 +668,13 @@ static const char *obstacle(void)
 int main(void)
 {
     const struct CMUnitTest fake_alone[] = {RULES(FAKE_CASE)};
-    const struct CMUnitTest both[] = {RULES(FAKE_CASE) RULES(KERNEL_CASE)};
+    const struct CMUnitTest both[] = {
+        RULES(FAKE_CASE) RULES(KERNEL_CASE)
+        // clang-format off
+        {"no_descriptor_hides_shm_rmid_forced", no_descriptor_hides_shm_rmid_forced, begin_kernel, end, NULL},
+        {"where_the_setting_is_hidden", where_the_setting_is_hidden, begin_kernel, end, NULL},
+        // clang-format on
+    };
     const char *why = obstacle();
     if (!why)
         return RUN_TESTS(both);
