@@ -26,6 +26,7 @@ shmdctl_SOURCES = \
 	client/cli/cmd_info.c \
 	client/cli/cmd_list.c \
 	client/cli/cmd_memory.c \
+	client/cli/cmd_reload.c \
 	client/cli/cmd_segment.c \
 	client/cli/commands.c \
 	client/cli/daemons.c client/cli/daemons.h \

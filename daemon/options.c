@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 
 #include <config.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -47,13 +48,16 @@ static const char help[] =
     "  --socket-mode MODE  the socket's mode, octal (system: 0666, others: 0600)\n"
     "  --state-dir DIR     keep the state there (the directory of --socket, else\n"
     "                      " SYSTEM_STATE_DIR " or $XDG_RUNTIME_DIR/shmd)\n"
-    "  --config FILE       read FILE instead of the default, named at the end\n"
-    "  --check-config      read the configuration and the declared segments, say\n"
-    "                      what is wrong with them, exit\n"
+    "  --config FILE       read this configuration, and segments.d beside it\n"
+    "  --check-config      print what is wrong with the configuration and with the\n"
+    "                      declared segments, and exit\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
-    "  --help              this text\n"
-    "  --version           the version\n"
-    "\n";
+    "  --help              print this text and exit\n"
+    "  --version           print the version and exit\n"
+    "\n"
+    "Without --config, root and system users read %s,\n"
+    "others $XDG_CONFIG_HOME/shmd/shmd.conf; a daemon with a --socket or --state-dir\n"
+    "of its own reads no configuration.\n";
 
 static const char hint[] = "Try `shmd --help`.\n";
 
@@ -111,7 +115,7 @@ static bool parse_level(const char *text, enum log_level *ret)
     return false;
 }
 
-/* What the command line says; NULL where it says nothing. */
+/* The command line's words; NULL and false for what it does not say. */
 struct said {
     const char *socket, *state_dir, *config;
     bool has_mode, check_config;
@@ -145,9 +149,7 @@ static enum options_result take(enum name name, struct said *said, struct option
             return refuse(err, "--log-level %s: must be error, warning, notice, info or debug",
                           optarg);
         break;
-    case NAME_HELP:
-        fprintf(out, "%sThe configuration's default: %s\n", help, config_default_path);
-        return OPTIONS_EXIT_OK;
+    case NAME_HELP: fprintf(out, help, config_system_path); return OPTIONS_EXIT_OK;
     case NAME_VERSION: fputs("shmd " PACKAGE_VERSION "\n", out); return OPTIONS_EXIT_OK;
     }
     return OPTIONS_RUN;
@@ -172,6 +174,29 @@ static char *parent_of(const char *path)
     while (slash > path && slash[-1] == '/')
         slash--;
     return slash == path ? strdup("/") : join(path, slash, "");
+}
+
+/*
+ * Makes RET the configuration to read, or NULL for none. The system's files are read by the
+ * system's instance alone: a daemon that somebody runs beside it must not take over its limits and
+ * admins, or create its declared segments. 0 or -ENOMEM.
+ */
+static int find_config(const struct said *said, char *(*env)(const char *name), bool system,
+                       char **ret)
+{
+    bool is_private = said->socket || said->state_dir;
+    const char *base = env("XDG_CONFIG_HOME"), *home = env("HOME");
+    if (said->config)
+        *ret = strdup(said->config);
+    else if (!is_private && system)
+        *ret = strdup(config_system_path);
+    else if (!is_private && base && *base == '/')
+        *ret = join(base, NULL, "/shmd/shmd.conf");
+    else if (!is_private && home && *home == '/')
+        *ret = join(home, NULL, "/.config/shmd/shmd.conf");
+    else
+        return 0;
+    return *ret ? 0 : -ENOMEM;
 }
 
 /* Fills in what was not said. */
@@ -233,9 +258,8 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
     if (optind < argc)
         return refuse(err, "%s: shmd takes no arguments", argv[optind]);
 
-    options.config = strdup(said.config ? said.config : config_default_path);
     options.config_given = said.config != NULL;
-    if (!options.config)
+    if (find_config(&said, env, uid <= SYSTEM_UID_MAX, &options.config) < 0)
         return refuse_memory(err);
     enum options_result result = OPTIONS_CHECK_CONFIG;
     if (!said.check_config)

@@ -17,8 +17,8 @@ struct options {
     char *state_dir;      /* owned */
     bool makes_state_dir; /* when it is not there; else it is the socket's, and may be a typing
                              error */
-    char *config;         /* owned */
-    bool config_given;    /* then it must be there */
+    char *config;         /* owned; NULL: no configuration is read */
+    bool config_given;    /* by --config: the file must be there */
     uint32_t socket_mode;
     bool has_log_level; /* then it counts more than the configuration's */
     enum log_level log_level;

@@ -7,7 +7,7 @@ static const char *const words[METHOD_COUNT] = {
     [METHOD_SET] = "set",         [METHOD_REMOVE] = "remove", [METHOD_LIST] = "list",
     [METHOD_READY] = "ready",     [METHOD_WAIT] = "wait",     [METHOD_HOLD] = "hold",
     [METHOD_RELEASE] = "release", [METHOD_ADOPT] = "adopt",   [METHOD_SUBSCRIBE] = "subscribe",
-    [METHOD_METRICS] = "metrics",
+    [METHOD_METRICS] = "metrics", [METHOD_RELOAD] = "reload",
 };
 
 const char *method_word(enum method method)

@@ -140,6 +140,7 @@ static const struct field_table tables[METHOD_COUNT] = {
     [METHOD_HOLD] = {TABLE(target_fields), true, check_target},
     [METHOD_RELEASE] = {TABLE(target_fields), true, check_target},
     [METHOD_ADOPT] = {TABLE(adopt_fields), false, check_adopt},
+    [METHOD_RELOAD] = {NULL, 0, false, NULL},
     [METHOD_SUBSCRIBE] = {TABLE(subscribe_fields), false, NULL},
     [METHOD_METRICS] = {NULL, 0, false, NULL},
 };

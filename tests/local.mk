@@ -88,6 +88,7 @@ integration_tests = \
 	tests/integration/test_protocol_md.py \
 	tests/integration/test_readiness.py \
 	tests/integration/test_reconcile.py \
+	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
 	tests/integration/test_store.py \

@@ -68,6 +68,10 @@ struct rpc {
     /* The session has output, or can go on: the event loop is to look after it. */
     void (*wake)(void *context, struct session *session);
     void *wake_context;
+    /* Reads the configuration again, because CALLER asks for it: 0 or an outcome with RET_DETAIL.
+     * NULL: there is none to read. */
+    int (*reload)(void *context, const struct caller *caller, struct outcome_detail *ret_detail);
+    void *reload_context;
 };
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,

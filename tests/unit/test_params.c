@@ -188,7 +188,7 @@ static const struct wanted *const contract[METHOD_COUNT] = {
     [METHOD_READY] = target_wants,  [METHOD_WAIT] = wait_wants,
     [METHOD_HOLD] = target_wants,   [METHOD_RELEASE] = target_wants,
     [METHOD_ADOPT] = adopt_wants,   [METHOD_SUBSCRIBE] = subscribe_wants,
-    [METHOD_METRICS] = none,
+    [METHOD_METRICS] = none,        [METHOD_RELOAD] = none,
 };
 
 /* Parameters that are enough for METHOD beside FIELD, which is not among them. */
@@ -244,7 +244,7 @@ TEST(what_is_required)
 TEST(parameters_go_by_name)
 {
     static const enum method free_of_any[] = {METHOD_INFO, METHOD_LIST, METHOD_SUBSCRIBE,
-                                              METHOD_METRICS};
+                                              METHOD_METRICS, METHOD_RELOAD};
     for (size_t i = 0; i < COUNT(free_of_any); i++) {
         check_taken(free_of_any[i], NULL);
         check_taken(free_of_any[i], "{}");
