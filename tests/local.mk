@@ -87,6 +87,7 @@ integration_tests = \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_protocol_md.py \
 	tests/integration/test_readiness.py \
+	tests/integration/test_readme.py \
 	tests/integration/test_reconcile.py \
 	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
