@@ -147,7 +147,8 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
-	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/kernel_segments.c \
+	client/cli/logind_conf.c client/cli/parse.c
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)

@@ -91,7 +91,29 @@ static void print_finding(const struct finding *f, bool colours)
         printf(INDENT "mend: %s\n", f->mend);
 }
 
-/* The worst first; what is well needs no gaps between. */
+/* Adds "COUNT NOUN" to TEXT, with an s when there are several or none. */
+static void add_count(char *text, size_t size, size_t count, const char *noun)
+{
+    size_t len = strlen(text);
+    snprintf(text + len, size - len, "%s%zu %s%s", len > 0 ? ", " : "", count, noun,
+             count == 1 ? "" : "s");
+}
+
+/* Such as "1 warning, 1 note, 14 checks passed"; what there is none of is left out. */
+static void print_summary(const size_t counts[SEVERITY_ERROR + 1])
+{
+    char text[128] = "";
+    if (counts[SEVERITY_ERROR] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_ERROR], "error");
+    if (counts[SEVERITY_WARNING] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_WARNING], "warning");
+    if (counts[SEVERITY_INFO] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_INFO], "note");
+    add_count(text, sizeof(text), counts[SEVERITY_OK], "check");
+    printf("\n%s passed\n", text);
+}
+
+/* The worst findings first. Those that are well have no gaps between them. */
 static void print_report(const struct findings *all)
 {
     bool colours = wants_colours(), is_first = true;
@@ -108,8 +130,7 @@ static void print_report(const struct findings *all)
             is_first = false;
         }
     }
-    printf("\nErrors: %zu, warnings: %zu, to know: %zu, well: %zu.\n", counts[SEVERITY_ERROR],
-           counts[SEVERITY_WARNING], counts[SEVERITY_INFO], counts[SEVERITY_OK]);
+    print_summary(counts);
 }
 
 int cmd_doctor(struct cli *cli)

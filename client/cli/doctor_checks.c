@@ -198,15 +198,44 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
     name_users(m, users, sizeof(users), &n);
     if (n == 0 && !m->logind.more)
         found(f, SEVERITY_INFO,
-              "RemoveIPC=yes (%s); now no regular user without linger owns a segment", source);
+              "RemoveIPC=yes (%s), but at present no regular user without linger owns a segment",
+              source);
     else
         found(f, SEVERITY_WARNING, "RemoveIPC=yes (%s), and segments are owned by %s", source,
               users);
-    why(f, "when a regular user's last session ends, systemd-logind removes the segments that the "
-           "user owns, whoever made them");
-    mend(f, "put RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
-            "systemd-logind; or loginctl enable-linger USER; or let a system user own them and "
-            "give access by the group");
+    why(f,
+        "when the last session of a regular user ends, systemd-logind removes the segments that "
+        "the user owns and nobody has attached, whoever created them; su - and ssh are sessions, "
+        "too. It also removes the user's semaphores, message queues and files in /dev/shm");
+    mend(f, "loginctl enable-linger USER; or let a system user own the segments and give access by "
+            "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
+            "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
+            "systemd-logind");
+}
+
+static void check_declared(const struct doctor_facts *m, struct finding *f)
+{
+    const struct declared_facts *d = &m->declared;
+    if (d->n_files == 0) {
+        found(f, SEVERITY_OK, "no segments are declared in %s", d->dir);
+        return;
+    }
+    if (!d->systemd_runs) {
+        found(f, SEVERITY_INFO, "%zu file%s in %s, and systemd does not run here", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        why(f, "the declared segments exist when shmd has started");
+        return;
+    }
+    if (d->service_is_enabled) {
+        found(f, SEVERITY_OK, "%zu file%s in %s, and shmd.service starts at boot", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        return;
+    }
+    found(f, SEVERITY_WARNING, "%zu file%s in %s, but shmd.service is not enabled", d->n_files,
+          d->n_files > 1 ? "s" : "", d->dir);
+    why(f, "shmd.socket alone starts the daemon with the first request: after boot the declared "
+           "segments do not exist until somebody sends one");
+    mend(f, "systemctl enable --now shmd.service");
 }
 
 static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
@@ -452,6 +481,7 @@ static const struct {
     {"ipc-namespace", check_namespace},
     {"group-members", check_group},
     {"logind-remove-ipc", check_logind},
+    {"declared-at-boot", check_declared},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},
     {"shmmni", check_shmmni},

@@ -187,7 +187,7 @@ static void check_config(const char *line, uint32_t uid, const char *want)
 TEST(the_systems_configuration_is_the_systems_alone)
 {
     runtime_dir = "/run/user/1000";
-    config_home = "/home/of/config";
+    config_home = "/users/ann/settings";
     check_config("", 0, config_system_path);
     check_config("", 999, config_system_path);
     check_config("--socket-mode 0600 --log-level debug", 0, config_system_path);
