@@ -25,7 +25,7 @@ struct key {
     uint64_t min, max;
 };
 
-/* All limits are numbers here; those that count bytes are told by is_size(). */
+/* All limits are numbers here. is_size() knows those that count bytes. */
 static const struct key keys[] = {
 #define X(limit, def, low, high)                                                                   \
     {#limit, KEY_NUMBER, offsetof(struct config, limits.limit), low, high},
@@ -182,14 +182,14 @@ static int take_pair(void *context, const char *section, const char *name, const
     return 1;
 }
 
-/* What inih is given at a time: the line that began the section, and the line in question. */
+/* What inih reads at a time: the line that began the section, and the line in question. */
 struct piece {
     struct reading *reading;
     const char *lines[2];
     size_t n_given;
 };
 
-/* inih's reader. It gives no line that inih would cut. */
+/* inih's reader. A line that inih would cut is an error. */
 static char *give_line(char *to, int size, void *context)
 {
     struct piece *piece = context;
@@ -226,7 +226,8 @@ static void take_line(struct reading *r, const char *line)
     }
 }
 
-/* What of a line is for inih: no byte order mark, no blanks at the beginning. */
+/* LINE without a byte order mark and without blanks at its beginning, which inih does not expect.
+ */
 static const char *start_of(const char *line, bool is_first)
 {
     static const char mark[] = "\xEF\xBB\xBF";

@@ -49,7 +49,7 @@ struct shmd {
     struct listener listener;
     bool has_core, has_loop;
     bool store_is_failing;
-    bool rmid_forced_is_told;
+    bool rmid_forced_is_logged;
 };
 
 /* --- settings */
@@ -81,10 +81,10 @@ static void on_stop(void *context, int number)
 
 static void warn_of_rmid_forced(struct shmd *d)
 {
-    if (d->core.rmid_forced && !d->rmid_forced_is_told)
+    if (d->core.rmid_forced && !d->rmid_forced_is_logged)
         log_warning("kernel.shm_rmid_forced is set: segments that nobody has attached last only as "
                     "long as this daemon; unset it for persistence");
-    d->rmid_forced_is_told = d->core.rmid_forced;
+    d->rmid_forced_is_logged = d->core.rmid_forced;
 }
 
 static void log_start(const struct core_start *found, const char *what)
@@ -117,8 +117,8 @@ static int reload(struct shmd *d)
     return 0;
 }
 
-/* Reloads, and tells the service manager and the log how it went. */
-static int reload_and_tell(struct shmd *d)
+/* Reloads. The service manager and the log get the result. */
+static int reload_and_report(struct shmd *d)
 {
     char status[STATUS_BYTES];
     service_manager_reloading();
@@ -136,8 +136,8 @@ static int reload_and_tell(struct shmd *d)
 static void on_hangup(void *context)
 {
     log_notice("reloading on SIGHUP");
-    int r = reload_and_tell(context);
-    (void)r; /* nobody waits for the answer to a signal */
+    int r = reload_and_report(context);
+    (void)r; /* a signal has no answer */
 }
 
 /* The method `reload`. */
@@ -145,9 +145,9 @@ static int on_reload_request(void *context, const struct caller *caller,
                              struct outcome_detail *ret_detail)
 {
     struct shmd *d = context;
-    log_notice("reloading, as %s (pid %" PRId32 ", uid %" PRIu32 ") asks for", caller->comm,
+    log_notice("reloading as requested by %s (pid %" PRId32 ", uid %" PRIu32 ")", caller->comm,
                caller->pid, caller->uid);
-    int r = reload_and_tell(d);
+    int r = reload_and_report(d);
     if (r != -EINVAL)
         return r;
     *ret_detail = (struct outcome_detail){.config_errors = d->configuration.errors.items,
@@ -314,7 +314,7 @@ static void tear_down(struct shmd *d)
 }
 
 /* A daemon with errors in segments.d serves, without the segments in question. */
-static void tell_ready(const struct shmd *d)
+static void report_ready(const struct shmd *d)
 {
     char status[STATUS_BYTES] = "serving";
     if (d->configuration.errors.count > 0)
@@ -328,7 +328,7 @@ static int serve(struct shmd *d)
     log_notice("serving %s with %" PRIu64 " segments",
                d->listener.path ? d->listener.path : "the socket handed over",
                (uint64_t)d->core.registry.count);
-    tell_ready(d);
+    report_ready(d);
     int r = loop_run(&d->loop);
     if (r < 0)
         log_error("the event loop: %s", strerror(-r));
@@ -338,7 +338,7 @@ static int serve(struct shmd *d)
     return r;
 }
 
-/* Tells the service manager and the clients that wait why there will be no daemon. */
+/* The service manager and the clients that wait get the reason why there will be no daemon. */
 static enum exit_status fail_to_start(const struct shmd *d, enum exit_status status)
 {
     static const struct config_error none[1];

@@ -1,6 +1,6 @@
 /*
- * doctor: what on this machine would hurt, and how to mend it. The exit status is its own: how bad
- * the worst finding is.
+ * doctor: what on this machine harms segments and their users, and how to correct it. The exit
+ * status is that of the worst finding, and differs from other commands'.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static int exit_status(enum severity worst)
     return DOCTOR_ERRORS;
 }
 
-/* Paths and names may hold any byte; what is printed is harmless to terminals, and JSON. */
+/* Paths and names may have any byte. What is printed has no control characters and is JSON. */
 static void clean(char *text)
 {
     for (; *text; text++)
@@ -113,7 +113,7 @@ static void print_summary(const size_t counts[SEVERITY_ERROR + 1])
     printf("\n%s passed\n", text);
 }
 
-/* The worst findings first. Those that are well have no gaps between them. */
+/* The worst findings first. Checks that passed have no empty lines between them. */
 static void print_report(const struct findings *all)
 {
     bool colours = wants_colours(), is_first = true;

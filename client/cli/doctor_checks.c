@@ -29,7 +29,7 @@ enum severity doctor_worst(const struct findings *findings)
     return worst;
 }
 
-/* --- telling */
+/* --- findings */
 
 static void __attribute__((format(printf, 3, 4)))
 found(struct finding *f, enum severity severity, const char *format, ...)
@@ -157,7 +157,7 @@ static void check_group(const struct doctor_facts *m, struct finding *f)
          m->group.name);
 }
 
-/* --- who removes segments */
+/* --- what removes segments */
 
 static void name_users(const struct doctor_facts *m, char *ret, size_t size, size_t *ret_n)
 {
@@ -313,7 +313,7 @@ static void check_shmmni(const struct doctor_facts *m, struct finding *f)
         return;
     why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
     mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
+         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
          m->limits.shmmni * 2);
 }
@@ -328,7 +328,7 @@ static void check_shmall(const struct doctor_facts *m, struct finding *f)
     why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
            "device\"");
     mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
+         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
          m->limits.shmall * 2);
 }
@@ -378,7 +378,7 @@ static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
         why(f, "only segments that ask for huge pages need them; those are refused");
         mend(f, "sysctl -w vm.nr_hugepages=N, and vm.hugetlb_shm_group=GID with the daemon's gid");
     } else if (!m->daemon.is_known || !m->daemon.has_proc || !m->has_hugetlb_group) {
-        found(f, SEVERITY_INFO, "%s; whether the daemon may use them cannot be told", pools);
+        found(f, SEVERITY_INFO, "%s; we cannot tell whether the daemon may use them", pools);
     } else if (m->daemon.may_lock || daemon_is_member(m, m->hugetlb_group)) {
         found(f, SEVERITY_OK, "%s; the daemon may use them", pools);
     } else {
@@ -404,7 +404,7 @@ static void check_memlock(const struct doctor_facts *m, struct finding *f)
 {
     if (!m->daemon.is_known || !m->daemon.has_memlock) {
         found(f, SEVERITY_INFO,
-              "the daemon's limit of locked memory cannot be told; this process's is %s",
+              "we cannot tell the daemon's limit of locked memory; this process's limit is %s",
               m->memlock == UINT64_MAX ? "unlimited" : SIZE(m->memlock));
         return;
     }
@@ -432,7 +432,7 @@ static void check_pidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_ERROR, "pidfd_open does not work");
-    why(f, "nobody can tell reliably when a process ends: lifetime process cannot be kept");
+    why(f, "the daemon cannot tell reliably when a process ends: lifetime process does not work");
     mend(f, "a kernel from Linux 5.3 on, or a sandbox that allows pidfd_open");
 }
 
@@ -443,18 +443,18 @@ static void check_peerpidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_INFO, "SO_PEERPIDFD does not work");
-    why(f, "who asks is known by pid and start time instead");
+    why(f, "the daemon identifies its clients by pid and start time instead");
     mend(f, "a kernel from Linux 6.5 on");
 }
 
 static void check_pidfs(const struct doctor_facts *m, struct finding *f)
 {
     if (m->pidfs == FEATURE_THERE) {
-        found(f, SEVERITY_OK, "a pidfd's inode tells the process");
+        found(f, SEVERITY_OK, "the inode of a pidfd identifies the process");
         return;
     }
     found(f, SEVERITY_INFO, "a pidfd has no inode of its own");
-    why(f, "after a restart holders are found again by pid and start time instead");
+    why(f, "after a restart the daemon finds holders again by pid and start time instead");
     mend(f, "a kernel from Linux 6.9 on");
 }
 

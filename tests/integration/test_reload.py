@@ -77,7 +77,7 @@ class Method(ReloadCase):
         self.assertEqual(self.admin.call("reload"), {})
         self.assertEqual(self.max_segments(), 7)
         self.assertEqual(self.names(), ["declared"])
-        self.assertIn("reloading, as ", self.daemon.log())
+        self.assertIn("reloading as requested by ", self.daemon.log())
 
     def test_an_error_leaves_everything_as_it_was(self):
         want = self.make_errors()

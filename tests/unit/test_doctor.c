@@ -550,7 +550,7 @@ TEST(huge_pages_for_the_daemon)
     plant_pool("2048", "10\n", "7\n");
     plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
     struct doctor_facts f = facts_read();
-    assert_finding(&f, "huge-pages", SEVERITY_INFO, "cannot be told"); /* no /proc/PID */
+    assert_finding(&f, "huge-pages", SEVERITY_INFO, "we cannot tell"); /* no /proc/PID */
     plant_process("", "0", "8388608");
     f = facts_read();
     assert_finding(&f, "huge-pages", SEVERITY_OK, "7 of 10 free (2M)");
@@ -585,7 +585,7 @@ TEST(locked_memory)
 {
     struct doctor_facts f = facts_of_a_good_machine();
     f.memlock = 64 << 10;
-    assert_finding(&f, "memlock", SEVERITY_INFO, "this process's is 64K");
+    assert_finding(&f, "memlock", SEVERITY_INFO, "this process's limit is 64K");
     plant_process("", "0", "unlimited");
     f = facts_read();
     assert_finding(&f, "memlock", SEVERITY_OK, "any amount");
@@ -675,7 +675,7 @@ TEST(a_pid_that_is_somebody_elses)
     plant("/proc/4711/limits", "Max locked memory         unlimited  unlimited  bytes\n");
     struct doctor_facts f = facts_read();
     assert_false(f.daemon.has_proc);
-    assert_finding(&f, "memlock", SEVERITY_INFO, "cannot be told");
+    assert_finding(&f, "memlock", SEVERITY_INFO, "we cannot tell");
     assert_finding(&f, "group-members", SEVERITY_OK, "group shmd"); /* by the uid, then */
 }
 
