@@ -100,21 +100,31 @@ static void log_start(const struct core_start *found, const char *what)
                found->dead, found->unacknowledged);
 }
 
-static int reload(struct shmd *d)
+static void sweep(struct shmd *d)
 {
     struct core_start found;
-    int r = configuration_reload(&d->configuration);
-    if (r < 0)
-        return r;
-    set_log_level(d);
-    const struct core_settings settings = configuration_settings(&d->configuration);
-    core_configure(&d->core, &settings);
-    log_notice("the configuration is read again");
     core_reconcile(&d->core, &found);
     log_start(&found, "reconciled");
     warn_of_rmid_forced(d);
-    configuration_declare(&d->configuration, &d->core);
-    return 0;
+}
+
+/* Whoever asks for a reload wants the present state: the records are compared with the kernel even
+ * when the new configuration is refused. */
+static int reload(struct shmd *d)
+{
+    int r = configuration_reload(&d->configuration);
+    if (r == 0) {
+        set_log_level(d);
+        const struct core_settings settings = configuration_settings(&d->configuration);
+        core_configure(&d->core, &settings);
+        log_notice("the configuration is read again");
+    } else {
+        log_error("reload refused: the configuration is wrong, and the one in force stays");
+    }
+    sweep(d);
+    if (r == 0)
+        configuration_declare(&d->configuration, &d->core);
+    return r;
 }
 
 /* Reloads. The service manager and the log get the result. */
@@ -127,7 +137,6 @@ static int reload_and_report(struct shmd *d)
         service_manager_ready("reloaded");
         return 0;
     }
-    log_error("reload refused: the configuration in force stays as it was");
     configuration_describe_errors(&d->configuration, "reload refused", status, sizeof(status));
     service_manager_ready(status);
     return r;

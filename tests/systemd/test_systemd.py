@@ -531,20 +531,50 @@ class LogoutTest(SystemdTest):
             "logind has forgotten the user",
         )
 
+    def is_gone(self, segment):
+        return self.request("stat", serial=segment["serial"]).get("error", {}).get("code") == 1
+
     def test_logout(self):
+        """What README.md says of it, and its second way out, word for word."""
         shmd = int(self.run_in("id", "-u", "shmd").stdout)
         gid = int(self.run_in("id", "-g", _USER).stdout)
         own = self.call("create", user=_USER, name="own", size=4096)["segment"]
-        group_can = {"uid": shmd, "gid": gid, "mode": "0660"}
-        kept = self.call("create", user=_USER, name="kept", size=4096, **group_can)["segment"]
+        self.run_in(*f"shmdctl create frames --size 4K --uid shmd --gid {_USER} --mode 660".split(),
+                    user=_USER)
+        kept = self.call("stat", user=_USER, name="frames")["segment"]
         self.assertEqual((own["uid"], kept["uid"], kept["gid"]), (self.uid, shmd, gid))
         self.log_out()
         self.assert_kept([kept])
+        wait_until(lambda: self.is_gone(own), "what the user owned was removed by logind")
 
-        def is_gone():
-            return self.request("stat", serial=own["serial"]).get("error", {}).get("code") == 1
+    def test_logout_spares_what_is_attached(self):
+        own, used = (self.call("create", user=_USER, name=name, size=4096)["segment"]
+                     for name in ("own", "used"))
+        attach = "import ctypes, sys; ctypes.CDLL(None).shmat(int(sys.argv[1]), None, 0); " \
+            "print('attached', flush=True); sys.stdin.read()"
+        process = subprocess.Popen(
+            _container.command(_PYTHON, "-c", attach, str(used["shmid"])),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        try:
+            self.assertEqual(process.stdout.readline(), "attached\n")
+            self.log_out()
+            wait_until(lambda: self.is_gone(own), "logind has removed the user's segments")
+            self.assert_kept([used])
+        finally:
+            process.communicate(timeout=120)
 
-        wait_until(is_gone, "what the user owned was removed by logind")
+    def test_a_user_who_lingers(self):
+        """The first way out."""
+        self.run_in("loginctl", "enable-linger", _USER)
+        self.addCleanup(self.run_in, "loginctl", "disable-linger", _USER)
+        own = self.call("create", user=_USER, name="own", size=4096)["segment"]
+        self.run_in("systemctl", "stop", "login.service")
+        state = ("loginctl", "show-user", _USER, "-P", "State")
+        wait_until(lambda: self.run_in(*state).stdout.strip() == "lingering", "the session is over")
+        self.assert_kept([own])
+        self.run_in("loginctl", "disable-linger", _USER)
+        wait_until(lambda: self.is_gone(own), "it was the lingering that kept it")
 
     def test_user_instance(self):
         runtime = f"/run/user/{self.uid}"
