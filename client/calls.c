@@ -292,6 +292,12 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
     return 0;
 }
 
+int shmd_reload(struct shmd *shmd)
+{
+    const union params none = {0};
+    return connection_call(shmd, METHOD_RELOAD, &none, 0);
+}
+
 /* --- text */
 
 int shmd_metrics(struct shmd *shmd, char **ret_text)

@@ -26,9 +26,11 @@ shmdctl_SOURCES = \
 	client/cli/cmd_info.c \
 	client/cli/cmd_list.c \
 	client/cli/cmd_memory.c \
+	client/cli/cmd_reload.c \
 	client/cli/cmd_segment.c \
 	client/cli/commands.c \
 	client/cli/daemons.c client/cli/daemons.h \
+	client/cli/declared_facts.c client/cli/declared_facts.h \
 	client/cli/doctor_ask.c \
 	client/cli/doctor_checks.c client/cli/doctor_checks.h \
 	client/cli/doctor_facts.c client/cli/doctor_facts.h \
@@ -40,6 +42,7 @@ shmdctl_SOURCES = \
 	client/cli/output.c client/cli/output.h \
 	client/cli/parse.c client/cli/parse.h \
 	client/cli/report.c
+shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS) $(SMARTCOLS_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
 shmdctl_LDADD = libshmd.la libprotocol.la $(SMARTCOLS_LIBS)

@@ -63,6 +63,7 @@ enum shmd_error {
     SHMD_ERROR_STORE_FAILURE = 13,
     SHMD_ERROR_SHUTTING_DOWN = 14,
     SHMD_ERROR_NOT_SUPPORTED = 15,
+    SHMD_ERROR_INVALID_CONFIGURATION = 16,
     SHMD_ERROR_INVALID_REQUEST = 32600,
     SHMD_ERROR_METHOD_NOT_FOUND = 32601,
     SHMD_ERROR_INVALID_PARAMETER = 32602,
@@ -439,6 +440,13 @@ struct shmd_info {
 void shmd_info_free(struct shmd_info *info);
 
 int shmd_info(struct shmd *shmd, struct shmd_info **ret_info);
+
+/*
+ * The daemon reads its configuration and the files of declared segments again; only admins may ask
+ * for it. SHMD_ERROR_INVALID_CONFIGURATION: nothing has changed, and `errors` in the parameters of
+ * shmd_last_failure() is an array of objects with file, line, key and message.
+ */
+int shmd_reload(struct shmd *shmd);
 
 /* The daemon's figures as OpenMetrics text, to be freed with free(). */
 int shmd_metrics(struct shmd *shmd, char **ret_text);

@@ -48,9 +48,12 @@ libcore_la_LIBADD = libprotocol.la
 
 libshmdaemon_la_SOURCES = \
 	daemon/config.c daemon/config.h \
+	daemon/config_errors.c daemon/config_errors.h \
+	daemon/configuration.c daemon/configuration.h \
 	daemon/declared.c daemon/declared.h \
 	daemon/declared_check.c \
 	daemon/io/connection.c daemon/io/connection.h \
+	daemon/io/failed_start.c daemon/io/failed_start.h \
 	daemon/io/listener.c daemon/io/listener.h \
 	daemon/io/loop.c daemon/io/loop.h \
 	daemon/io/process_watch.c daemon/io/process_watch.h \
@@ -62,6 +65,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
+	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
 	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \

@@ -115,6 +115,7 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
     char line[32] = ""; /* which of several */
     if (error.line > 1)
         snprintf(line, sizeof(line), " in line %d", error.line);
+    f->line = error.line > 0 ? (unsigned)error.line : 1;
     failure_set_message(f, "not JSON: %.*s, at byte %d%s", (int)cause, error.text, error.position,
                         line);
     return -EBADMSG;

@@ -154,6 +154,7 @@ static const struct field_table tables[METHOD_COUNT] = {
     [METHOD_RELEASE] = {TABLE(target_fields), true, check_target},
     [METHOD_ADOPT] = {TABLE(adopt_fields), false, check_adopt},
     [METHOD_DISOWN] = {TABLE(target_fields), true, check_target},
+    [METHOD_RELOAD] = {NULL, 0, false, NULL},
     [METHOD_SUBSCRIBE] = {TABLE(subscribe_fields), false, NULL},
     [METHOD_METRICS] = {NULL, 0, false, NULL},
 };

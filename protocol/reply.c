@@ -97,6 +97,10 @@ void reply_write_result(struct writer *w, const struct reply *reply)
         writer_string_n(w, reply->u.metrics.text, reply->u.metrics.len);
         writer_object_end(w);
         return;
+    case REPLY_NOTHING:
+        writer_object_begin(w);
+        writer_object_end(w);
+        return;
     case REPLY_FAILURE: return; /* a failure has no result: the dialect writes it */
     }
 }
@@ -124,6 +128,25 @@ void reply_write_event(struct writer *w, const struct wire_event *e)
     writer_object_end(w);
 }
 
+static void write_config_errors(struct writer *w, const struct failure *f)
+{
+    writer_key(w, "errors");
+    writer_array_begin(w);
+    for (size_t i = 0; i < f->n_config_errors; i++) {
+        const struct config_error *error = &f->config_errors[i];
+        writer_object_begin(w);
+        writer_key(w, "file");
+        writer_string(w, error->file);
+        write_uint(w, "line", error->line);
+        writer_key(w, "key");
+        writer_string(w, error->key);
+        writer_key(w, "message");
+        writer_string(w, error->message);
+        writer_object_end(w);
+    }
+    writer_array_end(w);
+}
+
 void reply_write_failure_params(struct writer *w, const struct failure *f)
 {
     for (size_t i = 0; i < f->n_params; i++) {
@@ -133,4 +156,6 @@ void reply_write_failure_params(struct writer *w, const struct failure *f)
         else
             writer_int(w, f->params[i].integer);
     }
+    if (f->config_errors)
+        write_config_errors(w, f);
 }

@@ -40,6 +40,7 @@ enum reply_kind {
     REPLY_LIST,
     REPLY_SUBSCRIBED,
     REPLY_METRICS,
+    REPLY_NOTHING, /* done, and there is no more to say: {} */
 };
 
 /* What a handler answers. Pointers are borrowed until the reply is written. */

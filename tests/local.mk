@@ -96,7 +96,9 @@ integration_tests = \
 	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
 	tests/integration/test_replace.py \
+	tests/integration/test_readme.py \
 	tests/integration/test_reconcile.py \
+	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
 	tests/integration/test_store.py \
@@ -161,7 +163,8 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
-	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/kernel_segments.c \
+	client/cli/logind_conf.c client/cli/parse.c
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
 tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)

@@ -204,5 +204,6 @@ int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_doctor(struct cli *cli);
+int cmd_reload(struct cli *cli);
 
 #endif

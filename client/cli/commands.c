@@ -54,6 +54,7 @@ const struct command commands[] = {
      cmd_gc},
     {"doctor", "", "Tell what on this machine would hurt, and how to mend it", OPT(JSON), 0, 0,
      false, cmd_doctor},
+    {"reload", "", "Make the daemon read its configuration again", 0, 0, 0, false, cmd_reload},
 };
 
 const size_t commands_count = COUNT(commands);

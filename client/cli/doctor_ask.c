@@ -119,7 +119,7 @@ static void count_orphans(const struct orphan_knowledge *k, struct doctor_facts 
 
 int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_facts *ret)
 {
-    struct doctor_facts f = {0};
+    struct doctor_facts f = {.config_dir = SHMD_CONFIG_DIR};
     struct orphan_knowledge knowledge;
     /* The kernel before the daemon: what the daemon does not call foreign then is its own. */
     int r = ask_kernel(&f);

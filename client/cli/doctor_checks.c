@@ -29,7 +29,7 @@ enum severity doctor_worst(const struct findings *findings)
     return worst;
 }
 
-/* --- telling */
+/* --- findings */
 
 static void __attribute__((format(printf, 3, 4)))
 found(struct finding *f, enum severity severity, const char *format, ...)
@@ -157,7 +157,7 @@ static void check_group(const struct doctor_facts *m, struct finding *f)
          m->group.name);
 }
 
-/* --- who removes segments */
+/* --- what removes segments */
 
 static void name_users(const struct doctor_facts *m, char *ret, size_t size, size_t *ret_n)
 {
@@ -198,15 +198,44 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
     name_users(m, users, sizeof(users), &n);
     if (n == 0 && !m->logind.more)
         found(f, SEVERITY_INFO,
-              "RemoveIPC=yes (%s); now no regular user without linger owns a segment", source);
+              "RemoveIPC=yes (%s), but at present no regular user without linger owns a segment",
+              source);
     else
         found(f, SEVERITY_WARNING, "RemoveIPC=yes (%s), and segments are owned by %s", source,
               users);
-    why(f, "when a regular user's last session ends, systemd-logind removes the segments that the "
-           "user owns, whoever made them");
-    mend(f, "put RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
-            "systemd-logind; or loginctl enable-linger USER; or let a system user own them and "
-            "give access by the group");
+    why(f,
+        "when the last session of a regular user ends, systemd-logind removes the segments that "
+        "the user owns and nobody has attached, whoever created them; su - and ssh are sessions, "
+        "too. It also removes the user's semaphores, message queues and files in /dev/shm");
+    mend(f, "loginctl enable-linger USER; or let a system user own the segments and give access by "
+            "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
+            "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
+            "systemd-logind");
+}
+
+static void check_declared(const struct doctor_facts *m, struct finding *f)
+{
+    const struct declared_facts *d = &m->declared;
+    if (d->n_files == 0) {
+        found(f, SEVERITY_OK, "no segments are declared in %s", d->dir);
+        return;
+    }
+    if (!d->systemd_runs) {
+        found(f, SEVERITY_INFO, "%zu file%s in %s, and systemd does not run here", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        why(f, "the declared segments exist when shmd has started");
+        return;
+    }
+    if (d->service_is_enabled) {
+        found(f, SEVERITY_OK, "%zu file%s in %s, and shmd.service starts at boot", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        return;
+    }
+    found(f, SEVERITY_WARNING, "%zu file%s in %s, but shmd.service is not enabled", d->n_files,
+          d->n_files > 1 ? "s" : "", d->dir);
+    why(f, "shmd.socket alone starts the daemon with the first request: after boot the declared "
+           "segments do not exist until somebody sends one");
+    mend(f, "systemctl enable --now shmd.service");
 }
 
 static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
@@ -284,7 +313,7 @@ static void check_shmmni(const struct doctor_facts *m, struct finding *f)
         return;
     why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
     mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
+         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
          m->limits.shmmni * 2);
 }
@@ -299,7 +328,7 @@ static void check_shmall(const struct doctor_facts *m, struct finding *f)
     why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
            "device\"");
     mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
+         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
          m->limits.shmall * 2);
 }
@@ -349,7 +378,7 @@ static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
         why(f, "only segments that ask for huge pages need them; those are refused");
         mend(f, "sysctl -w vm.nr_hugepages=N, and vm.hugetlb_shm_group=GID with the daemon's gid");
     } else if (!m->daemon.is_known || !m->daemon.has_proc || !m->has_hugetlb_group) {
-        found(f, SEVERITY_INFO, "%s; whether the daemon may use them cannot be told", pools);
+        found(f, SEVERITY_INFO, "%s; we cannot tell whether the daemon may use them", pools);
     } else if (m->daemon.may_lock || daemon_is_member(m, m->hugetlb_group)) {
         found(f, SEVERITY_OK, "%s; the daemon may use them", pools);
     } else {
@@ -375,7 +404,7 @@ static void check_memlock(const struct doctor_facts *m, struct finding *f)
 {
     if (!m->daemon.is_known || !m->daemon.has_memlock) {
         found(f, SEVERITY_INFO,
-              "the daemon's limit of locked memory cannot be told; this process's is %s",
+              "we cannot tell the daemon's limit of locked memory; this process's limit is %s",
               m->memlock == UINT64_MAX ? "unlimited" : SIZE(m->memlock));
         return;
     }
@@ -403,7 +432,7 @@ static void check_pidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_ERROR, "pidfd_open does not work");
-    why(f, "nobody can tell reliably when a process ends: lifetime process cannot be kept");
+    why(f, "the daemon cannot tell reliably when a process ends: lifetime process does not work");
     mend(f, "a kernel from Linux 5.3 on, or a sandbox that allows pidfd_open");
 }
 
@@ -414,18 +443,18 @@ static void check_peerpidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_INFO, "SO_PEERPIDFD does not work");
-    why(f, "who asks is known by pid and start time instead");
+    why(f, "the daemon identifies its clients by pid and start time instead");
     mend(f, "a kernel from Linux 6.5 on");
 }
 
 static void check_pidfs(const struct doctor_facts *m, struct finding *f)
 {
     if (m->pidfs == FEATURE_THERE) {
-        found(f, SEVERITY_OK, "a pidfd's inode tells the process");
+        found(f, SEVERITY_OK, "the inode of a pidfd identifies the process");
         return;
     }
     found(f, SEVERITY_INFO, "a pidfd has no inode of its own");
-    why(f, "after a restart holders are found again by pid and start time instead");
+    why(f, "after a restart the daemon finds holders again by pid and start time instead");
     mend(f, "a kernel from Linux 6.9 on");
 }
 
@@ -452,6 +481,7 @@ static const struct {
     {"ipc-namespace", check_namespace},
     {"group-members", check_group},
     {"logind-remove-ipc", check_logind},
+    {"declared-at-boot", check_declared},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},
     {"shmmni", check_shmmni},

@@ -341,6 +341,7 @@ void doctor_facts_read(const char *root, struct doctor_facts *f)
     }
     read_group(&accounts, f);
     read_logind(root, &accounts, f);
+    declared_facts_read(root, f->config_dir, &f->declared);
     read_kernel(root, f);
     accounts_close(&accounts);
 }

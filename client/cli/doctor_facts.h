@@ -6,6 +6,7 @@
 #define SHMD_CLIENT_CLI_DOCTOR_FACTS_H
 
 #include "client/cli/daemons.h"
+#include "client/cli/declared_facts.h"
 #include "client/cli/kernel_segments.h"
 #include "client/cli/logind_conf.h"
 
@@ -33,6 +34,7 @@ struct huge_page_pool {
 enum feature_state { FEATURE_MISSING, FEATURE_THERE, FEATURE_UNKNOWN };
 
 struct doctor_facts {
+    const char *config_dir; /* of the system's instance; static */
     uint64_t ipc_namespace; /* the caller's */
     uint64_t memlock;       /* the caller's limit; UINT64_MAX: none */
     struct kernel_limits limits;
@@ -81,6 +83,8 @@ struct doctor_facts {
         size_t n_users;
         bool more; /* than these */
     } logind;
+
+    struct declared_facts declared;
 
     bool has_rmid_forced, rmid_forced;
     bool has_hugetlb_group;

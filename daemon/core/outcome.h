@@ -6,7 +6,10 @@
 #define SHMD_CORE_OUTCOME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+struct config_error;
 
 enum outcome {
     OUTCOME_NO_SUCH_SEGMENT = 1,
@@ -26,6 +29,7 @@ enum outcome {
     OUTCOME_SHUTTING_DOWN,
     OUTCOME_NOT_SUPPORTED,
     OUTCOME_INVALID_PARAMETER,
+    OUTCOME_INVALID_CONFIGURATION,
     OUTCOME_WAITING, /* no result yet: it comes by the waiter */
 };
 
@@ -45,7 +49,9 @@ struct outcome_detail {
     uint64_t nattch;
     int64_t timeout_ms;
     bool has_uid;
-    uint32_t uid; /* whose the segment is */
+    uint32_t uid;                             /* whose the segment is */
+    const struct config_error *config_errors; /* borrowed from who reads the configuration */
+    size_t n_config_errors;
 };
 
 /* The reason of outcome_not_owner() where the caller named the owner that he expects. */

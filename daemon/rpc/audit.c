@@ -23,6 +23,7 @@ static bool is_logged(enum method method)
     case METHOD_WAIT:
     case METHOD_HOLD:
     case METHOD_RELEASE:
+    case METHOD_RELOAD: /* it logs itself, as SIGHUP does */
     case METHOD_SUBSCRIBE:
     case METHOD_METRICS:
     case METHOD_COUNT: break;
@@ -54,6 +55,7 @@ static bool is_told_of_any(int outcome)
     case OUTCOME_SHUTTING_DOWN:
     case OUTCOME_NOT_SUPPORTED:
     case OUTCOME_INVALID_PARAMETER:
+    case OUTCOME_INVALID_CONFIGURATION: /* reload has logged it */
     case OUTCOME_WAITING: break;
     }
     return false;

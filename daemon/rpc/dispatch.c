@@ -13,6 +13,7 @@ enum right {
     RIGHT_READ,    /* the target may be read: as the kernel has it */
     RIGHT_RELEASE, /* the same, but for who holds the target: its mode may have changed since */
     RIGHT_CHANGE,  /* the target may be changed: its owner, its creator, an admin */
+    RIGHT_ADMIN,   /* the caller is an admin; there is no target */
     RIGHT_OWN,     /* the core asks, for it depends on more than the target */
 };
 
@@ -35,6 +36,7 @@ static const struct method_row rows[METHOD_COUNT] = {
     [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true},
     [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
     [METHOD_DISOWN] = {handle_disown, RIGHT_CHANGE, true},
+    [METHOD_RELOAD] = {handle_reload, RIGHT_ADMIN, true},
     [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
     [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
 };
@@ -76,6 +78,7 @@ static int check_right(struct request *rq, enum right right)
         needs = "owner, creator or admin";
         break;
     case RIGHT_NONE:
+    case RIGHT_ADMIN:
     case RIGHT_OWN:
     default: return 0;
     }
@@ -134,6 +137,9 @@ void dispatch(struct request *rq, struct answer *ret)
         if (r == 0)
             r = check_owner(rq);
     }
+    if (r == 0 && row->right == RIGHT_ADMIN &&
+        !access_is_admin(&rq->core->settings.access, rq->caller))
+        r = outcome_denied(&rq->detail, "admin", NULL);
     if (r == 0)
         r = row->handler(rq, &ret->reply);
     if (r == OUTCOME_WAITING) {

@@ -40,6 +40,7 @@ handler_fn handle_create, handle_stat, handle_set, handle_remove, handle_list, h
 handler_fn handle_disown;
 handler_fn handle_ready, handle_hold, handle_release;
 handler_fn handle_wait, handle_subscribe;
+handler_fn handle_reload;
 
 /* What became of a call. */
 struct answer {

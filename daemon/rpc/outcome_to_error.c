@@ -21,6 +21,7 @@ static const enum protocol_error errors[] = {
     [OUTCOME_SHUTTING_DOWN] = PROTOCOL_ERROR_SHUTTING_DOWN,
     [OUTCOME_NOT_SUPPORTED] = PROTOCOL_ERROR_NOT_SUPPORTED,
     [OUTCOME_INVALID_PARAMETER] = PROTOCOL_ERROR_INVALID_PARAMETER,
+    [OUTCOME_INVALID_CONFIGURATION] = PROTOCOL_ERROR_INVALID_CONFIGURATION,
     [OUTCOME_WAITING] = PROTOCOL_ERROR_INTERNAL,
 };
 
@@ -200,6 +201,10 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_set_message(f, "not supported: %s", d->what);
         return;
     case OUTCOME_INVALID_PARAMETER: failure_invalid_parameter(f, d->what, "%s", d->hint); return;
+    case OUTCOME_INVALID_CONFIGURATION:
+        f->config_errors = d->config_errors;
+        f->n_config_errors = d->n_config_errors;
+        return;
     case OUTCOME_WAITING: break; /* not a result */
     }
     internal(f, -EINVAL);

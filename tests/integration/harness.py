@@ -62,6 +62,7 @@ ERRORS = {
     "StoreFailure": (13, "io.shmd.StoreFailure"),
     "ShuttingDown": (14, "io.shmd.ShuttingDown"),
     "NotSupported": (15, "io.shmd.NotSupported"),
+    "InvalidConfiguration": (16, "io.shmd.InvalidConfiguration"),
     "InvalidParameter": (-32602, "org.varlink.service.InvalidParameter"),
     "MethodNotFound": (-32601, "org.varlink.service.MethodNotFound"),
 }

@@ -24,8 +24,8 @@ from harness import (
 from programs import Programs
 
 CHECKS = (
-    "socket socket-directory ipc-namespace group-members logind-remove-ipc shm-rmid-forced orphans "
-    "shmmni shmall shmmax huge-pages memlock pidfd peerpidfd pidfs shm-stat-any"
+    "socket socket-directory ipc-namespace group-members logind-remove-ipc declared-at-boot "
+    "shm-rmid-forced orphans shmmni shmall shmmax huge-pages memlock pidfd peerpidfd pidfs shm-stat-any"
 ).split()
 STATUS = {"ok": 0, "info": 0, "warning": 1, "error": 2}
 
@@ -268,12 +268,13 @@ class Report(DoctorCase):
         self.assertEqual(order, sorted(order), "the worst first")
         self.assertIn(f"\n         mend: {findings['orphans']['mend']}\n", out)
         self.assertIn(f"\n         why:  {findings['orphans']['why']}\n", out)
-        count = lambda severity: sum(f["severity"] == severity for f in findings.values())
-        self.assertEqual(
-            out.splitlines()[-1],
-            f"Errors: {count('error')}, warnings: {count('warning')}, to know: {count('info')}, "
-            f"well: {count('ok')}.",
-        )
+        counted = []
+        for severity, noun in (("error", "error"), ("warning", "warning"), ("info", "note"),
+                               ("ok", "check")):
+            count = sum(finding["severity"] == severity for finding in findings.values())
+            if count > 0 or severity == "ok":
+                counted.append(f"{count} {noun}" + ("" if count == 1 else "s"))
+        self.assertEqual(out.splitlines()[-1], ", ".join(counted) + " passed")
 
     def on_a_terminal(self, **environment):
         ours, theirs = pty.openpty()

@@ -35,7 +35,7 @@ EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
 
 COMMANDS = (
     "create stat set rm list info read write call wait ready hold release adopt events run "
-    "gc doctor"
+    "gc doctor reload"
 ).split()
 
 
@@ -1189,7 +1189,7 @@ class Manual(CommandCase):
 
     def test_completion(self):
         self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
-        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release"])
+        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release", "reload"])
         self.assertEqual(self.complete("create", "--ex"), ["--exclusive"])
         self.assertEqual(self.complete("create", "--lifetime", "at"), ["attached"])
         self.assertEqual(self.complete("list", "-o", "NAME,SH"), ["NAME,SHMID"])

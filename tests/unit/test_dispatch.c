@@ -215,6 +215,42 @@ TEST(metrics)
     free(raw);
 }
 
+/* What reload() below answers, and what it was called with. */
+static struct {
+    int outcome, calls;
+    uint32_t uid;
+} reloading;
+
+static int reload(void *context, const struct caller *caller, struct outcome_detail *ret_detail)
+{
+    static const struct config_error error = {"/etc/shmd/shmd.conf", 3, "max_bytes", "is bad"};
+    assert_ptr_equal(context, &reloading);
+    reloading.calls++;
+    reloading.uid = caller->uid;
+    *ret_detail = (struct outcome_detail){.config_errors = &error, .n_config_errors = 1};
+    return reloading.outcome;
+}
+
+TEST(reload_is_for_admins)
+{
+    answers(root, ASK("reload", ""), "1!NotSupported");
+    f->rpc.reload = reload;
+    f->rpc.reload_context = &reloading;
+    reloading.calls = 0;
+    reloading.outcome = 0;
+    replies(alice, ASK("reload", ""), "PermissionDenied\",\"needs\":\"admin\"");
+    assert_int_equal(reloading.calls, 0);
+    replies(root, ASK("reload", ""), "\"result\":{}}");
+    assert_int_equal(reloading.calls, 1);
+    assert_int_equal(reloading.uid, 0);
+    reloading.outcome = OUTCOME_INVALID_CONFIGURATION;
+    replies(root, ASK("reload", ""),
+            "\"errors\":[{\"file\":\"/etc/shmd/shmd.conf\",\"line\":3,\"key\":\"max_bytes\","
+            "\"message\":\"is bad\"}]}");
+    reloading.outcome = -ENOMEM;
+    answers(root, ASK("reload", ""), "1!-32603");
+}
+
 TEST(who_asks_is_looked_up_once)
 {
     /* The connection does not tell a name; a change needs one. */
@@ -265,6 +301,7 @@ int main(void)
         CASE(holders_are_listed_by_stat),
         CASE(info),
         CASE(metrics),
+        CASE(reload_is_for_admins),
         CASE(who_asks_is_looked_up_once),
         CASE(refusals_of_every_sort),
     };

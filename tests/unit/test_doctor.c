@@ -106,6 +106,7 @@ static struct doctor_facts facts_of_a_good_machine(void)
 {
     memset(rows, 0, sizeof(rows));
     return (struct doctor_facts){
+        .config_dir = "/etc/shmd",
         .ipc_namespace = 7,
         .memlock = UINT64_MAX,
         .limits = {.shmmax = UINT64_MAX, .shmall = UINT64_MAX, .shmmni = 4096, .page_size = 4096},
@@ -184,14 +185,14 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 16);
+    assert_int_equal(findings.count, 17);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
 TEST(an_empty_machine)
 {
     /* Nothing can be read, nothing answers: findings, and no crash. */
-    struct doctor_facts f = {.socket = {.path = "", .error = -ENOENT}};
+    struct doctor_facts f = {.config_dir = "/etc/shmd", .socket = {.path = "", .error = -ENOENT}};
     without_daemon(&f, -ENOENT, "nothing is there");
     doctor_facts_read(root, &f);
     doctor_check(&f, &findings);
@@ -210,6 +211,49 @@ TEST(the_worst_counts)
     assert_int_equal(doctor_worst(&some), SEVERITY_INFO);
     some.count = 0;
     assert_int_equal(doctor_worst(&some), SEVERITY_OK);
+}
+
+/* --- declared segments */
+
+TEST(declared_segments_need_the_service_at_boot)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_OK, "no segments are declared");
+    plant("/etc/shmd/segments.d/.a.json", "");
+    plant("/etc/shmd/segments.d/README", "");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_OK, "no segments are declared");
+    plant("/etc/shmd/segments.d/a.json", "");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_INFO, "systemd does not run here");
+    plant("/run/systemd/system/", "");
+    /* With the socket alone. */
+    plant_link("/etc/systemd/system/sockets.target.wants/shmd.socket", "/nonexistent");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_WARNING,
+                   "1 file in /etc/shmd/segments.d, but shmd.service is not enabled");
+    assert_contains(check(&f, "declared-at-boot")->why, "until somebody sends one");
+    assert_string_equal(check(&f, "declared-at-boot")->mend, "systemctl enable --now shmd.service");
+    plant_link("/etc/systemd/system/multi-user.target.wants/shmd.service", "/nonexistent");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_OK, "shmd.service starts at boot");
+}
+
+TEST(declared_segments_may_be_elsewhere)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant("/run/systemd/system/", "");
+    plant("/etc/shmd/segments.d/a.json", "");
+    plant("/srv/declared/a.json", "");
+    plant("/srv/declared/b.json", "");
+    plant("/etc/shmd/shmd.conf", "# segments_dir = /nowhere\nsegments_dirs = /x\n"
+                                 "  segments_dir\t= /srv/declared \r\nmax_bytes = 1G\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_WARNING, "2 files in /srv/declared");
+    plant_link("/usr/lib/systemd/system/local.target.requires/shmd.service", "../shmd.service");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-at-boot", SEVERITY_OK, "/srv/declared");
 }
 
 /* --- logind.conf */
@@ -327,6 +371,11 @@ TEST(logind_hits_users)
     assert_null(strstr(check(&f, "logind-remove-ipc")->found, "999"));
     assert_contains(check(&f, "logind-remove-ipc")->found, "the default");
     assert_contains(check(&f, "logind-remove-ipc")->mend, "RemoveIPC=no");
+    assert_contains(check(&f, "logind-remove-ipc")->mend, "enable-linger");
+    /* What logind really does: not to attached segments, and not to segments alone. */
+    assert_contains(check(&f, "logind-remove-ipc")->why, "nobody has attached");
+    assert_contains(check(&f, "logind-remove-ipc")->why, "semaphores");
+    assert_contains(check(&f, "logind-remove-ipc")->why, "/dev/shm");
 }
 
 TEST(logind_hits_nobody_yet)
@@ -501,7 +550,7 @@ TEST(huge_pages_for_the_daemon)
     plant_pool("2048", "10\n", "7\n");
     plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
     struct doctor_facts f = facts_read();
-    assert_finding(&f, "huge-pages", SEVERITY_INFO, "cannot be told"); /* no /proc/PID */
+    assert_finding(&f, "huge-pages", SEVERITY_INFO, "we cannot tell"); /* no /proc/PID */
     plant_process("", "0", "8388608");
     f = facts_read();
     assert_finding(&f, "huge-pages", SEVERITY_OK, "7 of 10 free (2M)");
@@ -536,7 +585,7 @@ TEST(locked_memory)
 {
     struct doctor_facts f = facts_of_a_good_machine();
     f.memlock = 64 << 10;
-    assert_finding(&f, "memlock", SEVERITY_INFO, "this process's is 64K");
+    assert_finding(&f, "memlock", SEVERITY_INFO, "this process's limit is 64K");
     plant_process("", "0", "unlimited");
     f = facts_read();
     assert_finding(&f, "memlock", SEVERITY_OK, "any amount");
@@ -626,7 +675,7 @@ TEST(a_pid_that_is_somebody_elses)
     plant("/proc/4711/limits", "Max locked memory         unlimited  unlimited  bytes\n");
     struct doctor_facts f = facts_read();
     assert_false(f.daemon.has_proc);
-    assert_finding(&f, "memlock", SEVERITY_INFO, "cannot be told");
+    assert_finding(&f, "memlock", SEVERITY_INFO, "we cannot tell");
     assert_finding(&f, "group-members", SEVERITY_OK, "group shmd"); /* by the uid, then */
 }
 
@@ -674,6 +723,8 @@ int main(void)
         ON_A_TREE(a_good_machine),
         ON_A_TREE(an_empty_machine),
         cmocka_unit_test(the_worst_counts),
+        ON_A_TREE(declared_segments_need_the_service_at_boot),
+        ON_A_TREE(declared_segments_may_be_elsewhere),
         ON_A_TREE(logind_by_default),
         ON_A_TREE(logind_main_file),
         ON_A_TREE(logind_drop_ins),

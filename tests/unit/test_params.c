@@ -210,6 +210,7 @@ static const struct wanted *const contract[METHOD_COUNT] = {
     [METHOD_RELEASE] = target_wants,
     [METHOD_ADOPT] = adopt_wants,
     [METHOD_DISOWN] = target_wants,
+    [METHOD_RELOAD] = none,
     [METHOD_SUBSCRIBE] = subscribe_wants,
     [METHOD_METRICS] = none,
 };
@@ -267,7 +268,7 @@ TEST(what_is_required)
 TEST(parameters_go_by_name)
 {
     static const enum method free_of_any[] = {METHOD_INFO, METHOD_LIST, METHOD_SUBSCRIBE,
-                                              METHOD_METRICS};
+                                              METHOD_METRICS, METHOD_RELOAD};
     for (size_t i = 0; i < COUNT(free_of_any); i++) {
         check_taken(free_of_any[i], NULL);
         check_taken(free_of_any[i], "{}");
