@@ -22,6 +22,7 @@ unit_tests = \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
 	tests/unit/test_holder \
+	tests/unit/test_json_check \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
