@@ -236,6 +236,7 @@ tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 AM_CFLAGS += $(CMOCKA_CFLAGS)
+tests_unit_test_scanner_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 TESTS += $(unit_tests)
 check-unit: $(check_LTLIBRARIES) $(unit_tests)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'

@@ -29,6 +29,7 @@ void session_deinit(struct session *s)
     if (s->caller.party)
         core_party_gone(s->rpc->core, steal_pointer(&s->caller.party));
     message_free(&s->message);
+    scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
     writer_deinit(&s->out);
@@ -288,11 +289,17 @@ static bool is_stopped(const struct session *s)
            session_is_above_high_water(s);
 }
 
-static void refuse_too_large(struct session *s)
+/* BYTE is the one that the scanner stopped at. Where the broken value ends is known by its line, if
+ * it has not gone on over that line's end. */
+static void refuse_input(struct session *s, enum scan_status status, char byte)
 {
-    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %u)",
-                           s->scanner.limit);
-    s->is_closing = true;
+    struct failure f;
+    scanner_failure(&s->scanner, status, byte, &f);
+    write_failure(s, &f);
+    if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
+        scanner_resync(&s->scanner);
+    else
+        s->is_closing = true;
 }
 
 /* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
@@ -311,12 +318,9 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
                           false);
             break;
         case SCAN_BAD:
-            write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
-                                   "not JSON: unexpected byte 0x%02x after %u bytes of a value",
-                                   (unsigned char)data[at], s->scanner.length);
-            scanner_resync(&s->scanner);
-            break;
-        case SCAN_TOO_LARGE: refuse_too_large(s); break;
+        case SCAN_FOREIGN:
+        case SCAN_TOO_LARGE:
+        case SCAN_NO_MEMORY: refuse_input(s, status, at < n ? data[at] : '\0'); break;
         }
     }
     *scanned = at;
@@ -410,7 +414,9 @@ static void consume_end(struct session *s)
                       scanner_length(&s->scanner), true);
         break;
     case SCAN_BAD:
-    case SCAN_TOO_LARGE: refuse_cut_off(s); break;
+    case SCAN_FOREIGN:
+    case SCAN_TOO_LARGE:
+    case SCAN_NO_MEMORY: refuse_cut_off(s); break;
     }
     drop_held(s);
 }
