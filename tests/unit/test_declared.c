@@ -200,7 +200,7 @@ TEST(a_bad_entry_harms_no_other)
         {"{\"name\":\"x\",\"size\":1,\"ready\":false}", "ready"},
         {"[]", "size: missing"},
         {"5", "object"},
-        {"null", "object"},
+        {"null", "size: missing"},
     };
     enum { N_BAD = sizeof(bad) / sizeof(bad[0]) };
     for (size_t i = 0; i < N_BAD; i++) {
