@@ -24,6 +24,7 @@
 #include "daemon/rpc/outcome_to_error.h"
 #include "daemon/store/store_sqlite.h"
 #include "daemon/util/log.h"
+#include "protocol/json_arena.h"
 
 enum { DRAIN_MS = 5000 };
 
@@ -398,6 +399,7 @@ int shmd_main(int argc, char **argv)
     int r = -ENOMEM;
     if (!d)
         return 1;
+    json_arena_install();
     open_standard_descriptors();
     switch (options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr)) {
     case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;

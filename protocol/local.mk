@@ -3,6 +3,7 @@ libprotocol_la_SOURCES = \
 	protocol/brackets.c protocol/brackets.h \
 	protocol/dialect.h \
 	protocol/errors.c protocol/errors.h \
+	protocol/json_arena.c protocol/json_arena.h \
 	protocol/json_check.c protocol/json_check.h \
 	protocol/json_number.c protocol/json_number.h \
 	protocol/json_slice.c protocol/json_slice.h \

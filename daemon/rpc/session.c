@@ -258,6 +258,17 @@ static void refuse_cut_off(struct session *s)
     s->is_closing = true;
 }
 
+/* Answers VALUE, which is not decoded, with its id if that can be told. */
+static void refuse_value(struct session *s, const char *value, size_t len, const struct failure *f)
+{
+    struct call call = {.answered = true};
+    struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
+    if (f->error != PROTOCOL_ERROR_PARSE)
+        call.id = s->dialect->find_id(value, len);
+    write_reply(s, &call, &reply, false);
+    s->rpc->counters.errors++;
+}
+
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
 static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
 {
@@ -267,8 +278,8 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
             refuse_cut_off(s);
             return;
         }
-        write_failure(s, &f);
-        if (f.error == PROTOCOL_ERROR_PARSE)
+        refuse_value(s, value, len, &f);
+        if (f.error == PROTOCOL_ERROR_PARSE && !message_has_sure_end(value, len))
             scanner_resync(&s->scanner);
         return;
     }

@@ -234,18 +234,20 @@ TEST(a_bad_file_harms_no_other)
     static const struct {
         const char *text;
         size_t len;
+        const char *why;
     } bad[] = {
-        {"", 0},
-        {"{", 1},
-        {"{\"name\":\"x\",\"size\":1", 20},
-        {"{\"name\":\"x\",\"size\":1}{}", 23},
-        {"{\"name\":\"x\",\"name\":\"y\",\"size\":1}", 32},
-        {"// no\n{\"name\":\"x\",\"size\":1}", 27},
-        {"\xEF\xBB\xBF{\"name\":\"x\",\"size\":1}", 24},
-        {"{\"name\":\"\xFF\",\"size\":1}", 21},
-        {"{\"name\":\"x\",\"size\":1}\0", 22},
-        {"\0\0\0\0", 4},
-        {"name = x\n", 9},
+        {"", 0, NULL},
+        {"{", 1, NULL},
+        {"{\"name\":\"x\",\"size\":1", 20, NULL},
+        {"{\"name\":\"x\",\"size\":1}{}", 23, NULL},
+        {"{\"name\":\"x\",\"name\":\"y\",\"size\":1}", 32, "duplicate key \"name\""},
+        {"// no\n{\"name\":\"x\",\"size\":1}", 27, NULL},
+        {"\xEF\xBB\xBF{\"name\":\"x\",\"size\":1}", 24, "not JSON: a byte order mark"},
+        {"{\"name\":\"\xFF\",\"size\":1}", 21, NULL},
+        {"{\"name\":\"x\",\"size\":1}\0", 22, NULL},
+        {"\0\0\0\0", 4, NULL},
+        {"name = x\n", 9, NULL},
+        {"{\"name\":\"x\\u0000\",\"size\":1}", 27, "\\u0000"},
     };
     write_text("zz.json", "{\"name\":\"three\",\"size\":1}");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -253,7 +255,9 @@ TEST(a_bad_file_harms_no_other)
         struct seen seen;
         load(&seen);
         assert_int_equal(seen.n_complaints, 1);
-        assert_contains(seen.complaints[0], "/bad.json: not JSON");
+        char *why = text_of("/bad.json: %s", bad[i].why ? bad[i].why : "not JSON");
+        assert_contains(seen.complaints[0], why);
+        free(why);
         assert_int_equal(seen.n, 1);
     }
 }
