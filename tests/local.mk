@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_lookup \
+	tests/unit/test_memory \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
@@ -218,6 +219,8 @@ tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)
 tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_dispatch_LDADD = $(rpc_fixture)
+tests_unit_test_memory_LDADD = $(rpc_fixture)
+tests_unit_test_memory_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
 tests_unit_test_audit_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=log_line

@@ -156,12 +156,12 @@ static void write_answer(struct session *s, const struct call *call, const struc
     if (in_batch && !s->batch_begun) {
         struct writer_mark mark = writer_mark(&s->out);
         s->dialect->batch_begin(&s->out);
-        s->batch_begun = true;
         if (s->out.failed) { /* without its beginning it is no answer */
             writer_rewind(&s->out, mark);
             s->is_closing = true;
             return;
         }
+        s->batch_begun = true;
     }
     size_t begin = s->out.len;
     write_reply(s, call, reply, in_batch);
