@@ -79,6 +79,7 @@ integration_tests = \
 	tests/integration/test_gc.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
+	tests/integration/test_json_rpc_table.py \
 	tests/integration/test_kernel_facts.py \
 	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
@@ -218,9 +219,9 @@ tests_unit_test_rpc_LDADD = $(rpc_fixture)
 tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)
 tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_memory_LDADD = $(rpc_fixture)
 tests_unit_test_memory_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
 tests_unit_test_audit_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=log_line
@@ -235,12 +236,12 @@ tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
 tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=reallocarray
+tests_unit_test_scanner_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 AM_CFLAGS += $(CMOCKA_CFLAGS)
-tests_unit_test_scanner_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 TESTS += $(unit_tests)
 check-unit: $(check_LTLIBRARIES) $(unit_tests)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
