@@ -22,6 +22,7 @@
 #include "daemon/options.h"
 #include "daemon/store/store_sqlite.h"
 #include "daemon/util/log.h"
+#include "protocol/json_arena.h"
 
 enum {
     DRAIN_MS = 5000,
@@ -395,6 +396,7 @@ int shmd_main(int argc, char **argv)
     enum exit_status status = EXIT_STATUS_FAILED;
     if (!d)
         return EXIT_STATUS_FAILED;
+    json_arena_install();
     open_standard_descriptors();
     enum options_result result =
         options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr);

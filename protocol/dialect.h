@@ -15,12 +15,8 @@
 /* A call out of its envelope. Pointers are borrowed from the message. */
 struct call {
     struct value id; /* the dialect's: what the answer must carry */
-    /* The same as text that dialect.id() wrote, of a call whose message is gone; NULL: `id` counts.
-     */
-    const char *id_text;
-    size_t id_len;
-    bool answered; /* false: a notification, never answered */
-    bool failed;   /* `failure` is the answer; method and params do not count */
+    bool answered;   /* false: a notification, never answered */
+    bool failed;     /* `failure` is the answer; method and params do not count */
     enum method method;
     union params params;
     struct failure failure;
@@ -35,6 +31,9 @@ struct dialect {
     bool (*calls)(const struct message *m, enum method method);
     /* The id of CALL as text, for an answer after the message is gone. */
     void (*id)(struct writer *w, const struct call *call);
+    /* The id of the request in TEXT, which was not decoded: VALUE_RAW and a part of TEXT, or
+     * VALUE_NONE when it cannot be told. TEXT may be anything. */
+    struct value (*find_id)(const char *text, size_t len);
     /* Answers a call; CALL NULL: a failure that belongs to none. A member of a batch is written
      * between batch_begin and batch_end. */
     void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,

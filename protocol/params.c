@@ -198,6 +198,14 @@ const char *params_check_label_key(const char *value)
     return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
 }
 
+static const char *kind_of_real(double real)
+{
+    if (real >= 0x1p63 || real < -0x1p63)
+        return "a number beyond the range of a 64-bit integer";
+    return real > 0x1p53 || real < -0x1p53 ? "a real number above 2^53, which is not exact"
+                                           : "a number that is not an integer";
+}
+
 static const char *kind_of(const struct value *value)
 {
     switch (value->kind) {
@@ -205,6 +213,7 @@ static const char *kind_of(const struct value *value)
     case VALUE_INT: return "an integer";
     case VALUE_BOOL: return "a boolean";
     case VALUE_NONE:
+    case VALUE_RAW:
     case VALUE_OTHER: break;
     }
     switch (json_typeof(value->json)) {
@@ -212,9 +221,7 @@ static const char *kind_of(const struct value *value)
     case JSON_ARRAY: return "an array";
     case JSON_STRING: return "a string";
     case JSON_INTEGER: return "an integer";
-    case JSON_REAL:
-        return value_is_beyond_int64(value->json) ? "a number beyond the range of a 64-bit integer"
-                                                  : "a number that is not an integer";
+    case JSON_REAL: return kind_of_real(json_real_value(value->json));
     case JSON_TRUE:
     case JSON_FALSE: return "a boolean";
     case JSON_NULL: break;
@@ -236,9 +243,9 @@ static int decode_int(const struct field *field, const struct value *value, stru
         failure_invalid_parameter(f, field->name, "is beyond the range of a 64-bit integer");
         return -EINVAL;
     }
-    if (value->kind != VALUE_INT)
+    int64_t v;
+    if (!value_is_integer(value, &v))
         return refuse_kind(f, field->name, "an integer", value);
-    int64_t v = value->integer;
     if (v < field->min || v > field->max) {
         failure_invalid_parameter(f, field->name,
                                   "must be from %" PRId64 " to %" PRId64 ", not %" PRId64,
@@ -521,7 +528,7 @@ int params_decode(enum method method, const json_t *params, union params *ret, s
     uint32_t seen = 0;
     memset(ret, 0, sizeof(*ret));
 
-    if (params && json_is_array(params) && json_array_size(params) == 0)
+    if (json_is_null(params) || (json_is_array(params) && json_array_size(params) == 0))
         params = NULL;
     if (params && !json_is_object(params)) {
         failure_invalid_parameter(f, "params", "must be an object: parameters go by name");

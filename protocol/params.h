@@ -171,8 +171,8 @@ struct field_table {
 const struct field_table *params_table(enum method method);
 
 /*
- * Decodes PARAMS (NULL: absent) for METHOD. 0, or -EINVAL with RET_FAILURE telling which
- * parameter and why; RET is then undefined.
+ * Decodes PARAMS (NULL: absent; null and [] mean the same) for METHOD. 0, or -EINVAL with
+ * RET_FAILURE telling which parameter and why; RET is then undefined.
  */
 int params_decode(enum method method, const struct json_t *params, union params *ret,
                   struct failure *ret_failure) __attribute__((warn_unused_result));

@@ -22,12 +22,17 @@ unit_tests = \
 	tests/unit/test_fake_sysv \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
+	tests/unit/test_holder \
+	tests/unit/test_json_arena \
+	tests/unit/test_json_check \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_find \
+	tests/unit/test_lookup \
+	tests/unit/test_memory \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
@@ -81,6 +86,7 @@ integration_tests = \
 	tests/integration/test_gc.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
+	tests/integration/test_json_rpc_table.py \
 	tests/integration/test_kernel_facts.py \
 	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
@@ -234,6 +240,8 @@ tests_unit_test_rpc_LDADD = $(rpc_fixture)
 tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)
 tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_memory_LDADD = $(rpc_fixture)
+tests_unit_test_memory_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
@@ -246,9 +254,10 @@ tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
 tests_unit_test_deadlines_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray
 tests_unit_test_event_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
-tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
 tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=reallocarray
+tests_unit_test_scanner_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA

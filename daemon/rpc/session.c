@@ -33,6 +33,7 @@ void session_deinit(struct session *s)
     if (s->caller.party)
         ends_with_party(s->rpc->core, steal_pointer(&s->caller.party));
     message_free(&s->message);
+    scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
     outbox_deinit(&s->outbox);
@@ -186,6 +187,17 @@ static void refuse_cut_off(struct session *s)
     s->outbox.is_closed = true;
 }
 
+/* Answers VALUE, which is not decoded, with its id if that can be told. */
+static void refuse_value(struct session *s, const char *value, size_t len, const struct failure *f)
+{
+    struct call call = {.answered = true};
+    struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
+    if (f->error != PROTOCOL_ERROR_PARSE)
+        call.id = s->outbox.dialect->find_id(value, len);
+    outbox_answer(&s->outbox, &call, &reply, false);
+    s->rpc->counters.errors++;
+}
+
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
 static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
 {
@@ -195,8 +207,8 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
             refuse_cut_off(s);
             return;
         }
-        write_failure(s, &f);
-        if (f.error == PROTOCOL_ERROR_PARSE)
+        refuse_value(s, value, len, &f);
+        if (f.error == PROTOCOL_ERROR_PARSE && !message_has_sure_end(value, len))
             scanner_resync(&s->scanner);
         return;
     }
@@ -226,11 +238,17 @@ static bool is_stopped(const struct session *s)
            outbox_is_above_high_water(&s->outbox);
 }
 
-static void refuse_too_large(struct session *s)
+/* BYTE is the one that the scanner stopped at. Where the broken value ends is known by its line, if
+ * it has not gone on over that line's end. */
+static void refuse_input(struct session *s, enum scan_status status, char byte)
 {
-    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %u)",
-                           s->scanner.limit);
-    s->outbox.is_closed = true;
+    struct failure f;
+    scanner_failure(&s->scanner, status, byte, &f);
+    write_failure(s, &f);
+    if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
+        scanner_resync(&s->scanner);
+    else
+        s->outbox.is_closed = true;
 }
 
 /* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
@@ -249,12 +267,9 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
                           false);
             break;
         case SCAN_BAD:
-            write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
-                                   "not JSON: unexpected byte 0x%02x after %u bytes of a value",
-                                   (unsigned char)data[at], s->scanner.length);
-            scanner_resync(&s->scanner);
-            break;
-        case SCAN_TOO_LARGE: refuse_too_large(s); break;
+        case SCAN_FOREIGN:
+        case SCAN_TOO_LARGE:
+        case SCAN_NO_MEMORY: refuse_input(s, status, at < n ? data[at] : '\0'); break;
         }
     }
     *scanned = at;
@@ -342,7 +357,9 @@ static void consume_end(struct session *s)
                       scanner_length(&s->scanner), true);
         break;
     case SCAN_BAD:
-    case SCAN_TOO_LARGE: refuse_cut_off(s); break;
+    case SCAN_FOREIGN:
+    case SCAN_TOO_LARGE:
+    case SCAN_NO_MEMORY: refuse_cut_off(s); break;
     }
     drop_held(s);
 }

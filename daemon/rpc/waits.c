@@ -22,8 +22,8 @@ void waits_init(struct waits *w, struct rpc *rpc, struct caller *caller, struct 
 
 static void answer(struct wait *wait, const struct reply *reply)
 {
-    const struct call call = {
-        .answered = true, .method = METHOD_WAIT, .id_text = wait->id.data, .id_len = wait->id.len};
+    const struct call call = {.id = {.kind = VALUE_RAW, .text = wait->id.data, .len = wait->id.len},
+                              .answered = true};
     if (wait->batch)
         batch_answer(wait->batch, wait->index, &call, reply);
     else

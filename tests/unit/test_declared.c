@@ -204,7 +204,7 @@ TEST(a_bad_entry_harms_no_other)
         {"{\"name\":\"x\",\"size\":1,\"ready\":false}", "ready"},
         {"[]", "size: missing"},
         {"5", "object"},
-        {"null", "object"},
+        {"null", "size: missing"},
     };
     enum { N_BAD = sizeof(bad) / sizeof(bad[0]) };
     for (size_t i = 0; i < N_BAD; i++) {
@@ -238,18 +238,20 @@ TEST(a_bad_file_harms_no_other)
     static const struct {
         const char *text;
         size_t len;
+        const char *why;
     } bad[] = {
-        {"", 0},
-        {"{", 1},
-        {"{\"name\":\"x\",\"size\":1", 20},
-        {"{\"name\":\"x\",\"size\":1}{}", 23},
-        {"{\"name\":\"x\",\"name\":\"y\",\"size\":1}", 32},
-        {"// no\n{\"name\":\"x\",\"size\":1}", 27},
-        {"\xEF\xBB\xBF{\"name\":\"x\",\"size\":1}", 24},
-        {"{\"name\":\"\xFF\",\"size\":1}", 21},
-        {"{\"name\":\"x\",\"size\":1}\0", 22},
-        {"\0\0\0\0", 4},
-        {"name = x\n", 9},
+        {"", 0, NULL},
+        {"{", 1, NULL},
+        {"{\"name\":\"x\",\"size\":1", 20, NULL},
+        {"{\"name\":\"x\",\"size\":1}{}", 23, NULL},
+        {"{\"name\":\"x\",\"name\":\"y\",\"size\":1}", 32, "duplicate key \"name\""},
+        {"// no\n{\"name\":\"x\",\"size\":1}", 27, NULL},
+        {"\xEF\xBB\xBF{\"name\":\"x\",\"size\":1}", 24, "not JSON: a byte order mark"},
+        {"{\"name\":\"\xFF\",\"size\":1}", 21, NULL},
+        {"{\"name\":\"x\",\"size\":1}\0", 22, NULL},
+        {"\0\0\0\0", 4, NULL},
+        {"name = x\n", 9, NULL},
+        {"{\"name\":\"x\\u0000\",\"size\":1}", 27, "\\u0000"},
     };
     write_text("zz.json", "{\"name\":\"three\",\"size\":1}");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -258,7 +260,7 @@ TEST(a_bad_file_harms_no_other)
         load(&seen);
         assert_int_equal(seen.n_errors, 1);
         assert_contains(seen.errors[0], "/bad.json:");
-        assert_contains(seen.errors[0], ": not JSON");
+        assert_contains(seen.errors[0], bad[i].why ? bad[i].why : "not JSON");
         assert_int_equal(seen.n, 1);
     }
 }

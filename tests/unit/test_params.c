@@ -273,9 +273,10 @@ TEST(parameters_go_by_name)
         check_taken(free_of_any[i], NULL);
         check_taken(free_of_any[i], "{}");
         check_taken(free_of_any[i], "[]");
+        check_taken(free_of_any[i], "null");
     }
     for (int m = 0; m < METHOD_COUNT; m++) {
-        static const char *const others[] = {"[1]", "[{}]", "null", "1", "\"x\"", "true"};
+        static const char *const others[] = {"[1]", "[{}]", "[null]", "1", "\"x\"", "true"};
         for (size_t i = 0; i < COUNT(others); i++)
             check_refused((enum method)m, others[i], "params", "must be an object");
         check_refused((enum method)m, "{\"nosuch\":1}", "nosuch", "unknown");
@@ -303,11 +304,16 @@ TEST(an_unknown_one_is_told_what_there_is)
     free(text);
 }
 
+static bool is_whole(const json_t *value)
+{
+    return json_is_real(value) && json_real_value(value) == 1.0;
+}
+
 /* Which JSON values a field of KIND takes. */
 static bool takes(enum kind kind, const json_t *value)
 {
     switch (kind) {
-    case INT: return json_is_integer(value);
+    case INT: return json_is_integer(value) || is_whole(value);
     case BOOL: return json_is_boolean(value);
     case KINDS: return json_is_array(value);
     case LABELS: return json_is_object(value);
@@ -397,11 +403,50 @@ TEST(integers_beyond_int64)
                   "is beyond the range of a 64-bit integer");
     check_refused(METHOD_CREATE, "{\"size\":1,\"key\":-99999999999999999999.0}", "key",
                   "is beyond the range of a 64-bit integer");
-    /* These are in the range, and no integers. */
-    check_refused(METHOD_CREATE, "{\"size\":9.0e18}", "size", "not a number that is not");
-    check_refused(METHOD_CREATE, "{\"size\":-9223372036854775808.0}", "size",
+}
+
+static void check_real(const char *real, int64_t want)
+{
+    char *text = text_of("{\"size\":1,\"key\":0,\"ttl_ms\":%s}", real);
+    struct decoded d;
+    decode(&d, METHOD_CREATE, text);
+    expect(&d, NULL, NULL);
+    assert_true(d.params.create.ttl_ms.given);
+    assert_int_equal(d.params.create.ttl_ms.value, want);
+    done(&d);
+    free(text);
+}
+
+TEST(reals_without_a_fraction_are_integers)
+{
+    check_real("4096.0", 4096);
+    check_real("4.096e3", 4096);
+    check_real("40960e-1", 4096);
+    check_real("0.0", 0);
+    check_real("-0.0", 0);
+    check_real("1e0", 1);
+    check_real("9007199254740991.0", 9007199254740991);
+    check_real("9007199254740992.0", 9007199254740992); /* 2^53 */
+    struct decoded d;
+    decode(&d, METHOD_CREATE, "{\"size\":1,\"key\":-3.0}");
+    expect(&d, NULL, NULL);
+    assert_int_equal(d.params.create.key.value, -3);
+    done(&d);
+#define INEXACT "must be an integer, not a real number above 2^53, which is not exact"
+    check_refused(METHOD_CREATE, "{\"size\":9007199254740994.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":-9007199254740994.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":9.0e18}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":-9223372036854775808.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":4096.5}", "size",
                   "not a number that is not an integer");
-    check_refused(METHOD_CREATE, "{\"size\":4096.0}", "size", "must be an integer");
+    check_refused(METHOD_CREATE, "{\"size\":0.1}", "size", "not a number that is not an integer");
+    check_refused(METHOD_CREATE, "{\"size\":1e-300}", "size",
+                  "not a number that is not an integer");
+    /* The range holds for them, too. */
+    check_refused(METHOD_CREATE, "{\"size\":0.0}", "size", "must be from 1 to ");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"uid\":-1.0}", "uid", "must be from 0 to ");
+    /* 644 is not 0644, however it is written. */
+    check_refused(METHOD_CREATE, "{\"size\":1,\"mode\":644.0}", "mode", "644 is not 0644");
 }
 
 TEST(integers_beyond_int64_where_none_is_wanted)
@@ -885,6 +930,7 @@ int main(void)
         cmocka_unit_test(every_field_refuses_every_other_kind),
         cmocka_unit_test(integers_to_the_ends_of_their_ranges),
         cmocka_unit_test(integers_beyond_int64),
+        cmocka_unit_test(reals_without_a_fraction_are_integers),
         cmocka_unit_test(integers_beyond_int64_where_none_is_wanted),
         cmocka_unit_test(words),
         cmocka_unit_test(kinds_are_an_array_of_words),
