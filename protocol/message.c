@@ -71,17 +71,17 @@ static json_t *load_widened(const char *text, size_t len, json_error_t *error)
 
 /* Where byte AT is, for people. */
 struct place {
+    unsigned line;
     char text[64];
 };
 
 static struct place place_of(const char *text, size_t at)
 {
-    struct place p;
-    size_t line = 1;
+    struct place p = {.line = 1};
     for (size_t i = 0; i < at; i++)
-        line += text[i] == '\n';
-    if (line > 1)
-        snprintf(p.text, sizeof(p.text), "at byte %zu in line %zu", at, line);
+        p.line += text[i] == '\n';
+    if (p.line > 1)
+        snprintf(p.text, sizeof(p.text), "at byte %zu in line %u", at, p.line);
     else
         snprintf(p.text, sizeof(p.text), "at byte %zu", at);
     return p;
@@ -95,33 +95,40 @@ static int out_of_memory(struct failure *f)
 
 static int refuse_text(const char *text, const struct json_fault *fault, struct failure *f)
 {
+    const struct place place = place_of(text, fault->at);
     failure_init(f, PROTOCOL_ERROR_PARSE);
-    failure_set_message(f, "not JSON: %s, %s", fault->what, place_of(text, fault->at).text);
+    f->line = place.line;
+    failure_set_message(f, "not JSON: %s, %s", fault->what, place.text);
     return -EBADMSG;
 }
 
 static int refuse_depth(const char *text, size_t at, struct failure *f)
 {
+    const struct place place = place_of(text, at);
     failure_init(f, PROTOCOL_ERROR_INVALID_REQUEST);
+    f->line = place.line;
     failure_set_message(f,
                         "the depth is greater than %d, %s: open fewer brackets inside each other",
-                        JSON_DEPTH_MAX, place_of(text, at).text);
+                        JSON_DEPTH_MAX, place.text);
     return -EBADMSG;
 }
 
 static int refuse_nul(const char *text, size_t at, struct failure *f)
 {
+    const struct place place = place_of(text, at);
     failure_init(f, PROTOCOL_ERROR_INVALID_REQUEST);
+    f->line = place.line;
     failure_set_message(f, "\\u0000 in a string, %s: the character U+0000 is not allowed",
-                        place_of(text, at).text);
+                        place.text);
     return -EBADMSG;
 }
 
 static int refuse_number(const char *text, size_t end, struct failure *f)
 {
+    const struct place place = place_of(text, end);
     failure_init(f, PROTOCOL_ERROR_INVALID_REQUEST);
-    failure_set_message(f, "a number that ends %s is too large: no double holds it",
-                        place_of(text, end).text);
+    f->line = place.line;
+    failure_set_message(f, "a number that ends %s is too large: no double holds it", place.text);
     return -EBADMSG;
 }
 
@@ -135,6 +142,7 @@ static int refuse_duplicate(const char *text, size_t end, struct failure *f)
         start--;
     size_t len = end - 1 - start;
     failure_init(f, PROTOCOL_ERROR_INVALID_REQUEST);
+    f->line = place_of(text, end).line;
     if (end <= start || len > SHOWN_MAX)
         failure_set_message(f, "duplicate key, %s: an object may have each key once",
                             place_of(text, end).text);

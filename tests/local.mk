@@ -22,7 +22,6 @@ unit_tests = \
 	tests/unit/test_fake_sysv \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
-	tests/unit/test_holder \
 	tests/unit/test_json_arena \
 	tests/unit/test_json_check \
 	tests/unit/test_json_slice \
@@ -31,7 +30,6 @@ unit_tests = \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_find \
-	tests/unit/test_lookup \
 	tests/unit/test_memory \
 	tests/unit/test_message \
 	tests/unit/test_methods \

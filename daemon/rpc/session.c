@@ -103,7 +103,7 @@ static void write_answer(struct session *s, const struct call *call, const struc
     }
     if (in_batch && !s->batch_begun) {
         outbox_begin_batch(&s->outbox);
-        s->batch_begun = true;
+        s->batch_begun = !s->outbox.is_closed;
     }
     if (!s->outbox.is_closed)
         outbox_answer(&s->outbox, call, reply, in_batch);
