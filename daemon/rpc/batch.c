@@ -26,7 +26,8 @@ void batch_free(struct batch *batch)
 void batch_answer(struct batch *batch, size_t index, const struct call *call,
                   const struct reply *reply)
 {
-    batch->outbox->dialect->reply(&batch->answers[index], call, reply, true);
+    if (!outbox_write_answer(batch->outbox, &batch->answers[index], call, reply, true))
+        batch->has_failed = true;
 }
 
 static void send(struct batch *batch)
@@ -35,17 +36,17 @@ static void send(struct batch *batch)
     struct writer array;
     bool is_empty = true;
     writer_init(&array);
+    array.failed = batch->has_failed; /* rather no answer than one without a member's */
     dialect->batch_begin(&array);
     for (size_t i = 0; i < batch->n_members; i++) {
         const struct writer *answer = &batch->answers[i];
-        array.failed |= answer->failed;
         if (answer->len == 0)
             continue; /* a notification */
         writer_value(&array, answer->data, answer->len);
         is_empty = false;
     }
     dialect->batch_end(&array);
-    if (!is_empty)
+    if (!is_empty || batch->has_failed)
         outbox_append(batch->outbox, &array);
     writer_deinit(&array);
 }

@@ -13,6 +13,7 @@
 struct batch {
     struct outbox *outbox;
     bool is_executed; /* all members but those that wait */
+    bool has_failed;  /* there was no memory for an answer */
     size_t n_waiting;
     size_t n_members;
     struct writer answers[]; /* by member, so that they leave in order; empty: none (yet) */

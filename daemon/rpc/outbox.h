@@ -44,6 +44,11 @@ void outbox_deinit(struct outbox *o);
 void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
                    bool in_batch);
 
+/* The same into W, for an answer that is to be appended later: false when not even the sentence
+ * that memory ran out had room. */
+bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,
+                         const struct reply *reply, bool in_batch);
+
 /* Around the answers of a batch. Without memory the outbox is closed. */
 void outbox_begin_batch(struct outbox *o);
 void outbox_end_batch(struct outbox *o);

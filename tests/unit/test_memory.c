@@ -133,7 +133,11 @@ TEST(each_allocation_of_each_method)
             while (fails_once(&rows[i], (enum form)form, n, &refused, &closed))
                 n++;
             assert_true(n > 2);
-            assert_int_equal(closed, form == FORM_BATCH);
+            /* The answers to a batch with a wait are gathered first, which takes memory, too. */
+            if (form == FORM_BATCH && strcmp(rows[i].method, "wait") == 0)
+                assert_in_range(closed, 1, 4);
+            else
+                assert_int_equal(closed, form == FORM_BATCH);
             /* A plain request that cannot be read as such is read by the decoder. */
             assert_true(refused > 0 || form == FORM_PLAIN);
         }
