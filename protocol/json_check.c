@@ -85,7 +85,9 @@ static int take_unicode(struct check *c)
 
 static int take_escape(struct check *c)
 {
-    char what = c->at + 1 < c->len ? c->text[c->at + 1] : '\0';
+    char what = '\0';
+    if (c->len - c->at > 1)
+        what = c->text[c->at + 1];
     if (what == 'u')
         return take_unicode(c);
     if (what == '\0' || !strchr("\"\\/bfnrt", what))

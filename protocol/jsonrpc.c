@@ -159,8 +159,8 @@ static void write_decimal(struct writer *w, const char *digits)
         if (*c != '+') /* 1e+300 */
             text[len++] = *c;
     if (!strpbrk(digits, ".e")) {
-        memcpy(text + len, ".0", 2);
-        len += 2;
+        text[len++] = '.';
+        text[len++] = '0';
     }
     writer_value(w, text, len);
 }

@@ -204,7 +204,9 @@ int message_decode_request(const char *value, size_t len, struct message *ret, s
 
 bool message_has_sure_end(const char *value, size_t len)
 {
-    char last = len > 0 ? value[len - 1] : '\0';
+    if (len == 0)
+        return false;
+    char last = value[len - 1];
     return last == '}' || last == ']' || last == '"';
 }
 

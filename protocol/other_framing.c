@@ -34,9 +34,15 @@ framing_set framing_all(void)
     return (framing_set)((1u << COUNT) - 1);
 }
 
-static char lower(char c)
+static bool is_letter(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* In ASCII the two cases of a letter differ in one bit. */
+static bool is_same_letter(char a, char b)
+{
+    return is_letter(a) && is_letter(b) && ((a ^ b) & ~0x20) == 0;
 }
 
 framing_set framing_match(framing_set set, size_t at, char c)
@@ -47,7 +53,7 @@ framing_set framing_match(framing_set set, size_t at, char c)
         if (!(set >> i & 1) || at >= strlen(b->bytes))
             continue;
         char want = b->bytes[at];
-        if (c == want || (b->any_case && lower(c) == lower(want)))
+        if (c == want || (b->any_case && is_same_letter(c, want)))
             left |= (framing_set)(1u << i);
     }
     return left;

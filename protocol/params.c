@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 #include "protocol/plain.h"
@@ -198,12 +199,12 @@ const char *params_check_label_key(const char *value)
     return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
 }
 
-static const char *kind_of_real(double real)
+static const char *kind_of_real(const json_t *real)
 {
-    if (real >= 0x1p63 || real < -0x1p63)
+    if (value_is_beyond_int64(real))
         return "a number beyond the range of a 64-bit integer";
-    return real > 0x1p53 || real < -0x1p53 ? "a real number above 2^53, which is not exact"
-                                           : "a number that is not an integer";
+    return fabs(json_real_value(real)) > 0x1p53 ? "a real number above 2^53, which is not exact"
+                                                : "a number that is not an integer";
 }
 
 static const char *kind_of(const struct value *value)
@@ -221,7 +222,7 @@ static const char *kind_of(const struct value *value)
     case JSON_ARRAY: return "an array";
     case JSON_STRING: return "a string";
     case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return kind_of_real(json_real_value(value->json));
+    case JSON_REAL: return kind_of_real(value->json);
     case JSON_TRUE:
     case JSON_FALSE: return "a boolean";
     case JSON_NULL: break;

@@ -1,6 +1,7 @@
 #include "protocol/value.h"
 
 #include <jansson.h>
+#include <math.h>
 
 struct value value_of_json(const json_t *json)
 {
@@ -39,7 +40,7 @@ bool value_is_integer(const struct value *value, int64_t *ret)
     if (value->kind != VALUE_OTHER || !json_is_real(value->json))
         return false;
     double real = json_real_value(value->json);
-    if (real < -0x1p53 || real > 0x1p53 || (double)(int64_t)real - real != 0)
+    if (fabs(real) > 0x1p53 || (double)(int64_t)real - real != 0)
         return false;
     *ret = (int64_t)real;
     return true;

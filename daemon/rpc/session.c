@@ -238,11 +238,15 @@ static bool is_stopped(const struct session *s)
            outbox_is_above_high_water(&s->outbox);
 }
 
-/* BYTE is the one that the scanner stopped at. Where the broken value ends is known by its line, if
- * it has not gone on over that line's end. */
-static void refuse_input(struct session *s, enum scan_status status, char byte)
+/* The scanner stopped at AT, which may be behind the N bytes of DATA. Where the broken value ends
+ * is known by its line, if it has not gone on over that line's end. */
+static void refuse_input(struct session *s, enum scan_status status, const char *data, size_t at,
+                         size_t n)
 {
     struct failure f;
+    char byte = '\0';
+    if (at < n)
+        byte = data[at];
     scanner_failure(&s->scanner, status, byte, &f);
     write_failure(s, &f);
     if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
@@ -269,7 +273,7 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
         case SCAN_BAD:
         case SCAN_FOREIGN:
         case SCAN_TOO_LARGE:
-        case SCAN_NO_MEMORY: refuse_input(s, status, at < n ? data[at] : '\0'); break;
+        case SCAN_NO_MEMORY: refuse_input(s, status, data, at, n); break;
         }
     }
     *scanned = at;

@@ -28,9 +28,14 @@ static void note(struct cuts *c, enum scan_status status, size_t at, size_t leng
         c->items[c->count++] = (struct cut){status, at, length};
 }
 
-static void check_failure(const struct scanner *s, enum scan_status status, char byte)
+/* Of the bytes at AT, LEFT are left. */
+static void check_failure(const struct scanner *s, enum scan_status status, const char *at,
+                          size_t left)
 {
     struct failure f;
+    char byte = '\0';
+    if (left > 0)
+        byte = *at;
     scanner_failure(s, status, byte, &f);
     MUST(strncmp(failure_message(&f), "(null)", 6) != 0 && !strstr(failure_message(&f), "(null)"));
     MUST(f.error ==
@@ -58,7 +63,7 @@ static void scan(const uint8_t *data, size_t size, size_t step, struct cuts *ret
         bool is_last = status == SCAN_TOO_LARGE || status == SCAN_FOREIGN ||
                        (status == SCAN_BAD && scanner_spans_lines(&s));
         if (status != SCAN_MORE && status != SCAN_VALUE)
-            check_failure(&s, status, at < size ? (char)data[at] : '\0');
+            check_failure(&s, status, (const char *)data + at, size - at);
         if (is_last) {
             scanner_deinit(&s);
             return;
