@@ -25,6 +25,9 @@ from harness import (
 
 EXIT_CONFIG = 78  # as sysexits.h has it; the units name it in RestartPreventExitStatus=
 
+# The sanitizer that looks for leaks cannot work in a process that is traced.
+UNDER_STRACE = {"ASAN_OPTIONS": "detect_leaks=0"}
+
 # What systemd does for a service: descriptor 3 is the socket, and the pid is the service's.
 HAND_OVER = (
     "sh",
@@ -246,7 +249,8 @@ class Configuration(ProcessCase):
             [program, "-qq", "-f", "-o", trace, "-e", "trace=%file", daemon_program(),
              "--socket", path],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env={"PATH": os.environ["PATH"], "HOME": self.directory}, start_new_session=True,
+            env={"PATH": os.environ["PATH"], "HOME": self.directory, **UNDER_STRACE},
+            start_new_session=True,
         )
         self.addCleanup(daemon.stderr.close)
         self.addCleanup(daemon.wait)
@@ -269,7 +273,8 @@ class Configuration(ProcessCase):
             self.skipTest("strace is not installed")
         trace = os.path.join(self.directory, "trace")
         subprocess.run([program, "-qq", "-f", "-o", trace, "-e", "trace=%file", daemon_program(),
-                        "--config", self.path, "--check-config"], check=True)
+                        "--config", self.path, "--check-config"], check=True,
+                       env={**os.environ, **UNDER_STRACE})
         with open(trace, encoding="utf-8", errors="replace") as file:
             calls = file.read()
         named = re.findall(r'"([^"]*segments\.d[^"]*)"', calls)
