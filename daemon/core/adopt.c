@@ -75,7 +75,7 @@ static int fill_record(struct core *core, const struct caller *caller, const str
                        const struct sysv_stat *kernel, struct segment *s)
 {
     const struct access *a = &core->settings.access;
-    /* The record of a segment that the daemon made was lost: its owner is who asked for it. */
+    /* The daemon made it and its record was lost: its owner is the client that asked for it. */
     bool was_ours = kernel->cuid == a->own_uid && kernel->uid != a->own_uid;
     s->shmid = kernel->shmid;
     s->key = kernel->key;
