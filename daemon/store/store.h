@@ -123,6 +123,7 @@ struct store_contents {
     bool has_intent;
     struct store_intent intent;
     int64_t records_since_at_ms; /* wall clock: older segments may have had records that are lost */
+    struct arena *memory;        /* what the pointers point into */
 };
 
 /* What lives, as the user of the store has it in memory. A store reads it when it writes its file
@@ -135,7 +136,9 @@ struct store_source {
 };
 
 struct store_ops {
-    /* All that is stored; RET is freed by store_contents_deinit(). */
+    /* All that is stored; RET is freed by store_contents_deinit(). To be called once, first. An
+     * intent in it is the one that a former daemon left: it stays open until the first write() or
+     * abandon(). */
     int (*load)(void *context, struct store_contents *ret);
     /* To be called once the contents are in memory: from now on SOURCE is what lives. */
     void (*follow)(void *context, const struct store_source *source);
