@@ -10,29 +10,36 @@ libcore_la_SOURCES = \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
 	daemon/core/declare.c daemon/core/declare.h \
+	daemon/core/ends.c daemon/core/ends.h \
 	daemon/core/event_log.c daemon/core/event_log.h \
-	daemon/core/expiry.c daemon/core/expiry.h \
+	daemon/core/find.c daemon/core/find.h \
 	daemon/core/hold.c daemon/core/hold.h \
-	daemon/core/holder.c daemon/core/holder.h \
+	daemon/core/kernel.c daemon/core/kernel.h \
 	daemon/core/kernel_refusal.c daemon/core/kernel_refusal.h \
+	daemon/core/ledger.c daemon/core/ledger.h \
 	daemon/core/limits.h \
 	daemon/core/list.c daemon/core/list.h \
 	daemon/core/lookup.c daemon/core/lookup.h \
+	daemon/core/new_segment.c daemon/core/new_segment.h \
+	daemon/core/news.c daemon/core/news.h \
 	daemon/core/outcome.h \
+	daemon/core/party.c daemon/core/party.h \
 	daemon/core/quota.c daemon/core/quota.h \
 	daemon/core/reconcile.c daemon/core/reconcile.h \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
+	daemon/core/remove.c daemon/core/remove.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/store.h \
-	daemon/core/turn.c daemon/core/turn.h \
-	daemon/core/undo.c daemon/core/undo.h \
+	daemon/core/ties.c daemon/core/ties.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
+	daemon/util/array.c daemon/util/array.h \
 	daemon/util/cleanup.h \
+	daemon/util/container_of.h \
 	daemon/util/siphash.c daemon/util/siphash.h
 libcore_la_LIBADD = libprotocol.la
 

@@ -218,7 +218,7 @@ static void on_reload(void *context)
     service_manager_ready("reloaded");
 }
 
-static void on_store_failure(void *context, int error, const char *reason)
+static void on_store_written(void *context, int error, const char *reason)
 {
     struct shmd *d = context;
     /* Once, not for every request that meets it. */
@@ -268,7 +268,7 @@ static int build_core(struct shmd *d)
     d->has_loop = true;
     if (r < 0)
         log_error("no event loop: %s", strerror(-r));
-    d->loop.commit_ended = on_store_failure;
+    d->loop.store_written = on_store_written;
     d->loop.context = d;
     return r;
 }
@@ -283,7 +283,7 @@ static int start_core(struct shmd *d)
     }
     log_start(&found, "started");
     if (found.store_error < 0)
-        on_store_failure(d, found.store_error, strerror(-found.store_error));
+        on_store_written(d, found.store_error, strerror(-found.store_error));
     warn_of_rmid_forced(d);
     make_sure_of_declared(d);
     return 0;
@@ -363,9 +363,8 @@ static void tear_down(struct shmd *d)
     if (d->has_loop)
         loop_close_connections(&d->loop);
     if (d->has_core) {
-        turn_settle_event_serials(&d->core);
+        ledger_settle_events(&d->core);
         core_deinit(&d->core);
-        rpc_deinit(&d->rpc);
     }
     if (d->has_loop)
         loop_deinit(&d->loop);

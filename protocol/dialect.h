@@ -31,9 +31,6 @@ struct dialect {
      * between batch_begin and batch_end. */
     void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,
                   bool in_batch);
-    /* Writes in place of REPLY, which reply() wrote, the failure of the same call. */
-    void (*replace)(struct writer *w, const char *reply, size_t len, const struct failure *failure,
-                    bool in_batch);
     /* A message of its own to a subscriber. */
     void (*event)(struct writer *w, const struct wire_event *event);
     void (*batch_begin)(struct writer *w);

@@ -174,29 +174,6 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
         writer_bytes(w, "\n", 1);
 }
 
-static void jsonrpc_replace(struct writer *w, const char *text, size_t len,
-                            const struct failure *failure, bool in_batch)
-{
-    struct message m = {0};
-    struct failure unused;
-    struct call call = {.answered = true};
-    struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *failure};
-    writer_restart(w);
-    /* All but the first member of a batch follow a comma. */
-    w->comma = in_batch && len > 0 && text[0] == ',';
-    if (w->comma) {
-        text++;
-        len--;
-    }
-    if (message_decode(text, len, &m, &unused) < 0) {
-        w->failed = true; /* it was ours: only memory can be lacking */
-        return;
-    }
-    call.id = value_of_json(json_object_get(m.root, "id"));
-    jsonrpc_reply(w, &call, &reply, in_batch);
-    message_free(&m);
-}
-
 static void jsonrpc_event(struct writer *w, const struct wire_event *event)
 {
     writer_restart(w);
@@ -227,7 +204,6 @@ const struct dialect jsonrpc_dialect = {
     .check = jsonrpc_check,
     .call = jsonrpc_call,
     .reply = jsonrpc_reply,
-    .replace = jsonrpc_replace,
     .event = jsonrpc_event,
     .batch_begin = jsonrpc_batch_begin,
     .batch_end = jsonrpc_batch_end,

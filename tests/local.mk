@@ -21,13 +21,13 @@ unit_tests = \
 	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
-	tests/unit/test_holder \
+	tests/unit/test_ties \
 	tests/unit/test_json_slice \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
 	tests/unit/test_log \
-	tests/unit/test_lookup \
+	tests/unit/test_find \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
@@ -55,7 +55,7 @@ unit_tests = \
 	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
-	tests/unit/test_turn \
+	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
 	tests/unit/test_writer
@@ -103,6 +103,12 @@ lint_tests = \
 	tests/lint/promises.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
+
+# The circles of calls between files, told from what make has built here.
+EXTRA_DIST += tests/lint/circles.sh
+check-circles: all
+	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' CC='$(CC)' \
+		bash $(top_srcdir)/tests/lint/circles.sh
 
 # The units under a real systemd, in a container.
 systemd_tests = tests/systemd/test_systemd.py
@@ -189,12 +195,12 @@ tests_unit_test_set_LDADD = $(core_fixture)
 tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_hold_LDADD = $(core_fixture)
 tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_turn_LDADD = $(core_fixture)
-tests_unit_test_turn_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_ledger_LDADD = $(core_fixture)
+tests_unit_test_ledger_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_list_LDADD = $(core_fixture)
 tests_unit_test_list_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_lookup_LDADD = $(core_fixture)
-tests_unit_test_lookup_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_find_LDADD = $(core_fixture)
+tests_unit_test_find_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_removal_LDADD = $(core_fixture)
 tests_unit_test_removal_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_anchor_LDADD = $(core_fixture)
@@ -207,8 +213,8 @@ tests_unit_test_wait_LDADD = $(core_fixture)
 tests_unit_test_wait_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_declare_LDADD = $(core_fixture)
 tests_unit_test_declare_LDFLAGS = $(core_fixture_flags)
-tests_unit_test_holder_LDADD = $(core_fixture)
-tests_unit_test_holder_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_ties_LDADD = $(core_fixture)
+tests_unit_test_ties_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_session_LDADD = $(rpc_fixture)
 tests_unit_test_session_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_rpc_LDADD = $(rpc_fixture)
@@ -261,4 +267,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit
+.PHONY: check-unit check-circles

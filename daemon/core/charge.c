@@ -1,28 +1,27 @@
 #include "daemon/core/charge.h"
 
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
 
-/* Who is refused over and over, a whole pipeline long, is not worth a look each time. */
+/* A client that is refused over and over is not worth a look each time. */
 enum { LOOKS_IN_A_TURN = 4 };
-/* Those of all others may be very many, and whoever is refused by their sum can have few himself.
- */
+/* The segments of all others may be very many, and the refused client may have few of its own. */
 enum { OTHERS_EVERY_MS = 1000 };
 
-static bool may_look(struct turn *turn, uint32_t uid)
+static bool may_look(struct looks *looks, uint32_t uid)
 {
-    if (turn->n_looks == LOOKS_IN_A_TURN || (turn->n_looks > 0 && turn->looked_for == uid))
+    if (looks->n == LOOKS_IN_A_TURN || (looks->n > 0 && looks->uid == uid))
         return false;
-    turn->n_looks++;
-    turn->looked_for = uid;
+    looks->n++;
+    looks->uid = uid;
     return true;
 }
 
 static bool may_look_at_others(struct core *core)
 {
     int64_t now = core_boottime_ms(core);
-    if (now < core->turn.all_looked_at_from_ms)
+    if (now < core->looks.others_again_ms)
         return false;
-    core->turn.all_looked_at_from_ms = now + OTHERS_EVERY_MS;
+    core->looks.others_again_ms = now + OTHERS_EVERY_MS;
     return true;
 }
 
@@ -33,8 +32,8 @@ static void look(struct core *core, uint32_t uid, bool others)
     for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
         struct sysv_stat kernel;
         if ((segment->creator.uid != uid) == others) {
-            int r = lookup_verify(core, segment, &kernel);
-            (void)r; /* what is gone was given back by it; anything else counts */
+            int r = find_again(core, segment, &kernel);
+            (void)r; /* the charge of what is gone was given back; anything else counts */
         }
     }
 }
@@ -45,7 +44,7 @@ int charge_segment(struct core *core, uint32_t uid, uint64_t size, struct charge
     const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = size};
     const struct limits *limits = &core->settings.limits;
     int r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
-    if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->turn, uid))
+    if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->looks, uid))
         return r;
     look(core, uid, false);
     r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);

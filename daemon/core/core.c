@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #include "daemon/core/anchor.h"
-#include "daemon/core/expiry.h"
-#include "daemon/core/hold.h"
+#include "daemon/core/ends.h"
 #include "daemon/core/reconcile.h"
 #include "daemon/core/removal.h"
 
@@ -19,28 +18,24 @@ void core_init(struct core *core, const struct core_seams *on, const struct core
                           .own_gid = own_gid};
     registry_init(&core->registry, machine->secret);
     quota_init(&core->quota);
-    holders_init(&core->holders, on->processes, on->watcher);
+    parties_init(&core->parties, on->processes, on->watcher);
     deadlines_init(&core->deadlines);
     event_log_init(&core->events, 0);
+    news_init(&core->news);
 }
 
 void core_deinit(struct core *core)
 {
     struct segment *segment;
-    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
-        anchor_drop(core, segment);
-        while (segment->ties)
-            tie_drop(&core->holders, segment->ties);
-        quota_release(&core->quota, &segment->charge);
-        segment->is_dirty = false;
-        turn_forget(segment);
-    }
-    turn_bury(core);
-    turn_deinit(&core->turn);
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
+        removal_discard(core, registry_take(&core->registry, segment));
+    core_bury(core);
+    news_deinit(&core->news);
+    ledger_deinit(&core->ledger);
     event_log_deinit(&core->events);
     deadlines_deinit(&core->deadlines);
     registry_deinit(&core->registry);
-    holders_deinit(&core->holders);
+    parties_deinit(&core->parties);
     quota_deinit(&core->quota);
 }
 
@@ -48,26 +43,7 @@ void core_configure(struct core *core, const struct core_settings *settings)
 {
     core->settings = *settings;
     deadlines_clear(&core->deadlines, &core->sweep);
-    core_watch_segments(core);
-}
-
-static void sweep_is_due(struct deadline *deadline, void *context)
-{
-    struct core *core = context;
-    struct sweep_result result;
-    (void)deadline;
-    reconcile_rmid_forced(core);
-    reconcile_sweep(core, &result);
-    core_watch_segments(core);
-}
-
-void core_watch_segments(struct core *core)
-{
-    if (core->sweep.place || core->registry.count == 0)
-        return;
-    int r = deadlines_set(&core->deadlines, &core->sweep,
-                          core_boottime_ms(core) + core->settings.reconcile_ms, sweep_is_due);
-    (void)r; /* out of memory: the next segment sets it */
+    reconcile_watch(core);
 }
 
 void core_tick(struct core *core)
@@ -80,36 +56,20 @@ int64_t core_next_tick(const struct core *core)
     return deadlines_next(&core->deadlines);
 }
 
-/* What an end of a tie's party means for its segment; the tie is gone already. */
-static void party_left(struct core *core, struct segment *segment, enum tie_role role)
+void core_end_turn(struct core *core)
 {
-    int r = 0;
-    if (role == TIE_ATTACHER)
-        anchor_release(core, segment);
-    else
-        r = removal_if_abandoned(core, segment);
-    (void)r; /* the kernel would not: the segment stays, held by nobody, and is listed so */
-    if (segment->state != STATE_REMOVED)
-        turn_changed(core, segment);
+    core->looks.n = 0;
+    ledger_catch_up(core);
 }
 
-void core_party_gone(struct core *core, struct party *party)
+bool core_turn_is_due(const struct core *core)
 {
-    party->is_going = true;
-    while (party->ties) {
-        struct tie *tie = party->ties;
-        struct segment *segment = tie->segment;
-        enum tie_role role = tie->role;
-        bool counted = tie->state != TIE_CUT;
-        tie_drop(&core->holders, tie);
-        if (counted)
-            party_left(core, segment, role);
-    }
-    party->is_going = false;
-    if (party->is_connection)
-        party_free_connection(party);
-    else
-        party_put(&core->holders, party);
+    return ledger_is_due(core) || core->news.count > 0 || !SLIST_EMPTY(&core->dead);
+}
+
+void core_bury(struct core *core)
+{
+    removal_bury_dead(core);
 }
 
 /* --- the start */
@@ -147,7 +107,7 @@ static int find_process(struct core *core, const struct stored_tie *stored, stru
         p->ops->close(p->context, pidfd);
         return r;
     }
-    return holders_process(&core->holders, &now, pidfd, stored->uid, stored->comm, ret);
+    return parties_of_process(&core->parties, &now, pidfd, stored->uid, stored->comm, ret);
 }
 
 static int load_tie(struct core *core, struct segment *segment, const struct stored_tie *stored)
@@ -160,10 +120,13 @@ static int load_tie(struct core *core, struct segment *segment, const struct sto
         return 0; /* it has died: what that means is seen when all is loaded */
     if (r < 0)
         return r;
-    if (tie_make(segment, party, stored->role, stored->since_at_ms))
-        return 0;
-    party_put(&core->holders, party);
-    return -ENOMEM;
+    struct tie *tie = tie_new(party, stored->role, stored->since_at_ms);
+    if (!tie) {
+        party_put(&core->parties, party);
+        return -ENOMEM;
+    }
+    tie_bind(tie, segment);
+    return 0;
 }
 
 static int load_segment(void *context, struct segment *segment, const struct stored_tie *ties,
@@ -171,10 +134,10 @@ static int load_segment(void *context, struct segment *segment, const struct sto
 {
     struct loading *l = context;
     struct core *core = l->core;
-    static const struct limits none; /* what is there counts, but nothing is refused any more */
+    static const struct limits none; /* what is there counts, and is not refused */
     const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = segment->size};
     struct outcome_detail detail;
-    /* Until it is looked at in the kernel: should it be gone, its creator is to be told. */
+    /* Until it is looked at in the kernel. Should it be gone, its creator may hear of it. */
     segment->seen.uid = segment->creator.uid;
     segment->seen.gid = segment->creator.gid;
     segment->seen.mode = 0600;
@@ -185,19 +148,19 @@ static int load_segment(void *context, struct segment *segment, const struct sto
     }
     r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
     if (r == 0 && segment->expires_at_ms)
-        r = expiry_set(core, segment, segment->expires_at_ms);
-    for (size_t i = n_ties; r == 0 && i-- > 0;) /* each comes before those that were made earlier */
+        r = ends_at(core, segment, segment->expires_at_ms);
+    for (size_t i = n_ties; r == 0 && i-- > 0;) /* the newest comes first */
         r = load_tie(core, segment, &ties[i]);
     return r > 0 ? -EOVERFLOW : r;
 }
 
-/* Whoever kept these has died, or closed, while no daemon was there to see. */
+/* Those whose life these depend on have ended while no daemon ran. */
 static uint64_t remove_abandoned(struct core *core)
 {
     uint64_t removed = 0;
     struct segment *segment;
     for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
-        removed += removal_if_abandoned(core, segment) == 0;
+        removed += ends_if_abandoned(core, segment) == 0;
     return removed;
 }
 
@@ -205,7 +168,6 @@ void core_reconcile(struct core *core, struct core_start *ret)
 {
     *ret = (struct core_start){0};
     struct sweep_result sweep;
-    reconcile_rmid_forced(core);
     reconcile_sweep(core, &sweep);
     ret->kept = sweep.match;
     ret->gone = sweep.gone;
@@ -216,28 +178,20 @@ void core_reconcile(struct core *core, struct core_start *ret)
 
 int core_start(struct core *core, struct core_start *ret)
 {
-    const struct store *store = &core->on.store;
     struct loading loading = {.core = core};
     const struct store_visitor visitor = {load_segment, load_daemon, &loading};
-    const char *ignored;
-    int store_error = 0;
     *ret = (struct core_start){0};
-    core->self =
+    core->ledger.self =
         (struct store_daemon){core->own_pid, core->on.clock.ops->kernel_s(core->on.clock.context)};
-    int r = store->ops->load(store->context, &visitor, &core->meta);
+    int r = ledger_load(core, &visitor);
     if (r == 0) {
-        event_log_init(&core->events, core->meta.event_serial);
-        if (core->meta.last_serial > core->registry.last_serial)
-            core->registry.last_serial = core->meta.last_serial;
-        /* A disk that is full now may have room later: what is there is shown meanwhile. */
-        store_error = turn_enter(core, &ignored);
-    }
-    if (r == 0) {
+        /* A disk that is full now may have room later: meanwhile the daemon shows what there is. */
+        int store_error = ledger_enter(core);
         core_reconcile(core, ret);
         ret->store_error = store_error;
         ret->dead = remove_abandoned(core);
         ret->unacknowledged = reconcile_unacknowledged(core, loading.formers, loading.n_formers);
-        core_watch_segments(core);
+        reconcile_watch(core);
         core->is_started = true;
     }
     free(loading.formers);

@@ -1,7 +1,7 @@
 /*
  * The core: all that shmd knows and decides, on top of the seams to the kernel, the clock,
- * processes and the store. What it can be asked is in the headers beside this one, a file a verb;
- * each change becomes durable, and is told, when the turn ends (turn.h).
+ * processes and the store. What it can be asked is in the headers beside this one, a file a verb.
+ * Each change is durable when its verb returns (ledger.h); its event is told when the turn ends.
  */
 #ifndef SHMD_CORE_CORE_H
 #define SHMD_CORE_CORE_H
@@ -13,13 +13,14 @@
 #include "daemon/core/caller.h"
 #include "daemon/core/deadlines.h"
 #include "daemon/core/event_log.h"
-#include "daemon/core/holder.h"
+#include "daemon/core/ledger.h"
 #include "daemon/core/limits.h"
+#include "daemon/core/news.h"
 #include "daemon/core/outcome.h"
+#include "daemon/core/party.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/registry.h"
 #include "daemon/core/store.h"
-#include "daemon/core/turn.h"
 #include "daemon/core/wait.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/machine.h"
@@ -42,6 +43,15 @@ struct core_settings {
     int64_t reconcile_ms;
 };
 
+/* How often segments were looked at before somebody was refused: charge.h. */
+struct looks {
+    unsigned n;              /* in this turn */
+    uint32_t uid;            /* whose the last was */
+    int64_t others_again_ms; /* boot clock: until then those of all others are not looked at */
+};
+
+SLIST_HEAD(dead_segments, segment);
+
 struct core {
     struct core_seams on;
     struct core_settings settings;
@@ -51,16 +61,16 @@ struct core {
     bool rmid_forced; /* kernel.shm_rmid_forced, as last read */
     struct registry registry;
     struct quota quota;
-    struct holders holders;
+    struct parties parties;
     struct deadlines deadlines;
     struct deadline sweep; /* set while there are segments */
     struct event_log events;
     struct waiters waiters;
-    struct turn turn;
-    struct store_meta meta;
-    struct store_daemon self;
-    bool is_entered; /* the store knows of this daemon: until then nothing is created */
-    bool is_started; /* attachments found before are nobody's news */
+    struct news news;
+    struct ledger ledger;
+    struct dead_segments dead; /* out of the registry; freed when the turn is over */
+    struct looks looks;
+    bool is_started; /* attachments that were found before are not told */
 };
 
 /* A segment as it is now. */
@@ -72,18 +82,15 @@ struct found {
 /* What the start found, for the log. */
 struct core_start {
     uint64_t kept, gone, recycled, dying, indeterminate;
-    uint64_t dead;           /* kept by nobody who still lives: removed */
-    uint64_t unacknowledged; /* segments of a former daemon that nobody was told of: removed */
-    int store_error;         /* why the store does not take anything for now; 0: it does */
+    uint64_t dead;           /* removed, for all whose life they depended on have ended */
+    uint64_t unacknowledged; /* removed: a former daemon made them, and nobody was told of them */
+    int store_error;         /* why the store takes no changes for now; 0: it does */
 };
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,
                const struct machine *machine, int32_t own_pid, uint32_t own_gid);
 /* Lets go of everything without removing a segment. */
 void core_deinit(struct core *core);
-
-/* Sets the sweep going; to be called whenever there is a new segment. */
-void core_watch_segments(struct core *core);
 
 /* Loads the store and brings records and kernel together: 0 or a negative errno. */
 int core_start(struct core *core, struct core_start *ret) MUST_CHECK;
@@ -94,13 +101,17 @@ void core_reconcile(struct core *core, struct core_start *ret);
 /* New settings, in force for what comes. */
 void core_configure(struct core *core, const struct core_settings *settings);
 
-/* Does what is due; a turn must end after it. */
+/* Does what is due. A turn must end after it. */
 void core_tick(struct core *core);
 /* When it is next due (boot clock), or -1. */
 int64_t core_next_tick(const struct core *core);
 
-/* The process behind PARTY has exited, or its connection was closed. PARTY is freed. */
-void core_party_gone(struct core *core, struct party *party);
+/* The end of a turn: facts are recorded. Then events are told, then what is dead is buried. */
+void core_end_turn(struct core *core);
+/* Whether anything waits for a turn's end. */
+bool core_turn_is_due(const struct core *core);
+/* Frees what has left the registry; nothing may point to it any more. */
+void core_bury(struct core *core);
 
 static inline int64_t core_boottime_ms(const struct core *core)
 {

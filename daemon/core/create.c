@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
-#include "daemon/core/charge.h"
-#include "daemon/core/expiry.h"
-#include "daemon/core/hold.h"
+#include "daemon/core/ends.h"
+#include "daemon/core/find.h"
+#include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
-#include "daemon/core/lookup.h"
+#include "daemon/core/new_segment.h"
 #include "daemon/core/removal.h"
 
 static uint32_t mode_of(const struct create_params *p)
@@ -60,10 +60,10 @@ static int find_existing(struct core *core, const struct create_params *p, struc
 {
     int r = OUTCOME_NO_SUCH_SEGMENT;
     if (p->name)
-        r = lookup_name(core, p->name, ret);
+        r = find_name(core, p->name, ret);
     if (r > 0 && p->key.value != 0)
-        r = lookup_key(core, (uint32_t)p->key.value, ret);
-    /* A stale record is dropped by the look: what it stood for can be made anew. */
+        r = find_key(core, (uint32_t)p->key.value, ret);
+    /* A stale record is gone by now: its name and key can be used again. */
     return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
@@ -99,12 +99,15 @@ static int use_existing(const struct core *core, const struct caller *caller,
     return 0;
 }
 
-/* The record, before anything is done: 0 or -ENOMEM. */
+/* The record, before anything is done in the kernel: 0 or -ENOMEM. */
 static int fill_record(struct core *core, const struct caller *caller,
                        const struct create_params *p, struct segment *s)
 {
     s->key = (uint32_t)p->key.value;
     s->size = (uint64_t)p->size.value;
+    /* What the kernel will show of a segment that the daemon makes. */
+    s->cpid = core->own_pid;
+    s->cuid = core->settings.access.own_uid;
     s->creator.uid = caller->uid;
     s->creator.gid = caller->gid;
     s->creator.pid = caller->pid;
@@ -115,24 +118,11 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->noreserve = p->noreserve.value;
     s->huge_page_size = (uint64_t)p->huge_page_size.value;
     s->created_at_ms = core_realtime_ms(core);
+    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
     if (p->name && !(s->name = strdup(p->name)))
         return -ENOMEM;
     s->n_labels = p->labels.count;
-    int r = segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
-    return r < 0 ? r : expiry_set(core, s, expiry_after(core, p->ttl_ms.value));
-}
-
-/* The caller's process or connection, as the lifetime and `ready` want it. */
-static int tie_caller(struct core *core, struct caller *caller, struct segment *s)
-{
-    int r = 0;
-    if (s->lifetime == LIFETIME_PROCESS || s->lifetime == LIFETIME_CONNECTION)
-        r = hold_tie(core, caller, s, TIE_HOLDER);
-    if (r == 0 && s->state == STATE_INITIALISING)
-        r = hold_tie(core, caller, s, TIE_INITIALISER);
-    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
-        r = hold_tie(core, caller, s, TIE_ATTACHER);
-    return r;
+    return segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
 }
 
 static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
@@ -144,9 +134,30 @@ static int key_in_use(const struct core *core, uint32_t key, struct outcome_deta
     return OUTCOME_KEY_IN_USE;
 }
 
-/* Owner, mode, lock and anchor of the new segment; then the identity is as the kernel shows it. */
-static int dress(struct core *core, const struct caller *caller, const struct create_params *p,
-                 struct segment *s, struct sysv_stat *ret, struct outcome_detail *detail)
+/* The kernel has given out a shmid that a record has: the record's segment is gone. */
+static void drop_stale_record(struct core *core, int32_t shmid)
+{
+    struct segment *stale = registry_by_shmid(&core->registry, shmid);
+    if (stale)
+        removal_noticed(core, stale, removal_reason_of_gone(stale));
+}
+
+static int make_segment(struct core *core, struct segment *s, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const struct sysv_create args = {s->key, s->size, s->huge_page_size, s->noreserve};
+    int r = sysv->ops->create(sysv->context, &args, &s->shmid);
+    if (r == -EEXIST)
+        return key_in_use(core, s->key, detail);
+    if (r < 0)
+        return kernel_refusal_of_create(core, &args, r, detail);
+    drop_stale_record(core, s->shmid);
+    return 0;
+}
+
+/* Lock, anchor, owner and mode of the new segment. RET is then as the kernel shows it. */
+static int hand_over(struct core *core, const struct caller *caller, const struct create_params *p,
+                     struct segment *s, struct sysv_stat *ret, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
     uint32_t uid = p->uid.given ? (uint32_t)p->uid.value : caller->uid;
@@ -175,82 +186,53 @@ static int dress(struct core *core, const struct caller *caller, const struct cr
     return 0;
 }
 
-static void undress(struct core *core, struct segment *s)
+/* The segment that make_segment() has made goes again. */
+static void destroy_new(struct core *core, struct segment *s)
 {
-    const struct sysv *sysv = &core->on.sysv;
     anchor_drop(core, s);
-    if (sysv->ops->remove(sysv->context, s->shmid) < 0)
-        return; /* it is gone already, as an `attached` one is once the anchor is dropped */
+    kernel_destroy(core, s);
 }
 
-/* An old record of a shmid that the kernel has just given out again is of a segment that is gone.
- */
-static void drop_stale_record(struct core *core, int32_t shmid)
+/* In the kernel and in the store, or in neither. */
+static int make(struct core *core, const struct caller *caller, const struct create_params *p,
+                struct new_segment *n, struct sysv_stat *ret, struct outcome_detail *detail)
 {
-    struct segment *stale = registry_by_shmid(&core->registry, shmid);
-    if (stale)
-        removal_noticed(core, stale, removal_reason_of_gone(stale));
-}
-
-static int make(struct core *core, struct caller *caller, const struct create_params *p,
-                struct segment *s, struct sysv_stat *ret, struct outcome_detail *detail)
-{
-    const struct sysv *sysv = &core->on.sysv;
-    const struct sysv_create args = {s->key, s->size, s->huge_page_size, s->noreserve};
-    int r = sysv->ops->create(sysv->context, &args, &s->shmid);
-    if (r == -EEXIST)
-        return key_in_use(core, s->key, detail);
-    if (r < 0)
-        return kernel_refusal_of_create(core, &args, r, detail);
-    drop_stale_record(core, s->shmid);
-    r = dress(core, caller, p, s, ret, detail);
-    if (r == 0)
-        r = tie_caller(core, caller, s);
-    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
-        r = anchor_watch(core, s);
-    if (r == 0)
-        r = registry_add(&core->registry, s);
+    struct segment *s = n->segment;
+    int r = ledger_intend(core, s->key, s->size, detail);
     if (r != 0)
-        undress(core, s);
+        return r;
+    r = make_segment(core, s, detail);
+    if (r == 0) {
+        r = hand_over(core, caller, p, s, ret, detail);
+        if (r == 0)
+            r = new_segment_record(core, n, detail);
+        if (r != 0)
+            destroy_new(core, s);
+    }
+    if (r != 0)
+        ledger_abandon(core);
     return r;
-}
-
-static void discard(struct core *core, struct segment *s)
-{
-    deadlines_clear(&core->deadlines, &s->expiry);
-    while (s->ties)
-        tie_drop(&core->holders, s->ties);
-    quota_release(&core->quota, &s->charge);
-    turn_forget(s);
-    segment_free(s);
 }
 
 static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
                       struct found *ret, struct outcome_detail *detail)
 {
-    static const struct sysv_stat nothing;
     struct sysv_stat kernel;
     struct segment *s = segment_new();
+    struct new_segment n = {.segment = s};
     if (!s)
         return -ENOMEM;
-    int r = turn_enter(core, &detail->hint) < 0 ? OUTCOME_STORE_FAILURE : 0;
+    int r = fill_record(core, caller, p, s);
     if (r == 0)
-        r = turn_remember(core, s, &nothing);
+        r = new_segment_prepare(core, caller, &n, detail);
     if (r == 0)
-        r = fill_record(core, caller, p, s);
-    if (r == 0)
-        r = charge_segment(core, caller->uid, (uint64_t)p->size.value, &s->charge, detail);
-    if (r == 0)
-        r = turn_reserve(core);
-    if (r == 0)
-        r = make(core, caller, p, s, &kernel, detail);
+        r = make(core, caller, p, &n, &kernel, detail);
     if (r != 0) {
-        discard(core, s);
+        new_segment_discard(core, &n);
         return r;
     }
-    core_watch_segments(core);
-    turn_created(core, s);
-    turn_tell(core, s, &kernel, EVENT_CREATED, REASON_REQUEST);
+    new_segment_enter(core, &n);
+    news_add(core, s, &kernel, EVENT_CREATED, REASON_REQUEST);
     *ret = (struct found){s, kernel};
     return 0;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/util/array.h"
+
 void deadlines_init(struct deadlines *d)
 {
     *d = (struct deadlines){0};
@@ -40,17 +42,22 @@ static void sift(struct deadlines *d, struct deadline *deadline, size_t place)
     put(d, place, deadline);
 }
 
+int deadlines_reserve(struct deadlines *d, size_t n)
+{
+    struct deadline **heap =
+        array_reserve(d->heap, &d->capacity, d->count, n, sizeof(struct deadline *));
+    if (!heap)
+        return -ENOMEM;
+    d->heap = heap;
+    return 0;
+}
+
 int deadlines_set(struct deadlines *d, struct deadline *deadline, int64_t at_ms,
                   deadline_fn *passed)
 {
-    if (deadline->place == 0 && d->count == d->capacity) {
-        size_t capacity = d->capacity ? d->capacity * 2 : 16;
-        struct deadline **heap = reallocarray(d->heap, capacity, sizeof(struct deadline *));
-        if (!heap)
-            return -ENOMEM;
-        d->heap = heap;
-        d->capacity = capacity;
-    }
+    int r = deadline->place ? 0 : deadlines_reserve(d, 1);
+    if (r < 0)
+        return r;
     deadline->at_ms = at_ms;
     deadline->passed = passed;
     sift(d, deadline, deadline->place ? deadline->place : ++d->count);

@@ -29,7 +29,11 @@ struct deadlines {
 void deadlines_init(struct deadlines *d);
 void deadlines_deinit(struct deadlines *d);
 
-/* Sets or moves DEADLINE: 0 or -ENOMEM. One that is set can always be moved. */
+/* Room for N more, so that setting them cannot fail: 0 or -ENOMEM. */
+int deadlines_reserve(struct deadlines *d, size_t n) MUST_CHECK;
+
+/* Sets or moves DEADLINE: 0 or -ENOMEM. It cannot fail when DEADLINE is set, or room for it was
+ * reserved. */
 int deadlines_set(struct deadlines *d, struct deadline *deadline, int64_t at_ms,
                   deadline_fn *passed) MUST_CHECK;
 void deadlines_clear(struct deadlines *d, struct deadline *deadline);

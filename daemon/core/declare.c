@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "daemon/core/create.h"
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
 
 void declare_none(struct core *core)
 {
@@ -24,8 +24,8 @@ static int compare(const struct core *core, const struct create_params *p, const
     return s->size < (uint64_t)p->size.value ? OUTCOME_SIZE_MISMATCH : 0;
 }
 
-/* Nobody but S may have the key that P wants. That S has it is not asked for: what is there is left
- * alone. */
+/* No other segment than S may have the key that P wants. S itself may have another: it is left as
+ * it is. */
 static int check_key(struct core *core, const struct create_params *p, const struct segment *s,
                      struct outcome_detail *detail)
 {
@@ -33,7 +33,7 @@ static int check_key(struct core *core, const struct create_params *p, const str
     struct found other;
     if (p->key.value == 0 || (uint32_t)p->key.value == s->key)
         return 0;
-    int r = lookup_target(core, &target, &other, detail);
+    int r = find_target(core, &target, &other, detail);
     if (r != 0)
         return r > 0 ? 0 : r;
     *detail = (struct outcome_detail){.key = other.kernel.key, .shmid = other.kernel.shmid};
@@ -54,8 +54,8 @@ int declare_segment(struct core *core, const struct create_params *p, bool *ret_
                           .socket = -1};
     struct found found;
     bool created = false;
-    int r = p->name ? lookup_name(core, p->name, &found)
-                    : lookup_key(core, (uint32_t)p->key.value, &found);
+    int r =
+        p->name ? find_name(core, p->name, &found) : find_key(core, (uint32_t)p->key.value, &found);
     if (r < 0)
         return r;
     if (r > 0) {

@@ -6,6 +6,7 @@
 #define SHMD_CORE_EVENT_LOG_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "daemon/sys/sysv.h"
 #include "protocol/limits.h"
@@ -18,9 +19,9 @@ struct segment_event {
     enum event_kind kind;
     enum reason reason;
     struct wire_segment segment;
-    struct sysv_stat kernel;    /* for the right to see it */
-    struct segment_event *next; /* of those to be published */
-    char text[];                /* what `segment` points into */
+    struct sysv_stat kernel; /* for the right to see it */
+    STAILQ_ENTRY(segment_event) in_news;
+    char text[]; /* what `segment` points into */
 };
 
 struct event_log {

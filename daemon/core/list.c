@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
 #include "daemon/core/view.h"
 
 enum { DEFAULT_LIMIT = LIST_LIMIT_MAX };
@@ -92,7 +92,7 @@ static void list_managed(struct listing *l)
         struct sysv_stat kernel;
         struct wire_segment view;
         l->at.after = record->serial;
-        if (!may_be_wanted(l->params, record) || lookup_verify(core, record, &kernel) != 0)
+        if (!may_be_wanted(l->params, record) || find_again(core, record, &kernel) != 0)
             continue;
         if (!access_may_read(&core->settings.access, l->caller, &kernel))
             continue;
@@ -100,7 +100,6 @@ static void list_managed(struct listing *l)
         if (!wanted(l->params, &view, record))
             continue;
         add(l, &view);
-        l->page.may_be_taken_back |= turn_can_take_back(record);
     }
 }
 

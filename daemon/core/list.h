@@ -8,8 +8,7 @@
 struct page {
     struct wire_segment *segments; /* owned; it borrows the records' strings until the turn ends */
     size_t count;
-    char cursor[32];        /* empty: this was the last page */
-    bool may_be_taken_back; /* it shows a change of this turn */
+    char cursor[32]; /* empty: this was the last page */
 };
 
 /* PAGE_BYTES: about how many a page may have on the wire; one segment more is told at least. 0,

@@ -1,30 +1,23 @@
 /*
- * From what a request names to a segment as it is now. Every look compares record and kernel;
- * what was changed or removed behind the daemon's back is noticed here.
+ * From a name, key, shmid or serial to a segment and the kernel's view of it. It looks and changes
+ * nothing: what a look may have shown of a segment's end is find.h's business.
  */
 #ifndef SHMD_CORE_LOOKUP_H
 #define SHMD_CORE_LOOKUP_H
 
-#include "daemon/core/core.h"
+#include "daemon/core/kernel.h"
+#include "protocol/params.h"
 
-/*
- * Looks at SEGMENT in the kernel. 0; or, when the record has no segment any more and is dropped,
- * OUTCOME_NO_SUCH_SEGMENT (gone) or OUTCOME_STALE_SEGMENT (the id is another's); or a negative
- * errno when the kernel did not tell: the record stays. SEGMENT may be freed at the end of the turn
- * only.
- */
-int lookup_verify(struct core *core, struct segment *segment, struct sysv_stat *ret) MUST_CHECK;
+struct looked_up {
+    struct segment *segment; /* the record; NULL: there is none */
+    struct sight sight;      /* without a record: MATCH, GONE (no such segment) or INDETERMINATE */
+};
 
-/*
- * The segment that TARGET denotes; one that is not the daemon's too. 0, OUTCOME_NO_SUCH_SEGMENT,
- * OUTCOME_STALE_SEGMENT or a negative errno.
- */
-int lookup_target(struct core *core, const struct target *target, struct found *ret,
-                  struct outcome_detail *ret_detail) MUST_CHECK;
-
-/* The managed segment that is called NAME, or has KEY, looked at: as lookup_verify(), and
- * OUTCOME_NO_SUCH_SEGMENT when there is none. */
-int lookup_name(struct core *core, const char *name, struct found *ret) MUST_CHECK;
-int lookup_key(struct core *core, uint32_t key, struct found *ret) MUST_CHECK;
+struct looked_up lookup_record(const struct core *core, struct segment *record);
+/* Managed segments only. */
+struct looked_up lookup_name(const struct core *core, const char *name);
+struct looked_up lookup_key(const struct core *core, uint32_t key);
+/* What TARGET denotes, managed or not. Its name comes first, then shmid, key and serial. */
+struct looked_up lookup_target(const struct core *core, const struct target *target);
 
 #endif

@@ -1,53 +1,83 @@
 #include "daemon/core/reconcile.h"
 
 #include "daemon/core/anchor.h"
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
+
+static void read_rmid_forced(struct core *core)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_limits limits;
+    if (sysv->ops->limits(sysv->context, &limits) == 0)
+        core->rmid_forced = limits.shm_rmid_forced;
+}
 
 static void tell_attachments(struct core *core, struct segment *segment,
                              const struct sysv_stat *kernel)
 {
     uint64_t nattch = kernel->nattch - (segment->anchor && kernel->nattch > 0);
     if (core->is_started && nattch != segment->seen.nattch && segment->state != STATE_REMOVING)
-        turn_tell(core, segment, kernel,
-                  nattch > segment->seen.nattch ? EVENT_ATTACHED : EVENT_DETACHED, REASON_REQUEST);
+        news_add(core, segment, kernel,
+                 nattch > segment->seen.nattch ? EVENT_ATTACHED : EVENT_DETACHED, REASON_REQUEST);
     segment->seen.nattch = nattch;
+}
+
+static void sweep_one(struct core *core, struct segment *segment, struct sweep_result *result)
+{
+    struct sysv_stat kernel;
+    bool was_removing = segment->state == STATE_REMOVING;
+    int r = find_again(core, segment, &kernel);
+    if (r == OUTCOME_NO_SUCH_SEGMENT)
+        result->gone++;
+    else if (r == OUTCOME_STALE_SEGMENT)
+        result->recycled++;
+    else if (r < 0)
+        result->indeterminate++;
+    else if (segment->state == STATE_REMOVING && !was_removing)
+        result->dying++;
+    else
+        result->match++;
+    if (r != 0)
+        return;
+    tell_attachments(core, segment, &kernel);
+    anchor_settle(core, segment, &kernel);
 }
 
 void reconcile_sweep(struct core *core, struct sweep_result *ret)
 {
     struct sweep_result result = {0};
     struct segment *segment;
-    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
-        struct sysv_stat kernel;
-        bool was_removing = segment->state == STATE_REMOVING;
-        int r = lookup_verify(core, segment, &kernel);
-        if (r == OUTCOME_NO_SUCH_SEGMENT)
-            result.gone++;
-        else if (r == OUTCOME_STALE_SEGMENT)
-            result.recycled++;
-        else if (r < 0)
-            result.indeterminate++;
-        else if (segment->state == STATE_REMOVING && !was_removing)
-            result.dying++;
-        else
-            result.match++;
-        if (r == 0)
-            tell_attachments(core, segment, &kernel);
-        if (r == 0 && !segment->undo) /* what is not recorded may be taken back */
-            anchor_settle(core, segment, &kernel);
-    }
-    /* What could not be written earlier is tried again now and then. */
-    if (core->turn.n_dirty > 0 || core->turn.n_gone > 0)
-        core->turn.has_news = true;
+    read_rmid_forced(core);
+    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
+        sweep_one(core, segment, &result);
+    ledger_retry(core);
     *ret = result;
 }
 
-/* A daemon served until the next one on its store began: two never have it at once. Of those that
- * began in the same second it is not known which came first, so they set no end to each other. */
+static void sweep_is_due(struct deadline *deadline, void *context)
+{
+    struct core *core = context;
+    struct sweep_result result;
+    (void)deadline;
+    reconcile_sweep(core, &result);
+    reconcile_watch(core);
+}
+
+void reconcile_watch(struct core *core)
+{
+    if (core->sweep.place || core->registry.count == 0)
+        return;
+    int r = deadlines_set(&core->deadlines, &core->sweep,
+                          core_boottime_ms(core) + core->settings.reconcile_ms, sweep_is_due);
+    (void)r; /* out of memory: the next segment sets it */
+}
+
+/* A daemon served until the next one on its store started: two never have it at once. Of those that
+ * started in the same second we cannot tell which came first, so neither sets an end to the other.
+ */
 static int64_t ended_at_s(const struct core *core, const struct store_daemon *formers,
                           size_t n_formers, size_t which)
 {
-    int64_t end = core->self.started_at_s;
+    int64_t end = core->ledger.self.started_at_s;
     for (size_t i = 0; i < n_formers; i++)
         if (formers[i].started_at_s > formers[which].started_at_s && formers[i].started_at_s < end)
             end = formers[i].started_at_s;
@@ -83,13 +113,4 @@ uint64_t reconcile_unacknowledged(struct core *core, const struct store_daemon *
             removed++;
     }
     return removed;
-}
-
-void reconcile_rmid_forced(struct core *core)
-{
-    const struct sysv *sysv = &core->on.sysv;
-    struct sysv_limits limits;
-    if (sysv->ops->limits(sysv->context, &limits) < 0)
-        return;
-    core->rmid_forced = limits.shm_rmid_forced;
 }

@@ -1,8 +1,10 @@
 #include "daemon/core/registry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/util/array.h"
 #include "daemon/util/siphash.h"
 
 static uint64_t hash_name(const struct registry *r, const char *name)
@@ -63,24 +65,14 @@ static void compact(struct registry *r)
     r->n_slots = out;
 }
 
-static int reserve_slot(struct registry *r)
+int registry_reserve(struct registry *r, const struct segment *segment)
 {
-    if (r->n_slots < r->capacity)
-        return 0;
-    size_t capacity = r->capacity ? r->capacity * 2 : 64;
-    struct registry_slot *slots = reallocarray(r->slots, capacity, sizeof(*slots));
+    struct registry_slot *slots =
+        array_reserve(r->slots, &r->capacity, r->n_slots, 1, sizeof(*slots));
     if (!slots)
         return -ENOMEM;
     r->slots = slots;
-    r->capacity = capacity;
-    return 0;
-}
-
-static int reserve(struct registry *r, const struct segment *segment)
-{
-    int result = reserve_slot(r);
-    if (result == 0)
-        result = segment_index_reserve(&r->by_shmid);
+    int result = segment_index_reserve(&r->by_shmid);
     if (result == 0 && segment->name)
         result = segment_index_reserve(&r->by_name);
     if (result == 0 && segment->key)
@@ -88,26 +80,34 @@ static int reserve(struct registry *r, const struct segment *segment)
     return result;
 }
 
+static bool is_free(const struct registry *r, const struct segment *segment)
+{
+    return !registry_by_shmid(r, segment->shmid) &&
+           !(segment->name && registry_by_name(r, segment->name)) &&
+           !(segment->key && registry_by_key(r, segment->key));
+}
+
 int registry_add(struct registry *r, struct segment *segment)
 {
-    if (registry_by_shmid(r, segment->shmid) ||
-        (segment->name && registry_by_name(r, segment->name)) ||
-        (segment->key && registry_by_key(r, segment->key)))
+    if (!is_free(r, segment))
         return -EEXIST;
-    int result = reserve(r, segment);
-    if (result < 0)
-        return result;
+    int result = registry_reserve(r, segment);
+    if (result == 0)
+        registry_put(r, segment);
+    return result;
+}
+
+void registry_put(struct registry *r, struct segment *segment)
+{
+    assert(segment->serial > r->last_serial);
     segment_index_put(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
     if (segment->name)
         segment_index_put(&r->by_name, hash_name(r, segment->name), segment);
     if (segment->key)
         segment_index_put(&r->by_key, hash_key(r, segment->key), segment);
-    if (segment->serial == 0)
-        segment->serial = r->last_serial + 1;
     r->last_serial = segment->serial;
     r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
     r->count++;
-    return 0;
 }
 
 /* The index of the first slot whose serial is at least SERIAL. */
@@ -194,28 +194,28 @@ struct segment *registry_step(const struct registry *r, struct registry_walk *wa
     return r->slots[i].segment;
 }
 
-int registry_rename(struct registry *r, struct segment *segment, char *name)
+int registry_reserve_name(struct registry *r)
 {
-    if (registry_by_name(r, name))
-        return -EEXIST;
-    int result = segment->name ? 0 : segment_index_reserve(&r->by_name);
-    if (result < 0)
-        return result;
-    registry_unname(r, segment);
-    segment->name = name;
-    segment_index_put(&r->by_name, hash_name(r, name), segment);
-    return 0;
+    return segment_index_reserve(&r->by_name);
 }
 
-void registry_unname(struct registry *r, struct segment *segment)
+static void drop_name(struct registry *r, struct segment *segment)
 {
     forget_name(r, segment);
     free(steal_pointer(&segment->name));
 }
 
+void registry_rename(struct registry *r, struct segment *segment, char *name)
+{
+    assert(!registry_by_name(r, name));
+    drop_name(r, segment);
+    segment->name = name;
+    segment_index_put(&r->by_name, hash_name(r, name), segment);
+}
+
 void registry_anonymise(struct registry *r, struct segment *segment)
 {
-    registry_unname(r, segment);
+    drop_name(r, segment);
     forget_key(r, segment);
     segment->key = 0;
 }

@@ -28,9 +28,22 @@ struct registry {
 void registry_init(struct registry *r, const uint64_t secret[static 2]);
 void registry_deinit(struct registry *r);
 
-/* Takes SEGMENT, giving it the next serial unless it has one, which must then be the highest so
- * far. 0, -ENOMEM, or -EEXIST when its name, shmid or key is
- * taken; the caller keeps it then. */
+/* Makes room for SEGMENT with its name and key: 0 or -ENOMEM. Room that another segment leaves
+ * stays. */
+int registry_reserve(struct registry *r, const struct segment *segment) MUST_CHECK;
+
+/* The serial that the next new segment gets. */
+static inline uint64_t registry_next_serial(const struct registry *r)
+{
+    return r->last_serial + 1;
+}
+
+/* Takes SEGMENT, for which room was reserved. Its serial is above all others (asserted), and its
+ * name, key and shmid are free. It cannot fail. */
+void registry_put(struct registry *r, struct segment *segment);
+
+/* Takes SEGMENT, whose serial must be above all others. 0, -ENOMEM, or -EEXIST when its name, shmid
+ * or key is taken; the caller keeps it then. */
 int registry_add(struct registry *r, struct segment *segment) MUST_CHECK;
 
 /* Takes SEGMENT out and hands it back to the caller, with its name and key still written in it. */
@@ -53,12 +66,12 @@ struct registry_walk {
  * the steps. */
 struct segment *registry_step(const struct registry *r, struct registry_walk *walk);
 
-/* Gives SEGMENT the heap string NAME, which the registry takes: 0, -ENOMEM, or -EEXIST. There is
- * memory for as many names as there were once. */
-int registry_rename(struct registry *r, struct segment *segment, char *name) MUST_CHECK;
+/* Makes room for a name of a segment that has none: 0 or -ENOMEM. */
+int registry_reserve_name(struct registry *r) MUST_CHECK;
 
-/* Takes SEGMENT's name away. */
-void registry_unname(struct registry *r, struct segment *segment);
+/* Gives SEGMENT the heap string NAME, which is free (asserted) and becomes the segment's. It cannot
+ * fail when there is a name already, or room for it was reserved. */
+void registry_rename(struct registry *r, struct segment *segment, char *name);
 
 /* Sets name and key of SEGMENT free for others. */
 void registry_anonymise(struct registry *r, struct segment *segment);

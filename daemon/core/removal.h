@@ -1,38 +1,40 @@
 /*
- * Ends of segments. The identity is checked against the kernel before every IPC_RMID; what is not
- * provably the same is not touched.
+ * What the end of a segment means for its record, its ties, its charge and its name; all of it is
+ * here and nothing of it elsewhere.
  */
 #ifndef SHMD_CORE_REMOVAL_H
 #define SHMD_CORE_REMOVAL_H
 
 #include "daemon/core/core.h"
 
+/* Frees a segment that never was in the registry, with all that was got for it. */
+void removal_discard(struct core *core, struct segment *segment);
+
 /*
- * Removes FOUND's segment: from the kernel now, from the records when the last process has
- * detached. The name is free at once. FOUND's kernel part is brought up to date. 0, or a negative
- * errno when the kernel refused.
+ * Removes FOUND's segment, which was looked at in this very request: from the kernel now, from the
+ * records when the last process has detached. Its name is free at once. FOUND's kernel part is
+ * brought up to date. 0, or a negative errno when the kernel refused; then nothing has changed.
  */
 int removal_do(struct core *core, struct found *found, enum reason reason) MUST_CHECK;
 
-/* The same for what happens by itself, looking first: 0 when the segment is gone or going. */
-int removal_of_fact(struct core *core, struct segment *segment, enum reason reason) MUST_CHECK;
+/* The part of removal_do() that follows IPC_RMID: FOUND's segment has been marked for destruction.
+ */
+void removal_follow(struct core *core, struct found *found, enum reason reason);
 
-/* Removes SEGMENT if those whose life it depends on are there no more: 0; 1 when it stays, for it
- * is kept by somebody or depends on nobody; or a negative errno. */
-int removal_if_abandoned(struct core *core, struct segment *segment) MUST_CHECK;
-
-/* The kernel's segment is gone, or another's: the record goes. */
+/* The kernel has no such segment any more, or another one has its shmid: the record goes. */
 void removal_noticed(struct core *core, struct segment *segment, enum reason reason);
 
-/* Why a segment is gone that nobody here has removed. */
+/* Why a segment is gone that the daemon has not removed. */
 enum reason removal_reason_of_gone(const struct segment *segment);
 
-/* Somebody else has done IPC_RMID on a segment that is still attached; if by our anchor alone, it
- * goes with that, and its state is `removed`. */
-void removal_begun_elsewhere(struct core *core, struct found *found);
+/* Lets go of the anchor of an `attached` segment. When nobody else has attached it, that ends the
+ * segment: its state is STATE_REMOVED then. */
+void removal_release_anchor(struct core *core, struct segment *segment);
+/* The same if KERNEL shows that a client has attached: whether it does. */
+bool removal_release_if_attached(struct core *core, struct segment *segment,
+                                 const struct sysv_stat *kernel);
 
-/* `remove`: 0, OUTCOME_SEGMENT_BUSY, OUTCOME_PERMISSION_DENIED or a negative errno. */
-int core_remove(struct core *core, const struct remove_params *params, struct found *found,
-                struct outcome_detail *ret_detail) MUST_CHECK;
+/* Frees the segments that have left the registry. Nothing may point to them any more. */
+void removal_bury_dead(struct core *core);
 
 #endif

@@ -8,16 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "daemon/core/caller.h"
 #include "daemon/core/deadlines.h"
 #include "daemon/core/quota.h"
+#include "daemon/core/ties.h"
 #include "daemon/sys/sysv.h"
 #include "protocol/params.h"
 #include "protocol/terms.h"
-
-struct tie;
-struct undo;
 
 struct segment {
     uint64_t serial;
@@ -47,20 +46,19 @@ struct segment {
 
     /* The rest is not stored. */
     struct charge charge;
-    struct tie *ties;
-    uint32_t n_holders; /* ties of that role that count */
-    bool is_dirty;      /* stands in the turn's list of changes */
-    struct undo *undo;  /* how to take this turn's changes back; NULL: there are none, or facts */
-    void *anchor;       /* our own attachment; not counted for anybody */
-    int64_t anchored_at_s; /* wall clock: it was not made later; 0: never */
+    struct ties ties;      /* newest first */
+    uint32_t n_holders;    /* ties of that role */
+    bool is_noted;         /* the ledger has noted a fact of it that is not recorded yet */
+    void *anchor;          /* the daemon's own attachment; counted for nobody */
+    int64_t anchored_at_s; /* wall clock: the anchor was not made later; 0: there never was one */
     struct deadline expiry;
     struct deadline anchor_check;
-    int64_t anchor_until_ms; /* boot clock: when an anchor nobody came to is let go */
+    int64_t anchor_until_ms; /* boot clock: when an anchor is let go though nobody has attached */
     struct {
         uint32_t uid, gid, mode;
         uint64_t nattch; /* at the last sweep, without the anchor */
     } seen;              /* in the kernel, when it was looked at last */
-    struct segment *next_dropped;
+    SLIST_ENTRY(segment) of_dead;
 };
 
 /* An empty record; NULL when out of memory. */
@@ -72,5 +70,11 @@ int segment_copy_labels(const struct label *labels, size_t count, struct label *
 
 /* Whether all labels of WANTED are on the segment. */
 bool segment_has_labels(const struct segment *segment, const struct labels *wanted);
+
+/* Whether segments of LIFETIME have holders, and live as long as one of them does. */
+static inline bool lifetime_has_holders(enum lifetime lifetime)
+{
+    return lifetime == LIFETIME_PROCESS || lifetime == LIFETIME_CONNECTION;
+}
 
 #endif

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
-#include "daemon/core/expiry.h"
-#include "daemon/core/hold.h"
+#include "daemon/core/ends.h"
+#include "daemon/core/find.h"
+#include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
-#include "daemon/core/lookup.h"
 
 static int not_supported(struct outcome_detail *detail, const char *what)
 {
@@ -58,7 +58,7 @@ static int check_name(struct core *core, const struct set_params *p, const struc
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
         return 0;
-    int r = lookup_name(core, p->new_name, &other);
+    int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;
     *detail =
@@ -80,151 +80,175 @@ static int check(struct core *core, const struct caller *caller, const struct se
     return r;
 }
 
-/* What is in the kernel. On failure it is as it was. */
-static int set_kernel(struct core *core, const struct set_params *p, struct found *found,
-                      struct outcome_detail *detail)
+static int refused_owner(int r, struct outcome_detail *detail)
 {
-    const struct sysv *sysv = &core->on.sysv;
-    const struct sysv_stat before = found->kernel;
-    struct sysv_stat *k = &found->kernel;
-    bool owner = p->mode.given || p->uid.given || p->gid.given;
-    int r = 0;
-    if (p->locked.given && p->locked.value != before.locked) {
-        r = sysv->ops->lock(sysv->context, k->shmid, p->locked.value);
-        if (r == -EPERM && !p->locked.value)
-            return outcome_denied(detail, "CAP_IPC_LOCK",
-                                  "the daemon may not unlock what root locked");
-        if (r == -ENOENT)
-            return OUTCOME_NO_SUCH_SEGMENT;
-        if (r < 0)
-            return kernel_refusal_of_lock(core, k->size, r, detail);
-        k->locked = p->locked.value;
-    }
-    if (owner) {
-        k->uid = p->uid.given ? (uint32_t)p->uid.value : k->uid;
-        k->gid = p->gid.given ? (uint32_t)p->gid.value : k->gid;
-        k->mode = p->mode.given ? (uint32_t)p->mode.value : k->mode;
-        r = sysv->ops->set(sysv->context, k->shmid, k->uid, k->gid, k->mode);
-    }
-    if (r == 0)
-        return 0;
-    if (k->locked != before.locked && sysv->ops->lock(sysv->context, k->shmid, before.locked) < 0)
-        k->locked = !before.locked; /* nothing more can be done; the answer is the error */
     if (r == -EPERM || r == -EACCES)
         return outcome_denied(detail, "the daemon as owner",
                               "the segment's creator has taken it back");
     return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
-/* For a failure R after the kernel's part: returns R, or -EIO when that could not be undone. */
-static int set_kernel_back(const struct sysv *sysv, const struct sysv_stat *before,
-                           const struct sysv_stat *now, int r)
+static int set_lock(struct core *core, bool locked, struct found *found,
+                    struct outcome_detail *detail)
 {
-    int back = sysv->ops->set(sysv->context, before->shmid, before->uid, before->gid, before->mode);
-    if (back == 0 && now->locked != before->locked)
-        back = sysv->ops->lock(sysv->context, before->shmid, before->locked);
-    return back < 0 ? -EIO : r;
+    const struct sysv *sysv = &core->on.sysv;
+    int r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
+    if (r == -EPERM && !locked)
+        return outcome_denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
+    if (r == -ENOENT)
+        return OUTCOME_NO_SUCH_SEGMENT;
+    if (r < 0)
+        return kernel_refusal_of_lock(core, found->segment->size, r, detail);
+    found->kernel.locked = locked;
+    return 0;
 }
 
-int set_attached(struct core *core, struct caller *caller, struct segment *segment)
+/* What P asks for that the kernel keeps. On failure part of it may have been done. */
+static int set_kernel(struct core *core, const struct set_params *p, struct found *found,
+                      struct outcome_detail *detail)
 {
-    int r = hold_tie(core, caller, segment, TIE_ATTACHER);
-    if (r == 0)
-        r = anchor_watch(core, segment);
-    return r < 0 ? r : anchor_take(core, segment);
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_stat *k = &found->kernel;
+    int r = 0;
+    if (p->locked.given && p->locked.value != k->locked)
+        r = set_lock(core, p->locked.value, found, detail);
+    if (r != 0 || !(p->mode.given || p->uid.given || p->gid.given))
+        return r;
+    uint32_t uid = p->uid.given ? (uint32_t)p->uid.value : k->uid;
+    uint32_t gid = p->gid.given ? (uint32_t)p->gid.value : k->gid;
+    uint32_t mode = p->mode.given ? (uint32_t)p->mode.value : k->mode;
+    r = sysv->ops->set(sysv->context, k->shmid, uid, gid, mode);
+    if (r < 0)
+        return refused_owner(r, detail);
+    k->uid = uid;
+    k->gid = gid;
+    k->mode = mode;
+    return 0;
 }
 
-/* The new lifetime with its ties. The old ones are cut when nothing can fail any more. */
-static int begin_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
-                          struct segment *s)
-{
-    s->lifetime = lifetime;
-    if (lifetime == LIFETIME_ATTACHED)
-        return set_attached(core, caller, s);
-    return lifetime == LIFETIME_PERSISTENT ? 0 : hold_tie(core, caller, s, TIE_HOLDER);
-}
-
-static void take_lifetime_back(struct core *core, struct segment *s, enum lifetime before,
-                               const struct tie *first_old)
-{
-    if (s->lifetime == LIFETIME_ATTACHED)
-        anchor_unwatch(core, s);
-    s->lifetime = before;
-    while (s->ties != first_old)
-        tie_drop(&core->holders, s->ties);
-}
-
-static void cut_holders(struct core *core, struct tie *first)
-{
-    for (struct tie *tie = first, *next; tie; tie = next) {
-        next = tie->next_of_segment;
-        if (tie->role == TIE_HOLDER)
-            turn_cut(core, tie);
-    }
-}
-
-/* What is in the record; all memory has been got, so that nothing fails after the kernel's part. */
-struct prepared {
-    char *name;
-    struct label *labels;
+/* The record as it will be, and the tie that a new lifetime has. */
+struct change {
+    struct segment next; /* its name and labels are owned where they are new, else the record's */
+    struct tie *tie;     /* owned; not bound yet */
+    bool renames, relabels, begins_lifetime;
 };
 
-static int prepare(struct core *core, const struct set_params *p, struct found *found,
-                   struct prepared *ret)
+static void change_free(struct core *core, struct change *c)
 {
-    struct segment *s = found->segment;
-    struct prepared made = {0};
-    int r = turn_reserve(core);
-    if (r == 0)
-        r = turn_remember(core, s, &found->kernel);
-    if (r == 0 && p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0)) {
-        made.name = strdup(p->new_name);
-        r = made.name ? 0 : -ENOMEM;
-    }
-    if (r == 0 && p->labels.given)
-        r = segment_copy_labels(p->labels.items, p->labels.count, &made.labels);
-    if (r < 0) {
-        free(made.name);
-        free(made.labels);
-        turn_forget(s);
+    if (c->renames)
+        free(c->next.name);
+    if (c->relabels)
+        free(c->next.labels);
+    tie_free(&core->parties, c->tie);
+}
+
+static int change_name(struct core *core, const char *name, struct change *c)
+{
+    char *copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    c->next.name = copy;
+    c->renames = true;
+    return registry_reserve_name(&core->registry);
+}
+
+static int change_labels(const struct labels *labels, struct change *c)
+{
+    struct label *copy;
+    int r = segment_copy_labels(labels->items, labels->count, &copy);
+    if (r < 0)
         return r;
-    }
-    *ret = made;
+    c->next.labels = copy;
+    c->next.n_labels = labels->count;
+    c->relabels = true;
     return 0;
 }
 
-static int set_record(struct core *core, struct caller *caller, const struct set_params *p,
-                      struct segment *s, struct prepared *prepared)
+static int change_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
+                           struct change *c)
 {
-    const int64_t old_expiry = s->expires_at_ms;
-    const enum lifetime old_lifetime = s->lifetime;
-    struct tie *const old_ties = s->ties;
-    bool ends_lifetime = p->lifetime.given && (enum lifetime)p->lifetime.value != old_lifetime;
-    int r = 0;
+    const enum tie_role role = lifetime == LIFETIME_ATTACHED ? TIE_ATTACHER : TIE_HOLDER;
+    c->begins_lifetime = true;
+    c->next.lifetime = lifetime;
+    if (lifetime == LIFETIME_PERSISTENT)
+        return 0;
+    return tie_new_of(&core->parties, caller, lifetime, role, core_realtime_ms(core), &c->tie);
+}
+
+/* Gets all memory that the change of S needs, so that nothing fails for it after the kernel's part.
+ */
+static int change_prepare(struct core *core, struct caller *caller, const struct set_params *p,
+                          const struct segment *s, struct change *c)
+{
+    *c = (struct change){.next = *s};
+    int r = deadlines_reserve(&core->deadlines, 2);
+    if (r == 0 && p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
+        r = change_name(core, p->new_name, c);
+    if (r == 0 && p->labels.given)
+        r = change_labels(&p->labels, c);
     if (p->ttl_ms.given)
-        r = expiry_set(core, s, expiry_after(core, p->ttl_ms.value));
-    if (r == 0 && ends_lifetime)
-        r = begin_lifetime(core, caller, (enum lifetime)p->lifetime.value, s);
-    if (r == 0 && prepared->name) {
-        r = registry_rename(&core->registry, s, prepared->name);
-        if (r == 0)
-            prepared->name = NULL;
-    }
-    if (r < 0) {
-        if (ends_lifetime)
-            take_lifetime_back(core, s, old_lifetime, old_ties);
-        /* To what it was there is always room. */
-        int back = expiry_set(core, s, old_expiry);
-        return back < 0 ? back : r;
-    }
-    if (ends_lifetime)
-        cut_holders(core, old_ties);
-    if (p->labels.given) {
+        c->next.expires_at_ms = ends_after(core, p->ttl_ms.value);
+    if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
+        r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c);
+    if (r < 0)
+        change_free(core, c);
+    return r;
+}
+
+static int change_record(struct core *core, const struct segment *s, const struct change *c,
+                         struct outcome_detail *detail)
+{
+    const struct ledger_change change = {.record = &c->next,
+                                         .added = {c->tie},
+                                         .dropped_roles =
+                                             c->begins_lifetime ? 1U << TIE_HOLDER : 0};
+    return ledger_write(core, s, &change, detail);
+}
+
+/* Into memory, where there is room for all of it. What is new becomes the segment's. */
+static void change_apply(struct core *core, struct segment *s, struct change *c)
+{
+    int r = 0;
+    if (c->renames)
+        registry_rename(&core->registry, s, c->next.name);
+    if (c->relabels) {
         free(s->labels);
-        s->labels = steal_pointer(&prepared->labels);
-        s->n_labels = p->labels.count;
+        s->labels = c->next.labels;
+        s->n_labels = c->next.n_labels;
     }
-    return 0;
+    c->renames = c->relabels = false;
+    if (c->next.expires_at_ms != s->expires_at_ms)
+        r = ends_at(core, s, c->next.expires_at_ms);
+    if (!c->begins_lifetime)
+        return;
+    ties_free(&core->parties, s, 1U << TIE_HOLDER);
+    s->lifetime = c->next.lifetime;
+    if (c->tie)
+        tie_bind(steal_pointer(&c->tie), s);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = ends_unless_attached(core, s);
+    (void)r; /* room for two deadlines was made */
+}
+
+/* In the kernel and in the store, or in neither. */
+static int make(struct core *core, const struct set_params *p, struct found *found,
+                const struct change *c, struct outcome_detail *detail)
+{
+    struct segment *s = found->segment;
+    const struct sysv_stat before = found->kernel;
+    const bool had_anchor = s->anchor;
+    int r = set_kernel(core, p, found, detail);
+    /* Only now, for it may be the new mode that lets the daemon attach. */
+    if (r == 0 && c->begins_lifetime && c->next.lifetime == LIFETIME_ATTACHED)
+        r = anchor_take(core, s);
+    if (r == 0)
+        r = change_record(core, s, c, detail);
+    if (r == 0)
+        return 0;
+    if (!had_anchor)
+        anchor_drop(core, s);
+    int back = kernel_put_back(core, s, &before);
+    return back < 0 && back != -ESTALE ? -EIO : r;
 }
 
 static bool is_empty(const struct set_params *p)
@@ -236,37 +260,31 @@ static bool is_empty(const struct set_params *p)
 int core_set(struct core *core, struct caller *caller, const struct set_params *p,
              struct found *found, struct outcome_detail *detail)
 {
-    const struct sysv *sysv = &core->on.sysv;
-    struct prepared prepared;
+    struct segment *s = found->segment;
+    struct change change;
     if (is_empty(p))
         return 0;
     int r = check(core, caller, p, found, detail);
+    if (r == 0)
+        r = change_prepare(core, caller, p, s, &change);
     if (r != 0)
         return r;
-    r = prepare(core, p, found, &prepared);
-    if (r < 0)
+    r = make(core, p, found, &change, detail);
+    if (r == 0)
+        change_apply(core, s, &change);
+    const bool begins_lifetime = change.begins_lifetime;
+    change_free(core, &change);
+    if (r != 0)
         return r;
-    const struct sysv_stat before = found->kernel;
-    r = set_kernel(core, p, found, detail);
-    if (r == 0) {
-        r = set_record(core, caller, p, found->segment, &prepared);
-        if (r < 0)
-            r = set_kernel_back(sysv, &before, &found->kernel, r);
+    const struct sight now = kernel_look(core, s);
+    if (now.verdict == VERDICT_MATCH) {
+        found->kernel = now.kernel; /* ctime */
+        if (begins_lifetime)
+            anchor_settle(core, s, &now.kernel);
     }
-    free(prepared.name);
-    free(prepared.labels);
-    if (r != 0) {
-        turn_forget(found->segment);
-        return r;
-    }
-    struct segment *s = found->segment;
-    struct sysv_stat now;
-    if (sysv->ops->stat(sysv->context, s->shmid, &now) == 0)
-        found->kernel = now; /* ctime */
     s->seen.uid = found->kernel.uid;
     s->seen.gid = found->kernel.gid;
     s->seen.mode = found->kernel.mode;
-    turn_changed(core, s);
-    turn_tell(core, s, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
+    news_add(core, s, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
     return 0;
 }

@@ -9,8 +9,4 @@
 int core_set(struct core *core, struct caller *caller, const struct set_params *params,
              struct found *found, struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* Anchors SEGMENT, whose lifetime has become `attached`, until somebody has come. 0 or a negative
- * errno; then a tie and a watch may have been made. The mark for destruction follows the commit. */
-int set_attached(struct core *core, struct caller *caller, struct segment *segment) MUST_CHECK;
-
 #endif

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/core/holder.h"
 #include "daemon/core/segment.h"
+#include "daemon/core/ties.h"
 
 /* A tie to a process. Ties to connections are never stored: connections do not survive. */
 struct stored_tie {

@@ -102,8 +102,9 @@ struct wire_holder *view_holders(const struct segment *segment)
         return NULL;
     /* The newest tie stands first. */
     uint32_t at = segment->n_holders;
-    for (const struct tie *tie = segment->ties; tie; tie = tie->next_of_segment) {
-        if (tie->role != TIE_HOLDER || tie->state == TIE_CUT)
+    const struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment) {
+        if (tie->role != TIE_HOLDER)
             continue;
         const struct party *party = tie->party;
         list[--at] = (struct wire_holder){party->identity.pid, party->uid,

@@ -5,17 +5,13 @@
 #include <string.h>
 
 #include "daemon/core/core.h"
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
+#include "daemon/util/container_of.h"
 
 static void leave(struct core *core, struct waiter *waiter)
 {
     deadlines_clear(&core->deadlines, &waiter->timeout);
-    if (waiter->previous)
-        waiter->previous->next = waiter->next;
-    else
-        core->waiters.first = waiter->next;
-    if (waiter->next)
-        waiter->next->previous = waiter->previous;
+    LIST_REMOVE(waiter, of_waiters);
     core->waiters.count--;
     free(steal_pointer(&waiter->name));
 }
@@ -29,8 +25,7 @@ static void answer(struct core *core, struct waiter *waiter, int outcome, const 
 
 static void timed_out(struct deadline *deadline, void *context)
 {
-    struct waiter *waiter =
-        (struct waiter *)(void *)((char *)deadline - offsetof(struct waiter, timeout));
+    struct waiter *waiter = container_of(deadline, struct waiter, timeout);
     const struct outcome_detail detail = {.timeout_ms = waiter->timeout_ms};
     answer(context, waiter, OUTCOME_TIMED_OUT, NULL, &detail);
 }
@@ -39,7 +34,7 @@ static void timed_out(struct deadline *deadline, void *context)
 static int look(struct core *core, const struct caller *caller, const char *name, struct found *ret,
                 struct outcome_detail *detail)
 {
-    int r = lookup_name(core, name, ret);
+    int r = find_name(core, name, ret);
     if (r < 0)
         return r;
     if (r > 0)
@@ -77,11 +72,7 @@ int core_wait(struct core *core, const struct caller *caller, const struct wait_
     }
     waiter->name = name;
     waiter->caller = caller;
-    waiter->previous = NULL;
-    waiter->next = core->waiters.first;
-    if (waiter->next)
-        waiter->next->previous = waiter;
-    core->waiters.first = waiter;
+    LIST_INSERT_HEAD(&core->waiters.all, waiter, of_waiters);
     core->waiters.count++;
     return OUTCOME_WAITING;
 }
@@ -111,8 +102,8 @@ void wait_hear(struct core *core, const struct segment_event *event)
     const char *name = event->segment.name;
     if (!name)
         return;
-    for (struct waiter *waiter = core->waiters.first, *next; waiter; waiter = next) {
-        next = waiter->next;
+    for (struct waiter *waiter = LIST_FIRST(&core->waiters.all), *next; waiter; waiter = next) {
+        next = LIST_NEXT(waiter, of_waiters);
         if (strcmp(waiter->name, name) == 0)
             hear(core, waiter, event);
     }
@@ -121,6 +112,6 @@ void wait_hear(struct core *core, const struct segment_event *event)
 void wait_end_all(struct core *core, int outcome)
 {
     static const struct outcome_detail none;
-    while (core->waiters.first)
-        answer(core, core->waiters.first, outcome, NULL, &none);
+    while (!LIST_EMPTY(&core->waiters.all))
+        answer(core, LIST_FIRST(&core->waiters.all), outcome, NULL, &none);
 }

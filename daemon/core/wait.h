@@ -1,11 +1,12 @@
 /*
- * `wait`: for a segment of a name to be there and ready. A waiter is told after the turn's commit,
- * by the events of that turn; whoever waits for another name is not looked at.
+ * `wait`: for a segment of a name to be there and ready. A waiter is answered at the end of the
+ * turn, by an event about the name that it waits for.
  */
 #ifndef SHMD_CORE_WAIT_H
 #define SHMD_CORE_WAIT_H
 
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "daemon/core/caller.h"
 #include "daemon/core/deadlines.h"
@@ -21,16 +22,16 @@ struct waiter {
     const struct caller *caller;
     struct deadline timeout;
     int64_t timeout_ms;
-    struct waiter *next, *previous;
+    LIST_ENTRY(waiter) of_waiters;
     void *context; /* of whoever waits */
-    /* Called once, when the waiter waits no more: OUTCOME 0 with FOUND, or a named outcome or a
-     * negative errno with DETAIL. */
+    /* Called once, when the wait is over: OUTCOME 0 with FOUND, or a named outcome or a negative
+     * errno with DETAIL. */
     void (*answer)(struct waiter *waiter, int outcome, const struct found *found,
                    const struct outcome_detail *detail);
 };
 
 struct waiters {
-    struct waiter *first;
+    LIST_HEAD(, waiter) all;
     size_t count;
 };
 
@@ -39,10 +40,10 @@ int core_wait(struct core *core, const struct caller *caller, const struct wait_
               struct waiter *waiter, struct found *ret,
               struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* It is not to be answered any more; nothing when it does not wait. */
+/* WAITER will not be answered any more. Nothing is done when it does not wait. */
 void wait_cancel(struct core *core, struct waiter *waiter);
 
-/* Answers who waits for what EVENT tells. */
+/* Answers those whose wait EVENT ends. */
 void wait_hear(struct core *core, const struct segment_event *event);
 
 /* Answers all with OUTCOME. */

@@ -75,13 +75,13 @@ static void set_tick(struct loop *loop)
     loop->tick_at_ms = at_ms;
 }
 
-static void commit(struct loop *loop)
+static void end_rpc_turn(struct loop *loop)
 {
+    int result;
     const char *reason = NULL;
-    bool due = turn_is_due(loop->rpc->core);
-    int r = rpc_end_turn(loop->rpc, &reason);
-    if (due && loop->commit_ended)
-        loop->commit_ended(loop->context, r, reason);
+    rpc_end_turn(loop->rpc);
+    if (ledger_take_result(loop->rpc->core, &result, &reason) && loop->store_written)
+        loop->store_written(loop->context, result, reason);
 }
 
 static void settle(struct loop *loop)
@@ -102,9 +102,9 @@ static void end_turn(struct loop *loop)
         connection_continue(c);
     /* A connection that is closed may end segments, which others are to be told. */
     do {
-        commit(loop);
+        end_rpc_turn(loop);
         settle(loop);
-    } while (turn_is_due(loop->rpc->core));
+    } while (core_turn_is_due(loop->rpc->core));
     loop->n_readable_before = loop->n_readable;
     loop->n_readable = 0;
     if (loop->listener)

@@ -1,7 +1,7 @@
 /*
  * The event loop: one thread, libevent. A pass of it is a turn: whatever is readable is dealt with,
- * then the turn ends (commit, events), and only then is anything sent, whatever is over closed, and
- * whoever comes let in.
+ * then the turn ends (facts are recorded, events told), and only then is anything sent, whatever is
+ * over closed, and whoever comes let in.
  */
 #ifndef SHMD_IO_LOOP_H
 #define SHMD_IO_LOOP_H
@@ -32,8 +32,8 @@ struct loop {
     char *scratch;
     bool is_stopping;
     struct listener *listener; /* NULL: nobody is let in */
-    /* A turn's commit succeeded (ERROR 0) or failed. */
-    void (*commit_ended)(void *context, int error, const char *reason);
+    /* The store was written in this turn: how the last write ended (0 or a negative errno). */
+    void (*store_written)(void *context, int result, const char *reason);
     void *context;
 };
 

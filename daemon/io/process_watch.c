@@ -4,7 +4,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#include "daemon/core/core.h"
+#include "daemon/core/ends.h"
 #include "daemon/io/loop.h"
 
 struct process_watch {
@@ -18,7 +18,7 @@ static void on_exit_of_process(evutil_socket_t fd, short what, void *context)
     struct process_watch *watch = context;
     (void)fd;
     (void)what;
-    core_party_gone(watch->loop->rpc->core, watch->party); /* which takes the watch away */
+    ends_with_party(watch->loop->rpc->core, watch->party); /* which takes the watch away */
 }
 
 static int watch_add(void *context, int pidfd, struct party *party, void **ret_watch)

@@ -148,7 +148,8 @@ static struct target denoted(const struct request *rq)
     }
 }
 
-const char *audit_name(const struct request *rq)
+/* What its segment is called; NULL: it has no name. */
+static const char *name_in_log(const struct request *rq)
 {
     if (rq->found.segment && rq->found.segment->name)
         return rq->found.segment->name;
@@ -200,13 +201,8 @@ static struct subject subject_of(const struct request *rq)
                             .pid = rq->caller->pid,
                             .uid = rq->caller->uid,
                             .comm = rq->caller->comm,
-                            .name = audit_name(rq),
+                            .name = name_in_log(rq),
                             .shmid = -1};
-}
-
-bool audit_is_due(const struct request *rq)
-{
-    return is_logged(rq->method) && rq->found.segment && !rq->was_there;
 }
 
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure)
@@ -243,31 +239,19 @@ void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int 
               caller->uid);
 }
 
-static struct subject promised(const struct rpc *rpc, const struct promise *promise)
+void audit_done(const struct request *rq)
 {
-    return (struct subject){.method = promise->method,
-                            .pid = promise->pid,
-                            .uid = promise->uid,
-                            .comm = promise->comm,
-                            .name = rpc->names.data + promise->name,
-                            .serial = promise->segment->serial,
-                            .shmid = promise->segment->shmid};
-}
-
-void audit_done(const struct rpc *rpc, const struct promise *promise)
-{
-    const struct subject s = promised(rpc, promise);
+    const struct segment *segment = rq->found.segment;
+    if (!is_logged(rq->method) || !segment || rq->was_there)
+        return;
+    struct subject s = subject_of(rq);
     struct log_field fields[LOG_FIELDS_MAX];
+    s.serial = segment->serial;
+    s.shmid = segment->shmid;
     log_entry(LOG_LEVEL_INFO, fields, fields_of(&s, fields),
               "%s: %s serial %" PRIu64 " shmid %d size %" PRIu64 " (peer pid %d uid %u %s)",
-              method_word(s.method), or_dash(s.name), s.serial, (int)s.shmid,
-              promise->segment->size, (int)s.pid, s.uid, or_dash(s.comm));
-}
-
-void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason)
-{
-    const struct subject s = promised(rpc, promise);
-    log_refusal(rpc, &s, word_of(PROTOCOL_ERROR_STORE_FAILURE), reason);
+              method_word(s.method), or_dash(s.name), s.serial, (int)s.shmid, segment->size,
+              (int)s.pid, s.uid, or_dash(s.comm));
 }
 
 void audit_event(const struct segment_event *event)

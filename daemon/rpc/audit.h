@@ -7,15 +7,8 @@
 
 #include "daemon/rpc/dispatch.h"
 
-/* Whether the log tells of RQ, which has succeeded, and what its segment is called there: NULL when
- * it has no name. */
-bool audit_is_due(const struct request *rq);
-const char *audit_name(const struct request *rq);
-
-/* What PROMISE tells was done. */
-void audit_done(const struct rpc *rpc, const struct promise *promise);
-/* What PROMISE tells could not be recorded, and was taken back. */
-void audit_broken(struct rpc *rpc, const struct promise *promise, const char *reason);
+/* RQ has succeeded. */
+void audit_done(const struct request *rq);
 /* RQ ended in OUTCOME (a positive outcome, or a negative errno) and is told FAILURE. */
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure);
 /* The same of CALLER's connection; an OUTCOME below 0 has no DETAIL. */

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "daemon/core/find.h"
 #include "daemon/core/hold.h"
-#include "daemon/core/lookup.h"
 #include "daemon/core/view.h"
 #include "daemon/rpc/audit.h"
 #include "daemon/rpc/outcome_to_error.h"
@@ -50,7 +50,7 @@ static int check_right(struct request *rq, enum right right)
     case RIGHT_RELEASE:
         if (access_may_read(a, rq->caller, &found->kernel))
             return 0;
-        /* Of whom it cannot be told, for whatever reason, it is not so. */
+        /* If we cannot tell, treat the caller as not holding it. */
         if (right == RIGHT_RELEASE && core_holds(rq->core, rq->caller, found->segment) > 0)
             return 0;
         needs = "read";
@@ -97,23 +97,7 @@ static void fail(struct request *rq, int outcome, struct reply *reply)
     reply->kind = REPLY_FAILURE;
     outcome_to_failure(outcome, &rq->detail, target, name_of(rq), &reply->u.failure);
     rq->rpc->counters.errors++;
-}
-
-/* What the turn's end has to do with RQ, which was done. Of a segment that has not changed, or was
- * removed, what is said is true in any case; what was only read of another's change may never have
- * been. */
-static struct promise *promise_of(const struct request *rq)
-{
-    const struct segment *segment = rq->found.segment;
-    bool is_fact = !rq->page.may_be_taken_back && !(segment && turn_can_take_back(segment));
-    bool is_logged = audit_is_due(rq);
-    if (is_fact && !is_logged)
-        return NULL;
-    struct promise *made =
-        rpc_promise(rq->rpc, rq->method, rq->caller, is_logged ? audit_name(rq) : NULL, segment);
-    made->is_fact = is_fact;
-    made->is_logged = is_logged;
-    return is_fact ? NULL : made;
+    rq->rpc->counters.store_failures += outcome == OUTCOME_STORE_FAILURE;
 }
 
 void dispatch(struct request *rq, struct answer *ret)
@@ -122,17 +106,14 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    ret->promise = NULL;
     rq->rpc->counters.requests[rq->method]++;
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
         r = OUTCOME_SHUTTING_DOWN;
-    if (r == 0)
-        r = rpc_reserve_promise(rq->rpc);
     if (r == 0 && row->changes)
         name_peer(rq);
     if (r == 0 && target) {
-        r = lookup_target(rq->core, target, &rq->found, &rq->detail);
+        r = find_target(rq->core, target, &rq->found, &rq->detail);
         if (r == 0)
             r = check_right(rq, row->right);
     }
@@ -147,7 +128,7 @@ void dispatch(struct request *rq, struct answer *ret)
         audit_refusal(rq, r, &ret->reply.u.failure);
         return;
     }
-    ret->promise = promise_of(rq);
+    audit_done(rq);
 }
 
 void dispatch_done(struct request *rq)

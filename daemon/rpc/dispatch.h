@@ -40,8 +40,7 @@ handler_fn handle_wait, handle_subscribe;
 
 /* What became of a call. */
 struct answer {
-    bool is_waiting;         /* there is no reply yet */
-    struct promise *promise; /* it tells of a change that must be committed first; or NULL */
+    bool is_waiting; /* there is no reply yet */
     struct reply reply;
 };
 

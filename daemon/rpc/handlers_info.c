@@ -50,7 +50,7 @@ static void write_requests(FILE *out, const struct rpc_counters *c)
             "# HELP shmd_request_errors Requests answered with an error.\n"
             "shmd_request_errors_total %" PRIu64 "\n"
             "# TYPE shmd_store_failures counter\n"
-            "# HELP shmd_store_failures Commits that failed and were taken back.\n"
+            "# HELP shmd_store_failures Requests refused because the store failed.\n"
             "shmd_store_failures_total %" PRIu64 "\n",
             c->errors, c->store_failures);
 }
@@ -74,7 +74,7 @@ int handle_metrics(struct request *rq, struct reply *reply)
     write_gauge(out, "connections", "Open connections.", core->quota.total[QUOTA_CONNECTIONS]);
     write_gauge(out, "waiters", "Requests that wait.", core->waiters.count);
     write_gauge(out, "watched_processes", "Processes that segments depend on.",
-                core->holders.n_processes);
+                core->parties.n_processes);
     write_gauge(out, "event_serial", "Serial of the newest event.", core->events.last);
     fputs("# EOF\n", out);
     if (fclose(out) != 0)

@@ -5,7 +5,7 @@
 #include "daemon/core/create.h"
 #include "daemon/core/hold.h"
 #include "daemon/core/list.h"
-#include "daemon/core/removal.h"
+#include "daemon/core/remove.h"
 #include "daemon/core/set.h"
 #include "daemon/core/view.h"
 #include "daemon/rpc/dispatch.h"
@@ -80,7 +80,7 @@ int handle_adopt(struct request *rq, struct reply *reply)
 
 int handle_ready(struct request *rq, struct reply *reply)
 {
-    return reply_segment(rq, core_ready(rq->core, &rq->found), reply);
+    return reply_segment(rq, core_ready(rq->core, &rq->found, &rq->detail), reply);
 }
 
 int handle_hold(struct request *rq, struct reply *reply)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/ends.h"
 #include "daemon/rpc/audit.h"
 #include "daemon/rpc/dispatch.h"
 #include "daemon/rpc/outcome_to_error.h"
@@ -25,9 +26,8 @@ void session_deinit(struct session *s)
     if (s->waiter)
         wait_cancel(s->rpc->core, s->waiter);
     free(s->waiter);
-    rpc_forget(s->rpc, s);
     if (s->caller.party)
-        core_party_gone(s->rpc->core, steal_pointer(&s->caller.party));
+        ends_with_party(s->rpc->core, steal_pointer(&s->caller.party));
     message_free(&s->message);
     free(s->caller.groups);
     free(s->held);
@@ -110,29 +110,6 @@ void session_refuse_connection(struct writer *w, struct rpc *rpc, const struct c
     audit_connection_refused(rpc, caller, outcome, detail, &reply.u.failure);
 }
 
-void session_replace(struct session *s, const struct promise *promise,
-                     const struct failure *failure)
-{
-    struct writer w;
-    writer_init(&w);
-    const char *old = s->out.data + promise->begin;
-    size_t old_len = promise->end - promise->begin, rest = s->out.len - promise->end;
-    s->dialect->replace(&w, old, old_len, failure, promise->in_batch);
-    if (w.len > old_len && writer_reserve(&s->out, w.len - old_len) < 0)
-        w.failed = true;
-    if (w.failed) {
-        /* Nothing may be said that is not so: rather nothing at all. */
-        s->out.len = promise->begin;
-        s->out.failed = false;
-        s->is_closing = true;
-    } else {
-        memmove(s->out.data + promise->begin + w.len, s->out.data + promise->end, rest);
-        memcpy(s->out.data + promise->begin, w.data, w.len);
-        s->out.len = promise->begin + w.len + rest;
-    }
-    writer_deinit(&w);
-}
-
 /* --- calls */
 
 static struct request request_of(struct session *s, const struct call *call)
@@ -145,9 +122,7 @@ static struct request request_of(struct session *s, const struct call *call)
                             .params = &call->params};
 }
 
-/* PROMISE is what it promises, or NULL. */
-static void write_answer(struct session *s, const struct call *call, const struct reply *reply,
-                         struct promise *promise)
+static void write_answer(struct session *s, const struct call *call, const struct reply *reply)
 {
     bool in_batch = message_is_batch(&s->message);
     if (!call->answered)
@@ -162,14 +137,7 @@ static void write_answer(struct session *s, const struct call *call, const struc
             return;
         }
     }
-    size_t begin = s->out.len;
     write_reply(s, call, reply, in_batch);
-    if (promise) {
-        promise->session = s;
-        promise->begin = begin;
-        promise->end = s->out.len;
-        promise->in_batch = in_batch;
-    }
 }
 
 static void answer_call(struct session *s)
@@ -180,7 +148,7 @@ static void answer_call(struct session *s)
     if (call.failed) {
         refused.u.failure = call.failure;
         s->rpc->counters.errors++;
-        write_answer(s, &call, &refused, NULL);
+        write_answer(s, &call, &refused);
         s->next_call++;
         return;
     }
@@ -195,7 +163,7 @@ static void answer_call(struct session *s)
         s->is_waiting = true;
         return;
     }
-    write_answer(s, &call, &answer.reply, answer.promise);
+    write_answer(s, &call, &answer.reply);
     dispatch_done(&rq);
     s->next_call++;
 }
@@ -210,7 +178,7 @@ static void waited(struct waiter *waiter, int outcome, const struct found *found
     s->dialect->call(&s->message, s->next_call, &call);
     struct request rq = request_of(s, &call);
     dispatch_waited(&rq, outcome, found, detail, &reply);
-    write_answer(s, &call, &reply, NULL);
+    write_answer(s, &call, &reply);
     s->next_call++;
     s->rpc->wake(s->rpc->wake_context, s);
 }

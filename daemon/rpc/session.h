@@ -82,9 +82,6 @@ bool session_is_above_high_water(const struct session *s);
 /* Brings rpc's sum up to date, after output was written or sent. */
 void session_count_output(struct session *s);
 
-/* Puts FAILURE in place of an answer. */
-void session_replace(struct session *s, const struct promise *promise,
-                     const struct failure *failure);
 /* The session's waiter: NULL when out of memory. */
 struct waiter *session_waiter(struct session *s);
 

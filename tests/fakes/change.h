@@ -24,7 +24,7 @@ void change_without_memory(const struct change *change);
  */
 unsigned change_without_kernel(const struct change *change, enum fake_op op, int error);
 
-/* The change succeeds, the commit does not, and all is as it was before the turn. */
+/* The store does not take the change: it ends in OUTCOME_STORE_FAILURE, and all is as it was. */
 void change_without_store(const struct change *change);
 
 #endif

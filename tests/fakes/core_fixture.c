@@ -6,9 +6,9 @@
 
 #include "daemon/core/adopt.h"
 #include "daemon/core/create.h"
+#include "daemon/core/find.h"
 #include "daemon/core/hold.h"
-#include "daemon/core/lookup.h"
-#include "daemon/core/removal.h"
+#include "daemon/core/remove.h"
 #include "daemon/core/set.h"
 #include "tests/fakes/fake_memory.h"
 
@@ -127,7 +127,7 @@ static int start_again(struct core_fixture *f)
 
 int core_fixture_restart(struct core_fixture *f)
 {
-    turn_settle_event_serials(&f->core);
+    ledger_settle_events(&f->core);
     stop(f);
     return start_again(f);
 }
@@ -155,8 +155,12 @@ static void tell(struct core_fixture *f, const struct segment_event *event)
 int core_fixture_turn(struct core_fixture *f)
 {
     uint64_t promised = f->store.meta.event_serial;
-    int r = turn_commit(&f->core, &f->reason);
-    for (struct segment_event *event; (event = turn_next_event(&f->core));) {
+    int r;
+    (void)ledger_take_result(&f->core, &r, &f->reason); /* of the requests */
+    core_end_turn(&f->core);
+    r = 0;
+    (void)ledger_take_result(&f->core, &r, &f->reason);
+    for (struct segment_event *event; (event = news_next(&f->core));) {
         assert_int_equal(event->serial, 0);
         tell(f, event);
         event_log_publish(&f->core.events, event);
@@ -165,7 +169,7 @@ int core_fixture_turn(struct core_fixture *f)
     if (r == 0) /* no serial is told that another daemon could tell again */
         assert_true(f->core.events.last <= f->store.meta.event_serial);
     assert_true(f->store.meta.event_serial >= promised);
-    turn_bury(&f->core);
+    core_bury(&f->core);
     core_fixture_check(f);
     return r;
 }
@@ -230,7 +234,7 @@ int fixture_create(struct core_fixture *f, struct caller *caller, const struct c
 int fixture_look(struct core_fixture *f, const char *name)
 {
     const struct target target = {.name = name};
-    return lookup_target(&f->core, &target, &f->found, &f->detail);
+    return find_target(&f->core, &target, &f->found, &f->detail);
 }
 
 int fixture_set(struct core_fixture *f, struct caller *caller, const char *name,
@@ -262,7 +266,7 @@ int fixture_release(struct core_fixture *f, struct caller *caller, const char *n
 int fixture_ready(struct core_fixture *f, const char *name)
 {
     int r = fixture_look(f, name);
-    return r == 0 ? core_ready(&f->core, &f->found) : r;
+    return r == 0 ? core_ready(&f->core, &f->found, &f->detail) : r;
 }
 
 int fixture_adopt(struct core_fixture *f, struct caller *caller, const struct adopt_params *p)

@@ -34,7 +34,7 @@ struct core_fixture {
     struct core_settings settings;
     struct core core;
     struct core_start start; /* what the last start found */
-    const char *reason;      /* of the last commit that failed */
+    const char *reason;      /* of the last write to the store that failed */
 
     /* Of the last call. */
     struct found found;
@@ -52,10 +52,10 @@ void core_fixture_free(struct core_fixture *f);
 
 /* The daemon ends in order and another starts from the same store, with the next pid. */
 int core_fixture_restart(struct core_fixture *f);
-/* The same after SIGKILL: what the turn has not committed is lost. */
+/* The same after SIGKILL: facts of this turn are not recorded. */
 int core_fixture_crash(struct core_fixture *f);
 
-/* The end of a turn: the commit's result. Events are told and waiters hear them. */
+/* The end of a turn: how recording the facts ended. Events are told and waiters hear them. */
 int core_fixture_turn(struct core_fixture *f);
 /* Time passes in steps from deadline to deadline, each a turn. */
 void core_fixture_pass(struct core_fixture *f, int64_t ms);
@@ -99,7 +99,7 @@ int fixture_release(struct core_fixture *f, struct caller *caller, const char *n
 int fixture_ready(struct core_fixture *f, const char *name);
 int fixture_adopt(struct core_fixture *f, struct caller *caller, const struct adopt_params *p);
 
-/* A segment of 4096 bytes that must come to be, committed. */
+/* A segment of 4096 bytes; it must be made. A turn ends. */
 struct segment *fixture_made(struct core_fixture *f, struct caller *caller, const char *name,
                              enum lifetime lifetime);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/core/core.h"
+#include "daemon/core/ends.h"
 
 enum { FIRST_PIDFD = 1000 };
 
@@ -168,7 +168,7 @@ void fake_processes_notice(struct fake_processes *f)
 {
     for (size_t i = 0; i < FAKE_PIDFDS; i++)
         if (f->pidfds[i].task && f->pidfds[i].task->is_dead && f->pidfds[i].party)
-            core_party_gone(f->core, f->pidfds[i].party);
+            ends_with_party(f->core, f->pidfds[i].party);
 }
 
 void fake_processes_kill(struct fake_processes *f, int32_t pid)

@@ -8,7 +8,7 @@
 #ifndef SHMD_TESTS_FAKES_FAKE_PROCESSES_H
 #define SHMD_TESTS_FAKES_FAKE_PROCESSES_H
 
-#include "daemon/core/holder.h"
+#include "daemon/core/ties.h"
 #include "daemon/sys/process.h"
 
 struct core;

@@ -23,7 +23,7 @@ struct rpc_fixture {
     struct core_fixture *core;
     struct rpc rpc;
     struct client clients[CLIENTS];
-    const char *reason; /* of the last commit that failed */
+    const char *reason; /* of the last write to the store that failed */
     unsigned wakes;
 };
 
@@ -36,10 +36,12 @@ void client_close(struct client *c);
 
 /* Bytes come, in a buffer of just their length; no turn ends. */
 void client_send(struct client *c, const char *data, size_t n);
-/* The same for a text, and turns end until nobody has work. The last commit's result. */
+/* The same for a text, and turns end until nobody has work. Returns what rpc_fixture_turn() does.
+ */
 int client_say(struct rpc_fixture *f, struct client *c, const char *text);
 
-/* A turn's end, and what follows from it. The result of the first commit that failed, or 0. */
+/* A turn's end, and what follows from it. 0, or how the last write to the store ended in the first
+ * turn in which that failed. */
 int rpc_fixture_turn(struct rpc_fixture *f);
 
 /* The bytes that were sent since the last call, without a NUL at their end; the caller's to free.

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "daemon/core/ends.h"
 #include "tests/fakes/core_fixture.h"
 
 static struct core_fixture *f;
@@ -30,7 +31,7 @@ static inline int core_end(void **state)
     struct caller *const callers[] = {&alice, &bob, &root};
     for (size_t i = 0; i < 3; i++)
         if (callers[i]->party)
-            core_party_gone(&f->core, callers[i]->party);
+            ends_with_party(&f->core, callers[i]->party);
     core_fixture_free(f);
     return 0;
 }
@@ -42,12 +43,25 @@ static inline void turn_ends(void)
     assert_int_equal(core_fixture_turn(f), 0);
 }
 
-/* The turn's end, when the store does not take it. */
-static inline void store_fails(void)
+/* The store will not take the next write. */
+static inline void store_will_fail(void)
 {
     fake_store_fail_next(&f->store, 1, ENOSPC, "the disk is full");
+}
+
+/* The turn's end, when the store does not take the facts. */
+static inline void facts_fail(void)
+{
+    store_will_fail();
     assert_int_equal(core_fixture_turn(f), -ENOSPC);
     assert_string_equal(f->reason, "the disk is full");
+}
+
+/* The turn's end, when facts that were not recorded earlier are tried again. */
+static inline void facts_are_tried_again(void)
+{
+    ledger_retry(&f->core);
+    assert_int_equal(core_fixture_turn(f), 0);
 }
 
 static inline void told(const char *want)

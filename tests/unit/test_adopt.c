@@ -168,7 +168,7 @@ TEST(managed_already)
     assert_null(f->detail.hint);
     fake_sysv_fail(f->k, FAKE_STAT, 2, EIO);
     assert_int_equal(ADOPT(&alice, .shmid = GIVEN(second), .name = "a"), -EIO);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 TEST(an_id_that_was_ours)

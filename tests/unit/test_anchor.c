@@ -15,7 +15,7 @@ static void is_gone(const char *want)
     assert_int_equal(f->core.registry.count, 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
     assert_int_equal(f->store.n_records, 0);
-    assert_int_equal(f->core.holders.n_processes, 0);
+    assert_int_equal(f->core.parties.n_processes, 0);
 }
 
 TEST(let_go_when_the_creator_has_come)

@@ -77,7 +77,7 @@ TEST(everything)
     assert_string_equal(s->labels[1].key, "b");
     assert_int_equal(s->n_holders, 1);
     assert_non_null(tie_find(s, NULL, TIE_INITIALISER));
-    assert_int_equal(f->core.holders.n_processes, 1); /* one watch for both ties */
+    assert_int_equal(f->core.parties.n_processes, 1); /* one watch for both ties */
     const struct sysv_stat *k = fake_sysv_segment(f->k, s->shmid);
     assert_int_equal(k->key, 0xFFFFFFFE);
     assert_int_equal(k->uid, BOB);
@@ -111,7 +111,7 @@ TEST(the_existing_one)
     assert_ptr_equal(f->found.segment, first);
     assert_int_equal(CREATE(&alice, .name = "a", .key = GIVEN(5), .size = GIVEN(99)), 0);
     assert_ptr_equal(f->found.segment, first);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     assert_string_equal(core_fixture_told(f), "");
     assert_int_equal(fake_sysv_count(f->k), 1);
 }
@@ -366,7 +366,7 @@ TEST(a_connections_segment_needs_no_process)
     assert_non_null(alice.party);
     assert_int_equal(core_fixture_turn(f), 0);
     assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 0);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     assert_int_equal(core_fixture_turn(f), 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
 }
@@ -383,7 +383,7 @@ TEST(a_creator_that_cannot_be_watched)
         assert_int_equal(fake_sysv_count(f->k), 0);
         assert_int_equal(f->p.n_open, 0);
         assert_int_equal(f->core.quota.total[QUOTA_SEGMENTS], 0);
-        assert_false(turn_is_due(&f->core));
+        assert_false(core_turn_is_due(&f->core));
     }
 }
 
@@ -476,7 +476,7 @@ TEST(unexplained_refusals_are_forwarded)
         fake_sysv_fail(f->k, FAKE_CREATE, 1, errors[i]);
         assert_int_equal(CREATE(&alice, .size = GIVEN(1)), -errors[i]);
     }
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 /* --- changes that fail on the way */

@@ -39,7 +39,7 @@ TEST(one_that_is_there)
     assert_false(created);
     assert_true(s->declared);
     assert_int_equal(fixture_kernel(f, "a")->mode, 0600);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     /* Over a restart, too. */
     assert_int_equal(core_fixture_restart(f), 0);
     turn_ends();
@@ -109,7 +109,7 @@ TEST(by_key_alone)
     assert_false(created);
     assert_true(s->declared);
     assert_int_equal(DECLARE(.key = GIVEN(77), .size = GIVEN(4097)), OUTCOME_SIZE_MISMATCH);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     /* One that has a name, too. A key may be written as a negative number. */
     assert_int_equal(DECLARE(.name = "a", .key = GIVEN(-2), .size = GIVEN(4096)), 0);
     assert_true(created);
@@ -168,7 +168,7 @@ TEST(name_and_key_of_two_segments)
     for (const char *name = "abc"; *name; name++)
         assert_true(fixture_record(f, (char[]){*name, '\0'})->declared);
     assert_int_equal(fixture_record(f, "a")->key, 1);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     /* Whether it has one could not be told. */
     fake_sysv_fail(f->k, FAKE_FIND, 1, EIO);
     assert_int_equal(DECLARE(.name = "a", .key = GIVEN(3), .size = GIVEN(4096)), -EIO);
@@ -203,7 +203,7 @@ TEST(what_needs_a_process)
     assert_int_equal(DECLARE(.name = "a", .size = GIVEN(4096), .lifetime = GIVEN(LIFETIME_PROCESS)),
                      -EBADF);
     assert_int_equal(fake_sysv_count(f->k), 0);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 int main(void)

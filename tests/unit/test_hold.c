@@ -38,7 +38,7 @@ static void is_gone(const char *want)
     assert_null(fixture_record(f, "a"));
     assert_int_equal(fake_sysv_count(f->k), 0);
     assert_int_equal(f->store.n_records, 0);
-    assert_int_equal(f->core.holders.n_processes, 0);
+    assert_int_equal(f->core.parties.n_processes, 0);
 }
 
 TEST(the_last_holder)
@@ -84,7 +84,7 @@ TEST(who_holds_it)
     static const enum lifetime lifetimes[] = {LIFETIME_PROCESS, LIFETIME_CONNECTION};
     for (size_t i = 0; i < 2; i++) {
         struct segment *s = made("a", lifetimes[i]);
-        size_t processes = f->core.holders.n_processes;
+        size_t processes = f->core.parties.n_processes;
         assert_int_equal(core_holds(&f->core, &alice, s), 1);
         assert_int_equal(core_holds(&f->core, &bob, s), 0);
         assert_int_equal(fixture_hold(f, &bob, "a"), 0);
@@ -92,7 +92,7 @@ TEST(who_holds_it)
         assert_int_equal(core_holds(&f->core, &carol, s), 0);
         assert_int_equal(fixture_release(f, &bob, "a"), 0);
         assert_int_equal(core_holds(&f->core, &bob, s), 0);
-        assert_int_equal(f->core.holders.n_processes, processes); /* to ask leaves nothing */
+        assert_int_equal(f->core.parties.n_processes, processes); /* to ask leaves nothing */
         turn_ends();
         assert_int_equal(core_holds(&f->core, &bob, s), 0);
         assert_int_equal(core_holds(&f->core, &alice, s), 1);
@@ -107,7 +107,7 @@ TEST(who_holds_it)
     fake_processes_die(&f->p, 3);
     assert_int_equal(core_holds(&f->core, &carol, s), -ESRCH);
     if (carol.party)
-        core_party_gone(&f->core, carol.party);
+        ends_with_party(&f->core, carol.party);
 }
 
 TEST(the_last_one_releases_what_is_attached)
@@ -156,11 +156,11 @@ TEST(connections)
     /* The process's death is nothing; it closes the connection. */
     core_fixture_kill(f, 1);
     assert_int_equal(s->n_holders, 2);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     assert_int_equal(s->n_holders, 1);
     assert_int_equal(fixture_release(f, &bob, "a"), 0);
     is_gone("changed:a removed/connection-closed:a");
-    core_party_gone(&f->core, steal_pointer(&bob.party));
+    ends_with_party(&f->core, steal_pointer(&bob.party));
 }
 
 TEST(one_connection_of_many_segments)
@@ -171,7 +171,7 @@ TEST(one_connection_of_many_segments)
     assert_int_equal(fixture_hold(f, &bob, "b"), 0);
     turn_ends();
     (void)core_fixture_told(f);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     turn_ends();
     assert_string_equal(core_fixture_told(f), "removed/connection-closed:a");
     assert_non_null(fixture_record(f, "b"));
@@ -183,7 +183,7 @@ TEST(one_process_of_many_segments)
     made("a", LIFETIME_PROCESS);
     for (char name[2] = "b"; name[0] < 'h'; name[0]++)
         (void)fixture_made(f, &alice, name, LIFETIME_PROCESS);
-    assert_int_equal(f->core.holders.n_processes, 1);
+    assert_int_equal(f->core.parties.n_processes, 1);
     assert_int_equal(f->p.n_watched, 1);
     (void)core_fixture_told(f);
     core_fixture_kill(f, 1);
@@ -217,7 +217,7 @@ TEST(too_many_holders)
     assert_int_equal(f->detail.used, 2);
     assert_int_equal(f->detail.max, 2);
     assert_int_equal(s->n_holders, 2);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* who holds it already may say so again */
     turn_ends();
 }
@@ -233,7 +233,7 @@ TEST(ready)
     turn_ends();
     assert_string_equal(core_fixture_told(f), "ready:a");
     assert_int_equal(fixture_ready(f, "a"), 0); /* it is already */
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     core_fixture_kill(f, 1);
     turn_ends();
     assert_ptr_equal(fixture_record(f, "a"), s);
@@ -247,14 +247,14 @@ TEST(the_initialiser_dies)
         core_fixture_kill(f, 1);
         is_gone("removed/initialiser-died:a");
         if (alice.party)
-            core_party_gone(&f->core, steal_pointer(&alice.party));
+            ends_with_party(&f->core, steal_pointer(&alice.party));
     }
 }
 
 TEST(the_initialisers_connection_is_closed_first)
 {
     initialising(LIFETIME_CONNECTION);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     is_gone("removed/initialiser-died:a");
     core_fixture_kill(f, 1);
 }
@@ -320,12 +320,12 @@ TEST(the_initialiser_dies_while_others_have_it_attached)
         core_fixture_kill(f, 1);
         is_going(s);
         if (alice.party)
-            core_party_gone(&f->core, steal_pointer(&alice.party));
+            ends_with_party(&f->core, steal_pointer(&alice.party));
     }
     alice = core_fixture_caller(f, ALICE, 1);
     struct segment *s = initialising(LIFETIME_CONNECTION);
     fake_sysv_attach_as(f->k, s->shmid, 2);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     is_going(s);
     core_fixture_kill(f, 1);
 }
@@ -431,7 +431,7 @@ TEST(who_dies_before_the_turn_fails)
     alice = core_fixture_caller(f, ALICE, 1);
     made("a", LIFETIME_CONNECTION);
     assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
     store_fails();
     is_gone("removed/connection-closed:a");
 }
@@ -457,7 +457,7 @@ TEST(an_older_kernel)
     assert_int_equal(fixture_hold(f, &carol, "a"), -ESRCH);
     assert_int_equal(fixture_release(f, &carol, "a"), -ESRCH);
     assert_int_equal(f->p.n_open, 2);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     core_fixture_kill(f, 1);
     core_fixture_kill(f, 2);
     turn_ends();

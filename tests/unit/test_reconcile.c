@@ -147,7 +147,7 @@ TEST(everything_is_found_again)
     assert_true(s->noreserve);
     assert_int_equal(s->creator.uid, ALICE);
     assert_int_equal(quota_used(&f->core.quota, ALICE, QUOTA_BYTES), 9096);
-    assert_int_equal(f->core.holders.n_processes, 2);
+    assert_int_equal(f->core.parties.n_processes, 2);
     f->told[0] = '\0';
     /* All its ends still work. */
     assert_int_equal(fixture_ready(f, "all"), 0);

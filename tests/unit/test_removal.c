@@ -4,7 +4,7 @@
  */
 #include "tests/unit/core_case.h"
 
-#include "daemon/core/expiry.h"
+#include "daemon/core/ends.h"
 #include "daemon/core/removal.h"
 #include "daemon/core/view.h"
 
@@ -14,7 +14,7 @@ static void nothing_is_left(void)
     assert_int_equal(f->core.quota.total[QUOTA_SEGMENTS], 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
     assert_int_equal(f->store.n_records, 0);
-    assert_int_equal(f->core.holders.n_processes, 0);
+    assert_int_equal(f->core.parties.n_processes, 0);
 }
 
 TEST(every_lifetime)
@@ -32,7 +32,7 @@ TEST(every_lifetime)
         told("removed/request:a");
         nothing_is_left();
     }
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
 }
 
 TEST(still_attached)
@@ -47,7 +47,7 @@ TEST(still_attached)
     assert_true(f->found.kernel.destroyed);
     turn_ends();
     told("removed/request:a");
-    assert_int_equal(f->core.holders.n_processes, 0);
+    assert_int_equal(f->core.parties.n_processes, 0);
     /* The name is free, the charge is not. */
     assert_int_equal(f->core.quota.total[QUOTA_BYTES], 4096);
     (void)made("a", LIFETIME_PERSISTENT);
@@ -55,7 +55,7 @@ TEST(still_attached)
     const struct remove_params p = {.target = {.serial = GIVEN((int64_t)serial)}};
     f->found = (struct found){s, *fake_sysv_segment(f->k, s->shmid)};
     assert_int_equal(core_remove(&f->core, &p, &f->found, &f->detail), 0);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     fake_sysv_exit(f->k, 9);
     core_fixture_pass(f, 5000);
     assert_int_equal(f->core.registry.count, 2);
@@ -97,7 +97,7 @@ TEST(refused)
     assert_string_equal(f->detail.what, "the daemon as owner");
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EIO);
     assert_int_equal(fixture_remove(f, "a"), -EIO);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     /* Somebody was quicker. */
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, ENOENT);
     fake_sysv_remove_as(f->k, f->found.segment->shmid);
@@ -236,7 +236,7 @@ TEST(every_lifetime_expires)
         told("removed/expired:a");
         nothing_is_left();
     }
-    core_party_gone(&f->core, steal_pointer(&alice.party));
+    ends_with_party(&f->core, steal_pointer(&alice.party));
 }
 
 TEST(expired_while_attached)

@@ -13,7 +13,7 @@ TEST(nothing_is_nothing)
 {
     made("a", LIFETIME_PERSISTENT);
     assert_int_equal(SET(&alice, "a", .mode = {false, 0}), 0);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     assert_int_equal(f->k->calls[FAKE_SET], 1); /* by create */
 }
 
@@ -131,10 +131,10 @@ TEST(a_creator_who_took_it_back)
     fake_sysv_segment(f->k, shmid)->uid = ALICE;
     assert_int_equal(SET(&alice, "theirs", .mode = GIVEN(0644)), OUTCOME_PERMISSION_DENIED);
     assert_string_equal(f->detail.what, "the daemon as owner");
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     assert_int_equal(fixture_remove(f, "theirs"), OUTCOME_PERMISSION_DENIED);
     assert_string_equal(f->detail.what, "the daemon as owner");
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 TEST(refusals_of_a_lock)
@@ -149,7 +149,7 @@ TEST(refusals_of_a_lock)
     fake_sysv_fail(f->k, FAKE_LOCK, 1, EPERM);
     assert_int_equal(SET(&alice, "a", .locked = GIVEN(false)), OUTCOME_PERMISSION_DENIED);
     assert_string_equal(f->detail.what, "CAP_IPC_LOCK");
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 /* Removed between the look and the change. */
@@ -232,7 +232,7 @@ TEST(every_lifetime_to_every_other)
                 assert_non_null(f->detail.what);
             assert_int_equal(core_fixture_turn(f), 0);
             check_lifetime(s, (enum lifetime)(frozen ? from : to));
-            assert_int_equal(f->core.holders.n_processes,
+            assert_int_equal(f->core.parties.n_processes,
                              s->lifetime == LIFETIME_PROCESS || s->lifetime == LIFETIME_ATTACHED);
             assert_int_equal(fixture_remove(f, "a"), 0);
             assert_int_equal(core_fixture_turn(f), 0);
@@ -401,7 +401,7 @@ TEST(a_failure_that_cannot_be_undone_is_told)
     assert_int_equal(fixture_look(f, "a"), 0);
     assert_int_equal(f->found.kernel.mode, 0644);
     assert_int_equal(f->found.segment->lifetime, LIFETIME_PERSISTENT);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
 }
 
 int main(void)

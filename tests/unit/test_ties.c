@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "daemon/core/holder.h"
+#include "daemon/core/ties.h"
 #include "daemon/core/segment.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/fakes/fake_processes.h"

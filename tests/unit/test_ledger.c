@@ -21,7 +21,7 @@ TEST(nothing_to_do)
 {
     turn_ends();
     assert_int_equal(f->store.n_commits, 0);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     made("a", LIFETIME_PERSISTENT);
     assert_int_equal(f->store.n_commits, 1);
     assert_int_equal(fixture_look(f, "a"), 0);
@@ -40,9 +40,9 @@ TEST(one_commit_of_many_changes)
     assert_int_equal(SET("b", .mode = GIVEN(0600)), 0);
     assert_int_equal(create("c"), 0);
     assert_int_equal(fixture_remove(f, "c"), 0);
-    assert_true(turn_is_due(&f->core));
+    assert_true(core_turn_is_due(&f->core));
     turn_ends();
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     assert_int_equal(f->store.n_commits, commits + 1);
     assert_int_equal(f->store.n_changes, changes + 3); /* each record once */
     assert_string_equal(core_fixture_told(f),
@@ -352,7 +352,7 @@ TEST(created_attached_and_removed_in_a_turn)
         assert_int_equal(fixture_create(f, &alice, &p), 0);
         fake_sysv_attach_as(f->k, f->found.segment->shmid, 9);
         assert_int_equal(fixture_remove(f, "a"), 0);
-        assert_int_equal(f->core.holders.n_processes, 0);
+        assert_int_equal(f->core.parties.n_processes, 0);
         if (i == 0)
             turn_ends();
         else
@@ -509,7 +509,7 @@ TEST(ends_in_the_middle_of_a_turn)
     assert_int_equal(create("b"), 0);
     assert_int_equal(SET("a", .new_name = "c"), 0);
     assert_int_equal(fixture_remove(f, "c"), 0);
-    assert_true(turn_is_due(&f->core));
+    assert_true(core_turn_is_due(&f->core));
     assert_non_null(f->core.turn.dropped);
 }
 

@@ -5,7 +5,7 @@
  */
 #include "tests/unit/core_case.h"
 
-#include "daemon/core/lookup.h"
+#include "daemon/core/find.h"
 #include "daemon/core/view.h"
 
 static struct segment *s; /* «a», with key 5 */
@@ -24,7 +24,7 @@ static int begin(void **state)
 static const struct fake_process other = {BOB, BOBS, 50};
 
 #define LOOK(...)                                                                                  \
-    lookup_target(&f->core, &(const struct target){__VA_ARGS__}, &f->found, &f->detail)
+    find_target(&f->core, &(const struct target){__VA_ARGS__}, &f->found, &f->detail)
 
 static int32_t foreign(uint32_t key)
 {
@@ -237,7 +237,7 @@ TEST(indeterminate)
     fake_sysv_segment(f->k, s->shmid)->cpid = 0;
     assert_int_equal(LOOK(.serial = GIVEN((int64_t)s->serial)), -EIO);
     assert_ptr_equal(fixture_record(f, "a"), s);
-    assert_false(turn_is_due(&f->core));
+    assert_false(core_turn_is_due(&f->core));
     /* Nor is it removed. */
     fake_sysv_fail(f->k, FAKE_STAT, 1, EACCES);
     assert_int_equal(fixture_remove(f, "a"), -EACCES);

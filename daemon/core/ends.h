@@ -1,0 +1,28 @@
+/*
+ * Ends that happen by themselves: a time is over, nobody has attached, a process has exited, a
+ * connection was closed. All are facts. The kernel is looked at before anything is removed.
+ */
+#ifndef SHMD_CORE_ENDS_H
+#define SHMD_CORE_ENDS_H
+
+#include "daemon/core/core.h"
+
+/* SEGMENT is removed at EXPIRES_AT_MS (boot clock; 0: never). 0 or -ENOMEM; it cannot fail when the
+ * segment has an expiry, or room for a deadline was reserved. */
+int ends_at(struct core *core, struct segment *segment, int64_t expires_at_ms) MUST_CHECK;
+
+/* The boot clock's time TTL_MS from now; 0 for 0. */
+int64_t ends_after(const struct core *core, int64_t ttl_ms);
+
+/* The anchor of SEGMENT, an `attached` one, is let go when a client has attached, or
+ * attach_timeout_ms is over. Errors as ends_at(). */
+int ends_unless_attached(struct core *core, struct segment *segment) MUST_CHECK;
+
+/* Removes SEGMENT if everybody whose life it depends on has ended: 0; 1 when it stays, for somebody
+ * keeps it or it depends on nobody; or a negative errno. */
+int ends_if_abandoned(struct core *core, struct segment *segment) MUST_CHECK;
+
+/* The process behind PARTY has exited, or its connection was closed. PARTY is freed. */
+void ends_with_party(struct core *core, struct party *party);
+
+#endif

@@ -1,0 +1,121 @@
+#include "daemon/core/find.h"
+
+#include <errno.h>
+
+#include "daemon/core/anchor.h"
+#include "daemon/core/lookup.h"
+#include "daemon/core/removal.h"
+
+/* The record has its segment: RET is that, once what the look has shown is done. */
+static int heed_match(struct core *core, struct segment *segment, struct found *ret)
+{
+    segment->seen.uid = ret->kernel.uid;
+    segment->seen.gid = ret->kernel.gid;
+    segment->seen.mode = ret->kernel.mode;
+    if (!removal_release_if_attached(core, segment, &ret->kernel))
+        return 0;
+    if (segment->state == STATE_REMOVED)
+        return OUTCOME_NO_SUCH_SEGMENT;
+    ret->kernel.nattch--; /* the anchor */
+    return 0;
+}
+
+/* Does what LOOKED has shown. 0 with RET, an outcome or a negative errno. */
+static int heed(struct core *core, const struct looked_up *looked, struct found *ret)
+{
+    struct segment *segment = looked->segment;
+    struct found found = {segment, looked->sight.kernel};
+    int r = 0;
+    switch (looked->sight.verdict) {
+    case VERDICT_MATCH:
+        if (segment)
+            r = heed_match(core, segment, &found);
+        break;
+    case VERDICT_DYING:
+        /* Somebody else has done IPC_RMID. It may be attached by our anchor alone. */
+        removal_follow(core, &found, REASON_OUT_OF_BAND);
+        r = segment->state == STATE_REMOVED ? OUTCOME_NO_SUCH_SEGMENT : 0;
+        break;
+    case VERDICT_GONE:
+        if (segment)
+            removal_noticed(core, segment, removal_reason_of_gone(segment));
+        return OUTCOME_NO_SUCH_SEGMENT;
+    case VERDICT_RECYCLED:
+        removal_noticed(core, segment, REASON_RECYCLED);
+        return OUTCOME_STALE_SEGMENT;
+    case VERDICT_INDETERMINATE: return looked->sight.error;
+    }
+    if (r == 0)
+        *ret = found;
+    return r;
+}
+
+int find_again(struct core *core, struct segment *segment, struct sysv_stat *ret)
+{
+    const struct looked_up looked = lookup_record(core, segment);
+    struct found found;
+    int r = heed(core, &looked, &found);
+    if (r == 0)
+        *ret = found.kernel;
+    return r;
+}
+
+/* A segment that turns out to be removed already has no name and no key any more. */
+static int heed_named(struct core *core, const struct looked_up *looked, struct found *ret)
+{
+    int r = heed(core, looked, ret);
+    return r == 0 && ret->segment && ret->segment->state == STATE_REMOVING ? OUTCOME_NO_SUCH_SEGMENT
+                                                                           : r;
+}
+
+int find_name(struct core *core, const char *name, struct found *ret)
+{
+    const struct looked_up looked = lookup_name(core, name);
+    return heed_named(core, &looked, ret);
+}
+
+int find_key(struct core *core, uint32_t key, struct found *ret)
+{
+    const struct looked_up looked = lookup_key(core, key);
+    return heed_named(core, &looked, ret);
+}
+
+/* Only the serial of TARGET and its other member together denote the segment. */
+static int check_serial(struct core *core, const struct target *target, int r,
+                        const struct found *found, struct outcome_detail *detail)
+{
+    uint64_t serial = (uint64_t)target->serial.value;
+    if (!target->serial.given || r < 0)
+        return r;
+    if (r == 0 ? found->segment && found->segment->serial == serial
+               : !registry_by_serial(&core->registry, serial))
+        return r;
+    *detail = (struct outcome_detail){.serial = serial};
+    return OUTCOME_STALE_SEGMENT;
+}
+
+int find_target(struct core *core, const struct target *target, struct found *ret,
+                struct outcome_detail *detail)
+{
+    const bool by_name = target->name,
+               by_key = !by_name && !target->shmid.given && target->key.given;
+    struct looked_up looked = lookup_target(core, target);
+    struct found found = {0};
+    int r = by_name ? heed_named(core, &looked, &found) : heed(core, &looked, &found);
+    if (by_key && looked.segment && r >= 0) {
+        bool has_lost_key = r > 0 || looked.segment->state == STATE_REMOVING;
+        /* A record that has ended may have hidden another segment with that key. */
+        if (has_lost_key) {
+            looked = lookup_target(core, target);
+            r = heed(core, &looked, &found);
+        }
+    }
+    *detail = (struct outcome_detail){0};
+    if (r == OUTCOME_STALE_SEGMENT)
+        detail->serial = looked.segment->serial;
+    else
+        r = check_serial(core, target, r, &found, detail);
+    if (r == 0)
+        *ret = found;
+    return r;
+}

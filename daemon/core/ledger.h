@@ -1,0 +1,100 @@
+/*
+ * The ledger: what the store has of the segments. It is the only file of the core that calls the
+ * store.
+ *
+ * A change that a request makes is recorded alone, before anything of it is seen: it is durable
+ * when ledger_write() has returned 0. Otherwise the caller takes back the one step that it has done
+ * in the kernel; nothing else can have happened in between.
+ *
+ * A fact - a segment that is gone or is being removed, a holder that has died - is true whatever
+ * the store says. Facts are noted, and recorded with the next change or at the end of the turn.
+ * While that fails, it is tried again. A fact that was never recorded shows itself again at the
+ * next start, when records are compared with the kernel.
+ */
+#ifndef SHMD_CORE_LEDGER_H
+#define SHMD_CORE_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/outcome.h"
+#include "daemon/core/store.h"
+#include "daemon/core/ties.h"
+
+struct core;
+struct segment;
+
+struct ledger {
+    uint64_t *noted; /* serials of the segments of which facts were noted */
+    size_t n_noted, capacity;
+    bool is_due; /* something was noted since the last write was tried */
+    struct store_meta meta;
+    struct store_daemon self;
+    bool is_entered; /* the store knows of this daemon; until then nothing is created */
+    /* How the last write ended, until it is reported. */
+    bool has_result;
+    int result;
+    const char *reason;
+};
+
+/* A change of a segment. Zeros: nothing of the kind. */
+struct ledger_change {
+    const struct segment *record; /* the record as it will be; NULL: it stays as it is */
+    const struct tie *added[2];   /* not bound yet */
+    const struct tie *dropped;
+    unsigned dropped_roles; /* all ties in these roles, a bit 1 << role for each */
+};
+
+void ledger_deinit(struct ledger *ledger);
+
+/* --- the start */
+
+/* Reads the store: 0 or a negative errno. What VISITOR does is as store_ops.load() has it. */
+int ledger_load(struct core *core, const struct store_visitor *visitor) MUST_CHECK;
+
+/* Makes sure that the store knows of this daemon: 0 or a negative errno. */
+int ledger_enter(struct core *core) MUST_CHECK;
+
+/* --- a create under way: what a crash leaves of it is found by this at the next start */
+
+/* Before shmget(): 0, or OUTCOME_STORE_FAILURE with the reason. */
+int ledger_intend(struct core *core, uint32_t key, uint64_t size,
+                  struct outcome_detail *ret_detail) MUST_CHECK;
+/* The create has failed, and nothing is left of it. */
+void ledger_abandon(struct core *core);
+
+/* --- changes */
+
+/* Records CHANGE of SEGMENT, and all facts that were noted: 0, or OUTCOME_STORE_FAILURE with the
+ * reason. Nothing is written when there is nothing to record, as of a tie to a connection. */
+int ledger_write(struct core *core, const struct segment *segment,
+                 const struct ledger_change *change, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* --- facts */
+
+/* Makes room so that the next two facts can be noted: 0 or -ENOMEM. */
+int ledger_reserve(struct core *core) MUST_CHECK;
+
+/* SEGMENT's record has changed. */
+void ledger_note_changed(struct core *core, struct segment *segment);
+/* SEGMENT is gone; it still is in the registry. */
+void ledger_note_gone(struct core *core, struct segment *segment);
+/* TIE of a segment is about to be freed, for its party has ended or its role is over. */
+void ledger_note_untied(struct core *core, const struct tie *tie);
+
+/* Records what was noted, if there is any. */
+void ledger_catch_up(struct core *core);
+/* What could not be recorded earlier is to be tried again at the end of this turn. */
+void ledger_retry(struct core *core);
+/* Whether something was noted that has not been tried to be recorded. */
+bool ledger_is_due(const struct core *core);
+
+/* How the last write ended: true once after each, with 0, or a negative errno and the reason. */
+bool ledger_take_result(struct core *core, int *ret_result, const char **ret_reason);
+
+/* At an end in order: the next daemon goes on with the serials of events where this one stopped. If
+ * that cannot be recorded, it starts further up. */
+void ledger_settle_events(struct core *core);
+
+#endif

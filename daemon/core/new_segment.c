@@ -1,0 +1,68 @@
+#include "daemon/core/new_segment.h"
+
+#include "daemon/core/charge.h"
+#include "daemon/core/ends.h"
+#include "daemon/core/reconcile.h"
+#include "daemon/core/removal.h"
+
+static int make_ties(struct core *core, struct caller *caller, struct new_segment *n)
+{
+    const struct segment *s = n->segment;
+    const enum tie_role role = s->lifetime == LIFETIME_ATTACHED ? TIE_ATTACHER : TIE_HOLDER;
+    int64_t now = core_realtime_ms(core);
+    int r = 0;
+    if (s->lifetime != LIFETIME_PERSISTENT)
+        r = tie_new_of(&core->parties, caller, s->lifetime, role, now, &n->of_lifetime);
+    if (r == 0 && s->state == STATE_INITIALISING)
+        r = tie_new_of(&core->parties, caller, s->lifetime, TIE_INITIALISER, now, &n->initialiser);
+    return r;
+}
+
+int new_segment_prepare(struct core *core, struct caller *caller, struct new_segment *n,
+                        struct outcome_detail *detail)
+{
+    struct segment *s = n->segment;
+    int r = charge_segment(core, s->creator.uid, s->size, &s->charge, detail);
+    if (r == 0)
+        r = make_ties(core, caller, n);
+    if (r == 0)
+        r = registry_reserve(&core->registry, s);
+    if (r == 0)
+        r = deadlines_reserve(&core->deadlines, 2);
+    if (r == 0)
+        r = ledger_reserve(core);
+    return r;
+}
+
+int new_segment_record(struct core *core, struct new_segment *n, struct outcome_detail *detail)
+{
+    n->segment->serial = registry_next_serial(&core->registry);
+    const struct ledger_change change = {.record = n->segment,
+                                         .added = {n->of_lifetime, n->initialiser}};
+    return ledger_write(core, n->segment, &change, detail);
+}
+
+void new_segment_enter(struct core *core, struct new_segment *n)
+{
+    struct segment *s = steal_pointer(&n->segment);
+    int r = 0;
+    registry_put(&core->registry, s);
+    if (n->of_lifetime)
+        tie_bind(steal_pointer(&n->of_lifetime), s);
+    if (n->initialiser)
+        tie_bind(steal_pointer(&n->initialiser), s);
+    if (s->expires_at_ms)
+        r = ends_at(core, s, s->expires_at_ms);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = ends_unless_attached(core, s);
+    (void)r; /* room for two deadlines was made */
+    reconcile_watch(core);
+}
+
+void new_segment_discard(struct core *core, struct new_segment *n)
+{
+    tie_free(&core->parties, n->of_lifetime);
+    tie_free(&core->parties, n->initialiser);
+    removal_discard(core, n->segment);
+    *n = (struct new_segment){0};
+}

@@ -1,0 +1,36 @@
+/*
+ * News: events that wait to be told. What they tell is recorded, or is a fact. They are told in
+ * order when the turn ends.
+ */
+#ifndef SHMD_CORE_NEWS_H
+#define SHMD_CORE_NEWS_H
+
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "daemon/sys/sysv.h"
+#include "protocol/terms.h"
+
+struct core;
+struct segment;
+struct segment_event;
+
+STAILQ_HEAD(segment_events, segment_event);
+
+struct news {
+    struct segment_events waiting;
+    size_t count;
+};
+
+void news_init(struct news *news);
+void news_deinit(struct news *news);
+
+/* Adds an event about SEGMENT, as KERNEL shows it. Without memory the event is lost, and
+ * subscribers see the gap. */
+void news_add(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
+              enum event_kind kind, enum reason reason);
+
+/* Takes the next event, which the caller publishes, or NULL. */
+struct segment_event *news_next(struct core *core);
+
+#endif

@@ -1,0 +1,44 @@
+#include "daemon/core/remove.h"
+
+#include <errno.h>
+
+#include "daemon/core/removal.h"
+
+/* An `attached` segment is marked for destruction all its life, so the kernel cannot tell that one
+ * which is in use is being removed. The record alone does, and is written first. */
+static int remove_by_record(struct core *core, struct found *found, struct outcome_detail *detail)
+{
+    struct segment next = *found->segment;
+    next.name = NULL; /* it never has a key */
+    next.state = STATE_REMOVING;
+    next.expires_at_ms = 0;
+    const struct ledger_change change = {.record = &next, .dropped_roles = TIES_ALL};
+    int r = ledger_write(core, found->segment, &change, detail);
+    if (r == 0)
+        removal_follow(core, found, REASON_REQUEST);
+    return r;
+}
+
+int core_remove(struct core *core, const struct remove_params *params, struct found *found,
+                struct outcome_detail *detail)
+{
+    const struct segment *segment = found->segment;
+    uint64_t nattch = found->kernel.nattch - (segment->anchor ? 1 : 0);
+    if (params->only_if_unattached.value && nattch > 0) {
+        *detail = (struct outcome_detail){.nattch = nattch};
+        return OUTCOME_SEGMENT_BUSY;
+    }
+    if (segment->state == STATE_REMOVING)
+        return 0;
+    int r = ledger_reserve(core);
+    if (r < 0)
+        return r;
+    if (segment->lifetime == LIFETIME_ATTACHED && found->kernel.destroyed && nattch > 0)
+        return remove_by_record(core, found, detail);
+    r = removal_do(core, found, REASON_REQUEST);
+    if (r == -EPERM || r == -EACCES)
+        return outcome_denied(
+            detail, "the daemon as owner",
+            "the segment's creator has taken it back: hand it over again, or use ipcrm");
+    return r;
+}

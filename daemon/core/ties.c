@@ -1,0 +1,82 @@
+#include "daemon/core/ties.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/core/segment.h"
+
+int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
+              struct party **ret)
+{
+    if (role == TIE_HOLDER && lifetime == LIFETIME_CONNECTION)
+        return parties_of_connection(caller, ret);
+    return parties_of_caller(p, caller, ret);
+}
+
+struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms)
+{
+    struct tie *tie = calloc(1, sizeof(*tie));
+    if (!tie)
+        return NULL;
+    tie->party = party;
+    tie->role = role;
+    tie->since_at_ms = since_at_ms;
+    LIST_INSERT_HEAD(&party->ties, tie, of_party);
+    return tie;
+}
+
+int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
+               int64_t since_at_ms, struct tie **ret)
+{
+    struct party *party;
+    int r = tie_party(p, caller, lifetime, role, &party);
+    if (r < 0)
+        return r;
+    struct tie *tie = tie_new(party, role, since_at_ms);
+    if (!tie) {
+        party_put(p, party);
+        return -ENOMEM;
+    }
+    *ret = tie;
+    return 0;
+}
+
+void tie_bind(struct tie *tie, struct segment *segment)
+{
+    tie->segment = segment;
+    LIST_INSERT_HEAD(&segment->ties, tie, of_segment);
+    if (tie->role == TIE_HOLDER)
+        segment->n_holders++;
+}
+
+void tie_free(struct parties *p, struct tie *tie)
+{
+    if (!tie)
+        return;
+    if (tie->segment) {
+        LIST_REMOVE(tie, of_segment);
+        if (tie->role == TIE_HOLDER)
+            tie->segment->n_holders--;
+    }
+    LIST_REMOVE(tie, of_party);
+    party_put(p, tie->party);
+    free(tie);
+}
+
+struct tie *tie_find(const struct segment *segment, const struct party *party, enum tie_role role)
+{
+    struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment)
+        if (tie->role == role && (!party || tie->party == party))
+            return tie;
+    return NULL;
+}
+
+void ties_free(struct parties *p, struct segment *segment, unsigned roles)
+{
+    for (struct tie *tie = LIST_FIRST(&segment->ties), *next; tie; tie = next) {
+        next = LIST_NEXT(tie, of_segment);
+        if (roles & (1U << tie->role))
+            tie_free(p, tie);
+    }
+}

@@ -1,0 +1,54 @@
+/*
+ * Ties: a tie says that a segment depends on a party in a role. A new tie belongs to its party at
+ * once, and to its segment when it is bound: between the two the change is recorded.
+ */
+#ifndef SHMD_CORE_TIES_H
+#define SHMD_CORE_TIES_H
+
+#include "daemon/core/party.h"
+#include "protocol/terms.h"
+
+struct segment;
+
+enum tie_role {
+    TIE_HOLDER,      /* the segment lives while one of these does */
+    TIE_INITIALISER, /* it is filling the segment */
+    TIE_ATTACHER,    /* it created an `attached` segment and has yet to attach */
+    TIE_ROLES
+};
+
+struct tie {
+    struct segment *segment; /* NULL: not bound yet */
+    struct party *party;
+    enum tie_role role;
+    int64_t since_at_ms; /* wall clock */
+    LIST_ENTRY(tie) of_segment;
+    LIST_ENTRY(tie) of_party;
+};
+
+/* The party by which CALLER has ROLE for a segment of LIFETIME: its connection as a holder where
+ * the lifetime is that, else its process. As parties_of_caller(). */
+int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
+              struct party **ret) MUST_CHECK;
+
+/* A tie to PARTY: NULL when out of memory. */
+struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms);
+
+/* A tie to tie_party(): 0 or a negative errno. */
+int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
+               int64_t since_at_ms, struct tie **ret) MUST_CHECK;
+
+/* Binds TIE to SEGMENT, before the ties that it has. It cannot fail. */
+void tie_bind(struct tie *tie, struct segment *segment);
+
+/* Unbinds and frees TIE (NULL: nothing), and the party of a process with its last. */
+void tie_free(struct parties *p, struct tie *tie);
+
+/* The tie of SEGMENT to PARTY (NULL: to any) in ROLE, or NULL. */
+struct tie *tie_find(const struct segment *segment, const struct party *party, enum tie_role role);
+
+/* Frees the ties of SEGMENT whose role is in ROLES, a bit 1 << role for each. */
+void ties_free(struct parties *p, struct segment *segment, unsigned roles);
+#define TIES_ALL ((1U << TIE_ROLES) - 1)
+
+#endif
