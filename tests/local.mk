@@ -23,6 +23,9 @@ unit_tests = \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
 	tests/unit/test_json_slice \
+	tests/unit/test_journal \
+	tests/unit/test_journal_damage \
+	tests/unit/test_journal_faults \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
@@ -45,6 +48,7 @@ unit_tests = \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_index \
 	tests/unit/test_segment_json \
+	tests/unit/test_serial_map \
 	tests/unit/test_session \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
@@ -174,6 +178,18 @@ tests_unit_test_store_mark_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
+
+# A journal on a directory in memory that a test can break.
+check_LTLIBRARIES += libjournalfakes.la
+libjournalfakes_la_SOURCES = \
+	tests/fakes/fake_host.c tests/fakes/fake_host.h \
+	tests/fakes/journal_world.c tests/fakes/journal_world.h
+check_headers += tests/unit/journal_case.h
+journal_world = libjournalfakes.la libstore.la $(LDADD)
+tests_unit_test_journal_LDADD = $(journal_world)
+tests_unit_test_journal_damage_LDADD = $(journal_world)
+tests_unit_test_journal_faults_LDADD = $(journal_world)
+tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.
 check_LTLIBRARIES += libcorefakes.la

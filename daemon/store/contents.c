@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/util/array.h"
 #include "daemon/util/siphash.h"
 
 enum { CHUNK = 65536 };
@@ -75,14 +76,11 @@ static struct contents_entry *entry_of(const struct contents_builder *b, uint64_
 
 static struct contents_entry *add_entry(struct contents_builder *b, uint64_t serial)
 {
-    if (b->n_entries == b->capacity) {
-        size_t capacity = b->capacity ? b->capacity * 2 : 64;
-        struct contents_entry *entries = reallocarray(b->entries, capacity, sizeof(*entries));
-        if (!entries)
-            return NULL;
-        b->entries = entries;
-        b->capacity = capacity;
-    }
+    struct contents_entry *entries =
+        array_reserve(b->entries, &b->capacity, b->n_entries, 1, sizeof(*entries));
+    if (!entries)
+        return NULL;
+    b->entries = entries;
     if (serial_map_reserve(&b->by_serial, 1) < 0)
         return NULL;
     serial_map_put(&b->by_serial, serial, b->n_entries);

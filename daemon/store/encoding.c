@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "daemon/store/bytes.h"
+#include "daemon/util/array.h"
 #include "daemon/util/siphash.h"
 
 enum {
@@ -40,30 +41,11 @@ void record_buffer_deinit(struct record_buffer *buffer)
 /* Room for N more bytes: 0 or -ENOMEM. */
 static int reserve(struct record_buffer *buffer, size_t n)
 {
-    if (buffer->capacity - buffer->len >= n)
-        return 0;
-    size_t capacity = buffer->capacity ? buffer->capacity : 1024;
-    while (capacity - buffer->len < n) {
-        if (capacity > SIZE_MAX / 2)
-            return -ENOMEM;
-        capacity *= 2;
-    }
-    uint8_t *bytes = realloc(buffer->bytes, capacity);
+    uint8_t *bytes = array_reserve(buffer->bytes, &buffer->capacity, buffer->len, n, 1);
     if (!bytes)
         return -ENOMEM;
     buffer->bytes = bytes;
-    buffer->capacity = capacity;
     return 0;
-}
-
-int record_buffer_add(struct record_buffer *buffer, const void *bytes, size_t n)
-{
-    int r = reserve(buffer, n);
-    if (r == 0 && n > 0) {
-        memcpy(buffer->bytes + buffer->len, bytes, n);
-        buffer->len += n;
-    }
-    return r;
 }
 
 static size_t segment_payload_size(const struct stored_segment *s)

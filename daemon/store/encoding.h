@@ -34,8 +34,6 @@ struct record_buffer {
 };
 
 void record_buffer_deinit(struct record_buffer *buffer);
-/* Adds bytes as they are: 0 or -ENOMEM. */
-int record_buffer_add(struct record_buffer *buffer, const void *bytes, size_t n) MUST_CHECK;
 
 /* Adds RECORD, whose sum is still to be set: 0 or -ENOMEM. */
 int record_encode(struct record_buffer *buffer, const struct store_record *record,

@@ -33,6 +33,14 @@ void header_encode(const struct header *header, uint8_t ret[static HEADER_SIZE])
     put_64(&at, siphash(header->seed, ret, SUMMED_SIZE));
 }
 
+static bool is_boot_id(const char boot_id[static BOOT_ID_SIZE])
+{
+    size_t i = 0;
+    while (i < BOOT_ID_SIZE && boot_id[i] > 0x20 && boot_id[i] < 0x7F)
+        i++;
+    return i < BOOT_ID_SIZE && boot_id[i] == '\0';
+}
+
 int header_decode(const uint8_t *bytes, size_t len, struct header *ret, char *why, size_t why_size)
 {
     if (len < HEADER_SIZE) {
@@ -68,7 +76,7 @@ int header_decode(const uint8_t *bytes, size_t len, struct header *ret, char *wh
         snprintf(why, why_size, "its header is damaged: the sum does not match");
         return -EBADMSG;
     }
-    if (zero != 0 || h.boot_id[BOOT_ID_SIZE - 1] || h.committed < HEADER_SIZE ||
+    if (zero != 0 || !is_boot_id(h.boot_id) || h.committed < HEADER_SIZE ||
         h.committed > INT64_MAX || (h.has_intent && store_check_intent(&h.intent))) {
         snprintf(why, why_size, "its header says what no daemon would have written");
         return -EBADMSG;
