@@ -44,10 +44,11 @@ static void add_text(char **at, const char **ret, const char *format, ...)
     va_end(args);
 }
 
-const struct stored_segment *example_segment(struct world *w, uint64_t serial, unsigned version)
+static const struct stored_segment *make_example(struct example *e, uint64_t serial,
+                                                 unsigned version)
 {
-    char *at = w->texts;
-    struct stored_segment *s = &w->live;
+    char *at = e->texts;
+    struct stored_segment *s = &e->segment;
     *s = (struct stored_segment){.serial = serial,
                                  .key = version % 2 ? (uint32_t)serial + 0xF0000000 : 0,
                                  .shmid = (int32_t)(serial * 32768 % INT32_MAX),
@@ -67,13 +68,18 @@ const struct stored_segment *example_segment(struct world *w, uint64_t serial, u
     if (version != 3)
         add_text(&at, &s->name, "segment-%" PRIu64, serial);
     for (unsigned i = 0; i < version && i < SEGMENT_LABELS_MAX; i++) {
-        add_text(&at, &w->labels[i].key, "label-%u", i);
+        add_text(&at, &e->labels[i].key, "label-%u", i);
         /* The last version crosses a page of the file. */
-        add_text(&at, &w->labels[i].value, "%0*u", version == EXAMPLE_VERSIONS - 1 ? 250 : 3, i);
+        add_text(&at, &e->labels[i].value, "%0*u", version == EXAMPLE_VERSIONS - 1 ? 250 : 3, i);
         s->n_labels++;
     }
-    s->labels = s->n_labels > 0 ? w->labels : NULL;
+    s->labels = s->n_labels > 0 ? e->labels : NULL;
     return s;
+}
+
+const struct stored_segment *example_segment(struct world *w, uint64_t serial, unsigned version)
+{
+    return make_example(&w->example, serial, version);
 }
 
 struct stored_tie example_tie(enum tie_role role, int32_t pid)
@@ -174,10 +180,10 @@ static int next(void *context, uint64_t after, struct stored *ret)
     size_t i = place_of(&w->model, after + 1);
     if (i == w->model.n)
         return 0;
-    *ret = (struct stored){
-        .segment = *example_segment(w, w->model.segments[i].serial, w->model.segments[i].version),
-        .ties = w->model.segments[i].ties,
-        .n_ties = w->model.segments[i].n_ties};
+    *ret = (struct stored){.segment = *make_example(&w->live, w->model.segments[i].serial,
+                                                    w->model.segments[i].version),
+                           .ties = w->model.segments[i].ties,
+                           .n_ties = w->model.segments[i].n_ties};
     return 1;
 }
 

@@ -26,6 +26,12 @@ struct model {
     size_t n_daemons;
 };
 
+struct example {
+    struct stored_segment segment;
+    struct label labels[SEGMENT_LABELS_MAX];
+    char texts[8192];
+};
+
 struct world {
     struct fake_host host;
     struct journal *journal; /* NULL: closed */
@@ -34,12 +40,10 @@ struct world {
     struct model model;
     char log[4096]; /* what the journal said since it was opened last */
     unsigned n_errors, n_warnings;
-    const char *reason; /* of the last failure */
-    /* For next(). */
-    struct stored_segment live;
-    struct label labels[SEGMENT_LABELS_MAX];
-    char texts[8192];
-    int fail_next; /* a positive errno */
+    const char *reason;  /* of the last failure */
+    struct example live; /* of next() */
+    struct example example;
+    int fail_next; /* of next(): a positive errno */
 };
 
 void world_init(struct world *w);
