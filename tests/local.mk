@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test_journal \
 	tests/unit/test_journal_damage \
 	tests/unit/test_journal_faults \
+	tests/unit/test_journal_host \
 	tests/unit/test_journal_rewrite \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
@@ -191,6 +192,7 @@ tests_unit_test_journal_LDADD = $(journal_world)
 tests_unit_test_journal_damage_LDADD = $(journal_world)
 tests_unit_test_journal_faults_LDADD = $(journal_world)
 tests_unit_test_journal_rewrite_LDADD = $(journal_world)
+tests_unit_test_journal_host_LDADD = libstore.la $(LDADD)
 tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.
