@@ -74,7 +74,7 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
 /* The last holder releases the segment, which ends it; it holds on if the kernel refuses that. */
 static int release_last(struct core *core, const struct tie *tie, struct found *found)
 {
-    int r = ledger_reserve(core);
+    int r = ledger_reserve(core, found->segment);
     return r < 0 ? r
                  : removal_do(core, found,
                               tie->party->is_connection ? REASON_CONNECTION_CLOSED

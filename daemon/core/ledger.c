@@ -12,6 +12,8 @@ enum { EVENT_BLOCK = 1024 };
 void ledger_deinit(struct ledger *ledger)
 {
     free(ledger->noted);
+    free(ledger->changes);
+    free(ledger->ties);
     *ledger = (struct ledger){0};
 }
 
@@ -103,41 +105,52 @@ static size_t collect_ties(const struct segment *segment, const struct ledger_ch
     return n;
 }
 
-/* What is written together: the facts that were noted, and a change of SEGMENT, which may be NULL.
- */
-struct batch {
-    struct core *core;
-    const struct segment *segment;
-    const struct ledger_change *change;
-    struct store_change *changes;
-    size_t n_changes;
-    struct stored_tie *ties; /* NULL: they are only counted */
-    size_t n_ties;
-};
+static const struct ledger_change no_change;
 
-static void add_change(struct batch *b, uint64_t serial, const struct segment *ties_of,
-                       const struct segment *record, const struct ledger_change *change)
+/* Room for one more noted segment than there are: for a change of SEGMENT, which may be NULL. */
+static int reserve_write(struct core *core, const struct segment *segment)
 {
-    struct stored_tie *into = b->ties ? b->ties + b->n_ties : NULL;
-    size_t n = collect_ties(ties_of, change, into);
-    if (b->ties)
-        b->changes[b->n_changes++] = (struct store_change){serial, record, into, n};
-    b->n_ties += n;
+    struct ledger *l = &core->ledger;
+    size_t n_ties = sizeof(no_change.added) / sizeof(no_change.added[0]);
+    for (size_t i = 0; i < l->n_noted; i++)
+        n_ties += collect_ties(registry_by_serial(&core->registry, l->noted[i]), &no_change, NULL);
+    if (segment)
+        n_ties += collect_ties(segment, &no_change, NULL);
+    struct store_change *changes =
+        array_reserve(l->changes, &l->changes_capacity, 0, l->n_noted + 1, sizeof(*changes));
+    if (!changes)
+        return -ENOMEM;
+    l->changes = changes;
+    struct stored_tie *ties = array_reserve(l->ties, &l->ties_capacity, 0, n_ties, sizeof(*ties));
+    if (!ties)
+        return -ENOMEM;
+    l->ties = ties;
+    return 0;
 }
 
-static void add_all(struct batch *b)
+/* Puts together all that is to be written: what was noted, and CHANGE of SEGMENT, which may be
+ * NULL. Returns how many records that are. */
+static size_t put_together(struct core *core, const struct segment *segment,
+                           const struct ledger_change *change)
 {
-    static const struct ledger_change none;
-    const struct ledger *l = &b->core->ledger;
-    b->n_ties = 0;
+    struct ledger *l = &core->ledger;
+    struct stored_tie *ties = l->ties;
+    size_t n = 0;
     for (size_t i = 0; i < l->n_noted; i++) {
-        const struct segment *segment = registry_by_serial(&b->core->registry, l->noted[i]);
-        if (!b->segment || l->noted[i] != b->segment->serial)
-            add_change(b, l->noted[i], segment, segment, &none);
+        uint64_t serial = l->noted[i];
+        const struct segment *noted = registry_by_serial(&core->registry, serial);
+        if (segment && serial == segment->serial)
+            continue;
+        size_t n_ties = collect_ties(noted, &no_change, ties);
+        l->changes[n++] = (struct store_change){serial, noted, ties, n_ties};
+        ties += n_ties;
     }
-    if (b->segment)
-        add_change(b, b->segment->serial, b->segment,
-                   b->change->record ? b->change->record : b->segment, b->change);
+    if (segment) {
+        size_t n_ties = collect_ties(segment, change, ties);
+        l->changes[n++] = (struct store_change){
+            segment->serial, change->record ? change->record : segment, ties, n_ties};
+    }
+    return n;
 }
 
 /* N_EVENTS: how many events of the change will be told. */
@@ -159,21 +172,16 @@ static int commit(struct core *core, const struct segment *segment,
 {
     const struct store *store = &core->on.store;
     struct ledger *l = &core->ledger;
-    struct batch b = {.core = core, .segment = segment, .change = change};
     const struct store_meta meta = next_meta(core, segment, segment ? 1 : 0);
-    add_all(&b); /* counts */
-    struct store_change *changes CLEANUP(cleanup_free) = calloc(l->n_noted + 1, sizeof(*changes));
-    struct stored_tie *ties CLEANUP(cleanup_free) = calloc(b.n_ties + 1, sizeof(*ties));
-    if (!changes || !ties) {
+    int r = reserve_write(core, segment);
+    if (r < 0) {
         l->reason = "the daemon is out of memory";
-        return -ENOMEM;
+        return r;
     }
-    b.changes = changes;
-    b.ties = ties;
-    add_all(&b);
-    int r = ledger_enter(core);
+    r = ledger_enter(core);
     if (r == 0)
-        r = store->ops->commit(store->context, changes, b.n_changes, &meta, &l->reason);
+        r = store->ops->commit(store->context, l->changes, put_together(core, segment, change),
+                               &meta, &l->reason);
     if (r == 0)
         l->meta = meta;
     return r;
@@ -201,6 +209,23 @@ static int try_write(struct core *core, const struct segment *segment,
     return l->result;
 }
 
+/* Room to note MORE facts. */
+static int reserve_notes(struct ledger *l, size_t more)
+{
+    uint64_t *noted =
+        array_reserve(l->noted, &l->noted_capacity, l->n_noted, more, sizeof(l->noted[0]));
+    if (!noted)
+        return -ENOMEM;
+    l->noted = noted;
+    return 0;
+}
+
+int ledger_reserve(struct core *core, const struct segment *segment)
+{
+    int r = reserve_notes(&core->ledger, 2);
+    return r < 0 ? r : reserve_write(core, segment);
+}
+
 static bool is_recorded(const struct tie *tie)
 {
     return tie && !tie->party->is_connection;
@@ -222,33 +247,18 @@ static bool is_empty(const struct segment *segment, const struct ledger_change *
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *detail)
 {
-    if (is_empty(segment, change) || try_write(core, segment, change) == 0)
-        return 0;
-    return store_failure(&core->ledger, detail);
+    int r = is_empty(segment, change) ? 0 : try_write(core, segment, change);
+    return r == 0 || r == -ENOMEM ? r : store_failure(&core->ledger, detail);
 }
 
 /* --- facts */
-
-static int reserve(struct ledger *l, size_t more)
-{
-    uint64_t *noted = array_reserve(l->noted, &l->capacity, l->n_noted, more, sizeof(l->noted[0]));
-    if (!noted)
-        return -ENOMEM;
-    l->noted = noted;
-    return 0;
-}
-
-int ledger_reserve(struct core *core)
-{
-    return reserve(&core->ledger, 2);
-}
 
 static void note(struct core *core, struct segment *segment)
 {
     struct ledger *l = &core->ledger;
     l->is_due = true;
     /* Without memory it is not noted: the next start finds it out again. */
-    if (segment->is_noted || reserve(l, 1) < 0)
+    if (segment->is_noted || reserve_notes(l, 1) < 0)
         return;
     l->noted[l->n_noted++] = segment->serial;
     segment->is_noted = true;

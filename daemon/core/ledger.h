@@ -27,8 +27,12 @@ struct segment;
 
 struct ledger {
     uint64_t *noted; /* serials of the segments of which facts were noted */
-    size_t n_noted, capacity;
+    size_t n_noted, noted_capacity;
     bool is_due; /* something was noted since the last write was tried */
+    /* What a write is put together in. */
+    struct store_change *changes;
+    struct stored_tie *ties;
+    size_t changes_capacity, ties_capacity;
     struct store_meta meta;
     struct store_daemon self;
     bool is_entered; /* the store knows of this daemon; until then nothing is created */
@@ -66,15 +70,17 @@ void ledger_abandon(struct core *core);
 
 /* --- changes */
 
-/* Records CHANGE of SEGMENT, and all facts that were noted: 0, or OUTCOME_STORE_FAILURE with the
- * reason. Nothing is written when there is nothing to record, as of a tie to a connection. */
+/* Gets the memory to record a change of SEGMENT (NULL: of a new one) and to note two facts, so that
+ * neither fails for it afterwards: 0 or -ENOMEM. */
+int ledger_reserve(struct core *core, const struct segment *segment) MUST_CHECK;
+
+/* Records CHANGE of SEGMENT, and all facts that were noted: 0, OUTCOME_STORE_FAILURE with the
+ * reason, or -ENOMEM. Nothing is written when there is nothing to record, as of a tie to a
+ * connection. */
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *ret_detail) MUST_CHECK;
 
 /* --- facts */
-
-/* Makes room so that the next two facts can be noted: 0 or -ENOMEM. */
-int ledger_reserve(struct core *core) MUST_CHECK;
 
 /* SEGMENT's record has changed. */
 void ledger_note_changed(struct core *core, struct segment *segment);

@@ -30,7 +30,7 @@ int new_segment_prepare(struct core *core, struct caller *caller, struct new_seg
     if (r == 0)
         r = deadlines_reserve(&core->deadlines, 2);
     if (r == 0)
-        r = ledger_reserve(core);
+        r = ledger_reserve(core, NULL);
     return r;
 }
 

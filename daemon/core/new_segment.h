@@ -22,7 +22,7 @@ struct new_segment {
 int new_segment_prepare(struct core *core, struct caller *caller, struct new_segment *n,
                         struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* Gives it its serial and records it: 0 or OUTCOME_STORE_FAILURE. */
+/* Gives it its serial and records it; as ledger_write(). */
 int new_segment_record(struct core *core, struct new_segment *n,
                        struct outcome_detail *ret_detail) MUST_CHECK;
 

@@ -30,7 +30,7 @@ int core_remove(struct core *core, const struct remove_params *params, struct fo
     }
     if (segment->state == STATE_REMOVING)
         return 0;
-    int r = ledger_reserve(core);
+    int r = ledger_reserve(core, segment);
     if (r < 0)
         return r;
     if (segment->lifetime == LIFETIME_ATTACHED && found->kernel.destroyed && nattch > 0)

@@ -181,7 +181,9 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
                           const struct segment *s, struct change *c)
 {
     *c = (struct change){.next = *s};
-    int r = deadlines_reserve(&core->deadlines, 2);
+    int r = ledger_reserve(core, s);
+    if (r == 0)
+        r = deadlines_reserve(&core->deadlines, 2);
     if (r == 0 && p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
         r = change_name(core, p->new_name, c);
     if (r == 0 && p->labels.given)

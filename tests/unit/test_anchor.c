@@ -26,7 +26,7 @@ TEST(let_go_when_the_creator_has_come)
     fake_sysv_attach_as(f->k, s->shmid, 1);
     core_fixture_pass(f, 50);
     assert_null(s->anchor);
-    assert_null(s->ties);
+    assert_true(LIST_EMPTY(&s->ties));
     assert_int_equal(s->anchor_check.place, 0);
     assert_int_equal(fake_sysv_segment(f->k, s->shmid)->nattch, 1);
     assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 0);
@@ -160,8 +160,8 @@ TEST(killed_before_the_mark_was_made)
     struct segment *s = made("a", LIFETIME_PERSISTENT);
     int32_t shmid = s->shmid;
     const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
-    assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EINTR);
+    assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
     assert_int_equal(core_fixture_turn(f), 0);
     assert_false(fake_sysv_segment(f->k, shmid)->destroyed);
     fake_sysv_attach_as(f->k, shmid, 9);
@@ -178,8 +178,8 @@ TEST(the_mark_is_made_by_the_sweep)
 {
     struct segment *s = made("a", LIFETIME_PERSISTENT);
     const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
-    assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EINTR);
+    assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
     assert_int_equal(core_fixture_turn(f), 0);
     assert_false(fake_sysv_segment(f->k, s->shmid)->destroyed);
     core_fixture_pass(f, 5000);
@@ -278,9 +278,10 @@ TEST(not_told)
 {
     fake_sysv_fail(f->k, FAKE_LIMITS, 1, EIO);
     f->core.rmid_forced = true;
-    reconcile_rmid_forced(&f->core);
+    struct sweep_result result;
+    reconcile_sweep(&f->core, &result);
     assert_true(f->core.rmid_forced);
-    reconcile_rmid_forced(&f->core);
+    reconcile_sweep(&f->core, &result);
     assert_false(f->core.rmid_forced);
 }
 

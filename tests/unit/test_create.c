@@ -40,14 +40,14 @@ TEST(the_least)
     assert_false(s->creator.was_admin);
     assert_int_equal(s->created_at_ms, f->clock.real_ms);
     assert_int_equal(s->expires_at_ms, 0);
-    assert_null(s->ties);
+    assert_true(LIST_EMPTY(&s->ties));
     assert_int_equal(f->found.kernel.uid, ALICE);
     assert_int_equal(f->found.kernel.gid, ALICES);
     assert_int_equal(f->found.kernel.mode, 0600);
     assert_int_equal(f->found.kernel.cuid, DAEMON);
     assert_int_equal(f->found.kernel.cpid, DAEMON_PID);
-    /* Nothing is stored before the turn ends. */
-    assert_int_equal(f->store.n_records, 0);
+    /* It is stored already. */
+    assert_int_equal(f->store.n_records, 1);
     assert_int_equal(core_fixture_turn(f), 0);
     assert_int_equal(f->store.n_records, 1);
     assert_string_equal(core_fixture_told(f), "created:-");
@@ -505,8 +505,8 @@ static int create_all(struct core_fixture *g, enum lifetime lifetime, bool rmid_
                                     .labels = {true, 1, {{"k", "v"}}}};
     g->core.rmid_forced = g->k->shm_rmid_forced = rmid_forced;
     int r = fixture_create(g, &c, &p);
-    if (c.party && !c.party->ties)
-        party_free_connection(c.party);
+    if (c.party && LIST_EMPTY(&c.party->ties))
+        party_end(&g->core.parties, c.party);
     return r;
 }
 

@@ -303,7 +303,7 @@ static void is_going(const struct segment *s)
     turn_ends();
     told("removed/initialiser-died:a");
     assert_int_equal(s->state, STATE_REMOVING);
-    assert_null(s->ties);
+    assert_true(LIST_EMPTY(&s->ties));
     assert_null(fixture_record(f, "a"));
     assert_true(fake_sysv_segment(f->k, s->shmid)->destroyed);
     fake_sysv_exit(f->k, 2);
@@ -374,65 +374,60 @@ TEST(the_initialiser_lets_go_of_it)
     is_gone("removed/initialiser-died:a");
 }
 
-/* --- turns that fail */
+/* --- changes that the store refuses */
 
-TEST(held_and_released_in_a_turn_that_fails)
+TEST(a_hold_that_is_refused)
 {
     struct segment *s = made("a", LIFETIME_PROCESS);
-    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
-    assert_int_equal(fixture_release(f, &bob, "a"), 0);
-    store_fails();
+    store_will_fail();
+    assert_int_equal(fixture_hold(f, &bob, "a"), OUTCOME_STORE_FAILURE);
     assert_int_equal(s->n_holders, 1);
-    assert_null(tie_find(s, s->ties->party, TIE_INITIALISER));
-    assert_int_equal(s->ties->party->identity.pid, 1);
+    assert_int_equal(f->core.parties.n_processes, 1);
     turn_ends();
     core_fixture_kill(f, 1);
     is_gone("removed/last-holder-exited:a");
 }
 
-TEST(released_and_held_in_a_turn)
+TEST(a_release_that_is_refused)
 {
     struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    store_will_fail();
+    assert_int_equal(fixture_release(f, &bob, "a"), OUTCOME_STORE_FAILURE);
+    assert_int_equal(s->n_holders, 2);
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 1);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
     turn_ends();
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(fixture_release(f, &bob, "a"), 0);
-        assert_int_equal(fixture_hold(f, &bob, "a"), 0);
-        assert_int_equal(s->n_holders, 2);
-        if (i == 0)
-            turn_ends();
-        else
-            store_fails();
-        assert_int_equal(s->n_holders, 2);
-    }
     core_fixture_kill(f, 2);
     core_fixture_kill(f, 1);
     turn_ends();
     assert_null(fixture_record(f, "a"));
 }
 
-TEST(who_dies_before_the_turn_fails)
+TEST(one_that_dies_after_it_was_let_go)
 {
-    /* He was let go of in this turn, which is taken back; but he is dead. */
+    /* It was to be let go, which the store refused: its death ends the segment. */
     made("a", LIFETIME_PROCESS);
     const struct set_params persistent = {.lifetime = GIVEN(LIFETIME_PERSISTENT)};
-    assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
+    store_will_fail();
+    assert_int_equal(fixture_set(f, &bob, "a", &persistent), OUTCOME_STORE_FAILURE);
     core_fixture_kill(f, 1);
-    store_fails();
     is_gone("removed/last-holder-exited:a");
 
     alice = core_fixture_caller(f, ALICE, 1);
     initialising(LIFETIME_PERSISTENT);
-    assert_int_equal(fixture_ready(f, "a"), 0);
+    store_will_fail();
+    assert_int_equal(fixture_ready(f, "a"), OUTCOME_STORE_FAILURE);
     core_fixture_kill(f, 1);
-    store_fails();
     is_gone("removed/initialiser-died:a");
 
     alice = core_fixture_caller(f, ALICE, 1);
     made("a", LIFETIME_CONNECTION);
-    assert_int_equal(fixture_set(f, &bob, "a", &persistent), 0);
+    store_will_fail();
+    assert_int_equal(fixture_set(f, &bob, "a", &persistent), OUTCOME_STORE_FAILURE);
     ends_with_party(&f->core, steal_pointer(&alice.party));
-    store_fails();
     is_gone("removed/connection-closed:a");
 }
 
@@ -445,8 +440,9 @@ TEST(an_older_kernel)
     struct segment *s = made("a", LIFETIME_PROCESS);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     assert_int_equal(s->n_holders, 2);
-    assert_int_equal(s->ties->party->identity.inode, 0);
-    assert_int_equal(s->ties->party->identity.started_at, f->p.tasks[bob.socket].started_at);
+    assert_int_equal(LIST_FIRST(&s->ties)->party->identity.inode, 0);
+    assert_int_equal(LIST_FIRST(&s->ties)->party->identity.started_at,
+                     f->p.tasks[bob.socket].started_at);
     turn_ends();
     /* The pid is another's by now: he is not the peer. */
     fake_processes_die(&f->p, 3);
@@ -592,9 +588,9 @@ int main(void)
         OWN_CASE(the_initialiser_lives_and_holds_no_more),
         OWN_CASE(the_initialiser_dies_while_others_hold),
         OWN_CASE(the_initialiser_lets_go_of_it),
-        OWN_CASE(held_and_released_in_a_turn_that_fails),
-        OWN_CASE(released_and_held_in_a_turn),
-        OWN_CASE(who_dies_before_the_turn_fails),
+        OWN_CASE(a_hold_that_is_refused),
+        OWN_CASE(a_release_that_is_refused),
+        OWN_CASE(one_that_dies_after_it_was_let_go),
         OWN_CASE(an_older_kernel),
         OWN_CASE(a_peer_that_is_dead_already),
         OWN_CASE(holders_as_they_are_shown),

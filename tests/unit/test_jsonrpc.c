@@ -476,64 +476,6 @@ TEST(every_error_has_its_code_and_name)
     }
 }
 
-/* REPLY is replaced by a failure; what then stands behind BEFORE is WANT. */
-static void check_replaced(const char *before, const char *reply, bool in_batch, const char *want)
-{
-    struct failure f;
-    struct writer w;
-    char *copy = exact_copy(reply, strlen(reply)), *all = text_of("%s%s", before, want);
-    failure_init(&f, PROTOCOL_ERROR_STORE_FAILURE);
-    failure_add_string(&f, "reason", "disk full");
-    failure_set_message(&f, "no");
-    writer_init(&w);
-    writer_bytes(&w, before, strlen(before));
-    jsonrpc_dialect.replace(&w, copy, strlen(reply), &f, in_batch);
-    assert_false(w.failed);
-    assert_text(w.data, w.len, all);
-    writer_deinit(&w);
-    free(copy);
-    free(all);
-}
-
-#define NOT_STORED(id)                                                                             \
-    ENVELOPE(id)                                                                                   \
-    "\"error\":{\"code\":13,\"message\":\"no\",\"data\":{\"error\":\"io.shmd.StoreFailure\","      \
-    "\"reason\":\"disk full\"}}}"
-
-TEST(a_reply_is_replaced_by_a_failure_with_its_id)
-{
-    check_replaced("", GOOD("1") "\n", false, NOT_STORED("1") "\n");
-    check_replaced("x\n", GOOD("\"\\n\\\"\"") "\n", false, NOT_STORED("\"\\n\\\"\"") "\n");
-    check_replaced("", GOOD("null") "\n", false, NOT_STORED("null") "\n");
-    check_replaced("", GOOD("1.1") "\n", false, NOT_STORED("1.1") "\n");
-    check_replaced("", GOOD("9223372036854775807") "\n", false,
-                   NOT_STORED("9223372036854775807") "\n");
-    check_replaced("", NO_METHOD("2", "x") "\n", false, NOT_STORED("2") "\n");
-    /* In a batch, where all but the first begin with their comma. */
-    check_replaced("[", GOOD("1"), true, NOT_STORED("1"));
-    check_replaced("[{}", "," GOOD("2"), true, "," NOT_STORED("2"));
-}
-
-static void *no_memory(size_t size)
-{
-    (void)size;
-    return NULL;
-}
-
-TEST(a_reply_that_cannot_be_read_again_has_failed)
-{
-    struct failure f;
-    struct writer w;
-    failure_init(&f, PROTOCOL_ERROR_STORE_FAILURE);
-    writer_init(&w);
-    json_set_alloc_funcs(no_memory, free);
-    jsonrpc_dialect.replace(&w, GOOD("1") "\n", strlen(GOOD("1") "\n"), &f, false);
-    json_set_alloc_funcs(malloc, free);
-    assert_true(w.failed);
-    assert_int_equal(w.len, 0);
-    writer_deinit(&w);
-}
-
 static const struct wire_segment small = {
     .serial = 1,
     .name = "n",
@@ -686,8 +628,6 @@ int main(void)
         cmocka_unit_test(replies_stand_one_after_the_other),
         cmocka_unit_test(an_error_with_its_parameters),
         cmocka_unit_test(every_error_has_its_code_and_name),
-        cmocka_unit_test(a_reply_is_replaced_by_a_failure_with_its_id),
-        cmocka_unit_test(a_reply_that_cannot_be_read_again_has_failed),
         cmocka_unit_test(events_are_notifications),
         cmocka_unit_test(a_reply_grows_at_every_boundary),
         cmocka_unit_test_teardown(a_reply_that_has_no_memory_can_be_taken_back, memory_is_back),

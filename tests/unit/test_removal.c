@@ -4,8 +4,9 @@
  */
 #include "tests/unit/core_case.h"
 
-#include "daemon/core/ends.h"
+#include "daemon/core/find.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/remove.h"
 #include "daemon/core/view.h"
 
 static void nothing_is_left(void)
@@ -138,8 +139,9 @@ TEST(many)
     }
     turn_ends();
     for (uint64_t serial = 1; serial <= 300; serial += 3) {
-        f->found.segment = registry_by_serial(&f->core.registry, serial);
-        assert_int_equal(removal_of_fact(&f->core, f->found.segment, REASON_REQUEST), 0);
+        const struct target target = {.serial = GIVEN((int64_t)serial)};
+        assert_int_equal(find_target(&f->core, &target, &f->found, &f->detail), 0);
+        assert_int_equal(removal_do(&f->core, &f->found, REASON_REQUEST), 0);
     }
     f->told[0] = '\0';
     turn_ends();
@@ -259,7 +261,7 @@ TEST(the_kernel_will_not)
     core_fixture_pass(f, 1000);
     assert_ptr_equal(fixture_record(f, "a"), s);
     told("");
-    assert_true(s->expires_at_ms > f->clock.boot_ms);
+    assert_int_equal(s->expires_at_ms, f->clock.boot_ms); /* its time does not move */
     /* Again, with the next sweep. */
     fake_clock_advance(&f->clock, 5000);
     core_tick(&f->core);
@@ -282,8 +284,8 @@ TEST(removed_before_it_expires)
 
 TEST(a_time_from_now)
 {
-    assert_int_equal(expiry_after(&f->core, 0), 0);
-    assert_int_equal(expiry_after(&f->core, 1), f->clock.boot_ms + 1);
+    assert_int_equal(ends_after(&f->core, 0), 0);
+    assert_int_equal(ends_after(&f->core, 1), f->clock.boot_ms + 1);
 }
 
 int main(void)

@@ -1,25 +1,34 @@
 /*
  * One party and one watch for a process, however many segments depend on it, and nothing left when
- * the last tie goes; whoever takes a pidfd gives it back, on every way out.
+ * the last tie goes. A pidfd that is taken is given back on every way out.
  */
 #include "tests/unit/support.h"
 
 #include <errno.h>
 
-#include "daemon/core/ties.h"
 #include "daemon/core/segment.h"
+#include "daemon/core/ties.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/fakes/fake_processes.h"
 
 static struct fake_processes p;
-static struct holders h;
+static struct parties h;
 static struct segment one, two;
+
+static struct tie *tied(struct segment *segment, struct party *party, enum tie_role role,
+                        int64_t since_at_ms)
+{
+    struct tie *tie = tie_new(party, role, since_at_ms);
+    assert_non_null(tie);
+    tie_bind(tie, segment);
+    return tie;
+}
 
 static int begin(void **state)
 {
     (void)state;
     fake_processes_init(&p);
-    holders_init(&h, p.processes, p.watcher);
+    parties_init(&h, p.processes, p.watcher);
     one = two = (struct segment){0};
     return 0;
 }
@@ -27,7 +36,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
-    holders_deinit(&h);
+    parties_deinit(&h);
     assert_int_equal(p.n_open, 0);
     assert_int_equal(p.n_watched, 0);
     return 0;
@@ -40,7 +49,7 @@ static int party_of(int socket, const char *comm, struct party **ret)
     assert_int_equal(p.processes.ops->open_peer(p.processes.context, socket, &pidfd), 0);
     assert_int_equal(
         p.processes.ops->identify(p.processes.context, pidfd, p.tasks[socket].pid, &identity), 0);
-    return holders_process(&h, &identity, pidfd, 1000, comm, ret);
+    return parties_of_process(&h, &identity, pidfd, 1000, comm, ret);
 }
 
 TEST(one_party_for_a_process)
@@ -51,19 +60,18 @@ TEST(one_party_for_a_process)
     assert_int_equal(first->uid, 1000);
     assert_string_equal(first->comm, "a-name-beyond-1");
     assert_int_equal(p.n_watched, 1);
-    struct tie *tie = tie_make(&one, first, TIE_HOLDER, 77);
-    assert_int_equal(tie->state, TIE_KEPT);
+    struct tie *tie = tied(&one, first, TIE_HOLDER, 77);
     assert_int_equal(tie->since_at_ms, 77);
     assert_int_equal(party_of(socket, "x", &again), 0);
     assert_ptr_equal(again, first);
     assert_int_equal(p.n_open, 1); /* the second pidfd is given back */
-    struct tie *other = tie_make(&two, again, TIE_INITIALISER, 78);
+    struct tie *other = tied(&two, again, TIE_INITIALISER, 78);
     assert_int_equal(one.n_holders, 1);
     assert_int_equal(two.n_holders, 0);
-    tie_drop(&h, tie);
+    tie_free(&h, tie);
     assert_int_equal(one.n_holders, 0);
     assert_int_equal(p.n_watched, 1);
-    tie_drop(&h, other);
+    tie_free(&h, other);
     assert_int_equal(p.n_watched, 0);
     assert_int_equal(h.n_processes, 0);
 }
@@ -73,7 +81,6 @@ TEST(one_that_ties_nothing)
     struct party *party;
     assert_int_equal(party_of(fake_processes_start(&p, 5, "x"), "x", &party), 0);
     party_put(&h, party);
-    party_put(&h, NULL);
     assert_int_equal(h.n_processes, 0);
 }
 
@@ -102,16 +109,16 @@ TEST(many)
     for (int i = 0; i < N; i++) {
         struct party *party;
         assert_int_equal(party_of(fake_processes_start(&p, 1 + i * 37 % N, "x"), "x", &party), 0);
-        ties[i] = tie_make(&one, party, TIE_HOLDER, i);
+        ties[i] = tied(&one, party, TIE_HOLDER, i);
     }
     assert_int_equal(one.n_holders, N);
     assert_int_equal(h.n_processes, N);
     for (int i = 0; i < N; i++) {
         int at = i * 71 % N;
         assert_ptr_equal(tie_find(&one, ties[at]->party, TIE_HOLDER), ties[at]);
-        tie_drop(&h, ties[at]);
+        tie_free(&h, ties[at]);
     }
-    assert_null(one.ties);
+    assert_true(LIST_EMPTY(&one.ties));
     assert_int_equal(one.n_holders, 0);
 }
 
@@ -120,33 +127,93 @@ TEST(finding)
     struct party *a, *b;
     assert_int_equal(party_of(fake_processes_start(&p, 5, "x"), "x", &a), 0);
     assert_int_equal(party_of(fake_processes_start(&p, 6, "x"), "x", &b), 0);
-    struct tie *tie = tie_make(&one, a, TIE_HOLDER, 0);
-    struct tie *other = tie_make(&two, b, TIE_HOLDER, 0);
+    struct tie *tie = tied(&one, a, TIE_HOLDER, 0);
+    struct tie *other = tied(&two, b, TIE_HOLDER, 0);
     assert_ptr_equal(tie_find(&one, a, TIE_HOLDER), tie);
     assert_ptr_equal(tie_find(&one, NULL, TIE_HOLDER), tie);
     assert_null(tie_find(&one, b, TIE_HOLDER));
     assert_null(tie_find(&one, a, TIE_INITIALISER));
-    tie->state = TIE_CUT;
-    one.n_holders--;
-    assert_null(tie_find(&one, a, TIE_HOLDER));
-    tie_drop(&h, tie);
-    assert_int_equal(one.n_holders, 0); /* it did not count any more */
-    tie_drop(&h, other);
+    tie_free(&h, tie);
+    assert_null(tie_find(&one, NULL, TIE_HOLDER));
+    tie_free(&h, other);
+    tie_free(&h, NULL);
+}
+
+TEST(of_roles)
+{
+    struct party *a, *b;
+    assert_int_equal(party_of(fake_processes_start(&p, 5, "x"), "x", &a), 0);
+    assert_int_equal(party_of(fake_processes_start(&p, 6, "x"), "x", &b), 0);
+    struct tie *kept = tied(&one, a, TIE_INITIALISER, 0);
+    (void)tied(&one, a, TIE_HOLDER, 0);
+    (void)tied(&one, b, TIE_HOLDER, 0);
+    (void)tied(&one, b, TIE_ATTACHER, 0);
+    ties_free(&h, &one, 1U << TIE_HOLDER | 1U << TIE_ATTACHER);
+    assert_int_equal(one.n_holders, 0);
+    assert_int_equal(h.n_processes, 1);
+    assert_ptr_equal(LIST_FIRST(&one.ties), kept);
+    ties_free(&h, &one, TIES_ALL);
+    assert_true(LIST_EMPTY(&one.ties));
+}
+
+TEST(not_bound_yet)
+{
+    /* It keeps its party, and counts for no segment. */
+    struct party *party;
+    assert_int_equal(party_of(fake_processes_start(&p, 5, "x"), "x", &party), 0);
+    struct tie *first = tie_new(party, TIE_HOLDER, 1), *second = tie_new(party, TIE_HOLDER, 2);
+    assert_null(first->segment);
+    tie_free(&h, first);
+    assert_int_equal(h.n_processes, 1);
+    tie_bind(second, &one);
+    assert_ptr_equal(second->segment, &one);
+    assert_int_equal(one.n_holders, 1);
+    tie_free(&h, second);
+    assert_int_equal(h.n_processes, 0);
 }
 
 TEST(connections)
 {
-    const struct caller caller = {.uid = 1000, .pid = 5, .comm = "client"};
-    struct party *party = party_new_connection(&caller);
+    struct caller caller = {.uid = 1000, .pid = 5, .comm = "client"};
+    struct party *party, *again;
+    assert_int_equal(parties_of_connection(&caller, &party), 0);
     assert_true(party->is_connection);
     assert_int_equal(party->identity.pid, 5);
     assert_string_equal(party->comm, "client");
-    struct tie *tie = tie_make(&one, party, TIE_HOLDER, 0);
-    tie_drop(&h, tie); /* it stays, for it goes with its connection */
+    assert_int_equal(parties_of_connection(&caller, &again), 0);
+    assert_ptr_equal(again, party);
+    tie_free(&h, tied(&one, party, TIE_HOLDER, 0)); /* it stays, for it goes with its connection */
     party_put(&h, party);
     assert_int_equal(party->uid, 1000);
-    party_free_connection(party);
-    party_free_connection(NULL);
+    party_end(&h, party);
+}
+
+TEST(whose_tie_it_is)
+{
+    struct caller caller = {.uid = 1000, .pid = 5, .comm = "client"};
+    struct tie *tie;
+    caller.socket = fake_processes_start(&p, 5, "client");
+    caller.since_ticks = p.now;
+    for (int lifetime = 0; lifetime < LIFETIME_COUNT; lifetime++)
+        for (int role = 0; role < TIE_ROLES; role++) {
+            assert_int_equal(
+                tie_new_of(&h, &caller, (enum lifetime)lifetime, (enum tie_role)role, 7, &tie), 0);
+            assert_int_equal(tie->role, role);
+            assert_int_equal(tie->since_at_ms, 7);
+            assert_int_equal(tie->party->is_connection,
+                             lifetime == LIFETIME_CONNECTION && role == TIE_HOLDER);
+            tie_free(&h, tie);
+        }
+    p.fail_open_peer = EMFILE;
+    assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie), -EMFILE);
+    p.fail_open_peer = 0;
+    for (unsigned long n = 1; n <= 3; n++) { /* party, tree, tie */
+        fake_memory_fail(n);
+        assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie), -ENOMEM);
+        assert_true(fake_memory_restore());
+        assert_int_equal(h.n_processes, 0);
+    }
+    party_end(&h, caller.party);
 }
 
 TEST(failures)
@@ -165,13 +232,13 @@ TEST(failures)
     assert_null(party);
     assert_int_equal(party_of(socket, "x", &party), 0);
     fake_memory_fail(1);
-    assert_null(tie_make(&one, party, TIE_HOLDER, 0));
+    assert_null(tie_new(party, TIE_HOLDER, 0));
     assert_true(fake_memory_restore());
     assert_int_equal(one.n_holders, 0);
     party_put(&h, party);
-    const struct caller caller = {.pid = 5};
+    struct caller caller = {.pid = 5};
     fake_memory_fail(1);
-    assert_null(party_new_connection(&caller));
+    assert_int_equal(parties_of_connection(&caller, &party), -ENOMEM);
     assert_true(fake_memory_restore());
 }
 
@@ -198,7 +265,10 @@ int main(void)
         CASE(a_pid_is_no_identity),
         CASE(many),
         CASE(finding),
+        CASE(of_roles),
+        CASE(not_bound_yet),
         CASE(connections),
+        CASE(whose_tie_it_is),
         CASE(failures),
         CASE(the_same_process),
     };

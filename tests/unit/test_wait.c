@@ -48,7 +48,7 @@ static int end(void **state)
     for (size_t i = 0; i < 3; i++)
         wait_cancel(&f->core, &all[i]->waiter);
     assert_int_equal(f->core.waiters.count, 0);
-    assert_null(f->core.waiters.first);
+    assert_true(LIST_EMPTY(&f->core.waiters.all));
     return core_end(state);
 }
 
@@ -173,11 +173,12 @@ TEST(created_and_removed_in_a_turn)
     turn_ends();
 }
 
-TEST(taken_back)
+TEST(a_creation_that_is_refused)
 {
     assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
-    assert_int_equal(create(&alice, "x", 0644, true), 0);
-    store_fails();
+    store_will_fail();
+    assert_int_equal(create(&alice, "x", 0644, true), OUTCOME_STORE_FAILURE);
+    turn_ends();
     assert_int_equal(a.answers, 0);
     assert_int_equal(f->core.waiters.count, 1);
     assert_int_equal(create(&alice, "x", 0644, true), 0);
@@ -300,7 +301,7 @@ int main(void)
         OWN_CASE(the_initialiser_dies),
         OWN_CASE(removed_otherwise),
         OWN_CASE(created_and_removed_in_a_turn),
-        OWN_CASE(taken_back),
+        OWN_CASE(a_creation_that_is_refused),
         OWN_CASE(rights),
         OWN_CASE(timeouts),
         OWN_CASE(cancelled),
