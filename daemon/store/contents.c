@@ -101,6 +101,7 @@ static int copy_segment(struct contents_builder *b, const struct stored_segment 
                         struct stored_segment *ret)
 {
     size_t bytes = segment->name ? strlen(segment->name) + 1 : 0;
+    bytes += segment->other_name ? strlen(segment->other_name) + 1 : 0;
     for (size_t i = 0; i < segment->n_labels; i++)
         bytes += strlen(segment->labels[i].key) + strlen(segment->labels[i].value) + 2;
     struct label *labels = NULL;
@@ -115,6 +116,8 @@ static int copy_segment(struct contents_builder *b, const struct stored_segment 
     ret->labels = labels;
     if (segment->name)
         ret->name = copy_text(&text, segment->name);
+    if (segment->other_name)
+        ret->other_name = copy_text(&text, segment->other_name);
     for (size_t i = 0; i < segment->n_labels; i++) {
         labels[i].key = copy_text(&text, segment->labels[i].key);
         labels[i].value = copy_text(&text, segment->labels[i].value);

@@ -10,14 +10,16 @@
 enum {
     HEAD_SIZE = 8,
     SUM_SIZE = 8,
-    SEGMENT_FIXED_SIZE = 92, /* then the name and the labels, each text with its NUL */
+    SEGMENT_FIXED_SIZE = 108, /* then both names and the labels, each text with its NUL */
 };
 
 enum segment_flag {
     FLAG_WAS_ADMIN = 1,
     FLAG_NORESERVE = 2,
     FLAG_ADOPTED = 4,
-    FLAGS_ALL = 7,
+    FLAG_HAS_NAME = 8,
+    FLAG_HAS_OTHER_NAME = 16,
+    FLAGS_ALL = 31,
 };
 
 static const char *const type_words[] = {
@@ -50,7 +52,9 @@ static int reserve(struct record_buffer *buffer, size_t n)
 
 static size_t segment_payload_size(const struct stored_segment *s)
 {
-    size_t size = SEGMENT_FIXED_SIZE + (s->name ? strlen(s->name) : 0) + 1;
+    size_t size = SEGMENT_FIXED_SIZE + 2;
+    size += s->name ? strlen(s->name) : 0;
+    size += s->other_name ? strlen(s->other_name) : 0;
     for (size_t i = 0; i < s->n_labels; i++)
         size += strlen(s->labels[i].key) + strlen(s->labels[i].value) + 2;
     return size;
@@ -87,6 +91,17 @@ static void put_comm(uint8_t **at, const char comm[static COMM_MAX])
     put_bytes(at, clean, COMM_MAX);
 }
 
+static uint8_t flags_of(const struct stored_segment *s)
+{
+    unsigned flags = 0;
+    flags |= s->creator.was_admin ? FLAG_WAS_ADMIN : 0U;
+    flags |= s->noreserve ? FLAG_NORESERVE : 0U;
+    flags |= s->adopted ? FLAG_ADOPTED : 0U;
+    flags |= s->name ? FLAG_HAS_NAME : 0U;
+    flags |= s->other_name ? FLAG_HAS_OTHER_NAME : 0U;
+    return (uint8_t)flags;
+}
+
 static void put_segment(uint8_t **at, const struct stored_segment *s)
 {
     put_64(at, s->serial);
@@ -94,6 +109,8 @@ static void put_segment(uint8_t **at, const struct stored_segment *s)
     put_64(at, s->huge_page_size);
     put_64(at, (uint64_t)s->created_at_ms);
     put_64(at, (uint64_t)s->expires_at_ms);
+    put_64(at, (uint64_t)s->idle_ttl_ms);
+    put_64(at, s->replaces);
     put_32(at, s->key);
     put_32(at, (uint32_t)s->shmid);
     put_32(at, (uint32_t)s->cpid);
@@ -102,14 +119,13 @@ static void put_segment(uint8_t **at, const struct stored_segment *s)
     put_32(at, s->creator.gid);
     put_32(at, (uint32_t)s->creator.pid);
     put_comm(at, s->creator.comm);
-    put_8(at, (uint8_t)((s->creator.was_admin ? FLAG_WAS_ADMIN : 0) |
-                        (s->noreserve ? FLAG_NORESERVE : 0) | (s->adopted ? FLAG_ADOPTED : 0)));
+    put_8(at, flags_of(s));
     put_8(at, (uint8_t)s->state);
     put_8(at, (uint8_t)s->lifetime);
     put_8(at, (uint8_t)s->n_labels);
-    put_8(at, s->name != NULL);
-    put_bytes(at, "\0\0", 3);
+    put_32(at, 0);
     put_text(at, s->name ? s->name : "");
+    put_text(at, s->other_name ? s->other_name : "");
     for (size_t i = 0; i < s->n_labels; i++) {
         put_text(at, s->labels[i].key);
         put_text(at, s->labels[i].value);
@@ -234,6 +250,8 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     s->huge_page_size = get_64(left);
     s->created_at_ms = (int64_t)get_64(left);
     s->expires_at_ms = (int64_t)get_64(left);
+    s->idle_ttl_ms = (int64_t)get_64(left);
+    s->replaces = get_64(left);
     s->key = get_32(left);
     s->shmid = (int32_t)get_32(left);
     s->cpid = get_pid(left);
@@ -249,13 +267,13 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     s->state = (enum segment_state)get_8(left);
     s->lifetime = (enum lifetime)get_8(left);
     s->n_labels = get_8(left);
-    uint8_t has_name = get_8(left);
-    uint8_t zeros[3];
-    get_bytes(left, zeros, sizeof(zeros));
+    uint32_t zero = get_32(left);
     const char *name = get_text(left);
-    s->name = has_name ? name : NULL;
-    *ret_is_odd = flags > FLAGS_ALL || has_name > 1 || (!has_name && *name) ||
-                  zeros[0] + zeros[1] + zeros[2] > 0 || s->n_labels > SEGMENT_LABELS_MAX;
+    const char *other_name = get_text(left);
+    s->name = flags & FLAG_HAS_NAME ? name : NULL;
+    s->other_name = flags & FLAG_HAS_OTHER_NAME ? other_name : NULL;
+    *ret_is_odd = flags > FLAGS_ALL || (!s->name && *name) || (!s->other_name && *other_name) ||
+                  zero != 0 || s->n_labels > SEGMENT_LABELS_MAX;
     for (size_t i = 0; !*ret_is_odd && i < s->n_labels; i++) {
         d->labels[i].key = get_text(left);
         d->labels[i].value = get_text(left);

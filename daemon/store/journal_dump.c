@@ -104,6 +104,8 @@ static int put_header(struct dump *d, const struct header *h)
 static void put_segment(struct dump *d, const struct stored_segment *s)
 {
     put_string(d, "name", s->name);
+    put_string(d, "other_name", s->other_name);
+    put_uint(d, "replaces", s->replaces);
     put_uint(d, "key", s->key);
     put_int(d, "shmid", s->shmid);
     put_int(d, "cpid", s->cpid);
@@ -121,6 +123,7 @@ static void put_segment(struct dump *d, const struct stored_segment *s)
     put_uint(d, "huge_page_size", s->huge_page_size);
     put_int(d, "created_at_ms", s->created_at_ms);
     put_int(d, "expires_at_ms", s->expires_at_ms);
+    put_int(d, "idle_ttl_ms", s->idle_ttl_ms);
     writer_key(&d->line, "labels");
     writer_object_begin(&d->line);
     for (size_t i = 0; i < s->n_labels; i++)

@@ -179,6 +179,9 @@ static int take_over(struct journal *j, struct candidate *c, struct journal_read
         file->tail_is_unsure = true;
     }
     if (reading->end > file->header.committed) {
+        /* The only change that is written while an intent is open is the one that it announces. */
+        file->header.has_intent = false;
+        file->header.intent = (struct store_intent){0};
         file->header.committed = reading->end;
         file->header_is_unsure = true;
     }

@@ -61,6 +61,10 @@ static const char *check_segment(const struct stored_segment *s)
 {
     if (s->name && params_check_name(s->name))
         return "name is not valid";
+    if (s->other_name && params_check_name(s->other_name))
+        return "other_name is not valid";
+    if (s->replaces > INT64_MAX)
+        return "replaces is out of range";
     if (s->shmid < 0)
         return "shmid is negative";
     if (s->cpid < 0 || s->creator.pid < 0)
@@ -77,6 +81,8 @@ static const char *check_segment(const struct stored_segment *s)
         return "huge_page_size is not a power of two";
     if (s->expires_at_ms < 0)
         return "expires_at_ms is negative";
+    if (s->idle_ttl_ms < 0)
+        return "idle_ttl_ms is negative";
     return check_labels(s->labels, s->n_labels);
 }
 

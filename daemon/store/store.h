@@ -38,9 +38,11 @@ struct stored_creator {
 
 /* A segment's own record. All pointers are borrowed. */
 struct stored_segment {
-    uint64_t serial;  /* 1 or more */
-    const char *name; /* NULL: it has none */
-    uint32_t key;     /* 0: none */
+    uint64_t serial;        /* 1 or more */
+    const char *name;       /* NULL: it has none */
+    const char *other_name; /* what it was called, or will be; NULL: nothing */
+    uint64_t replaces;      /* the serial of the segment whose place it is to take; 0: none */
+    uint32_t key;           /* 0: none */
     int32_t shmid;
     int32_t cpid;
     uint32_t cuid;
@@ -53,6 +55,7 @@ struct stored_segment {
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
+    int64_t idle_ttl_ms;   /* 0: none */
     const struct label *labels;
     size_t n_labels;
 };
@@ -137,8 +140,8 @@ struct store_source {
 
 struct store_ops {
     /* All that is stored; RET is freed by store_contents_deinit(). To be called once, first. An
-     * intent in it is the one that a former daemon left: it stays open until the first write() or
-     * abandon(). */
+     * intent in it is one that a former daemon left, and of which there is no record: it stays open
+     * until the first write() or abandon(). */
     int (*load)(void *context, struct store_contents *ret);
     /* To be called once the contents are in memory: from now on SOURCE is what lives. */
     void (*follow)(void *context, const struct store_source *source);

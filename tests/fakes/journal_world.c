@@ -62,11 +62,15 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .adopted = version % 5 == 1,
                                  .huge_page_size = version % 4 ? 0 : 2097152,
                                  .created_at_ms = -5 + (int64_t)serial,
-                                 .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7};
+                                 .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7,
+                                 .idle_ttl_ms = version % 4 == 1 ? 60000 : 0,
+                                 .replaces = version % 6 == 5 ? serial + 1 : 0};
     s->creator.was_admin = version % 7 == 2;
     snprintf(s->creator.comm, sizeof(s->creator.comm), "comm %u", version);
     if (version != 3)
         add_text(&at, &s->name, "segment-%" PRIu64, serial);
+    if (version % 6 == 5)
+        add_text(&at, &s->other_name, "other-%" PRIu64, serial);
     for (unsigned i = 0; i < version && i < SEGMENT_LABELS_MAX; i++) {
         add_text(&at, &e->labels[i].key, "label-%u", i);
         /* The last version crosses a page of the file. */
@@ -196,15 +200,17 @@ static bool is_same_text(const char *a, const char *b)
 
 static bool is_same_segment(const struct stored_segment *a, const struct stored_segment *b)
 {
-    bool same =
-        a->serial == b->serial && is_same_text(a->name, b->name) && a->key == b->key &&
-        a->shmid == b->shmid && a->cpid == b->cpid && a->cuid == b->cuid && a->size == b->size &&
-        a->creator.uid == b->creator.uid && a->creator.gid == b->creator.gid &&
-        a->creator.pid == b->creator.pid && strcmp(a->creator.comm, b->creator.comm) == 0 &&
-        a->creator.was_admin == b->creator.was_admin && a->state == b->state &&
-        a->lifetime == b->lifetime && a->noreserve == b->noreserve && a->adopted == b->adopted &&
-        a->huge_page_size == b->huge_page_size && a->created_at_ms == b->created_at_ms &&
-        a->expires_at_ms == b->expires_at_ms && a->n_labels == b->n_labels;
+    bool same = a->serial == b->serial && is_same_text(a->name, b->name) &&
+                is_same_text(a->other_name, b->other_name) && a->replaces == b->replaces &&
+                a->idle_ttl_ms == b->idle_ttl_ms && a->key == b->key && a->shmid == b->shmid &&
+                a->cpid == b->cpid && a->cuid == b->cuid && a->size == b->size &&
+                a->creator.uid == b->creator.uid && a->creator.gid == b->creator.gid &&
+                a->creator.pid == b->creator.pid && strcmp(a->creator.comm, b->creator.comm) == 0 &&
+                a->creator.was_admin == b->creator.was_admin && a->state == b->state &&
+                a->lifetime == b->lifetime && a->noreserve == b->noreserve &&
+                a->adopted == b->adopted && a->huge_page_size == b->huge_page_size &&
+                a->created_at_ms == b->created_at_ms && a->expires_at_ms == b->expires_at_ms &&
+                a->n_labels == b->n_labels;
     for (size_t i = 0; same && i < a->n_labels; i++)
         same = strcmp(a->labels[i].key, b->labels[i].key) == 0 &&
                strcmp(a->labels[i].value, b->labels[i].value) == 0;
