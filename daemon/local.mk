@@ -59,10 +59,10 @@ libcore_la_SOURCES = \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/remove.c daemon/core/remove.h \
+	daemon/core/restore.c daemon/core/restore.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
-	daemon/core/store.h \
 	daemon/core/ties.c daemon/core/ties.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
@@ -91,28 +91,15 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
 	daemon/shmd.c daemon/shmd.h \
-	daemon/store/check.c \
-	daemon/store/collect.c \
-	daemon/store/database.c \
-	daemon/store/database.h \
-	daemon/store/load.c \
-	daemon/store/mark.c \
-	daemon/store/mark.h \
-	daemon/store/row.c \
-	daemon/store/row.h \
-	daemon/store/schema.c \
-	daemon/store/store_open.c \
-	daemon/store/store_sqlite.c \
-	daemon/store/store_sqlite.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \
 	daemon/sys/machine.c daemon/sys/machine.h \
 	daemon/sys/process.h daemon/sys/process_linux.c \
 	daemon/sys/sysv.h daemon/sys/sysv_linux.c \
 	daemon/util/log.c daemon/util/log.h
 libshmdaemon_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
-libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SQLITE_CFLAGS) $(INIH_CFLAGS) \
+libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
 	$(SYSTEMD_CFLAGS) $(SHMD_PIE_CFLAGS)
-libshmdaemon_la_LIBADD = libcore.la libstore.la $(EVENT_LIBS) $(SQLITE_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
+libshmdaemon_la_LIBADD = libcore.la libstore.la $(EVENT_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += shmd
 shmd_SOURCES = daemon/main.c

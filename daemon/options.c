@@ -20,6 +20,7 @@ enum name {
     NAME_STATE_DIR,
     NAME_CONFIG,
     NAME_CHECK_CONFIG,
+    NAME_DUMP_STATE,
     NAME_LOG_LEVEL,
     NAME_HELP,
     NAME_VERSION,
@@ -31,6 +32,7 @@ static const struct option names[] = {
     {"state-dir", required_argument, NULL, NAME_STATE_DIR},
     {"config", required_argument, NULL, NAME_CONFIG},
     {"check-config", no_argument, NULL, NAME_CHECK_CONFIG},
+    {"dump-state", required_argument, NULL, NAME_DUMP_STATE},
     {"log-level", required_argument, NULL, NAME_LOG_LEVEL},
     {"help", no_argument, NULL, NAME_HELP},
     {"version", no_argument, NULL, NAME_VERSION},
@@ -50,6 +52,8 @@ static const char help[] =
     "  --config FILE       read FILE instead of the default, named at the end\n"
     "  --check-config      read the configuration and the declared segments, say\n"
     "                      what is wrong with them, exit\n"
+    "  --dump-state FILE   print the journal FILE, a JSON object a line, with its\n"
+    "                      sums checked, exit\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
     "  --help              this text\n"
     "  --version           the version\n"
@@ -113,13 +117,15 @@ static bool parse_level(const char *text, enum log_level *ret)
 
 /* What the command line says; NULL where it says nothing. */
 struct said {
-    const char *socket, *state_dir, *config;
+    const char *socket, *state_dir, *config, *dump_state;
     bool has_mode, check_config;
 };
 
 static bool is_path(enum name name, const char *value)
 {
-    return (name != NAME_SOCKET && name != NAME_STATE_DIR && name != NAME_CONFIG) || *value;
+    return (name != NAME_SOCKET && name != NAME_STATE_DIR && name != NAME_CONFIG &&
+            name != NAME_DUMP_STATE) ||
+           *value;
 }
 
 /* Takes one option; OPTIONS_RUN to go on. */
@@ -133,6 +139,7 @@ static enum options_result take(enum name name, struct said *said, struct option
     case NAME_STATE_DIR: said->state_dir = optarg; break;
     case NAME_CONFIG: said->config = optarg; break;
     case NAME_CHECK_CONFIG: said->check_config = true; break;
+    case NAME_DUMP_STATE: said->dump_state = optarg; break;
     case NAME_SOCKET_MODE:
         said->has_mode = true;
         if (!parse_mode(optarg, &options->socket_mode))
@@ -237,8 +244,10 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
     options.config_given = said.config != NULL;
     if (!options.config)
         return refuse_memory(err);
-    enum options_result result = OPTIONS_CHECK_CONFIG;
-    if (!said.check_config)
+    if (said.dump_state && !(options.dump_state = strdup(said.dump_state)))
+        return refuse_memory(err);
+    enum options_result result = said.dump_state ? OPTIONS_DUMP_STATE : OPTIONS_CHECK_CONFIG;
+    if (!said.check_config && !said.dump_state)
         result = settle(&said, env, uid, &options, err);
     if (result != OPTIONS_EXIT_USAGE) {
         *ret = options;
@@ -252,4 +261,5 @@ void options_deinit(struct options *options)
     free(steal_pointer(&options->socket));
     free(steal_pointer(&options->state_dir));
     free(steal_pointer(&options->config));
+    free(steal_pointer(&options->dump_state));
 }

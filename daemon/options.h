@@ -20,6 +20,7 @@ struct options {
     char *config;         /* owned */
     bool config_given;    /* then it must be there */
     uint32_t socket_mode;
+    char *dump_state;   /* owned; the journal to be printed, or NULL */
     bool has_log_level; /* then it counts more than the configuration's */
     enum log_level log_level;
 };
@@ -27,6 +28,7 @@ struct options {
 enum options_result {
     OPTIONS_RUN,          /* options to be freed */
     OPTIONS_CHECK_CONFIG, /* options to be freed; only config and config_given are sure to be set */
+    OPTIONS_DUMP_STATE,   /* options to be freed; only dump_state is sure to be set */
     OPTIONS_EXIT_OK,      /* all is said */
     OPTIONS_EXIT_USAGE,   /* all is said, on ERR */
 };

@@ -18,7 +18,6 @@ unit_tests = \
 	tests/unit/test_doctor \
 	tests/unit/test_errors \
 	tests/unit/test_event_log \
-	tests/unit/test_fake_store \
 	tests/unit/test_fakes \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
@@ -55,16 +54,15 @@ unit_tests = \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
 	tests/unit/test_siphash \
-	tests/unit/test_store_damage \
-	tests/unit/test_store_faults \
-	tests/unit/test_store_mark \
-	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
 	tests/unit/test_writer
+
+# One suite for each seam, from tests/contract/NAME.c, over the fake and the real thing.
+contract_tests = tests/contract/test_store
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
@@ -126,7 +124,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
-check_headers = tests/unit/support.h tests/unit/store_fixture.h \
+check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
 
@@ -165,7 +163,6 @@ tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_deadlines_LDADD = libcore.la $(LDADD)
 tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_event_log_LDADD = libcore.la $(LDADD)
-tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
 tests_unit_test_log_LDADD = $(SYSTEMD_LIBS) $(LDADD)
 tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
@@ -174,11 +171,6 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
-tests_unit_test_store_damage_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_mark_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
-tests_unit_test_store_mark_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A journal on a directory in memory that a test can break.
@@ -193,6 +185,7 @@ tests_unit_test_journal_damage_LDADD = $(journal_world)
 tests_unit_test_journal_faults_LDADD = $(journal_world)
 tests_unit_test_journal_rewrite_LDADD = $(journal_world)
 tests_unit_test_journal_host_LDADD = libstore.la $(LDADD)
+tests_contract_test_store_LDADD = libfakes.la $(journal_world)
 tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.
@@ -206,7 +199,7 @@ libcorefakes_la_SOURCES = \
 check_LTLIBRARIES += librpcfakes.la
 librpcfakes_la_SOURCES = tests/fakes/rpc_fixture.c tests/fakes/rpc_fixture.h
 rpc_fixture = librpcfakes.la libcorefakes.la libfakes.la libshmdaemon.la $(LDADD)
-core_fixture = libcorefakes.la libfakes.la libcore.la $(LDADD)
+core_fixture = libcorefakes.la libfakes.la libcore.la libstore.la $(LDADD)
 core_fixture_flags = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch
 tests_unit_test_create_LDADD = $(core_fixture)
@@ -259,9 +252,9 @@ tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=reallo
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests)
+check_PROGRAMS += $(unit_tests) $(contract_tests)
 AM_CFLAGS += $(CMOCKA_CFLAGS)
-TESTS += $(unit_tests)
+TESTS += $(unit_tests) $(contract_tests)
 check-unit: $(check_LTLIBRARIES) $(unit_tests)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
 else

@@ -46,5 +46,7 @@ extern const struct store_ops journal_ops;
  * the file can be read: 0, -EBADMSG when it is damaged, or another negative errno. What is wrong is
  * said in OUT, and on ERR where nothing could be read. */
 int journal_dump(const char *path, FILE *out, FILE *err) MUST_CHECK;
+/* The same of an open file of SIZE bytes. */
+int journal_dump_from(const struct host *host, int fd, uint64_t size, FILE *out) MUST_CHECK;
 
 #endif

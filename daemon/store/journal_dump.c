@@ -230,13 +230,12 @@ static int dump_records(struct dump *d, struct journal_scan *scan, const struct 
     }
 }
 
-static int dump_file(struct dump *d, int fd, uint64_t size)
+static int dump_file(struct dump *d, const struct host *host, int fd, uint64_t size)
 {
-    const struct host host = {&host_linux_ops, NULL};
     uint8_t bytes[HEADER_SIZE];
     struct header header;
     char why[200];
-    ssize_t got = journal_file_read(&host, fd, bytes, sizeof(bytes), 0);
+    ssize_t got = journal_file_read(host, fd, bytes, sizeof(bytes), 0);
     if (got < 0)
         return (int)got;
     int r = header_decode(bytes, (size_t)got, &header, why, sizeof(why));
@@ -245,15 +244,26 @@ static int dump_file(struct dump *d, int fd, uint64_t size)
         return failed < 0 ? failed : put_end(d, 0);
     }
     struct journal_scan scan CLEANUP(journal_scan_deinit) = {0};
-    journal_scan_init(&scan, &host, fd, size, HEADER_SIZE);
+    journal_scan_init(&scan, host, fd, size, HEADER_SIZE);
     r = put_header(d, &header);
     return r < 0 ? r : dump_records(d, &scan, &header);
 }
 
+int journal_dump_from(const struct host *host, int fd, uint64_t size, FILE *out)
+{
+    struct dump d = {.out = out};
+    writer_init(&d.line);
+    int r = dump_file(&d, host, fd, size);
+    writer_deinit(&d.line);
+    if (r == 0 && fflush(out) != 0)
+        r = -errno;
+    return r == 0 && d.n_damages > 0 ? -EBADMSG : r;
+}
+
 int journal_dump(const char *path, FILE *out, FILE *err)
 {
+    const struct host host = {&host_linux_ops, NULL};
     struct stat st;
-    struct dump d = {.out = out};
     int fd CLEANUP(cleanup_close) = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         int r = -errno;
@@ -264,12 +274,8 @@ int journal_dump(const char *path, FILE *out, FILE *err)
         fprintf(err, "shmd: %s: it is not a regular file\n", path);
         return -EINVAL;
     }
-    writer_init(&d.line);
-    int r = dump_file(&d, fd, (uint64_t)st.st_size);
-    writer_deinit(&d.line);
-    if (r == 0 && fflush(out) != 0)
-        r = -errno;
-    if (r < 0)
+    int r = journal_dump_from(&host, fd, (uint64_t)st.st_size, out);
+    if (r < 0 && r != -EBADMSG)
         fprintf(err, "shmd: %s: %s\n", path, strerror(-r));
-    return r == 0 && d.n_damages > 0 ? -EBADMSG : r;
+    return r;
 }
