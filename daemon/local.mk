@@ -86,6 +86,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
 	daemon/rpc/handlers_segments.c \
+	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \

@@ -32,6 +32,7 @@ struct shmd {
     struct options options;
     struct config config;
     struct machine machine;
+    struct sysv_linux kernel;
     struct host_linux state_dir;
     struct journal *journal;
     struct core core;
@@ -268,7 +269,8 @@ static int open_journal(struct shmd *d)
 
 static int build_core(struct shmd *d)
 {
-    const struct core_seams seams = {.sysv = {&sysv_linux_ops, NULL},
+    sysv_linux_open(&d->kernel);
+    const struct core_seams seams = {.sysv = {&sysv_linux_ops, &d->kernel},
                                      .clock = {&clock_linux_ops, NULL},
                                      .processes = {&process_linux_ops, NULL},
                                      .watcher = {&process_watch_ops, &d->loop},
@@ -378,6 +380,7 @@ static void tear_down(struct shmd *d)
     if (d->has_core) {
         ledger_settle_events(&d->core);
         core_deinit(&d->core);
+        sysv_linux_close(&d->kernel);
     }
     if (d->has_loop)
         loop_deinit(&d->loop);

@@ -18,7 +18,7 @@ unit_tests = \
 	tests/unit/test_doctor \
 	tests/unit/test_errors \
 	tests/unit/test_event_log \
-	tests/unit/test_fakes \
+	tests/unit/test_fake_sysv \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
 	tests/unit/test_json_slice \
@@ -61,8 +61,11 @@ unit_tests = \
 	tests/unit/test_wait \
 	tests/unit/test_writer
 
-# One suite for each seam, from tests/contract/NAME.c, over the fake and the real thing.
-contract_tests = tests/contract/test_store
+# One suite for each seam of the daemon, run over the real thing and over the fake.
+contract_tests = \
+	tests/contract/test_store \
+	tests/contract/test_sysv
+tests_contract_test_sysv_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
@@ -157,7 +160,7 @@ tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
 	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
-tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
+tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_deadlines_LDADD = libcore.la $(LDADD)
@@ -255,8 +258,8 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests) $(contract_tests)
 AM_CFLAGS += $(CMOCKA_CFLAGS)
 TESTS += $(unit_tests) $(contract_tests)
-check-unit: $(check_LTLIBRARIES) $(unit_tests)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests)'
+check-unit: $(check_LTLIBRARIES) $(unit_tests) $(contract_tests)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(unit_tests) $(contract_tests)'
 else
 check-local check-unit:
 	@echo 'The unit tests did not run: cmocka was not there at configure time (Debian: libcmocka-dev).' >&2; exit 1

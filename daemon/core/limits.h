@@ -29,6 +29,14 @@ struct limits {
 #undef X
 };
 
+/* How many there are. */
+enum {
+#define X(name, def, min, max) LIMIT_##name,
+    LIMITS(X)
+#undef X
+        LIMITS_COUNT
+};
+
 #define LIMITS_DEFAULT                                                                             \
     {                                                                                              \
         LIMITS(LIMITS_DEFAULT_MEMBER)                                                              \

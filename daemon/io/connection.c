@@ -9,13 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/util/container_of.h"
 #include "protocol/limits.h"
 
 enum {
     LINGER_MS = 2000,         /* how long the rest of what a refused peer sends is thrown away */
     READ_MIN = 256,           /* what a connection may read in a turn however many are readable */
     READ_ALL = SCRATCH_BYTES, /* what all of them may read in a turn, about */
-    KEEP_OUTPUT = 16384,      /* an output buffer larger than this is freed when it is empty */
 };
 
 enum watch {
@@ -26,7 +26,8 @@ enum watch {
 
 struct connection {
     struct loop *loop;
-    struct connection *next, *previous, *next_busy;
+    LIST_ENTRY(connection) of_loop;
+    TAILQ_ENTRY(connection) of_busy;
     struct event readable;
     struct event *other;     /* what `watch` says; NULL until it is needed */
     struct event *timer;     /* for an unfinished value, or the end of lingering */
@@ -42,55 +43,16 @@ struct connection {
     struct session session;
 };
 
-struct connection *connection_of(struct session *session)
+struct connection *connection_of(struct outbox *outbox)
 {
-    return (struct connection *)(void *)((char *)session - offsetof(struct connection, session));
-}
-
-struct connection *connection_next(const struct connection *c)
-{
-    return c->next;
-}
-
-struct connection *connection_next_busy(const struct connection *c)
-{
-    return c->next_busy;
+    return container_of(outbox, struct connection, session.outbox);
 }
 
 void connection_mark_busy(struct connection *c)
 {
-    struct loop *loop = c->loop;
-    if (c->is_busy)
-        return;
+    if (!c->is_busy)
+        TAILQ_INSERT_TAIL(&c->loop->busy, c, of_busy);
     c->is_busy = true;
-    c->next_busy = NULL;
-    if (loop->busy)
-        loop->busy_last->next_busy = c;
-    else
-        loop->busy = c;
-    loop->busy_last = c;
-}
-
-void connection_unmark_busy(struct connection *c)
-{
-    c->is_busy = false;
-    c->next_busy = NULL;
-}
-
-static void leave_busy_list(struct connection *c)
-{
-    struct connection *before = NULL;
-    for (struct connection *b = c->loop->busy; b; before = b, b = b->next_busy) {
-        if (b != c)
-            continue;
-        if (before)
-            before->next_busy = c->next_busy;
-        else
-            c->loop->busy = c->next_busy;
-        if (c->loop->busy_last == c)
-            c->loop->busy_last = before;
-        return;
-    }
 }
 
 /* --- reading */
@@ -133,10 +95,13 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     receive(c, read_share(c->loop));
 }
 
-void connection_read_last(struct connection *c)
+void connections_read_last(struct loop *loop)
 {
-    if (c->is_reading && !c->is_lingering)
-        receive(c, SCRATCH_BYTES);
+    for (struct connection *c = LIST_FIRST(&loop->connections), *next; c; c = next) {
+        next = LIST_NEXT(c, of_loop);
+        if (c->is_reading && !c->is_lingering)
+            receive(c, SCRATCH_BYTES);
+    }
 }
 
 /* --- events */
@@ -233,26 +198,18 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
     }
     c->account = charge->account;
     session_init(&c->session, loop->rpc, caller);
-    c->next = loop->connections;
-    if (c->next)
-        c->next->previous = c;
-    loop->connections = c;
+    LIST_INSERT_HEAD(&loop->connections, c, of_loop);
     return 0;
 }
 
-void connection_close(struct connection *c)
+static void close_connection(struct connection *c)
 {
     struct loop *loop = c->loop;
     /* What the end of the session sets going may still look at it. */
     session_deinit(&c->session);
     if (c->is_busy)
-        leave_busy_list(c);
-    if (c->previous)
-        c->previous->next = c->next;
-    else
-        loop->connections = c->next;
-    if (c->next)
-        c->next->previous = c->previous;
+        TAILQ_REMOVE(&loop->busy, c, of_busy);
+    LIST_REMOVE(c, of_loop);
     event_del(&c->readable);
     if (c->other)
         event_free(c->other);
@@ -267,15 +224,19 @@ void connection_close(struct connection *c)
 
 static bool has_unsent(const struct connection *c)
 {
-    return c->session.out.len > c->session.sent && !c->is_broken;
+    return outbox_unsent(&c->session.outbox) > 0 && !c->is_broken;
 }
 
-bool connection_has_more(const struct connection *c)
+bool connections_have_more(const struct loop *loop)
 {
-    return has_unsent(c) || (!c->is_broken && session_has_work(&c->session));
+    const struct connection *c;
+    LIST_FOREACH (c, &loop->connections, of_loop)
+        if (has_unsent(c) || (!c->is_broken && session_has_work(&c->session)))
+            return true;
+    return false;
 }
 
-void connection_continue(struct connection *c)
+static void go_on(struct connection *c)
 {
     struct session *s = &c->session;
     do {
@@ -287,40 +248,32 @@ void connection_continue(struct connection *c)
     } while (c->has_left && s->is_waiting);
 }
 
-static void release_output(struct session *s)
+void connections_continue(struct loop *loop)
 {
-    s->out.len = s->sent = 0;
-    if (s->out.capacity > KEEP_OUTPUT || !session_has_work(s))
-        writer_free_buffer(&s->out); /* a batch may go on in it later */
+    struct connection *c;
+    TAILQ_FOREACH (c, &loop->busy, of_busy)
+        go_on(c);
 }
 
 static void send_output(struct connection *c)
 {
-    struct session *s = &c->session;
+    struct outbox *outbox = &c->session.outbox;
     while (has_unsent(c)) {
         ssize_t n =
-            send(c->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+            send(c->fd, outbox_bytes(outbox), outbox_unsent(outbox), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
             c->is_deaf = true;
-            s->sent = s->out.len;
+            outbox_took(outbox, outbox_unsent(outbox));
             break;
         }
-        s->sent += (size_t)n;
+        outbox_took(outbox, (size_t)n);
     }
-    s->is_backed_up = has_unsent(c);
-    session_count_output(s);
-    if (s->sent == s->out.len) {
-        release_output(s);
-    } else if (s->sent > s->out.len / 2) {
-        /* What is sent goes when it is the larger part, so that moving the rest stays cheap. */
-        memmove(s->out.data, s->out.data + s->sent, s->out.len - s->sent);
-        s->out.len -= s->sent;
-        s->sent = 0;
-    }
+    outbox->is_backed_up = has_unsent(c);
+    outbox_tidy(outbox, session_has_work(&c->session));
 }
 
 static void linger(struct connection *c)
@@ -358,14 +311,16 @@ static int watch_for_more(struct connection *c)
     return r == 0 ? watch_value(c) : r;
 }
 
-void connection_settle(struct connection *c)
+/* Sends, and sets up what C waits for next. C may be closed after that, or busy again when it can
+ * go on in the next turn. */
+static void settle(struct connection *c)
 {
     struct session *s = &c->session;
-    if (!c->is_broken && !s->is_cut_off)
+    if (!c->is_broken && !s->outbox.is_cut_off)
         send_output(c);
-    if (!c->is_broken && !s->is_cut_off && !has_unsent(c) && session_is_over(s) &&
+    if (!c->is_broken && !s->outbox.is_cut_off && !has_unsent(c) && session_is_over(s) &&
         !c->is_lingering) {
-        if (s->is_closing && !s->input_ended && !c->is_deaf)
+        if (s->outbox.is_closed && !s->input_ended && !c->is_deaf)
             linger(c);
         else
             c->is_broken = true;
@@ -373,10 +328,27 @@ void connection_settle(struct connection *c)
     /* Nobody is left to be told what a request or an event that is yet to come would tell. */
     if (c->is_deaf && s->input_ended && !session_has_work(s))
         c->is_broken = true;
-    if (c->is_broken || s->is_cut_off || watch_for_more(c) < 0) {
-        connection_close(c);
+    if (c->is_broken || s->outbox.is_cut_off || watch_for_more(c) < 0) {
+        close_connection(c);
         return;
     }
     if (session_has_work(s) || (c->has_left && s->is_waiting))
         connection_mark_busy(c);
+}
+
+void connections_settle(struct loop *loop)
+{
+    struct busy_connections now = TAILQ_HEAD_INITIALIZER(now);
+    TAILQ_CONCAT(&now, &loop->busy, of_busy);
+    for (struct connection *c; (c = TAILQ_FIRST(&now));) {
+        TAILQ_REMOVE(&now, c, of_busy);
+        c->is_busy = false;
+        settle(c);
+    }
+}
+
+void connections_close(struct loop *loop)
+{
+    while (!LIST_EMPTY(&loop->connections))
+        close_connection(LIST_FIRST(&loop->connections));
 }

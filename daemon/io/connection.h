@@ -15,25 +15,26 @@ struct connection;
 /* Takes FD, CALLER's groups and CHARGE; 0 or a negative errno, FD is closed then. */
 int connection_open(struct loop *loop, int fd, const struct caller *caller,
                     const struct charge *charge) MUST_CHECK;
-void connection_close(struct connection *c);
 
-struct connection *connection_of(struct session *session);
-struct connection *connection_next(const struct connection *c);
+struct connection *connection_of(struct outbox *outbox);
 
-/* Has it looked after at the end of the turn. */
+/* C is looked after at the end of the turn. */
 void connection_mark_busy(struct connection *c);
-void connection_unmark_busy(struct connection *c);
-struct connection *connection_next_busy(const struct connection *c);
 
-/* Goes on with what was received earlier. */
-void connection_continue(struct connection *c);
-/* Sends, and sets up what the connection waits for next; it may be closed after that, or busy again
- * when it can go on in the next turn. */
-void connection_settle(struct connection *c);
+/* --- the end of a turn: the connections that are busy */
 
-/* Before the end: what is there to be read now is received. */
-void connection_read_last(struct connection *c);
-/* Something it received is not answered yet that can be, or its answer is not sent. */
-bool connection_has_more(const struct connection *c);
+/* They go on with what they received earlier. */
+void connections_continue(struct loop *loop);
+/* They send, and wait for what comes next. Some are closed by that, and some are busy again for the
+ * next turn. */
+void connections_settle(struct loop *loop);
+
+/* --- the end of the loop: all connections */
+
+/* What is there to be read now is received. */
+void connections_read_last(struct loop *loop);
+/* Whether one has received something that can be answered, or has not sent an answer. */
+bool connections_have_more(const struct loop *loop);
+void connections_close(struct loop *loop);
 
 #endif

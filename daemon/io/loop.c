@@ -23,6 +23,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
+    TAILQ_INIT(&loop->busy);
     struct event_config *config = event_config_new();
     if (config) {
         /* The order of events of one pass is nobody's promise: no priorities, no cached time. */
@@ -53,10 +54,10 @@ void loop_deinit(struct loop *loop)
     free(loop->scratch);
 }
 
-void loop_wake(void *context, struct session *session)
+void loop_wake(void *context, struct outbox *outbox)
 {
     (void)context;
-    connection_mark_busy(connection_of(session));
+    connection_mark_busy(connection_of(outbox));
 }
 
 static void set_tick(struct loop *loop)
@@ -84,26 +85,13 @@ static void end_rpc_turn(struct loop *loop)
         loop->store_written(loop->context, result, reason);
 }
 
-static void settle(struct loop *loop)
-{
-    struct connection *busy = loop->busy;
-    loop->busy = loop->busy_last = NULL;
-    while (busy) {
-        struct connection *c = busy;
-        busy = connection_next_busy(c);
-        connection_unmark_busy(c);
-        connection_settle(c);
-    }
-}
-
 static void end_turn(struct loop *loop)
 {
-    for (struct connection *c = loop->busy; c; c = connection_next_busy(c))
-        connection_continue(c);
+    connections_continue(loop);
     /* A connection that is closed may end segments, which others are to be told. */
     do {
         end_rpc_turn(loop);
-        settle(loop);
+        connections_settle(loop);
     } while (core_turn_is_due(loop->rpc->core));
     loop->n_readable_before = loop->n_readable;
     loop->n_readable = 0;
@@ -113,8 +101,7 @@ static void end_turn(struct loop *loop)
 
 void loop_close_connections(struct loop *loop)
 {
-    while (loop->connections)
-        connection_close(loop->connections);
+    connections_close(loop);
     /* What ended with them is recorded. */
     end_turn(loop);
 }
@@ -122,7 +109,7 @@ void loop_close_connections(struct loop *loop)
 static int turn(struct loop *loop, int flags)
 {
     set_tick(loop);
-    if (loop->busy || (loop->listener && listener_has_guests(loop->listener)))
+    if (!TAILQ_EMPTY(&loop->busy) || (loop->listener && listener_has_guests(loop->listener)))
         flags |= EVLOOP_NONBLOCK;
     if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
         return -errno;
@@ -148,16 +135,10 @@ void loop_drain(struct loop *loop, int64_t timeout_ms)
 {
     int64_t end = core_boottime_ms(loop->rpc->core) + timeout_ms;
     rpc_shut_down(loop->rpc);
-    for (struct connection *c = loop->connections, *next; c; c = next) {
-        next = connection_next(c);
-        connection_read_last(c);
-    }
+    connections_read_last(loop);
     end_turn(loop);
     while (core_boottime_ms(loop->rpc->core) < end) {
-        bool more = false;
-        for (struct connection *c = loop->connections; c; c = connection_next(c))
-            more |= connection_has_more(c);
-        if (!more)
+        if (!connections_have_more(loop))
             return;
         /* So that a peer that reads nothing cannot hold the end up. */
         const struct timeval pause = {.tv_usec = 50000};

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/cleanup.h"
@@ -24,10 +25,9 @@ struct loop {
     struct rpc *rpc;
     struct event *tick; /* a timerfd of the boot clock */
     int tick_fd;
-    int64_t tick_at_ms;             /* what the timer is set to; -1: nothing */
-    struct connection *connections; /* all */
-    struct connection *busy;        /* to be looked after at the end of this turn */
-    struct connection *busy_last;
+    int64_t tick_at_ms;                            /* what the timer is set to; -1: nothing */
+    LIST_HEAD(, connection) connections;           /* all */
+    TAILQ_HEAD(busy_connections, connection) busy; /* looked after at the end of this turn */
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
     bool is_stopping;
@@ -50,7 +50,7 @@ void loop_stop(struct loop *loop);
 /* Finishes and sends what was received, for at most TIMEOUT_MS. */
 void loop_drain(struct loop *loop, int64_t timeout_ms);
 
-/* rpc's wake: SESSION is a connection's. */
-void loop_wake(void *context, struct session *session);
+/* rpc's wake: OUTBOX is a connection's. */
+void loop_wake(void *context, struct outbox *outbox);
 
 #endif

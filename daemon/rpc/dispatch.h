@@ -15,8 +15,10 @@
 struct request {
     struct rpc *rpc;
     struct core *core;
-    struct session *session;
     struct caller *caller;
+    struct outbox *outbox;              /* the caller's */
+    struct subscription **subscription; /* the caller's; NULL: none yet */
+    struct waiter *waiter;              /* of a `wait`; NULL: there was no memory for it */
     enum method method;
     const union params *params;
     struct found found; /* the target, where the method has one */
@@ -26,7 +28,7 @@ struct request {
     struct page page;
     struct wire_holder *holders;
     char *text;
-    struct info_limit limits[16];
+    struct info_limit limits[LIMITS_COUNT];
 };
 
 /* 0 with RET_REPLY, OUTCOME_WAITING, another outcome with the request's detail, or a negative

@@ -8,10 +8,9 @@
 
 int handle_wait(struct request *rq, struct reply *reply)
 {
-    struct waiter *waiter = session_waiter(rq->session);
-    if (!waiter)
+    if (!rq->waiter)
         return -ENOMEM;
-    int r = core_wait(rq->core, rq->caller, &rq->params->wait, waiter, &rq->found, &rq->detail);
+    int r = core_wait(rq->core, rq->caller, &rq->params->wait, rq->waiter, &rq->found, &rq->detail);
     if (r == 0) {
         reply->kind = REPLY_SEGMENT;
         view_found(rq->core, &rq->found, &reply->u.one.segment);
@@ -21,7 +20,8 @@ int handle_wait(struct request *rq, struct reply *reply)
 
 int handle_subscribe(struct request *rq, struct reply *reply)
 {
-    int r = subscription_begin(rq->session, &rq->params->subscribe);
+    int r = subscription_begin(rq->subscription, rq->rpc, rq->caller, rq->outbox,
+                               &rq->params->subscribe);
     reply->kind = REPLY_SUBSCRIBED;
     reply->u.event_serial = rq->core->events.last;
     return r;

@@ -14,8 +14,7 @@ int handle_info(struct request *rq, struct reply *reply)
     int r = sysv->ops->limits(sysv->context, &kernel);
     if (r < 0)
         return r;
-    size_t n = 0;
-#define X(name, def, min, max) rq->limits[n++] = (struct info_limit){#name, limits->name};
+#define X(name, def, min, max) rq->limits[LIMIT_##name] = (struct info_limit){#name, limits->name};
     LIMITS(X)
 #undef X
     reply->kind = REPLY_INFO;
@@ -29,7 +28,7 @@ int handle_info(struct request *rq, struct reply *reply)
         .kernel = {kernel.shmmax, kernel.shmall, kernel.shmmni, kernel.segments,
                    kernel.pages * kernel.page_size, kernel.shm_rmid_forced},
         .limits = rq->limits,
-        .n_limits = n,
+        .n_limits = LIMITS_COUNT,
         .usage_segments = quota_used(&core->quota, rq->caller->uid, QUOTA_SEGMENTS),
         .usage_bytes = quota_used(&core->quota, rq->caller->uid, QUOTA_BYTES),
         .huge_page_sizes = core->machine->huge_page_sizes,

@@ -5,11 +5,12 @@
 #include "daemon/rpc/subscription.h"
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
-              void (*wake)(void *context, struct session *session), void *wake_context)
+              void (*wake)(void *context, struct outbox *outbox), void *wake_context)
 {
     *rpc = (struct rpc){.core = core,
                         .version = version,
                         .started_at_ms = core_realtime_ms(core),
+                        .outboxes = {.limits = &core->settings.limits},
                         .wake = wake,
                         .wake_context = wake_context};
 }
@@ -20,10 +21,9 @@ static void tell_events(struct rpc *rpc)
         audit_event(event);
         event_log_publish(&rpc->core->events, event);
         wait_hear(rpc->core, event);
-        for (struct session *s = rpc->subscribers, *next; s; s = next) {
-            next = subscription_next(s);
-            subscription_tell(s);
-        }
+        struct subscription *sub;
+        LIST_FOREACH (sub, &rpc->subscribers, of_subscribers)
+            subscription_tell(sub);
     }
 }
 

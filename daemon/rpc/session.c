@@ -15,14 +15,14 @@
 
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
-    *s = (struct session){.rpc = rpc, .caller = *caller, .dialect = &jsonrpc_dialect};
+    *s = (struct session){.rpc = rpc, .caller = *caller};
+    outbox_init(&s->outbox, &rpc->outboxes, &jsonrpc_dialect);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
-    writer_init(&s->out);
 }
 
 void session_deinit(struct session *s)
 {
-    subscription_end(s);
+    subscription_end(steal_pointer(&s->subscription));
     if (s->waiter)
         wait_cancel(s->rpc->core, s->waiter);
     free(s->waiter);
@@ -31,58 +31,15 @@ void session_deinit(struct session *s)
     message_free(&s->message);
     free(s->caller.groups);
     free(s->held);
-    writer_deinit(&s->out);
-    s->sent = 0;
-    session_count_output(s);
+    outbox_deinit(&s->outbox);
 }
 
 /* --- output */
 
-size_t session_unsent(const struct session *s)
-{
-    return s->out.len - s->sent;
-}
-
-bool session_is_above_high_water(const struct session *s)
-{
-    size_t unsent = session_unsent(s);
-    return unsent > s->rpc->core->settings.limits.output_high_water ||
-           (unsent > SCARCE_OUTPUT_BYTES && rpc_output_is_scarce(s->rpc));
-}
-
-void session_count_output(struct session *s)
-{
-    size_t unsent = session_unsent(s);
-    s->rpc->unsent += unsent;
-    s->rpc->unsent -= s->counted;
-    s->counted = unsent;
-}
-
-/* Appends a reply; when memory is short, the answer is that, and if even that fails, the
- * connection closes rather than leave a request without an answer. */
-static void write_reply(struct session *s, const struct call *call, const struct reply *reply,
-                        bool in_batch)
-{
-    struct writer_mark mark = writer_mark(&s->out);
-    s->dialect->reply(&s->out, call, reply, in_batch);
-    if (!s->out.failed) {
-        session_count_output(s);
-        return;
-    }
-    struct reply sorry = {.kind = REPLY_FAILURE};
-    failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
-    writer_rewind(&s->out, mark);
-    s->dialect->reply(&s->out, call, &sorry, in_batch);
-    if (s->out.failed) {
-        writer_rewind(&s->out, mark);
-        s->is_closing = true;
-    }
-}
-
 static void write_failure(struct session *s, const struct failure *f)
 {
     struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
-    write_reply(s, NULL, &reply, false);
+    outbox_answer(&s->outbox, NULL, &reply, false);
     s->rpc->counters.errors++;
 }
 
@@ -116,8 +73,10 @@ static struct request request_of(struct session *s, const struct call *call)
 {
     return (struct request){.rpc = s->rpc,
                             .core = s->rpc->core,
-                            .session = s,
                             .caller = &s->caller,
+                            .outbox = &s->outbox,
+                            .subscription = &s->subscription,
+                            .waiter = s->waiter,
                             .method = call->method,
                             .params = &call->params};
 }
@@ -128,23 +87,45 @@ static void write_answer(struct session *s, const struct call *call, const struc
     if (!call->answered)
         return;
     if (in_batch && !s->batch_begun) {
-        struct writer_mark mark = writer_mark(&s->out);
-        s->dialect->batch_begin(&s->out);
+        outbox_begin_batch(&s->outbox);
         s->batch_begun = true;
-        if (s->out.failed) { /* without its beginning it is no answer */
-            writer_rewind(&s->out, mark);
-            s->is_closing = true;
-            return;
-        }
     }
-    write_reply(s, call, reply, in_batch);
+    if (!s->outbox.is_closed)
+        outbox_answer(&s->outbox, call, reply, in_batch);
+}
+
+static void waited(struct waiter *waiter, int outcome, const struct found *found,
+                   const struct outcome_detail *detail)
+{
+    struct session *s = waiter->context;
+    struct call call;
+    struct reply reply;
+    s->is_waiting = false;
+    s->outbox.dialect->call(&s->message, s->next_call, &call);
+    struct request rq = request_of(s, &call);
+    dispatch_waited(&rq, outcome, found, detail, &reply);
+    write_answer(s, &call, &reply);
+    s->next_call++;
+    s->rpc->wake(s->rpc->wake_context, &s->outbox);
+}
+
+/* Without memory there is none, and `wait` fails for that. */
+static void make_waiter(struct session *s)
+{
+    if (s->waiter)
+        return;
+    s->waiter = calloc(1, sizeof(*s->waiter));
+    if (!s->waiter)
+        return;
+    s->waiter->answer = waited;
+    s->waiter->context = s;
 }
 
 static void answer_call(struct session *s)
 {
     struct call call;
     struct reply refused = {.kind = REPLY_FAILURE};
-    s->dialect->call(&s->message, s->next_call, &call);
+    s->outbox.dialect->call(&s->message, s->next_call, &call);
     if (call.failed) {
         refused.u.failure = call.failure;
         s->rpc->counters.errors++;
@@ -156,6 +137,8 @@ static void answer_call(struct session *s)
         s->next_call++; /* nobody would hear of it */
         return;
     }
+    if (call.method == METHOD_WAIT)
+        make_waiter(s);
     struct request rq = request_of(s, &call);
     struct answer answer;
     dispatch(&rq, &answer);
@@ -168,61 +151,31 @@ static void answer_call(struct session *s)
     s->next_call++;
 }
 
-static void waited(struct waiter *waiter, int outcome, const struct found *found,
-                   const struct outcome_detail *detail)
-{
-    struct session *s = waiter->context;
-    struct call call;
-    struct reply reply;
-    s->is_waiting = false;
-    s->dialect->call(&s->message, s->next_call, &call);
-    struct request rq = request_of(s, &call);
-    dispatch_waited(&rq, outcome, found, detail, &reply);
-    write_answer(s, &call, &reply);
-    s->next_call++;
-    s->rpc->wake(s->rpc->wake_context, s);
-}
-
-struct waiter *session_waiter(struct session *s)
-{
-    if (!s->waiter) {
-        s->waiter = calloc(1, sizeof(*s->waiter));
-        if (!s->waiter)
-            return NULL;
-        s->waiter->answer = waited;
-        s->waiter->context = s;
-    }
-    return s->waiter;
-}
-
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
-        if (s->is_waiting || s->is_closing || session_is_above_high_water(s))
+        if (s->is_waiting || s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
             return false;
         answer_call(s);
     }
     if (s->is_waiting)
         return false;
     if (s->batch_begun)
-        s->dialect->batch_end(&s->out);
-    if (s->out.failed) { /* without its end the batch is no answer */
-        s->out.failed = false;
-        s->is_closing = true;
-    }
+        outbox_end_batch(&s->outbox);
     s->batch_begun = false;
     message_free(&s->message);
+    s->outbox.in_answer = false;
     /* Events that came meanwhile had to wait for the batch's end. */
     if (s->subscription)
-        subscription_tell(s);
+        subscription_tell(s->subscription);
     return true;
 }
 
 static void refuse_cut_off(struct session *s)
 {
     write_envelope_failure(s, PROTOCOL_ERROR_PARSE, "unexpected end of the input in a value");
-    s->is_closing = true;
+    s->outbox.is_closed = true;
 }
 
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
@@ -240,11 +193,12 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
         return;
     }
     s->next_call = 0;
-    if (s->dialect->check(&s->message, &f) < 0) {
+    if (s->outbox.dialect->check(&s->message, &f) < 0) {
         write_failure(s, &f);
         message_free(&s->message);
         return;
     }
+    s->outbox.in_answer = true;
     finish_message(s);
 }
 
@@ -252,15 +206,15 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
 
 static bool is_stopped(const struct session *s)
 {
-    return !message_is_empty(&s->message) || s->is_closing || s->is_waiting ||
-           session_is_above_high_water(s);
+    return !message_is_empty(&s->message) || s->outbox.is_closed || s->is_waiting ||
+           outbox_is_above_high_water(&s->outbox);
 }
 
 static void refuse_too_large(struct session *s)
 {
     write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %u)",
                            s->scanner.limit);
-    s->is_closing = true;
+    s->outbox.is_closed = true;
 }
 
 /* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
@@ -344,12 +298,12 @@ static void consume_held(struct session *s)
 static void out_of_memory(struct session *s)
 {
     write_envelope_failure(s, PROTOCOL_ERROR_INTERNAL, "the daemon is out of memory");
-    s->is_closing = true;
+    s->outbox.is_closed = true;
 }
 
 void session_receive(struct session *s, const char *data, size_t n)
 {
-    if (s->is_closing)
+    if (s->outbox.is_closed)
         return;
     if (s->held) {
         if (hold(s, data, n) < 0)
@@ -360,7 +314,7 @@ void session_receive(struct session *s, const char *data, size_t n)
     }
     size_t scanned = 0;
     size_t done = consume(s, data, n, &scanned);
-    if (done == n || s->is_closing)
+    if (done == n || s->outbox.is_closed)
         return;
     if (hold(s, data + done, n - done) < 0)
         out_of_memory(s);
@@ -385,8 +339,8 @@ static void consume_end(struct session *s)
 
 void session_continue(struct session *s)
 {
-    if (subscription_can_resume(s))
-        subscription_tell(s);
+    if (subscription_can_resume(s->subscription))
+        subscription_tell(s->subscription);
     if (!message_is_empty(&s->message) && !finish_message(s))
         return;
     if (has_unscanned(s) && !is_stopped(s))
@@ -406,7 +360,7 @@ void session_value_overdue(struct session *s)
     write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
                            "the value was not finished within %d seconds of its first byte",
                            MESSAGE_TIMEOUT_MS / 1000);
-    s->is_closing = true;
+    s->outbox.is_closed = true;
 }
 
 bool session_wants_input(const struct session *s)
@@ -416,15 +370,16 @@ bool session_wants_input(const struct session *s)
 
 bool session_has_work(const struct session *s)
 {
-    if (s->is_waiting || s->is_closing || session_is_above_high_water(s))
+    if (s->is_waiting || s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
         return false;
-    return !message_is_empty(&s->message) || has_unscanned(s) || subscription_can_resume(s) ||
+    return !message_is_empty(&s->message) || has_unscanned(s) ||
+           subscription_can_resume(s->subscription) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
 }
 
 bool session_is_unfinished(const struct session *s)
 {
-    return !s->is_closing && scanner_unfinished(&s->scanner);
+    return !s->outbox.is_closed && scanner_unfinished(&s->scanner);
 }
 
 void session_give_up_waiting(struct session *s)
@@ -445,6 +400,7 @@ bool session_took_value(struct session *s)
 
 bool session_is_over(const struct session *s)
 {
-    return s->is_closing || (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
-                             !has_unscanned(s) && !scanner_unfinished(&s->scanner));
+    return s->outbox.is_closed ||
+           (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
+            !has_unscanned(s) && !scanner_unfinished(&s->scanner));
 }

@@ -4,153 +4,130 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What lies in the log need not pass the subscriber's cap at once. */
-static bool has_room_to_resume(const struct session *s)
+bool subscription_can_resume(const struct subscription *sub)
 {
-    return !session_is_above_high_water(s) &&
-           session_unsent(s) < s->rpc->core->settings.limits.subscriber_cap / 2;
+    return sub && sub->is_behind && !sub->outbox->in_answer && !sub->outbox->is_cut_off &&
+           outbox_has_room_for_log(sub->outbox);
 }
 
-bool subscription_can_resume(const struct session *s)
+void subscription_end(struct subscription *sub)
 {
-    return s->subscription && s->subscription->resumes && message_is_empty(&s->message) &&
-           !s->is_cut_off && has_room_to_resume(s);
-}
-
-void subscription_end(struct session *s)
-{
-    struct subscription *sub = steal_pointer(&s->subscription);
     if (!sub)
         return;
-    if (sub->previous_session)
-        sub->previous_session->subscription->next_session = sub->next_session;
-    else
-        s->rpc->subscribers = sub->next_session;
-    if (sub->next_session)
-        sub->next_session->subscription->previous_session = sub->previous_session;
+    LIST_REMOVE(sub, of_subscribers);
     free(sub->prefix);
     free(sub);
 }
 
-int subscription_begin(struct session *s, const struct subscribe_params *p)
+int subscription_begin(struct subscription **subscription, struct rpc *rpc,
+                       const struct caller *caller, struct outbox *outbox,
+                       const struct subscribe_params *p)
 {
-    struct event_log *log = &s->rpc->core->events;
-    char *prefix = NULL;
+    const struct event_log *log = &rpc->core->events;
+    struct subscription *sub = *subscription;
+    char *prefix CLEANUP(cleanup_free) = NULL;
     if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
         return -ENOMEM;
-    if (!s->subscription) {
-        struct subscription *sub = calloc(1, sizeof(*sub));
-        if (!sub) {
-            free(prefix);
+    if (!sub) {
+        sub = calloc(1, sizeof(*sub));
+        if (!sub)
             return -ENOMEM;
-        }
-        s->subscription = sub;
-        sub->next_session = s->rpc->subscribers;
-        if (sub->next_session)
-            sub->next_session->subscription->previous_session = s;
-        s->rpc->subscribers = s;
+        sub->rpc = rpc;
+        sub->caller = caller;
+        sub->outbox = outbox;
+        LIST_INSERT_HEAD(&rpc->subscribers, sub, of_subscribers);
+        *subscription = sub;
     }
-    struct subscription *sub = s->subscription;
     free(sub->prefix);
-    sub->prefix = prefix;
+    sub->prefix = steal_pointer(&prefix);
     sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
-    /* What lies beyond the newest is of no daemon on this state: from now on, then. */
-    bool resumes = p->after.given && (uint64_t)p->after.value < log->last;
-    sub->next = resumes ? (uint64_t)p->after.value + 1 : log->last + 1;
-    sub->resumes = resumes;
+    /* A serial above the newest is of no daemon on this state: from now on, then. */
+    sub->is_behind = p->after.given && (uint64_t)p->after.value < log->last;
+    sub->next = sub->is_behind ? (uint64_t)p->after.value + 1 : log->last + 1;
     sub->late_since = 0;
     return 0;
 }
 
-static bool is_wanted(const struct session *s, const struct segment_event *event)
+static bool is_wanted(const struct subscription *sub, const struct segment_event *event)
 {
-    const struct subscription *sub = s->subscription;
     const char *name = event->segment.name;
     if (!(sub->kinds & (1U << event->kind)))
         return false;
     if (sub->prefix && (!name || strncmp(name, sub->prefix, strlen(sub->prefix)) != 0))
         return false;
-    return access_may_read(&s->rpc->core->settings.access, &s->caller, &event->kernel);
+    return access_may_read(&sub->rpc->core->settings.access, sub->caller, &event->kernel);
 }
 
-static void tell(struct session *s, const struct wire_event *event)
+/* There is no room for what is told from the log. A subscriber that has been late for a whole log
+ * is cut off, if it is the one that does not read. */
+static void wait_for_room(struct subscription *sub)
 {
-    struct writer_mark mark = writer_mark(&s->out);
-    s->dialect->event(&s->out, event);
-    if (s->out.failed) {
-        writer_rewind(&s->out, mark);
-        s->is_cut_off = true; /* it sees the gap by event_serial when it comes back */
-    }
-}
-
-/* There is no room for what is told from the log. Who has been late for a whole log is cut off, if
- * it is his doing. */
-static void wait_for_room(struct session *s)
-{
-    const struct event_log *log = &s->rpc->core->events;
-    struct subscription *sub = s->subscription;
+    const struct event_log *log = &sub->rpc->core->events;
     if (sub->next >= log->first)
         return;
-    if (sub->late_since == 0 || !s->is_backed_up)
+    if (sub->late_since == 0 || !sub->outbox->is_backed_up)
         sub->late_since = log->last;
-    s->is_cut_off = log->last - sub->late_since >= EVENTS_KEPT;
+    sub->outbox->is_cut_off = log->last - sub->late_since >= EVENTS_KEPT;
 }
 
-static bool is_past_cap(const struct session *s)
+/* The events from sub->next on that the log does not have: they fell out of it, or were lost for
+ * lack of memory. */
+static void tell_gap(struct subscription *sub)
 {
-    return session_unsent(s) > s->rpc->core->settings.limits.subscriber_cap ||
-           (rpc_output_is_scarce(s->rpc) && session_is_above_high_water(s));
+    const struct event_log *log = &sub->rpc->core->events;
+    uint64_t end = sub->next < log->first ? log->first : sub->next + 1;
+    const struct wire_event gap = {.missed = end - sub->next};
+    outbox_event(sub->outbox, &gap);
+    sub->next = end;
 }
 
-void subscription_tell(struct session *s)
+/* Tells the next event, or passes over it: false when there is no room for it. */
+static bool tell_next(struct subscription *sub)
 {
-    const struct event_log *log = &s->rpc->core->events;
-    struct subscription *sub = s->subscription;
-    sub->resumes |= !message_is_empty(&s->message);
-    if (!message_is_empty(&s->message) || s->is_closing || s->is_cut_off)
-        return; /* in the midst of an answer */
-    size_t before = s->out.len;
-    while (sub->next <= log->last && !s->is_cut_off) {
-        if (sub->resumes && !has_room_to_resume(s)) {
-            wait_for_room(s);
-            break;
-        }
-        sub->late_since = 0;
-        const struct segment_event *event = event_log_get(log, sub->next);
-        if (!event) {
-            /* Fallen out of the log, or lost for lack of memory. */
-            uint64_t end = sub->next < log->first ? log->first : sub->next + 1;
-            const struct wire_event gap = {.missed = end - sub->next};
-            tell(s, &gap);
-            sub->next = end;
-            continue;
-        }
-        if (!is_wanted(s, event)) {
-            sub->next++;
-            continue;
-        }
-        /* Looked at before the next one is written: an event longer than the cap gets through. */
-        if (is_past_cap(s)) {
-            s->is_cut_off = s->is_backed_up;
-            sub->resumes = true;
-            break;
-        }
-        sub->next++;
-        const struct wire_event wire = {.event_serial = event->serial,
-                                        .at_ms = event->at_ms,
-                                        .kind = event->kind,
-                                        .reason = event->reason,
-                                        .segment = &event->segment};
-        tell(s, &wire);
-        session_count_output(s);
+    struct outbox *outbox = sub->outbox;
+    if (sub->is_behind && !outbox_has_room_for_log(outbox)) {
+        wait_for_room(sub);
+        return false;
     }
-    if (sub->next > log->last)
-        sub->resumes = false;
-    if (s->out.len != before || s->is_cut_off)
-        s->rpc->wake(s->rpc->wake_context, s);
+    sub->late_since = 0;
+    const struct segment_event *event = event_log_get(&sub->rpc->core->events, sub->next);
+    if (!event) {
+        tell_gap(sub);
+        return true;
+    }
+    if (!is_wanted(sub, event)) {
+        sub->next++;
+        return true;
+    }
+    /* Before it is written: an event that is longer than the cap gets through. */
+    if (outbox_is_above_subscriber_cap(outbox)) {
+        outbox->is_cut_off = outbox->is_backed_up;
+        sub->is_behind = true;
+        return false;
+    }
+    sub->next++;
+    const struct wire_event wire = {.event_serial = event->serial,
+                                    .at_ms = event->at_ms,
+                                    .kind = event->kind,
+                                    .reason = event->reason,
+                                    .segment = &event->segment};
+    outbox_event(outbox, &wire);
+    return true;
 }
 
-struct session *subscription_next(const struct session *s)
+void subscription_tell(struct subscription *sub)
 {
-    return s->subscription->next_session;
+    struct outbox *outbox = sub->outbox;
+    if (outbox->in_answer || outbox->is_closed || outbox->is_cut_off) {
+        sub->is_behind |= outbox->in_answer;
+        return;
+    }
+    const struct event_log *log = &sub->rpc->core->events;
+    const size_t before = outbox_unsent(outbox);
+    while (sub->next <= log->last && !outbox->is_cut_off && tell_next(sub))
+        ;
+    if (sub->next > log->last)
+        sub->is_behind = false;
+    if (outbox_unsent(outbox) != before || outbox->is_cut_off)
+        sub->rpc->wake(sub->rpc->wake_context, outbox);
 }

@@ -1,9 +1,10 @@
 /*
- * What a session is told of events. New ones are written into its output at once, up to its cap;
- * who reads too slowly for them is cut off there, and sees the gap when it comes back. What nobody
- * could have read yet is held against nobody: the rest of a turn's events is told from the log, as
- * fast as it is read, and so is what was before a subscriber came. Who does not read that either is
- * cut off when he has missed as much as the log holds.
+ * What a subscriber is told of events. New ones are written into its outbox at once, up to
+ * subscriber_cap; a subscriber that reads too slowly for them is cut off there, and sees the gap
+ * when it comes back. A burst that nobody could have read yet does not count against the cap: the
+ * rest of a turn's events is told from the log, as fast as the subscriber reads, and so are the
+ * events from before it came. One that does not read those either is cut off when it has missed as
+ * much as the log holds.
  */
 #ifndef SHMD_RPC_SUBSCRIPTION_H
 #define SHMD_RPC_SUBSCRIPTION_H
@@ -11,28 +12,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/rpc/session.h"
+#include "daemon/rpc/outbox.h"
+#include "daemon/rpc/rpc.h"
 
 struct subscription {
+    struct rpc *rpc;
+    const struct caller *caller;
+    struct outbox *outbox;
     char *prefix;        /* owned; NULL: all */
     uint32_t kinds;      /* a bit for each enum event_kind */
     uint64_t next;       /* the event to be told next */
-    bool resumes;        /* it is being told what is in the log, as fast as it reads */
+    bool is_behind;      /* it is told from the log, as fast as it reads */
     uint64_t late_since; /* the newest event when what it is to be told fell out of the log before
                             there was room for it; 0: it has not */
-    struct session *next_session, *previous_session;
+    LIST_ENTRY(subscription) of_subscribers;
 };
 
-/* Subscribes S, or changes what it is subscribed to: 0 or -ENOMEM. */
-int subscription_begin(struct session *s, const struct subscribe_params *params) MUST_CHECK;
-void subscription_end(struct session *s);
+/* Subscribes the owner of OUTBOX, or changes what it is subscribed to: *SUBSCRIPTION is NULL at
+ * first, and stays the caller's. CALLER and OUTBOX must outlive it. 0 or -ENOMEM. */
+int subscription_begin(struct subscription **subscription, struct rpc *rpc,
+                       const struct caller *caller, struct outbox *outbox,
+                       const struct subscribe_params *params) MUST_CHECK;
+/* Ends and frees SUBSCRIPTION (NULL: nothing). */
+void subscription_end(struct subscription *subscription);
 
-/* Writes the events that are due; not in the midst of an answer. S must be subscribed. */
-void subscription_tell(struct session *s);
-/* Whether there is something in the log that could be told now. */
-bool subscription_can_resume(const struct session *s);
-
-/* The next of rpc's subscribers. */
-struct session *subscription_next(const struct session *s);
+/* Writes the events that are due; not in the middle of an answer. */
+void subscription_tell(struct subscription *subscription);
+/* Whether SUBSCRIPTION (NULL: no) is behind and can be told more now. */
+bool subscription_can_resume(const struct subscription *subscription);
 
 #endif

@@ -67,7 +67,16 @@ struct sysv {
     void *context;
 };
 
-/* The running kernel. */
+/* The running kernel. The context of its operations is a struct sysv_linux. */
 extern const struct sysv_ops sysv_linux_ops;
+
+struct sysv_linux {
+    /* Of kernel.shm_rmid_forced: it stays open, so that no lack of descriptors hides the setting.
+     * -1: it cannot be read here. */
+    int rmid_forced;
+};
+
+void sysv_linux_open(struct sysv_linux *kernel);
+void sysv_linux_close(struct sysv_linux *kernel);
 
 #endif

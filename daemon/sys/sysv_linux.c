@@ -1,6 +1,7 @@
 #include "daemon/sys/sysv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -161,9 +162,30 @@ static int read_number(const char *path, uint64_t *ret)
     return 0;
 }
 
+void sysv_linux_open(struct sysv_linux *kernel)
+{
+    kernel->rmid_forced = open("/proc/sys/kernel/shm_rmid_forced", O_RDONLY | O_CLOEXEC);
+}
+
+void sysv_linux_close(struct sysv_linux *kernel)
+{
+    if (kernel->rmid_forced >= 0)
+        close(kernel->rmid_forced);
+    kernel->rmid_forced = -1;
+}
+
+/* A sandbox may hide the setting; then the default holds. */
+static int read_rmid_forced(const struct sysv_linux *kernel, bool *ret)
+{
+    char digit = '0';
+    if (kernel->rmid_forced >= 0 && pread(kernel->rmid_forced, &digit, 1, 0) < 0)
+        return -errno;
+    *ret = digit != '0';
+    return 0;
+}
+
 static int linux_limits(void *context, struct sysv_limits *ret)
 {
-    (void)context;
     struct shminfo info;
     struct shm_info used;
     if (shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&info) < 0)
@@ -171,10 +193,10 @@ static int linux_limits(void *context, struct sysv_limits *ret)
     int max_index = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&used);
     if (max_index < 0)
         return -errno;
-    uint64_t forced = 0;
-    /* A sandbox may hide it; then the default holds. */
-    if (read_number("/proc/sys/kernel/shm_rmid_forced", &forced) < 0)
-        forced = 0;
+    bool forced = false;
+    int r = read_rmid_forced(context, &forced);
+    if (r < 0)
+        return r;
     *ret = (struct sysv_limits){
         .shmmax = info.shmmax,
         .shmall = info.shmall,
@@ -183,7 +205,7 @@ static int linux_limits(void *context, struct sysv_limits *ret)
         .pages = used.shm_tot,
         .max_index = used.used_ids > 0 ? max_index : -1,
         .page_size = (uint64_t)sysconf(_SC_PAGESIZE),
-        .shm_rmid_forced = forced != 0,
+        .shm_rmid_forced = forced,
     };
     return 0;
 }

@@ -7,10 +7,10 @@
 #include "daemon/util/log.h"
 #include "tests/fakes/fake_memory.h"
 
-static void wake(void *context, struct session *session)
+static void wake(void *context, struct outbox *outbox)
 {
     struct rpc_fixture *f = context;
-    (void)session;
+    (void)outbox;
     f->wakes++;
 }
 
@@ -31,7 +31,7 @@ void rpc_fixture_free(struct rpc_fixture *f)
         return;
     for (size_t i = 0; i < CLIENTS; i++)
         client_close(&f->clients[i]);
-    assert_null(f->rpc.subscribers);
+    assert_true(LIST_EMPTY(&f->rpc.subscribers));
     assert_int_equal(f->core->core.waiters.count, 0);
     core_fixture_free(f->core);
     free(f);
@@ -74,21 +74,20 @@ void client_send(struct client *c, const char *data, size_t n)
 /* As io/ does it, when the socket takes everything. */
 static void send_output(struct client *c)
 {
-    struct session *s = &c->session;
-    size_t n = s->out.len - s->sent;
-    s->is_backed_up = c->is_slow && n > 0;
+    struct outbox *outbox = &c->session.outbox;
+    size_t n = outbox_unsent(outbox);
+    outbox->is_backed_up = c->is_slow && n > 0;
     if (c->is_slow || n == 0)
         return;
     fake_memory_pause();
     c->text = realloc(c->text, c->len + n + 1);
     if (!c->text)
         abort();
-    memcpy(c->text + c->len, s->out.data + s->sent, n);
+    memcpy(c->text + c->len, outbox_bytes(outbox), n);
     c->len += n;
     fake_memory_resume();
-    s->out.len = s->sent = 0;
-    if (!session_has_work(s))
-        writer_free_buffer(&s->out);
+    outbox_took(outbox, n);
+    outbox_tidy(outbox, session_has_work(&c->session));
 }
 
 int rpc_fixture_turn(struct rpc_fixture *f)

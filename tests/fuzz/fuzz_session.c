@@ -13,10 +13,10 @@
 #include "tests/fakes/core_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
-static void wake(void *context, struct session *session)
+static void wake(void *context, struct outbox *outbox)
 {
     (void)context;
-    (void)session;
+    (void)outbox;
 }
 
 static void check_line(const char *line, size_t len)
@@ -35,8 +35,8 @@ static void check_line(const char *line, size_t len)
 
 static void read_replies(struct session *s)
 {
-    const char *at = s->out.data;
-    size_t left = s->out.len;
+    const char *at = s->outbox.out.data;
+    size_t left = s->outbox.out.len;
     const char *end;
     while (left > 0 && (end = memchr(at, '\n', left))) {
         check_line(at, (size_t)(end - at));
@@ -44,9 +44,9 @@ static void read_replies(struct session *s)
         at = end + 1;
     }
     /* What is left is a batch that waits in its midst, or the last of a closing session. */
-    MUST(left == 0 || s->message.root || s->is_closing);
+    MUST(left == 0 || s->message.root || s->outbox.is_closed);
     if (left == 0)
-        writer_free_buffer(&s->out);
+        writer_free_buffer(&s->outbox.out);
 }
 
 static void end_turn(struct rpc *rpc, struct session sessions[static 2])

@@ -190,6 +190,14 @@ TEST(what_cannot_be_adopted)
     assert_int_equal(ADOPT(&alice, .key = GIVEN(9), .lifetime = GIVEN(LIFETIME_ATTACHED)),
                      OUTCOME_INVALID_PARAMETER);
     assert_string_equal(f->detail.what, "lifetime");
+    /* The daemon could not attach it, and without its anchor it would be gone. */
+    int32_t closed = handed_over(f, 0);
+    fake_sysv_segment(f->k, closed)->mode = 0266;
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(closed), .lifetime = GIVEN(LIFETIME_ATTACHED)),
+                     OUTCOME_INVALID_PARAMETER);
+    assert_string_equal(f->detail.what, "lifetime");
+    assert_contains(f->detail.hint, "read permission for its owner");
+    assert_false(fake_sysv_segment(f->k, closed)->destroyed);
     fake_sysv_attach_as(f->k, shmid, 1);
     fake_sysv_remove_as(f->k, shmid);
     assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid)), OUTCOME_INVALID_PARAMETER);

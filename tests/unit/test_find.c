@@ -23,8 +23,7 @@ static int begin(void **state)
 
 static const struct fake_process other = {BOB, BOBS, 50};
 
-#define LOOK(...)                                                                                  \
-    find_target(&f->core, &(const struct target){__VA_ARGS__}, &f->found, &f->detail)
+#define LOOK(...) find_target(&f->core, &(const struct target){__VA_ARGS__}, &f->found, &f->detail)
 
 static int32_t foreign(uint32_t key)
 {

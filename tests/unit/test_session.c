@@ -43,7 +43,7 @@ TEST(nothing_is_sent_before_it_is_recorded)
     client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
     assert_int_equal(f->core->store.n_records, 1);
     assert_int_equal(alice->len, 0);
-    assert_true(alice->session.out.len > 0);
+    assert_true(alice->session.outbox.out.len > 0);
     assert_int_equal(rpc_fixture_turn(f), 0);
     assert_int_equal(f->core->store.n_records, 1);
     HEARS(alice, "1+a/ready");
@@ -424,7 +424,7 @@ TEST(a_reader_that_is_slow)
     /* It is not read any more, and what is kept of it is bounded. */
     assert_false(session_wants_input(&alice->session));
     assert_false(session_has_work(&alice->session));
-    assert_true(alice->session.out.len < 4000);
+    assert_true(alice->session.outbox.out.len < 4000);
     SAYS(bob, CREATE("1", "a"));
     HEARS(bob, "1+a/ready");
     alice->is_slow = false;
@@ -538,7 +538,7 @@ static bool talks_without_memory(unsigned long n, bool for_good)
         assert_string_equal(heard, "1+a/ready 2=a/ready [3+b/ready;4=b/ready] 5=[a,b] 6=@2 "
                                    "7=ab/ready *changed:ab#3 8=ok 9!NotHoldable 10=ok 11+c/ready "
                                    "12=c/ready 13=ab/ready 14!TimedOut 15!NoSuchSegment");
-    else if (!session_is_over(&c->session) && !c->session.is_cut_off)
+    else if (!session_is_over(&c->session) && !c->session.outbox.is_cut_off)
         assert_contains(heard, "15"); /* to the last */
     assert_int_equal(client_say(g, d, STAT("1", "nothing")), 0);
     assert_string_equal(client_heard(d), "1!NoSuchSegment");

@@ -170,16 +170,16 @@ TEST(one_that_does_not_read)
     bob->is_slow = true;
     SAYS(root, CALL("1", "subscribe", ""));
     unsigned n = 0;
-    while (!bob->session.is_cut_off && n < 100) {
+    while (!bob->session.outbox.is_cut_off && n < 100) {
         change(1);
         n++;
     }
-    assert_true(bob->session.is_cut_off);
+    assert_true(bob->session.outbox.is_cut_off);
     assert_true(n > 5);
-    assert_true(bob->session.out.len < 7000);
-    size_t len = bob->session.out.len;
+    assert_true(bob->session.outbox.out.len < 7000);
+    size_t len = bob->session.outbox.out.len;
     change(5);
-    assert_int_equal(bob->session.out.len, len); /* it gets nothing more */
+    assert_int_equal(bob->session.outbox.out.len, len); /* it gets nothing more */
     /* Nobody else is the worse for it. */
     unsigned told = 0;
     for (const char *at = client_heard(root); (at = strstr(at, "*changed")); at++)
@@ -202,7 +202,7 @@ TEST(an_event_longer_than_the_cap)
     /* Who is told more before he has read it is cut off; when he resumes, one follows the other. */
     bob->is_slow = true;
     change(2);
-    assert_true(bob->session.is_cut_off);
+    assert_true(bob->session.outbox.is_cut_off);
     SAYS(root, CALL("1", "subscribe", "\"after\":1"));
     HEARS(root, "1=@3 *changed:a#2 *changed:a#3");
 }
@@ -254,10 +254,10 @@ TEST(a_burst_larger_than_the_log)
     reader->is_slow = true; /* it is not asked whether it reads before all is told */
     core_fixture_kill(f->core, 1);
     assert_int_equal(rpc_fixture_turn(f), 0);
-    assert_false(reader->session.is_cut_off);
-    assert_true(session_unsent(&reader->session) < 2048);
+    assert_false(reader->session.outbox.is_cut_off);
+    assert_true(outbox_unsent(&reader->session.outbox) < 2048);
     create_many(1);
-    assert_false(reader->session.is_cut_off);
+    assert_false(reader->session.outbox.is_cut_off);
     reader->is_slow = false;
     assert_int_equal(rpc_fixture_turn(f), 0);
     const char *heard = client_heard(reader), *gap = strstr(heard, "*gap:");
@@ -279,20 +279,20 @@ TEST(a_burst_for_one_that_never_reads)
     deaf->is_slow = true;
     quietly(root, CREATE("1", "a"));
     create_many(10); /* it could have read the first, and has not */
-    assert_true(deaf->session.is_cut_off);
+    assert_true(deaf->session.outbox.is_cut_off);
     /* Nothing was in its way when all came. */
     struct client *other = client_open(f, 0, 3);
     SAYS(other, CALL("1", "subscribe", ""));
     (void)client_heard(other);
     other->is_slow = true;
     create_many(10);
-    assert_false(other->session.is_cut_off);
+    assert_false(other->session.outbox.is_cut_off);
     unsigned n = 0;
-    for (; n < 3 * EVENTS_KEPT && !other->session.is_cut_off; n++) {
+    for (; n < 3 * EVENTS_KEPT && !other->session.outbox.is_cut_off; n++) {
         quietly(root, CALL("1", "set", "\"name\":\"a\",\"mode\":\"0644\""));
-        assert_true(session_unsent(&other->session) < 2048);
+        assert_true(outbox_unsent(&other->session.outbox) < 2048);
     }
-    assert_true(other->session.is_cut_off);
+    assert_true(other->session.outbox.is_cut_off);
     assert_true(n > EVENTS_KEPT);
 }
 
@@ -303,10 +303,10 @@ TEST(one_that_resumes_slowly)
     change(500);
     bob->is_slow = true;
     SAYS(bob, CALL("1", "subscribe", "\"after\":0"));
-    assert_false(bob->session.is_cut_off);
-    assert_true(bob->session.out.len < 65536);
+    assert_false(bob->session.outbox.is_cut_off);
+    assert_true(bob->session.outbox.out.len < 65536);
     change(3);
-    assert_false(bob->session.is_cut_off);
+    assert_false(bob->session.outbox.is_cut_off);
     bob->is_slow = false;
     assert_int_equal(rpc_fixture_turn(f), 0);
     const char *heard = client_heard(bob);
@@ -350,7 +350,7 @@ TEST(many_come_and_go)
                 HEARS(c[j], want);
         free(want);
     }
-    assert_null(f->rpc.subscribers);
+    assert_true(LIST_EMPTY(&f->rpc.subscribers));
 }
 
 TEST(over_a_restart)

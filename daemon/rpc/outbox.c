@@ -1,0 +1,139 @@
+#include "daemon/rpc/outbox.h"
+
+#include <string.h>
+
+enum {
+    UNSENT_ALL_MAX = 64 << 20, /* above it output is scarce */
+    SCARCE_UNSENT = 4096,      /* what an outbox may hold then until its session stops */
+    KEEP_BYTES = 16384,        /* a buffer larger than this is freed when it is empty */
+};
+
+/* Brings the sum of all outboxes up to date. */
+static void count(struct outbox *o)
+{
+    size_t unsent = outbox_unsent(o);
+    o->all->unsent += unsent;
+    o->all->unsent -= o->counted;
+    o->counted = unsent;
+}
+
+void outbox_init(struct outbox *o, struct outboxes *all, const struct dialect *dialect)
+{
+    *o = (struct outbox){.all = all, .dialect = dialect};
+    writer_init(&o->out);
+}
+
+void outbox_deinit(struct outbox *o)
+{
+    writer_deinit(&o->out);
+    o->sent = 0;
+    count(o);
+}
+
+/* --- writing */
+
+void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
+                   bool in_batch)
+{
+    struct writer_mark mark = writer_mark(&o->out);
+    o->dialect->reply(&o->out, call, reply, in_batch);
+    if (o->out.failed) {
+        struct reply sorry = {.kind = REPLY_FAILURE};
+        failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
+        writer_rewind(&o->out, mark);
+        o->dialect->reply(&o->out, call, &sorry, in_batch);
+    }
+    if (o->out.failed) {
+        writer_rewind(&o->out, mark);
+        o->is_closed = true;
+    }
+    count(o);
+}
+
+void outbox_begin_batch(struct outbox *o)
+{
+    struct writer_mark mark = writer_mark(&o->out);
+    o->dialect->batch_begin(&o->out);
+    if (o->out.failed) { /* without its beginning it is no answer */
+        writer_rewind(&o->out, mark);
+        o->is_closed = true;
+    }
+    count(o);
+}
+
+void outbox_end_batch(struct outbox *o)
+{
+    o->dialect->batch_end(&o->out);
+    if (o->out.failed) { /* without its end it is no answer */
+        o->out.failed = false;
+        o->is_closed = true;
+    }
+    count(o);
+}
+
+void outbox_event(struct outbox *o, const struct wire_event *event)
+{
+    struct writer_mark mark = writer_mark(&o->out);
+    o->dialect->event(&o->out, event);
+    if (o->out.failed) {
+        writer_rewind(&o->out, mark);
+        o->is_cut_off = true;
+    }
+    count(o);
+}
+
+/* --- how much there is */
+
+size_t outbox_unsent(const struct outbox *o)
+{
+    return o->out.len - o->sent;
+}
+
+bool outboxes_are_scarce(const struct outboxes *all)
+{
+    return all->unsent > UNSENT_ALL_MAX;
+}
+
+bool outbox_is_above_high_water(const struct outbox *o)
+{
+    size_t unsent = outbox_unsent(o);
+    return unsent > o->all->limits->output_high_water ||
+           (unsent > SCARCE_UNSENT && outboxes_are_scarce(o->all));
+}
+
+bool outbox_is_above_subscriber_cap(const struct outbox *o)
+{
+    return outbox_unsent(o) > o->all->limits->subscriber_cap ||
+           (outboxes_are_scarce(o->all) && outbox_is_above_high_water(o));
+}
+
+bool outbox_has_room_for_log(const struct outbox *o)
+{
+    return !outbox_is_above_high_water(o) && outbox_unsent(o) < o->all->limits->subscriber_cap / 2;
+}
+
+/* --- sending */
+
+const char *outbox_bytes(const struct outbox *o)
+{
+    return o->out.data + o->sent;
+}
+
+void outbox_took(struct outbox *o, size_t n)
+{
+    o->sent += n;
+    count(o);
+}
+
+void outbox_tidy(struct outbox *o, bool goes_on)
+{
+    size_t unsent = outbox_unsent(o);
+    if (unsent > 0 && o->sent <= o->out.len / 2)
+        return; /* what is sent goes when it is the larger part, so that moving the rest is cheap */
+    if (unsent > 0)
+        memmove(o->out.data, o->out.data + o->sent, unsent);
+    o->out.len = unsent;
+    o->sent = 0;
+    if (unsent == 0 && (o->out.capacity > KEEP_BYTES || !goes_on))
+        writer_free_buffer(&o->out); /* a batch may go on in it later */
+}

@@ -1,0 +1,77 @@
+/*
+ * What goes out on one connection: answers and events, in order. The session and the subscription
+ * write; the connection (io/) takes the bytes. An answer is final when it is written.
+ *
+ * A peer that does not read cannot make it grow without bound: above the high-water mark its
+ * session stops, and when the peers that do not read hold very much together, each may have only
+ * little.
+ */
+#ifndef SHMD_RPC_OUTBOX_H
+#define SHMD_RPC_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/limits.h"
+#include "protocol/dialect.h"
+
+/* What all outboxes share. */
+struct outboxes {
+    const struct limits *limits; /* output_high_water, subscriber_cap */
+    uint64_t unsent;             /* bytes, of all together */
+};
+
+struct outbox {
+    struct outboxes *all;
+    const struct dialect *dialect;
+    struct writer out;
+    size_t sent;    /* of `out`, by the connection */
+    size_t counted; /* of this outbox, in all->unsent */
+    bool in_answer; /* a message is being answered: events wait until that is done */
+    bool is_closed; /* nothing more is written; what is there is sent, then the connection closes */
+    bool is_cut_off;   /* the connection closes at once */
+    bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
+};
+
+void outbox_init(struct outbox *o, struct outboxes *all, const struct dialect *dialect);
+void outbox_deinit(struct outbox *o);
+
+/* --- writing */
+
+/* Writes REPLY to CALL (NULL: it belongs to none). Without memory the answer is that, and if even
+ * that fails, the outbox is closed rather than a request left without an answer. */
+void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
+                   bool in_batch);
+
+/* Around the answers of a batch. Without memory the outbox is closed. */
+void outbox_begin_batch(struct outbox *o);
+void outbox_end_batch(struct outbox *o);
+
+/* Writes EVENT. Without memory the subscriber is cut off: it sees the gap by event_serial when it
+ * comes back. */
+void outbox_event(struct outbox *o, const struct wire_event *event);
+
+/* --- how much there is */
+
+size_t outbox_unsent(const struct outbox *o);
+/* It is too much to go on with answers. */
+bool outbox_is_above_high_water(const struct outbox *o);
+/* It is so much that a subscriber is not told more. */
+bool outbox_is_above_subscriber_cap(const struct outbox *o);
+/* There is room for events from the log, which need not reach the cap. */
+bool outbox_has_room_for_log(const struct outbox *o);
+/* All outboxes together hold so much that each may have only little. */
+bool outboxes_are_scarce(const struct outboxes *all);
+
+/* --- sending */
+
+/* The bytes to be sent next, of which there are outbox_unsent(). */
+const char *outbox_bytes(const struct outbox *o);
+/* N of them are sent. */
+void outbox_took(struct outbox *o, size_t n);
+/* After sending: gives back memory that is not needed. GOES_ON: the session will write more soon.
+ */
+void outbox_tidy(struct outbox *o, bool goes_on);
+
+#endif
