@@ -1,5 +1,35 @@
 # The daemon's floors, each a library so that tests can link what they need and no more.
-noinst_LTLIBRARIES += libcore.la libshmdaemon.la
+noinst_LTLIBRARIES += libutil.la libcore.la libstore.la libshmdaemon.la
+libutil_la_SOURCES = \
+	daemon/util/array.c daemon/util/array.h \
+	daemon/util/cleanup.h \
+	daemon/util/container_of.h \
+	daemon/util/siphash.c daemon/util/siphash.h
+
+libstore_la_SOURCES = \
+	daemon/store/bytes.h \
+	daemon/store/contents.c daemon/store/contents.h \
+	daemon/store/encoding.c daemon/store/encoding.h \
+	daemon/store/header.c daemon/store/header.h \
+	daemon/store/host.h \
+	daemon/store/host_linux.c daemon/store/host_linux.h \
+	daemon/store/journal.h \
+	daemon/store/journal_directory.c daemon/store/journal_directory.h \
+	daemon/store/journal_dump.c \
+	daemon/store/journal_file.c daemon/store/journal_file.h \
+	daemon/store/journal_live.c daemon/store/journal_live.h \
+	daemon/store/journal_open.c \
+	daemon/store/journal_place.c daemon/store/journal_place.h \
+	daemon/store/journal_read.c daemon/store/journal_read.h \
+	daemon/store/journal_rewrite.c daemon/store/journal_rewrite.h \
+	daemon/store/journal_scan.c daemon/store/journal_scan.h \
+	daemon/store/journal_state.c daemon/store/journal_state.h \
+	daemon/store/journal_write.c \
+	daemon/store/record_rules.c \
+	daemon/store/serial_map.c daemon/store/serial_map.h \
+	daemon/store/store.h
+libstore_la_LIBADD = libutil.la libprotocol.la
+
 libcore_la_SOURCES = \
 	daemon/core/access.c daemon/core/access.h \
 	daemon/core/adopt.c daemon/core/adopt.h \
@@ -31,20 +61,17 @@ libcore_la_SOURCES = \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/remove.c daemon/core/remove.h \
+	daemon/core/restore.c daemon/core/restore.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
-	daemon/core/store.h \
 	daemon/core/ties.c daemon/core/ties.h \
 	daemon/core/use.c daemon/core/use.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
-	daemon/util/array.c daemon/util/array.h \
-	daemon/util/cleanup.h \
-	daemon/util/container_of.h \
-	daemon/util/siphash.c daemon/util/siphash.h
-libcore_la_LIBADD = libprotocol.la
+	daemon/util/cleanup.h
+libcore_la_LIBADD = libutil.la libprotocol.la
 
 libshmdaemon_la_SOURCES = \
 	daemon/config.c daemon/config.h \
@@ -74,28 +101,15 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
 	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
-	daemon/store/check.c \
-	daemon/store/collect.c \
-	daemon/store/database.c \
-	daemon/store/database.h \
-	daemon/store/load.c \
-	daemon/store/mark.c \
-	daemon/store/mark.h \
-	daemon/store/row.c \
-	daemon/store/row.h \
-	daemon/store/schema.c \
-	daemon/store/store_open.c \
-	daemon/store/store_sqlite.c \
-	daemon/store/store_sqlite.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \
 	daemon/sys/machine.c daemon/sys/machine.h \
 	daemon/sys/process.h daemon/sys/process_linux.c \
 	daemon/sys/sysv.h daemon/sys/sysv_linux.c \
 	daemon/util/log.c daemon/util/log.h
 libshmdaemon_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
-libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SQLITE_CFLAGS) $(INIH_CFLAGS) \
+libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
 	$(SYSTEMD_CFLAGS) $(SHMD_PIE_CFLAGS)
-libshmdaemon_la_LIBADD = libcore.la $(EVENT_LIBS) $(SQLITE_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
+libshmdaemon_la_LIBADD = libcore.la libstore.la $(EVENT_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += shmd
 shmd_SOURCES = daemon/main.c

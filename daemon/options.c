@@ -21,6 +21,7 @@ enum name {
     NAME_STATE_DIR,
     NAME_CONFIG,
     NAME_CHECK_CONFIG,
+    NAME_DUMP_STATE,
     NAME_LOG_LEVEL,
     NAME_HELP,
     NAME_VERSION,
@@ -32,6 +33,7 @@ static const struct option names[] = {
     {"state-dir", required_argument, NULL, NAME_STATE_DIR},
     {"config", required_argument, NULL, NAME_CONFIG},
     {"check-config", no_argument, NULL, NAME_CHECK_CONFIG},
+    {"dump-state", required_argument, NULL, NAME_DUMP_STATE},
     {"log-level", required_argument, NULL, NAME_LOG_LEVEL},
     {"help", no_argument, NULL, NAME_HELP},
     {"version", no_argument, NULL, NAME_VERSION},
@@ -51,6 +53,8 @@ static const char help[] =
     "  --config FILE       read this configuration, and segments.d beside it\n"
     "  --check-config      print what is wrong with the configuration and with the\n"
     "                      declared segments, and exit\n"
+    "  --dump-state FILE   print the journal FILE as JSON, a record a line, with its\n"
+    "                      sums checked, and exit\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
     "  --help              print this text and exit\n"
     "  --version           print the version and exit\n"
@@ -117,13 +121,15 @@ static bool parse_level(const char *text, enum log_level *ret)
 
 /* What the command line gives; NULL and false for what it does not give. */
 struct command_line {
-    const char *socket, *state_dir, *config;
+    const char *socket, *state_dir, *config, *dump_state;
     bool has_mode, check_config;
 };
 
 static bool is_path(enum name name, const char *value)
 {
-    return (name != NAME_SOCKET && name != NAME_STATE_DIR && name != NAME_CONFIG) || *value;
+    return (name != NAME_SOCKET && name != NAME_STATE_DIR && name != NAME_CONFIG &&
+            name != NAME_DUMP_STATE) ||
+           *value;
 }
 
 /* Takes one option; OPTIONS_RUN to go on. */
@@ -137,6 +143,7 @@ static enum options_result take(enum name name, struct command_line *line, struc
     case NAME_STATE_DIR: line->state_dir = optarg; break;
     case NAME_CONFIG: line->config = optarg; break;
     case NAME_CHECK_CONFIG: line->check_config = true; break;
+    case NAME_DUMP_STATE: line->dump_state = optarg; break;
     case NAME_SOCKET_MODE:
         line->has_mode = true;
         if (!parse_mode(optarg, &options->socket_mode))
@@ -261,8 +268,10 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
     options.config_given = line.config != NULL;
     if (find_config(&line, env, uid <= SYSTEM_UID_MAX, &options.config) < 0)
         return refuse_memory(err);
-    enum options_result result = OPTIONS_CHECK_CONFIG;
-    if (!line.check_config)
+    if (line.dump_state && !(options.dump_state = strdup(line.dump_state)))
+        return refuse_memory(err);
+    enum options_result result = line.dump_state ? OPTIONS_DUMP_STATE : OPTIONS_CHECK_CONFIG;
+    if (!line.check_config && !line.dump_state)
         result = settle(&line, env, uid, &options, err);
     if (result != OPTIONS_EXIT_USAGE) {
         *ret = options;
@@ -276,4 +285,5 @@ void options_deinit(struct options *options)
     free(steal_pointer(&options->socket));
     free(steal_pointer(&options->state_dir));
     free(steal_pointer(&options->config));
+    free(steal_pointer(&options->dump_state));
 }

@@ -20,6 +20,7 @@ struct options {
     char *config;         /* owned; NULL: no configuration is read */
     bool config_given;    /* by --config: the file must be there */
     uint32_t socket_mode;
+    char *dump_state;   /* owned; the journal to be printed, or NULL */
     bool has_log_level; /* it overrides the configuration's */
     enum log_level log_level;
 };
@@ -27,6 +28,7 @@ struct options {
 enum options_result {
     OPTIONS_RUN,          /* options to be freed */
     OPTIONS_CHECK_CONFIG, /* options to be freed; only config and config_given are sure to be set */
+    OPTIONS_DUMP_STATE,   /* options to be freed; only dump_state is sure to be set */
     OPTIONS_EXIT_OK,      /* help or version was printed */
     OPTIONS_EXIT_USAGE,   /* the error was printed on ERR */
 };

@@ -20,7 +20,8 @@
 #include "daemon/io/service_manager.h"
 #include "daemon/io/signals.h"
 #include "daemon/options.h"
-#include "daemon/store/store_sqlite.h"
+#include "daemon/store/host_linux.h"
+#include "daemon/store/journal.h"
 #include "daemon/util/log.h"
 #include "protocol/json_arena.h"
 
@@ -42,7 +43,8 @@ struct shmd {
     struct configuration configuration;
     struct machine machine;
     struct sysv_linux kernel;
-    struct store_sqlite *store;
+    struct host_linux state_dir;
+    struct journal *journal;
     struct core core;
     struct rpc rpc;
     struct loop loop;
@@ -89,17 +91,32 @@ static void warn_of_rmid_forced(struct shmd *d)
     d->rmid_forced_is_logged = d->core.rmid_forced;
 }
 
+static void log_unacknowledged(const struct unacknowledged *found)
+{
+    char shmids[16 * UNCLEAR_MAX] = "";
+    size_t len = 0;
+    if (found->is_removed)
+        log_notice("removed the segment that a former daemon was about to create when it ended: "
+                   "nobody was told of it");
+    if (found->n_unclear == 0)
+        return;
+    for (size_t i = 0; i < found->n_unclear && i < UNCLEAR_MAX; i++)
+        len += (size_t)snprintf(shmids + len, sizeof(shmids) - len, " %" PRId32, found->unclear[i]);
+    log_warning("a former daemon was about to create a segment when it ended, and %zu segments may "
+                "be it: none of them is removed (shmids%s%s)",
+                found->n_unclear, shmids, found->n_unclear > UNCLEAR_MAX ? " ..." : "");
+}
+
 static void log_start(const struct core_start *found, const char *what)
 {
-    if (found->gone + found->recycled + found->dying + found->indeterminate + found->dead +
-            found->unacknowledged ==
-        0)
+    log_unacknowledged(&found->unacknowledged);
+    if (found->gone + found->recycled + found->dying + found->indeterminate + found->dead == 0)
         return;
     log_notice("%s: %" PRIu64 " segments as recorded, %" PRIu64 " gone, %" PRIu64
                " recycled, %" PRIu64 " dying, %" PRIu64 " indeterminate; removed %" PRIu64
-               " whose holders have died and %" PRIu64 " that were never acknowledged",
+               " whose holders have died",
                what, found->kept, found->gone, found->recycled, found->dying, found->indeterminate,
-               found->dead, found->unacknowledged);
+               found->dead);
 }
 
 static void sweep(struct shmd *d)
@@ -179,26 +196,22 @@ static void on_store_written(void *context, int error, const char *reason)
 
 /* --- building */
 
-static int open_store(struct shmd *d)
+static void log_sentence(void *context, enum log_level level, const char *sentence)
 {
-    const struct store_scope scope = {d->machine.boot_id, d->machine.ipc_namespace};
-    struct store_opening opening;
-    int r = store_sqlite_open(d->options.state_dir, &scope, &d->store, &opening);
-    if (r == -EBUSY)
-        log_error("%s: another shmd has this state directory: stop it, or choose another by "
-                  "--state-dir",
-                  d->options.state_dir);
-    else if (r < 0)
-        log_error("%s: %s%s%s", d->options.state_dir, opening.reason,
-                  opening.set_aside[0] ? "; the former records are kept there as " : "",
-                  opening.set_aside);
-    else if (opening.opened == STORE_DROPPED)
-        log_notice("%s", opening.reason);
-    else if (opening.opened == STORE_SET_ASIDE)
-        log_error("the state in %s: %s; the segments stay and are listed as foreign until they are "
-                  "adopted (kept as %s/%s)",
-                  d->options.state_dir, opening.reason, d->options.state_dir, opening.set_aside);
-    return r;
+    (void)context;
+    log_line(level, "%s", sentence);
+}
+
+static int open_journal(struct shmd *d)
+{
+    host_linux_init(&d->state_dir, d->options.state_dir);
+    const struct journal_options options = {.host = {&host_linux_ops, &d->state_dir},
+                                            .directory = d->options.state_dir,
+                                            .boot_id = d->machine.boot_id,
+                                            .ipc_namespace = d->machine.ipc_namespace,
+                                            .own_uid = geteuid(),
+                                            .log = log_sentence};
+    return journal_open(&options, &d->journal);
 }
 
 static int build_core(struct shmd *d)
@@ -208,7 +221,7 @@ static int build_core(struct shmd *d)
                                      .clock = {&clock_linux_ops, NULL},
                                      .processes = {&process_linux_ops, NULL},
                                      .watcher = {&process_watch_ops, &d->loop},
-                                     .store = {&store_sqlite_ops, d->store}};
+                                     .store = {&journal_ops, d->journal}};
     const struct core_settings settings = configuration_settings(&d->configuration);
     core_init(&d->core, &seams, &settings, &d->machine, getpid(), getegid());
     d->has_core = true;
@@ -290,7 +303,7 @@ static int build(struct shmd *d)
     raise_descriptor_limit();
     int r = make_state_dir(&d->options);
     if (r == 0)
-        r = open_store(d);
+        r = open_journal(d);
     if (r == 0)
         r = build_core(d);
     /* Before anybody can know that it is there: a signal waits for the loop. */
@@ -320,7 +333,8 @@ static void tear_down(struct shmd *d)
     }
     if (d->has_loop)
         loop_deinit(&d->loop);
-    store_sqlite_close(d->store);
+    journal_close(d->journal);
+    host_linux_deinit(&d->state_dir);
     configuration_deinit(&d->configuration);
     options_deinit(&d->options);
 }
@@ -406,6 +420,10 @@ int shmd_main(int argc, char **argv)
     case OPTIONS_RUN: status = run(d); break;
     case OPTIONS_CHECK_CONFIG:
         status = configuration_check(&d->configuration) < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
+        break;
+    case OPTIONS_DUMP_STATE:
+        status = journal_dump(d->options.dump_state, stdout, stderr) < 0 ? EXIT_STATUS_FAILED
+                                                                         : EXIT_STATUS_OK;
         break;
     case OPTIONS_EXIT_OK: status = EXIT_STATUS_OK; break;
     case OPTIONS_EXIT_USAGE: status = fail_to_start(d, EXIT_STATUS_USAGE); break;

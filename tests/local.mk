@@ -18,13 +18,17 @@ unit_tests = \
 	tests/unit/test_doctor \
 	tests/unit/test_errors \
 	tests/unit/test_event_log \
-	tests/unit/test_fake_store \
 	tests/unit/test_fake_sysv \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
 	tests/unit/test_json_arena \
 	tests/unit/test_json_check \
 	tests/unit/test_json_slice \
+	tests/unit/test_journal \
+	tests/unit/test_journal_damage \
+	tests/unit/test_journal_faults \
+	tests/unit/test_journal_host \
+	tests/unit/test_journal_rewrite \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_jsonrpc_client \
 	tests/unit/test_list \
@@ -48,14 +52,11 @@ unit_tests = \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_index \
 	tests/unit/test_segment_json \
+	tests/unit/test_serial_map \
 	tests/unit/test_session \
 	tests/unit/test_set \
 	tests/unit/test_shmd_h \
 	tests/unit/test_siphash \
-	tests/unit/test_store_damage \
-	tests/unit/test_store_faults \
-	tests/unit/test_store_mark \
-	tests/unit/test_store_sqlite \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
 	tests/unit/test_ledger \
@@ -65,6 +66,7 @@ unit_tests = \
 
 # One suite for each seam of the daemon, run over the real thing and over the fake.
 contract_tests = \
+	tests/contract/test_store \
 	tests/contract/test_sysv
 tests_contract_test_sysv_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 
@@ -136,7 +138,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
-check_headers = tests/unit/support.h tests/unit/store_fixture.h \
+check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
 
@@ -176,7 +178,6 @@ tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_deadlines_LDADD = libcore.la $(LDADD)
 tests_unit_test_declared_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_event_log_LDADD = libcore.la $(LDADD)
-tests_unit_test_fake_store_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c daemon/util/log.c
 tests_unit_test_log_LDADD = $(SYSTEMD_LIBS) $(LDADD)
 tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
@@ -185,12 +186,22 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
-tests_unit_test_store_damage_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_mark_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
-tests_unit_test_store_mark_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
-tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
+
+# A journal on a directory in memory that a test can break.
+check_LTLIBRARIES += libjournalfakes.la
+libjournalfakes_la_SOURCES = \
+	tests/fakes/fake_host.c tests/fakes/fake_host.h \
+	tests/fakes/journal_world.c tests/fakes/journal_world.h
+check_headers += tests/unit/journal_case.h
+journal_world = libjournalfakes.la libstore.la $(LDADD)
+tests_unit_test_journal_LDADD = $(journal_world)
+tests_unit_test_journal_damage_LDADD = $(journal_world)
+tests_unit_test_journal_faults_LDADD = $(journal_world)
+tests_unit_test_journal_rewrite_LDADD = $(journal_world)
+tests_unit_test_journal_host_LDADD = libstore.la $(LDADD)
+tests_contract_test_store_LDADD = libfakes.la $(journal_world)
+tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.
 check_LTLIBRARIES += libcorefakes.la
@@ -203,7 +214,7 @@ libcorefakes_la_SOURCES = \
 check_LTLIBRARIES += librpcfakes.la
 librpcfakes_la_SOURCES = tests/fakes/rpc_fixture.c tests/fakes/rpc_fixture.h
 rpc_fixture = librpcfakes.la libcorefakes.la libfakes.la libshmdaemon.la $(LDADD)
-core_fixture = libcorefakes.la libfakes.la libcore.la $(LDADD)
+core_fixture = libcorefakes.la libfakes.la libcore.la libstore.la $(LDADD)
 core_fixture_flags = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch
 tests_unit_test_create_LDADD = $(core_fixture)

@@ -1,12 +1,10 @@
 #include "daemon/core/core.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "daemon/core/anchor.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/reconcile.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/restore.h"
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,
                const struct machine *machine, int32_t own_pid, uint32_t own_gid)
@@ -49,17 +47,23 @@ void core_configure(struct core *core, const struct core_settings *settings)
 void core_tick(struct core *core)
 {
     deadlines_run(&core->deadlines, core_boottime_ms(core), core);
+    if (core->ledger.has_more_to_tend)
+        ledger_tend(core);
 }
 
 int64_t core_next_tick(const struct core *core)
 {
-    return deadlines_next(&core->deadlines);
+    return core->ledger.has_more_to_tend ? core_boottime_ms(core)
+                                         : deadlines_next(&core->deadlines);
 }
 
 void core_end_turn(struct core *core)
 {
     core->looks.n = 0;
     ledger_catch_up(core);
+    /* Once it has begun, it goes on with the ticks, so that a turn has one part of it. */
+    if (core->ledger.has_written && !core->ledger.has_more_to_tend)
+        ledger_tend(core);
 }
 
 bool core_turn_is_due(const struct core *core)
@@ -73,88 +77,6 @@ void core_bury(struct core *core)
 }
 
 /* --- the start */
-
-struct loading {
-    struct core *core;
-    struct store_daemon *formers;
-    size_t n_formers;
-};
-
-static int load_daemon(void *context, const struct store_daemon *daemon)
-{
-    struct loading *l = context;
-    struct store_daemon *more = reallocarray(l->formers, l->n_formers + 1, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    l->formers = more;
-    l->formers[l->n_formers++] = *daemon;
-    return 0;
-}
-
-/* The process that was recorded, if it still lives: 0, -ESRCH, or another negative errno. */
-static int find_process(struct core *core, const struct stored_tie *stored, struct party **ret)
-{
-    const struct processes *p = &core->on.processes;
-    struct process_identity now;
-    int pidfd;
-    int r = p->ops->open(p->context, stored->identity.pid, &pidfd);
-    if (r < 0)
-        return r;
-    r = p->ops->identify(p->context, pidfd, stored->identity.pid, &now);
-    if (r == 0 && !process_is_same(&stored->identity, &now))
-        r = -ESRCH;
-    if (r < 0) {
-        p->ops->close(p->context, pidfd);
-        return r;
-    }
-    return parties_of_process(&core->parties, &now, pidfd, stored->uid, stored->comm, ret);
-}
-
-static int load_tie(struct core *core, struct segment *segment, const struct stored_tie *stored)
-{
-    struct party *party;
-    if (stored->role == TIE_ATTACHER)
-        return 0; /* the anchor went with the former daemon */
-    int r = find_process(core, stored, &party);
-    if (r == -ESRCH)
-        return 0; /* it has died: what that means is seen when all is loaded */
-    if (r < 0)
-        return r;
-    struct tie *tie = tie_new(party, stored->role, stored->since_at_ms);
-    if (!tie) {
-        party_put(&core->parties, party);
-        return -ENOMEM;
-    }
-    tie_bind(tie, segment);
-    return 0;
-}
-
-static int load_segment(void *context, struct segment *segment, const struct stored_tie *ties,
-                        size_t n_ties)
-{
-    struct loading *l = context;
-    struct core *core = l->core;
-    static const struct limits none; /* what is there counts, and is not refused */
-    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = segment->size};
-    struct outcome_detail detail;
-    /* Until it is looked at in the kernel. Should it be gone, its creator may hear of it. */
-    segment->seen.uid = segment->creator.uid;
-    segment->seen.gid = segment->creator.gid;
-    segment->seen.mode = 0600;
-    int r = registry_add(&core->registry, segment);
-    if (r < 0) {
-        segment_free(segment);
-        return r;
-    }
-    r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
-    if (r == 0) {
-        segment->idle_since_ms = core_boottime_ms(core);
-        r = ends_in_time(core, segment);
-    }
-    for (size_t i = n_ties; r == 0 && i-- > 0;) /* the newest comes first */
-        r = load_tie(core, segment, &ties[i]);
-    return r > 0 ? -EOVERFLOW : r;
-}
 
 /* Those whose life these depend on have ended while no daemon ran. */
 static uint64_t remove_abandoned(struct core *core)
@@ -178,24 +100,32 @@ void core_reconcile(struct core *core, struct core_start *ret)
     ret->indeterminate = sweep.indeterminate;
 }
 
+/* All is loaded: records and kernel are brought together. */
+static void bring_together(struct core *core, const struct store_contents *contents,
+                           struct core_start *ret)
+{
+    core_reconcile(core, ret);
+    ret->dead = remove_abandoned(core);
+    if (contents->has_intent)
+        reconcile_unacknowledged(core, &contents->intent, &ret->unacknowledged);
+    /* A disk that is full now may have room later: meanwhile the daemon shows what there is. */
+    ret->store_error = ledger_enter(core);
+    reconcile_watch(core);
+    core->is_started = true;
+}
+
 int core_start(struct core *core, struct core_start *ret)
 {
-    struct loading loading = {.core = core};
-    const struct store_visitor visitor = {load_segment, load_daemon, &loading};
+    struct store_contents contents CLEANUP(store_contents_deinit) = {0};
     *ret = (struct core_start){0};
     core->ledger.self =
         (struct store_daemon){core->own_pid, core->on.clock.ops->kernel_s(core->on.clock.context)};
-    int r = ledger_load(core, &visitor);
-    if (r == 0) {
-        /* A disk that is full now may have room later: meanwhile the daemon shows what there is. */
-        int store_error = ledger_enter(core);
-        core_reconcile(core, ret);
-        ret->store_error = store_error;
-        ret->dead = remove_abandoned(core);
-        ret->unacknowledged = reconcile_unacknowledged(core, loading.formers, loading.n_formers);
-        reconcile_watch(core);
-        core->is_started = true;
-    }
-    free(loading.formers);
-    return r;
+    int r = ledger_load(core, &contents);
+    if (r == 0)
+        r = restore_segments(core, &contents);
+    if (r < 0)
+        return r;
+    ledger_follow(core);
+    bring_together(core, &contents, ret);
+    return 0;
 }

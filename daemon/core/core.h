@@ -20,8 +20,8 @@
 #include "daemon/core/party.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/registry.h"
-#include "daemon/core/store.h"
 #include "daemon/core/wait.h"
+#include "daemon/store/store.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/machine.h"
 #include "daemon/sys/process.h"
@@ -79,12 +79,21 @@ struct found {
     struct sysv_stat kernel;
 };
 
+enum { UNCLEAR_MAX = 8 };
+
+/* What a former daemon was about to create when it ended, and nobody was told of. */
+struct unacknowledged {
+    bool is_removed;
+    size_t n_unclear;             /* so many segments may be it, and so none of them was removed */
+    int32_t unclear[UNCLEAR_MAX]; /* the first of their shmids */
+};
+
 /* What the start found, for the log. */
 struct core_start {
     uint64_t kept, gone, recycled, dying, indeterminate;
-    uint64_t dead;           /* removed, for all whose life they depended on have ended */
-    uint64_t unacknowledged; /* removed: a former daemon made them and never answered */
-    int store_error;         /* why the store takes no changes for now; 0: it does */
+    uint64_t dead; /* removed, for all whose life they depended on have ended */
+    struct unacknowledged unacknowledged;
+    int store_error; /* why the store takes no changes for now; 0: it does */
 };
 
 void core_init(struct core *core, const struct core_seams *on, const struct core_settings *settings,

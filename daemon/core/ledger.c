@@ -1,72 +1,31 @@
 #include "daemon/core/ledger.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/core/core.h"
 #include "daemon/util/array.h"
 
-/* Serials of events are promised to the store a block ahead, so that no daemon tells one twice. */
-enum { EVENT_BLOCK = 1024 };
+enum {
+    EVENT_BLOCK =
+        1024, /* serials of events are recorded ahead, so that no daemon gives one twice */
+    TEND_BUDGET_US = 500, /* of a turn, for what can wait */
+    ADDED_MAX = sizeof(((struct ledger_change *)NULL)->added) / sizeof(struct tie *),
+};
 
 void ledger_deinit(struct ledger *ledger)
 {
     free(ledger->noted);
-    free(ledger->changes);
-    free(ledger->ties);
+    free(ledger->records);
+    free(ledger->images);
+    free(ledger->live_ties);
     *ledger = (struct ledger){0};
 }
 
-int ledger_load(struct core *core, const struct store_visitor *visitor)
+static bool is_recorded(const struct tie *tie)
 {
-    const struct store *store = &core->on.store;
-    struct ledger *l = &core->ledger;
-    int r = store->ops->load(store->context, visitor, &l->meta);
-    if (r < 0)
-        return r;
-    event_log_init(&core->events, l->meta.event_serial);
-    if (l->meta.last_serial > core->registry.last_serial)
-        core->registry.last_serial = l->meta.last_serial;
-    return 0;
-}
-
-int ledger_enter(struct core *core)
-{
-    const struct store *store = &core->on.store;
-    struct ledger *l = &core->ledger;
-    if (l->is_entered)
-        return 0;
-    int r = store->ops->enter(store->context, &l->self);
-    if (r < 0)
-        l->reason = "not even that this daemon runs can be recorded: is the disk full?";
-    l->is_entered = r == 0;
-    return r;
-}
-
-static int store_failure(const struct ledger *l, struct outcome_detail *detail)
-{
-    *detail = (struct outcome_detail){.hint = l->reason};
-    return OUTCOME_STORE_FAILURE;
-}
-
-int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome_detail *detail)
-{
-    (void)key;
-    (void)size;
-    return ledger_enter(core) < 0 ? store_failure(&core->ledger, detail) : 0;
-}
-
-void ledger_abandon(struct core *core)
-{
-    (void)core;
-}
-
-/* --- writing */
-
-static bool is_kept(const struct ledger_change *change, const struct tie *tie)
-{
-    return !tie->party->is_connection && tie != change->dropped &&
-           !(change->dropped_roles & (1U << tie->role));
+    return tie && !tie->party->is_connection;
 }
 
 static struct stored_tie stored_tie(const struct tie *tie)
@@ -79,144 +38,275 @@ static struct stored_tie stored_tie(const struct tie *tie)
     return stored;
 }
 
-/* The ties that SEGMENT (NULL: it is gone) has after CHANGE, into INTO unless that is NULL; how
- * many they are. */
-static size_t collect_ties(const struct segment *segment, const struct ledger_change *change,
-                           struct stored_tie *into)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof(change->added) / sizeof(change->added[0]); i++) {
-        if (!change->added[i] || change->added[i]->party->is_connection)
-            continue;
-        if (into)
-            into[n] = stored_tie(change->added[i]);
-        n++;
-    }
-    if (!segment)
-        return n;
-    const struct tie *tie;
-    LIST_FOREACH (tie, &segment->ties, of_segment) {
-        if (!is_kept(change, tie))
-            continue;
-        if (into)
-            into[n] = stored_tie(tie);
-        n++;
-    }
-    return n;
-}
+/* --- the start */
 
-static const struct ledger_change no_change;
-
-/* Room for one more noted segment than there are: for a change of SEGMENT, which may be NULL. */
-static int reserve_write(struct core *core, const struct segment *segment)
-{
-    struct ledger *l = &core->ledger;
-    size_t n_ties = sizeof(no_change.added) / sizeof(no_change.added[0]);
-    for (size_t i = 0; i < l->n_noted; i++)
-        n_ties += collect_ties(registry_by_serial(&core->registry, l->noted[i]), &no_change, NULL);
-    if (segment)
-        n_ties += collect_ties(segment, &no_change, NULL);
-    struct store_change *changes =
-        array_reserve(l->changes, &l->changes_capacity, 0, l->n_noted + 2, sizeof(*changes));
-    if (!changes)
-        return -ENOMEM;
-    l->changes = changes;
-    struct stored_tie *ties = array_reserve(l->ties, &l->ties_capacity, 0, n_ties, sizeof(*ties));
-    if (!ties)
-        return -ENOMEM;
-    l->ties = ties;
-    return 0;
-}
-
-/* Puts together all that is to be written: what was noted, and CHANGE of SEGMENT, which may be
- * NULL. Returns how many records that are. */
-static size_t put_together(struct core *core, const struct segment *segment,
-                           const struct ledger_change *change)
-{
-    struct ledger *l = &core->ledger;
-    struct stored_tie *ties = l->ties;
-    size_t n = 0;
-    for (size_t i = 0; i < l->n_noted; i++) {
-        uint64_t serial = l->noted[i];
-        const struct segment *noted = registry_by_serial(&core->registry, serial);
-        if (segment && serial == segment->serial)
-            continue;
-        size_t n_ties = collect_ties(noted, &no_change, ties);
-        l->changes[n++] = (struct store_change){serial, noted, ties, n_ties};
-        ties += n_ties;
-    }
-    if (segment && change->is_gone) {
-        l->changes[n++] = (struct store_change){segment->serial, NULL, ties, 0};
-    } else if (segment) {
-        size_t n_ties = collect_ties(segment, change, ties);
-        l->changes[n++] = (struct store_change){
-            segment->serial, change->record ? change->record : segment, ties, n_ties};
-    }
-    if (segment && change->also)
-        l->changes[n++] = (struct store_change){change->also->serial, change->also, ties, 0};
-    return n;
-}
-
-/* N_EVENTS: how many events of the change will be told. */
-static struct store_meta next_meta(const struct core *core, const struct segment *segment,
-                                   size_t n_events)
-{
-    struct store_meta meta = core->ledger.meta;
-    uint64_t event = core->events.last + core->news.count + n_events;
-    meta.last_serial = core->registry.last_serial;
-    if (segment && segment->serial > meta.last_serial)
-        meta.last_serial = segment->serial;
-    if (event > meta.event_serial)
-        meta.event_serial = event + EVENT_BLOCK;
-    return meta;
-}
-
-static int commit(struct core *core, const struct segment *segment,
-                  const struct ledger_change *change)
+int ledger_load(struct core *core, struct store_contents *ret)
 {
     const struct store *store = &core->on.store;
     struct ledger *l = &core->ledger;
-    const struct store_meta meta = next_meta(core, segment, segment ? 1 : 0);
-    int r = reserve_write(core, segment);
-    if (r < 0) {
-        l->reason = "the daemon is out of memory";
+    int r = store->ops->load(store->context, ret);
+    if (r < 0)
         return r;
-    }
-    r = ledger_enter(core);
-    if (r == 0)
-        r = store->ops->commit(store->context, l->changes, put_together(core, segment, change),
-                               &meta, &l->reason);
-    if (r == 0)
-        l->meta = meta;
-    return r;
+    l->counters = ret->counters;
+    l->records_since_at_ms = ret->records_since_at_ms;
+    event_log_init(&core->events, l->counters.event_serial);
+    return 0;
 }
 
-static void forget_noted(struct core *core)
+static size_t count_ties(const struct segment *segment)
 {
-    struct ledger *l = &core->ledger;
-    for (; l->n_noted > 0; l->n_noted--) {
-        struct segment *segment = registry_by_serial(&core->registry, l->noted[l->n_noted - 1]);
-        if (segment)
-            segment->is_noted = false;
-    }
+    size_t n = 0;
+    const struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment)
+        n += is_recorded(tie);
+    return n;
 }
 
-static int try_write(struct core *core, const struct segment *segment,
+/* The next segment for the store, with its ties, the oldest first. */
+static int next_live(void *context, uint64_t after, struct stored *ret)
+{
+    struct core *core = context;
+    struct ledger *l = &core->ledger;
+    const struct segment *segment = registry_next(&core->registry, after);
+    if (!segment)
+        return 0;
+    size_t n = count_ties(segment), i = n;
+    struct stored_tie *ties =
+        array_reserve(l->live_ties, &l->live_ties_capacity, 0, n, sizeof(*ties));
+    if (!ties)
+        return -ENOMEM;
+    l->live_ties = ties;
+    const struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment)
+        if (is_recorded(tie))
+            ties[--i] = stored_tie(tie);
+    *ret = (struct stored){segment_stored(segment), ties, n};
+    return 1;
+}
+
+void ledger_follow(struct core *core)
+{
+    const struct store *store = &core->on.store;
+    const struct store_source source = {next_live, core};
+    store->ops->follow(store->context, &source);
+}
+
+/* --- a create under way */
+
+static int store_failure(const struct ledger *l, struct outcome_detail *detail)
+{
+    *detail = (struct outcome_detail){.hint = l->reason};
+    return OUTCOME_STORE_FAILURE;
+}
+
+int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome_detail *detail)
+{
+    const struct store *store = &core->on.store;
+    const struct clock *clock = &core->on.clock;
+    struct ledger *l = &core->ledger;
+    int64_t now = clock->ops->kernel_s(clock->context);
+    /* A segment that was disowned in this second looks like one of a create that begins in it, and
+     * must not be taken for that. */
+    const struct store_intent intent = {.key = key,
+                                        .size = size,
+                                        .pid = core->own_pid,
+                                        .at_s = now > l->disowned_at_s ? now : now + 1};
+    l->has_result = true;
+    l->result = store->ops->intend(store->context, &intent, &l->reason);
+    return l->result < 0 ? store_failure(l, detail) : 0;
+}
+
+void ledger_abandon(struct core *core)
+{
+    const struct store *store = &core->on.store;
+    const char *ignored;
+    (void)store->ops->abandon(store->context, &ignored);
+}
+
+/* --- putting a write together */
+
+/* What is written together. */
+struct batch {
+    struct core *core;
+    size_t n_records, n_images;
+    struct store_counters counters; /* as they will be */
+};
+
+static void add(struct batch *b, const struct store_record *record)
+{
+    struct ledger *l = &b->core->ledger;
+    assert(b->n_records < l->records_capacity);
+    l->records[b->n_records++] = *record;
+}
+
+static void add_segment(struct batch *b, const struct segment *segment)
+{
+    struct ledger *l = &b->core->ledger;
+    assert(b->n_images < l->images_capacity);
+    struct stored_segment *image = &l->images[b->n_images++];
+    *image = segment_stored(segment);
+    add(b,
+        &(struct store_record){.type = STORE_SEGMENT, .serial = segment->serial, .segment = image});
+}
+
+static void add_tie(struct batch *b, enum store_record_type type, uint64_t serial,
+                    const struct tie *tie)
+{
+    if (is_recorded(tie))
+        add(b, &(struct store_record){.type = type, .serial = serial, .tie = stored_tie(tie)});
+}
+
+/* DROPPED, and all ties in ROLES. */
+static void add_dropped(struct batch *b, const struct segment *segment, const struct tie *dropped,
+                        unsigned roles)
+{
+    const struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment)
+        if (tie == dropped || (roles & (1U << tie->role)))
+            add_tie(b, STORE_UNTIE, segment->serial, tie);
+}
+
+static void add_change(struct batch *b, const struct segment *segment,
+                       const struct ledger_change *change)
+{
+    if (change->is_gone) {
+        add(b, &(struct store_record){.type = STORE_GONE, .serial = segment->serial});
+        return;
+    }
+    if (change->record)
+        add_segment(b, change->record);
+    add_dropped(b, segment, change->dropped, change->dropped_roles);
+    for (size_t i = 0; i < ADDED_MAX; i++)
+        add_tie(b, STORE_TIE, segment->serial, change->added[i]);
+    if (!change->also)
+        return;
+    const struct segment *now = registry_by_serial(&b->core->registry, change->also->serial);
+    add_segment(b, change->also);
+    if (now)
+        add_dropped(b, now, NULL, change->also_dropped_roles);
+}
+
+static void add_fact(struct batch *b, const struct ledger_fact *fact)
+{
+    struct store_record record = {.type = fact->type, .serial = fact->serial};
+    if (fact->type == STORE_SEGMENT) {
+        /* It may be gone by now, which is a fact of its own. */
+        const struct segment *segment = registry_by_serial(&b->core->registry, fact->serial);
+        if (segment)
+            add_segment(b, segment);
+        return;
+    }
+    if (fact->type == STORE_UNTIE)
+        record.tie = (struct stored_tie){.role = fact->role, .identity = fact->identity};
+    add(b, &record);
+}
+
+/* The serials of events that are given soon; N_EVENTS are the change's own. */
+static bool needs_event_serials(const struct core *core, size_t n_events, uint64_t *ret)
+{
+    uint64_t event = core->events.last + core->news.count + n_events;
+    *ret = event + EVENT_BLOCK;
+    return event > core->ledger.counters.event_serial;
+}
+
+/* This daemon, unless it is recorded, and the counters, unless what is recorded suffices. */
+static void add_own(struct batch *b, size_t n_events)
+{
+    const struct core *core = b->core;
+    const struct ledger *l = &core->ledger;
+    uint64_t event_serial;
+    if (!l->is_entered)
+        add(b, &(struct store_record){.type = STORE_DAEMON, .daemon = l->self});
+    if (!needs_event_serials(core, n_events, &event_serial))
+        return;
+    b->counters = (struct store_counters){core->registry.last_serial, event_serial};
+    add(b, &(struct store_record){.type = STORE_COUNTERS, .counters = b->counters});
+}
+
+/* --- writing */
+
+/* Which facts are written. */
+enum facts { FACTS_ALL, FACTS_REMOVALS };
+
+static bool is_among(const struct ledger_fact *fact, enum facts which)
+{
+    return which == FACTS_ALL || fact->type != STORE_SEGMENT;
+}
+
+static int reserve_write(struct ledger *l, size_t n_ties)
+{
+    /* The daemon, the counters, two segments and their ties, and what may yet be noted. */
+    enum { FIXED = 4 + ADDED_MAX, NOTED_SOON = 2, SEGMENTS = 2 };
+    struct store_record *records =
+        array_reserve(l->records, &l->records_capacity, 0, FIXED + n_ties + l->n_noted + NOTED_SOON,
+                      sizeof(*records));
+    if (!records)
+        return -ENOMEM;
+    l->records = records;
+    struct stored_segment *images = array_reserve(
+        l->images, &l->images_capacity, 0, SEGMENTS + l->n_noted + NOTED_SOON, sizeof(*images));
+    if (!images)
+        return -ENOMEM;
+    l->images = images;
+    return 0;
+}
+
+static void forget_noted(struct ledger *l, enum facts which)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n_noted; i++)
+        if (!is_among(&l->noted[i], which))
+            l->noted[n++] = l->noted[i];
+    l->n_noted = n;
+}
+
+/* Writes what is in L's arrays: 0 or a negative errno with the reason. */
+static int write_batch(struct core *core, const struct batch *b)
+{
+    const struct store *store = &core->on.store;
+    struct ledger *l = &core->ledger;
+    l->has_result = true;
+    l->result = store->ops->write(store->context, l->records, b->n_records, &l->reason);
+    if (l->result < 0)
+        return l->result;
+    l->is_entered = true;
+    l->counters = b->counters;
+    l->has_written = true;
+    return 0;
+}
+
+/* Writes the noted facts, and CHANGE of SEGMENT unless that is NULL. */
+static int try_write(struct core *core, enum facts which, const struct segment *segment,
                      const struct ledger_change *change)
 {
     struct ledger *l = &core->ledger;
-    l->is_due = false;
-    l->has_result = true;
-    l->result = commit(core, segment, change);
-    if (l->result == 0)
-        forget_noted(core);
-    return l->result;
+    struct batch b = {.core = core, .counters = l->counters};
+    size_t n_ties = segment ? count_ties(segment) : 0;
+    if (segment && change->also)
+        n_ties += count_ties(change->also);
+    int r = reserve_write(l, n_ties);
+    if (r < 0) {
+        l->has_result = true;
+        l->result = r;
+        l->reason = "the daemon is out of memory";
+        return r;
+    }
+    add_own(&b, segment ? 1 : 0);
+    for (size_t i = 0; i < l->n_noted; i++)
+        if (is_among(&l->noted[i], which))
+            add_fact(&b, &l->noted[i]);
+    if (segment)
+        add_change(&b, segment, change);
+    r = b.n_records > 0 ? write_batch(core, &b) : 0;
+    if (r == 0)
+        forget_noted(l, which);
+    return r;
 }
 
 /* Room to note MORE facts. */
 static int reserve_notes(struct ledger *l, size_t more)
 {
-    uint64_t *noted =
+    struct ledger_fact *noted =
         array_reserve(l->noted, &l->noted_capacity, l->n_noted, more, sizeof(l->noted[0]));
     if (!noted)
         return -ENOMEM;
@@ -224,23 +314,23 @@ static int reserve_notes(struct ledger *l, size_t more)
     return 0;
 }
 
-int ledger_reserve(struct core *core, const struct segment *segment)
+int ledger_reserve_two(struct core *core, const struct segment *segment, const struct segment *also)
 {
     int r = reserve_notes(&core->ledger, 2);
-    return r < 0 ? r : reserve_write(core, segment);
-}
-
-static bool is_recorded(const struct tie *tie)
-{
-    return tie && !tie->party->is_connection;
+    if (r < 0)
+        return r;
+    size_t n_ties = (segment ? count_ties(segment) : 0) + (also ? count_ties(also) : 0);
+    return reserve_write(&core->ledger, n_ties);
 }
 
 /* Whether the store has anything of what CHANGE changes. */
 static bool is_empty(const struct segment *segment, const struct ledger_change *change)
 {
-    if (change->record || change->is_gone || change->also || is_recorded(change->added[0]) ||
-        is_recorded(change->added[1]) || is_recorded(change->dropped))
+    if (change->record || change->also || change->is_gone || is_recorded(change->dropped))
         return false;
+    for (size_t i = 0; i < ADDED_MAX; i++)
+        if (is_recorded(change->added[i]))
+            return false;
     const struct tie *tie;
     LIST_FOREACH (tie, &segment->ties, of_segment)
         if (is_recorded(tie) && (change->dropped_roles & (1U << tie->role)))
@@ -251,50 +341,90 @@ static bool is_empty(const struct segment *segment, const struct ledger_change *
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *detail)
 {
-    int r = is_empty(segment, change) ? 0 : try_write(core, segment, change);
+    if (is_empty(segment, change))
+        return 0;
+    int r = try_write(core, FACTS_ALL, segment, change);
+    if (r == 0)
+        core->ledger.is_due = false;
     return r == 0 || r == -ENOMEM ? r : store_failure(&core->ledger, detail);
 }
 
 int ledger_write_gone(struct core *core, const struct segment *segment,
                       struct outcome_detail *detail)
 {
-    return ledger_write(core, segment, &(struct ledger_change){.is_gone = true}, detail);
+    const struct clock *clock = &core->on.clock;
+    const struct ledger_change change = {.is_gone = true};
+    int r = ledger_write(core, segment, &change, detail);
+    if (r == 0)
+        core->ledger.disowned_at_s = clock->ops->kernel_s(clock->context);
+    return r;
 }
 
 /* --- facts */
 
-static void note(struct core *core, struct segment *segment)
+static void note(struct core *core, const struct ledger_fact *fact)
 {
     struct ledger *l = &core->ledger;
     l->is_due = true;
     /* Without memory it is not noted: the next start finds it out again. */
-    if (segment->is_noted || reserve_notes(l, 1) < 0)
+    if (reserve_notes(l, 1) < 0)
         return;
-    l->noted[l->n_noted++] = segment->serial;
-    segment->is_noted = true;
+    l->noted[l->n_noted++] = *fact;
 }
 
-void ledger_note_changed(struct core *core, struct segment *segment)
+void ledger_note_changed(struct core *core, const struct segment *segment)
 {
-    note(core, segment);
+    note(core, &(struct ledger_fact){.type = STORE_SEGMENT, .serial = segment->serial});
 }
 
-void ledger_note_gone(struct core *core, struct segment *segment)
+void ledger_note_gone(struct core *core, const struct segment *segment)
 {
-    note(core, segment);
+    struct ledger *l = &core->ledger;
+    /* Its last holders, which were noted right before, go with it. */
+    while (l->n_noted > 0 && l->noted[l->n_noted - 1].serial == segment->serial)
+        l->n_noted--;
+    note(core, &(struct ledger_fact){.type = STORE_GONE, .serial = segment->serial});
 }
 
 void ledger_note_untied(struct core *core, const struct tie *tie)
 {
     if (is_recorded(tie))
-        note(core, tie->segment);
+        note(core, &(struct ledger_fact){.type = STORE_UNTIE,
+                                         .serial = tie->segment->serial,
+                                         .role = tie->role,
+                                         .identity = tie->party->identity});
+}
+
+/* All facts; or, when the store has no room for all, those by which it gets smaller. */
+static void write_facts(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    int r = try_write(core, FACTS_ALL, NULL, NULL);
+    if (r != -ENOSPC)
+        return;
+    bool is_mixed = false;
+    for (size_t i = 1; i < l->n_noted; i++)
+        is_mixed |=
+            is_among(&l->noted[i], FACTS_REMOVALS) != is_among(&l->noted[0], FACTS_REMOVALS);
+    if (is_mixed && try_write(core, FACTS_REMOVALS, NULL, NULL) == 0)
+        l->result = r; /* not all of it */
 }
 
 void ledger_catch_up(struct core *core)
 {
-    const struct ledger *l = &core->ledger;
-    if (l->is_due || next_meta(core, NULL, 0).event_serial > l->meta.event_serial)
-        (void)try_write(core, NULL, NULL);
+    struct ledger *l = &core->ledger;
+    uint64_t ignored;
+    if (!l->is_due && !needs_event_serials(core, 0, &ignored))
+        return;
+    l->is_due = false;
+    write_facts(core);
+}
+
+int ledger_enter(struct core *core)
+{
+    core->ledger.is_due = true;
+    ledger_catch_up(core);
+    return core->ledger.result;
 }
 
 void ledger_retry(struct core *core)
@@ -305,6 +435,14 @@ void ledger_retry(struct core *core)
 bool ledger_is_due(const struct core *core)
 {
     return core->ledger.is_due;
+}
+
+void ledger_tend(struct core *core)
+{
+    const struct store *store = &core->on.store;
+    struct ledger *l = &core->ledger;
+    l->has_written = false;
+    l->has_more_to_tend = store->ops->tend(store->context, TEND_BUDGET_US);
 }
 
 bool ledger_take_result(struct core *core, int *ret_result, const char **ret_reason)
@@ -321,9 +459,11 @@ bool ledger_take_result(struct core *core, int *ret_result, const char **ret_rea
 void ledger_settle_events(struct core *core)
 {
     const struct store *store = &core->on.store;
-    const struct store_meta exact = {core->registry.last_serial, core->events.last};
+    struct ledger *l = &core->ledger;
+    const struct store_record record = {
+        .type = STORE_COUNTERS, .counters = {core->registry.last_serial, core->events.last}};
     const char *ignored;
-    if (core->ledger.is_entered &&
-        store->ops->commit(store->context, NULL, 0, &exact, &ignored) == 0)
-        core->ledger.meta = exact;
+    if (l->counters.event_serial != core->events.last &&
+        store->ops->write(store->context, &record, 1, &ignored) == 0)
+        l->counters = record.counters;
 }

@@ -4,7 +4,8 @@
  *
  * A change that a request makes is recorded alone, before anything of it is seen: it is durable
  * when ledger_write() has returned 0. Otherwise the caller takes back the one step that it has done
- * in the kernel; nothing else can have happened in between.
+ * in the kernel; nothing else can have happened in between. Only what changes is recorded: a tie, a
+ * tie less, a segment's own record.
  *
  * A fact - a segment that is gone or is being removed, a holder that has died - is true whatever
  * the store says. Facts are noted, and recorded with the next change or at the end of the turn.
@@ -19,23 +20,38 @@
 #include <stdint.h>
 
 #include "daemon/core/outcome.h"
-#include "daemon/core/store.h"
 #include "daemon/core/ties.h"
+#include "daemon/store/store.h"
 
 struct core;
 struct segment;
 
+/* STORE_SEGMENT: its record has changed. STORE_GONE. STORE_UNTIE: of that role and process. */
+struct ledger_fact {
+    enum store_record_type type;
+    uint64_t serial;
+    enum tie_role role;
+    struct process_identity identity;
+};
+
 struct ledger {
-    uint64_t *noted; /* serials of the segments of which facts were noted */
+    struct ledger_fact *noted; /* and not recorded yet */
     size_t n_noted, noted_capacity;
     bool is_due; /* something was noted since the last write was tried */
     /* What a write is put together in. */
-    struct store_change *changes;
-    struct stored_tie *ties;
-    size_t changes_capacity, ties_capacity;
-    struct store_meta meta;
+    struct store_record *records;
+    struct stored_segment *images;
+    size_t records_capacity, images_capacity;
+    /* The ties of the segment that the store reads, when it writes its file anew. */
+    struct stored_tie *live_ties;
+    size_t live_ties_capacity;
+    struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
-    bool is_entered; /* the store knows of this daemon; until then nothing is created */
+    bool is_entered;             /* this daemon is recorded */
+    int64_t disowned_at_s;       /* the kernel's clock: the last ledger_write_gone() */
+    int64_t records_since_at_ms; /* wall clock: of older segments the records may be lost */
+    bool has_written;            /* and the store was not tended since */
+    bool has_more_to_tend;       /* the store has more to do, at once */
     /* How the last write ended, until it is reported. */
     bool has_result;
     int result;
@@ -48,9 +64,9 @@ struct ledger_change {
     const struct tie *added[2];   /* not bound yet */
     const struct tie *dropped;
     unsigned dropped_roles; /* all ties in these roles, a bit 1 << role for each */
-    /* Another segment that changes in the same write, as it will be, with no ties left; NULL: none.
-     */
+    /* A second segment that changes in the same write: its record as it will be. */
     const struct segment *also;
+    unsigned also_dropped_roles;
     bool is_gone; /* ledger_write_gone() */
 };
 
@@ -58,10 +74,14 @@ void ledger_deinit(struct ledger *ledger);
 
 /* --- the start */
 
-/* Reads the store: 0 or a negative errno. What VISITOR does is as store_ops.load() has it. */
-int ledger_load(struct core *core, const struct store_visitor *visitor) MUST_CHECK;
+/* Reads the store: 0 or a negative errno. RET is freed by store_contents_deinit(). */
+int ledger_load(struct core *core, struct store_contents *ret) MUST_CHECK;
 
-/* Makes sure that the store knows of this daemon: 0 or a negative errno. */
+/* The registry has what was loaded: from now on it is what lives. */
+void ledger_follow(struct core *core);
+
+/* Records this daemon, and all facts that were noted: 0 or a negative errno. What a former daemon
+ * was about to create has been dealt with. */
 int ledger_enter(struct core *core) MUST_CHECK;
 
 /* --- a create under way: what a crash leaves of it is found by this at the next start */
@@ -74,9 +94,15 @@ void ledger_abandon(struct core *core);
 
 /* --- changes */
 
-/* Gets the memory to record a change of SEGMENT (NULL: of a new one) and to note two facts, so that
- * neither fails for it afterwards: 0 or -ENOMEM. */
-int ledger_reserve(struct core *core, const struct segment *segment) MUST_CHECK;
+/* Gets the memory to record a change of SEGMENT (NULL: of a new one) and ALSO of a second one
+ * (NULL: there is none), and to note two facts, so that neither fails for it afterwards: 0 or
+ * -ENOMEM. */
+int ledger_reserve_two(struct core *core, const struct segment *segment,
+                       const struct segment *also) MUST_CHECK;
+static inline int ledger_reserve(struct core *core, const struct segment *segment)
+{
+    return ledger_reserve_two(core, segment, NULL);
+}
 
 /* Records CHANGE of SEGMENT, and all facts that were noted: 0, OUTCOME_STORE_FAILURE with the
  * reason, or -ENOMEM. Nothing is written when there is nothing to record, as of a tie to a
@@ -84,16 +110,16 @@ int ledger_reserve(struct core *core, const struct segment *segment) MUST_CHECK;
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* Records that SEGMENT is the daemon's no more: 0, or OUTCOME_STORE_FAILURE with the reason. */
+/* Records that SEGMENT is the daemon's no more, though it lives on: as ledger_write(). */
 int ledger_write_gone(struct core *core, const struct segment *segment,
                       struct outcome_detail *ret_detail) MUST_CHECK;
 
 /* --- facts */
 
 /* SEGMENT's record has changed. */
-void ledger_note_changed(struct core *core, struct segment *segment);
+void ledger_note_changed(struct core *core, const struct segment *segment);
 /* SEGMENT is gone; it still is in the registry. */
-void ledger_note_gone(struct core *core, struct segment *segment);
+void ledger_note_gone(struct core *core, const struct segment *segment);
 /* TIE of a segment is about to be freed, for its party has ended or its role is over. */
 void ledger_note_untied(struct core *core, const struct tie *tie);
 
@@ -103,6 +129,10 @@ void ledger_catch_up(struct core *core);
 void ledger_retry(struct core *core);
 /* Whether something was noted that has not been tried to be recorded. */
 bool ledger_is_due(const struct core *core);
+
+/* Lets the store do what can wait, for a part of a millisecond: to be called when nothing is half
+ * done. */
+void ledger_tend(struct core *core);
 
 /* How the last write ended: true once after each, with 0, or a negative errno and the reason. */
 bool ledger_take_result(struct core *core, int *ret_result, const char **ret_reason);

@@ -44,6 +44,7 @@ int new_segment_record(struct core *core, struct new_segment *n, const struct se
     if (replaced) {
         end_of_replaced = removal_record(replaced);
         change.also = &end_of_replaced;
+        change.also_dropped_roles = TIES_ALL;
     }
     return ledger_write(core, n->segment, &change, detail);
 }

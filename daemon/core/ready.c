@@ -38,7 +38,7 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
         if (r == 0)
             r = registry_reserve_name(&core->registry);
         if (r == 0)
-            r = ledger_reserve(core, segment);
+            r = ledger_reserve_two(core, segment, old.segment);
         if (r != 0)
             return r;
     }
@@ -53,6 +53,7 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
     if (old.segment) {
         old_next = removal_record(old.segment);
         change.also = &old_next;
+        change.also_dropped_roles = TIES_ALL;
     }
     r = ledger_write(core, segment, &change, detail);
     if (r != 0)

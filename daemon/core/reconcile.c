@@ -67,46 +67,45 @@ void reconcile_watch(struct core *core)
     (void)r; /* out of memory: the next segment sets it */
 }
 
-/* A daemon served until the next one on its store started: two never have it at once. Of those that
- * started in the same second we cannot tell which came first, so neither sets an end to the other.
- */
-static int64_t ended_at_s(const struct core *core, const struct store_daemon *formers,
-                          size_t n_formers, size_t which)
+static bool is_intended(const struct core *core, const struct sysv_stat *kernel,
+                        const struct store_intent *intent)
 {
-    int64_t end = core->ledger.self.started_at_s;
-    for (size_t i = 0; i < n_formers; i++)
-        if (formers[i].started_at_s > formers[which].started_at_s && formers[i].started_at_s < end)
-            end = formers[i].started_at_s;
-    return end;
+    return kernel->cuid == core->settings.access.own_uid && kernel->cpid == intent->pid &&
+           kernel->key == intent->key && kernel->size == intent->size && kernel->nattch == 0 &&
+           !kernel->destroyed && kernel->ctime >= intent->at_s &&
+           !registry_by_shmid(&core->registry, kernel->shmid);
 }
 
-static bool is_unacknowledged(const struct core *core, const struct sysv_stat *kernel,
-                              const struct store_daemon *formers, size_t n_formers)
-{
-    if (kernel->cuid != core->settings.access.own_uid || kernel->nattch > 0 || kernel->destroyed ||
-        registry_by_shmid(&core->registry, kernel->shmid))
-        return false;
-    for (size_t i = 0; i < n_formers; i++)
-        if (kernel->cpid == formers[i].pid && kernel->ctime >= formers[i].started_at_s &&
-            kernel->ctime <= ended_at_s(core, formers, n_formers, i))
-            return true;
-    return false;
-}
-
-uint64_t reconcile_unacknowledged(struct core *core, const struct store_daemon *formers,
-                                  size_t n_formers)
+/* Looks once more before it removes. */
+static bool remove_intended(struct core *core, int32_t shmid, const struct store_intent *intent)
 {
     const struct sysv *sysv = &core->on.sysv;
+    struct sysv_stat kernel;
+    return sysv->ops->stat(sysv->context, shmid, &kernel) == 0 &&
+           is_intended(core, &kernel, intent) && sysv->ops->remove(sysv->context, shmid) == 0;
+}
+
+void reconcile_unacknowledged(struct core *core, const struct store_intent *intent,
+                              struct unacknowledged *ret)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct unacknowledged found = {0};
     struct sysv_limits limits;
-    uint64_t removed = 0;
-    if (n_formers == 0 || sysv->ops->limits(sysv->context, &limits) < 0)
-        return 0;
+    *ret = found;
+    if (sysv->ops->limits(sysv->context, &limits) < 0)
+        return;
     for (int32_t index = 0; index <= limits.max_index; index++) {
         struct sysv_stat kernel;
-        if (sysv->ops->stat_index(sysv->context, index, &kernel) == 0 &&
-            is_unacknowledged(core, &kernel, formers, n_formers) &&
-            sysv->ops->remove(sysv->context, kernel.shmid) == 0)
-            removed++;
+        if (sysv->ops->stat_index(sysv->context, index, &kernel) < 0 ||
+            !is_intended(core, &kernel, intent))
+            continue;
+        if (found.n_unclear < UNCLEAR_MAX)
+            found.unclear[found.n_unclear] = kernel.shmid;
+        found.n_unclear++;
     }
-    return removed;
+    if (found.n_unclear == 1) {
+        found.is_removed = remove_intended(core, found.unclear[0], intent);
+        found.n_unclear = 0;
+    }
+    *ret = found;
 }

@@ -20,12 +20,12 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret);
 void reconcile_watch(struct core *core);
 
 /*
- * Removes what a former daemon created and nobody was told of: it crashed between shmget() and the
- * record. Such a segment was made by our uid and one of FORMERS' pids, not before that daemon's
- * start and not after its end (its pid is another process's then). It is in no record, and nobody
- * has it attached. Returns how many there were.
+ * Removes the one segment that a former daemon made and nobody was told of: it ended between
+ * shmget() and the record. Such a segment is nobody's record, nobody has it attached, our uid and
+ * the pid of INTENT made it with INTENT's key and size, and it is not older than INTENT. When
+ * several are like this, none of them is touched.
  */
-uint64_t reconcile_unacknowledged(struct core *core, const struct store_daemon *formers,
-                                  size_t n_formers);
+void reconcile_unacknowledged(struct core *core, const struct store_intent *intent,
+                              struct unacknowledged *ret);
 
 #endif

@@ -9,6 +9,61 @@ struct segment *segment_new(void)
     return calloc(1, sizeof(struct segment));
 }
 
+struct segment *segment_new_stored(const struct stored_segment *stored)
+{
+    struct segment *s = segment_new();
+    if (!s)
+        return NULL;
+    s->serial = stored->serial;
+    s->key = stored->key;
+    s->shmid = stored->shmid;
+    s->cpid = stored->cpid;
+    s->cuid = stored->cuid;
+    s->size = stored->size;
+    s->creator = stored->creator;
+    s->state = stored->state;
+    s->lifetime = stored->lifetime;
+    s->noreserve = stored->noreserve;
+    s->adopted = stored->adopted;
+    s->huge_page_size = stored->huge_page_size;
+    s->created_at_ms = stored->created_at_ms;
+    s->expires_at_ms = stored->expires_at_ms;
+    s->idle_ttl_ms = stored->idle_ttl_ms;
+    s->replaces = stored->replaces;
+    s->n_labels = stored->n_labels;
+    if ((stored->name && !(s->name = strdup(stored->name))) ||
+        (stored->other_name && !(s->other_name = strdup(stored->other_name))) ||
+        segment_copy_labels(stored->labels, stored->n_labels, &s->labels) < 0) {
+        segment_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+struct stored_segment segment_stored(const struct segment *s)
+{
+    return (struct stored_segment){.serial = s->serial,
+                                   .name = s->name,
+                                   .key = s->key,
+                                   .shmid = s->shmid,
+                                   .cpid = s->cpid,
+                                   .cuid = s->cuid,
+                                   .size = s->size,
+                                   .creator = s->creator,
+                                   .state = s->state,
+                                   .lifetime = s->lifetime,
+                                   .noreserve = s->noreserve,
+                                   .adopted = s->adopted,
+                                   .huge_page_size = s->huge_page_size,
+                                   .created_at_ms = s->created_at_ms,
+                                   .expires_at_ms = s->expires_at_ms,
+                                   .idle_ttl_ms = s->idle_ttl_ms,
+                                   .replaces = s->replaces,
+                                   .other_name = s->other_name,
+                                   .labels = s->labels,
+                                   .n_labels = s->n_labels};
+}
+
 void segment_free(struct segment *segment)
 {
     if (!segment)

@@ -27,12 +27,7 @@ struct segment {
     int32_t cpid;
     uint32_t cuid;
     uint64_t size;
-    struct {
-        uint32_t uid, gid;
-        int32_t pid;
-        char comm[COMM_MAX];
-        bool was_admin;
-    } creator;
+    struct stored_creator creator;
     enum segment_state state;
     enum lifetime lifetime;
     bool noreserve;
@@ -52,7 +47,6 @@ struct segment {
     struct charge charge;
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */
-    bool is_noted;          /* the ledger has noted a fact of it that is not recorded yet */
     void *anchor;           /* the daemon's own attachment; no answer counts it */
     int64_t anchored_at_s;  /* wall clock: the anchor was not made later; 0: there never was one */
     struct deadline expiry; /* of expires_at_ms and idle_ttl_ms, whichever comes first */
@@ -70,6 +64,13 @@ struct segment {
 
 /* An empty record; NULL when out of memory. */
 struct segment *segment_new(void);
+
+/* The record of STORED: NULL when out of memory. */
+struct segment *segment_new_stored(const struct stored_segment *stored);
+
+/* What is stored of SEGMENT; it borrows its texts. */
+struct stored_segment segment_stored(const struct segment *segment);
+
 void segment_free(struct segment *segment);
 
 /* Copies labels: 0 or -ENOMEM. */

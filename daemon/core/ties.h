@@ -6,16 +6,10 @@
 #define SHMD_CORE_TIES_H
 
 #include "daemon/core/party.h"
+#include "daemon/store/store.h"
 #include "protocol/terms.h"
 
 struct segment;
-
-enum tie_role {
-    TIE_HOLDER,      /* the segment lives while one of these does */
-    TIE_INITIALISER, /* it is filling the segment */
-    TIE_ATTACHER,    /* it created an `attached` segment and has yet to attach */
-    TIE_ROLES
-};
 
 struct tie {
     struct segment *segment; /* NULL: not bound yet */

@@ -64,7 +64,7 @@ static void check_stored(const struct core_fixture *f, const struct segment *s)
 {
     const struct fake_record *record = fake_store_find(&f->store, s->serial);
     assert_non_null(record);
-    const struct segment *r = record->segment;
+    const struct stored_segment *r = record->segment;
     assert_string_equal(r->name ? r->name : "", s->name ? s->name : "");
     assert_int_equal(r->key, s->key);
     assert_int_equal(r->shmid, s->shmid);
@@ -108,7 +108,6 @@ static void check_records(const struct core_fixture *f)
         assert_true((s->expires_at_ms != 0) == (s->expiry.place != 0));
         if (!all_written)
             continue;
-        assert_false(s->is_noted);
         check_stored(f, s);
     }
     if (all_written)
@@ -182,8 +181,7 @@ static void write_record(FILE *out, const struct segment *s)
     fprintf(out, "record %" PRIu64 " %s shmid %d key %u size %" PRIu64 " %s %s expires %" PRId64,
             s->serial, s->name ? s->name : "-", s->shmid, s->key, s->size, state_words[s->state],
             lifetime_words[s->lifetime], s->expires_at_ms);
-    fprintf(out, "%s%s%s\n", s->anchor ? " anchored" : "", s->anchor_check.place ? " watched" : "",
-            s->is_noted ? " noted" : "");
+    fprintf(out, "%s%s\n", s->anchor ? " anchored" : "", s->anchor_check.place ? " watched" : "");
     for (size_t i = 0; i < s->n_labels; i++)
         fprintf(out, "  label %s=%s\n", s->labels[i].key, s->labels[i].value);
     for (int role = 0; role < TIE_ROLES; role++)

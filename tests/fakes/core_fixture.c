@@ -15,56 +15,55 @@
 
 /* --- the store's allocations are the test's own */
 
-static int visit_segment(void *context, struct segment *segment, const struct stored_tie *ties,
-                         size_t n_ties)
-{
-    const struct store_visitor *v = context;
-    fake_memory_resume();
-    int r = v->segment(v->context, segment, ties, n_ties);
-    fake_memory_pause();
-    return r;
-}
-
-static int visit_daemon(void *context, const struct store_daemon *daemon)
-{
-    const struct store_visitor *v = context;
-    fake_memory_resume();
-    int r = v->daemon(v->context, daemon);
-    fake_memory_pause();
-    return r;
-}
-
-static int store_load(void *context, const struct store_visitor *visitor, struct store_meta *ret)
-{
-    const struct store s = fake_store(context);
-    struct store_visitor theirs = *visitor;
-    const struct store_visitor ours = {visit_segment, visit_daemon, &theirs};
-    fake_memory_pause();
-    int r = s.ops->load(s.context, &ours, ret);
-    fake_memory_resume();
-    return r;
-}
-
-static int store_enter(void *context, const struct store_daemon *daemon)
+static int store_load(void *context, struct store_contents *ret)
 {
     const struct store s = fake_store(context);
     fake_memory_pause();
-    int r = s.ops->enter(s.context, daemon);
+    int r = s.ops->load(s.context, ret);
     fake_memory_resume();
     return r;
 }
 
-static int store_commit(void *context, const struct store_change *changes, size_t n,
-                        const struct store_meta *meta, const char **ret_reason)
+static void store_follow(void *context, const struct store_source *source)
+{
+    const struct store s = fake_store(context);
+    s.ops->follow(s.context, source);
+}
+
+static int store_intend(void *context, const struct store_intent *intent, const char **ret_reason)
+{
+    const struct store s = fake_store(context);
+    return s.ops->intend(s.context, intent, ret_reason);
+}
+
+static int store_write(void *context, const struct store_record *records, size_t n,
+                       const char **ret_reason)
 {
     const struct store s = fake_store(context);
     fake_memory_pause();
-    int r = s.ops->commit(s.context, changes, n, meta, ret_reason);
+    int r = s.ops->write(s.context, records, n, ret_reason);
     fake_memory_resume();
     return r;
 }
 
-static const struct store_ops store_ops = {store_load, store_enter, store_commit};
+static int store_abandon(void *context, const char **ret_reason)
+{
+    const struct store s = fake_store(context);
+    return s.ops->abandon(s.context, ret_reason);
+}
+
+static bool store_tend(void *context, int64_t budget_us)
+{
+    const struct store s = fake_store(context);
+    return s.ops->tend(s.context, budget_us);
+}
+
+static const struct store_ops store_ops = {.load = store_load,
+                                           .follow = store_follow,
+                                           .intend = store_intend,
+                                           .write = store_write,
+                                           .abandon = store_abandon,
+                                           .tend = store_tend};
 
 /* --- life */
 
@@ -97,6 +96,7 @@ struct core_fixture *core_fixture_new(void)
                                          .reconcile_ms = 5000};
     (void)fake_processes_start(&f->p, DAEMON_PID, "shmd");
     assert_int_equal(start(f), 0);
+    f->store.n_commits = 0; /* this daemon's own record */
     return f;
 }
 
@@ -155,7 +155,7 @@ static void tell(struct core_fixture *f, const struct segment_event *event)
 
 int core_fixture_turn(struct core_fixture *f)
 {
-    uint64_t promised = f->store.meta.event_serial;
+    uint64_t promised = f->store.counters.event_serial;
     int r;
     (void)ledger_take_result(&f->core, &r, &f->reason); /* of the requests */
     core_end_turn(&f->core);
@@ -168,8 +168,8 @@ int core_fixture_turn(struct core_fixture *f)
         wait_hear(&f->core, event);
     }
     if (r == 0) /* no serial is told that another daemon could tell again */
-        assert_true(f->core.events.last <= f->store.meta.event_serial);
-    assert_true(f->store.meta.event_serial >= promised);
+        assert_true(f->core.events.last <= f->store.counters.event_serial);
+    assert_true(f->store.counters.event_serial >= promised);
     core_bury(&f->core);
     core_fixture_check(f);
     return r;

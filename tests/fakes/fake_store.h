@@ -1,15 +1,15 @@
 /*
  * A store in memory. It fails when told to, counts, and keeps its records for a «restart»: hand it
- * to a second core, which loads what the first one committed.
+ * to a second core, which loads what the first one wrote.
  */
 #ifndef SHMD_TESTS_FAKES_FAKE_STORE_H
 #define SHMD_TESTS_FAKES_FAKE_STORE_H
 
-#include "daemon/core/store.h"
+#include "daemon/store/store.h"
 
 struct fake_record {
-    struct segment *segment; /* a copy of what is stored of one */
-    struct stored_tie *ties;
+    struct stored_segment *segment; /* a copy */
+    struct stored_tie *ties;        /* the oldest first */
     size_t n_ties;
 };
 
@@ -18,16 +18,22 @@ struct fake_store {
     size_t n_records;
     struct store_daemon *daemons;
     size_t n_daemons;
-    struct store_meta meta;
+    struct store_counters counters;
+    bool has_intent;
+    struct store_intent intent;
+    int64_t records_since_at_ms;
+    struct store_source source; /* that it was told to follow */
 
-    unsigned n_commits, n_loads; /* tried, the failed ones too */
-    size_t n_changes;            /* of the commits that succeeded */
-    /* The test's to set: commits number FAIL_FROM to FAIL_TO, counted from 1, fail with FAIL_ERRNO
+    unsigned n_commits, n_loads, n_intends; /* tried, the failed ones too */
+    size_t n_changes;                       /* records of the writes that succeeded */
+    unsigned n_tends;
+    unsigned more_to_tend; /* the test's: so many more calls of tend() say that there is more */
+    /* The test's to set: writes number FAIL_FROM to FAIL_TO, counted from 1, fail with FAIL_ERRNO
      * (positive) and FAIL_REASON. 0: none. */
     unsigned fail_from, fail_to;
     int fail_errno;
     const char *fail_reason;
-    int fail_load, fail_enter; /* positive errnos; 0: succeed */
+    int fail_load, fail_intend, fail_abandon; /* positive errnos; 0: succeed */
 };
 
 void fake_store_init(struct fake_store *f);
@@ -36,7 +42,7 @@ void fake_store_deinit(struct fake_store *f);
 /* The seam, to hand to what is tested. */
 struct store fake_store(struct fake_store *f);
 
-/* Lets the next COUNT commits fail. */
+/* Lets the next COUNT writes fail. */
 void fake_store_fail_next(struct fake_store *f, unsigned count, int errnum, const char *reason);
 
 /* What is stored under SERIAL or NAME, or NULL. */

@@ -25,7 +25,7 @@ tests_fuzz_replay_session_SOURCES = tests/fuzz/fuzz_session.c tests/fuzz/fuzz.h 
 tests_fuzz_replay_session_LDADD = libcorefakes.la libfakes.la $(fuzz_libs) $(CMOCKA_LIBS)
 tests_fuzz_replay_session_LDFLAGS = $(core_fixture_flags)
 tests_fuzz_replay_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/fuzz.h tests/fuzz/replay.c
-tests_fuzz_replay_state_LDADD = $(fuzz_libs)
+tests_fuzz_replay_state_LDADD = libjournalfakes.la $(fuzz_libs)
 
 if FUZZERS
 fuzz_targets = \
@@ -43,12 +43,12 @@ tests_fuzz_fuzz_scanner_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_scanner_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_session_LDADD = libcorefakes.la libfakes.la $(fuzz_libs) $(CMOCKA_LIBS)
 tests_fuzz_fuzz_session_LDFLAGS = $(core_fixture_flags) -fsanitize=fuzzer
-tests_fuzz_fuzz_state_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_state_LDADD = libjournalfakes.la $(fuzz_libs)
 tests_fuzz_fuzz_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
 # What is found new stays in fuzz-corpus/ of the build; a finding goes to the source's corpus.
-fuzz: all libfakes.la
+fuzz: all libfakes.la libjournalfakes.la
 if FUZZERS
 	@for name in $(fuzz_names); do \
 		mkdir -p fuzz-corpus/$$name || exit 1; \

@@ -25,7 +25,8 @@ static void found(uint64_t kept, uint64_t gone, uint64_t recycled, uint64_t dyin
     assert_int_equal(f->start.dying, dying);
     assert_int_equal(f->start.indeterminate, indeterminate);
     assert_int_equal(f->start.dead, dead);
-    assert_int_equal(f->start.unacknowledged, 0);
+    assert_false(f->start.unacknowledged.is_removed);
+    assert_int_equal(f->start.unacknowledged.n_unclear, 0);
 }
 
 /* --- sweeps */
@@ -299,132 +300,177 @@ TEST(who_made_what_is_gone_is_known)
     turn_ends();
 }
 
-/* A create that ended between shmget() and the record: its shmid. */
-static int32_t not_acknowledged(const struct create_params *p)
+/* --- a create that ended between shmget() and the record */
+
+enum { INTENDED_KEY = 0x77, INTENDED_SIZE = 12345 };
+static const struct sysv_create intended = {.key = INTENDED_KEY, .size = INTENDED_SIZE};
+
+static void intends(void)
 {
-    size_t before = fake_sysv_count(f->k);
-    store_will_fail();
-    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EIO);
-    assert_int_equal(fixture_create(f, &alice, p), OUTCOME_STORE_FAILURE);
-    assert_int_equal(fake_sysv_count(f->k), before + 1);
-    return (int32_t)before; /* of the first round of indexes */
+    f->k->now = f->clock.real_ms / 1000;
+    assert_int_equal(ledger_intend(&f->core, INTENDED_KEY, INTENDED_SIZE, &f->detail), 0);
+}
+
+static int32_t make_as(const struct fake_process *process, const struct sysv_create *args)
+{
+    int32_t shmid;
+    assert_int_equal(fake_sysv_create_as(f->k, process, args, 0600, &shmid), 0);
+    return shmid;
+}
+
+/* By the daemon that is killed next. */
+static int32_t make(const struct sysv_create *args)
+{
+    return make_as(&f->k->self, args);
+}
+
+static void crashed(bool is_removed, size_t n_unclear)
+{
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(f->start.unacknowledged.is_removed, is_removed);
+    assert_int_equal(f->start.unacknowledged.n_unclear, n_unclear);
+    assert_false(f->store.has_intent); /* it has been dealt with */
+    turn_ends();
 }
 
 TEST(what_was_never_acknowledged_goes)
 {
     made("a", LIFETIME_PERSISTENT);
-    const struct create_params p = {.name = "b", .size = GIVEN(1)};
     f->clock.real_ms += 5000;
-    f->k->now += 5;
-    int32_t shmid = not_acknowledged(&p);
-    assert_int_equal(core_fixture_crash(f), 0);
-    assert_int_equal(f->start.unacknowledged, 1);
-    turn_ends();
+    intends();
+    int32_t shmid = make(&intended);
+    crashed(true, 0);
     assert_null(fake_sysv_segment(f->k, shmid));
     assert_non_null(fixture_record(f, "a"));
     core_fixture_check_kernel(f);
+    /* Once: another one like it is another matter. */
+    shmid = make_as(&(const struct fake_process){DAEMON, DAEMON, DAEMON_PID}, &intended);
+    crashed(false, 0);
+    assert_non_null(fake_sysv_segment(f->k, shmid));
 }
 
-TEST(several_starts_in_a_second)
+TEST(a_create_that_came_to_no_segment)
 {
-    const struct create_params p = {.name = "b", .size = GIVEN(1)};
-    assert_int_equal(core_fixture_restart(f), 0);
-    assert_int_equal(core_fixture_restart(f), 0);
-    /* The last of them lives on into the next second. */
-    f->clock.real_ms += 1000;
-    f->k->now = f->clock.real_ms / 1000;
-    (void)not_acknowledged(&p);
-    assert_int_equal(core_fixture_crash(f), 0);
-    assert_int_equal(f->start.unacknowledged, 1);
-    turn_ends();
-    core_fixture_check_kernel(f);
+    made("a", LIFETIME_PERSISTENT);
+    intends();
+    crashed(false, 0);
+    assert_int_equal(fake_sysv_count(f->k), 1);
 }
 
 TEST(the_kernels_second_is_behind)
 {
-    const struct create_params p = {.name = "b", .size = GIVEN(1)};
     f->clock.tick_lag_ms = 8;
     f->clock.real_ms += 5000 - f->clock.real_ms % 1000 + 3;
-    assert_int_equal(core_fixture_restart(f), 0);
-    turn_ends();
+    intends();
     f->k->now = (f->clock.real_ms - f->clock.tick_lag_ms) / 1000;
-    (void)not_acknowledged(&p);
-    assert_int_equal(core_fixture_crash(f), 0);
-    assert_int_equal(f->start.unacknowledged, 1);
-    turn_ends();
-    core_fixture_check_kernel(f);
+    int32_t shmid = make(&intended);
+    crashed(true, 0);
+    assert_null(fake_sysv_segment(f->k, shmid));
 }
 
-TEST(only_what_nobody_was_told_of_is_removed)
+TEST(what_differs_in_anything_is_another)
 {
-    made("a", LIFETIME_PERSISTENT);
-    const struct fake_process former = {DAEMON, DAEMON, DAEMON_PID};
+    const struct fake_process former = f->k->self;
     const struct fake_process stranger = {DAEMON, DAEMON, 4711}; /* another program of our uid */
-    const struct fake_process same_pid = {BOB, BOBS, DAEMON_PID};
-    const struct sysv_create args = {.size = 10};
-    int32_t exact, attached, destroyed, by_stranger, by_pid, before;
+    const struct fake_process same_pid = {BOB, BOBS, former.pid};
+    const struct sysv_create other_key = {.key = 0x78, .size = INTENDED_SIZE};
+    const struct sysv_create no_key = {.size = INTENDED_SIZE};
+    const struct sysv_create other_size = {.size = INTENDED_SIZE + 1};
+    made("recorded", LIFETIME_PERSISTENT);
+    f->core.own_pid = former.pid;
+    assert_int_equal(ledger_intend(&f->core, 0, INTENDED_SIZE, &f->detail), 0);
     f->k->now = f->clock.real_ms / 1000;
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &exact), 0);
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &attached), 0);
-    fake_sysv_attach_as(f->k, attached, 9);
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &destroyed), 0);
-    fake_sysv_attach_as(f->k, destroyed, 9);
-    fake_sysv_remove_as(f->k, destroyed);
-    assert_int_equal(fake_sysv_create_as(f->k, &stranger, &args, 0600, &by_stranger), 0);
-    assert_int_equal(fake_sysv_create_as(f->k, &same_pid, &args, 0600, &by_pid), 0);
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &before), 0);
-    fake_sysv_segment(f->k, before)->ctime = f->k->now - 1; /* older than that daemon */
-    assert_int_equal(core_fixture_restart(f), 0);
-    assert_int_equal(f->start.unacknowledged, 1);
-    turn_ends();
+    int32_t kept[] = {make_as(&stranger, &no_key),  make_as(&same_pid, &no_key),
+                      make_as(&former, &other_key), make_as(&former, &other_size),
+                      make_as(&former, &no_key),    make_as(&former, &no_key),
+                      make_as(&former, &no_key)};
+    fake_sysv_attach_as(f->k, kept[4], 9);
+    fake_sysv_attach_as(f->k, kept[5], 9);
+    fake_sysv_remove_as(f->k, kept[5]);
+    fake_sysv_segment(f->k, kept[6])->ctime = f->k->now - 1; /* older than the intent */
+    int32_t exact = make_as(&former, &no_key);
+    crashed(true, 0);
     assert_null(fake_sysv_segment(f->k, exact));
-    const int32_t others[] = {attached, destroyed, by_stranger, by_pid, before};
-    for (size_t i = 0; i < 5; i++)
-        assert_non_null(fake_sysv_segment(f->k, others[i]));
-    assert_non_null(fake_sysv_segment(f->k, fixture_record(f, "a")->shmid));
-    /* Two starts later it is known still which pids were daemons. */
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &exact), 0);
-    assert_int_equal(core_fixture_restart(f), 0);
-    assert_int_equal(core_fixture_restart(f), 0);
-    assert_null(fake_sysv_segment(f->k, exact));
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        assert_non_null(fake_sysv_segment(f->k, kept[i]));
 }
 
-TEST(what_has_a_daemons_pid_after_its_end_is_anothers)
+TEST(a_record_that_is_like_the_intent_is_kept)
 {
-    const struct fake_process former = {DAEMON, DAEMON, DAEMON_PID};
-    const struct sysv_create args = {.size = 10};
-    int32_t shmid;
-    assert_int_equal(core_fixture_restart(f), 0);
-    f->clock.real_ms += 10000;
-    assert_int_equal(core_fixture_restart(f), 0);
-    /* The first daemon has been dead for long when a program of our uid gets its pid. */
-    f->k->now = f->clock.real_ms / 1000 + 1;
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &shmid), 0);
-    f->clock.real_ms += 10000;
-    assert_int_equal(core_fixture_restart(f), 0);
-    assert_int_equal(f->start.unacknowledged, 0);
+    const struct create_params p = {.size = GIVEN(INTENDED_SIZE), .key = GIVEN(INTENDED_KEY)};
+    f->k->now = f->clock.real_ms / 1000;
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    int32_t shmid = f->found.segment->shmid;
+    intends();
+    crashed(false, 0);
     assert_non_null(fake_sysv_segment(f->k, shmid));
+    assert_int_equal(f->core.registry.count, 1);
+}
+
+TEST(of_several_none_is_removed)
+{
+    int32_t shmids[UNCLEAR_MAX + 2];
+    const struct sysv_create no_key = {.size = INTENDED_SIZE};
+    f->k->now = f->clock.real_ms / 1000;
+    for (int n = 2; n <= UNCLEAR_MAX + 2; n += UNCLEAR_MAX) {
+        assert_int_equal(ledger_intend(&f->core, 0, INTENDED_SIZE, &f->detail), 0);
+        for (int i = 0; i < n; i++)
+            shmids[i] = make(&no_key);
+        crashed(false, (size_t)n);
+        assert_int_equal(f->start.unacknowledged.unclear[0], shmids[0]);
+        assert_int_equal(f->start.unacknowledged.unclear[1], shmids[1]);
+        for (int i = 0; i < n; i++)
+            assert_non_null(fake_sysv_segment(f->k, shmids[i]));
+    }
+}
+
+TEST(a_daemon_that_ended_in_order_left_no_intent)
+{
+    const struct create_params p = {.size = GIVEN(INTENDED_SIZE)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    assert_int_equal(f->store.n_intends, 1);
+    assert_false(f->store.has_intent);
+    /* Nor did a create that failed. */
+    fake_sysv_fail(f->k, FAKE_CREATE, 1, ENOSPC);
+    assert_true(fixture_create(f, &alice, &p) != 0);
+    assert_int_equal(f->store.n_intends, 2);
+    assert_false(f->store.has_intent);
+    store_will_fail();
+    assert_int_equal(fixture_create(f, &alice, &p), OUTCOME_STORE_FAILURE);
+    assert_int_equal(f->store.n_intends, 3);
+    assert_false(f->store.has_intent);
+    /* Without an intent nothing is created. */
+    unsigned long creations = f->k->calls[FAKE_CREATE];
+    f->store.fail_intend = EIO;
+    assert_int_equal(fixture_create(f, &alice, &p), OUTCOME_STORE_FAILURE);
+    assert_string_equal(f->detail.hint, "no intent can be recorded");
+    assert_int_equal(f->k->calls[FAKE_CREATE], creations);
+    f->store.fail_intend = 0;
+    turn_ends();
 }
 
 TEST(in_doubt_nothing_is_removed)
 {
-    const struct fake_process former = {DAEMON, DAEMON, DAEMON_PID};
-    const struct sysv_create args = {.size = 10};
-    int32_t shmid;
-    struct core_start result;
-    assert_int_equal(fake_sysv_create_as(f->k, &former, &args, 0600, &shmid), 0);
-    const struct store_daemon daemon = {DAEMON_PID, 0};
-    fake_sysv_fail(f->k, FAKE_LIMITS, 1, EIO);
-    assert_int_equal(reconcile_unacknowledged(&f->core, &daemon, 1), 0);
-    fake_sysv_fail(f->k, FAKE_STAT_INDEX, 1, EACCES);
-    assert_int_equal(reconcile_unacknowledged(&f->core, &daemon, 1), 0);
-    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
-    assert_int_equal(reconcile_unacknowledged(&f->core, &daemon, 1), 0);
-    assert_int_equal(reconcile_unacknowledged(&f->core, &daemon, 0), 0);
-    assert_non_null(fake_sysv_segment(f->k, shmid));
-    core_reconcile(&f->core, &result);
-    assert_non_null(fake_sysv_segment(f->k, shmid));
-    assert_int_equal(reconcile_unacknowledged(&f->core, &daemon, 1), 1);
+    struct unacknowledged result;
+    intends();
+    int32_t shmid = make(&intended);
+    const struct store_intent intent = f->store.intent;
+    static const struct {
+        enum fake_op op;
+        int error;
+    } faults[] = {
+        {FAKE_LIMITS, EIO}, {FAKE_STAT_INDEX, EACCES}, {FAKE_STAT, EIO}, {FAKE_REMOVE, EPERM}};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        fake_sysv_fail(f->k, faults[i].op, 1, faults[i].error);
+        reconcile_unacknowledged(&f->core, &intent, &result);
+        assert_false(result.is_removed);
+        assert_int_equal(result.n_unclear, 0);
+        assert_non_null(fake_sysv_segment(f->k, shmid));
+    }
+    reconcile_unacknowledged(&f->core, &intent, &result);
+    assert_true(result.is_removed);
+    assert_null(fake_sysv_segment(f->k, shmid));
 }
 
 TEST(starts_that_fail)
@@ -453,7 +499,7 @@ TEST(a_store_that_does_not_take_us)
 {
     /* What is there is shown, and nothing is created that the next start could not tell. */
     made("a", LIFETIME_PERSISTENT);
-    f->store.fail_enter = ENOSPC;
+    fake_store_fail_next(&f->store, 100, ENOSPC, "the disk is full");
     assert_int_equal(core_fixture_restart(f), 0);
     assert_int_equal(f->start.store_error, -ENOSPC);
     turn_ends();
@@ -467,7 +513,7 @@ TEST(a_store_that_does_not_take_us)
     assert_int_equal(fixture_kernel(f, "a")->mode, 0600);
     assert_int_equal(fake_sysv_count(f->k), 1);
     size_t entered = f->store.n_daemons;
-    f->store.fail_enter = 0;
+    fake_store_fail_next(&f->store, 0, 0, NULL);
     assert_int_equal(fixture_create(f, &alice, &p), 0);
     assert_int_equal(f->store.n_daemons, entered + 1);
     turn_ends();
@@ -522,10 +568,12 @@ int main(void)
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
         CASE(what_was_never_acknowledged_goes),
-        CASE(several_starts_in_a_second),
+        CASE(a_create_that_came_to_no_segment),
         CASE(the_kernels_second_is_behind),
-        CASE(only_what_nobody_was_told_of_is_removed),
-        CASE(what_has_a_daemons_pid_after_its_end_is_anothers),
+        CASE(what_differs_in_anything_is_another),
+        CASE(a_record_that_is_like_the_intent_is_kept),
+        CASE(of_several_none_is_removed),
+        CASE(a_daemon_that_ended_in_order_left_no_intent),
         CASE(in_doubt_nothing_is_removed),
         CASE(starts_that_fail),
         CASE(a_store_that_does_not_take_us),

@@ -1,0 +1,81 @@
+#include "daemon/core/restore.h"
+
+#include <errno.h>
+
+#include "daemon/core/ends.h"
+
+/* The process that was recorded, if it still lives: 0, -ESRCH, or another negative errno. */
+static int find_process(struct core *core, const struct stored_tie *stored, struct party **ret)
+{
+    const struct processes *p = &core->on.processes;
+    struct process_identity now;
+    int pidfd;
+    int r = p->ops->open(p->context, stored->identity.pid, &pidfd);
+    if (r < 0)
+        return r;
+    r = p->ops->identify(p->context, pidfd, stored->identity.pid, &now);
+    if (r == 0 && !process_is_same(&stored->identity, &now))
+        r = -ESRCH;
+    if (r < 0) {
+        p->ops->close(p->context, pidfd);
+        return r;
+    }
+    return parties_of_process(&core->parties, &now, pidfd, stored->uid, stored->comm, ret);
+}
+
+static int restore_tie(struct core *core, struct segment *segment, const struct stored_tie *stored)
+{
+    struct party *party;
+    if (stored->role == TIE_ATTACHER)
+        return 0; /* the anchor went with the former daemon */
+    int r = find_process(core, stored, &party);
+    if (r == -ESRCH)
+        return 0; /* it has ended */
+    if (r < 0)
+        return r;
+    struct tie *tie = tie_new(party, stored->role, stored->since_at_ms);
+    if (!tie) {
+        party_put(&core->parties, party);
+        return -ENOMEM;
+    }
+    tie_bind(tie, segment);
+    return 0;
+}
+
+static int restore_segment(struct core *core, const struct stored *stored)
+{
+    static const struct limits none; /* what is there counts, and is not refused */
+    struct segment *segment = segment_new_stored(&stored->segment);
+    struct outcome_detail detail;
+    if (!segment)
+        return -ENOMEM;
+    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = segment->size};
+    /* Until it is looked at in the kernel. Should it be gone, its creator may hear of it. */
+    segment->seen.uid = segment->creator.uid;
+    segment->seen.gid = segment->creator.gid;
+    segment->seen.mode = 0600;
+    int r = registry_add(&core->registry, segment);
+    if (r < 0) {
+        segment_free(segment);
+        return r;
+    }
+    r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
+    if (r == 0) {
+        /* Whether it was idle before cannot be told: it begins anew. */
+        segment->idle_since_ms = core_boottime_ms(core);
+        r = ends_in_time(core, segment);
+    }
+    for (size_t i = 0; r == 0 && i < stored->n_ties; i++)
+        r = restore_tie(core, segment, &stored->ties[i]);
+    return r > 0 ? -EOVERFLOW : r;
+}
+
+int restore_segments(struct core *core, const struct store_contents *contents)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < contents->n_segments; i++)
+        r = restore_segment(core, &contents->segments[i]);
+    if (r == 0) /* those above the last segment's were given, too */
+        core->registry.last_serial = contents->counters.last_serial;
+    return r;
+}

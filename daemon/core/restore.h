@@ -1,0 +1,12 @@
+/* What the store holds becomes segments again, with their names, charges, deadlines and ties. The
+ * kernel is not looked at. */
+#ifndef SHMD_CORE_RESTORE_H
+#define SHMD_CORE_RESTORE_H
+
+#include "daemon/core/core.h"
+
+/* 0 or a negative errno. Ties to processes that have ended are left out: what that means shows when
+ * all is there. */
+int restore_segments(struct core *core, const struct store_contents *contents) MUST_CHECK;
+
+#endif

@@ -1,0 +1,325 @@
+#include "daemon/store/contents.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/array.h"
+#include "daemon/util/siphash.h"
+
+enum { CHUNK = 65536 };
+
+/* --- an arena: memory that is freed all at once */
+
+struct arena {
+    struct arena *next;
+    size_t used, size;
+    _Alignas(16) char bytes[];
+};
+
+static void *arena_get(struct arena **arena, size_t size)
+{
+    size = (size + 15) & ~(size_t)15;
+    struct arena *a = *arena;
+    if (!a || a->size - a->used < size) {
+        size_t room = size > CHUNK ? size : CHUNK;
+        a = malloc(sizeof(*a) + room);
+        if (!a)
+            return NULL;
+        *a = (struct arena){.next = *arena, .size = room};
+        *arena = a;
+    }
+    void *got = a->bytes + a->used;
+    a->used += size;
+    return got;
+}
+
+static void arena_free(struct arena *arena)
+{
+    while (arena) {
+        struct arena *next = arena->next;
+        free(arena);
+        arena = next;
+    }
+}
+
+void store_contents_deinit(struct store_contents *contents)
+{
+    free(contents->segments);
+    free(contents->daemons);
+    arena_free(contents->memory);
+    *contents = (struct store_contents){0};
+}
+
+/* --- the builder */
+
+struct contents_entry {
+    struct stored_segment segment;
+    struct stored_tie *ties;
+    size_t n_ties, ties_capacity;
+    bool is_gone;
+};
+
+void contents_builder_deinit(struct contents_builder *b)
+{
+    free(b->entries);
+    serial_map_deinit(&b->by_serial);
+    store_contents_deinit(&b->so_far);
+    *b = (struct contents_builder){0};
+}
+
+static struct contents_entry *entry_of(const struct contents_builder *b, uint64_t serial)
+{
+    const uint64_t *place = serial_map_find(&b->by_serial, serial);
+    return place ? &b->entries[*place] : NULL;
+}
+
+static struct contents_entry *add_entry(struct contents_builder *b, uint64_t serial)
+{
+    struct contents_entry *entries =
+        array_reserve(b->entries, &b->capacity, b->n_entries, 1, sizeof(*entries));
+    if (!entries)
+        return NULL;
+    b->entries = entries;
+    if (serial_map_reserve(&b->by_serial, 1) < 0)
+        return NULL;
+    serial_map_put(&b->by_serial, serial, b->n_entries);
+    struct contents_entry *entry = &b->entries[b->n_entries++];
+    *entry = (struct contents_entry){0};
+    return entry;
+}
+
+static char *copy_text(char **at, const char *text)
+{
+    char *copy = *at;
+    *at = stpcpy(copy, text) + 1;
+    return copy;
+}
+
+/* SEGMENT, with copies of what it borrows: 0 or -ENOMEM. */
+static int copy_segment(struct contents_builder *b, const struct stored_segment *segment,
+                        struct stored_segment *ret)
+{
+    size_t bytes = segment->name ? strlen(segment->name) + 1 : 0;
+    bytes += segment->other_name ? strlen(segment->other_name) + 1 : 0;
+    for (size_t i = 0; i < segment->n_labels; i++)
+        bytes += strlen(segment->labels[i].key) + strlen(segment->labels[i].value) + 2;
+    struct label *labels = NULL;
+    char *text = NULL;
+    if (segment->n_labels > 0)
+        labels = arena_get(&b->so_far.memory, segment->n_labels * sizeof(*labels));
+    if (bytes > 0)
+        text = arena_get(&b->so_far.memory, bytes);
+    if ((segment->n_labels > 0 && !labels) || (bytes > 0 && !text))
+        return -ENOMEM;
+    *ret = *segment;
+    ret->labels = labels;
+    if (segment->name)
+        ret->name = copy_text(&text, segment->name);
+    if (segment->other_name)
+        ret->other_name = copy_text(&text, segment->other_name);
+    for (size_t i = 0; i < segment->n_labels; i++) {
+        labels[i].key = copy_text(&text, segment->labels[i].key);
+        labels[i].value = copy_text(&text, segment->labels[i].value);
+    }
+    return 0;
+}
+
+static int apply_segment(struct contents_builder *b, const struct stored_segment *segment)
+{
+    struct stored_segment copy;
+    int r = copy_segment(b, segment, &copy);
+    if (r < 0)
+        return r;
+    struct contents_entry *entry = entry_of(b, segment->serial);
+    if (!entry)
+        entry = add_entry(b, segment->serial);
+    if (!entry)
+        return -ENOMEM;
+    entry->segment = copy;
+    return 0;
+}
+
+static bool is_same_tie(const struct stored_tie *a, const struct stored_tie *b)
+{
+    return a->role == b->role && a->identity.pid == b->identity.pid &&
+           a->identity.inode == b->identity.inode &&
+           a->identity.started_at == b->identity.started_at;
+}
+
+static size_t place_of_tie(const struct contents_entry *entry, const struct stored_tie *tie)
+{
+    size_t i = 0;
+    while (i < entry->n_ties && !is_same_tie(&entry->ties[i], tie))
+        i++;
+    return i;
+}
+
+static int apply_tie(struct contents_builder *b, uint64_t serial, const struct stored_tie *tie,
+                     const char **ret_why)
+{
+    struct contents_entry *entry = entry_of(b, serial);
+    if (!entry) {
+        *ret_why = "it ties a process to a segment that has no record";
+        return -EBADMSG;
+    }
+    if (entry->n_ties == entry->ties_capacity) {
+        size_t capacity = entry->ties_capacity ? entry->ties_capacity * 2 : 2;
+        struct stored_tie *ties = arena_get(&b->so_far.memory, capacity * sizeof(*ties));
+        if (!ties)
+            return -ENOMEM;
+        if (entry->n_ties > 0)
+            memcpy(ties, entry->ties, entry->n_ties * sizeof(*ties));
+        entry->ties = ties;
+        entry->ties_capacity = capacity;
+    }
+    entry->ties[entry->n_ties++] = *tie;
+    return 0;
+}
+
+static void apply_untie(struct contents_builder *b, uint64_t serial, const struct stored_tie *tie)
+{
+    struct contents_entry *entry = entry_of(b, serial);
+    size_t i = entry ? place_of_tie(entry, tie) : 0;
+    if (!entry || i == entry->n_ties)
+        return;
+    entry->n_ties--;
+    memmove(&entry->ties[i], &entry->ties[i + 1], (entry->n_ties - i) * sizeof(entry->ties[0]));
+}
+
+static void apply_gone(struct contents_builder *b, uint64_t serial)
+{
+    struct contents_entry *entry = entry_of(b, serial);
+    if (!entry)
+        return;
+    entry->is_gone = true;
+    serial_map_take(&b->by_serial, serial);
+}
+
+void store_daemons_add(struct store_daemon *daemons, size_t *n_daemons,
+                       const struct store_daemon *daemon)
+{
+    if (*n_daemons == STORE_DAEMONS_KEPT)
+        memmove(daemons, daemons + 1, --*n_daemons * sizeof(*daemons));
+    daemons[(*n_daemons)++] = *daemon;
+}
+
+static int apply_daemon(struct contents_builder *b, const struct store_daemon *daemon)
+{
+    struct store_contents *c = &b->so_far;
+    if (!c->daemons && !(c->daemons = calloc(STORE_DAEMONS_KEPT, sizeof(*c->daemons))))
+        return -ENOMEM;
+    store_daemons_add(c->daemons, &c->n_daemons, daemon);
+    return 0;
+}
+
+void store_counters_update(struct store_counters *counters, const struct store_record *record)
+{
+    uint64_t serial = record->serial;
+    if (record->type == STORE_COUNTERS) {
+        serial = record->counters.last_serial;
+        counters->event_serial = record->counters.event_serial;
+    }
+    if (counters->last_serial < serial)
+        counters->last_serial = serial;
+}
+
+int contents_apply(struct contents_builder *b, const struct store_record *record,
+                   const char **ret_why)
+{
+    int r = 0;
+    switch (record->type) {
+    case STORE_SEGMENT: r = apply_segment(b, record->segment); break;
+    case STORE_TIE: r = apply_tie(b, record->serial, &record->tie, ret_why); break;
+    case STORE_UNTIE: apply_untie(b, record->serial, &record->tie); break;
+    case STORE_GONE: apply_gone(b, record->serial); break;
+    case STORE_DAEMON: r = apply_daemon(b, &record->daemon); break;
+    case STORE_COUNTERS: break;
+    }
+    if (r == 0)
+        store_counters_update(&b->so_far.counters, record);
+    return r;
+}
+
+/* A 64-bit hash stands for a name: two names that share one are as rare as damage that no sum
+ * shows.
+ */
+static int note_once(struct serial_map *seen, uint64_t what)
+{
+    int r = serial_map_reserve(seen, 1);
+    if (r < 0)
+        return r;
+    if (serial_map_find(seen, what))
+        return -EBADMSG;
+    serial_map_put(seen, what, 0);
+    return 0;
+}
+
+static uint64_t hash_of(const char *name)
+{
+    static const uint64_t key[2] = {1, 2};
+    uint64_t hash = siphash(key, name, strlen(name));
+    return hash ? hash : 1;
+}
+
+static void free_maps(struct serial_map (*maps)[3])
+{
+    for (size_t i = 0; i < 3; i++)
+        serial_map_deinit(&(*maps)[i]);
+}
+
+int contents_check_unique(const struct contents_builder *b, const char **ret_why)
+{
+    struct serial_map seen[3] CLEANUP(free_maps) = {0};
+    for (size_t i = 0; i < b->n_entries; i++) {
+        const struct contents_entry *entry = &b->entries[i];
+        if (entry->is_gone)
+            continue;
+        const struct stored_segment *s = &entry->segment;
+        int r = note_once(&seen[0], (uint64_t)s->shmid + 1);
+        *ret_why = "two records have the same shmid";
+        if (r == 0 && s->key) {
+            r = note_once(&seen[1], s->key);
+            *ret_why = "two records have the same key";
+        }
+        if (r == 0 && s->name) {
+            r = note_once(&seen[2], hash_of(s->name));
+            *ret_why = "two records have the same name";
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int compare_serials(const void *a, const void *b)
+{
+    const struct stored *left = a, *right = b;
+    return (left->segment.serial > right->segment.serial) -
+           (left->segment.serial < right->segment.serial);
+}
+
+int contents_finish(struct contents_builder *b, struct store_contents *ret)
+{
+    size_t n = 0;
+    struct stored *segments = calloc(b->by_serial.count + 1, sizeof(*segments));
+    if (!segments)
+        return -ENOMEM;
+    bool is_sorted = true;
+    for (size_t i = 0; i < b->n_entries; i++) {
+        const struct contents_entry *entry = &b->entries[i];
+        if (entry->is_gone)
+            continue;
+        segments[n] = (struct stored){entry->segment, entry->ties, entry->n_ties};
+        is_sorted &= n == 0 || segments[n - 1].segment.serial < segments[n].segment.serial;
+        n++;
+    }
+    if (!is_sorted)
+        qsort(segments, n, sizeof(*segments), compare_serials);
+    *ret = b->so_far;
+    ret->segments = segments;
+    ret->n_segments = n;
+    b->so_far = (struct store_contents){0};
+    contents_builder_deinit(b);
+    return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * What a row of records comes to: records are applied one after the other, and at the end there is
+ * what is stored. Everything is copied into one arena, which goes with the contents.
+ */
+#ifndef SHMD_STORE_CONTENTS_H
+#define SHMD_STORE_CONTENTS_H
+
+#include "daemon/store/serial_map.h"
+#include "daemon/store/store.h"
+
+struct contents_entry; /* a segment, or what is left of one that is gone */
+
+/* All zeros: nothing is stored. */
+struct contents_builder {
+    struct contents_entry *entries; /* in the order in which they came */
+    size_t n_entries, capacity;
+    struct serial_map by_serial;  /* places in ENTRIES; those that are gone are not in it */
+    struct store_contents so_far; /* all but the segments */
+};
+
+void contents_builder_deinit(struct contents_builder *b);
+
+/* Applies RECORD, which store_check_record() has passed: 0, -ENOMEM, or -EBADMSG with RET_WHY
+ * (static) for one that contradicts those before. */
+int contents_apply(struct contents_builder *b, const struct store_record *record,
+                   const char **ret_why) MUST_CHECK;
+
+/* Whether names, keys and shmids denote one segment each: 0, -ENOMEM, or -EBADMSG with RET_WHY
+ * (static). */
+int contents_check_unique(const struct contents_builder *b, const char **ret_why) MUST_CHECK;
+
+/* Hands over what is stored and leaves the builder empty: 0 or -ENOMEM. */
+int contents_finish(struct contents_builder *b, struct store_contents *ret) MUST_CHECK;
+
+enum { STORE_DAEMONS_KEPT = 16 };
+
+/* Adds DAEMON to an array with room for STORE_DAEMONS_KEPT; the oldest goes when it is full. */
+void store_daemons_add(struct store_daemon *daemons, size_t *n_daemons,
+                       const struct store_daemon *daemon);
+
+/* Counters only rise where a serial could be given twice. */
+void store_counters_update(struct store_counters *counters, const struct store_record *record);
+
+#endif
