@@ -119,9 +119,10 @@ class Processes(Attack):
         # The processes close their connections, and stay: a descriptor each, for the process.
         payload = encode("create", {"size": 1, "lifetime": "process"}, id=1)
         count = 5000 if big else 1400
-        return [
-            case.flood(ATTACKER, payload, count, "processes").wait_until_ready()
-        ]
+        floods = [case.flood(ATTACKER, payload, count, "processes").wait_until_ready()]
+        # What descriptors these leave, connections take.
+        floods.append(case.flood(ATTACKER, b"\n", 200).wait_until_ready())
+        return floods
 
 
 class Subscribers(Attack):

@@ -5,9 +5,14 @@ The attackers and the victims are programs in C (flood.c, victim.c), because a P
 slow to be an attacker and too slow to measure a victim's call.
 """
 
+import contextlib
+import fcntl
 import os
+import signal
 import statistics
+import struct
 import sys
+import termios
 import threading
 from collections import Counter, namedtuple
 
@@ -49,6 +54,7 @@ MEBIBYTE = 1 << 20
 BOUNDS = {
     "shmd_turn_longest_requests": 4096,  # requests served in one turn of the loop
     "shmd_turn_longest_records": 65536,  # records that one turn looked at
+    "shmd_turn_longest_accepts": 256,  # connections that one turn accepted
     "shmd_share_longest_requests": 1024,  # served to one uid in a row while another uid had work
     "shmd_share_longest_records": 16384,  # the records that these looked at
 }
@@ -59,6 +65,11 @@ Sample = namedtuple("Sample", "method ns outcome")
 def batch(*requests):
     """One batch of what encode() gives."""
     return b"[" + b",".join(request.rstrip() for request in requests) + b"]\n"
+
+
+def unread(socket):
+    """Bytes that were sent on a Unix socket and that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def parse_metrics(text):
@@ -210,6 +221,15 @@ class IsolationCase(Programs, TestCase):
         """A victim and an admin at the same time; what became of the calls of each."""
         players = [self.start_victim(rounds), self.start_victim(rounds, ROOT)]
         return [self.finish_victim(player) for player in players]
+
+    @contextlib.contextmanager
+    def held_up(self):
+        """The daemon finds what is done meanwhile all at once."""
+        self.daemon.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.daemon.signal(signal.SIGCONT)
 
     # --- what there is before an attack
 
