@@ -20,7 +20,7 @@ class Attack:
     config = ""
     rlimits = {}
     # The most memory that it may make the daemon have, in MiB.
-    most_mib = 128
+    most_mib = 96
 
     def start(self, case, big):
         """The attackers, ready. Everything up to here is preparation, not yet the attack."""
