@@ -23,6 +23,7 @@ from harness import (  # noqa: E402, F401: the tests take them from here
     ALICE,
     DEADLINE,
     ROOT,
+    SEVERAL_UIDS,
     TestCase,
     User,
     diagnostics,
