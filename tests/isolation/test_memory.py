@@ -27,13 +27,19 @@ class Memory(IsolationCase):
             yield encode("stat", {"name": "none"}, id=1, junk=[]).replace(b"[]", b"[" + text + b"]")
         yield encode("create", {"size": 1, "labels": {f"k{i}": "x" * 255 for i in range(16)}}, id=1)
 
-    def eat(self, client):
-        """What the daemon keeps for the attacker: waiters, as large as they may be."""
+    def eat(self):
+        """What the daemon may keep for the attacker: beginnings, waiters and segments with labels."""
         junk = b"[" + b"{}," * 20000 + b"{}]"
-        for i in range(60):
-            client.send_what_is_taken(
-                encode("wait", {"name": "never"}, id=i, junk=[]).replace(b"[]", junk)
-            )
+        wait = encode("wait", {"name": "never"}, id=1, junk=[]).replace(b"[]", junk)
+        eaters = [self.connect(self.daemon, ATTACKER) for _ in range(80)]
+        for i, eater in enumerate(eaters):
+            eater.send_what_is_taken(wait if i % 2 else wait[:-2])
+        labels = {f"k{i}": "x" * 255 for i in range(16)}
+        maker = self.connect(self.daemon, ATTACKER)
+        for i in range(1000):
+            maker.send(encode("create", {"size": 1, "labels": labels}, id=i))
+            self.check_outcome(maker.reply())
+        return eaters
 
     def check_outcome(self, reply):
         self.assertIsNotNone(reply, "closed instead of an answer")
@@ -42,19 +48,20 @@ class Memory(IsolationCase):
             return 1
         return 0
 
-    def test_requests_are_answered_and_the_daemon_goes_on(self):
-        for mebibytes in (24, 32, 48):
-            with self.subTest(mebibytes=mebibytes):
-                self.start_small(mebibytes)
-                self.check_goes_on()
-                self.daemon.stop()
+    def test_with_24_mebibytes(self):
+        self.check_goes_on(24)
 
-    def check_goes_on(self):
+    def test_with_32_mebibytes(self):
+        self.check_goes_on(32)
+
+    def test_with_48_mebibytes(self):
+        self.check_goes_on(48)
+
+    def check_goes_on(self, mebibytes):
+        self.start_small(mebibytes)
         victim = self.connect(self.daemon, VICTIM)
         victim.create(name="mine")
-        eaters = [self.connect(self.daemon, ATTACKER) for _ in range(20)]
-        for eater in eaters:
-            self.eat(eater)
+        eaters = self.eat()
         attacker = self.connect(self.daemon, ATTACKER)
         internal = asked = 0
         for _ in range(10):
