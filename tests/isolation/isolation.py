@@ -1,5 +1,5 @@
-"""What the tests of isolation stand on, the integration tests' harness included: an attacker's uid, a victim's uid and an admin, each with
-programs of its own, and what the daemon does meanwhile.
+"""What the tests of isolation stand on, the integration tests' harness included: an attacker's uid, a
+victim's uid and an admin, each with programs of its own, and what the daemon does meanwhile.
 
 The attackers and the victims are programs in C (flood.c, victim.c), because a Python program is too
 slow to be an attacker and too slow to measure a victim's call.
@@ -8,6 +8,7 @@ slow to be an attacker and too slow to measure a victim's call.
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import statistics
 import struct
@@ -109,6 +110,9 @@ class Flood:
         self._process = process
 
     def _read(self):
+        ready, _, _ = select.select([self._process.stdout], [], [], DEADLINE)
+        if not ready:
+            raise AssertionError(f"the attacker was not ready in {DEADLINE} s")
         line = self._process.stdout.readline()
         if not line:
             raise AssertionError(f"the attacker ended: {self._process.stderr.read().decode()}")

@@ -15,7 +15,8 @@ isolation_tests = \
 	tests/isolation/test_log.py \
 	tests/isolation/test_memory.py \
 	tests/isolation/test_names.py \
-	tests/isolation/test_turns.py
+	tests/isolation/test_turns.py \
+	tests/isolation/test_watchdog.py
 EXTRA_DIST += $(isolation_tests) tests/isolation/attacks.py tests/isolation/bench.py tests/isolation/isolation.py
 
 check-isolation: shmd$(EXEEXT) shmdctl$(EXEEXT) $(isolation_programs)

@@ -14,9 +14,10 @@ ROUNDS = 40
 
 @needs_several_uids
 class Attacks(IsolationCase):
-    def check(self, attack):
-        self.start(attack.config, rlimits=attack.rlimits)
-        floods = attack.start(self, False)
+    def check(self, *made):
+        first = made[0]
+        self.start(first.config, rlimits=first.rlimits)
+        floods = [flood for attack in made for flood in attack.start(self, False)]
         with Watch(self.daemon) as watch:
             for flood in floods:
                 flood.go()
@@ -27,7 +28,7 @@ class Attacks(IsolationCase):
             f"{watch.descriptors} descriptors"
         )
         self.check_served(victim, admin)
-        self.check_memory(watch.rss_kib, attack.most_mib, "under attack")
+        self.check_memory(watch.rss_kib, first.most_mib, "under attack")
         self.check_bounds(self.metrics())
         self.daemon.stop()
         for flood in floods:
@@ -77,6 +78,16 @@ class Attacks(IsolationCase):
 
     def test_holders(self):
         self.check(attacks.Holders())
+
+    def test_several_at_once(self):
+        self.check(
+            attacks.Notifications(),
+            attacks.Refusals(),
+            attacks.Subscribers(),
+            attacks.UnreadPipelines(),
+            attacks.Waiters(),
+            attacks.Unfinished(),
+        )
 
 
 main()
