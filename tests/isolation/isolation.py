@@ -30,7 +30,6 @@ from harness import (  # noqa: E402, F401: the tests take them from here
     diagnostics,
     encode,
     RpcError,
-    Client,
     as_user,
     is_instrumented,
     main,
