@@ -135,7 +135,7 @@ void ledger_abandon(struct core *core)
 struct batch {
     struct core *core;
     size_t n_records, n_images;
-    bool adds; /* a segment's record or a tie */
+    bool adds;                      /* a segment's record or a tie */
     struct store_counters counters; /* as they will be */
 };
 

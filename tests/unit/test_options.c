@@ -182,6 +182,17 @@ TEST(the_configuration)
     options_deinit(&o);
 }
 
+TEST(a_dump_needs_nothing_else)
+{
+    struct options o;
+    assert_int_equal(parse("--dump-state state.journal", 1000, &o), OPTIONS_DUMP_STATE);
+    assert_string_equal(o.dump_state, "state.journal");
+    assert_null(o.socket);
+    options_deinit(&o);
+    check_bad("--dump-state", 0, "--dump-state needs a value");
+    check_bad("--dump-state ''", 0, "empty path");
+}
+
 TEST(what_is_not_known_is_named)
 {
     check_bad("--sockets /x", 0, "--sockets: unknown");
@@ -247,6 +258,7 @@ int main(void)
         cmocka_unit_test_setup(modes, clear_env),
         cmocka_unit_test_setup(levels, clear_env),
         cmocka_unit_test_setup(the_configuration, clear_env),
+        cmocka_unit_test_setup(a_dump_needs_nothing_else, clear_env),
         cmocka_unit_test_setup(what_is_not_known_is_named, clear_env),
         cmocka_unit_test_setup(a_socket_s_path_has_an_end, clear_env),
         cmocka_unit_test_setup(help_and_version, clear_env),
