@@ -275,7 +275,7 @@ class WithDaemon(GcCase):
     def lose_the_state(self):
         self.daemon.signal(signal.SIGKILL)
         self.daemon.wait()
-        for path in glob.glob(os.path.join(self.daemon.directory, "state.db*")):
+        for path in glob.glob(os.path.join(self.daemon.directory, "state.journal*")):
             os.remove(path)
         self.restart()
 
