@@ -74,7 +74,7 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .last_pid = w->last_pid,
         .creator = {w->creator.uid, w->creator.gid, w->creator.pid, put_text(&at, w->creator.comm)},
         .state = (enum shmd_state)(w->state + 1),
-        .lifetime = (enum shmd_lifetime)(w->lifetime + 1),
+        .lifetime = w->managed ? (enum shmd_lifetime)(w->lifetime + 1) : 0,
         .holders = w->holders,
         .holder_list = put_holders(holders, w, &at),
         .locked = w->locked,
@@ -90,6 +90,10 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .managed = w->managed,
         .orphaned = w->orphaned,
         .declared = w->declared,
+        .used_by_others = w->used_by_others,
+        .has_memory = w->has_memory,
+        .rss = w->rss,
+        .swap = w->swap,
     };
     for (size_t i = 0; i < w->n_labels; i++) {
         labels[i].key = put_text(&at, w->labels[i].key);
@@ -204,6 +208,7 @@ struct shmd_info *result_info(const struct client_info *c)
         .huge_page_sizes = page_sizes,
         .n_huge_page_sizes = i->n_huge_page_sizes,
         .durable = i->durable,
+        .records_since_at_ms = i->records_since_at_ms,
     };
     for (size_t k = 0; k < i->n_limits; k++)
         limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].value};

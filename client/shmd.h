@@ -163,7 +163,7 @@ struct shmd_segment {
         const char *comm; /* NULL: not known */
     } creator;            /* who asked for it */
     enum shmd_state state;
-    enum shmd_lifetime lifetime;
+    enum shmd_lifetime lifetime; /* 0: it is not the daemon's */
     uint32_t holders;
     const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
     bool locked;
@@ -172,9 +172,12 @@ struct shmd_segment {
     int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
     const struct shmd_label *labels;
     size_t n_labels;
-    bool managed;  /* by the daemon */
-    bool orphaned; /* only of one that is not: its creator is dead and nobody is attached */
-    bool declared; /* a configuration file asks for it */
+    bool managed;        /* by the daemon */
+    bool orphaned;       /* only of one that is not: its creator is dead and nobody is attached */
+    bool declared;       /* a configuration file asks for it */
+    bool used_by_others; /* only of one that is not: not only its creator has attached it */
+    bool has_memory;     /* the kernel told rss and swap (only stat asks) */
+    uint64_t rss, swap;  /* bytes of it that are in memory, and in swap */
 };
 
 /* NULL is good. */
@@ -423,7 +426,7 @@ struct shmd_info {
     const char *boot_id;
     uint64_t ipc_namespace; /* the inode of its /proc/PID/ns/ipc */
     struct {
-        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments; UINT64_MAX: no limit */
         uint64_t segments, bytes;
         bool shm_rmid_forced;
     } kernel;
@@ -432,7 +435,8 @@ struct shmd_info {
     uint64_t usage_segments, usage_bytes; /* the caller's */
     const uint64_t *huge_page_sizes;
     size_t n_huge_page_sizes;
-    bool durable; /* segments outlive their creators */
+    bool durable;                /* segments outlive their creators */
+    int64_t records_since_at_ms; /* the daemon knows all that it made since then; 0: not told */
 };
 
 /* NULL is good. */

@@ -23,6 +23,7 @@ libcore_la_SOURCES = \
 	daemon/core/reconcile.c daemon/core/reconcile.h \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
+	daemon/core/residency.c daemon/core/residency.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \

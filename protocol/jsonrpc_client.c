@@ -183,6 +183,14 @@ static uint64_t uint_of(const json_t *object, const char *key)
     return value < 0 ? 0 : (uint64_t)value;
 }
 
+/* A limit that is absent is none. A daemon of version 0.1.0 said INT64_MAX instead. */
+static uint64_t limit_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    bool is_limit = json_is_integer(value) && json_integer_value(value) < INT64_MAX;
+    return is_limit ? uint_of(object, key) : KERNEL_NO_LIMIT;
+}
+
 int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
 {
     const json_t *kernel = json_object_get(m->body, "kernel");
@@ -197,8 +205,8 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     info->uid = (int64_t)uint_of(m->body, "uid");
     info->started_at_ms = (int64_t)uint_of(m->body, "started_at_ms");
     info->ipc_namespace = uint_of(m->body, "ipc_namespace");
-    info->kernel.shmmax = uint_of(kernel, "shmmax");
-    info->kernel.shmall = uint_of(kernel, "shmall");
+    info->kernel.shmmax = limit_of(kernel, "shmmax");
+    info->kernel.shmall = limit_of(kernel, "shmall");
     info->kernel.shmmni = uint_of(kernel, "shmmni");
     info->kernel.segments = uint_of(kernel, "segments");
     info->kernel.bytes = uint_of(kernel, "bytes");
@@ -206,6 +214,7 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     info->usage_segments = uint_of(usage, "segments");
     info->usage_bytes = uint_of(usage, "bytes");
     info->durable = json_is_true(json_object_get(m->body, "durable"));
+    info->records_since_at_ms = (int64_t)uint_of(m->body, "records_since_at_ms");
 
     *ret = c;
     info = &ret->info;

@@ -8,6 +8,7 @@ libprotocol_la_SOURCES = \
 	protocol/limits.h \
 	protocol/message.c protocol/message.h \
 	protocol/methods.c protocol/methods.h \
+	protocol/orphan.c protocol/orphan.h \
 	protocol/params.c protocol/params.h \
 	protocol/params_encode.c \
 	protocol/plain.c protocol/plain.h \

@@ -46,8 +46,9 @@ static void write_creator(struct writer *w, const struct wire_segment *s)
     write_uint(w, "gid", s->creator.gid);
     writer_key(w, "pid");
     writer_int(w, s->creator.pid);
-    if (s->creator.comm)
-        write_string(w, "comm", s->creator.comm);
+    const char *comm = s->creator.comm ? s->creator.comm : s->creator.comm_now;
+    if (*comm)
+        write_string(w, "comm", comm);
     writer_object_end(w);
 }
 
@@ -97,7 +98,8 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     writer_int(w, s->last_pid);
     write_creator(w, s);
     write_string(w, "state", state_words[s->state]);
-    write_string(w, "lifetime", lifetime_words[s->lifetime]);
+    if (s->managed)
+        write_string(w, "lifetime", lifetime_words[s->lifetime]);
     write_uint(w, "holders", s->holders);
     if (s->holder_list)
         write_holder_list(w, s);
@@ -113,9 +115,15 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     write_time(w, "changed_at_ms", s->changed_at_ms);
     write_time(w, "expires_at_ms", s->expires_at_ms);
     write_labels(w, s);
+    if (s->has_memory) {
+        write_uint(w, "rss", s->rss);
+        write_uint(w, "swap", s->swap);
+    }
     write_bool(w, "managed", s->managed);
-    if (!s->managed)
+    if (!s->managed) {
         write_bool(w, "orphaned", s->orphaned);
+        write_bool(w, "used_by_others", s->used_by_others);
+    }
     write_bool(w, "declared", s->declared);
     writer_object_end(w);
 }
@@ -190,7 +198,8 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
                       struct wire_segment *ret)
 {
     int state = read_word(object, "state", state_words);
-    int lifetime = read_word(object, "lifetime", lifetime_words);
+    bool managed = bool_of(object, "managed");
+    int lifetime = managed ? read_word(object, "lifetime", lifetime_words) : 0;
     const json_t *creator = json_object_get(object, "creator");
     struct wire_segment s = {0};
     if (state < 0 || lifetime < 0 || !json_is_integer(json_object_get(object, "shmid")) ||
@@ -225,9 +234,13 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
     read_labels(object, labels);
     s.labels = labels->items;
     s.n_labels = labels->count;
-    s.managed = bool_of(object, "managed");
+    s.managed = managed;
     s.orphaned = bool_of(object, "orphaned");
+    s.used_by_others = bool_of(object, "used_by_others");
     s.declared = bool_of(object, "declared");
+    s.has_memory = json_is_integer(json_object_get(object, "rss"));
+    s.rss = (uint64_t)int_of(object, "rss");
+    s.swap = (uint64_t)int_of(object, "swap");
     *ret = s;
     return 0;
 }

@@ -31,6 +31,7 @@ unit_tests = \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
+	tests/unit/test_orphan \
 	tests/unit/test_orphans \
 	tests/unit/test_outcome_to_error \
 	tests/unit/test_params \
@@ -41,6 +42,7 @@ unit_tests = \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
 	tests/unit/test_reply \
+	tests/unit/test_residency \
 	tests/unit/test_rpc \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_index \
@@ -167,6 +169,7 @@ tests_unit_test_store_mark_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite
 tests_unit_test_store_mark_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_faults_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
 tests_unit_test_store_sqlite_LDADD = libshmdaemon.la $(LDADD) $(SQLITE_LIBS)
+tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/core/core.h"
+#include "daemon/core/residency.h"
 #include "protocol/methods.h"
 #include "protocol/writer.h"
 
@@ -60,6 +61,7 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct refusals refusals;
+    struct residency residency;
     struct promise *promises;
     size_t n_promises, promises_capacity;
     struct writer names; /* of what is promised; each with its NUL */

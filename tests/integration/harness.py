@@ -343,6 +343,11 @@ class Client:
         return self.call("list", **params)["segments"]
 
 
+def without_details(segment):
+    """A segment as stat tells it, without what only stat tells."""
+    return {key: segment[key] for key in segment if key not in ("holder_list", "rss", "swap")}
+
+
 def encode(method, params=None, **members):
     """A request as bytes, LF included; without `id` it is a notification."""
     request = {"jsonrpc": "2.0", **members, "method": method}
