@@ -104,6 +104,12 @@ lint_tests = \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
 
+# The circles of calls between files, told from what make has built here.
+EXTRA_DIST += tests/lint/circles.sh
+check-circles: all
+	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' CC='$(CC)' \
+		bash $(top_srcdir)/tests/lint/circles.sh
+
 # The units under a real systemd, in a container.
 systemd_tests = tests/systemd/test_systemd.py
 check_PROGRAMS += tests/systemd/probe
@@ -261,4 +267,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit
+.PHONY: check-unit check-circles
