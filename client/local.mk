@@ -18,6 +18,7 @@ EXTRA_DIST += client/libshmd.map
 
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
+	client/cli/ask.c \
 	client/cli/cli.h \
 	client/cli/cmd_doctor.c \
 	client/cli/cmd_events.c \
