@@ -5,8 +5,11 @@ libshmd_la_SOURCES = \
 	client/attach.c \
 	client/calls.c \
 	client/connection.c \
+	client/failure.c \
+	client/find.c \
 	client/internal.h \
-	client/results.c
+	client/results.c \
+	client/stream.c
 libshmd_la_LIBADD = libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
