@@ -90,6 +90,7 @@ integration_tests = \
 	tests/integration/test_reconcile.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
 	tests/integration/test_wire.py \
@@ -120,6 +121,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h tests/unit/store_fixture.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)

@@ -11,7 +11,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 
-#define EVERYWHERE (OPT(SOCKET) | OPT(HELP))
+#define EVERYWHERE (OPT(SOCKET) | OPT(USER) | OPT(SYSTEM) | OPT(TIMEOUT) | OPT(HELP))
 #define GLOBAL     (EVERYWHERE | OPT(JSON) | OPT(VERSION)) /* before the command */
 
 static void help(void)
@@ -75,7 +75,8 @@ static int parse_command(struct cli *cli, int argc, char **argv)
         }
     }
     int rest;
-    int r = options_parse(&cli->options, command->options | EVERYWHERE, true, argc, argv, &rest);
+    int r = options_parse(&cli->options, command->options | EVERYWHERE, command->repeatable, true,
+                          argc, argv, &rest);
     if (r != 0)
         return r;
     cli->args = argv + rest;
@@ -90,7 +91,7 @@ static int parse_command(struct cli *cli, int argc, char **argv)
 static int start(struct cli *cli, int argc, char **argv)
 {
     int rest;
-    int r = options_parse(&cli->options, GLOBAL, false, argc, argv, &rest);
+    int r = options_parse(&cli->options, GLOBAL, 0, false, argc, argv, &rest);
     if (r != 0)
         return r;
     const char *name = rest < argc ? argv[rest] : NULL;
@@ -128,11 +129,21 @@ static int guard_streams(void)
     return EXIT_OK;
 }
 
+/* A table, or a line of standard error, goes out in one piece: what others print to the same
+ * terminal comes before or behind it. */
+static void buffer_streams(void)
+{
+    static char out[256 * 1024], err[16 * 1024];
+    setvbuf(stdout, out, _IOFBF, sizeof(out));
+    setvbuf(stderr, err, _IOLBF, sizeof(err));
+}
+
 int main(int argc, char **argv)
 {
+    buffer_streams();
     if (guard_streams() != EXIT_OK)
         return EXIT_REFUSED;
-    struct cli cli = {.options = {.timeout_ms = -1}};
+    struct cli cli = {.options = {.timeout_ms = -1}, .deadline_ms = -1};
     int status = start(&cli, argc, argv);
     options_deinit(&cli.options);
     /* What could not be written was not done, full disks included. */
