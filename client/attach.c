@@ -23,16 +23,16 @@ int attach_check_namespace(struct shmd *shmd)
     connection_begin(shmd);
     struct stat own;
     if (stat("/proc/self/ns/ipc", &own) < 0)
-        return connection_fail(shmd, -errno,
-                               "cannot tell this process's IPC namespace: /proc/self/ns/ipc: %s",
-                               strerror(errno));
+        return failure_set(shmd, -errno,
+                           "cannot tell this process's IPC namespace: /proc/self/ns/ipc: %s",
+                           strerror(errno));
     if (own.st_ino == shmd->daemon_namespace)
         return 0;
-    return connection_fail(shmd, -EXDEV,
-                           "the daemon is in another IPC namespace (%" PRIu64
-                           ") than this process (%" PRIu64
-                           "), where its segment ids mean nothing: run both in the same container",
-                           shmd->daemon_namespace, (uint64_t)own.st_ino);
+    return failure_set(shmd, -EXDEV,
+                       "the daemon is in another IPC namespace (%" PRIu64
+                       ") than this process (%" PRIu64
+                       "), where its segment ids mean nothing: run both in the same container",
+                       shmd->daemon_namespace, (uint64_t)own.st_ino);
 }
 
 int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
@@ -47,9 +47,9 @@ int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned 
         return 0;
     }
     r = -errno;
-    return connection_fail(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
-                           flags & SHMD_ATTACH_READONLY ? " for reading" : "",
-                           r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
+    return failure_set(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
+                       flags & SHMD_ATTACH_READONLY ? " for reading" : "",
+                       r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
 }
 
 int shmd_detach(const void *address)

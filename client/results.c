@@ -112,13 +112,13 @@ int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret)
     struct client_segment read;
     int r = jsonrpc_client_segment(&shmd->reply, &read);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     struct shmd_segment *segment = ret ? result_segment(&read.wire) : NULL;
     client_segment_free(&read);
     if (!ret)
         return 0;
     if (!segment)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     *ret = segment;
     return 0;
 }
@@ -156,20 +156,20 @@ int result_reply_page(struct shmd *shmd, struct shmd_page **ret)
     const char *cursor;
     int r = jsonrpc_client_list(&shmd->reply, &count, &cursor);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     if (!ret)
         return 0;
     struct shmd_page *page =
         malloc(sizeof(*page) + count * sizeof(struct shmd_segment *) + text_size(cursor));
     if (!page)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     struct shmd_segment **segments = (struct shmd_segment **)(page + 1);
     char *at = (char *)(segments + count);
     *page = (struct shmd_page){.segments = segments, .cursor = put_text(&at, cursor)};
     r = fill_page(shmd, segments, count, &page->count);
     if (r < 0) {
         shmd_page_free(page);
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     }
     *ret = page;
     return 0;

@@ -97,6 +97,17 @@ const char *shmd_version(void);
  */
 int shmd_socket_path(char *ret_path, size_t size);
 
+enum shmd_instance {
+    SHMD_INSTANCE_USER = 1,   /* the user's own: $XDG_RUNTIME_DIR/shmd/shmd.sock */
+    SHMD_INSTANCE_SYSTEM = 2, /* /run/shmd/shmd.sock */
+};
+
+/*
+ * The socket of one of the two, for shmd_connect(); whether a daemon serves there is not looked at.
+ * 0, -ENAMETOOLONG, or -ENXIO: XDG_RUNTIME_DIR is not set.
+ */
+int shmd_instance_path(enum shmd_instance instance, char *ret_path, size_t size);
+
 /*
  * Connects to the daemon at PATH (NULL: shmd_socket_path()). TIMEOUT_MS bounds this and each later
  * call; -1: no limit. A call that has timed out may still be carried out by the daemon; its answer,
@@ -109,6 +120,14 @@ int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd);
 void shmd_disconnect(struct shmd *shmd);
 
 void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
+
+/*
+ * Calls TELL, once in a call, when the daemon has let a call wait for AFTER_MS longer than it needs
+ * to: so that a program can say that it waits for the daemon. The call goes on. TELL must not use
+ * the handle; NULL: do not tell.
+ */
+typedef void shmd_delay_fn(void *data);
+void shmd_on_delay(struct shmd *shmd, int after_ms, shmd_delay_fn *tell, void *data);
 
 /* For poll(): readable when the daemon said something, an event for one. Take everything with
  * shmd_next_event() and a timeout of 0 before polling: the handle may have read ahead. */

@@ -92,6 +92,7 @@ integration_tests = \
 	tests/integration/test_reconcile.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
 	tests/integration/test_wire.py \
@@ -106,6 +107,12 @@ lint_tests = \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
 
+# The circles of calls between files, told from what make has built here.
+EXTRA_DIST += tests/lint/circles.sh
+check-circles: all
+	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' CC='$(CC)' \
+		bash $(top_srcdir)/tests/lint/circles.sh
+
 # The units under a real systemd, in a container.
 systemd_tests = tests/systemd/test_systemd.py
 check_PROGRAMS += tests/systemd/probe
@@ -116,6 +123,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h tests/unit/store_fixture.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
@@ -264,4 +272,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit
+.PHONY: check-unit check-circles

@@ -88,7 +88,7 @@ static int ask_is_foreign(void *context, int shmid)
     struct shmd_segment *segment;
     if (!gc->knowledge.asked)
         return 1;
-    int r = shmd_stat(gc->cli->shmd, SHMD_SHMID(shmid), &segment);
+    int r = shmd_stat(cli_ask(gc->cli), SHMD_SHMID(shmid), &segment);
     if (r == SHMD_ERROR_NO_SUCH_SEGMENT)
         return -ENOENT;
     if (r != 0)
@@ -126,7 +126,9 @@ static int remove_all(struct gc *gc)
         if (c->verdict != ORPHAN)
             continue;
         c->verdict = orphan_remove(&real_ops, gc, c->segment, &gc->knowledge, &c->error);
-        if (c->verdict == KEPT_FAILED || c->verdict == KEPT_UNANSWERED)
+        if (c->verdict == KEPT_UNANSWERED)
+            status = EXIT_UNREACHABLE;
+        else if (c->verdict == KEPT_FAILED && status != EXIT_UNREACHABLE)
             status = EXIT_REFUSED;
         else if (c->verdict == KEPT_NOT_PERMITTED && status == EXIT_OK)
             status = EXIT_PERMISSION_DENIED;

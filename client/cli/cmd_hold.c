@@ -79,7 +79,7 @@ static int wait_for_end(const struct cli *cli, const struct shmd_segment *segmen
     }
 }
 
-static int hold_until_end(const struct cli *cli, const struct shmd_segment *segment, int signals)
+static int hold_until_end(struct cli *cli, const struct shmd_segment *segment, int signals)
 {
     bool connected;
     int status = wait_for_end(cli, segment, signals, &connected);
@@ -88,7 +88,8 @@ static int hold_until_end(const struct cli *cli, const struct shmd_segment *segm
         return status;
     /* Done here and not by exiting, so that it has happened when this command has ended. The
      * segment may be gone already. */
-    int r = shmd_release(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    cli_restart_timeout(cli);
+    int r = shmd_release(cli_ask(cli), &(struct shmd_target){.serial = segment->serial}, NULL);
     return r != 0 && r != SHMD_ERROR_NO_SUCH_SEGMENT && r != SHMD_ERROR_STALE_SEGMENT
                ? cli_failure(cli, r)
                : EXIT_OK;
@@ -102,7 +103,7 @@ static int hold_by_command(const struct cli *cli, const struct shmd_segment *seg
     return become(cli->child);
 }
 
-static int show_and_hold(const struct cli *cli, const struct shmd_segment *segment, int signals)
+static int show_and_hold(struct cli *cli, const struct shmd_segment *segment, int signals)
 {
     int status = output_segment(cli, segment);
     fflush(stdout);
@@ -130,7 +131,7 @@ static int convert(struct cli *cli, struct shmd_target *target, bool *ret_conver
 {
     const struct shmd_set_options options = {.lifetime = cli->options.lifetime};
     struct shmd_segment *segment;
-    int r = shmd_stat(cli->shmd, target, &segment);
+    int r = shmd_stat(cli_ask(cli), target, &segment);
     if (r != 0)
         return cli_failure(cli, r);
     enum shmd_lifetime before = segment->lifetime;
@@ -145,17 +146,17 @@ static int convert(struct cli *cli, struct shmd_target *target, bool *ret_conver
                          "its lifetime is %s, and whoever has it so would lose it: only a "
                          "persistent segment can be given another by hold",
                          shmd_lifetime_word(before));
-    r = shmd_set(cli->shmd, target, &options, NULL);
+    r = shmd_set(cli_ask(cli), target, &options, NULL);
     if (r != 0)
         return cli_failure(cli, r);
     *ret_converted = true;
     return EXIT_OK;
 }
 
-static void convert_back(const struct cli *cli, const struct shmd_target *target)
+static void convert_back(struct cli *cli, const struct shmd_target *target)
 {
     const struct shmd_set_options options = {.lifetime = SHMD_LIFETIME_PERSISTENT};
-    int r = shmd_set(cli->shmd, target, &options, NULL);
+    int r = shmd_set(cli_ask(cli), target, &options, NULL);
     if (r != 0)
         (void)cli_failure(cli, r);
 }
@@ -163,7 +164,7 @@ static void convert_back(const struct cli *cli, const struct shmd_target *target
 /* 0 or an exit status. */
 static int hold(struct cli *cli, const struct shmd_target *target, struct shmd_segment **ret)
 {
-    int r = shmd_hold(cli->shmd, target, ret);
+    int r = shmd_hold(cli_ask(cli), target, ret);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
                                        "persistent and is to go with its last holder, say so: "
@@ -229,7 +230,7 @@ int cmd_release(struct cli *cli)
         r = cli_connect(cli);
     if (r != 0)
         return r;
-    r = shmd_release(cli->shmd, &target, &segment);
+    r = shmd_release(cli_ask(cli), &target, &segment);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED,
                          "there is nothing to release: a segment of this lifetime has no holders");
@@ -244,12 +245,13 @@ int cmd_release(struct cli *cli)
 static int set_environment(const struct cli *cli, const struct shmd_segment *segment)
 {
     char shmid[16], size[24], serial[24];
+    bool is_chosen = cli_given(cli, OPT(SOCKET) | OPT(USER) | OPT(SYSTEM));
     snprintf(shmid, sizeof(shmid), "%d", segment->shmid);
     snprintf(size, sizeof(size), "%" PRIu64, segment->size);
     snprintf(serial, sizeof(serial), "%" PRIu64, segment->serial);
     if (setenv("SHMD_SHMID", shmid, 1) < 0 || setenv("SHMD_SIZE", size, 1) < 0 ||
         setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", segment->name, 1) < 0 ||
-        (cli->options.socket && setenv("SHMD_SOCKET", cli->options.socket, 1) < 0))
+        (is_chosen && setenv("SHMD_SOCKET", cli->daemon.path, 1) < 0))
         return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
     return 0;
 }
@@ -257,7 +259,7 @@ static int set_environment(const struct cli *cli, const struct shmd_segment *seg
 /* One that was there already keeps its lifetime. */
 static int join(struct cli *cli, const struct shmd_segment *segment)
 {
-    int r = shmd_hold(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    int r = shmd_hold(cli_ask(cli), &(struct shmd_target){.serial = segment->serial}, NULL);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED,
                          "%s exists already, and a segment of lifetime %s has no holders%s",
@@ -296,7 +298,7 @@ int cmd_run(struct cli *cli)
         return status;
     options.name = cli->args[0];
     options.lifetime = SHMD_LIFETIME_PROCESS;
-    int r = shmd_create(cli->shmd, &options, &segment, &created);
+    int r = shmd_create(cli_ask(cli), &options, &segment, &created);
     if (r != 0)
         return cli_failure(cli, r);
     /* The creator holds it already. */

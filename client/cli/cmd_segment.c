@@ -1,5 +1,5 @@
 /*
- * The commands that are one request about one segment: create, stat, set, rm, ready, wait, adopt.
+ * The commands that are one request about one segment: create, stat, set, ready, adopt.
  */
 #include <inttypes.h>
 
@@ -59,7 +59,7 @@ int cmd_create(struct cli *cli)
     r = cli_shares_namespace(cli, &shares_namespace);
     if (r != 0)
         return r;
-    r = shmd_create(cli->shmd, &options, &segment, &created);
+    r = shmd_create(cli_ask(cli), &options, &segment, &created);
     if (r == 0 && created)
         note_end(cli, segment);
     else if (r == 0)
@@ -119,22 +119,11 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
     return 0;
 }
 
-static bool given_both(const struct cli *cli, uint64_t a, uint64_t b)
-{
-    return cli_given(cli, a) && cli_given(cli, b);
-}
-
 int cmd_set(struct cli *cli)
 {
     const struct options *o = &cli->options;
     struct shmd_target target;
     struct shmd_segment *segment = NULL;
-    if (given_both(cli, OPT(TTL), OPT(NO_TTL)))
-        return cli_usage("--ttl and --no-ttl exclude one another");
-    if (given_both(cli, OPT(LOCKED), OPT(UNLOCKED)))
-        return cli_usage("--locked and --unlocked exclude one another");
-    if (given_both(cli, OPT(LABEL), OPT(NO_LABELS)))
-        return cli_usage("--label and --no-labels exclude one another");
     const struct shmd_set_options options = {
         .has_mode = cli_given(cli, OPT(MODE)),
         .mode = o->mode,
@@ -156,7 +145,7 @@ int cmd_set(struct cli *cli)
     if (r != 0)
         return r;
     if (cli_given(cli, OPT(LIFETIME))) {
-        r = shmd_stat(cli->shmd, &target, &segment);
+        r = shmd_stat(cli_ask(cli), &target, &segment);
         if (r != 0)
             return cli_failure(cli, r);
         r = segment->managed ? check_end(cli, segment) : 0; /* else set itself refuses */
@@ -164,40 +153,8 @@ int cmd_set(struct cli *cli)
         if (r != 0)
             return r;
     }
-    r = shmd_set(cli->shmd, &target, &options, &segment);
+    r = shmd_set(cli_ask(cli), &target, &options, &segment);
     return answer(cli, r, segment);
-}
-
-static int remove_one(struct cli *cli, const struct shmd_target *target)
-{
-    struct shmd_segment *segment;
-    int r =
-        shmd_remove(cli->shmd, target,
-                    cli_given(cli, OPT(IF_UNATTACHED)) ? SHMD_REMOVE_IF_UNATTACHED : 0, &segment);
-    if (r != 0)
-        return cli_failure(cli, r);
-    (void)output_json(cli);
-    shmd_segment_free(segment);
-    return EXIT_OK;
-}
-
-int cmd_rm(struct cli *cli)
-{
-    struct shmd_target target;
-    if (cli->n_args > 1 && cli_given(cli, OPT(SERIAL)))
-        return cli_usage("--serial is that of one segment; there are %d names", cli->n_args);
-    int r = prepare(cli, &target);
-    if (r != 0)
-        return r;
-    int status = remove_one(cli, &target);
-    /* One that cannot be removed keeps no other. Without a connection there is no other. */
-    int last = status;
-    for (int i = 1; i < cli->n_args && last != EXIT_UNREACHABLE; i++) {
-        last = remove_one(cli, SHMD_NAME(cli->args[i]));
-        if (status == EXIT_OK)
-            status = last;
-    }
-    return status;
 }
 
 int cmd_ready(struct cli *cli)
@@ -207,19 +164,7 @@ int cmd_ready(struct cli *cli)
     int r = prepare(cli, &target);
     if (r != 0)
         return r;
-    r = shmd_ready(cli->shmd, &target, &segment);
-    return answer(cli, r, segment);
-}
-
-int cmd_wait(struct cli *cli)
-{
-    struct shmd_segment *segment = NULL;
-    int r = output_check(&cli->options);
-    if (r == 0)
-        r = cli_connect(cli);
-    if (r != 0)
-        return r;
-    r = shmd_wait(cli->shmd, cli->args[0], cli->options.timeout_ms, &segment);
+    r = shmd_ready(cli_ask(cli), &target, &segment);
     return answer(cli, r, segment);
 }
 
@@ -251,12 +196,12 @@ int cmd_adopt(struct cli *cli)
     const struct shmd_target target = {
         .has_shmid = options.has_shmid, .shmid = o->shmid, .key = o->key};
     /* What is wrong with it, if it cannot be looked at, adopt itself tells. */
-    if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli->shmd, &target, &segment) == 0) {
+    if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli_ask(cli), &target, &segment) == 0) {
         r = segment->managed ? 0 : check_end(cli, segment);
         shmd_segment_free(segment);
         if (r != 0)
             return r;
     }
-    r = shmd_adopt(cli->shmd, &options, &segment);
+    r = shmd_adopt(cli_ask(cli), &options, &segment);
     return answer(cli, r, segment);
 }

@@ -26,21 +26,12 @@ enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited fo
 
 void daemon_ask(struct cli *cli, struct daemon_seen *ret)
 {
-    *ret = (struct daemon_seen){.state = DAEMON_UNREACHABLE};
-    const char *named = cli->options.socket;
-    if (!named) {
-        ret->error = shmd_socket_path(ret->path, sizeof(ret->path));
-    } else if (strlen(named) < sizeof(ret->path)) {
-        strcpy(ret->path, named);
-    } else {
-        ret->error = -ENAMETOOLONG;
-    }
-    if (ret->error == 0)
-        ret->error = shmd_connect(ret->path, ANSWER_MS, &cli->shmd);
+    *ret = (struct daemon_seen){.state = DAEMON_UNREACHABLE, .error = cli_open(cli, ANSWER_MS)};
+    snprintf(ret->path, sizeof(ret->path), "%s", cli->daemon.path);
     if (ret->error < 0)
         return;
     ret->state = DAEMON_SILENT;
-    int r = shmd_info(cli->shmd, &ret->info);
+    int r = shmd_info(cli_ask(cli), &ret->info);
     if (r != 0)
         ret->error = r < 0 ? r : -EBADMSG;
     else if (ret->info->ipc_namespace != own_ipc_namespace())
@@ -69,6 +60,7 @@ const char *daemon_state_text(const struct daemon_seen *seen)
     case -ECONNREFUSED: return "nobody serves it";
     case -EACCES: return "the caller may not connect";
     case -ENAMETOOLONG: return "the path is too long";
+    case -ENXIO: return "XDG_RUNTIME_DIR is not set";
     default: return strerror(-seen->error);
     }
 }
@@ -225,7 +217,7 @@ int daemon_knowledge(struct cli *cli, struct daemon_seen *seen, struct orphan_kn
     if (seen->state == DAEMON_ANSWERS) {
         /* What it shows of its own depends on who asks; what is not its own it shows to all. */
         const struct shmd_list_options foreign = {.scope = SHMD_SCOPE_FOREIGN};
-        int r = shmd_list(cli->shmd, &foreign, add_id, &all);
+        int r = shmd_list(cli_ask(cli), &foreign, add_id, &all);
         if (r == 0) {
             if (all.count > 0)
                 qsort(all.ids, all.count, sizeof(*all.ids), compare_ids);

@@ -89,6 +89,15 @@ int kernel_segment_stat(int shmid, struct kernel_segment *ret)
     return 0;
 }
 
+int kernel_segment_size(int shmid, uint64_t *ret)
+{
+    struct shmid_ds ds;
+    if (shmctl(shmid, IPC_STAT, &ds) < 0)
+        return -errno;
+    *ret = ds.shm_segsz;
+    return 0;
+}
+
 int kernel_segment_remove(int shmid)
 {
     if (shmctl(shmid, IPC_RMID, NULL) < 0)

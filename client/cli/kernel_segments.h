@@ -46,6 +46,8 @@ void kernel_segments_deinit(struct kernel_segments *segments);
 
 /* -ENOENT: no segment has this id. */
 int kernel_segment_stat(int shmid, struct kernel_segment *ret) MUST_CHECK;
+/* Of one that the caller may read. */
+int kernel_segment_size(int shmid, uint64_t *ret) MUST_CHECK;
 int kernel_segment_remove(int shmid) MUST_CHECK;
 
 int kernel_limits_read(struct kernel_limits *ret) MUST_CHECK;

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 #include "protocol/limits.h"
 
 #define DEFAULT_COLUMNS "NAME,SHMID,SIZE,MODE,OWNER,NATTCH,STATE,LIFETIME,HOLDERS"
@@ -354,11 +355,18 @@ void table_free(struct table *table)
     free(table);
 }
 
+void output_json_text(const char *json, size_t len)
+{
+    print_json_text(stdout, json, len);
+    putchar('\n');
+}
+
 bool output_json(const struct cli *cli)
 {
     if (!cli_given(cli, OPT(JSON)))
         return false;
-    puts(shmd_last_result(cli->shmd));
+    const char *result = shmd_last_result(cli->shmd);
+    output_json_text(result, strlen(result));
     return true;
 }
 
@@ -381,10 +389,11 @@ static void print_holders(const struct shmd_segment *s)
 {
     for (uint32_t i = 0; s->holder_list && i < s->holders; i++) {
         const struct shmd_holder *holder = &s->holder_list[i];
-        char since[64];
+        char since[64], comm[64];
         format_time(holder->since_at_ms, since, sizeof(since));
+        plain_text(holder->comm ? holder->comm : "?", comm, sizeof(comm));
         printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", since %s\n", "HOLDER", holder->pid,
-               holder->comm ? holder->comm : "?", holder->uid, since);
+               comm, holder->uid, since);
     }
 }
 
@@ -399,8 +408,11 @@ int output_details(const struct cli *cli, const struct shmd_segment *segment)
     for (size_t i = 0; i < COUNT(columns); i++) {
         *text->buffer = '\0';
         columns[i].print(segment, text);
-        if (*text->buffer)
-            printf("%-10s %s\n", columns[i].name, text->buffer);
+        if (!*text->buffer)
+            continue;
+        printf("%-10s ", columns[i].name);
+        print_plain(stdout, text->buffer);
+        putchar('\n');
     }
     free(text);
     print_holders(segment);
