@@ -80,6 +80,7 @@ int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
         shmd->knows_daemon = true;
         shmd->daemon_namespace = read->info.ipc_namespace;
         shmd->daemon_uid = (uint32_t)read->info.uid;
+        shmd->daemon_pid = (int32_t)read->info.pid;
         info = ret_info ? result_info(read) : NULL;
         r = ret_info && !info ? -ENOMEM : 0;
     }

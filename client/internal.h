@@ -51,6 +51,7 @@ struct shmd {
     bool knows_daemon;
     uint64_t daemon_namespace;
     uint32_t daemon_uid;
+    int32_t daemon_pid;
 };
 
 /* --- failure.c */

@@ -3,6 +3,7 @@
 lib_LTLIBRARIES += libshmd.la
 libshmd_la_SOURCES = \
 	client/attach.c \
+	client/attachments.c \
 	client/calls.c \
 	client/connection.c \
 	client/failure.c \

@@ -369,6 +369,42 @@ int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned 
                 void **ret_address);
 int shmd_detach(const void *address);
 
+/* --- which processes have it attached */
+
+/* A process that has a segment attached. Newer libraries may add members at the end. */
+struct shmd_attachment {
+    int shmid;
+    int32_t pid;
+    uint32_t uid;
+    const char *comm;   /* the name of the program; NULL: not known */
+    const char *cgroup; /* "/system.slice/db.service"; NULL: not known */
+    const char *unit;   /* "db.service", the systemd unit that the cgroup names; NULL: none */
+    uint32_t count;     /* how many of the segment's attachments are this process's */
+    bool read_only;     /* all of them */
+};
+
+/* Newer libraries may add members at the end. */
+struct shmd_attachments {
+    const struct shmd_attachment *processes; /* by shmid, then by pid */
+    size_t count;
+    uint64_t unseen; /* of the segment's nattch: attachments of processes that cannot be seen */
+};
+
+/*
+ * The processes that have SEGMENT attached (NULL: any segment), the daemon itself aside. They are
+ * read from /proc with the caller's own rights: a user sees the processes of that user, root sees
+ * all. So `unseen` is how many attachments of the segment, as it was when the daemon answered,
+ * belong to others; 0 for SEGMENT NULL. Processes come and go meanwhile: this is a look, no lock.
+ *
+ * SHMD NULL: no daemon is asked, and a shmid is the caller's. Otherwise -EXDEV as in shmd_attach().
+ * Also -ENOMEM, or the errno of reading /proc. RET_ATTACHMENTS is freed with
+ * shmd_attachments_free().
+ */
+int shmd_attachments(struct shmd *shmd, const struct shmd_segment *segment,
+                     struct shmd_attachments **ret_attachments);
+/* NULL is good. */
+void shmd_attachments_free(struct shmd_attachments *attachments);
+
 /* --- events */
 
 /* Each is one bit, for `kinds` below. */

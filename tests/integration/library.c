@@ -12,6 +12,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/shmd.h"
@@ -255,6 +256,68 @@ static void scenario_attach(char **args)
     shmd_segment_free(segment);
 }
 
+/* ARGS: how many attachments belong to processes that this user must not see. */
+static void scenario_attachments(char **args)
+{
+    uint64_t strangers = strtoull(args[0], NULL, 10);
+    struct shmd_segment *segment = NULL, *other = NULL;
+    struct shmd_attachments *all = NULL;
+    void *one = NULL, *two = NULL;
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 0 && all->unseen == strangers);
+    shmd_attachments_free(all);
+
+    WORKS(shmd_attach(shmd, segment, SHMD_ATTACH_READONLY, &one));
+    shmd_segment_free(segment);
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 1 && all->unseen == strangers);
+    const struct shmd_attachment *row = &all->processes[0];
+    CHECK(row->shmid == segment->shmid && row->pid == getpid() && row->uid == geteuid());
+    CHECK(row->count == 1 && row->read_only);
+    IS_TEXT(row->comm, "library");
+    CHECK(!row->unit || strstr(row->cgroup, row->unit));
+    shmd_attachments_free(all);
+
+    /* A second attachment, a child that inherits both, and another segment. */
+    WORKS(shmd_attach(shmd, segment, 0, &two));
+    int lifeline[2];
+    WORKS(pipe(lifeline));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        char end;
+        close(lifeline[1]);
+        _exit(read(lifeline[0], &end, 1) != 0);
+    }
+    other = create(&(struct shmd_create_options){.name = "other", .size = 1});
+    shmd_segment_free(segment);
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    CHECK(segment->nattch == strangers + 4);
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 2 && all->unseen == strangers);
+    for (size_t i = 0; i < 2; i++)
+        CHECK(all->processes[i].count == 2 && !all->processes[i].read_only);
+    CHECK((all->processes[0].pid == child) != (all->processes[1].pid == child));
+    shmd_attachments_free(all);
+    WORKS(shmd_attachments(NULL, NULL, &all)); /* of all segments, and no daemon is asked */
+    CHECK(all->count == 2 && all->unseen == 0 && all->processes[1].shmid == segment->shmid);
+    shmd_attachments_free(all);
+    WORKS(shmd_attachments(shmd, other, &all));
+    CHECK(all->count == 0 && all->unseen == 0);
+    shmd_attachments_free(all);
+    shmd_attachments_free(NULL);
+    WORKS(shmd_attachments(shmd, other, NULL));
+    close(lifeline[1]);
+    close(lifeline[0]);
+    CHECK(waitpid(child, NULL, 0) == child);
+    WORKS(shmd_detach(one));
+    WORKS(shmd_detach(two));
+    shmd_segment_free(segment);
+    shmd_segment_free(other);
+}
+
 /* ARGS: the id of the daemon's segment, and also of one in this process's namespace. */
 static void scenario_namespace(char **args)
 {
@@ -263,6 +326,7 @@ static void scenario_namespace(char **args)
     struct shmd_segment *segment = NULL;
     WORKS(shmd_stat(shmd, SHMD_NAME("theirs"), &segment));
     CHECK(segment->shmid == shmid);
+    GIVES(-EXDEV, shmd_attachments(shmd, segment, NULL));
     GIVES(-EXDEV, shmd_attach(shmd, segment, 0, &address));
     CHECK(!address && strstr(shmd_last_failure(shmd)->message, "namespace"));
     GIVES(-EXDEV,
@@ -528,6 +592,7 @@ static const struct {
     {"refusals", true, scenario_refusals},
     {"list", true, scenario_list},
     {"attach", true, scenario_attach},
+    {"attachments", true, scenario_attachments},
     {"namespace", true, scenario_namespace},
     {"hold", true, scenario_hold},
     {"adopt", true, scenario_adopt},

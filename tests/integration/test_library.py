@@ -11,7 +11,18 @@ import threading
 import unittest
 
 import sysv
-from harness import ALICE, BOB, DAEMON, ROOT, SOMEBODY, TestCase, main, needs_several_uids
+from harness import (
+    ALICE,
+    BOB,
+    DAEMON,
+    ROOT,
+    SEVERAL_UIDS,
+    SOMEBODY,
+    Client,
+    TestCase,
+    main,
+    needs_several_uids,
+)
 from programs import Programs
 
 SOURCE = os.environ["abs_top_srcdir"]
@@ -169,6 +180,15 @@ class WithTheDaemon(LibraryCase):
 
     def test_attach(self):
         self.scenario("attach", self.path)
+
+    def test_attachments(self):
+        with Client(self.path, SOMEBODY) as client:
+            shmid = client.create(name="shared", mode="0666")["shmid"]
+        strangers = 0
+        if SEVERAL_UIDS:
+            self.hold(BOB, shmid)
+            strangers = 1
+        self.scenario("attachments", self.path, strangers)
 
     def test_hold(self):
         self.scenario("hold", self.path)
