@@ -31,6 +31,7 @@ shmdctl_SOURCES = \
 	client/cli/cmd_info.c \
 	client/cli/cmd_list.c \
 	client/cli/cmd_memory.c \
+	client/cli/cmd_ps.c \
 	client/cli/cmd_rm.c \
 	client/cli/cmd_segment.c \
 	client/cli/cmd_wait.c \
@@ -40,12 +41,18 @@ shmdctl_SOURCES = \
 	client/cli/doctor_ask.c \
 	client/cli/doctor_checks.c client/cli/doctor_checks.h \
 	client/cli/doctor_facts.c client/cli/doctor_facts.h \
+	client/cli/doctor_limits.c client/cli/doctor_limits.h \
+	client/cli/doctor_orphans.c client/cli/doctor_orphans.h \
+	client/cli/doctor_say.h \
+	client/cli/gc.h \
+	client/cli/gc_report.c \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \
 	client/cli/option_values.c client/cli/option_values.h \
 	client/cli/options.c \
 	client/cli/orphans.c client/cli/orphans.h \
+	client/cli/other_daemons.c client/cli/other_daemons.h \
 	client/cli/output.c client/cli/output.h \
 	client/cli/parse.c client/cli/parse.h \
 	client/cli/plain_text.c client/cli/plain_text.h \

@@ -135,6 +135,11 @@ check_PROGRAMS += tests/integration/library
 tests_integration_library_LDADD = libshmd.la
 EXTRA_DIST += tests/integration/programs.py
 
+# For test_gc.py and test_doctor.py: -rpath makes libtool build what can be loaded.
+check_LTLIBRARIES += tests/integration/later.la
+tests_integration_later_la_SOURCES = tests/integration/later.c
+tests_integration_later_la_LDFLAGS = -module -avoid-version -rpath $(abs_builddir)
+
 # Programs that know nothing of shmd, for test_classic.py.
 classic_programs = \
 	tests/integration/classic/creator \
@@ -155,8 +160,9 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
-	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
-tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
+	client/cli/doctor_facts.c client/cli/doctor_limits.c client/cli/doctor_orphans.c \
+	client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c
 tests_unit_test_fakes_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)

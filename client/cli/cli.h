@@ -60,7 +60,11 @@
     X(AFTER)                                                                                       \
     X(COUNT)                                                                                       \
     X(REMOVE)                                                                                      \
-    X(OLDER_THAN)
+    X(OLDER_THAN)                                                                                  \
+    X(LEFT)                                                                                        \
+    X(UNDECIDED)                                                                                   \
+    X(LOST)                                                                                        \
+    X(IDLE)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -85,7 +89,7 @@ struct options {
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, timeout_ms, older_than_ms;
+    int64_t ttl_ms, timeout_ms, older_than_ms, idle_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
@@ -233,6 +237,7 @@ int cmd_adopt(struct cli *cli);
 int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);
+int cmd_ps(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 
 #endif

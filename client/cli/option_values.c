@@ -272,3 +272,8 @@ int take_older_than(struct options *o, const char *option, const char *value)
 {
     return take_time(option, value, &o->older_than_ms);
 }
+
+int take_idle(struct options *o, const char *option, const char *value)
+{
+    return take_time(option, value, &o->idle_ms);
+}

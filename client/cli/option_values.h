@@ -34,5 +34,6 @@ int take_kinds(struct options *o, const char *option, const char *value);
 int take_after(struct options *o, const char *option, const char *value);
 int take_count(struct options *o, const char *option, const char *value);
 int take_older_than(struct options *o, const char *option, const char *value);
+int take_idle(struct options *o, const char *option, const char *value);
 
 #endif

@@ -66,6 +66,11 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_AFTER] = {"after", 0, "N", take_after, "begin after the event with this event_serial"},
     [OPT_COUNT] = {"count", 'c', "N", take_count, "end after N events"},
     [OPT_REMOVE] = {"remove", 0, NULL, NULL, "also remove them"},
+    [OPT_LEFT] = {"left", 0, NULL, NULL, "with --remove: also what others have used"},
+    [OPT_UNDECIDED] = {"undecided", 0, NULL, NULL,
+                       "with --remove: also where the creator cannot be seen (root)"},
+    [OPT_LOST] = {"lost", 0, NULL, NULL, "with --remove: also what may be the daemon's"},
+    [OPT_IDLE] = {"idle", 0, "DURATION", take_idle, "forgotten is what was idle so long (30d)"},
     [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than,
                         "only segments that were idle at least this long"},
 };
