@@ -22,12 +22,11 @@ from harness import (
     TestCase,
     as_user,
     enter_private_network,
-    is_instrumented,
     main,
     needs_several_uids,
     wait_until,
 )
-from programs import Programs, real_program
+from programs import Programs
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
 NOWHERE = "/nonexistent/shmd.sock"
@@ -83,15 +82,6 @@ class GcCase(Programs, TestCase):
         """shmid -> what became of it."""
         segments = self.result(*arguments, **more)["segments"]
         return {segment["shmid"]: segment["result"] for segment in segments}
-
-    def later(self):
-        """The environment in which it is an hour later for shmdctl than for the kernel."""
-        if is_instrumented():
-            self.skipTest("what is loaded before the sanitizers' library ends the program")
-        library = os.path.join(os.environ["abs_top_builddir"], "tests/integration/.libs/later.so")
-        copy = os.path.join(self.directory, "later.so")
-        shutil.copy(library, copy)
-        return {"LD_PRELOAD": copy}
 
 
 class Listing(GcCase):
