@@ -140,6 +140,7 @@ enum shmd_state {
     SHMD_STATE_READY = 2,
     SHMD_STATE_REMOVING = 3, /* removed, but still attached somewhere */
     SHMD_STATE_REMOVED = 4,
+    SHMD_STATE_UNKNOWN = 65535, /* of a daemon newer than this library; so below */
 };
 
 enum shmd_lifetime {
@@ -147,9 +148,10 @@ enum shmd_lifetime {
     SHMD_LIFETIME_PROCESS = 2,    /* until its last holder process has exited */
     SHMD_LIFETIME_CONNECTION = 3, /* until the last holding connection has closed */
     SHMD_LIFETIME_ATTACHED = 4,   /* until the last process detaches */
+    SHMD_LIFETIME_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_state_word(enum shmd_state state);
 const char *shmd_lifetime_word(enum shmd_lifetime lifetime);
 
@@ -182,7 +184,7 @@ struct shmd_segment {
         const char *comm; /* NULL: not known */
     } creator;            /* who asked for it */
     enum shmd_state state;
-    enum shmd_lifetime lifetime;
+    enum shmd_lifetime lifetime; /* 0: not the daemon's, so it has none */
     uint32_t holders;
     const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
     bool locked;
@@ -377,7 +379,8 @@ enum shmd_event_kind {
     SHMD_EVENT_DETACHED = 16,
     SHMD_EVENT_REMOVED = 32,
     SHMD_EVENT_ADOPTED = 64,
-    SHMD_EVENT_GAP = 1 << 30, /* some were missed; never asked for, always told */
+    SHMD_EVENT_UNKNOWN = 1 << 29, /* of a daemon newer than this library; never asked for */
+    SHMD_EVENT_GAP = 1 << 30,     /* some were missed; never asked for, always told */
 };
 
 /* Why a segment was removed. */
@@ -390,9 +393,10 @@ enum shmd_reason {
     SHMD_REASON_LAST_DETACH = 6,
     SHMD_REASON_OUT_OF_BAND = 7, /* by someone else, with the kernel's own means */
     SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
+    SHMD_REASON_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_event_word(enum shmd_event_kind kind);
 const char *shmd_reason_word(enum shmd_reason reason);
 
@@ -401,9 +405,9 @@ struct shmd_event {
     uint64_t missed; /* of a gap, which has nothing else */
     uint64_t event_serial;
     int64_t at_ms;
-    enum shmd_reason reason; /* of a removal; else 0 */
-    const struct shmd_segment *segment;
-    const char *text; /* the event as the daemon typed it: a JSON object */
+    enum shmd_reason reason;            /* of a removal; else 0 */
+    const struct shmd_segment *segment; /* NULL: a gap, or of an unknown kind */
+    const char *text;                   /* the event as the daemon typed it: a JSON object */
 };
 
 /* NULL is good. Frees the segment too. */
@@ -442,7 +446,8 @@ struct shmd_info {
     const char *boot_id;
     uint64_t ipc_namespace; /* the inode of its /proc/PID/ns/ipc */
     struct {
-        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t shmmax, shmall; /* bytes, pages; UINT64_MAX: no limit */
+        uint64_t shmmni;         /* segments */
         uint64_t segments, bytes;
         bool shm_rmid_forced;
     } kernel;

@@ -36,8 +36,10 @@ struct wire_segment {
         int32_t pid;
         const char *comm; /* NULL when unknown */
     } creator;
+    /* What was read may have a word that is not known here: then it is ..._COUNT. */
     enum segment_state state;
     enum lifetime lifetime;
+    bool has_lifetime; /* of what was read: a segment that is not managed may have none */
     uint32_t holders;
     const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
     bool locked;

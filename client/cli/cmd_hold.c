@@ -250,10 +250,16 @@ static int set_environment(const struct cli *cli, const struct shmd_segment *seg
     snprintf(size, sizeof(size), "%" PRIu64, segment->size);
     snprintf(serial, sizeof(serial), "%" PRIu64, segment->serial);
     if (setenv("SHMD_SHMID", shmid, 1) < 0 || setenv("SHMD_SIZE", size, 1) < 0 ||
-        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", segment->name, 1) < 0 ||
+        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", cli->args[0], 1) < 0 ||
         (is_chosen && setenv("SHMD_SOCKET", cli->daemon.path, 1) < 0))
         return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
     return 0;
+}
+
+static const char *lifetime_text(const struct shmd_segment *segment)
+{
+    const char *word = shmd_lifetime_word(segment->lifetime);
+    return word ? word : "unknown";
 }
 
 /* One that was there already keeps its lifetime. */
@@ -263,7 +269,7 @@ static int join(struct cli *cli, const struct shmd_segment *segment)
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED,
                          "%s exists already, and a segment of lifetime %s has no holders%s",
-                         segment->name, shmd_lifetime_word(segment->lifetime),
+                         cli->args[0], lifetime_text(segment),
                          segment->lifetime == SHMD_LIFETIME_PERSISTENT
                              ? "; if it is to go with the command, say so: shmdctl hold NAME "
                                "--lifetime process -- COMMAND"
@@ -271,7 +277,7 @@ static int join(struct cli *cli, const struct shmd_segment *segment)
     if (r != 0)
         return cli_failure(cli, r);
     cli_note(cli, "%s exists already and is left as it is; the command is one of its holders",
-             segment->name);
+             cli->args[0]);
     return EXIT_OK;
 }
 

@@ -145,7 +145,8 @@ COLUMN(col_state)
 }
 COLUMN(col_lifetime)
 {
-    PRINT(t, "%s", shmd_lifetime_word(s->lifetime));
+    const char *word = shmd_lifetime_word(s->lifetime);
+    PRINT(t, "%s", word ? word : "");
 }
 COLUMN(col_holders)
 {

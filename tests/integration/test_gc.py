@@ -25,7 +25,7 @@ from harness import (
 )
 from programs import Programs
 
-FAILED, PERMISSION_DENIED = 1, 5
+FAILED, LOST, PERMISSION_DENIED = 1, 3, 5
 NOWHERE = "/nonexistent/shmd.sock"
 
 
@@ -516,7 +516,7 @@ class Meanwhile(GcCase):
                 client.send(line)
                 peer.sendall(client.read_line() + b"\n")
         out, err = process.communicate(timeout=DEADLINE)
-        self.assertEqual(process.returncode, FAILED)
+        self.assertEqual(process.returncode, LOST)
         self.assertRegex(err.decode(), r"^shmdctl: some were not removed")
         (segment,) = json.loads(out)["segments"]
         self.assertEqual(segment["verdict"], "unanswered")
