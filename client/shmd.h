@@ -144,7 +144,7 @@ enum shmd_state {
 };
 
 enum shmd_lifetime {
-    SHMD_LIFETIME_PERSISTENT = 1, /* until someone removes it */
+    SHMD_LIFETIME_PERSISTENT = 1, /* until it is removed */
     SHMD_LIFETIME_PROCESS = 2,    /* until its last holder process has exited */
     SHMD_LIFETIME_CONNECTION = 3, /* until the last holding connection has closed */
     SHMD_LIFETIME_ATTACHED = 4,   /* until the last process detaches */
@@ -242,13 +242,13 @@ struct shmd_create_options {
     uint32_t uid, gid;           /* otherwise the caller's */
     enum shmd_lifetime lifetime; /* otherwise persistent */
     int64_t ttl_ms;              /* 0: it does not expire */
-    bool not_ready;              /* those who wait for it go on waiting until shmd_ready() */
+    bool not_ready;              /* shmd_wait() goes on waiting for it until shmd_ready() */
     const struct shmd_label *labels;
     size_t n_labels;
     uint64_t huge_page_size;
     bool noreserve;
     bool locked;
-    bool any_owner; /* an existing one may be a stranger's */
+    bool any_owner; /* accept an existing one whoever owns it */
     uint64_t reserved[8];
 };
 
@@ -320,7 +320,7 @@ typedef int shmd_list_fn(const struct shmd_segment *segment, void *data);
 int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
               void *data);
 
-/* It is filled: those who wait for it may have it. */
+/* It is filled: shmd_wait() returns it from now on. */
 int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
                struct shmd_segment **ret_segment);
 
@@ -329,8 +329,8 @@ int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
 int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
               struct shmd_segment **ret_segment);
 
-/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder; and
- * no longer. */
+/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder, and
+ * ends that. */
 int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
               struct shmd_segment **ret_segment);
 int shmd_release(struct shmd *shmd, const struct shmd_target *target,
@@ -391,7 +391,7 @@ enum shmd_reason {
     SHMD_REASON_CONNECTION_CLOSED = 4,
     SHMD_REASON_INITIALISER_DIED = 5,
     SHMD_REASON_LAST_DETACH = 6,
-    SHMD_REASON_OUT_OF_BAND = 7, /* by someone else, with the kernel's own means */
+    SHMD_REASON_OUT_OF_BAND = 7, /* outside of the daemon, as ipcrm does */
     SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
     SHMD_REASON_UNKNOWN = 65535,
 };

@@ -1,6 +1,6 @@
 /*
- * gc: lists segments that nobody has any more use for, and with --remove removes them with the
- * caller's own rights. What it knows is in orphans.h; here it is shown.
+ * gc: lists orphaned segments, and with --remove removes them with the caller's own rights. What an
+ * orphan is, orphans.h says; here it is shown.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +32,7 @@ struct gc {
     struct kernel_segments segments;   /* owned */
     struct candidate *candidates;      /* owned */
     size_t count;
-    size_t left_out; /* orphans that the options do not mean */
+    size_t left_out; /* orphans that the filters leave out */
 };
 
 /* --- what is there */
@@ -48,7 +48,7 @@ static bool is_wanted(const struct cli *cli, const struct kernel_segment *s)
     return !cli_given(cli, OPT(OLDER_THAN)) || idle_ms >= o->older_than_ms;
 }
 
-/* What is shown: the orphans, and what looks like one and is kept to be on the safe side. */
+/* What is listed: the orphans, and segments that look like orphans and are kept in doubt. */
 static bool is_shown(enum orphan_verdict verdict)
 {
     return verdict == ORPHAN || verdict == KEPT_CREATOR_UNKNOWN || verdict == KEPT_GUARDED ||
@@ -57,7 +57,7 @@ static bool is_shown(enum orphan_verdict verdict)
 
 static int find(struct gc *gc)
 {
-    /* The kernel before the daemon: what the daemon does not call foreign then is its own. */
+    /* Ask the kernel first: a listed segment that the daemon does not call foreign is its own. */
     int r = kernel_segments_read(&gc->segments);
     if (r == -EOPNOTSUPP)
         return cli_error(EXIT_REFUSED,
@@ -136,7 +136,7 @@ static int remove_all(struct gc *gc)
     return status;
 }
 
-/* --- telling */
+/* --- printing */
 
 struct total {
     uint64_t segments, bytes;
@@ -159,7 +159,7 @@ static void reason_text(const struct gc *gc, const struct candidate *c, char *re
     if (c->verdict == KEPT_UNASKED)
         snprintf(ret, size,
                  "kept: the shmd with pid %" PRId32
-                 ", which was not asked, may manage it: name its socket by --socket",
+                 ", which was not asked, may manage it: name its socket with --socket",
                  orphan_unasked(&gc->knowledge, c->segment));
     else
         snprintf(ret, size, "%s", orphan_reason(c->verdict));
@@ -248,7 +248,7 @@ static void size_text(const struct gc *gc, uint64_t bytes, char *ret, size_t siz
         format_size(bytes, ret, size);
 }
 
-/* In the largest unit of which there is one, as --older-than takes it. */
+/* In the largest unit that is not 0, as --older-than takes it. */
 static void idle_text(int64_t seconds, char *ret, size_t size)
 {
     static const struct {
@@ -326,7 +326,7 @@ static void print_summary(const struct gc *gc)
         printf("%" PRIu64 " orphaned, %s. Nothing was removed: gc --remove does.\n", left.segments,
                text);
     } else if (gc->left_out > 0) {
-        printf("No such orphaned segments; of others there are %zu.\n", gc->left_out);
+        printf("No orphaned segments match the filters; %zu do not match.\n", gc->left_out);
     } else {
         puts("No orphaned segments.");
     }
@@ -338,10 +338,10 @@ static void print_summary(const struct gc *gc)
                lost.segments, text);
     }
     if (!gc->knowledge.asked)
-        printf("The daemon at %s was not asked (%s): kept is what is of the user shmd, of the "
-               "owner of "
-               "a daemon's socket or directory that was found, or of a shmd that runs.\n",
-               gc->daemon.path, daemon_state_text(&gc->daemon));
+        printf(
+            "The daemon at %s was not asked (%s). So gc kept the segments of the user shmd, of the "
+            "owners of daemons' sockets and directories, and of the users of running shmds.\n",
+            gc->daemon.path, daemon_state_text(&gc->daemon));
 }
 
 int cmd_gc(struct cli *cli)
@@ -357,8 +357,9 @@ int cmd_gc(struct cli *cli)
         else if (!cli_given(cli, OPT(JSON)))
             print_summary(&gc);
         if (status == EXIT_PERMISSION_DENIED)
-            cli_error(status,
-                      "some were not removed: only their owner, their creator and root may");
+            cli_error(
+                status,
+                "some were not removed: only their owner, their creator and root may remove them");
         else if (status != EXIT_OK && printed == EXIT_OK)
             cli_error(status, "some were not removed; the reasons are in the list");
     }

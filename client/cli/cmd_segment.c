@@ -6,7 +6,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 
-/* Prints SEGMENT, or tells why there is none. */
+/* Prints SEGMENT, or the failure R. */
 static int answer(struct cli *cli, int r, struct shmd_segment *segment)
 {
     if (r != 0)
@@ -25,19 +25,21 @@ static void note_existing(const struct cli *cli, const struct shmd_segment *segm
                  segment->key);
 }
 
-/* A command is gone once it has answered, and with it goes what only it holds. */
+/* This command ends once it has answered, and a segment that only it holds is removed then. */
 static void note_end(const struct cli *cli, const struct shmd_segment *segment)
 {
     bool is_held =
         segment->lifetime == SHMD_LIFETIME_PROCESS || segment->lifetime == SHMD_LIFETIME_CONNECTION;
     if (is_held && segment->holders <= 1)
-        cli_note(cli,
-                 "lifetime %s: the segment goes when this command ends, unless somebody else holds "
-                 "it; use 'shmdctl run', or 'shmdctl hold' beside it",
-                 shmd_lifetime_word(segment->lifetime));
+        cli_note(
+            cli,
+            "lifetime %s: the segment goes when this command ends, unless another process holds "
+            "it; use 'shmdctl run', or 'shmdctl hold' beside it",
+            shmd_lifetime_word(segment->lifetime));
     else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
-        cli_note(cli, "lifetime attached: the segment goes when this command ends, unless somebody "
-                      "has attached it by then");
+        cli_note(cli,
+                 "lifetime attached: the segment goes when this command ends, unless a process "
+                 "has attached it by then");
     else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
         cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
                       "initialiser; use 'shmdctl run'");
@@ -64,14 +66,14 @@ int cmd_create(struct cli *cli)
         note_end(cli, segment);
     else if (r == 0)
         note_existing(cli, segment);
-    /* Said to programs, too: an id that means something else here is worse than none. */
+    /* Also with --json: an id that denotes another segment here is worse than none. */
     if (r == 0 && !shares_namespace)
         (void)cli_error(EXIT_OK, "the daemon is in another IPC namespace: the segment cannot be "
                                  "attached here, where its id means nothing or another segment");
     return answer(cli, r, segment);
 }
 
-/* The connection, and the segment it is about: 0 or an exit status. */
+/* Connects, and finds which segment is meant: 0 or an exit status. */
 static int prepare(struct cli *cli, struct shmd_target *ret)
 {
     int r = cli_target(cli, ret);
@@ -103,7 +105,7 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
     enum shmd_lifetime lifetime = cli->options.lifetime;
     bool has_holders = lifetime == SHMD_LIFETIME_PROCESS || lifetime == SHMD_LIFETIME_CONNECTION;
     if (segment->managed && segment->lifetime == lifetime)
-        return 0; /* nothing is to change */
+        return 0; /* nothing changes */
     if (has_holders)
         return cli_error(EXIT_USAGE,
                          "--lifetime %s: nothing was changed, because this command would be the "
@@ -113,9 +115,9 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
                          shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted,",
                          shmd_lifetime_word(lifetime));
     if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
-        return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because nobody has "
-                                     "the segment attached and it would go with this command; "
-                                     "attach it first");
+        return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because no process "
+                                     "has the segment attached and it would go with this "
+                                     "command; attach it first");
     return 0;
 }
 
@@ -148,7 +150,7 @@ int cmd_set(struct cli *cli)
         r = shmd_stat(cli_ask(cli), &target, &segment);
         if (r != 0)
             return cli_failure(cli, r);
-        r = segment->managed ? check_end(cli, segment) : 0; /* else set itself refuses */
+        r = segment->managed ? check_end(cli, segment) : 0; /* set itself refuses a foreign one */
         shmd_segment_free(segment);
         if (r != 0)
             return r;
@@ -195,7 +197,7 @@ int cmd_adopt(struct cli *cli)
         return r;
     const struct shmd_target target = {
         .has_shmid = options.has_shmid, .shmid = o->shmid, .key = o->key};
-    /* What is wrong with it, if it cannot be looked at, adopt itself tells. */
+    /* If stat fails, adopt fails as well, with the reason. */
     if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli_ask(cli), &target, &segment) == 0) {
         r = segment->managed ? 0 : check_end(cli, segment);
         shmd_segment_free(segment);

@@ -20,9 +20,9 @@
 #define SYSTEM_USER      "shmd"
 #define PROGRAM          "shmd"
 
-enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited for */
+enum { ANSWER_MS = 10000 }; /* a daemon that hangs is not waited for */
 
-/* --- the one that is meant */
+/* --- the one that was chosen */
 
 void daemon_ask(struct cli *cli, struct daemon_seen *ret)
 {
@@ -58,7 +58,7 @@ const char *daemon_state_text(const struct daemon_seen *seen)
     switch (seen->error) {
     case -ENOENT: return "nothing is there";
     case -ECONNREFUSED: return "nobody serves it";
-    case -EACCES: return "the caller may not connect";
+    case -EACCES: return "you may not connect";
     case -ENAMETOOLONG: return "the path is too long";
     case -ENXIO: return "XDG_RUNTIME_DIR is not set";
     default: return strerror(-seen->error);
@@ -94,7 +94,7 @@ static void guard_socket(const char *path, const struct stat *asked, struct orph
     if (is_there)
         orphan_guard(k, st.st_uid);
     parent_of(path, directory, sizeof(directory));
-    /* A directory for everybody is no daemon's. */
+    /* A directory that everybody may write to is no daemon's. */
     if (stat(directory, &st) == 0 && !(st.st_mode & S_IWOTH))
         orphan_guard(k, st.st_uid);
 }
@@ -136,7 +136,7 @@ static bool is_daemon(int32_t pid, uint32_t *ret_uid)
     return has_uid && state != 'Z' && state != 'X' && strcmp(name, PROGRAM) == 0;
 }
 
-/* Whether it is known to see other segments. Whose namespaces may not be seen sees ours, perhaps.
+/* Whether it certainly sees other segments than ours. If we cannot tell, it may see ours.
  */
 static bool is_elsewhere(int32_t pid)
 {
@@ -172,7 +172,7 @@ static int guard_others(const struct daemon_seen *seen, struct orphan_knowledge 
     if (k->asked)
         k->daemon_uid = seen->info->uid;
     k->daemon_uid_alone = k->asked && user && user->pw_uid == k->daemon_uid;
-    /* What is of the uid of the daemon that was asked is as that daemon says. */
+    /* For segments of the asked daemon's own uid its word counts. */
     if (user && !k->daemon_uid_alone)
         orphan_guard(k, user->pw_uid);
     guard_socket(SYSTEM_DIRECTORY "/" SOCKET_NAME, asked, k);
@@ -215,7 +215,7 @@ int daemon_knowledge(struct cli *cli, struct daemon_seen *seen, struct orphan_kn
     struct orphan_knowledge k = {0};
     struct ids all = {0};
     if (seen->state == DAEMON_ANSWERS) {
-        /* What it shows of its own depends on who asks; what is not its own it shows to all. */
+        /* It shows each caller other segments of its own, but the foreign ones to all. */
         const struct shmd_list_options foreign = {.scope = SHMD_SCOPE_FOREIGN};
         int r = shmd_list(cli_ask(cli), &foreign, add_id, &all);
         if (r == 0) {

@@ -8,20 +8,20 @@ static const struct {
 } texts[] = {
     [ORPHAN] = {"orphaned", "creator dead, nobody attached"},
     [ORPHAN_REMOVED] = {"removed", "removed"},
-    [KEPT_ATTACHED] = {"attached", "kept: somebody has it attached"},
+    [KEPT_ATTACHED] = {"attached", "kept: a process has it attached"},
     [KEPT_CREATOR_LIVES] = {"creator-lives", "kept: its creator's pid is in use"},
     [KEPT_CREATOR_UNKNOWN] = {"creator-unknown",
-                              "kept: its creator is of another pid namespace, so nobody here can "
-                              "tell whether it lives"},
-    [KEPT_MANAGED] = {"managed", "kept: it is under shmd's care"},
-    [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer could have it in its care"},
+                              "kept: its creator is in another pid namespace, so it may still "
+                              "live"},
+    [KEPT_MANAGED] = {"managed", "kept: shmd manages it"},
+    [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer may manage it"},
     [KEPT_LOST] = {"lost", "kept: made by a daemon that has no record of it: adopt it (shmdctl "
                            "adopt), or remove it by its id (ipcrm -m)"},
     [KEPT_UNASKED] = {"unasked", "kept: a shmd that was not asked may manage it: name its socket "
-                                 "by --socket"},
-    [KEPT_GONE] = {"gone", "it was removed by somebody else"},
-    [KEPT_CHANGED] = {"changed", "kept: it is not the segment any more that was listed"},
-    [KEPT_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it is in its care"},
+                                 "with --socket"},
+    [KEPT_GONE] = {"gone", "another process removed it"},
+    [KEPT_CHANGED] = {"changed", "kept: its id is another segment now, or it has another owner"},
+    [KEPT_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it manages it"},
     [KEPT_NOT_PERMITTED] = {"not-permitted",
                             "kept: only its owner, its creator and root may remove it"},
     [KEPT_FAILED] = {"failed", "kept: the kernel refuses to remove it"},

@@ -1,9 +1,9 @@
 /*
  * Which segments are orphans, and whether one may be removed. A segment is an orphan when its
- * creator is dead, nobody has it attached, and no shmd cares for it. On any doubt it is none.
+ * creator is dead, no process has it attached, and no shmd manages it. In doubt it is none.
  *
- * Between the list and the removal everything may change, so the removal begins by asking again:
- * the daemon first, the kernel last. What is no longer the segment that was listed is left alone.
+ * Anything may change between the list and the removal, so the removal begins by asking again: the
+ * daemon first, the kernel last. A segment that is no longer the one that was listed is kept.
  */
 #ifndef SHMD_CLIENT_CLI_ORPHANS_H
 #define SHMD_CLIENT_CLI_ORPHANS_H
@@ -20,14 +20,14 @@ enum orphan_verdict {
     KEPT_GUARDED,         /* a daemon that may be stopped could manage it */
     KEPT_LOST,            /* the daemon that was asked made it, and has no record of it */
     KEPT_UNASKED,         /* a daemon that runs, and was not asked, could manage it */
-    KEPT_GONE,            /* somebody else removed it */
-    KEPT_CHANGED,         /* its id denotes another segment, or it was given to somebody */
+    KEPT_GONE,            /* another process removed it */
+    KEPT_CHANGED,         /* its id denotes another segment, or it has another owner */
     KEPT_UNANSWERED,      /* the daemon, asked once more, did not answer */
     KEPT_NOT_PERMITTED,
     KEPT_FAILED, /* the kernel refused for another reason */
 };
 
-/* Why, for people; and as one word, for programs. */
+/* The reason for people; and the one word for programs. */
 const char *orphan_reason(enum orphan_verdict verdict);
 const char *orphan_word(enum orphan_verdict verdict);
 

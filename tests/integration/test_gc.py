@@ -139,7 +139,7 @@ class Listing(GcCase):
         self.assertEqual(self.verdicts("--uid", SOMEBODY.uid + 1), {})
         self.assertEqual(self.verdicts("--older-than", "1d"), {})
         self.assertRegex(self.gc("--older-than", "1d"),
-                         r"^No such orphaned segments; of others there are 2\.\n")
+                         r"^No orphaned segments match the filters; 2 do not match\.\n")
         self.assertEqual(len(self.verdicts("--older-than", "0")), 2)
         wait_until(lambda: len(self.verdicts("--older-than", "1s")) == 2, "they are old")
 
@@ -258,9 +258,9 @@ class WithDaemon(GcCase):
         want = {self.foreign: "orphaned", self.managed: "guarded"}
         self.assertEqual(self.verdicts(), want)
         out = self.gc("--remove")
-        self.assertIn("kept: a shmd that does not answer could have it in its care", out)
+        self.assertIn("kept: a shmd that does not answer may manage it", out)
         self.assertIn("1 removed, 4K; 1 kept.", out)
-        self.assertIn("kept is what is of the user shmd, of the owner of a daemon's socket", out)
+        self.assertIn("gc kept the segments of the user shmd, of the owners of daemons' sockets", out)
         self.assertEqual(set(sysv.proc_table()), {self.managed})
 
     @needs_several_uids
@@ -353,7 +353,7 @@ class WithDaemon(GcCase):
         self.restart()
         self.path = asked.socket_path
         reason = (f"kept: the shmd with pid {self.daemon.pid}, which was not asked, may manage it: "
-                  "name its socket by --socket")
+                  "name its socket with --socket")
         want = {self.managed: "unasked",
                 self.foreign: "orphaned" if SEVERAL_UIDS else "unasked"}
         for options in ([], ["--remove"]):
