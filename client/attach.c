@@ -65,7 +65,7 @@ struct handover {
     uint32_t uid; /* the owner before */
 };
 
-/* Only what can be put back: an owner who is not the creator as well loses all rights by it. */
+/* Only where it can be undone: an owner that is not also the creator would lose all rights. */
 static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
 {
     struct shmid_ds ds;
@@ -80,16 +80,16 @@ static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
     return shmctl(shmid, IPC_SET, &ds) < 0 ? -errno : 0;
 }
 
-/* What the daemon has made it may manage, whoever owns it; as its owner counts who was its owner
- * when the daemon's record was lost, so that must stay. */
+/* The daemon may manage what it made, whoever owns it. Its owner in the kernel is then the owner of
+ * record, so that must stay. */
 static bool is_made_by(int shmid, uint32_t uid)
 {
     struct shmid_ds ds;
     return shmctl(shmid, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid == uid;
 }
 
-/* Makes the daemon the owner. What the kernel refuses here the daemon will refuse too, with a
- * reason, so that is no failure. */
+/* Makes the daemon the owner. If the kernel refuses that, so will the daemon, with a reason: it is
+ * no failure here. */
 static struct handover hand_over(const struct shmd *shmd, const struct shmd_adopt_options *o)
 {
     struct handover h = {.shmid = o->has_shmid ? o->shmid : shmget((key_t)o->key, 0, 0)};
@@ -123,7 +123,7 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *o,
         return r;
     struct handover handover = hand_over(shmd, o);
     r = connection_call(shmd, METHOD_ADOPT, &params, 0);
-    /* When the answer is lost the daemon may have it: then the owner must stay. */
+    /* When the answer is lost the daemon may manage it by now: the owner must stay. */
     if (r > 0)
         take_back(&handover);
     return r != 0 ? r : result_reply_segment(shmd, ret_segment);

@@ -19,7 +19,7 @@ static struct opt_int option_int(bool given, int64_t value)
     return (struct opt_int){given, value};
 }
 
-/* Sizes and serials above int64 cannot be sent; the largest that can is refused as well. */
+/* Sizes and serials above int64 cannot be sent; the largest one is refused just as well. */
 static struct opt_int option_uint(bool given, uint64_t value)
 {
     return (struct opt_int){given, value > INT64_MAX ? INT64_MAX : (int64_t)value};

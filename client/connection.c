@@ -21,7 +21,7 @@ void connection_begin(struct shmd *shmd)
     shmd->failure = (struct shmd_failure){.parameters = "{}"};
 }
 
-/* The daemon refused: what it said, as a failure. */
+/* The daemon's refusal becomes the failure. */
 static int fail_by_reply(struct shmd *shmd)
 {
     struct client_failure f;

@@ -140,16 +140,18 @@ enum shmd_state {
     SHMD_STATE_READY = 2,
     SHMD_STATE_REMOVING = 3, /* removed, but still attached somewhere */
     SHMD_STATE_REMOVED = 4,
+    SHMD_STATE_UNKNOWN = 65535, /* of a daemon newer than this library; so below */
 };
 
 enum shmd_lifetime {
-    SHMD_LIFETIME_PERSISTENT = 1, /* until someone removes it */
+    SHMD_LIFETIME_PERSISTENT = 1, /* until it is removed */
     SHMD_LIFETIME_PROCESS = 2,    /* until its last holder process has exited */
     SHMD_LIFETIME_CONNECTION = 3, /* until the last holding connection has closed */
     SHMD_LIFETIME_ATTACHED = 4,   /* until the last process detaches */
+    SHMD_LIFETIME_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_state_word(enum shmd_state state);
 const char *shmd_lifetime_word(enum shmd_lifetime lifetime);
 
@@ -182,7 +184,7 @@ struct shmd_segment {
         const char *comm; /* NULL: not known */
     } creator;            /* who asked for it */
     enum shmd_state state;
-    enum shmd_lifetime lifetime; /* 0: it is not the daemon's */
+    enum shmd_lifetime lifetime; /* 0: not the daemon's, so it has none */
     uint32_t holders;
     const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
     bool locked;
@@ -243,13 +245,13 @@ struct shmd_create_options {
     uint32_t uid, gid;           /* otherwise the caller's */
     enum shmd_lifetime lifetime; /* otherwise persistent */
     int64_t ttl_ms;              /* 0: it does not expire */
-    bool not_ready;              /* those who wait for it go on waiting until shmd_ready() */
+    bool not_ready;              /* shmd_wait() goes on waiting for it until shmd_ready() */
     const struct shmd_label *labels;
     size_t n_labels;
     uint64_t huge_page_size;
     bool noreserve;
     bool locked;
-    bool any_owner; /* an existing one may be a stranger's */
+    bool any_owner; /* accept an existing one whoever owns it */
     uint64_t reserved[8];
 };
 
@@ -321,7 +323,7 @@ typedef int shmd_list_fn(const struct shmd_segment *segment, void *data);
 int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
               void *data);
 
-/* It is filled: those who wait for it may have it. */
+/* It is filled: shmd_wait() returns it from now on. */
 int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
                struct shmd_segment **ret_segment);
 
@@ -330,8 +332,8 @@ int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
 int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
               struct shmd_segment **ret_segment);
 
-/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder; and
- * no longer. */
+/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder, and
+ * ends that. */
 int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
               struct shmd_segment **ret_segment);
 int shmd_release(struct shmd *shmd, const struct shmd_target *target,
@@ -416,7 +418,8 @@ enum shmd_event_kind {
     SHMD_EVENT_DETACHED = 16,
     SHMD_EVENT_REMOVED = 32,
     SHMD_EVENT_ADOPTED = 64,
-    SHMD_EVENT_GAP = 1 << 30, /* some were missed; never asked for, always told */
+    SHMD_EVENT_UNKNOWN = 1 << 29, /* of a daemon newer than this library; never asked for */
+    SHMD_EVENT_GAP = 1 << 30,     /* some were missed; never asked for, always told */
 };
 
 /* Why a segment was removed. */
@@ -427,11 +430,12 @@ enum shmd_reason {
     SHMD_REASON_CONNECTION_CLOSED = 4,
     SHMD_REASON_INITIALISER_DIED = 5,
     SHMD_REASON_LAST_DETACH = 6,
-    SHMD_REASON_OUT_OF_BAND = 7, /* by someone else, with the kernel's own means */
+    SHMD_REASON_OUT_OF_BAND = 7, /* outside of the daemon, as ipcrm does */
     SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
+    SHMD_REASON_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_event_word(enum shmd_event_kind kind);
 const char *shmd_reason_word(enum shmd_reason reason);
 
@@ -440,9 +444,9 @@ struct shmd_event {
     uint64_t missed; /* of a gap, which has nothing else */
     uint64_t event_serial;
     int64_t at_ms;
-    enum shmd_reason reason; /* of a removal; else 0 */
-    const struct shmd_segment *segment;
-    const char *text; /* the event as the daemon typed it: a JSON object */
+    enum shmd_reason reason;            /* of a removal; else 0 */
+    const struct shmd_segment *segment; /* NULL: a gap, or of an unknown kind */
+    const char *text;                   /* the event as the daemon typed it: a JSON object */
 };
 
 /* NULL is good. Frees the segment too. */
@@ -481,7 +485,8 @@ struct shmd_info {
     const char *boot_id;
     uint64_t ipc_namespace; /* the inode of its /proc/PID/ns/ipc */
     struct {
-        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments; UINT64_MAX: no limit */
+        uint64_t shmmax, shmall; /* bytes, pages; UINT64_MAX: no limit */
+        uint64_t shmmni;         /* segments */
         uint64_t segments, bytes;
         bool shm_rmid_forced;
     } kernel;

@@ -50,8 +50,8 @@ static int poll_time(const struct call_clock *clock, int64_t now)
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
-/* Waits until the socket is ready for EVENTS: 0, or -ETIMEDOUT. One that is ready when the deadline
- * has passed is used once, so that a timeout of 0 means to look. */
+/* Waits until the socket is ready for EVENTS: 0, or -ETIMEDOUT. It looks once after the deadline,
+ * so that a timeout of 0 means to look. */
 static int wait_for(const struct shmd *shmd, short events, struct call_clock *clock)
 {
     for (;;) {
@@ -94,7 +94,7 @@ int stream_send(struct shmd *shmd, const char *data, size_t len, struct call_clo
         int r = errno == EAGAIN ? wait_for(shmd, POLLOUT, clock) : -errno;
         if (r == 0 || r == -EINTR)
             continue;
-        /* The daemon may have said why before it closed: that is read, and then the end. */
+        /* The daemon may have given the reason before it closed: read that first. */
         if (r == -EPIPE || r == -ECONNRESET)
             return 0;
         shmd->broken = shmd->broken || sent > 0;
@@ -179,8 +179,8 @@ int stream_read_line(struct shmd *shmd, struct call_clock *clock, char **ret_lin
 
 /* --- opening */
 
-/* A socket in the place of a standard stream that the program lacks would be written to by whoever
- * writes to the stream, and the daemon would take that for requests. */
+/* Not in the place of a standard stream that is closed: what the program writes to that stream
+ * would reach the daemon as requests. */
 static int new_socket(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -183,7 +183,7 @@ static uint64_t uint_of(const json_t *object, const char *key)
     return value < 0 ? 0 : (uint64_t)value;
 }
 
-/* A limit that is absent is none. A daemon of version 0.1.0 said INT64_MAX instead. */
+/* A limit that is not there, or is as large as a number can be, is none. */
 static uint64_t limit_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -252,10 +252,12 @@ int jsonrpc_client_metrics(const struct client_message *m, const char **ret_text
     return 0;
 }
 
-static int find_word(const json_t *object, const char *key, const char *const *words)
+/* COUNT: the word of a newer daemon. -1: there is none. */
+static int find_word(const json_t *object, const char *key, const char *const *words, int count)
 {
     const char *word = json_string_value(json_object_get(object, key));
-    return word ? term_find(words, word) : -1;
+    int index = word ? term_find(words, word) : -1;
+    return word && index < 0 ? count : index;
 }
 
 int jsonrpc_client_event(const struct client_message *m, struct wire_event *ret,
@@ -269,18 +271,23 @@ int jsonrpc_client_event(const struct client_message *m, struct wire_event *ret,
         *ret = e;
         return 0;
     }
-    int kind = find_word(m->body, "kind", event_words);
-    int reason = kind == EVENT_REMOVED ? find_word(m->body, "reason", reason_words) : 0;
+    int kind = find_word(m->body, "kind", event_words, EVENT_KINDS);
+    int reason =
+        kind == EVENT_REMOVED ? find_word(m->body, "reason", reason_words, REASON_COUNT) : 0;
+    const json_t *segment = json_object_get(m->body, "segment");
     if (kind < 0 || reason < 0)
         return -EBADMSG;
     e.event_serial = uint_of(m->body, "event_serial");
     e.at_ms = (int64_t)uint_of(m->body, "at_ms");
     e.kind = (enum event_kind)kind;
     e.reason = (enum reason)reason;
-    int r = read_segment(json_object_get(m->body, "segment"), ret_segment);
-    if (r < 0)
-        return r;
-    e.segment = &ret_segment->wire;
+    *ret_segment = (struct client_segment){.holders = NULL};
+    if (segment || kind != EVENT_KINDS) {
+        int r = read_segment(segment, ret_segment);
+        if (r < 0)
+            return r;
+        e.segment = &ret_segment->wire;
+    }
     *ret = e;
     return 0;
 }

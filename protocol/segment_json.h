@@ -38,8 +38,10 @@ struct wire_segment {
         const char *comm;        /* NULL when unknown */
         char comm_now[COMM_MAX]; /* counts when `comm` is NULL: of a segment that is not managed */
     } creator;
+    /* What was read may have a word that is not known here: then it is ..._COUNT. */
     enum segment_state state;
     enum lifetime lifetime; /* only of a managed segment */
+    bool has_lifetime;      /* of what was read: a segment that is not managed may have none */
     uint32_t holders;
     const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
     bool locked;

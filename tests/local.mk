@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
 	tests/unit/test_plain \
+	tests/unit/test_plain_text \
 	tests/unit/test_quota \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
@@ -159,6 +160,7 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
+tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
 	client/cli/doctor_facts.c client/cli/doctor_limits.c client/cli/doctor_orphans.c \
 	client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c

@@ -170,25 +170,41 @@ int cli_target(const struct cli *cli, struct shmd_target *ret)
     return 0;
 }
 
-int cli_shares_namespace(struct cli *cli, bool *ret)
+int cli_check_ids(struct cli *cli, enum id_use use)
 {
+    static const char elsewhere[] = "the daemon is in another IPC namespace, and its ids denote no "
+                                    "segments here, or others";
     struct shmd_info *info;
     int r = shmd_info(cli_ask(cli), &info);
     if (r != 0)
         return cli_failure(cli, r);
-    uint64_t own = own_ipc_namespace();
-    *ret = own == 0 || own == info->ipc_namespace;
+    uint64_t own = own_ipc_namespace(), theirs = info->ipc_namespace;
     shmd_info_free(info);
-    return 0;
+    if (own == 0 || own == theirs)
+        return 0;
+    if (use == IDS_USED)
+        return cli_error(EXIT_REFUSED, "%s: run both in the same container", elsewhere);
+    if (cli_given(cli, OPT(SHMID)))
+        return cli_error(EXIT_REFUSED,
+                         "%s: so --shmid is refused; name the segment by NAME, --key or --serial",
+                         elsewhere);
+    /* Also with --json: an id that denotes another segment here is worse than none. */
+    return cli_error(0, "%s", elsewhere);
 }
 
-int cli_stat(struct cli *cli, struct shmd_segment **ret)
+int cli_connect_for_ids(struct cli *cli, enum id_use use)
+{
+    int r = cli_connect(cli);
+    return r != 0 ? r : cli_check_ids(cli, use);
+}
+
+int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret)
 {
     struct shmd_target target;
     int r = cli_target(cli, &target);
     if (r != 0)
         return r;
-    r = cli_connect(cli);
+    r = cli_connect_for_ids(cli, use);
     if (r != 0)
         return r;
     r = shmd_stat(cli_ask(cli), &target, ret);

@@ -192,11 +192,20 @@ struct shmd *cli_ask(struct cli *cli);
 void cli_restart_timeout(struct cli *cli);
 /* The segment that the arguments and options name: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
-/* Whether the daemon's segment ids denote its segments for this process, too. 0 or an exit status.
+enum id_use {
+    IDS_SHOWN, /* the command prints shmids, or takes one */
+    IDS_USED,  /* it attaches a segment, or hands one to the kernel */
+};
+/*
+ * In another IPC namespace than the daemon's its shmids denote no segments, or others. Then a
+ * command that uses one is refused, and so is every --shmid; one that only prints them is warned
+ * about. 0 or an exit status.
  */
-int cli_shares_namespace(struct cli *cli, bool *ret) MUST_CHECK;
+int cli_check_ids(struct cli *cli, enum id_use use) MUST_CHECK;
+/* Connects and checks: 0 or an exit status. */
+int cli_connect_for_ids(struct cli *cli, enum id_use use) MUST_CHECK;
 /* The segment asked for, to be freed: 0 or an exit status. */
-int cli_stat(struct cli *cli, struct shmd_segment **ret) MUST_CHECK;
+int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret) MUST_CHECK;
 
 /* --- options */
 

@@ -17,8 +17,13 @@ static void print_event(const struct shmd_event *event)
         return;
     }
     const struct shmd_segment *segment = event->segment;
-    plain_text(segment->name ? segment->name : "-", name, sizeof(name));
     format_time(event->at_ms, time, sizeof(time));
+    if (!segment) {
+        printf("%s %-8s - event_serial=%" PRIu64 "\n", time, shmd_event_word(event->kind),
+               event->event_serial);
+        return;
+    }
+    plain_text(segment->name ? segment->name : "-", name, sizeof(name));
     printf("%s %-8s %s event_serial=%" PRIu64 " serial=%" PRIu64 " shmid=%d size=%" PRIu64
            " nattch=%" PRIu64 "%s%s\n",
            time, shmd_event_word(event->kind), name, event->event_serial, segment->serial,
@@ -46,7 +51,7 @@ int cmd_events(struct cli *cli)
         .after = o->after,
     };
     uint64_t last = 0;
-    int r = cli_connect(cli);
+    int r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
     r = shmd_subscribe(cli_ask(cli), &options, NULL);

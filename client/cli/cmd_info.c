@@ -58,8 +58,14 @@ static void print_info(const struct cli *cli, const struct shmd_info *info)
     print_text("boot_id", info->boot_id);
     print_number("ipc_namespace", info->ipc_namespace);
     print_text("durable", info->durable ? "yes" : "no");
-    print_bytes(cli, "kernel shmmax", info->kernel.shmmax);
-    print_number("kernel shmall (pages)", info->kernel.shmall);
+    if (info->kernel.shmmax == UINT64_MAX)
+        print_text("kernel shmmax", "none");
+    else
+        print_bytes(cli, "kernel shmmax", info->kernel.shmmax);
+    if (info->kernel.shmall == UINT64_MAX)
+        print_text("kernel shmall (pages)", "none");
+    else
+        print_number("kernel shmall (pages)", info->kernel.shmall);
     print_number("kernel shmmni", info->kernel.shmmni);
     print_number("kernel segments", info->kernel.segments);
     print_bytes(cli, "kernel bytes", info->kernel.bytes);
@@ -109,7 +115,7 @@ int cmd_call(struct cli *cli)
         if (!owned)
             return cli_error(EXIT_REFUSED, "there is no JSON text on standard input");
     }
-    int r = cli_connect(cli);
+    int r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0) {
         free(owned);
         return r;

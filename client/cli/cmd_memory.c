@@ -103,7 +103,7 @@ static int window_open(struct cli *cli, unsigned flags, struct window *ret)
     struct shmd_segment *segment;
     void *address;
     uint64_t size = 0;
-    int status = cli_stat(cli, &segment);
+    int status = cli_stat(cli, IDS_USED, &segment);
     if (status != 0)
         return status;
     int shmid = segment->shmid, r = shmd_attach(cli_ask(cli), segment, flags, &address);

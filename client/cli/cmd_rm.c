@@ -96,7 +96,7 @@ int cmd_rm(struct cli *cli)
     if (r == 0 && has_guard(cli))
         r = cli_target(cli, &guarded);
     if (r == 0)
-        r = cli_connect(cli);
+        r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
     return has_guard(cli) ? remove_one(cli, &guarded) : remove_all(cli);

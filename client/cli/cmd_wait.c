@@ -84,7 +84,9 @@ int cmd_wait(struct cli *cli)
     }
     if (r != 0)
         return cli_failure(cli, r);
-    status = output_segment(cli, segment);
+    status = cli_check_ids(cli, IDS_SHOWN);
+    if (status == 0)
+        status = output_segment(cli, segment);
     shmd_segment_free(segment);
     return status;
 }

@@ -7,14 +7,14 @@
 
 #include "client/cli/other_daemons.h"
 
-enum { ANSWER_MS = 10000 }; /* of a daemon that hangs nothing is to be waited for */
+enum { ANSWER_MS = 10000 }; /* a daemon that hangs is not waited for */
 
 struct foreign_list {
     struct foreign_segment *rows; /* owned */
     size_t count, capacity;
 };
 
-/* --- the one that is meant */
+/* --- the one that was chosen */
 
 void daemon_ask(struct cli *cli, struct daemon_seen *ret)
 {
@@ -50,7 +50,7 @@ const char *daemon_state_text(const struct daemon_seen *seen)
     switch (seen->error) {
     case -ENOENT: return "nothing is there";
     case -ECONNREFUSED: return "nobody serves it";
-    case -EACCES: return "the caller may not connect";
+    case -EACCES: return "you may not connect";
     case -ENAMETOOLONG: return "the path is too long";
     case -ENXIO: return "XDG_RUNTIME_DIR is not set";
     default: return strerror(-seen->error);
@@ -81,7 +81,7 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What the daemon shows of its own depends on who asks; what is not its own it shows to all. */
+/* The daemon shows each caller other segments of its own, but the foreign ones to all. */
 static int list_foreign(struct cli *cli, struct foreign_list *ret)
 {
     const struct shmd_list_options foreign = {.scope = SHMD_SCOPE_FOREIGN};

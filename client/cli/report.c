@@ -134,8 +134,8 @@ static bool has_word(const char *text, struct json_slice word)
     return false;
 }
 
-/* What the daemon says beyond its sentence: parameters whose values are not in it. Strings are
- * names, words and sentences: they need no unescaping to be read. */
+/* The parameters of a refusal whose values its sentence does not have. Strings are names, words and
+ * sentences, so they can be read without unescaping. */
 static void print_parameters(FILE *out, const struct shmd_failure *failure)
 {
     struct json_walk walk =

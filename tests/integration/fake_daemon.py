@@ -33,7 +33,7 @@ SEGMENT = {
 
 class FakeDaemon:
     """Serves any number of connections. ANSWER(request, n) gives the bytes that answer the N-th
-    request of a connection (from 0 on); None closes it."""
+    request of a connection (from 0 on), or pieces of them one after the other; None closes it."""
 
     def __init__(self, directory, answer, name="fake.sock"):
         self.path = os.path.join(directory, name)
@@ -64,7 +64,8 @@ class FakeDaemon:
                     reply = self._answer(request, n)
                     if reply is None:
                         return
-                    connection.sendall(reply)
+                    for piece in [reply] if isinstance(reply, bytes) else reply:
+                        connection.sendall(piece)
             except OSError:
                 pass  # the client is gone
 
@@ -77,9 +78,10 @@ class FakeDaemon:
                 pass  # it has ended
 
     def close(self):
-        # A thread that is in accept() keeps the socket otherwise.
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            # A thread that is in accept() keeps the socket otherwise.
+            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
 
 
 def reply(request, result):

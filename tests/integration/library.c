@@ -489,6 +489,62 @@ static void scenario_late(char **args)
     shmd_segment_free(segment);
 }
 
+static void count_delay(void *data)
+{
+    ++*(int *)data;
+}
+
+/* It answers after a while; then at once. */
+static void scenario_delay(char **args)
+{
+    (void)args;
+    int delays = 0;
+    shmd_on_delay(shmd, 10, count_delay, &delays);
+    WORKS(shmd_stat(shmd, SHMD_NAME("first"), NULL));
+    CHECK(delays == 1);
+    shmd_on_delay(shmd, 3600000, count_delay, &delays);
+    WORKS(shmd_stat(shmd, SHMD_NAME("second"), NULL));
+    CHECK(delays == 1);
+    /* A wait for ever is no delay, and one with a timeout is due when that is over. */
+    shmd_on_delay(shmd, 10, count_delay, &delays);
+    WORKS(shmd_wait(shmd, "third", -1, NULL));
+    WORKS(shmd_wait(shmd, "fourth", 3600000, NULL));
+    CHECK(delays == 1);
+}
+
+/* It sends events without an end, or bytes. */
+static void scenario_flood(char **args)
+{
+    (void)args;
+    shmd_set_timeout(shmd, 100);
+    GIVES(-ETIMEDOUT, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    CHECK(shmd_last_failure(shmd)->code == -ETIMEDOUT);
+}
+
+/* Words that this library does not know. */
+static void scenario_newer(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment = NULL;
+    struct shmd_event *event = NULL;
+    WORKS(shmd_stat(shmd, SHMD_NAME("x"), &segment));
+    CHECK(segment->state == SHMD_STATE_UNKNOWN && segment->lifetime == SHMD_LIFETIME_UNKNOWN);
+    IS_TEXT(shmd_state_word(segment->state), "unknown");
+    IS_TEXT(shmd_lifetime_word(segment->lifetime), "unknown");
+    shmd_segment_free(segment);
+    WORKS(shmd_subscribe(shmd, NULL, NULL));
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_UNKNOWN && !event->segment && event->event_serial == 7);
+    IS_TEXT(shmd_event_word(event->kind), "unknown");
+    shmd_event_free(event);
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_REMOVED && event->reason == SHMD_REASON_UNKNOWN);
+    IS_TEXT(shmd_reason_word(event->reason), "unknown");
+    CHECK(event->segment->lifetime == 0 && !event->segment->managed);
+    shmd_event_free(event);
+    GIVES(SHMD_ERROR_UNKNOWN, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+}
+
 /* It closes in the middle of its answer. */
 static void scenario_closes(char **args)
 {
@@ -544,6 +600,14 @@ static void scenario_path(char **args)
     WORKS(shmd_socket_path(path, sizeof(path)));
     puts(path);
     GIVES(-ENAMETOOLONG, shmd_socket_path(path, 2));
+    WORKS(shmd_instance_path(SHMD_INSTANCE_SYSTEM, path, sizeof(path)));
+    CHECK(strcmp(path, "/run/shmd/shmd.sock") == 0);
+    GIVES(-ENAMETOOLONG, shmd_instance_path(SHMD_INSTANCE_SYSTEM, path, 19));
+    GIVES(-EINVAL, shmd_instance_path((enum shmd_instance)0, path, sizeof(path)));
+    GIVES(getenv("XDG_RUNTIME_DIR") ? 0 : -ENXIO,
+          shmd_instance_path(SHMD_INSTANCE_USER, path, sizeof(path)));
+    if (getenv("XDG_RUNTIME_DIR"))
+        puts(path);
     (void)args;
 }
 
@@ -600,6 +664,9 @@ static const struct {
     {"events", true, scenario_events},
     {"call", true, scenario_call},
     {"late", true, scenario_late},
+    {"delay", true, scenario_delay},
+    {"flood", true, scenario_flood},
+    {"newer", true, scenario_newer},
     {"closes", true, scenario_closes},
     {"turned_away", true, scenario_turned_away},
     {"nonsense", true, scenario_nonsense},

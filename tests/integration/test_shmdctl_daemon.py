@@ -1,5 +1,6 @@
 """shmdctl and its daemon: which one it asks, one that is slow, lost, restarted, or hostile."""
 
+import itertools
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 
+import sysv
 from command import (
     REFUSED,
     UNREACHABLE,
@@ -23,6 +25,7 @@ from fake_daemon import (
     page_reply,
     refusal,
     reply,
+    segment_reply,
 )
 from harness import DEADLINE, ROOT, SOMEBODY, main, wait_until
 
@@ -55,8 +58,11 @@ PRINTING_JSON = {
 
 
 class WithAFake(CommandCase):
-    def serve(self, answer, name="fake.sock"):
-        fake = FakeDaemon(self.directory, answer, name)
+    def serve(self, answer):
+        """Another fake daemon, which is asked from now on."""
+        directory = tempfile.mkdtemp(dir=self.directory)
+        os.chmod(directory, 0o755)
+        fake = FakeDaemon(directory, answer)
         self.addCleanup(fake.close)
         self.path = fake.path
         return fake
@@ -93,10 +99,7 @@ class WholeJson(WithAFake):
                     # These would go on: by connecting again, or by holding.
                     if (name == "wait" and what == "closes") or name == "hold":
                         continue
-                    directory = tempfile.mkdtemp(dir=self.directory)
-                    os.chmod(directory, 0o755)
-                    fake = FakeDaemon(directory, answer)
-                    self.path = fake.path
+                    fake = self.serve(answer)
                     with self.subTest(command=name, fault=what, at=at):
                         status, out, err = self.run_json(name)
                         self.check_is_whole(name, out)
@@ -115,7 +118,7 @@ class WholeJson(WithAFake):
         for refused in range(4):
             def answer(request, n, refused=refused):
                 return refusal(request) if n == refused else page_reply(request, 4)
-            fake = self.serve(answer, f"{refused}.sock")
+            fake = self.serve(answer)
             self.assertEqual(self.ctl("list", "--json", status=REFUSED), "")
             self.assertIn("refused by the test", self.message)
             self.assertEqual(self.ctl("list", status=REFUSED), "")
@@ -308,9 +311,9 @@ class NoAnswer(Shmdctl):
 
     def test_a_slow_list_is_bounded_as_a_whole(self):
         # A deadline is one for all pages: a daemon that gives one page after another for ever.
-        self.serve_for_ever = FakeDaemon(self.directory, lambda request, n: page_reply(request, 1 << 40))
-        self.addCleanup(self.serve_for_ever.close)
-        self.path = self.serve_for_ever.path
+        fake = FakeDaemon(self.directory, lambda request, n: page_reply(request, 1 << 40))
+        self.addCleanup(fake.close)
+        self.path = fake.path
         self.ctl("list", "--timeout", "300ms", status=UNREACHABLE)
 
 
@@ -323,10 +326,7 @@ class Lost(WithAFake):
             for name, line in ASKING.items():
                 if name == "wait":
                     continue
-                directory = tempfile.mkdtemp(dir=self.directory)
-                os.chmod(directory, 0o755)
-                fake = FakeDaemon(directory, answer)
-                self.path = fake.path
+                fake = self.serve(answer)
                 with self.subTest(command=name, what=what):
                     out = self.ctl(*line, status=UNREACHABLE)
                     if name != "call":
@@ -390,6 +390,158 @@ class WaitOverARestart(Shmdctl):
         self.daemon.stop()
         self.ctl("wait", "x", status=UNREACHABLE)
         self.assertIn("cannot reach the daemon", self.message)
+
+
+EVIL = "\x1b[31m\u009b2J\n\r\t\x7f\u0085\u202eé"
+
+
+def evil_reply(request, n):
+    """A good answer in which every text is one that a terminal would obey, C1 unescaped."""
+    holder = {"pid": 1, "uid": 0, "comm": EVIL, "since_at_ms": 1}
+    segment = {
+        "name": EVIL, "labels": {EVIL: EVIL, "a": EVIL}, "holders": 1, "holder_list": [holder],
+        "creator": {"uid": 0, "gid": 0, "pid": 1, "comm": EVIL},
+    }  # fmt: skip
+    answers = [json.loads(line) for line in good_reply(request, 2).splitlines()]
+    for answer in answers:
+        result = answer.get("result") or answer["params"]
+        for target in [result.get("segment"), *result.get("segments", [])]:
+            if target:
+                target.update(segment)
+        if "version" in result:
+            result.update(version=EVIL, boot_id=EVIL, limits={EVIL: 1})
+    return b"".join(json.dumps(a, ensure_ascii=False).encode() + b"\n" for a in answers)
+
+
+def evil_refusal(request, n):
+    error = {"code": 1, "message": "no: " + EVIL, "data": {"error": EVIL, EVIL: EVIL, "x": EVIL}}
+    line = {"jsonrpc": "2.0", "id": request["id"], "error": error}
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+class HostileDaemon(WithAFake):
+    def run_command(self, *arguments, **more):
+        """Status, output and error output: without a crash, and harmless for a terminal."""
+        status, out, err = self.run_program(
+            "shmdctl", *arguments, user=SOMEBODY, environment={"SHMD_SOCKET": self.path}, **more
+        )
+        self.assertGreaterEqual(status, 0, (arguments, err))
+        for text in (out, err):
+            decoded = text.decode()  # it is UTF-8
+            bad = [c for c in decoded if c != "\n" and (c < " " or "\x7f" <= c < "\xa0")]
+            self.assertEqual(bad, [], (arguments, decoded))
+        return status, out.decode(), err.decode()
+
+    def test_nothing_reaches_a_terminal_raw(self):
+        # Those that end by themselves, and whose output is text.
+        names = sorted(set(ASKING) - {"read", "write", "hold"})
+        for answer in (evil_reply, evil_refusal):
+            self.serve(answer)
+            for name in names:
+                for json_option in ([], ["--json"]) if name != "run" else ([],):
+                    with self.subTest(answer=answer.__name__, command=name, options=json_option):
+                        line = ASKING[name]
+                        _, out, err = self.run_command(*line[:1], *json_option, *line[1:])
+                        self.assertTrue(out or err or name == "run")
+        self.serve(evil_reply)
+        out = self.run_command("stat", "x")[1]
+        self.assertIn("\\x1b[31m\\u009b2J\\x0a\\x0d\\x09\\x7f\\u0085\u202eé", out)
+        listed = json.loads(self.run_command("list", "--json")[1])
+        self.assertEqual(listed["segments"][0]["name"], EVIL)
+
+    def test_labels_that_the_real_daemon_takes(self):
+        daemon = self.start_daemon()
+        self.path = daemon.socket_path
+        with self.connect(daemon) as client:
+            client.create(name="x", labels={"a": "\x1b]0;t\x07", "b": "\u009b1m", "c": "two\nlines"})
+        for line in (["stat", "x"], ["list", "-o", "LABELS"], ["stat", "x", "--json"]):
+            self.run_command(*line)
+
+    def test_members_that_are_missing_or_wrong(self):
+        for member in [*SEGMENT, "holder_list"]:
+            for value in (None, "text", -1, 1 << 62, [], {}, ["x"], True):
+                def answer(request, n, member=member, value=value):
+                    lines = [json.loads(line) for line in good_reply(request, 1).splitlines()]
+                    for line in lines:
+                        body = line.get("result") or line["params"]
+                        for target in [body.get("segment"), *body.get("segments", [])]:
+                            if target and value is None:
+                                target.pop(member, None)
+                            elif target:
+                                target[member] = value
+                    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+                fake = self.serve(answer)
+                for name in ("create", "stat", "rm", "list", "run", "events", "read"):
+                    with self.subTest(member=member, value=value, command=name):
+                        self.run_command(*ASKING[name])
+                fake.close()
+
+    def test_other_results(self):
+        for result in ({}, {"segment": None}, {"segment": []}, {"segments": [1]}, {"segments": {}},
+                       {"segment": {}, "created": 1}, {"text": 1}, {"event_serial": "x"}):  # fmt: skip
+            fake = self.serve(lambda request, n, r=result: reply(request, r))
+            for name in sorted(set(ASKING) - {"call", "hold"}):
+                with self.subTest(result=result, command=name):
+                    status, out, err = self.run_command(*ASKING[name])
+                    self.assertNotEqual(status, 0)
+                    self.assertEqual(out, "")
+                    self.assertRegex(err, "not one of shmd's protocol")
+            fake.close()
+
+    def test_words_of_a_newer_daemon(self):
+        self.serve(lambda request, n: segment_reply(request, state="frozen", lifetime="eternal"))
+        out = self.ctl("stat", "x")
+        self.assertRegex(out, r"(?m)^STATE +unknown$")
+        self.assertRegex(out, r"(?m)^LIFETIME +unknown$")
+        self.serve(lambda request, n: segment_reply(request, managed=False, lifetime=None))
+        self.ctl("stat", "x", status=REFUSED)
+
+    def test_a_foreign_segment_without_a_lifetime(self):
+        foreign = {key: value for key, value in SEGMENT.items() if key not in ("lifetime", "serial")}
+        self.serve(lambda request, n: reply(request, {"segment": {**foreign, "managed": False}}))
+        out = self.ctl("stat", "x")
+        self.assertNotIn("LIFETIME", out)
+        self.assertRegex(out, r"(?m)^MANAGED +no$")
+
+    def test_an_event_of_a_newer_daemon(self):
+        def answer(request, n):
+            lines = [
+                {"event_serial": 1, "at_ms": 1, "kind": "moved"},
+                {"event_serial": 2, "at_ms": 1, "kind": "removed", "reason": "boredom",
+                 "segment": SEGMENT},
+            ]
+            events = [{"jsonrpc": "2.0", "method": "event", "params": p} for p in lines]
+            return reply(request, {"event_serial": 0}) + b"".join(
+                json.dumps(event).encode() + b"\n" for event in events
+            )
+
+        self.serve(answer)
+        first, second = self.ctl("events", "--count", "2").splitlines()
+        self.assertIn(" unknown  - event_serial=1", first)
+        self.assertIn("reason=unknown", second)
+
+    def test_a_flood_and_a_drip_end_with_the_timeout(self):
+        event = {"event_serial": 1, "at_ms": 1, "kind": "created", "segment": SEGMENT}
+        line = json.dumps({"jsonrpc": "2.0", "method": "event", "params": event}).encode() + b"\n"
+        for what, piece in (("events", line), ("late answers", b'{"jsonrpc":"2.0","id":9,"result":{}}\n'),
+                            ("bytes", b" ")):  # fmt: skip
+            for name in ("stat", "list", "info"):
+                fake = self.serve(lambda request, n, p=piece: itertools.repeat(p))
+                with self.subTest(what=what, command=name):
+                    self.ctl(*ASKING[name], "--timeout", "200ms", status=UNREACHABLE)
+                    self.assertIn("no answer from the daemon in time", self.message)
+                fake.close()
+
+    def test_the_kernel_says_how_large_it_is(self):
+        shmid = sysv.create(4096, mode=0o666)
+        self.serve(lambda request, n: info_reply(request) if request["method"] == "info"
+                   else segment_reply(request, shmid=shmid, size=102400))  # fmt: skip
+        self.assertEqual(self.ctl("read", "x"), bytes(4096))
+        self.ctl("read", "x", "--offset", "5000", status=USAGE)
+        self.ctl("write", "x", data=b"y" * 5000, status=REFUSED)
+        self.assertIn("longer than the 4096 bytes", self.message)
+        self.assertEqual(sysv.read(shmid, 4096), b"y" * 4096)
 
 
 class InOnePiece(Shmdctl):

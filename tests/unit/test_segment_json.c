@@ -370,6 +370,59 @@ TEST(a_list_of_holders_that_is_none_is_refused)
     }
 }
 
+TEST(a_newer_daemons_words_are_told_apart)
+{
+    struct labels labels;
+    struct wire_segment r;
+    assert_int_equal(read_text("{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"frozen\","
+                               "\"lifetime\":\"eternal\",\"managed\":true}",
+                               &labels, &r),
+                     0);
+    assert_int_equal(r.state, STATE_COUNT);
+    assert_true(r.has_lifetime);
+    assert_int_equal(r.lifetime, LIFETIME_COUNT);
+    assert_int_equal(
+        read_text("{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}", &labels, &r),
+        0);
+    assert_false(r.has_lifetime);
+}
+
+TEST(a_number_that_does_not_fit_is_refused)
+{
+    static const char *const bad[] = {
+        "\"serial\":-1",
+        "\"key\":4294967296",
+        "\"key\":-1",
+        "\"uid\":4294967296",
+        "\"gid\":-1",
+        "\"nattch\":-1",
+        "\"holders\":-1",
+        "\"uid\":\"root\"",
+        "\"holders\":4294967296",
+        "\"last_pid\":-1",
+        "\"creator\":{\"uid\":4294967296}",
+        "\"creator\":{\"pid\":2147483648}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct labels labels;
+        struct wire_segment r = {.serial = 7};
+        char *text = text_of("{" NEEDED ",%s}", bad[i]);
+        if (read_text(text, &labels, &r) != -EBADMSG)
+            fail_msg("%s was taken", bad[i]);
+        free(text);
+    }
+    struct labels labels;
+    struct wire_segment r;
+    assert_int_equal(read_text("{\"shmid\":2147483648,\"size\":2,\"mode\":\"0600\","
+                               "\"state\":\"ready\",\"lifetime\":\"process\"}",
+                               &labels, &r),
+                     -EBADMSG);
+    assert_int_equal(read_text("{\"shmid\":1,\"size\":-2,\"mode\":\"0600\","
+                               "\"state\":\"ready\",\"lifetime\":\"process\"}",
+                               &labels, &r),
+                     -EBADMSG);
+}
+
 TEST(what_is_no_segment_is_refused)
 {
     static const char *const bad[] = {
@@ -387,9 +440,8 @@ TEST(what_is_no_segment_is_refused)
         "{\"shmid\":1,\"size\":2,\"mode\":384,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0800\",\"state\":\"ready\",\"lifetime\":\"process\"}",
-        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"gone\",\"lifetime\":\"process\"}",
-        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":1,\"managed\":"
-        "true}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":1,\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":1}",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct labels labels;
@@ -414,6 +466,8 @@ int main(void)
         cmocka_unit_test(unknown_members_are_passed_over),
         cmocka_unit_test(more_labels_than_there_is_room_for_are_left_out),
         cmocka_unit_test(a_list_of_holders_that_is_none_is_refused),
+        cmocka_unit_test(a_newer_daemons_words_are_told_apart),
+        cmocka_unit_test(a_number_that_does_not_fit_is_refused),
         cmocka_unit_test(what_is_no_segment_is_refused),
     };
     return RUN_TESTS(tests);
