@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/core/core.h"
+#include "daemon/core/residency.h"
 #include "daemon/rpc/outbox.h"
 #include "protocol/methods.h"
 
@@ -34,6 +35,7 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct refusals refusals;
+    struct residency residency;
     LIST_HEAD(, subscription) subscribers;
     struct outboxes outboxes;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
