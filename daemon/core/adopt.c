@@ -42,11 +42,23 @@ static int check_attached(const struct adopt_params *p, const struct sysv_stat *
     return 0;
 }
 
+/* No other record may have the name or the key. One whose segment is gone goes by the look. */
+static int check_names(struct core *core, const struct caller *caller, const struct adopt_params *p,
+                       const struct sysv_stat *kernel, struct outcome_detail *detail)
+{
+    struct found other;
+    int r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
+    if (r > 0 && kernel->key != 0)
+        r = find_key(core, kernel->key, &other);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return find_exists(core, caller, &other, NULL, detail);
+}
+
 static int check(struct core *core, const struct caller *caller, const struct adopt_params *p,
                  const struct sysv_stat *kernel, struct outcome_detail *detail)
 {
     const struct access *a = &core->settings.access;
-    struct found other;
     if (!access_may_adopt(a, caller, kernel))
         return outcome_denied(detail, "owner or creator", NULL);
     if (kernel->destroyed)
@@ -58,17 +70,7 @@ static int check(struct core *core, const struct caller *caller, const struct ad
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
             "tells it); shmdctl adopt, run by the creator, does both");
     int r = check_attached(p, kernel, detail);
-    if (r != 0)
-        return r;
-    r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
-    if (r != 0)
-        return r < 0 ? r : 0;
-    *detail = (struct outcome_detail){0};
-    if (access_may_read(a, caller, &other.kernel)) {
-        detail->serial = other.segment->serial;
-        detail->shmid = other.segment->shmid;
-    }
-    return OUTCOME_SEGMENT_EXISTS;
+    return r != 0 ? r : check_names(core, caller, p, kernel, detail);
 }
 
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,

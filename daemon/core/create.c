@@ -68,19 +68,6 @@ static int find_existing(struct core *core, const struct create_params *p, struc
     return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
-/* SegmentExists: which segment it is, is for those who may read it. */
-static int segment_exists(const struct core *core, const struct caller *caller,
-                          const struct found *found, const char *hint,
-                          struct outcome_detail *detail)
-{
-    *detail = (struct outcome_detail){.hint = hint};
-    if (access_may_read(&core->settings.access, caller, &found->kernel)) {
-        detail->serial = found->segment->serial;
-        detail->shmid = found->segment->shmid;
-    }
-    return OUTCOME_SEGMENT_EXISTS;
-}
-
 static int use_existing(struct core *core, struct caller *caller, const struct create_params *p,
                         struct found *found, struct outcome_detail *detail)
 {
@@ -96,7 +83,7 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
             "others",
             detail);
     if (p->exclusive.value)
-        return segment_exists(core, caller, found, NULL, detail);
+        return find_exists(core, caller, found, NULL, detail);
     if (!access_may_read(a, caller, &found->kernel))
         return outcome_denied(detail, "read", NULL);
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))

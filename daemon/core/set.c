@@ -61,12 +61,7 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;
-    *detail = (struct outcome_detail){0};
-    if (access_may_read(&core->settings.access, caller, &other.kernel)) {
-        detail->serial = other.segment->serial;
-        detail->shmid = other.segment->shmid;
-    }
-    return OUTCOME_SEGMENT_EXISTS;
+    return find_exists(core, caller, &other, NULL, detail);
 }
 
 static int check(struct core *core, const struct caller *caller, const struct set_params *p,

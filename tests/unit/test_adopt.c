@@ -184,6 +184,20 @@ TEST(an_id_that_was_ours)
     assert_int_equal(f->store.n_records, 1);
 }
 
+TEST(a_key_that_was_ours)
+{
+    /* The record of the key has lost its segment, which nobody has noticed yet. */
+    const struct create_params p = {.name = "old", .key = GIVEN(77), .size = GIVEN(4096)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    fake_sysv_remove_as(f->k, f->found.segment->shmid);
+    int32_t shmid = handed_over(f, 77);
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid), .name = "new"), 0);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "created:old removed/out-of-band:old adopted:new");
+    assert_ptr_equal(registry_by_key(&f->core.registry, 77), fixture_record(f, "new"));
+    assert_int_equal(f->core.registry.count, 1);
+}
+
 TEST(what_cannot_be_adopted)
 {
     int32_t shmid = handed_over(f, 9);
@@ -285,6 +299,7 @@ int main(void)
         CASE(rights),
         CASE(managed_already),
         CASE(an_id_that_was_ours),
+        CASE(a_key_that_was_ours),
         CASE(what_cannot_be_adopted),
         CASE(quotas),
         cmocka_unit_test(whole_or_nothing),
