@@ -170,32 +170,51 @@ int cli_target(const struct cli *cli, struct shmd_target *ret)
     return 0;
 }
 
-int cli_check_ids(struct cli *cli, enum id_use use)
+#define ELSEWHERE                                                                                  \
+    "the daemon is in another IPC namespace, and its ids denote no segments here, or others"
+
+/* 0 or what the library returned. */
+static int share_ids(struct shmd *shmd, bool *ret)
 {
-    static const char elsewhere[] = "the daemon is in another IPC namespace, and its ids denote no "
-                                    "segments here, or others";
     struct shmd_info *info;
-    int r = shmd_info(cli_ask(cli), &info);
+    int r = shmd_info(shmd, &info);
     if (r != 0)
-        return cli_failure(cli, r);
-    uint64_t own = own_ipc_namespace(), theirs = info->ipc_namespace;
+        return r;
+    uint64_t own = own_ipc_namespace();
+    *ret = own == 0 || own == info->ipc_namespace;
     shmd_info_free(info);
-    if (own == 0 || own == theirs)
-        return 0;
-    if (use == IDS_USED)
-        return cli_error(EXIT_REFUSED, "%s: run both in the same container", elsewhere);
-    if (cli_given(cli, OPT(SHMID)))
-        return cli_error(EXIT_REFUSED,
-                         "%s: so --shmid is refused; name the segment by NAME, --key or --serial",
-                         elsewhere);
-    /* Also with --json: an id that denotes another segment here is worse than none. */
-    return cli_error(0, "%s", elsewhere);
+    return 0;
 }
 
 int cli_connect_for_ids(struct cli *cli, enum id_use use)
 {
     int r = cli_connect(cli);
-    return r != 0 ? r : cli_check_ids(cli, use);
+    if (r != 0 || (use == IDS_SHOWN && !cli_given(cli, OPT(SHMID))))
+        return r;
+    r = share_ids(cli_ask(cli), &cli->ids_are_good);
+    if (r != 0)
+        return cli_failure(cli, r);
+    if (cli->ids_are_good)
+        return 0;
+    if (use == IDS_USED)
+        return cli_error(EXIT_REFUSED, ELSEWHERE ": run both in the same container");
+    return cli_error(EXIT_REFUSED, ELSEWHERE ": so --shmid is refused; name the segment by NAME, "
+                                             "--key or --serial");
+}
+
+void cli_warn_of_ids(struct cli *cli)
+{
+    enum {
+        PATIENCE_MS = 500
+    }; /* the command is done: a daemon that is slow now is not waited for */
+    if (cli->ids_are_good)
+        return;
+    int left = time_left(cli->deadline_ms);
+    shmd_set_timeout(cli->shmd, left < 0 || left > PATIENCE_MS ? PATIENCE_MS : left);
+    /* Also with --json: an id that denotes another segment here is worse than none. */
+    if (share_ids(cli->shmd, &cli->ids_are_good) == 0 && !cli->ids_are_good)
+        (void)cli_error(EXIT_OK, ELSEWHERE);
+    shmd_set_timeout(cli->shmd, left);
 }
 
 int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret)

@@ -108,6 +108,7 @@ struct cli {
     int64_t deadline_ms;         /* of --timeout, on CLOCK_MONOTONIC; -1: none */
     int64_t grace_ms;            /* how much later than --timeout an answer may come */
     bool delay_is_told;
+    bool ids_are_good; /* the daemon's ids denote its segments here, too: it was asked */
 };
 
 struct command {
@@ -197,13 +198,13 @@ enum id_use {
     IDS_USED,  /* it attaches a segment, or hands one to the kernel */
 };
 /*
- * In another IPC namespace than the daemon's its shmids denote no segments, or others. Then a
- * command that uses one is refused, and so is every --shmid; one that only prints them is warned
- * about. 0 or an exit status.
+ * Connects. In another IPC namespace than the daemon's its shmids denote no segments, or others:
+ * then a command that uses one is refused, and so is every --shmid. 0 or an exit status.
  */
-int cli_check_ids(struct cli *cli, enum id_use use) MUST_CHECK;
-/* Connects and checks: 0 or an exit status. */
 int cli_connect_for_ids(struct cli *cli, enum id_use use) MUST_CHECK;
+/* For a command that has printed shmids: warns when they denote other segments here. Asks the
+ * daemon, so the last result of the handle is gone. */
+void cli_warn_of_ids(struct cli *cli);
 /* The segment asked for, to be freed: 0 or an exit status. */
 int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret) MUST_CHECK;
 

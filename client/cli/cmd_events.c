@@ -51,10 +51,12 @@ int cmd_events(struct cli *cli)
         .after = o->after,
     };
     uint64_t last = 0;
-    int r = cli_connect_for_ids(cli, IDS_SHOWN);
+    int r = cli_connect(cli);
     if (r != 0)
         return r;
     r = shmd_subscribe(cli_ask(cli), &options, NULL);
+    if (r == 0)
+        cli_warn_of_ids(cli);
     for (uint64_t n = 0; r == 0 && (o->count == 0 || n < o->count); n++) {
         struct shmd_event *event;
         r = shmd_next_event(cli->shmd, -1, &event);

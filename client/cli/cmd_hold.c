@@ -107,6 +107,7 @@ static int show_and_hold(struct cli *cli, const struct shmd_segment *segment, in
 {
     int status = output_segment(cli, segment);
     fflush(stdout);
+    cli_warn_of_ids(cli);
     return status == EXIT_OK ? hold_until_end(cli, segment, signals) : status;
 }
 
@@ -238,6 +239,7 @@ int cmd_release(struct cli *cli)
     if (r != 0)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);
+    cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;
 }

@@ -115,7 +115,7 @@ int cmd_call(struct cli *cli)
         if (!owned)
             return cli_error(EXIT_REFUSED, "there is no JSON text on standard input");
     }
-    int r = cli_connect_for_ids(cli, IDS_SHOWN);
+    int r = cli_connect(cli);
     if (r != 0) {
         free(owned);
         return r;
@@ -129,5 +129,8 @@ int cmd_call(struct cli *cli)
         return cli_usage("the parameters of %s are not one JSON value; they are an object such as "
                          "'{\"name\":\"frames\"}'",
                          cli->args[0]);
-    return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+    if (r != 0)
+        return cli_failure(cli, r);
+    cli_warn_of_ids(cli);
+    return EXIT_OK;
 }

@@ -100,8 +100,11 @@ int cmd_list(struct cli *cli)
         return cli_usage("--json and --output exclude one another: JSON has everything");
     int status = output_check(o);
     if (status == 0)
-        status = cli_connect_for_ids(cli, IDS_SHOWN);
+        status = cli_connect(cli);
     if (status != 0)
         return status;
-    return json ? list_as_json(cli, &options) : list_as_table(cli, &options);
+    status = json ? list_as_json(cli, &options) : list_as_table(cli, &options);
+    if (status == EXIT_OK)
+        cli_warn_of_ids(cli);
+    return status;
 }

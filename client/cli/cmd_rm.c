@@ -99,5 +99,8 @@ int cmd_rm(struct cli *cli)
         r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
-    return has_guard(cli) ? remove_one(cli, &guarded) : remove_all(cli);
+    r = has_guard(cli) ? remove_one(cli, &guarded) : remove_all(cli);
+    if (r == EXIT_OK && cli_given(cli, OPT(JSON)))
+        cli_warn_of_ids(cli);
+    return r;
 }

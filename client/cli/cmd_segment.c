@@ -12,6 +12,7 @@ static int answer(struct cli *cli, int r, struct shmd_segment *segment)
     if (r != 0)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);
+    cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;
 }
@@ -84,6 +85,7 @@ int cmd_stat(struct cli *cli)
     if (r != 0)
         return r;
     int status = output_details(cli, segment);
+    cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;
 }

@@ -84,9 +84,8 @@ int cmd_wait(struct cli *cli)
     }
     if (r != 0)
         return cli_failure(cli, r);
-    status = cli_check_ids(cli, IDS_SHOWN);
-    if (status == 0)
-        status = output_segment(cli, segment);
+    status = output_segment(cli, segment);
+    cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;
 }

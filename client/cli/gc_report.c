@@ -380,7 +380,7 @@ int gc_print_text(const struct gc *gc)
         print_totals(gc);
     print_removed(gc);
     if (!gc->knowledge.asked)
-        printf("The daemon at %s could not be asked (%s): what may be its own is listed as "
+        printf("The daemon at %s was not asked (%s): what may be its own is listed as "
                "guarded, and kept.\n",
                *gc->daemon.path ? gc->daemon.path : "the socket", daemon_state_text(&gc->daemon));
     return EXIT_OK;

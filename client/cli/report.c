@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/kernel_segments.h"
+#include "client/cli/parse.h"
 #include "client/cli/plain_text.h"
 #include "protocol/json_slice.h"
 
@@ -154,6 +156,34 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
         fputc(')', out);
 }
 
+/* A number was taken for a name, which it can be: is there a segment with that id or key? */
+static void print_number_hint(FILE *out, const struct shmd_failure *failure)
+{
+    struct json_slice name;
+    char text[32];
+    uint32_t number;
+    struct kernel_segments all;
+    bool is_id = false, is_key = false;
+    if (failure->code != SHMD_ERROR_NO_SUCH_SEGMENT ||
+        !json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
+                           "name", &name) ||
+        name.len < 3 || name.len - 2 >= sizeof(text))
+        return;
+    snprintf(text, sizeof(text), "%.*s", (int)(name.len - 2), name.text + 1);
+    if (parse_key(text, &number) < 0 || kernel_segments_read(&all) < 0)
+        return;
+    bool is_decimal = strspn(text, "0123456789") == strlen(text);
+    for (size_t i = 0; i < all.count; i++) {
+        is_id |= is_decimal && (uint32_t)all.rows[i].shmid == number;
+        is_key |= number != 0 && all.rows[i].key == number;
+    }
+    kernel_segments_deinit(&all);
+    if (is_id)
+        fprintf(out, "; the segment with that id is --shmid %s", text);
+    if (is_key)
+        fprintf(out, "; the segment with that key is --key %s", text);
+}
+
 /* The daemon's refusal, or what went wrong in asking it. */
 static void print_failure(FILE *out, const struct cli *cli, int r)
 {
@@ -165,6 +195,7 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
     }
     fputs(failure->message, out);
     print_parameters(out, failure);
+    print_number_hint(out, failure);
     daemon_choice_text(&cli->daemon, daemon);
     fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));
 }

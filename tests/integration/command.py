@@ -10,7 +10,7 @@ EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
 
 COMMANDS = (
     "create stat set rm list info read write call wait ready hold release adopt events run "
-    "gc doctor reload ps"
+    "ps gc doctor reload"
 ).split()
 
 

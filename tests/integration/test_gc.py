@@ -425,7 +425,7 @@ class WithDaemon(GcCase):
         out = self.gc("--remove", "--left", "--lost")
         self.assertIn(f"may be another daemon's, which does not run: that of {self.path}", out)
         self.assertIn("1 removed, 4K; 1 kept.", out)
-        self.assertIn(f"The daemon at {self.path} could not be asked", out)
+        self.assertIn(f"The daemon at {self.path} was not asked", out)
         self.assertEqual(set(sysv.proc_table()), {self.managed})
 
     @needs_several_uids

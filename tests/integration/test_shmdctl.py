@@ -34,6 +34,7 @@ from harness import (
     DAEMON,
     DEADLINE,
     ROOT,
+    SEVERAL_UIDS,
     SOMEBODY,
     as_user,
     main,
@@ -928,6 +929,143 @@ class Run(Shmdctl):
         self.ctl("run", "job", "--size", "1", "true", status=USAGE)
 
 
+class Numbers(Shmdctl):
+    """A number is taken for a name, and where it is an id or a key the answer says so."""
+
+    def test_an_id(self):
+        shmid = sysv.create(4096)
+        for command in ("stat", "rm", "read", "set", "ready", "hold", "release", "ps"):
+            with self.subTest(command=command):
+                self.ctl(command, shmid, status=NO_SUCH_SEGMENT)
+                self.assertIn(f"; the segment with that id is --shmid {shmid}", self.message)
+                self.assertNotIn("--key", self.message)
+
+    def test_a_key(self):
+        sysv.create(4096, key=0x4E545032)
+        for number in ("0x4e545032", str(0x4E545032)):
+            self.ctl("stat", number, status=NO_SUCH_SEGMENT)
+            self.assertIn(f"; the segment with that key is --key {number}", self.message)
+            self.assertNotIn("--shmid", self.message)
+
+    def test_neither(self):
+        sysv.create(4096)
+        for name in ("0", "4711", "0x0", "0x12", "1x", "frames"):
+            with self.subTest(name=name):
+                self.ctl("stat", name if name != "0" else "00000", status=NO_SUCH_SEGMENT)
+                self.assertNotRegex(self.message, "--(shmid|key) ")
+
+    def test_a_name_that_is_a_number(self):
+        shmid = sysv.create(4096)
+        self.client.create(name=str(shmid))
+        self.assertEqual(self.ctl("stat", shmid, "-n", "-o", "NAME").strip(), str(shmid))
+
+
+class Ps(Shmdctl):
+    def setUp(self):
+        super().setUp()
+        self.segment = self.client.create(name="frames", mode="0666", lifetime="process")
+        self.shmid = self.segment["shmid"]
+
+    def attach(self, user=SOMEBODY, shmid=None, read_only=False):
+        """A process that has it attached, and whose /proc the user may read."""
+        code = ("import sys, sysv; sysv.attach(int(sys.argv[1]), int(sys.argv[2])); "
+                "print(flush=True); sys.stdin.read()")
+        identity = {"user": user.uid, "group": user.gid} if SEVERAL_UIDS else {}
+        here = os.path.dirname(os.path.abspath(__file__))
+        for name in ("sysv.py",):
+            shutil.copy(os.path.join(here, name), self.directory)
+        process = subprocess.Popen(
+            ["/usr/bin/env", "python3", "-c", code, str(self.shmid if shmid is None else shmid),
+             str(sysv.SHM_RDONLY if read_only else 0)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": self.directory}, **identity)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.stdout.close)
+        if not process.stdout.readline():
+            self.skipTest("this user cannot run python3")
+        return process.pid
+
+    def ps(self, *arguments, **more):
+        return json.loads(self.ctl("ps", "--json", *arguments, **more))["segments"]
+
+    def test_one(self):
+        writer, reader = self.attach(), self.attach(read_only=True)
+        (segment,) = self.ps("frames")
+        self.assertEqual((segment["name"], segment["shmid"], segment["serial"], segment["nattch"]),
+                         ("frames", self.shmid, self.segment["serial"], 2))
+        self.assertEqual(segment["unseen"], 0)
+        rows = {row["pid"]: row for row in segment["attached"]}
+        self.assertEqual(set(rows), {writer, reader})
+        self.assertEqual((rows[writer]["read_only"], rows[reader]["read_only"]), (False, True))
+        for pid, row in rows.items():
+            self.assertEqual((row["uid"], row["count"]), (SOMEBODY.uid, 1))
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                self.assertEqual(row["comm"], file.read().strip())
+            with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+                self.assertIn(row.get("cgroup", ""), file.read())
+        (holder,) = segment["holders"]
+        self.assertEqual(holder["pid"], os.getpid())
+
+    def test_for_people(self):
+        pid = self.attach(read_only=True)
+        lines = self.ctl("ps", "frames").splitlines()
+        self.assertEqual(lines[0].split(), "SHMID NAME PID USER COMMAND UNIT ACCESS HOLDS".split())
+        rows = {line.split()[2]: line.split() for line in lines[1:]}
+        self.assertEqual(set(rows), {str(pid), str(os.getpid())})
+        self.assertEqual(rows[str(pid)][-2:], ["read-only", "no"])
+        self.assertEqual(rows[str(os.getpid())][-2:], ["-", "yes"])
+        details = self.ctl("stat", "frames")
+        self.assertRegex(details, rf"(?m)^ATTACHED +pid {pid} \(.*\), uid {SOMEBODY.uid}, read-only")
+
+    def test_all(self):
+        foreign, unused = sysv.create(4096, mode=0o666), sysv.create(4096)
+        pid, other = self.attach(shmid=foreign), self.attach()
+        segments = {segment["shmid"]: segment for segment in self.ps()}
+        self.assertEqual(set(segments), {self.shmid, foreign})
+        self.assertNotIn("name", segments[foreign])
+        self.assertEqual([row["pid"] for row in segments[foreign]["attached"]], [pid])
+        self.assertEqual([row["pid"] for row in segments[self.shmid]["attached"]], [other])
+        (segment,) = self.ps("--shmid", unused)
+        self.assertEqual((segment["attached"], segment["holders"]), ([], []))
+        self.assertEqual(self.ctl("ps", "--shmid", unused), "No process has it attached or holds it.\n")
+
+    @needs_several_uids
+    def test_processes_of_others(self):
+        hers, his = self.attach(ALICE), self.attach(BOB)
+        (segment,) = self.ps("frames", user=ALICE)
+        self.assertEqual(([row["pid"] for row in segment["attached"]], segment["unseen"]), ([hers], 1))
+        self.assertIn(f"shmid {self.shmid}: 1 of 2 attachments belong to processes that you may not see",
+                      self.ctl("ps", "frames", user=ALICE))
+        self.assertIn("1 more, by processes that you may not see", self.ctl("stat", "frames", user=ALICE))
+        (segment,) = self.ps("frames", user=ROOT)
+        self.assertEqual({row["pid"] for row in segment["attached"]}, {hers, his})
+        self.assertEqual(segment["unseen"], 0)
+
+    def test_nobody(self):
+        sysv.create(4096)
+        self.client.call("remove", name="frames")
+        self.assertEqual(self.ctl("ps"), "No process has a segment attached or holds one.\n")
+        self.assertEqual(self.ps(), [])
+        self.ctl("ps", "frames", status=NO_SUCH_SEGMENT)
+
+    def test_without_a_daemon(self):
+        pid = self.attach()
+        self.daemon.stop()
+        (segment,) = self.ps()
+        self.assertEqual((segment["shmid"], [row["pid"] for row in segment["attached"]]),
+                         (self.shmid, [pid]))
+        self.assertIn(str(pid), self.ctl("ps", "--shmid", self.shmid, note="the daemon was not asked"))
+        self.ctl("ps", "--shmid", "4711", status=NO_SUCH_SEGMENT)
+        self.ctl("ps", "frames", status=UNREACHABLE)
+
+    def test_the_daemon_itself_is_none(self):
+        # It has it attached until somebody else has.
+        self.client.create(name="anchored", lifetime="attached", mode="0600")
+        (segment,) = self.ps("anchored", user=ROOT)
+        self.assertEqual((segment["attached"], segment["nattch"], segment["unseen"]), ([], 0, 0))
+
+
 class AnotherNamespace(CommandCase):
     """The daemon's ids mean nothing here."""
 
@@ -937,11 +1075,42 @@ class AnotherNamespace(CommandCase):
         self.path = self.daemon.socket_path
         self.client = self.connect(self.daemon)
 
-    def test_create_warns(self):
-        for options in ([], ["--json"]):
-            self.ctl("create", "x", "--size", "1", *options,
-                     note="the daemon is in another IPC namespace")
-            self.ctl("rm", "x")
+    def test_what_prints_ids_warns(self):
+        self.client.create(name="theirs", mode="0666", lifetime="process")
+        commands = (
+            ["create", "x", "--size", "1"],
+            ["stat", "x"],
+            ["set", "x", "--mode", "0640"],
+            ["list"],
+            ["ready", "x"],
+            ["wait", "x"],
+            ["hold", "theirs"],
+            ["release", "theirs"],
+            ["events", "--after", "0", "--count", "1"],
+            ["call", "info"],
+            ["rm", "x", "--json"],
+        )
+        for command in commands:
+            with self.subTest(command=command):
+                self.ctl(*command, data=b"", note="the daemon is in another IPC namespace")
+                self.assertNotIn("no such segment", self.message)
+        self.ctl("create", "x", "--size", "1", "--json", note="the daemon is in another IPC namespace")
+        self.ctl("rm", "x")  # these two print none
+        self.ctl("info")
+
+    def test_ids_are_refused(self):
+        shmid = self.client.create(name="theirs", mode="0666")["shmid"]
+        # Ours, with the very same id.
+        sysv.create_with_shmid(shmid, 4096, mode=0o666)
+        for command in ("stat", "set", "rm", "ready", "hold", "release", "read", "write", "adopt", "ps"):
+            with self.subTest(command=command):
+                out = self.ctl(command, "--shmid", shmid, status=REFUSED)
+                self.assertFalse(out)
+                self.assertIn("another IPC namespace", self.message)
+        for command in ("read", "write", "ps"):
+            self.ctl(command, "theirs", status=REFUSED)
+        self.assertEqual(len(self.client.list()), 1)
+        self.assertTrue(sysv.exists(shmid))
 
     def test_run_creates_nothing(self):
         out = self.ctl("run", "x", "--size", "1", "--", "echo", "ran", status=REFUSED)
@@ -1051,7 +1220,7 @@ VALUES = {
     "socket": "/x", "timeout": "1s", "shmid": "1", "key": "1", "serial": "1", "size": "1",
     "mode": "600", "uid": "0", "gid": "0", "lifetime": "process", "ttl": "1s", "new-name": "x",
     "prefix": "x", "state": "ready", "scope": "all", "output": "NAME", "offset": "0", "length": "1",
-    "after": "1", "count": "1", "older-than": "1s",
+    "after": "1", "count": "1", "older-than": "1s", "idle": "1s",
 }  # fmt: skip
 
 
