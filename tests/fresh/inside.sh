@@ -1,0 +1,130 @@
+#!/bin/bash
+# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball
+#
+# It begins in an empty directory with an empty environment. Each command has an empty environment,
+# too. The last line is the sum: N passed, N failed, N skipped.
+set -uo pipefail
+
+way=$1
+passed=0
+failed=0
+skipped=0
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+result() { # NAME, STATUS
+    if [ "$2" = 0 ]; then
+        passed=$((passed + 1))
+        echo "ok - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok - $1: it ended with $2"
+    fi
+}
+
+# Runs a line as it would be typed. When it ends with counts, they count too.
+typed() {
+    local status=0
+    printf '\n$ %s\n' "$1"
+    env -i bash -c "$1" </dev/null >"$output" 2>&1 || status=$?
+    # The results of single test programs are of interest only when one failed.
+    grep -vE '^(PASS|SKIP): ' "$output" | tail -n 150
+    result "$1" "$status"
+    if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+    fi
+    return "$status"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then echo "$1"; else echo "sudo $1"; fi
+}
+
+# Which tests were skipped, and why.
+tell_skipped() {
+    find . -name '*.log' -exec grep -hE '^ok .* # SKIP|^1\.\.0 # SKIP|^SKIP: ' {} + |
+        sed -E 's/^(ok [0-9]+ - |SKIP: )//; s/ [0-9]+ - / /' | sort -u | sed 's/^/skipped: /'
+}
+
+# The counts of `make check`, which has written a file of results for each test program.
+count_results() {
+    local counts
+    counts=$(find . -name '*.trs' -exec cat {} +)
+    passed=$((passed + $(grep -c '^:test-result: PASS' <<<"$counts")))
+    failed=$((failed + $(grep -cE '^:test-result: (FAIL|XPASS)' <<<"$counts")))
+    skipped=$((skipped + $(grep -c '^:test-result: SKIP' <<<"$counts")))
+}
+
+nothing_is_left() {
+    local left=0
+    [ "$(wc -l </proc/sysvipc/shm)" = 1 ] || { cat /proc/sysvipc/shm; left=1; }
+    result 'no segment is left' "$left"
+    left=0
+    [ -z "$(git status --porcelain)" ] || { git status --short; left=1; }
+    result 'git sees nothing new' "$left"
+}
+
+# The README's tour: the lines that begin with a prompt. A reader types slowly, so a command in the
+# background has begun when the next line comes.
+tour() {
+    local script
+    script=$(sed -n 's/^    \$ //p' README.md | sed 's/&$/\& sleep 1/')
+    [ -n "$script" ] || { result 'README.md has a tour' 1; return; }
+    printf '\n$ # the tour of README.md\n'
+    env -i timeout 300 bash -e -m -c "$script" </dev/null >"$output" 2>&1
+    local status=$?
+    tail -n 100 "$output"
+    result 'the tour of README.md' "$status"
+}
+
+readme() {
+    local command commands
+    mapfile -t commands < <(sed -nE 's/^ {4}(\.\/quickstart[^#]*[^# ]) *(#.*)?$/\1/p' README.md)
+    result 'README.md names the two commands' "$([ "${#commands[@]}" = 2 ]; echo $?)"
+    for command in "${commands[@]}"; do
+        typed "$command"
+    done
+    tell_skipped
+    tour
+}
+
+install_packages() {
+    typed "$(as_root apt-get) -q -y install --no-install-recommends \$(./quickstart packages test)"
+}
+
+plain() {
+    install_packages
+    typed './autogen.sh && ./configure && make'
+    typed 'make check'
+    count_results
+    grep -hE '^not ok' $(find . -name '*.log') /dev/null
+    tell_skipped
+    typed "$(as_root make) install && $(as_root ldconfig)"
+    typed 'make lint'
+    typed 'examples/demo'
+    typed 'cd / && shmdctl --version && /usr/local/share/doc/shmd/examples/demo'
+    tour
+}
+
+tarball() {
+    install_packages
+    typed './autogen.sh && ./configure && make dist'
+    typed 'mkdir ../in ../out && tar -C ../in --strip-components=1 -xf shmd-*.tar.xz && cp -r ../in ../source'
+    cd ../in || exit
+    typed './configure && make && make check'
+    count_results
+    typed 'make lint && make install DESTDIR="$PWD/installed" && examples/demo'
+    cd ../out || exit
+    typed '../source/configure && make && make check-unit && make lint && make install DESTDIR="$PWD/installed"'
+    typed '../source/examples/demo "$PWD"'
+    typed 'cd ../source && ./quickstart'
+    cd ../shmd || exit
+}
+
+typed 'git clone --quiet /srv/shmd.git shmd'
+cd shmd || exit
+"$way"
+nothing_is_left
+printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
