@@ -121,7 +121,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
-EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
 check_headers = tests/unit/support.h tests/unit/store_fixture.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h

@@ -3,8 +3,10 @@
 #
 # It begins in an empty directory with an empty environment. Each command has an empty environment,
 # too. The last line is the sum: N passed, N failed, N skipped.
-set -uo pipefail
 
+
+# shellcheck disable=SC2016 # the shell that a line is typed into expands it
+set -uo pipefail
 way=$1
 passed=0
 failed=0
@@ -44,8 +46,8 @@ as_root() {
 
 # Which tests were skipped, and why.
 tell_skipped() {
-    find . -name '*.log' -exec grep -hE '^ok .* # SKIP|^1\.\.0 # SKIP|^SKIP: ' {} + |
-        sed -E 's/^(ok [0-9]+ - |SKIP: )//; s/ [0-9]+ - / /' | sort -u | sed 's/^/skipped: /'
+    find . -name '*.log' ! -name check.log -exec grep -HE '^ok .* # SKIP|^1\.\.0 # SKIP' {} + |
+        sed -E 's/^.*\/([a-z_]+)\.log:(ok [0-9]+ - |1\.\.0 # SKIP)/skipped: \1 /' | sort -u
 }
 
 # The counts of `make check`, which has written a file of results for each test program.
@@ -81,7 +83,7 @@ tour() {
 
 readme() {
     local command commands
-    mapfile -t commands < <(sed -nE 's/^ {4}(\.\/quickstart[^#]*[^# ]) *(#.*)?$/\1/p' README.md)
+    mapfile -t commands < <(sed -nE 's/^ {4}(\.\/quickstart( test)?)( +#.*)?$/\1/p' README.md)
     result 'README.md names the two commands' "$([ "${#commands[@]}" = 2 ]; echo $?)"
     for command in "${commands[@]}"; do
         typed "$command"
@@ -99,7 +101,7 @@ plain() {
     typed './autogen.sh && ./configure && make'
     typed 'make check'
     count_results
-    grep -hE '^not ok' $(find . -name '*.log') /dev/null
+    find . -name '*.log' -exec grep -hE '^not ok' {} +
     tell_skipped
     typed "$(as_root make) install && $(as_root ldconfig)"
     typed 'make lint'

@@ -58,6 +58,7 @@ git rev-parse --verify --quiet HEAD >/dev/null || die 'this is no git tree, and 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/shmd-fresh.XXXXXX")
 
 # It waits for this script to end, even by SIGKILL. The mounts are in namespaces that end with it.
+# shellcheck disable=SC2016 # the guardian expands it
 setsid --fork bash -c '
     while kill -0 "$1" 2>/dev/null; do sleep 0.2; done
     for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -74,6 +75,28 @@ trap 'exit 130' INT TERM HUP
 isolated() {
     setpriv --pdeathsig KILL -- unshare --mount --propagation private --ipc --pid --fork --kill-child "$@"
 }
+
+# To be run isolated: enter.sh ROOT USER COMMAND... as USER in the system ROOT, with an empty
+# environment. A root directory that is no mount would do for root, but no user namespace can be made
+# in one.
+cat >"$work/enter.sh" <<'END'
+set -e
+root=$1 user=$2
+shift 2
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mount --bind "$(dirname "$0")/archives" "$root/var/cache/apt/archives"
+cd "$root"
+pivot_root . mnt
+umount -l /mnt
+home=$(getent passwd "$user" | cut -d: -f6)
+cd "$home"
+exec setpriv --reuid="$user" --regid="$user" --init-groups env -i "$@"
+END
 
 # --- the base, made once
 
@@ -112,8 +135,7 @@ make_base() {
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no service starts
     chmod +x "$root/usr/sbin/policy-rc.d"
-    isolated chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive sh -ec '
-        mount -t proc proc /proc
+    isolated bash "$work/enter.sh" "$root" root DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -ec '
         update-ca-certificates
         apt-get -q update
         apt-get -q -y install --no-install-recommends git sudo
@@ -130,26 +152,14 @@ skipped=0
 
 # A system of its own for USER, who goes WAY; the last line of its output has the counts.
 run() { # user, way
-    local root=$work/root user=$1 way=$2 home=/root line
-    [ "$user" = root ] || home=/home/newcomer
+    local root=$work/root user=$1 line
+    [ "$user" = root ] || user=newcomer
     cp -a "$work/base" "$root"
     git clone --quiet --bare --no-local "$top" "$root/srv/shmd.git"
     cp "$top/tests/fresh/inside.sh" "$root/srv/"
-    [ "$user" = root ] || chroot "$root" chown -R newcomer: /srv
-    # shellcheck disable=SC2016 # the inner shell expands them
-    isolated bash -c '
-        set -e
-        mount -t proc proc "$1/proc"
-        mount --rbind /sys "$1/sys"
-        mount --rbind /dev "$1/dev"
-        mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
-        mount -t tmpfs -o mode=755 tmpfs "$1/run"
-        mount --bind "$2" "$1/var/cache/apt/archives"
-        cd "$1$3"
-        become=()
-        [ "$4" = root ] || become=(setpriv --reuid=newcomer --regid=newcomer --init-groups)
-        exec chroot "$1" "${become[@]:-env}" env -i bash -c '\''cd "$1" && exec bash /srv/inside.sh "$2"'\'' - "$3" "$5"
-        ' - "$root" "$work/archives" "$home" "$user" "$way" </dev/null 2>&1 | tee "$work/output" || true
+    chroot "$root" chown -R "$user:" /srv
+    isolated bash "$work/enter.sh" "$root" "$user" bash /srv/inside.sh "$2" </dev/null 2>&1 |
+        tee "$work/output" || true
     line=$(tail -n 1 "$work/output")
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
@@ -157,7 +167,7 @@ run() { # user, way
         skipped=$((skipped + BASH_REMATCH[3]))
     else
         failed=$((failed + 1))
-        echo "not ok - the run as $user, $way, came to no end"
+        echo "not ok - the run as $1, $2, did not come to its end"
     fi
     rm -rf --one-file-system "$root"
 }
