@@ -1,14 +1,15 @@
 #!/bin/bash
 # Sets shmd up on a fresh, minimal Debian, as a newcomer does:
 #
-#   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary] [--way readme|plain|tarball]
+#   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary|container] [--way readme|plain|tarball]
 #
 #   readme     git clone, then the commands of README.md in its order, then its tour (the default)
 #   plain      ./autogen.sh && ./configure && make && make check && make install
 #   tarball    make dist, and the release built in its own directory and out of it
 #
-# --user and --way may be repeated; without --user both kinds of user do it. The ordinary user has sudo.
-# What is committed is cloned. The last line is the sum: N passed, N failed.
+# --user and --way may be repeated. The ordinary user has sudo; `container` is root with the capabilities
+# that Docker leaves to it. Without --user, root and the ordinary user do it. What is committed is cloned.
+# The last line is the sum: N passed, N failed.
 #
 # It needs root and debootstrap, and this machine's apt must work: its sources of Debian, its proxies
 # and its certificates are copied in. The systems are directories below ${TMPDIR:-/var/tmp}, with
@@ -35,7 +36,7 @@ ways=()
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
     '--release bookworm' | '--release trixie') release=$2 ;;
-    '--user root' | '--user ordinary') users+=("$2") ;;
+    '--user root' | '--user ordinary' | '--user container') users+=("$2") ;;
     '--way readme' | '--way plain' | '--way tarball') ways+=("$2") ;;
     *)
         sed -nE '2,/^[^#]/s/^# ?//p' "$0"
@@ -76,8 +77,8 @@ isolated() {
     setpriv --pdeathsig KILL -- unshare --mount --propagation private --ipc --pid --fork --kill-child "$@"
 }
 
-# To be run isolated: enter.sh ROOT USER COMMAND... as USER in the system ROOT, with an empty
-# environment. A root directory that is no mount would do for root, but no user namespace can be made
+# To be run isolated: enter.sh ROOT USER COMMAND... runs COMMAND as that kind of user in the system ROOT,
+# with an empty environment. A root directory that is no mount would do for root, but no user namespace can be made
 # in one.
 cat >"$work/enter.sh" <<'END'
 set -e
@@ -93,9 +94,14 @@ mount --bind "$(dirname "$0")/archives" "$root/var/cache/apt/archives"
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
-home=$(getent passwd "$user" | cut -d: -f6)
-cd "$home"
-exec setpriv --reuid="$user" --regid="$user" --init-groups env -i "$@"
+docker=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw
+docker+=,+sys_chroot,+mknod,+audit_write,+setfcap
+case $user in
+root) cd /root && become=(env) ;;
+container) cd /root && become=(setpriv "--bounding-set=-all,$docker" --inh-caps=-all) ;;
+ordinary) cd /home/newcomer && become=(setpriv --reuid=newcomer --regid=newcomer --init-groups) ;;
+esac
+exec "${become[@]}" env -i "$@"
 END
 
 # --- the base, made once
@@ -152,13 +158,12 @@ skipped=0
 
 # A system of its own for USER, who goes WAY; the last line of its output has the counts.
 run() { # user, way
-    local root=$work/root user=$1 line
-    [ "$user" = root ] || user=newcomer
+    local root=$work/root line
     cp -a "$work/base" "$root"
     git clone --quiet --bare --no-local "$top" "$root/srv/shmd.git"
     cp "$top/tests/fresh/inside.sh" "$root/srv/"
-    chroot "$root" chown -R "$user:" /srv
-    isolated bash "$work/enter.sh" "$root" "$user" bash /srv/inside.sh "$2" </dev/null 2>&1 |
+    [ "$1" != ordinary ] || chroot "$root" chown -R newcomer: /srv
+    isolated bash "$work/enter.sh" "$root" "$1" bash /srv/inside.sh "$2" </dev/null 2>&1 |
         tee "$work/output" || true
     line=$(tail -n 1 "$work/output")
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
