@@ -1,8 +1,8 @@
 #!/bin/bash
 # What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball
 #
-# It begins in an empty directory with an empty environment. Each command has an empty environment,
-# too. The last line is the sum: N passed, N failed, N skipped.
+# Each command has an empty environment; where no quickstart is at work, it has the PATH of a login. The
+# last line is the sum: N passed, N failed, N skipped.
 
 
 # shellcheck disable=SC2016 # the shell that a line is typed into expands it
@@ -11,6 +11,7 @@ way=$1
 passed=0
 failed=0
 skipped=0
+login=()
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
@@ -28,7 +29,7 @@ result() { # NAME, STATUS
 typed() {
     local status=0
     printf '\n$ %s\n' "$1"
-    env -i bash -c "$1" </dev/null >"$output" 2>&1 || status=$?
+    env -i "${login[@]}" bash -c "$1" </dev/null >"$output" 2>&1 || status=$?
     # The results of single test programs are of interest only when one failed.
     grep -vE '^(PASS|SKIP): ' "$output" | tail -n 150
     result "$1" "$status"
@@ -38,6 +39,11 @@ typed() {
         skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
     fi
     return "$status"
+}
+
+log_in() {
+    login=(PATH=/usr/local/bin:/usr/bin:/bin)
+    [ "$(id -u)" != 0 ] || login=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 }
 
 as_root() {
@@ -72,10 +78,11 @@ nothing_is_left() {
 # background has begun when the next line comes.
 tour() {
     local script
+    log_in
     script=$(sed -n 's/^    \$ //p' README.md | sed 's/&$/\& sleep 1/')
     [ -n "$script" ] || { result 'README.md has a tour' 1; return; }
     printf '\n$ # the tour of README.md\n'
-    env -i timeout 300 bash -e -m -c "$script" </dev/null >"$output" 2>&1
+    env -i "${login[@]}" timeout 300 bash -e -m -c "$script" </dev/null >"$output" 2>&1
     local status=$?
     tail -n 100 "$output"
     result 'the tour of README.md' "$status"
@@ -97,6 +104,7 @@ install_packages() {
 }
 
 plain() {
+    log_in
     install_packages
     typed './autogen.sh && ./configure && make'
     typed 'make check'
@@ -111,6 +119,7 @@ plain() {
 }
 
 tarball() {
+    log_in
     install_packages
     typed './autogen.sh && ./configure && make dist'
     typed 'mkdir ../in ../out && tar -C ../in --strip-components=1 -xf shmd-*.tar.xz && cp -r ../in ../source'
