@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball
+# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools
 #
 # Each command has an empty environment; where no quickstart is at work, it has the PATH of a login. The
 # last line is the sum: N passed, N failed, N skipped.
@@ -132,6 +132,15 @@ tarball() {
     typed '../source/examples/demo "$PWD"'
     typed 'cd ../source && ./quickstart'
     cd ../shmd || exit
+}
+
+tools() {
+    typed "$(as_root apt-get) -q -y install --no-install-recommends clang >/dev/null"
+    typed 'CC=clang CHECK=check-unit ./quickstart test build-clang --enable-werror'
+    typed 'CHECK=lint ./quickstart test build --enable-werror'
+    typed 'CHECK=analyse ./quickstart test build --enable-werror'
+    log_in
+    typed 'make --no-print-directory -C build distcheck TESTS= >build/distcheck.log 2>&1'
 }
 
 typed 'git clone --quiet /srv/shmd.git shmd'

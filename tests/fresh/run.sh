@@ -1,11 +1,13 @@
 #!/bin/bash
 # Sets shmd up on a fresh, minimal Debian, as a newcomer does:
 #
-#   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary|container] [--way readme|plain|tarball]
+#   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary|container]
+#                      [--way readme|plain|tarball|tools]
 #
 #   readme     git clone, then the commands of README.md in its order, then its tour (the default)
 #   plain      ./autogen.sh && ./configure && make && make check && make install
 #   tarball    make dist, and the release built in its own directory and out of it
+#   tools      the release's clang with warnings as errors, the lints, the analyses, distcheck
 #
 # --user and --way may be repeated. The ordinary user has sudo; `container` is root with the capabilities
 # that Docker leaves to it. Without --user, root and the ordinary user do it. What is committed is cloned.
@@ -37,7 +39,7 @@ while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
     '--release bookworm' | '--release trixie') release=$2 ;;
     '--user root' | '--user ordinary' | '--user container') users+=("$2") ;;
-    '--way readme' | '--way plain' | '--way tarball') ways+=("$2") ;;
+    '--way readme' | '--way plain' | '--way tarball' | '--way tools') ways+=("$2") ;;
     *)
         sed -nE '2,/^[^#]/s/^# ?//p' "$0"
         case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
@@ -99,7 +101,7 @@ docker+=,+sys_chroot,+mknod,+audit_write,+setfcap
 case $user in
 root) cd /root && become=(env) ;;
 container) cd /root && become=(setpriv "--bounding-set=-all,$docker" --inh-caps=-all) ;;
-ordinary) cd /home/newcomer && become=(setpriv --reuid=newcomer --regid=newcomer --init-groups) ;;
+ordinary) cd ~newcomer && become=(setpriv --reuid=newcomer --regid=newcomer --init-groups) ;;
 esac
 exec "${become[@]}" env -i "$@"
 END
@@ -141,7 +143,8 @@ make_base() {
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no service starts
     chmod +x "$root/usr/sbin/policy-rc.d"
-    isolated bash "$work/enter.sh" "$root" root DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -ec '
+    isolated bash "$work/enter.sh" "$root" root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -ec '
+        export DEBIAN_FRONTEND=noninteractive
         update-ca-certificates
         apt-get -q update
         apt-get -q -y install --no-install-recommends git sudo
