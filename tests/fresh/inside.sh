@@ -74,16 +74,31 @@ nothing_is_left() {
     result 'git sees nothing new' "$left"
 }
 
-# The README's tour: the lines that begin with a prompt. A reader types slowly, so a command in the
-# background has begun when the next line comes.
+# The commands of the README's tour: what follows a prompt, to the end of its quotes. A reader types
+# slowly, so a command in the background has begun when the next one comes.
+tour_commands() {
+    awk -v quote="'" '
+        /^    / {
+            line = substr($0, 5)
+            if (!quoted && line !~ /^\$ /)
+                next
+            if (!quoted)
+                line = substr(line, 3)
+            print line
+            if (gsub(quote, quote, line) % 2)
+                quoted = !quoted
+            if (!quoted && line ~ /&$/)
+                print "sleep 1"
+        }' README.md
+}
+
 tour() {
-    local script
+    local script status=0
     log_in
-    script=$(sed -n 's/^    \$ //p' README.md | sed 's/&$/\& sleep 1/')
+    script=$(tour_commands)
     [ -n "$script" ] || { result 'README.md has a tour' 1; return; }
     printf '\n$ # the tour of README.md\n'
-    env -i "${login[@]}" timeout 300 bash -e -m -c "$script" </dev/null >"$output" 2>&1
-    local status=$?
+    env -i "${login[@]}" timeout 300 bash -e -m -c "$script" </dev/null >"$output" 2>&1 || status=$?
     tail -n 100 "$output"
     result 'the tour of README.md' "$status"
 }
