@@ -180,21 +180,25 @@ run() { # user, way
     rm -rf --one-file-system "$root"
 }
 
-SECONDS=0
-say "a minimal Debian $release; commit $(git rev-parse --short HEAD)"
-mkdir -p "$work/archives/partial"
-make_base "$work/base"
-echo "made in $SECONDS s"
-for way in "${ways[@]}"; do
-    for user in "${users[@]}"; do
-        say "Debian $release, user $user, way $way"
-        start=$SECONDS
-        run "$user" "$way"
-        echo "Debian $release, user $user, way $way: $((SECONDS - start)) s"
+# In braces, so that bash has read all of it before it begins: the tree may change meanwhile.
+{
+    SECONDS=0
+    say "a minimal Debian $release; commit $(git rev-parse --short HEAD)"
+    mkdir -p "$work/archives/partial"
+    make_base "$work/base"
+    echo "made in $SECONDS s"
+    for way in "${ways[@]}"; do
+        for user in "${users[@]}"; do
+            say "Debian $release, user $user, way $way"
+            start=$SECONDS
+            run "$user" "$way"
+            echo "Debian $release, user $user, way $way: $((SECONDS - start)) s"
+        done
     done
-done
 
-printf '\n%s passed, %s failed' "$passed" "$failed"
-[ "$skipped" = 0 ] || printf ', %s skipped' "$skipped"
-printf '\n'
-[ "$failed" = 0 ] && [ "$passed" != 0 ]
+    printf '\n%s passed, %s failed' "$passed" "$failed"
+    [ "$skipped" = 0 ] || printf ', %s skipped' "$skipped"
+    printf '\n'
+    [ "$failed" = 0 ] && [ "$passed" != 0 ]
+    exit
+}
