@@ -180,8 +180,9 @@ run() { # user, way
     rm -rf --one-file-system "$root"
 }
 
-# In braces, so that bash has read all of it before it begins: the tree may change meanwhile.
-{
+# bash has read all of it before it begins, for the tree may change meanwhile.
+main() {
+    local way user start
     SECONDS=0
     say "a minimal Debian $release; commit $(git rev-parse --short HEAD)"
     mkdir -p "$work/archives/partial"
@@ -200,5 +201,5 @@ run() { # user, way
     [ "$skipped" = 0 ] || printf ', %s skipped' "$skipped"
     printf '\n'
     [ "$failed" = 0 ] && [ "$passed" != 0 ]
-    exit
 }
+main
