@@ -24,6 +24,7 @@ from harness import (
     enter_private_network,
     main,
     needs_several_uids,
+    needs_to_be_alone,
 )
 from programs import Programs
 
@@ -37,6 +38,7 @@ enter_private_network()
 STATUS = {"ok": 0, "info": 0, "warning": 1, "error": 2}
 
 
+@needs_to_be_alone
 class DoctorCase(Programs, TestCase):
     path = "/nonexistent/shmd.sock"
 

@@ -24,6 +24,7 @@ from harness import (
     enter_private_network,
     main,
     needs_several_uids,
+    needs_to_be_alone,
     wait_until,
 )
 from programs import Programs
@@ -35,14 +36,9 @@ CLASSES = ("leaked", "left", "undecided", "lost", "guarded")
 enter_private_network()
 
 
+@needs_to_be_alone
 class GcCase(Programs, TestCase):
     path = NOWHERE
-
-    def setUp(self):
-        super().setUp()
-        for directory in ("/run/shmd", *glob.glob("/run/user/*/shmd")):
-            if os.path.isdir(directory) and os.stat(directory).st_uid in (SOMEBODY.uid, ROOT.uid):
-                self.skipTest(f"{directory} is of a daemon whose segments would be kept")
 
     def leak(self, user=SOMEBODY, size=4096, key=0, mode=0o600):
         """A segment whose creator has died, and that nobody else has used."""
