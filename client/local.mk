@@ -7,10 +7,12 @@ libshmd_la_SOURCES = \
 	client/calls.c \
 	client/connection.c \
 	client/failure.c \
+	client/fill.c \
 	client/find.c \
 	client/internal.h \
 	client/results.c \
-	client/stream.c
+	client/stream.c \
+	client/trust.c
 libshmd_la_LIBADD = libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
