@@ -77,7 +77,7 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     bool is_other = (p->name && (!s->name || strcmp(p->name, s->name) != 0)) ||
                     (p->key.value != 0 && (uint32_t)p->key.value != s->key);
     if (is_other)
-        return segment_exists(
+        return find_exists(
             core, caller, found,
             "name and key do not belong to one segment: use the one there is, or choose "
             "others",

@@ -242,7 +242,8 @@ class Configuration(ProcessCase):
         program = shutil.which("strace")
         if program is None:
             self.skipTest("strace is not installed")
-        directory = self.daemon_directory()
+        directory = os.path.join(self.directory, "own")  # of the user who runs the daemon
+        os.mkdir(directory, 0o700)
         path = os.path.join(directory, "shmd.sock")
         trace = os.path.join(directory, "trace")
         daemon = subprocess.Popen(

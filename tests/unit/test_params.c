@@ -289,10 +289,11 @@ TEST(an_unknown_one_is_told_what_there_is)
 {
     check_refused(METHOD_INFO, "{\"x\":1}", "x", "unknown; info takes: none");
     check_refused(METHOD_STAT, "{\"x\":1}", "x", "unknown; stat takes: name, shmid, key, serial");
-    check_refused(METHOD_CREATE, "{\"x\":1}", "x",
-                  "unknown; create takes: name, key, size, mode, exclusive, replace, hold, uid, gid, "
-                  "lifetime, ttl_ms, idle_ttl_ms, ready, labels, huge_page_size, noreserve, "
-                  "locked, any_owner");
+    check_refused(
+        METHOD_CREATE, "{\"x\":1}", "x",
+        "unknown; create takes: name, key, size, mode, exclusive, replace, hold, uid, gid, "
+        "lifetime, ttl_ms, idle_ttl_ms, ready, labels, huge_page_size, noreserve, "
+        "locked, any_owner");
     char *name = repeat("\xE2\x82\xAC", 10000), *text = text_of("{\"%s\":1}", name);
     struct decoded d;
     decode(&d, METHOD_SET, text);
