@@ -64,6 +64,9 @@ static int source_open(struct options *o, struct source *ret)
 {
     struct source s = {.name = source_name(o), .fd = STDIN_FILENO};
     struct stat st;
+    if (o->lifetime == SHMD_LIFETIME_ATTACHED)
+        return cli_usage("--from, --lifetime attached: the segment would go when it has been "
+                         "filled and is detached; choose another lifetime");
     if (strcmp(o->from, "-") != 0)
         s.fd = open(o->from, O_RDONLY | O_CLOEXEC);
     if (s.fd < 0 || fstat(s.fd, &st) < 0)
