@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/test_methods \
 	tests/unit/test_options \
 	tests/unit/test_orphans \
+	tests/unit/test_outbox \
 	tests/unit/test_outcome_to_error \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
@@ -242,6 +243,8 @@ tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
 tests_unit_test_audit_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=log_line
+tests_unit_test_outbox_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_outbox_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_outcome_to_error_LDADD = $(rpc_fixture)
 tests_unit_test_outcome_to_error_LDFLAGS = $(core_fixture_flags)
 

@@ -1,6 +1,6 @@
 /*
- * Who may do what: one function per right, and all of them here. The table they follow is in
- * PROTOCOL.md («Rights»).
+ * The rights: one function each, and all of them here. They follow the table in PROTOCOL.md
+ * («Rights»).
  */
 #ifndef SHMD_CORE_ACCESS_H
 #define SHMD_CORE_ACCESS_H
@@ -22,8 +22,8 @@ struct access {
 /* uid 0, the daemon's own uid, members of admin_group. */
 bool access_is_admin(const struct access *a, const struct caller *caller);
 
-/* Read permission as the kernel's ipcperms() has it. (A segment that is not ours may be looked at
- * by everybody, for the kernel shows those to everybody: nobody asks here.) */
+/* Read permission as the kernel's ipcperms() has it. For managed segments only: the kernel shows
+ * all others to everybody, and so does the daemon. */
 bool access_may_read(const struct access *a, const struct caller *caller,
                      const struct sysv_stat *kernel);
 
@@ -37,13 +37,14 @@ bool access_may_adopt(const struct access *a, const struct caller *caller,
                       const struct sysv_stat *kernel);
 
 /* Make UID and GID the owner: the caller's own uid or the daemon's, and a group of the caller's;
- * anything else an admin. Whoever gives a segment away could feed it to its new owner. */
+ * anything else an admin. A segment that is given away could deceive its new owner. */
 bool access_may_give_uid(const struct access *a, const struct caller *caller, uint32_t uid);
 bool access_may_give_gid(const struct access *a, const struct caller *caller, uint32_t gid);
 
-/* Whether create may return this existing segment without any_owner: nobody is fed a stranger's
- * segment by a squatted name. The owner must be the caller, root or the daemon, and so must the
- * creator of record (or have been an admin): an owner can be changed, who made it can not. */
+/* Whether create may return this existing segment without any_owner: a stranger could have made it
+ * under a name that the caller expects. The owner must be the caller, root or the daemon, and so
+ * must the creator of record (or have been an admin): the owner can be changed, the creator cannot.
+ */
 bool access_trusts(const struct access *a, const struct caller *caller,
                    const struct segment *segment, const struct sysv_stat *kernel);
 

@@ -39,11 +39,25 @@ static int check_attached(const struct adopt_params *p, const struct sysv_stat *
     return 0;
 }
 
+/* No other record may have the name or the key. One whose segment is gone goes by the look. */
+static int check_names(struct core *core, const struct adopt_params *p,
+                       const struct sysv_stat *kernel, struct outcome_detail *detail)
+{
+    struct found other;
+    int r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
+    if (r > 0 && kernel->key != 0)
+        r = find_key(core, kernel->key, &other);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    *detail =
+        (struct outcome_detail){.serial = other.segment->serial, .shmid = other.segment->shmid};
+    return OUTCOME_SEGMENT_EXISTS;
+}
+
 static int check(struct core *core, const struct caller *caller, const struct adopt_params *p,
                  const struct sysv_stat *kernel, struct outcome_detail *detail)
 {
     const struct access *a = &core->settings.access;
-    struct found other;
     if (!access_may_adopt(a, caller, kernel))
         return outcome_denied(detail, "owner or creator", NULL);
     if (kernel->destroyed)
@@ -55,21 +69,14 @@ static int check(struct core *core, const struct caller *caller, const struct ad
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
             "tells it); shmdctl adopt, run by the creator, does both");
     int r = check_attached(p, kernel, detail);
-    if (r != 0)
-        return r;
-    r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
-    if (r != 0)
-        return r < 0 ? r : 0;
-    *detail =
-        (struct outcome_detail){.serial = other.segment->serial, .shmid = other.segment->shmid};
-    return OUTCOME_SEGMENT_EXISTS;
+    return r != 0 ? r : check_names(core, p, kernel, detail);
 }
 
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,
                        const struct sysv_stat *kernel, struct segment *s)
 {
     const struct access *a = &core->settings.access;
-    /* The record of a segment that the daemon made was lost: its owner is who asked for it. */
+    /* The daemon made it and its record was lost: its owner is the client that asked for it. */
     bool was_ours = kernel->cuid == a->own_uid && kernel->uid != a->own_uid;
     s->shmid = kernel->shmid;
     s->key = kernel->key;

@@ -1,8 +1,9 @@
 /*
- * Anchors: the daemon's own read-only attachments, which touch no page and are counted for nobody.
+ * Anchors: the daemon's own read-only attachments, which touch no page and do not count in any
+ * answer.
  *
  * An `attached` segment is marked for destruction when it is made, so that the kernel frees it at
- * the last detach, whoever still lives then. Until a client has attached, an anchor keeps it.
+ * the last detach, also when the daemon is dead. Until a client has attached, an anchor keeps it.
  *
  * Under kernel.shm_rmid_forced the kernel removes what nobody has attached; there an anchor keeps
  * every other segment for as long as the daemon lives.

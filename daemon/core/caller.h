@@ -1,4 +1,4 @@
-/* Who asks: what the socket says of the process at its other end. */
+/* The caller: what the socket says of the process at its other end. */
 #ifndef SHMD_CORE_CALLER_H
 #define SHMD_CORE_CALLER_H
 
@@ -13,7 +13,7 @@ struct caller {
     uint32_t uid, gid;
     int32_t pid;
     char comm[COMM_MAX];
-    uint32_t *groups; /* supplementary; owned by whoever filled this in */
+    uint32_t *groups; /* supplementary; owned by the session */
     size_t n_groups;
     int socket;           /* for the process behind it; -1: there is none (the daemon itself) */
     uint64_t since_ticks; /* when it connected, as process_ops.now() has it */

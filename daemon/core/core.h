@@ -43,7 +43,7 @@ struct core_settings {
     int64_t reconcile_ms;
 };
 
-/* How often segments were looked at before somebody was refused: charge.h. */
+/* How often segments were looked at before a charge was refused: charge.h. */
 struct looks {
     unsigned n;              /* in this turn */
     uint32_t uid;            /* whose the last was */
@@ -70,7 +70,7 @@ struct core {
     struct ledger ledger;
     struct dead_segments dead; /* out of the registry; freed when the turn is over */
     struct looks looks;
-    bool is_started; /* attachments that were found before are not told */
+    bool is_started; /* until then no event tells of attachments */
 };
 
 /* A segment as it is now. */
@@ -104,7 +104,7 @@ void core_deinit(struct core *core);
 /* Loads the store and brings records and kernel together: 0 or a negative errno. */
 int core_start(struct core *core, struct core_start *ret) MUST_CHECK;
 
-/* One look at every record, and at kernel.shm_rmid_forced; what is found is told. */
+/* One look at every record, and at kernel.shm_rmid_forced. Events tell what has changed. */
 void core_reconcile(struct core *core, struct core_start *ret);
 
 /* New settings, in force for what comes. */

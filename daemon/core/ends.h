@@ -18,8 +18,8 @@ int64_t ends_after(const struct core *core, int64_t ttl_ms);
  * attach_timeout_ms is over. Errors as ends_at(). */
 int ends_unless_attached(struct core *core, struct segment *segment) MUST_CHECK;
 
-/* Removes SEGMENT if everybody whose life it depends on has ended: 0; 1 when it stays, for somebody
- * keeps it or it depends on nobody; or a negative errno. */
+/* Removes SEGMENT if its initialiser has died before it was ready, or its last holder is gone: 0; 1
+ * when it stays; or a negative errno. */
 int ends_if_abandoned(struct core *core, struct segment *segment) MUST_CHECK;
 
 /* The process behind PARTY has exited, or its connection was closed. PARTY is freed. */

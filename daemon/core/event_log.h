@@ -1,6 +1,6 @@
 /*
  * The newest events. Each has a serial, one above the last; those that fell out of the log are
- * told to a subscriber as a gap. An event is a snapshot: it owns its strings.
+ * a gap to a subscriber. An event is a snapshot: it owns its strings.
  */
 #ifndef SHMD_CORE_EVENT_LOG_H
 #define SHMD_CORE_EVENT_LOG_H
@@ -31,7 +31,7 @@ struct event_log {
     uint64_t first;         /* the oldest that may be kept; last + 1: none */
 };
 
-/* LAST: the highest serial that was ever told. */
+/* LAST: the highest serial that an event ever had. */
 void event_log_init(struct event_log *log, uint64_t last);
 void event_log_deinit(struct event_log *log);
 

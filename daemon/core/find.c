@@ -32,7 +32,7 @@ static int heed(struct core *core, const struct looked_up *looked, struct found 
             r = heed_match(core, segment, &found);
         break;
     case VERDICT_DYING:
-        /* Somebody else has done IPC_RMID. It may be attached by our anchor alone. */
+        /* Another process has done IPC_RMID. Perhaps only our anchor keeps it. */
         removal_follow(core, &found, REASON_OUT_OF_BAND);
         r = segment->state == STATE_REMOVED ? OUTCOME_NO_SUCH_SEGMENT : 0;
         break;

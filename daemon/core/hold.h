@@ -1,6 +1,6 @@
 /*
- * Verbs of those who keep a segment: `hold`, `release`, and `ready`, by which its initialiser says
- * that it is filled.
+ * The verbs by which a segment is kept: `hold`, `release`, and `ready`, by which its initialiser
+ * says that it is filled.
  */
 #ifndef SHMD_CORE_HOLD_H
 #define SHMD_CORE_HOLD_H

@@ -23,8 +23,8 @@ struct sight kernel_look(const struct core *core, const struct segment *segment)
 int kernel_put_back(const struct core *core, const struct segment *segment,
                     const struct sysv_stat *before) MUST_CHECK;
 
-/* IPC_RMID of a segment that nobody was told of. One that is gone, going, or not the same any more
- * is left alone. */
+/* IPC_RMID of a segment that was never in an answer. One that is gone, going, or not the same any
+ * more is left alone. */
 void kernel_destroy(const struct core *core, const struct segment *segment);
 
 #endif

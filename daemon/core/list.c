@@ -11,8 +11,8 @@
 
 enum { DEFAULT_LIMIT = LIST_LIMIT_MAX };
 
-/* A cursor is «m» and the serial of the last managed segment told, or «f» and the slot of the last
- * foreign one: what comes and goes meanwhile moves nothing. */
+/* A cursor is «m» and the serial of the last managed segment in the page, or «f» and the slot of
+ * the last foreign one. Segments that come and go meanwhile do not move it. */
 struct position {
     bool is_foreign;
     uint64_t after; /* a serial, or a slot plus 1 */
@@ -75,7 +75,7 @@ static void add(struct listing *l, const struct wire_segment *s)
     l->bytes += wire_size(s);
 }
 
-/* Before the costly look: what the record alone can tell. */
+/* Before the costly look: whether the record alone rules it out. */
 static bool may_be_wanted(const struct list_params *p, const struct segment *record)
 {
     if (p->lifetime.given && record->lifetime != (enum lifetime)p->lifetime.value)

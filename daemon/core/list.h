@@ -11,7 +11,7 @@ struct page {
     char cursor[32]; /* empty: this was the last page */
 };
 
-/* PAGE_BYTES: about how many a page may have on the wire; one segment more is told at least. 0,
+/* PAGE_BYTES: about how many a page may have on the wire; it has at least one segment. 0,
  * OUTCOME_INVALID_PARAMETER (a cursor that is none) or -ENOMEM. */
 int core_list(struct core *core, const struct caller *caller, const struct list_params *params,
               size_t page_bytes, struct page *ret, struct outcome_detail *ret_detail) MUST_CHECK;

@@ -69,7 +69,7 @@ struct ceiling {
 
 static bool fits(const struct ceiling *c, uint64_t amount, struct outcome_detail *detail)
 {
-    /* Without a limit the sum must still be a number: SHM_NORESERVE promises what nobody has. */
+    /* Without a limit the sum must still be a number: SHM_NORESERVE allows any size. */
     uint64_t max = c->max ? c->max : UINT64_MAX;
     if (amount == 0 || (c->used <= max && amount <= max - c->used))
         return true;

@@ -32,7 +32,7 @@ struct segment {
     enum lifetime lifetime;
     bool noreserve;
     bool declared; /* a configuration file asks for it; not stored */
-    bool adopted;  /* made by somebody else, who handed it over */
+    bool adopted;  /* another process made it and handed it over */
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
@@ -43,7 +43,7 @@ struct segment {
     struct charge charge;
     struct ties ties;      /* newest first */
     uint32_t n_holders;    /* ties of that role */
-    void *anchor;          /* the daemon's own attachment; counted for nobody */
+    void *anchor;          /* the daemon's own attachment; no answer counts it */
     int64_t anchored_at_s; /* wall clock: the anchor was not made later; 0: there never was one */
     struct deadline expiry;
     struct deadline anchor_check;

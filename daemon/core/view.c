@@ -18,7 +18,7 @@ static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
     s->changed_at_ms = kernel->ctime * 1000;
 }
 
-/* The daemon's own attachment is nobody's business. */
+/* The daemon's own attachment is not shown. */
 static void leave_out_anchor(const struct core *core, const struct segment *segment,
                              struct wire_segment *s)
 {
@@ -26,7 +26,7 @@ static void leave_out_anchor(const struct core *core, const struct segment *segm
         s->nattch--;
     if (s->last_pid != core->own_pid)
         return;
-    /* It came or went last; who did before is not known any more, but when somebody came is. */
+    /* Our own attach or detach has overwritten lpid and dtime. */
     s->last_pid = 0;
     s->detached_at_ms = 0;
     if (s->nattch == 0 && s->attached_at_ms <= segment->anchored_at_s * 1000)

@@ -23,7 +23,7 @@ struct waiter {
     struct deadline timeout;
     int64_t timeout_ms;
     LIST_ENTRY(waiter) of_waiters;
-    void *context; /* of whoever waits */
+    void *context; /* for answer() */
     /* Called once, when the wait is over: OUTCOME 0 with FOUND, or a named outcome or a negative
      * errno with DETAIL. */
     void (*answer)(struct waiter *waiter, int outcome, const struct found *found,

@@ -13,9 +13,9 @@
 #include "protocol/limits.h"
 
 enum {
-    LINGER_MS = 2000,         /* how long the rest of what a refused peer sends is thrown away */
-    READ_MIN = 256,           /* what a connection may read in a turn however many are readable */
-    READ_ALL = SCRATCH_BYTES, /* what all of them may read in a turn, about */
+    LINGER_MS = 2000,         /* how long we throw away what a refused peer still sends */
+    READ_MIN = 256,           /* a connection may always read this much in a turn */
+    READ_ALL = SCRATCH_BYTES, /* all connections together may read about this much in a turn */
 };
 
 enum watch {
@@ -36,7 +36,7 @@ struct connection {
     enum watch watch;
     bool is_busy;
     bool is_reading;
-    bool is_lingering; /* all is said; what still comes is thrown away */
+    bool is_lingering; /* all is sent; what still comes is thrown away */
     bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
     bool has_left;     /* the peer is gone for good, and deaf: what it sent is executed first */
     bool is_broken;    /* the peer is gone */
@@ -57,7 +57,7 @@ void connection_mark_busy(struct connection *c)
 
 /* --- reading */
 
-/* Everybody's share of a turn, by how many were readable in the last. */
+/* How much of a turn's reading one connection gets, by how many were readable in the last turn. */
 static size_t read_share(const struct loop *loop)
 {
     size_t share = READ_ALL / (loop->n_readable_before + 1);
@@ -128,8 +128,8 @@ static int set_watch(struct connection *c, enum watch watch)
     c->watch = WATCH_NOTHING;
     if (watch == WATCH_NOTHING)
         return 0;
-    /* A level would fire for ever on a socket that is half closed; an edge tells of the other half.
-     */
+    /* Level-triggered it would fire for ever on a half-closed socket; an edge shows the close of
+     * the other half. */
     short what = watch == WATCH_ROOM ? EV_WRITE | EV_PERSIST : EV_WRITE | EV_PERSIST | EV_ET;
     if (!c->other)
         c->other = event_new(c->loop->base, c->fd, what, on_other, c);
@@ -240,7 +240,7 @@ static void go_on(struct connection *c)
 {
     struct session *s = &c->session;
     do {
-        /* What it sent behind a request that waits is executed, though nobody will hear of it. */
+        /* Requests behind one that waits are executed, though their answers are not read. */
         if (c->has_left)
             session_give_up_waiting(s);
         if (!c->is_broken && session_has_work(s))
@@ -325,7 +325,7 @@ static void settle(struct connection *c)
         else
             c->is_broken = true;
     }
-    /* Nobody is left to be told what a request or an event that is yet to come would tell. */
+    /* Nobody reads the answers and events that are still to come. */
     if (c->is_deaf && s->input_ended && !session_has_work(s))
         c->is_broken = true;
     if (c->is_broken || s->outbox.is_cut_off || watch_for_more(c) < 0) {

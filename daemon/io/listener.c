@@ -21,7 +21,8 @@
 
 enum {
     PAUSE_MS = 100,
-    GUEST_TURNS = 16,  /* the kernel tells some at a time, and who left may have said much */
+    GUEST_TURNS =
+        16, /* the kernel reports some at a time, and a peer that left may have sent much */
     GROUPS_FIRST = 64, /* most users have fewer */
 };
 
@@ -38,7 +39,7 @@ __attribute__((format(printf, 3, 4))) static int explain(int error, char **ret_e
 
 /* --- binding */
 
-/* Whether somebody listens on the socket at ADDRESS: 0 when nobody does, -EADDRINUSE, or another
+/* Whether a process listens on the socket at ADDRESS: 0 when none does, -EADDRINUSE, or another
  * negative errno. */
 static int probe(const struct sockaddr_un *address)
 {
@@ -136,7 +137,7 @@ static void open_spare(struct listener *l)
         l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Tells GUEST why, without waiting for it, and closes its socket. */
+/* Answers GUEST with the reason, without waiting for it, and closes its socket. */
 static void refuse(struct listener *l, const struct caller *guest, int outcome,
                    const struct outcome_detail *detail)
 {
@@ -204,7 +205,7 @@ static void turn_out(struct listener *l, struct caller *guest, int outcome,
     refuse(l, guest, outcome, detail);
 }
 
-/* Whoever has ended without a word needs no room. */
+/* A peer that has closed without sending anything needs no room. */
 static bool has_left(const struct caller *guest)
 {
     char byte;
@@ -241,7 +242,7 @@ static void receive_guests(struct listener *l)
     l->n_guests = kept;
 }
 
-/* There is no descriptor for the next peer: the spare one serves to tell it so. Whether it did. */
+/* There is no descriptor for the next peer: the spare one serves to answer that. Whether it did. */
 static bool turn_away(struct listener *l)
 {
     if (l->spare >= 0)

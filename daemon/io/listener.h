@@ -1,10 +1,11 @@
 /*
- * The socket that clients connect to: bound here or inherited. Whoever is over a cap, or finds no
- * descriptor left, is told so before it is closed; a spare descriptor is kept for that.
+ * The socket that clients connect to: bound here or inherited. A peer that is over a cap, or for
+ * which no descriptor is left, gets an answer that says so before it is closed; a spare descriptor
+ * is kept for that.
  *
- * Peers are let in at the end of a turn, when those that have left are gone. Who finds no room then
- * stays a guest for some turns, and nobody else is accepted meanwhile: the hang-up that makes the
- * room may be in the kernel already, and not have been seen.
+ * Peers are let in at the end of a turn, when those that have left are gone. A peer for which there
+ * is no room then stays a guest for some turns, and no other is accepted meanwhile: the hang-up
+ * that makes the room may be in the kernel already, and not have been seen.
  */
 #ifndef SHMD_IO_LISTENER_H
 #define SHMD_IO_LISTENER_H
@@ -23,7 +24,7 @@ struct listener {
     struct event *pause; /* after a failure that accepting again would only repeat */
     int fd;
     int spare;
-    bool has_arrivals; /* somebody can be accepted, it was said in this turn */
+    bool has_arrivals; /* libevent has said in this turn that a peer can be accepted */
     unsigned turns;    /* that the guests have been there */
     size_t n_guests;
     struct caller guests[GUESTS_MAX]; /* accepted and not let in yet; owned, with their sockets */
@@ -33,8 +34,8 @@ struct listener {
 };
 
 /*
- * A listening socket at PATH with MODE. A socket that nobody listens on is replaced; anything else
- * is left alone. 0, or a negative errno with the sentence that says what is wrong in RET_ERROR
+ * A listening socket at PATH with MODE. A socket that no process listens on is replaced; anything
+ * else is left alone. 0, or a negative errno with the sentence that says what is wrong in RET_ERROR
  * (the caller's to free): -EADDRINUSE, when a live daemon has it, among them.
  */
 int listener_bind(const char *path, mode_t mode, int *ret_fd, char **ret_error) MUST_CHECK;
@@ -46,9 +47,9 @@ int listener_inherit(int *ret_fd, char **ret_error) MUST_CHECK;
 /* Accepts on FD, which it takes; PATH is unlinked at the end if it is still that socket (NULL: it
  * was inherited). 0 or a negative errno. */
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path) MUST_CHECK;
-/* At the end of a turn: lets in whom there is room for. */
+/* At the end of a turn: lets in those for which there is room. */
 void listener_end_turn(struct listener *l);
-/* Whether somebody is waiting for a turn to end. */
+/* Whether guests wait for a turn to end. */
 static inline bool listener_has_guests(const struct listener *l)
 {
     return l->n_guests > 0;

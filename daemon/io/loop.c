@@ -26,7 +26,7 @@ int loop_init(struct loop *loop, struct rpc *rpc)
     TAILQ_INIT(&loop->busy);
     struct event_config *config = event_config_new();
     if (config) {
-        /* The order of events of one pass is nobody's promise: no priorities, no cached time. */
+        /* Nothing relies on the order of events in one pass: no priorities, no cached time. */
         event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
         loop->base = event_base_new_with_config(config);
         event_config_free(config);
@@ -88,7 +88,7 @@ static void end_rpc_turn(struct loop *loop)
 static void end_turn(struct loop *loop)
 {
     connections_continue(loop);
-    /* A connection that is closed may end segments, which others are to be told. */
+    /* Closing a connection may end segments, of which events must tell others. */
     do {
         end_rpc_turn(loop);
         connections_settle(loop);

@@ -1,7 +1,7 @@
 /*
  * The event loop: one thread, libevent. A pass of it is a turn: whatever is readable is dealt with,
- * then the turn ends (facts are recorded, events told), and only then is anything sent, whatever is
- * over closed, and whoever comes let in.
+ * then the turn ends: facts are recorded, events told, answers sent, connections that are over
+ * closed, and new peers let in.
  */
 #ifndef SHMD_IO_LOOP_H
 #define SHMD_IO_LOOP_H
@@ -17,7 +17,7 @@ struct event_base;
 struct connection;
 struct listener;
 
-/* Shared by all connections: what is read is dealt with before the next read. */
+/* Shared by all connections: what is read is handled before the next read. */
 #define SCRATCH_BYTES 65536
 
 struct loop {
@@ -31,7 +31,7 @@ struct loop {
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
     bool is_stopping;
-    struct listener *listener; /* NULL: nobody is let in */
+    struct listener *listener; /* NULL: no peer is let in */
     /* The store was written in this turn: how the last write ended (0 or a negative errno). */
     void (*store_written)(void *context, int result, const char *reason);
     void *context;

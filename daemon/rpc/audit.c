@@ -29,9 +29,8 @@ static bool is_logged(enum method method)
     return false;
 }
 
-/* Whether the log tells of a refusal by a method that it does not tell of otherwise; all else is
- * the peer's own affair. */
-static bool is_told_of_any(int outcome)
+/* Whether a refusal is logged whatever the method. Other refusals concern the peer alone. */
+static bool is_logged_always(int outcome)
 {
     if (outcome < 0)
         return true;
@@ -63,7 +62,7 @@ static const char *or_dash(const char *text)
     return text && *text ? text : "-";
 }
 
-/* Whoever is refused over and over does not fill the log: the rest of a second is counted. */
+/* A client that is refused over and over does not fill the log: the rest of a second is counted. */
 static bool may_log_refusal(struct rpc *rpc)
 {
     int64_t second = core_boottime_ms(rpc->core) / 1000;
@@ -80,7 +79,7 @@ static bool may_log_refusal(struct rpc *rpc)
     return true;
 }
 
-/* What a line tells of. */
+/* What a line is about. */
 struct subject {
     enum method method;
     int32_t pid;
@@ -208,7 +207,7 @@ static struct subject subject_of(const struct request *rq)
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure)
 {
     struct subject s = subject_of(rq);
-    if (!is_logged(rq->method) && !is_told_of_any(outcome))
+    if (!is_logged(rq->method) && !is_logged_always(outcome))
         return;
     const char *word = word_of(failure->error), *detail = rq->detail.what;
     if (outcome < 0) {

@@ -1,6 +1,6 @@
 /*
  * The daemon's log of what it did: a line for each create, set, remove, adopt and refusal, and for
- * each end of a segment that nobody asked for. Logging is done here and in shmd.c only.
+ * each segment that ended without a request. Logging is done here and in shmd.c only.
  */
 #ifndef SHMD_RPC_AUDIT_H
 #define SHMD_RPC_AUDIT_H
@@ -9,7 +9,7 @@
 
 /* RQ has succeeded. */
 void audit_done(const struct request *rq);
-/* RQ ended in OUTCOME (a positive outcome, or a negative errno) and is told FAILURE. */
+/* RQ ended in OUTCOME (a positive outcome, or a negative errno) and is answered by FAILURE. */
 void audit_refusal(const struct request *rq, int outcome, const struct failure *failure);
 /* The same of CALLER's connection; an OUTCOME below 0 has no DETAIL. */
 void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int outcome,

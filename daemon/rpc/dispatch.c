@@ -9,17 +9,17 @@
 #include "daemon/rpc/outcome_to_error.h"
 
 enum right {
-    RIGHT_NONE,    /* anybody the socket lets in; what is shown is filtered */
+    RIGHT_NONE,    /* every peer has it; answers are filtered */
     RIGHT_READ,    /* the target may be read: as the kernel has it */
-    RIGHT_RELEASE, /* the same, but for who holds the target: its mode may have changed since */
+    RIGHT_RELEASE, /* the same, or the caller holds the target: its mode may have changed since */
     RIGHT_CHANGE,  /* the target may be changed: its owner, its creator, an admin */
-    RIGHT_OWN,     /* the core asks, for it depends on more than the target */
+    RIGHT_OWN,     /* the core checks it, for it depends on more than the target */
 };
 
 struct method_row {
     handler_fn *handler;
     enum right right;
-    bool changes; /* who asked is recorded, or logged */
+    bool changes; /* the caller's name is recorded or logged */
 };
 
 static const struct method_row rows[METHOD_COUNT] = {
@@ -68,7 +68,7 @@ static int check_right(struct request *rq, enum right right)
     return OUTCOME_PERMISSION_DENIED;
 }
 
-/* Who asks is looked up once, when it first matters. */
+/* The caller's name is looked up once, when it is first needed. */
 static void name_peer(struct request *rq)
 {
     const struct processes *p = &rq->core->on.processes;

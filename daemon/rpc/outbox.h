@@ -57,7 +57,7 @@ void outbox_event(struct outbox *o, const struct wire_event *event);
 size_t outbox_unsent(const struct outbox *o);
 /* It is too much to go on with answers. */
 bool outbox_is_above_high_water(const struct outbox *o);
-/* It is so much that a subscriber is not told more. */
+/* It is too much for more events. */
 bool outbox_is_above_subscriber_cap(const struct outbox *o);
 /* There is room for events from the log, which need not reach the cap. */
 bool outbox_has_room_for_log(const struct outbox *o);

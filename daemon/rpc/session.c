@@ -134,7 +134,7 @@ static void answer_call(struct session *s)
         return;
     }
     if (call.method == METHOD_WAIT && !call.answered) {
-        s->next_call++; /* nobody would hear of it */
+        s->next_call++; /* it has no answer */
         return;
     }
     if (call.method == METHOD_WAIT)

@@ -58,7 +58,7 @@ static bool is_wanted(const struct subscription *sub, const struct segment_event
     return access_may_read(&sub->rpc->core->settings.access, sub->caller, &event->kernel);
 }
 
-/* There is no room for what is told from the log. A subscriber that has been late for a whole log
+/* There is no room for events from the log. A subscriber that has been late for a whole log
  * is cut off, if it is the one that does not read. */
 static void wait_for_room(struct subscription *sub)
 {

@@ -1,9 +1,9 @@
 /*
- * What a subscriber is told of events. New ones are written into its outbox at once, up to
+ * The events that go to a subscriber. New ones are written into its outbox at once, up to
  * subscriber_cap; a subscriber that reads too slowly for them is cut off there, and sees the gap
  * when it comes back. A burst that nobody could have read yet does not count against the cap: the
- * rest of a turn's events is told from the log, as fast as the subscriber reads, and so are the
- * events from before it came. One that does not read those either is cut off when it has missed as
+ * rest of a turn's events comes from the log, as fast as the subscriber reads, and so do the events
+ * from before it came. One that does not read those either is cut off when it has missed as
  * much as the log holds.
  */
 #ifndef SHMD_RPC_SUBSCRIPTION_H
@@ -21,10 +21,10 @@ struct subscription {
     struct outbox *outbox;
     char *prefix;        /* owned; NULL: all */
     uint32_t kinds;      /* a bit for each enum event_kind */
-    uint64_t next;       /* the event to be told next */
-    bool is_behind;      /* it is told from the log, as fast as it reads */
-    uint64_t late_since; /* the newest event when what it is to be told fell out of the log before
-                            there was room for it; 0: it has not */
+    uint64_t next;       /* the serial of the next event */
+    bool is_behind;      /* its events come from the log, as fast as it reads */
+    uint64_t late_since; /* the newest event when its next one fell out of the log, for there was no
+                            room; 0: it has not */
     LIST_ENTRY(subscription) of_subscribers;
 };
 
@@ -38,7 +38,7 @@ void subscription_end(struct subscription *subscription);
 
 /* Writes the events that are due; not in the middle of an answer. */
 void subscription_tell(struct subscription *subscription);
-/* Whether SUBSCRIPTION (NULL: no) is behind and can be told more now. */
+/* Whether SUBSCRIPTION (NULL: no) is behind and has room for more events. */
 bool subscription_can_resume(const struct subscription *subscription);
 
 #endif

@@ -3,7 +3,7 @@
  * recorded of one is its inode in pidfs or, where the kernel has none, the process's start time.
  *
  * Functions return 0 or a negative errno; outputs are untouched on failure. Descriptors handed out
- * belong to the caller, who gives them back by close().
+ * belong to the caller, which gives them back by close().
  */
 #ifndef SHMD_SYS_PROCESS_H
 #define SHMD_SYS_PROCESS_H

@@ -54,7 +54,7 @@ struct sysv_ops {
     int (*attach)(void *context, int32_t shmid, void **ret_address);
     int (*detach)(void *context, void *address);
     int (*limits)(void *context, struct sysv_limits *ret);
-    /* Pages of that size: how many there are, and how many nobody has. */
+    /* Pages of that size: how many there are, and how many are free. */
     int (*huge_pages)(void *context, uint64_t page_size, uint64_t *ret_total, uint64_t *ret_free);
     /* What bounds ordinary memory; RET_USED is UINT64_MAX when that is not counted. */
     int (*memory)(void *context, uint64_t *ret_used, uint64_t *ret_max);

@@ -79,8 +79,8 @@ static int linux_stat(void *context, int32_t shmid, struct sysv_stat *ret)
     (void)context;
     /*
      * SHM_STAT_ANY takes an index, and masks it out of whatever it is given: a whole shmid leads
-     * to its own slot, also where the slots are more than 15 bits. The slot's present occupant is
-     * told by its id.
+     * to its own slot, also where the slots are more than 15 bits. The id that it returns shows
+     * which segment has the slot now.
      */
     struct sysv_stat found;
     int32_t occupant = -1;

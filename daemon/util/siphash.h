@@ -1,6 +1,6 @@
 /*
- * SipHash-2-4 (Aumasson and Bernstein, 2012): who does not know the key cannot choose inputs whose
- * hashes collide.
+ * SipHash-2-4 (Aumasson and Bernstein, 2012): a client that does not know the key cannot choose
+ * inputs whose hashes collide.
  */
 #ifndef SHMD_UTIL_SIPHASH_H
 #define SHMD_UTIL_SIPHASH_H

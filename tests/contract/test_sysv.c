@@ -13,6 +13,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -197,6 +198,8 @@ static int linux_end(void **state)
         if (processes[i].pid > 0)
             linux_exit(i);
     sysv_linux_close(&kernel);
+    become(0);                 /* LeakSanitizer traces us at the end, which takes one user */
+    prctl(PR_SET_DUMPABLE, 1); /* and this, which the change of users has cleared */
     return 0; /* the namespace goes with the next one, or with us, and its segments with it */
 }
 

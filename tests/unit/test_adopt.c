@@ -1,5 +1,5 @@
 /*
- * `adopt`: who may hand over what, what cannot be taken, and that a failure leaves the segment as
+ * `adopt`: the rights to hand over, what cannot be taken, and that a failure leaves the segment as
  * its creator made it.
  */
 #include "tests/unit/core_case.h"
@@ -91,7 +91,7 @@ TEST(of_our_own_whose_record_was_lost)
 
 TEST(by_another_than_its_creator)
 {
-    /* An admin adopts: the owner of record is the creator all the same, and he is charged. */
+    /* An admin adopts: the owner of record is the creator all the same, and is charged. */
     int32_t shmid = handed_over(f, 0);
     assert_int_equal(ADOPT(&root, .shmid = GIVEN(shmid), .name = "a"), 0);
     assert_int_equal(f->found.segment->creator.uid, ALICE);
@@ -182,6 +182,20 @@ TEST(an_id_that_was_ours)
     assert_string_equal(core_fixture_told(f), "created:old removed/recycled:old adopted:new");
     assert_int_equal(f->core.registry.count, 1);
     assert_int_equal(f->store.n_records, 1);
+}
+
+TEST(a_key_that_was_ours)
+{
+    /* The record of the key has lost its segment, which nobody has noticed yet. */
+    const struct create_params p = {.name = "old", .key = GIVEN(77), .size = GIVEN(4096)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    fake_sysv_remove_as(f->k, f->found.segment->shmid);
+    int32_t shmid = handed_over(f, 77);
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid), .name = "new"), 0);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "created:old removed/out-of-band:old adopted:new");
+    assert_ptr_equal(registry_by_key(&f->core.registry, 77), fixture_record(f, "new"));
+    assert_int_equal(f->core.registry.count, 1);
 }
 
 TEST(what_cannot_be_adopted)
@@ -285,6 +299,7 @@ int main(void)
         CASE(rights),
         CASE(managed_already),
         CASE(an_id_that_was_ours),
+        CASE(a_key_that_was_ours),
         CASE(what_cannot_be_adopted),
         CASE(quotas),
         cmocka_unit_test(whole_or_nothing),

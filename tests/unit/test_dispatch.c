@@ -102,7 +102,8 @@ TEST(why_it_cannot_be_told_whether_he_holds_it_is_not_his_business)
         f->core->p.fail_open_peer = errors[i];
         answers(bob, ASK("release", TARGET("a")), "1!PermissionDenied");
     }
-    answers(alice, ASK("release", TARGET("a")), "1!-32603"); /* who may read is told */
+    answers(alice, ASK("release", TARGET("a")),
+            "1!-32603"); /* a caller that may read gets the reason */
     f->core->p.fail_open_peer = 0;
     answers(alice, ASK("release", TARGET("a")), "1=a/removed");
 }

@@ -1,6 +1,6 @@
 /*
  * `list`: filters, rights, pages that neither lose nor repeat what was there all the time while
- * others come and go, and cursors that nobody can make trouble with.
+ * others come and go, and cursors with which no client can make trouble.
  */
 #include "tests/unit/core_case.h"
 
@@ -143,7 +143,7 @@ TEST(foreign_ones)
     assert_int_equal(page.segments[1].shmid, dead);
     assert_true(page.segments[1].orphaned);
     assert_int_equal(page.segments[2].state, STATE_REMOVING);
-    assert_false(page.segments[2].orphaned); /* somebody has it */
+    assert_false(page.segments[2].orphaned); /* it is attached */
     /* Filters that are about records find none. */
     assert_int_equal(LIST(&bob, .scope = GIVEN(SCOPE_FOREIGN), .prefix = "m"), 0);
     shows("");
