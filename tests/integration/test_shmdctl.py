@@ -444,7 +444,7 @@ class Info(Shmdctl):
         told = dict(re.split(r"  +", line) for line in self.ctl("info").splitlines())
         self.assertEqual(told["socket"], self.path)
         self.assertEqual(told["pid"], str(self.daemon.pid))
-        self.assertEqual(told["protocol"], "1")
+        self.assertEqual(told["protocol"], "2")
         self.assertEqual(told["kernel shmmni"], str(sysv.limits().shmmni))
         self.assertEqual(told["ipc_namespace"], str(os.stat("/proc/self/ns/ipc").st_ino))
         self.assertIn("max_segments_per_uid", told)
