@@ -16,7 +16,8 @@
 
 static void help(void)
 {
-    puts("Usage: shmdctl [--socket PATH] [--json] COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+    puts("Usage: shmdctl [--socket PATH | --user | --system] [--timeout DURATION] [--json]\n"
+         "               COMMAND [OPTIONS] [ARGUMENTS]\n\n"
          "Manages System V shared memory through the daemon shmd.\n\nCommands:");
     for (size_t i = 0; i < commands_count; i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].summary);
@@ -24,7 +25,7 @@ static void help(void)
     options_list(GLOBAL);
     puts("\nExit status:");
     exit_status_list();
-    puts("\n'shmdctl COMMAND --help' tells a command's options; shmdctl(1) tells everything.");
+    puts("\n'shmdctl COMMAND --help' lists the options of a command; shmdctl(1) has everything.");
 }
 
 static void help_command(const struct command *command)
@@ -56,8 +57,8 @@ static int run_command(struct cli *cli)
         return cli_usage("too few arguments: shmdctl %s%s%s", command->name, gap,
                          command->arguments);
     if (cli->n_args > command->max_args)
-        return cli_usage("what is '%s'? The usage is: shmdctl %s%s%s", cli->args[command->max_args],
-                         command->name, gap, command->arguments);
+        return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s",
+                         cli->args[command->max_args], command->name, gap, command->arguments);
     int status = command->run(cli);
     shmd_disconnect(cli->shmd);
     cli->shmd = NULL;
@@ -104,7 +105,7 @@ static int start(struct cli *cli, int argc, char **argv)
         return EXIT_OK;
     }
     if (!name)
-        return cli_usage("which command?");
+        return cli_usage("a command is missing");
     cli->command = command_find(name);
     if (!cli->command)
         return unknown_command(name);
@@ -123,7 +124,8 @@ static int guard_streams(void)
             continue;
         /* The lowest that is free, so it is FD. */
         if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
-            return cli_error(EXIT_REFUSED, "a standard stream is closed, and /dev/null: %s",
+            return cli_error(EXIT_REFUSED,
+                             "a standard stream is closed, and /dev/null cannot take its place: %s",
                              strerror(errno));
     }
     return EXIT_OK;
