@@ -948,6 +948,13 @@ class Numbers(Shmdctl):
             self.assertIn(f"; the segment with that key is --key {number}", self.message)
             self.assertNotIn("--shmid", self.message)
 
+    def test_a_key_is_written_as_ipcs_does(self):
+        self.ctl("stat", "--key", "0xbeef", status=NO_SUCH_SEGMENT)
+        self.assertIn("key: 0x0000beef", self.message)
+        sysv.create(4096, key=0xBEEF)
+        self.ctl("create", "x", "--size", "1", "--key", str(0xBEEF), status=EXISTS)
+        self.assertIn("key: 0x0000beef", self.message)
+
     def test_neither(self):
         sysv.create(4096)
         for name in ("0", "4711", "0x0", "0x12", "1x", "frames"):
