@@ -1,6 +1,6 @@
-# Everything runs under automake's parallel harness and speaks TAP: `make check` runs all,
+# Everything runs under automake's parallel harness and speaks TAP: `make check` runs all tests,
 # `make check-unit` the unit tests alone, `make check-valgrind` those under valgrind, `make coverage`
-# those with gcov. A new test is one line in one of the three lists.
+# those with gcov, and `make lint` checks the source. A new test is one line in one of the lists.
 
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
@@ -62,6 +62,7 @@ unit_tests = \
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
+	tests/setup/test_quickstart.sh \
 	tests/integration/test_access.py \
 	tests/integration/test_adopt.py \
 	tests/integration/test_chaos.py \
@@ -95,7 +96,8 @@ integration_tests = \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py
 
-# Checks of the source itself.
+# Checks of the source itself: of the files that git tracks, or of those that a release lists. They
+# need tools of one version, and so they are no part of `make check`.
 lint_tests = \
 	tests/lint/layers.sh \
 	tests/lint/format.sh \
@@ -103,6 +105,13 @@ lint_tests = \
 	tests/lint/promises.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
+lint:
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(lint_tests)'
+
+# A release has no git, so it lists its files.
+dist-hook:
+	cd $(distdir) && find . -type f -print | sed 's|^\./||' | LC_ALL=C sort >files.tmp && \
+		grep -v '^files\.tmp$$' files.tmp >tests/lint/files && rm files.tmp
 
 # The units under a real systemd, in a container.
 systemd_tests = tests/systemd/test_systemd.py
@@ -112,7 +121,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
-EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
 check_headers = tests/unit/support.h tests/unit/store_fixture.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
@@ -242,7 +251,7 @@ else
 check-local check-unit:
 	@echo 'The unit tests did not run: cmocka was not there at configure time (Debian: libcmocka-dev).' >&2; exit 1
 endif
-TESTS += $(integration_tests) $(lint_tests) $(systemd_tests)
+TESTS += $(integration_tests) $(systemd_tests)
 
 # What check-valgrind and coverage call.
 EXTRA_DIST += tests/coverage.sh tests/valgrind.sh
@@ -261,4 +270,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit
+.PHONY: check-unit lint
