@@ -20,6 +20,7 @@ from harness import (
     as_user,
     main,
     needs_several_uids,
+    needs_to_be_alone,
 )
 from programs import Programs
 
@@ -30,6 +31,7 @@ CHECKS = (
 STATUS = {"ok": 0, "info": 0, "warning": 1, "error": 2}
 
 
+@needs_to_be_alone
 class DoctorCase(Programs, TestCase):
     path = "/nonexistent/shmd.sock"
 

@@ -310,6 +310,7 @@ class Caps(TestCase):
         self.check_room_again(daemon, [ALICE, BOB] * 3)
         self.check_turned_away(daemon, BOB, "max_connections", 6)
 
+    @needs_several_uids  # the watcher would be one of the five
     def test_room_of_whoever_leaves_in_the_midst(self):
         """Whatever it was at, what it had sent is executed, and then there is room."""
 

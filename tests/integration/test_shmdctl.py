@@ -22,6 +22,7 @@ from harness import (
     as_user,
     main,
     needs_several_uids,
+    needs_to_be_alone,
     wait_until,
 )
 from programs import Programs
@@ -580,7 +581,7 @@ class Memory(Shmdctl):
         self.ctl("write", "nothing", data=b"x", status=NO_SUCH_SEGMENT)
 
     def test_progress_on_a_terminal(self):
-        self.client.create(name="slow", size=1 << 30)
+        self.client.create(name="slow", size=1 << 24)
         main_end, terminal = pty.openpty()
         self.addCleanup(os.close, main_end)
         process = self.start("write", "slow", stdin=subprocess.PIPE, stderr=terminal)
@@ -1019,9 +1020,8 @@ class CommandLine(CommandCase):
         self.assertEqual(self.message, "shmdctl: cannot reach the daemon at /etc/passwd: "
                                        "it is not a socket\n")
 
+    @needs_to_be_alone
     def test_the_systems_socket(self):
-        if os.path.exists("/run/shmd"):
-            self.skipTest("there is a daemon of the system's")
         self.ctl("list", status=UNREACHABLE)
         self.assertIn("/run/shmd/shmd.sock", self.message)
         self.assertIn("systemctl start shmd.socket", self.message)

@@ -20,7 +20,7 @@ import tap  # noqa: E402
 from container import Container, unusable, wait_until  # noqa: E402
 
 _SOCKET = "/run/shmd/shmd.sock"
-_USER = "alice"
+_USER = "shmd-tests-user"
 _CLIENT = "/usr/local/lib/shmd-tests/client.py"
 _PYTHON = "/usr/bin/python3"
 
