@@ -303,8 +303,8 @@ TEST(a_record_that_has_changed_spoils_it)
         "UPDATE segment SET name = 'other' WHERE serial = 7",
         "UPDATE segment SET labels = x'61006200' WHERE serial = 7",
         "UPDATE segment SET labels = NULL WHERE serial = 7",
-        "UPDATE segment SET serial = 1000 WHERE serial = 20; UPDATE tie SET serial = 1000 WHERE "
-        "serial = 20",
+        ("UPDATE segment SET serial = 1000 WHERE serial = 20; "
+         "UPDATE tie SET serial = 1000 WHERE serial = 20"),
     };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         fill();
