@@ -5,6 +5,7 @@ man_MANS += daemon/shmd.8 daemon/shmd.conf.5
 CLEANFILES += daemon/shmd.8 daemon/shmd.conf.5
 
 substitute_paths = $(SED) \
+	-e 's|@bindir[@]|$(bindir)|g' \
 	-e 's|@sbindir[@]|$(sbindir)|g' \
 	-e 's|@shmd_configdir[@]|$(shmd_configdir)|g' \
 	-e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g'

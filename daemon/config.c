@@ -4,13 +4,12 @@
 #include <grp.h>
 #include <ini.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-const char config_default_path[] = SHMD_CONFIG_DIR "/shmd.conf";
+const char config_system_path[] = SHMD_CONFIG_DIR "/shmd.conf";
 
 enum key_type {
     KEY_NUMBER,    /* uint64_t, min..max */
@@ -26,7 +25,7 @@ struct key {
     uint64_t min, max;
 };
 
-/* All limits are numbers here; those that count bytes are told by is_size(). */
+/* All limits are numbers here. is_size() knows those that count bytes. */
 static const struct key keys[] = {
 #define X(limit, def, low, high)                                                                   \
     {#limit, KEY_NUMBER, offsetof(struct config, limits.limit), low, high},
@@ -49,8 +48,6 @@ static bool is_size(const struct key *key)
             strcmp(key->name, "subscriber_cap") == 0);
 }
 
-enum { ERRORS_MAX = 20 }; /* that are told of one file */
-
 struct reading {
     FILE *file;
     const char *path;
@@ -58,146 +55,141 @@ struct reading {
     char *section; /* the line that began it, owned; NULL: none did */
     uint64_t seen; /* a bit for each key */
     struct config *config;
-    int error; /* the first */
-    unsigned n_errors;
-    FILE *report; /* all of them, a line each */
+    struct config_errors *errors;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct reading *r, int error,
-                                                      const char *format, ...)
+/* KEY NULL: the error is about the line as a whole. */
+#define fail(r, key, ...) config_errors_add((r)->errors, (r)->path, (r)->line, key, __VA_ARGS__)
+
+static void refuse_number(struct reading *r, const struct key *key, const char *value)
 {
-    if (r->error == 0)
-        r->error = error;
-    fprintf(r->report, "%s%s:%u: ", r->n_errors > 0 ? "\n" : "", r->path, r->line);
-    r->n_errors++;
-    va_list args;
-    va_start(args, format);
-    vfprintf(r->report, format, args);
-    va_end(args);
-    return error;
+    fail(r, key->name, "%s \"%s\": must be a whole number from %" PRIu64 " to %" PRIu64 "%s",
+         key->name, value, key->min, key->max,
+         is_size(key) ? ", or one followed by K, M or G" : "");
 }
 
-static int refuse_number(struct reading *r, const struct key *key, const char *value)
-{
-    return fail(r, -EINVAL, "%s \"%s\": must be a whole number from %" PRIu64 " to %" PRIu64 "%s",
-                key->name, value, key->min, key->max,
-                is_size(key) ? ", or one followed by K, M or G" : "");
-}
-
-static int set_number(struct reading *r, const struct key *key, const char *value)
+static void set_number(struct reading *r, const struct key *key, const char *value)
 {
     size_t digits = strspn(value, "0123456789");
     const char *unit = value + digits;
     unsigned shift = 0;
     if (is_size(key) && *unit && !unit[1])
         shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : 0;
-    if (digits == 0 || (*unit && shift == 0))
-        return refuse_number(r, key, value);
     errno = 0;
     uint64_t number = strtoull(value, NULL, 10);
-    if (errno || number > UINT64_MAX >> shift)
-        return refuse_number(r, key, value);
+    if (digits == 0 || (*unit && shift == 0) || errno || number > UINT64_MAX >> shift ||
+        number << shift < key->min || number << shift > key->max) {
+        refuse_number(r, key, value);
+        return;
+    }
     number <<= shift;
-    if (number < key->min || number > key->max)
-        return refuse_number(r, key, value);
     memcpy((char *)r->config + key->offset, &number, sizeof(number));
-    return 0;
 }
 
-static int set_group(struct reading *r, const struct key *key, const char *value)
+static void set_group(struct reading *r, const struct key *key, const char *value)
 {
     if (*value && !value[strspn(value, "0123456789")]) {
         errno = 0;
         unsigned long long number = strtoull(value, NULL, 10);
-        if (errno || number >= UINT32_MAX)
-            return fail(r, -EINVAL, "%s \"%s\": a group's number is from 0 to %" PRIu32, key->name,
-                        value, UINT32_MAX - 1);
+        if (errno || number >= UINT32_MAX) {
+            fail(r, key->name, "%s \"%s\": a group's number is from 0 to %" PRIu32, key->name,
+                 value, UINT32_MAX - 1);
+            return;
+        }
         r->config->admin_group = (uint32_t)number;
     } else {
         errno = 0;
         const struct group *group = *value ? getgrnam(value) : NULL;
-        if (!group)
-            return fail(r, -EINVAL,
-                        "%s \"%s\": must be a group's name or number; there is no such group%s%s",
-                        key->name, value, errno ? ": " : "", errno ? strerror(errno) : "");
+        if (!group) {
+            fail(r, key->name,
+                 "%s \"%s\": must be a group's name or number; there is no such group%s%s",
+                 key->name, value, errno ? ": " : "", errno ? strerror(errno) : "");
+            return;
+        }
         r->config->admin_group = group->gr_gid;
     }
     r->config->has_admin_group = true;
-    return 0;
 }
 
-static int set_level(struct reading *r, const struct key *key, const char *value)
+static void set_level(struct reading *r, const struct key *key, const char *value)
 {
     for (int i = 0; log_level_words[i]; i++) {
         if (strcmp(log_level_words[i], value) == 0) {
             r->config->log_level = (enum log_level)i;
-            return 0;
+            return;
         }
     }
-    return fail(r, -EINVAL, "%s \"%s\": must be error, warning, notice, info or debug", key->name,
-                value);
+    fail(r, key->name, "%s \"%s\": must be error, warning, notice, info or debug", key->name,
+         value);
 }
 
-static int set_directory(struct reading *r, const struct key *key, const char *value)
+static void set_directory(struct reading *r, const struct key *key, const char *value)
 {
-    if (*value != '/')
-        return fail(r, -EINVAL, "%s \"%s\": must be a path that begins with /", key->name, value);
+    if (*value != '/') {
+        fail(r, key->name, "%s \"%s\": must be a path that begins with /", key->name, value);
+        return;
+    }
     char *copy = strdup(value);
-    if (!copy)
-        return fail(r, -ENOMEM, "%s: out of memory", key->name);
+    if (!copy) {
+        r->errors->out_of_memory = true;
+        return;
+    }
     free(r->config->segments_dir);
     r->config->segments_dir = copy;
-    r->config->has_segments_dir = true;
-    return 0;
+    r->config->segments_dir_line = r->line;
 }
 
-static int refuse_key(struct reading *r, const char *name)
+static void refuse_key(struct reading *r, const char *name)
 {
     char all[N_KEYS * 32] = "";
     char *end = all;
     for (size_t i = 0; i < N_KEYS; i++)
         end +=
             snprintf(end, sizeof(all) - (size_t)(end - all), "%s%s", i ? ", " : "", keys[i].name);
-    return fail(r, -EINVAL, "%s: unknown key; there are: %s", name, all);
+    fail(r, name, "%s: unknown key; the keys are %s", name, all);
 }
 
-static int set(struct reading *r, const char *name, const char *value)
+static void set(struct reading *r, const char *name, const char *value)
 {
     size_t i = 0;
     while (i < N_KEYS && strcmp(keys[i].name, name) != 0)
         i++;
-    if (i == N_KEYS)
-        return refuse_key(r, name);
-    if (r->seen & UINT64_C(1) << i)
-        return fail(r, -EINVAL, "%s: stands here for the second time", name);
+    if (i == N_KEYS) {
+        refuse_key(r, name);
+        return;
+    }
+    if (r->seen & UINT64_C(1) << i) {
+        fail(r, name, "%s: the key is set for the second time", name);
+        return;
+    }
     r->seen |= UINT64_C(1) << i;
     switch (keys[i].type) {
-    case KEY_NUMBER: return set_number(r, &keys[i], value);
-    case KEY_GROUP: return set_group(r, &keys[i], value);
-    case KEY_LEVEL: return set_level(r, &keys[i], value);
-    case KEY_DIRECTORY: return set_directory(r, &keys[i], value);
+    case KEY_NUMBER: set_number(r, &keys[i], value); return;
+    case KEY_GROUP: set_group(r, &keys[i], value); return;
+    case KEY_LEVEL: set_level(r, &keys[i], value); return;
+    case KEY_DIRECTORY: set_directory(r, &keys[i], value); return;
     }
-    return -EINVAL;
 }
 
-/* inih's handler: not 0 for good. */
+/* inih's handler. It always gives the 1 that says that the pair was taken: errors have a list. */
 static int take_pair(void *context, const char *section, const char *name, const char *value)
 {
     struct reading *r = context;
     if (*section && strcmp(section, "shmd") != 0)
-        return fail(r, -EINVAL, "%s: stands in section [%s], and only [shmd] is read", name,
-                    section) == 0;
-    return set(r, name, value) == 0;
+        fail(r, name, "%s: is in section [%s], and only [shmd] is read", name, section);
+    else
+        set(r, name, value);
+    return 1;
 }
 
-/* What inih is given at a time: the line that began the section, and the line in question. */
+/* What inih reads at a time: the line that began the section, and the line in question. */
 struct piece {
     struct reading *reading;
     const char *lines[2];
     size_t n_given;
 };
 
-/* inih's reader. It gives no line that inih would cut. */
+/* inih's reader. A line that inih would cut is an error. */
 static char *give_line(char *to, int size, void *context)
 {
     struct piece *piece = context;
@@ -205,38 +197,37 @@ static char *give_line(char *to, int size, void *context)
         return NULL;
     const char *line = piece->lines[piece->n_given++];
     if (strlen(line) >= (size_t)size - 1) {
-        fail(piece->reading, -EINVAL, "the line is longer than %d bytes", size - 2);
+        fail(piece->reading, NULL, "the line is longer than %d bytes", size - 2);
         return NULL;
     }
     return strcpy(to, line);
 }
 
-/* LINE by itself, so that no error hides another and inih joins no lines: 0, or a negative errno
- * that ends the reading. */
-static int take_line(struct reading *r, const char *line)
+/* Takes LINE by itself, so that no error hides another and inih joins no lines. */
+static void take_line(struct reading *r, const char *line)
 {
     struct piece piece = {r, {r->section ? r->section : "", line}, 0};
-    unsigned before = r->n_errors;
+    size_t before = r->errors->count;
     int bad_line = ini_parse_stream(give_line, &piece, take_pair, r);
-    if (bad_line < 0)
-        return fail(r, -ENOMEM, "out of memory");
-    if (r->n_errors > before)
-        return 0;
+    if (bad_line < 0) {
+        r->errors->out_of_memory = true;
+        return;
+    }
+    if (r->errors->count > before)
+        return;
     if (bad_line > 0) {
-        fail(r, -EINVAL, "must be KEY = VALUE, [shmd] or a comment");
-        return 0;
+        fail(r, NULL, "must be KEY = VALUE, [shmd] or a comment");
+        return;
     }
     if (*line == '[') {
-        char *section = strdup(line);
-        if (!section)
-            return fail(r, -ENOMEM, "out of memory");
         free(r->section);
-        r->section = section;
+        r->section = strdup(line);
+        r->errors->out_of_memory = r->errors->out_of_memory || !r->section;
     }
-    return 0;
 }
 
-/* What of a line is for inih: no byte order mark, no blanks at the beginning. */
+/* LINE without a byte order mark and without blanks at its beginning, which inih does not expect.
+ */
 static const char *start_of(const char *line, bool is_first)
 {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -245,30 +236,31 @@ static const char *start_of(const char *line, bool is_first)
     return line + strspn(line, " \t");
 }
 
-/* What is wrong with a line does not end it, unless there are too many of these. */
-static int take_lines(struct reading *r)
+static void take_lines(struct reading *r)
 {
     char *line CLEANUP(cleanup_free) = NULL;
     size_t room = 0;
-    for (;;) {
+    while (!r->errors->out_of_memory) {
         r->line++;
         errno = 0;
         ssize_t len = getline(&line, &room, r->file);
         if (len < 0 && feof(r->file))
-            return r->error;
-        if (len < 0)
-            return fail(r, errno ? -errno : -EIO, "%s", strerror(errno ? errno : EIO));
-        if (r->n_errors == ERRORS_MAX)
-            return fail(r, -EINVAL, "this and what follows is not looked at");
-        if (memchr(line, '\0', (size_t)len))
-            return fail(r, -EINVAL, "there is a NUL in this line: this is no configuration");
-        int e = take_line(r, start_of(line, r->line == 1));
-        if (e < 0)
-            return e;
+            return;
+        if (len < 0) {
+            fail(r, NULL, "cannot be read: %s", strerror(errno ? errno : EIO));
+            return;
+        }
+        if (memchr(line, '\0', (size_t)len)) {
+            fail(r, NULL, "there is a NUL in this line: this is not a configuration file");
+            return;
+        }
+        take_line(r, start_of(line, r->line == 1));
+        if (r->errors->count > CONFIG_ERRORS_MAX)
+            return;
     }
 }
 
-/* What holds where nothing is said; `segments_dir` is settled when all is read. */
+/* What holds where the file says nothing. segments_dir comes when the file has been read. */
 static const struct config defaults = {
     .limits = LIMITS_DEFAULT,
     .attach_timeout_ms = 60000,
@@ -276,68 +268,57 @@ static const struct config defaults = {
     .log_level = LOG_LEVEL_INFO,
 };
 
-/* Beside the file PATH may be where anybody can make a directory: it must be of whoever the file is
- * of, who could as well have named another there. */
+/* A file named by --config may be where anybody can make a directory beside it. That directory
+ * counts when its owner is root or the owner of the file, who could name any directory in it. */
 static bool is_of_the_same_owner(const char *dir, const char *path)
 {
-    struct stat of_name, of_dir, of_file;
-    return lstat(dir, &of_name) == 0 && stat(dir, &of_dir) == 0 && S_ISDIR(of_dir.st_mode) &&
-           stat(path, &of_file) == 0 && (of_name.st_uid == 0 || of_name.st_uid == of_file.st_uid);
+    struct stat of_name, of_file;
+    return lstat(dir, &of_name) == 0 && stat(path, &of_file) == 0 &&
+           (of_name.st_uid == 0 || of_name.st_uid == of_file.st_uid);
 }
 
-/* segments.d beside the file PATH if it is there, else the system's; NULL: out of memory. */
-static char *find_segments_dir(const char *path)
+/* Makes RET the directory segments.d beside the file PATH, or NULL when it does not count. 0 or
+ * -ENOMEM. */
+static int find_segments_dir(const char *path, bool is_given, char **ret)
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash ? (size_t)(slash - path) + 1 : 0;
     char *beside CLEANUP(cleanup_free) = NULL;
-    if (asprintf(&beside, "%.*ssegments.d", (int)len, path) < 0)
-        return beside = NULL;
-    if (is_of_the_same_owner(beside, path))
-        return steal_pointer(&beside);
-    return strdup(SHMD_CONFIG_DIR "/segments.d");
-}
-
-/* 0, or the errno of the first thing that is wrong. */
-static int read_file(struct reading *r, char **ret_error)
-{
-    char *text = NULL;
-    size_t len = 0;
-    r->report = open_memstream(&text, &len);
-    if (!r->report)
+    struct stat st;
+    if (asprintf(&beside, "%.*ssegments.d", (int)len, path) < 0) {
+        beside = NULL;
         return -ENOMEM;
-    int e = take_lines(r);
-    bool is_whole = !ferror(r->report);
-    is_whole = fclose(r->report) == 0 && is_whole;
-    free(steal_pointer(&r->section));
-    if (e < 0 && is_whole)
-        *ret_error = text;
-    else
-        free(text);
-    return e < 0 ? r->error : 0;
+    }
+    bool counts = stat(beside, &st) == 0 && S_ISDIR(st.st_mode) &&
+                  (!is_given || is_of_the_same_owner(beside, path));
+    *ret = counts ? steal_pointer(&beside) : NULL;
+    return 0;
 }
 
-int config_load(const char *path, bool missing_is_fine, struct config *ret, char **ret_error)
+static void read_file(struct reading *r, bool is_given)
+{
+    r->file = fopen(r->path, "re");
+    if (!r->file) {
+        if (errno == ENOMEM)
+            r->errors->out_of_memory = true;
+        else if (errno != ENOENT || is_given)
+            config_errors_add(r->errors, r->path, 0, NULL, "cannot be read: %s", strerror(errno));
+        return;
+    }
+    take_lines(r);
+    fclose(r->file);
+    free(steal_pointer(&r->section));
+}
+
+int config_load(const char *path, bool is_given, struct config *ret, struct config_errors *errors)
 {
     struct config config CLEANUP(config_deinit) = defaults;
-    struct reading r = {.path = path, .config = &config};
-    int e;
-    *ret_error = NULL;
-    r.file = fopen(path, "re");
-    if (!r.file) {
-        e = -errno;
-        if (e != -ENOENT || !missing_is_fine) {
-            if (asprintf(ret_error, "%s: %s", path, strerror(-e)) < 0)
-                *ret_error = NULL;
-            return e;
-        }
-    } else {
-        e = read_file(&r, ret_error);
-        fclose(r.file);
-        if (e < 0)
-            return e;
-    }
-    if (!config.segments_dir && !(config.segments_dir = find_segments_dir(path)))
+    struct reading r = {.path = path, .config = &config, .errors = errors};
+    if (path)
+        read_file(&r, is_given);
+    if (errors->out_of_memory)
+        return -ENOMEM;
+    if (path && !config.segments_dir && find_segments_dir(path, is_given, &config.segments_dir) < 0)
         return -ENOMEM;
     *ret = config;
     config.segments_dir = NULL;

@@ -1,8 +1,8 @@
 /*
- * What the administrator sets, from an INI file. A file is taken whole or not at all: what is wrong
- * with it is told with its name, the line and the values that would do.
+ * The administrator's settings, from an INI file. Whoever finds an error in the file uses none of
+ * its values: a file counts whole or not at all.
  *
- * Keys stand at the top or in a section [shmd]. Sizes may be given in K, M and G of 1024.
+ * Keys are at the top or in a section [shmd]. Sizes may be given in K, M and G of 1024.
  */
 #ifndef SHMD_CONFIG_H
 #define SHMD_CONFIG_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/config_errors.h"
 #include "daemon/core/limits.h"
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
@@ -21,22 +22,22 @@ struct config {
     int64_t attach_timeout_ms;
     int64_t reconcile_ms;
     enum log_level log_level;
-    char *segments_dir;    /* owned */
-    bool has_segments_dir; /* it is what the file says */
+    char *segments_dir;         /* owned; NULL: no segments are declared */
+    unsigned segments_dir_line; /* of the file, which sets it there; 0: it does not */
 };
 
-/* Where it is when nobody says. */
-extern const char config_default_path[];
+/* The file of the system's instance. */
+extern const char config_system_path[];
 
 /*
- * Reads PATH over the defaults; the segments_dir that it does not set is segments.d beside it, or
- * the system's if there is none. 0 and a config to be freed, or a negative errno (-EINVAL for what
- * is in the file) with RET_ERROR, a line for each thing that is wrong, without a newline behind the
- * last, that the caller frees (NULL when out of memory). MISSING_IS_FINE: without the file the
- * defaults hold.
+ * Reads PATH over the defaults (NULL: the defaults hold) and adds what is wrong with it to ERRORS;
+ * a key with an error keeps its default. IS_GIVEN: somebody named the file, so it must be there;
+ * otherwise the defaults hold without it. The segments_dir that the file does not set is segments.d
+ * beside the file, if that is a directory; for a file that was named it must belong to root or to
+ * the file's owner. 0 and a config to be freed, or -ENOMEM.
  */
-int config_load(const char *path, bool missing_is_fine, struct config *ret,
-                char **ret_error) MUST_CHECK;
+int config_load(const char *path, bool is_given, struct config *ret,
+                struct config_errors *errors) MUST_CHECK;
 void config_deinit(struct config *config);
 
 #endif

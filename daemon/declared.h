@@ -1,32 +1,47 @@
 /*
- * The segments that shall exist, from the files of a directory: each *.json file is an object of
- * the parameters of `create`, or an array of such. What is wrong in one is told and passed over;
- * the others count.
+ * The segments that always exist: the administrator declares them in the *.json files of a
+ * directory. Each file is an object with the parameters of `create`, or an array of such objects.
+ *
+ * All files are read before anything is done with them. An entry with an error is left out, and so
+ * is one that contradicts an earlier entry.
  */
 #ifndef SHMD_DECLARED_H
 #define SHMD_DECLARED_H
 
-#include "daemon/util/cleanup.h"
+#include "daemon/config_errors.h"
+#include "protocol/message.h"
 #include "protocol/params.h"
 
-struct declared_visitor {
-    /* PARAMS has a name or a key, and no lifetime but `persistent`; it is valid during the call. A
-     * negative errno ends the loading. */
-    int (*each)(void *context, const char *file, const struct create_params *params);
-    /* WHAT is a sentence about FILE, without a full stop. */
-    void (*complain)(void *context, const char *file, const char *what);
-    void *context;
+/* An entry of a file. It has a name or a key, and no lifetime but `persistent`. */
+struct declaration {
+    const char *file; /* the whole path, borrowed from the file */
+    unsigned line;
+    struct create_params params; /* borrowed from the file's message */
+};
+
+struct declared_file {
+    char *path;
+    struct message message; /* what the file says, decoded */
+    struct declared_file *next;
+};
+
+struct declared {
+    struct declaration *items; /* owned, in the order of the files' names and of their entries */
+    size_t count, capacity;
+    struct declared_file *files;
 };
 
 /*
- * Reads the files of DIR in the order of their names (by byte); those whose names begin with a dot
- * are passed over. FILE is the whole path. A directory that is missing is empty; one that cannot be
- * read is complained about. 0, or the negative errno of EACH or -ENOMEM.
+ * Reads the files of DIR (NULL: none) in the order of their names (by byte) and adds what is wrong
+ * to ERRORS. Names that begin with a dot do not count. A directory that is missing is empty. 0 and
+ * the entries, to be freed, or -ENOMEM.
  */
-int declared_load(const char *dir, const struct declared_visitor *visitor) MUST_CHECK;
+int declared_read(const char *dir, struct declared *ret, struct config_errors *errors) MUST_CHECK;
+void declared_deinit(struct declared *declared);
 
-/* The same, and it is complained about entries that contradict an earlier one: of the same name or
- * key, and not the same in all else. At a start the first of them counts. */
-int declared_check(const char *dir, const struct declared_visitor *visitor) MUST_CHECK;
+/* Takes out each entry that has the name or key of an earlier one and is not the same in all else,
+ * with an error for each. 0 or -ENOMEM. */
+int declared_drop_contradictions(struct declared *declared,
+                                 struct config_errors *errors) MUST_CHECK;
 
 #endif

@@ -8,28 +8,32 @@
 
 #include "daemon/declared.h"
 
-/* An entry that was given. */
-struct declaration {
-    char *name, *file;
-    uint32_t key;
-    char *text; /* all that it asks for */
-    struct declaration *next;
+/* An entry as the trees have it. */
+struct seen {
+    const struct declaration *declaration;
+    char *text; /* all that it asks for, owned */
 };
 
 struct checking {
-    const struct declared_visitor *visitor;
-    struct declaration *all;
-    void *by_name, *by_key; /* tsearch trees of the first of each */
+    struct config_errors *errors;
+    struct seen *seen;      /* the entries that stay, owned */
+    void *by_name, *by_key; /* trees of tsearch(): the first entry of each name, of each key */
 };
+
+static uint32_t key_of(const struct seen *seen)
+{
+    return (uint32_t)seen->declaration->params.key.value;
+}
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct declaration *)a)->name, ((const struct declaration *)b)->name);
+    return strcmp(((const struct seen *)a)->declaration->params.name,
+                  ((const struct seen *)b)->declaration->params.name);
 }
 
 static int by_key(const void *a, const void *b)
 {
-    uint32_t x = ((const struct declaration *)a)->key, y = ((const struct declaration *)b)->key;
+    uint32_t x = key_of(a), y = key_of(b);
     return (x > y) - (x < y);
 }
 
@@ -72,81 +76,85 @@ static char *describe(const struct create_params *p)
     return NULL;
 }
 
-/* That or an earlier one of its name, or key; NULL: out of memory. */
-static const struct declaration *first_of(void **tree, const struct declaration *declaration,
-                                          int (*order)(const void *, const void *))
+/* What TREE has for SEEN, if anything: an earlier entry. */
+static const struct seen *earlier_of(void *const *tree, const struct seen *seen,
+                                     int (*order)(const void *, const void *))
 {
-    void *node = tsearch(declaration, tree, order);
-    return node ? *(const struct declaration **)node : NULL;
+    void *node = tfind(seen, tree, order);
+    return node ? *(const struct seen **)node : NULL;
 }
 
-static int compare_with_earlier(struct checking *c, const struct declaration *declaration)
+static bool contradicts(const struct checking *c, const struct seen *seen,
+                        const struct seen *earlier, const char *key, const char *subject)
 {
-    const struct declaration *others[] = {declaration, declaration};
-    if (declaration->name)
-        others[0] = first_of(&c->by_name, declaration, by_name);
-    if (declaration->key != 0)
-        others[1] = first_of(&c->by_key, declaration, by_key);
-    if (!others[0] || !others[1])
-        return -ENOMEM;
+    if (!earlier || strcmp(earlier->text, seen->text) == 0)
+        return false;
+    config_errors_add(c->errors, seen->declaration->file, seen->declaration->line, key,
+                      "%s is declared otherwise in %s, line %u", subject,
+                      earlier->declaration->file, earlier->declaration->line);
+    return true;
+}
+
+/* Whether SEEN, which is in no tree yet, agrees with all earlier entries. */
+static bool agrees(const struct checking *c, const struct seen *seen)
+{
+    const struct create_params *p = &seen->declaration->params;
     char key[32];
-    snprintf(key, sizeof(key), "key %" PRIu32, declaration->key);
-    const char *const subjects[] = {declaration->name, key};
-    for (size_t i = 0; i < 2; i++) {
-        if (strcmp(others[i]->text, declaration->text) == 0)
-            continue;
-        char what[1024];
-        snprintf(what, sizeof(what), "%s is declared otherwise in %s", subjects[i],
-                 others[i]->file);
-        c->visitor->complain(c->visitor->context, declaration->file, what);
-        return 0;
+    snprintf(key, sizeof(key), "key %" PRIu32, key_of(seen));
+    if (p->name && contradicts(c, seen, earlier_of(&c->by_name, seen, by_name), "name", p->name))
+        return false;
+    return key_of(seen) == 0 ||
+           !contradicts(c, seen, earlier_of(&c->by_key, seen, by_key), "key", key);
+}
+
+static int remember(struct checking *c, const struct seen *seen)
+{
+    if (seen->declaration->params.name && !tsearch(seen, &c->by_name, by_name))
+        return -ENOMEM;
+    return key_of(seen) == 0 || tsearch(seen, &c->by_key, by_key) ? 0 : -ENOMEM;
+}
+
+/* The entries that stay move to the front, where the trees refer to them: an entry is moved before
+ * it is remembered. */
+static int check_all(struct checking *c, struct declared *declared)
+{
+    size_t kept = 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < declared->count; i++) {
+        struct seen *seen = &c->seen[kept];
+        declared->items[kept] = declared->items[i];
+        *seen = (struct seen){&declared->items[kept], describe(&declared->items[kept].params)};
+        if (!seen->text)
+            return -ENOMEM;
+        if (agrees(c, seen)) {
+            r = remember(c, seen);
+            kept++;
+        } else {
+            free(steal_pointer(&seen->text));
+        }
     }
-    return 0;
+    declared->count = kept;
+    return r;
 }
 
-static int check_entry(void *context, const char *file, const struct create_params *params)
+static void keep(void *seen)
 {
-    struct checking *c = context;
-    struct declaration *declaration = calloc(1, sizeof(*declaration));
-    if (!declaration)
+    (void)seen;
+}
+
+int declared_drop_contradictions(struct declared *declared, struct config_errors *errors)
+{
+    size_t n = declared->count;
+    if (n == 0)
+        return 0;
+    struct checking c = {.errors = errors, .seen = calloc(n, sizeof(*c.seen))};
+    if (!c.seen)
         return -ENOMEM;
-    declaration->next = c->all;
-    c->all = declaration;
-    declaration->name = params->name ? strdup(params->name) : NULL;
-    declaration->key = (uint32_t)params->key.value;
-    declaration->file = strdup(file);
-    declaration->text = describe(params);
-    if ((params->name && !declaration->name) || !declaration->file || !declaration->text)
-        return -ENOMEM;
-    int r = compare_with_earlier(c, declaration);
-    return r < 0 ? r : c->visitor->each(c->visitor->context, file, params);
-}
-
-static void pass_complaint(void *context, const char *file, const char *what)
-{
-    const struct checking *c = context;
-    c->visitor->complain(c->visitor->context, file, what);
-}
-
-static void keep(void *declaration)
-{
-    (void)declaration;
-}
-
-int declared_check(const char *dir, const struct declared_visitor *visitor)
-{
-    struct checking c = {.visitor = visitor};
-    const struct declared_visitor through = {check_entry, pass_complaint, &c};
-    int r = declared_load(dir, &through);
+    int r = check_all(&c, declared);
     tdestroy(c.by_name, keep);
     tdestroy(c.by_key, keep);
-    while (c.all) {
-        struct declaration *next = c.all->next;
-        free(c.all->name);
-        free(c.all->file);
-        free(c.all->text);
-        free(c.all);
-        c.all = next;
-    }
+    for (size_t i = 0; i < n; i++)
+        free(c.seen[i].text);
+    free(c.seen);
     return r;
 }

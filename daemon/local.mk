@@ -40,6 +40,7 @@ libcore_la_SOURCES = \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
 	daemon/core/declare.c daemon/core/declare.h \
+	daemon/core/disown.c daemon/core/disown.h \
 	daemon/core/ends.c daemon/core/ends.h \
 	daemon/core/event_log.c daemon/core/event_log.h \
 	daemon/core/find.c daemon/core/find.h \
@@ -56,14 +57,17 @@ libcore_la_SOURCES = \
 	daemon/core/party.c daemon/core/party.h \
 	daemon/core/quota.c daemon/core/quota.h \
 	daemon/core/reconcile.c daemon/core/reconcile.h \
+	daemon/core/ready.c daemon/core/ready.h \
 	daemon/core/registry.c daemon/core/registry.h \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/remove.c daemon/core/remove.h \
 	daemon/core/restore.c daemon/core/restore.h \
+	daemon/core/residency.c daemon/core/residency.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/ties.c daemon/core/ties.h \
+	daemon/core/use.c daemon/core/use.h \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
@@ -72,9 +76,12 @@ libcore_la_LIBADD = libutil.la libprotocol.la
 
 libshmdaemon_la_SOURCES = \
 	daemon/config.c daemon/config.h \
+	daemon/config_errors.c daemon/config_errors.h \
+	daemon/configuration.c daemon/configuration.h \
 	daemon/declared.c daemon/declared.h \
 	daemon/declared_check.c \
 	daemon/io/connection.c daemon/io/connection.h \
+	daemon/io/failed_start.c daemon/io/failed_start.h \
 	daemon/io/listener.c daemon/io/listener.h \
 	daemon/io/loop.c daemon/io/loop.h \
 	daemon/io/process_watch.c daemon/io/process_watch.h \
@@ -82,15 +89,18 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \
+	daemon/rpc/batch.c daemon/rpc/batch.h \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
+	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
 	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
+	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \
 	daemon/sys/machine.c daemon/sys/machine.h \

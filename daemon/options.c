@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 
 #include <config.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -49,19 +50,22 @@ static const char help[] =
     "  --socket-mode MODE  the socket's mode, octal (system: 0666, others: 0600)\n"
     "  --state-dir DIR     keep the state there (the directory of --socket, else\n"
     "                      " SYSTEM_STATE_DIR " or $XDG_RUNTIME_DIR/shmd)\n"
-    "  --config FILE       read FILE instead of the default, named at the end\n"
-    "  --check-config      read the configuration and the declared segments, say\n"
-    "                      what is wrong with them, exit\n"
-    "  --dump-state FILE   print the journal FILE, a JSON object a line, with its\n"
-    "                      sums checked, exit\n"
+    "  --config FILE       read this configuration, and segments.d beside it\n"
+    "  --check-config      print what is wrong with the configuration and with the\n"
+    "                      declared segments, and exit\n"
+    "  --dump-state FILE   print the journal FILE as JSON, a record a line, with its\n"
+    "                      sums checked, and exit\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
-    "  --help              this text\n"
-    "  --version           the version\n"
-    "\n";
+    "  --help              print this text and exit\n"
+    "  --version           print the version and exit\n"
+    "\n"
+    "Without --config, root and system users read %s,\n"
+    "others $XDG_CONFIG_HOME/shmd/shmd.conf; a daemon with a --socket or --state-dir\n"
+    "of its own reads no configuration.\n";
 
 static const char hint[] = "Try `shmd --help`.\n";
 
-/* Where to say what is wrong; what is wrong ends it. */
+/* Prints what is wrong with the command line. */
 __attribute__((format(printf, 2, 3))) static enum options_result refuse(FILE *err,
                                                                         const char *format, ...)
 {
@@ -115,8 +119,8 @@ static bool parse_level(const char *text, enum log_level *ret)
     return false;
 }
 
-/* What the command line says; NULL where it says nothing. */
-struct said {
+/* What the command line gives; NULL and false for what it does not give. */
+struct command_line {
     const char *socket, *state_dir, *config, *dump_state;
     bool has_mode, check_config;
 };
@@ -129,19 +133,19 @@ static bool is_path(enum name name, const char *value)
 }
 
 /* Takes one option; OPTIONS_RUN to go on. */
-static enum options_result take(enum name name, struct said *said, struct options *options,
+static enum options_result take(enum name name, struct command_line *line, struct options *options,
                                 FILE *out, FILE *err)
 {
     if (!is_path(name, optarg ? optarg : ""))
-        return refuse(err, "an empty path is none");
+        return refuse(err, "an empty path denotes nothing: give the path of a file or directory");
     switch (name) {
-    case NAME_SOCKET: said->socket = optarg; break;
-    case NAME_STATE_DIR: said->state_dir = optarg; break;
-    case NAME_CONFIG: said->config = optarg; break;
-    case NAME_CHECK_CONFIG: said->check_config = true; break;
-    case NAME_DUMP_STATE: said->dump_state = optarg; break;
+    case NAME_SOCKET: line->socket = optarg; break;
+    case NAME_STATE_DIR: line->state_dir = optarg; break;
+    case NAME_CONFIG: line->config = optarg; break;
+    case NAME_CHECK_CONFIG: line->check_config = true; break;
+    case NAME_DUMP_STATE: line->dump_state = optarg; break;
     case NAME_SOCKET_MODE:
-        said->has_mode = true;
+        line->has_mode = true;
         if (!parse_mode(optarg, &options->socket_mode))
             return refuse(err, "--socket-mode %s: must be three or four octal digits up to 0777",
                           optarg);
@@ -152,9 +156,7 @@ static enum options_result take(enum name name, struct said *said, struct option
             return refuse(err, "--log-level %s: must be error, warning, notice, info or debug",
                           optarg);
         break;
-    case NAME_HELP:
-        fprintf(out, "%sThe configuration's default: %s\n", help, config_default_path);
-        return OPTIONS_EXIT_OK;
+    case NAME_HELP: fprintf(out, help, config_system_path); return OPTIONS_EXIT_OK;
     case NAME_VERSION: fputs("shmd " PACKAGE_VERSION "\n", out); return OPTIONS_EXIT_OK;
     }
     return OPTIONS_RUN;
@@ -181,35 +183,58 @@ static char *parent_of(const char *path)
     return slash == path ? strdup("/") : join(path, slash, "");
 }
 
-/* Fills in what was not said. */
-static enum options_result settle(const struct said *said, char *(*env)(const char *name),
+/*
+ * Makes RET the configuration to read, or NULL for none. The system's files are read by the
+ * system's instance alone: a daemon that somebody runs beside it must not take over its limits and
+ * admins, or create its declared segments. 0 or -ENOMEM.
+ */
+static int find_config(const struct command_line *line, char *(*env)(const char *name), bool system,
+                       char **ret)
+{
+    bool is_private = line->socket || line->state_dir;
+    const char *base = env("XDG_CONFIG_HOME"), *home = env("HOME");
+    if (line->config)
+        *ret = strdup(line->config);
+    else if (!is_private && system)
+        *ret = strdup(config_system_path);
+    else if (!is_private && base && *base == '/')
+        *ret = join(base, NULL, "/shmd/shmd.conf");
+    else if (!is_private && home && *home == '/')
+        *ret = join(home, NULL, "/.config/shmd/shmd.conf");
+    else
+        return 0;
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* Fills in what the command line does not give. */
+static enum options_result settle(const struct command_line *line, char *(*env)(const char *name),
                                   uint32_t uid, struct options *options, FILE *err)
 {
     bool system = uid <= SYSTEM_UID_MAX;
     const char *runtime = system ? NULL : env("XDG_RUNTIME_DIR");
     const char *by_manager = env("RUNTIME_DIRECTORY"); /* several are separated by colons */
-    bool nowhere = !system && !said->socket && (!runtime || *runtime != '/');
+    bool nowhere = !system && !line->socket && (!runtime || *runtime != '/');
     bool handed_over = env("LISTEN_FDS") != NULL;
-    if (nowhere && !(handed_over && (said->state_dir || by_manager)))
-        return refuse(err, "XDG_RUNTIME_DIR is %s: say --socket and --state-dir",
+    if (nowhere && !(handed_over && (line->state_dir || by_manager)))
+        return refuse(err, "XDG_RUNTIME_DIR is %s: give --socket and --state-dir",
                       runtime && *runtime ? "not an absolute path" : "not set");
 
-    if (said->socket)
-        options->socket = strdup(said->socket);
+    if (line->socket)
+        options->socket = strdup(line->socket);
     else if (!nowhere)
         options->socket = system ? strdup(SYSTEM_SOCKET) : join(runtime, NULL, "/shmd/shmd.sock");
-    options->makes_state_dir = said->state_dir || !said->socket;
-    if (said->state_dir)
-        options->state_dir = strdup(said->state_dir);
-    else if (said->socket)
-        options->state_dir = parent_of(said->socket);
+    options->makes_state_dir = line->state_dir || !line->socket;
+    if (line->state_dir)
+        options->state_dir = strdup(line->state_dir);
+    else if (line->socket)
+        options->state_dir = parent_of(line->socket);
     else if (by_manager && *by_manager == '/')
         options->state_dir = join(by_manager, strchr(by_manager, ':'), "");
     else
         options->state_dir = system ? strdup(SYSTEM_STATE_DIR) : join(runtime, NULL, "/shmd");
     if ((!options->socket && !nowhere) || !options->state_dir)
         return refuse_memory(err);
-    if (!said->has_mode)
+    if (!line->has_mode)
         options->socket_mode = system ? 0666 : 0600;
 
     size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
@@ -222,7 +247,7 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
                                   uint32_t uid, struct options *ret, FILE *out, FILE *err)
 {
     struct options options CLEANUP(options_deinit) = {0};
-    struct said said = {0};
+    struct command_line line = {0};
     optind = 0; /* glibc: from the beginning, whoever parsed before */
     opterr = 0;
     for (;;) {
@@ -233,22 +258,21 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
             break;
         if (name == '?' || name == ':')
             return refuse_option(err, argv[at], name);
-        enum options_result result = take((enum name)name, &said, &options, out, err);
+        enum options_result result = take((enum name)name, &line, &options, out, err);
         if (result != OPTIONS_RUN)
             return result;
     }
     if (optind < argc)
         return refuse(err, "%s: shmd takes no arguments", argv[optind]);
 
-    options.config = strdup(said.config ? said.config : config_default_path);
-    options.config_given = said.config != NULL;
-    if (!options.config)
+    options.config_given = line.config != NULL;
+    if (find_config(&line, env, uid <= SYSTEM_UID_MAX, &options.config) < 0)
         return refuse_memory(err);
-    if (said.dump_state && !(options.dump_state = strdup(said.dump_state)))
+    if (line.dump_state && !(options.dump_state = strdup(line.dump_state)))
         return refuse_memory(err);
-    enum options_result result = said.dump_state ? OPTIONS_DUMP_STATE : OPTIONS_CHECK_CONFIG;
-    if (!said.check_config && !said.dump_state)
-        result = settle(&said, env, uid, &options, err);
+    enum options_result result = line.dump_state ? OPTIONS_DUMP_STATE : OPTIONS_CHECK_CONFIG;
+    if (!line.check_config && !line.dump_state)
+        result = settle(&line, env, uid, &options, err);
     if (result != OPTIONS_EXIT_USAGE) {
         *ret = options;
         options = (struct options){0};

@@ -1,6 +1,6 @@
 /*
- * The command line, and what holds where it says nothing: who runs the daemon decides where its
- * socket and its state are. A function of its arguments alone.
+ * The command line, and the defaults of what it does not give: they depend on the user who runs the
+ * daemon. A function of its arguments alone.
  */
 #ifndef SHMD_OPTIONS_H
 #define SHMD_OPTIONS_H
@@ -13,15 +13,15 @@
 #include "daemon/util/log.h"
 
 struct options {
-    char *socket;         /* owned; NULL: nowhere, for one was handed over */
+    char *socket;         /* owned; NULL: no default, and systemd handed a socket over */
     char *state_dir;      /* owned */
-    bool makes_state_dir; /* when it is not there; else it is the socket's, and may be a typing
-                             error */
-    char *config;         /* owned */
-    bool config_given;    /* then it must be there */
+    bool makes_state_dir; /* when it is not there. Not when it is the socket's directory, whose
+                             name may be mistyped. */
+    char *config;         /* owned; NULL: no configuration is read */
+    bool config_given;    /* by --config: the file must be there */
     uint32_t socket_mode;
     char *dump_state;   /* owned; the journal to be printed, or NULL */
-    bool has_log_level; /* then it counts more than the configuration's */
+    bool has_log_level; /* it overrides the configuration's */
     enum log_level log_level;
 };
 
@@ -29,8 +29,8 @@ enum options_result {
     OPTIONS_RUN,          /* options to be freed */
     OPTIONS_CHECK_CONFIG, /* options to be freed; only config and config_given are sure to be set */
     OPTIONS_DUMP_STATE,   /* options to be freed; only dump_state is sure to be set */
-    OPTIONS_EXIT_OK,      /* all is said */
-    OPTIONS_EXIT_USAGE,   /* all is said, on ERR */
+    OPTIONS_EXIT_OK,      /* help or version was printed */
+    OPTIONS_EXIT_USAGE,   /* the error was printed on ERR */
 };
 
 /*

@@ -13,24 +13,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/config.h"
-#include "daemon/core/declare.h"
-#include "daemon/declared.h"
+#include "daemon/configuration.h"
+#include "daemon/io/failed_start.h"
 #include "daemon/io/listener.h"
 #include "daemon/io/process_watch.h"
 #include "daemon/io/service_manager.h"
 #include "daemon/io/signals.h"
 #include "daemon/options.h"
-#include "daemon/rpc/outcome_to_error.h"
 #include "daemon/store/host_linux.h"
 #include "daemon/store/journal.h"
 #include "daemon/util/log.h"
+#include "protocol/json_arena.h"
 
-enum { DRAIN_MS = 5000 };
+enum {
+    DRAIN_MS = 5000,
+    STATUS_BYTES = 1200, /* of the unit's status line */
+};
+
+/* shmd(8) lists them, and the units name those after which a restart would change nothing. */
+enum exit_status {
+    EXIT_STATUS_OK = 0,
+    EXIT_STATUS_FAILED = 1,
+    EXIT_STATUS_USAGE = 2,
+    EXIT_STATUS_CONFIG = 78, /* as sysexits.h has it */
+};
 
 struct shmd {
     struct options options;
-    struct config config;
+    struct configuration configuration;
     struct machine machine;
     struct sysv_linux kernel;
     struct host_linux state_dir;
@@ -43,35 +53,15 @@ struct shmd {
     struct listener listener;
     bool has_core, has_loop;
     bool store_is_failing;
-    bool rmid_forced_is_told;
+    bool rmid_forced_is_logged;
 };
 
 /* --- settings */
 
-static struct core_settings settings_of(const struct shmd *d)
-{
-    return (struct core_settings){.limits = d->config.limits,
-                                  .access = {.own_uid = geteuid(),
-                                             .has_admin_group = d->config.has_admin_group,
-                                             .admin_group = d->config.admin_group},
-                                  .attach_timeout_ms = d->config.attach_timeout_ms,
-                                  .reconcile_ms = d->config.reconcile_ms};
-}
-
-static int load_config(const struct options *options, struct config *ret)
-{
-    char *error CLEANUP(cleanup_free) = NULL;
-    int r = config_load(options->config, !options->config_given, ret, &error);
-    if (r < 0 && !error)
-        log_error("%s", strerror(-r));
-    for (char *rest = error, *line; (line = strsep(&rest, "\n"));)
-        log_error("%s", line);
-    return r;
-}
-
 static void set_log_level(const struct shmd *d)
 {
-    log_set_level(d->options.has_log_level ? d->options.log_level : d->config.log_level);
+    log_set_level(d->options.has_log_level ? d->options.log_level
+                                           : d->configuration.config.log_level);
 }
 
 static void raise_descriptor_limit(void)
@@ -82,90 +72,6 @@ static void raise_descriptor_limit(void)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         log_warning("RLIMIT_NOFILE stays as it is: %s", strerror(errno));
-}
-
-/* --- declared segments */
-
-static void complain(void *context, const char *file, const char *what)
-{
-    (void)context;
-    log_error("%s: %s", file, what);
-}
-
-static int declare(void *context, const char *file, const struct create_params *params)
-{
-    struct shmd *d = context;
-    struct outcome_detail detail = {0};
-    struct failure failure;
-    bool created = false;
-    char key[32];
-    const char *name = params->name ? params->name : key;
-    snprintf(key, sizeof(key), "(key %" PRIu32 ")", (uint32_t)params->key.value);
-    int r = declare_segment(&d->core, params, &created, &detail);
-    if (r == 0) {
-        if (created)
-            log_info("%s: created %s, which is declared here", file, name);
-        return 0;
-    }
-    outcome_to_failure(r, &detail, NULL, NULL, &failure);
-    log_error("%s: the declared segment %s: %s", file, name, failure_message(&failure));
-    return 0;
-}
-
-/* Where none is set it may well be missing. */
-static bool lacks_segments_dir(const struct config *config)
-{
-    struct stat st;
-    return config->has_segments_dir && stat(config->segments_dir, &st) < 0 && errno == ENOENT;
-}
-
-#define NO_SEGMENTS_DIR "%s: the configured segments_dir is not there"
-
-static void make_sure_of_declared(struct shmd *d)
-{
-    declare_none(&d->core);
-    if (lacks_segments_dir(&d->config))
-        log_warning(NO_SEGMENTS_DIR, d->config.segments_dir);
-    const struct declared_visitor visitor = {declare, complain, d};
-    int r = declared_load(d->config.segments_dir, &visitor);
-    if (r < 0)
-        log_error("%s: %s", d->config.segments_dir, strerror(-r));
-}
-
-/* --- checking */
-
-static void complain_and_count(void *context, const char *file, const char *what)
-{
-    unsigned *count = context;
-    (*count)++;
-    complain(NULL, file, what);
-}
-
-static int pass_over(void *context, const char *file, const struct create_params *params)
-{
-    (void)context;
-    (void)file;
-    (void)params;
-    return 0;
-}
-
-/* What a start would say of the configuration and the files of declared segments, and what of these
- * contradicts itself; nothing is made, and what the kernel has is not looked at. */
-static int check_config(struct shmd *d)
-{
-    unsigned count = 0;
-    const struct declared_visitor visitor = {pass_over, complain_and_count, &count};
-    int r = load_config(&d->options, &d->config);
-    if (r < 0)
-        return r;
-    if (lacks_segments_dir(&d->config)) {
-        log_error(NO_SEGMENTS_DIR, d->config.segments_dir);
-        return -ENOENT;
-    }
-    r = declared_check(d->config.segments_dir, &visitor);
-    if (r < 0)
-        log_error("%s: %s", d->config.segments_dir, strerror(-r));
-    return count > 0 ? -EINVAL : r;
 }
 
 /* --- what the loop calls */
@@ -179,10 +85,10 @@ static void on_stop(void *context, int number)
 
 static void warn_of_rmid_forced(struct shmd *d)
 {
-    if (d->core.rmid_forced && !d->rmid_forced_is_told)
+    if (d->core.rmid_forced && !d->rmid_forced_is_logged)
         log_warning("kernel.shm_rmid_forced is set: segments that nobody has attached last only as "
                     "long as this daemon; unset it for persistence");
-    d->rmid_forced_is_told = d->core.rmid_forced;
+    d->rmid_forced_is_logged = d->core.rmid_forced;
 }
 
 static void log_unacknowledged(const struct unacknowledged *found)
@@ -213,27 +119,68 @@ static void log_start(const struct core_start *found, const char *what)
                found->dead);
 }
 
-static void on_reload(void *context)
+static void sweep(struct shmd *d)
 {
-    struct shmd *d = context;
-    struct config fresh;
-    service_manager_reloading();
-    if (load_config(&d->options, &fresh) < 0) {
-        log_error("the configuration is not as it should be: what was in force stays so");
-    } else {
-        config_deinit(&d->config);
-        d->config = fresh;
-        set_log_level(d);
-        const struct core_settings settings = settings_of(d);
-        core_configure(&d->core, &settings);
-        log_notice("the configuration is read again");
-    }
     struct core_start found;
     core_reconcile(&d->core, &found);
     log_start(&found, "reconciled");
     warn_of_rmid_forced(d);
-    make_sure_of_declared(d);
-    service_manager_ready("reloaded");
+}
+
+/* Whoever asks for a reload wants the present state: the records are compared with the kernel even
+ * when the new configuration is refused. */
+static int reload(struct shmd *d)
+{
+    int r = configuration_reload(&d->configuration);
+    if (r == 0) {
+        set_log_level(d);
+        const struct core_settings settings = configuration_settings(&d->configuration);
+        core_configure(&d->core, &settings);
+        log_notice("the configuration is read again");
+    } else {
+        log_error("reload refused: the configuration is wrong, and the one in force stays");
+    }
+    sweep(d);
+    if (r == 0)
+        configuration_declare(&d->configuration, &d->core);
+    return r;
+}
+
+/* Reloads. The service manager and the log get the result. */
+static int reload_and_report(struct shmd *d)
+{
+    char status[STATUS_BYTES];
+    service_manager_reloading();
+    int r = reload(d);
+    if (r == 0) {
+        service_manager_ready("reloaded");
+        return 0;
+    }
+    configuration_describe_errors(&d->configuration, "reload refused", status, sizeof(status));
+    service_manager_ready(status);
+    return r;
+}
+
+static void on_hangup(void *context)
+{
+    log_notice("reloading on SIGHUP");
+    int r = reload_and_report(context);
+    (void)r; /* a signal has no answer */
+}
+
+/* The method `reload`. */
+static int on_reload_request(void *context, const struct caller *caller,
+                             struct outcome_detail *ret_detail)
+{
+    struct shmd *d = context;
+    log_notice("reloading as requested by %s (pid %" PRId32 ", uid %" PRIu32 ")", caller->comm,
+               caller->pid, caller->uid);
+    int r = reload_and_report(d);
+    if (r != -EINVAL)
+        return r;
+    *ret_detail = (struct outcome_detail){.config_errors = d->configuration.errors.items,
+                                          .n_config_errors = d->configuration.errors.count};
+    return OUTCOME_INVALID_CONFIGURATION;
 }
 
 static void on_store_written(void *context, int error, const char *reason)
@@ -275,10 +222,12 @@ static int build_core(struct shmd *d)
                                      .processes = {&process_linux_ops, NULL},
                                      .watcher = {&process_watch_ops, &d->loop},
                                      .store = {&journal_ops, d->journal}};
-    const struct core_settings settings = settings_of(d);
+    const struct core_settings settings = configuration_settings(&d->configuration);
     core_init(&d->core, &seams, &settings, &d->machine, getpid(), getegid());
     d->has_core = true;
     rpc_init(&d->rpc, &d->core, PACKAGE_VERSION, loop_wake, &d->loop);
+    d->rpc.reload = on_reload_request;
+    d->rpc.reload_context = d;
     int r = loop_init(&d->loop, &d->rpc);
     d->has_loop = true;
     if (r < 0)
@@ -300,7 +249,7 @@ static int start_core(struct shmd *d)
     if (found.store_error < 0)
         on_store_written(d, found.store_error, strerror(-found.store_error));
     warn_of_rmid_forced(d);
-    make_sure_of_declared(d);
+    configuration_declare(&d->configuration, &d->core);
     return 0;
 }
 
@@ -358,7 +307,7 @@ static int build(struct shmd *d)
     if (r == 0)
         r = build_core(d);
     /* Before anybody can know that it is there: a signal waits for the loop. */
-    d->signals = (struct signals){.on_stop = on_stop, .on_reload = on_reload, .context = d};
+    d->signals = (struct signals){.on_stop = on_stop, .on_reload = on_hangup, .context = d};
     if (r == 0)
         r = signals_init(&d->signals, &d->loop);
     if (r == 0)
@@ -386,20 +335,27 @@ static void tear_down(struct shmd *d)
         loop_deinit(&d->loop);
     journal_close(d->journal);
     host_linux_deinit(&d->state_dir);
-    config_deinit(&d->config);
+    configuration_deinit(&d->configuration);
     options_deinit(&d->options);
+}
+
+/* A daemon with errors in segments.d serves, without the segments in question. */
+static void report_ready(const struct shmd *d)
+{
+    char status[STATUS_BYTES] = "serving";
+    if (d->configuration.errors.count > 0)
+        configuration_describe_errors(&d->configuration, "serving, but not all that is declared",
+                                      status, sizeof(status));
+    service_manager_ready(status);
 }
 
 static int serve(struct shmd *d)
 {
-    int r = build(d);
-    if (r < 0)
-        return r;
     log_notice("serving %s with %" PRIu64 " segments",
                d->listener.path ? d->listener.path : "the socket handed over",
                (uint64_t)d->core.registry.count);
-    service_manager_ready("serving");
-    r = loop_run(&d->loop);
+    report_ready(d);
+    int r = loop_run(&d->loop);
     if (r < 0)
         log_error("the event loop: %s", strerror(-r));
     service_manager_stopping();
@@ -408,32 +364,71 @@ static int serve(struct shmd *d)
     return r;
 }
 
+/* The service manager and the clients that wait get the reason why there will be no daemon. */
+static enum exit_status fail_to_start(const struct shmd *d, enum exit_status status)
+{
+    static const struct config_error none[1];
+    struct failure failure;
+    char text[STATUS_BYTES];
+    switch (status) {
+    case EXIT_STATUS_CONFIG:
+        configuration_describe_errors(&d->configuration, "cannot start", text, sizeof(text));
+        service_manager_failed(text);
+        failure_init(&failure, PROTOCOL_ERROR_INVALID_CONFIGURATION);
+        failure.config_errors = none; /* what is in the files is for the administrator alone */
+        failure_set_message(&failure, "the daemon cannot start because its configuration has "
+                                      "errors: the administrator finds them in its log or by shmd "
+                                      "--check-config");
+        break;
+    case EXIT_STATUS_USAGE:
+    case EXIT_STATUS_FAILED:
+    case EXIT_STATUS_OK:
+        failure_init(&failure, PROTOCOL_ERROR_INTERNAL);
+        failure_set_message(&failure, "the daemon cannot start: its log says why");
+        break;
+    }
+    failed_start_answer(&failure);
+    return status;
+}
+
+static enum exit_status run(struct shmd *d)
+{
+    int r = configuration_start(&d->configuration);
+    if (r == -EINVAL)
+        return fail_to_start(d, EXIT_STATUS_CONFIG);
+    set_log_level(d);
+    if (r == 0)
+        r = build(d);
+    if (r < 0)
+        return fail_to_start(d, EXIT_STATUS_FAILED);
+    return serve(d) < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
+}
+
 int shmd_main(int argc, char **argv)
 {
     struct shmd *d = calloc(1, sizeof(*d));
-    int r = -ENOMEM;
+    enum exit_status status = EXIT_STATUS_FAILED;
     if (!d)
-        return 1;
+        return EXIT_STATUS_FAILED;
+    json_arena_install();
     open_standard_descriptors();
-    switch (options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr)) {
-    case OPTIONS_RUN: r = load_config(&d->options, &d->config); break;
+    enum options_result result =
+        options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr);
+    d->configuration.path = d->options.config;
+    d->configuration.is_given = d->options.config_given;
+    switch (result) {
+    case OPTIONS_RUN: status = run(d); break;
     case OPTIONS_CHECK_CONFIG:
-        r = check_config(d);
-        tear_down(d);
-        free(d);
-        return r < 0 ? 1 : 0;
+        status = configuration_check(&d->configuration) < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
+        break;
     case OPTIONS_DUMP_STATE:
-        r = journal_dump(d->options.dump_state, stdout, stderr);
-        tear_down(d);
-        free(d);
-        return r < 0 ? 1 : 0;
-    case OPTIONS_EXIT_OK: free(d); return 0;
-    case OPTIONS_EXIT_USAGE: free(d); return 2;
+        status = journal_dump(d->options.dump_state, stdout, stderr) < 0 ? EXIT_STATUS_FAILED
+                                                                         : EXIT_STATUS_OK;
+        break;
+    case OPTIONS_EXIT_OK: status = EXIT_STATUS_OK; break;
+    case OPTIONS_EXIT_USAGE: status = fail_to_start(d, EXIT_STATUS_USAGE); break;
     }
-    set_log_level(d);
-    if (r == 0)
-        r = serve(d);
     tear_down(d);
     free(d);
-    return r < 0 ? 1 : 0;
+    return (int)status;
 }

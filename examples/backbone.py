@@ -54,14 +54,18 @@ class Shmd:
             raise ShmdError(reply["error"])
         return reply["result"]
 
-    def attach(self, segment):
-        """Its address. A shmid from another IPC namespace is none, or somebody else's segment."""
+    def check_namespace(self):
+        """A shmid from another IPC namespace is none here, or somebody else's segment."""
         if self.call("info")["ipc_namespace"] != os.stat("/proc/self/ns/ipc").st_ino:
             raise OSError(errno.EXDEV, "shmd is in another IPC namespace")
-        address = libc.shmat(segment["shmid"], None, 0)
-        if address == ctypes.c_void_p(-1).value:
-            raise OSError(ctypes.get_errno(), "shmat")
-        return address
+
+
+def attach(shmid):
+    """The address of the segment."""
+    address = libc.shmat(shmid, None, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "shmat")
+    return address
 
 
 def socket_path():
@@ -214,8 +218,10 @@ def fnv1a(text):
 
 
 def join(name):
-    """The ring, held by this process: it stays, whatever happens to others."""
+    """The ring, held by this process: it stays, whatever happens to others. The daemon is not needed
+    any more once the ring is held."""
     shmd = Shmd(socket_path())
+    shmd.check_namespace()
     segment = shmd.call("wait", name=name)["segment"]
     try:
         # By its serial: under the name there may be another by now.
@@ -224,7 +230,7 @@ def join(name):
         if error.name in ("io.shmd.NoSuchSegment", "io.shmd.StaleSegment"):
             raise Abandoned("the producer died before this worker began") from error
         raise
-    return Ring(shmd.attach(segment), segment["size"])
+    return Ring(attach(segment["shmid"]), segment["size"])
 
 
 def work(name, pause_ms):

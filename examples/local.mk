@@ -3,7 +3,11 @@ noinst_PROGRAMS += examples/backbone
 examples_backbone_SOURCES = examples/backbone.c examples/ring.c examples/ring.h
 examples_backbone_CPPFLAGS = -I$(top_srcdir)/client $(SHMD_CPPFLAGS)
 examples_backbone_CFLAGS = $(AM_CFLAGS) -pthread
-# The program itself and no script around it: who kills its pid means it.
+# The program itself and no script around it: a signal to its pid must reach it.
 examples_backbone_LDFLAGS = $(AM_LDFLAGS) -no-install -pthread
 examples_backbone_LDADD = libshmd.la
-EXTRA_DIST += examples/README.md examples/backbone.py examples/producer.sh examples/wait.sh
+
+# Their source is installed as it is; demo builds the backbone from there.
+examplesdir = $(docdir)/examples
+dist_examples_DATA = examples/README.md examples/backbone.c examples/ring.c examples/ring.h
+dist_examples_SCRIPTS = examples/backbone.py examples/demo examples/producer.sh examples/wait.sh

@@ -27,6 +27,13 @@ struct dialect {
     int (*check)(const struct message *m, struct failure *ret_failure);
     /* Call INDEX of a message. */
     void (*call)(const struct message *m, size_t index, struct call *ret);
+    /* Whether one of its calls is of METHOD. */
+    bool (*calls)(const struct message *m, enum method method);
+    /* The id of CALL as text, for an answer after the message is gone. */
+    void (*id)(struct writer *w, const struct call *call);
+    /* The id of the request in TEXT, which was not decoded: VALUE_RAW and a part of TEXT, or
+     * VALUE_NONE when it cannot be told. TEXT may be anything. */
+    struct value (*find_id)(const char *text, size_t len);
     /* Answers a call; CALL NULL: a failure that belongs to none. A member of a batch is written
      * between batch_begin and batch_end. */
     void (*reply)(struct writer *w, const struct call *call, const struct reply *reply,

@@ -31,6 +31,9 @@ void failure_init(struct failure *f, enum protocol_error error)
     f->error = error;
     f->message = NULL;
     f->n_params = 0;
+    f->config_errors = NULL;
+    f->n_config_errors = 0;
+    f->line = 0;
     f->text_used = 0;
 }
 

@@ -51,6 +51,8 @@
     X(SHUTTING_DOWN, "io.shmd.ShuttingDown", 14, ESHUTDOWN,                                        \
       "the daemon is shutting down: connect again in a moment")                                    \
     X(NOT_SUPPORTED, "io.shmd.NotSupported", 15, EOPNOTSUPP, "not supported here: see `what`")     \
+    X(INVALID_CONFIGURATION, "io.shmd.InvalidConfiguration", 16, EINVAL,                           \
+      "the configuration has errors, so nothing was changed: correct them and reload again")       \
     X(EXPECTED_MORE, "org.varlink.service.ExpectedMore", -32600, EBADMSG,                          \
       "this method streams: call it with more")
 
@@ -74,6 +76,14 @@ const struct error_row *error_row(enum protocol_error error);
 /* The error of that wire name (or, NAME being NULL, of that code), or -1. */
 int error_find(const char *name, int64_t code);
 
+/* What is wrong in one of the administrator's files. */
+struct config_error {
+    const char *file;
+    unsigned line;   /* from 1 on; 0: it is in no single line */
+    const char *key; /* "": it is about no single key */
+    const char *message;
+};
+
 /* A parameter of an error: a name from PROTOCOL.md's table and a string or an integer. */
 struct failure_param {
     const char *name;
@@ -92,6 +102,10 @@ struct failure {
     const char *message; /* NULL: the table's sentence */
     size_t n_params;
     struct failure_param params[FAILURE_PARAMS_MAX];
+    /* The parameter `errors`, borrowed; NULL: the error has none. */
+    const struct config_error *config_errors;
+    size_t n_config_errors;
+    unsigned line; /* of a text that is not JSON: where it stops being JSON. It is not sent. */
     size_t text_used;
     char text[768];
 };

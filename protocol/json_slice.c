@@ -1,5 +1,6 @@
 #include "protocol/json_slice.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_one_of(char c, const char *set)
@@ -94,6 +95,29 @@ bool json_walk_next(struct json_walk *walk, struct json_slice *ret_key,
     *ret_key = key;
     *ret_value = value;
     return true;
+}
+
+/* Takes one character off S: its byte if it is of ASCII, else some other. */
+static unsigned take_character(struct json_slice *s)
+{
+    unsigned c = (unsigned char)*s->text;
+    size_t n = 1;
+    if (c == '\\' && s->len >= 6 && s->text[1] == 'u') {
+        char digits[5] = "";
+        memcpy(digits, s->text + 2, 4);
+        c = (unsigned)strtoul(digits, NULL, 16);
+        n = 6;
+    }
+    skip(s, n);
+    return c;
+}
+
+bool json_slice_is_key(struct json_slice key, const char *text)
+{
+    while (key.len > 0 && *text)
+        if (take_character(&key) != (unsigned char)*text++)
+            return false;
+    return key.len == 0 && *text == '\0';
 }
 
 bool json_slice_member(struct json_slice object, const char *key, struct json_slice *ret_value)

@@ -26,6 +26,10 @@ struct json_walk json_walk_begin(struct json_slice container);
 bool json_walk_next(struct json_walk *walk, struct json_slice *ret_key,
                     struct json_slice *ret_value);
 
+/* Whether KEY, as json_walk_next() gives it, is TEXT, which is of ASCII; its escapes are resolved.
+ */
+bool json_slice_is_key(struct json_slice key, const char *text);
+
 /* The value of the member KEY of OBJECT; KEY is one that is never escaped. */
 bool json_slice_member(struct json_slice object, const char *key, struct json_slice *ret_value);
 

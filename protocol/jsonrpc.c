@@ -1,9 +1,14 @@
 #include "protocol/jsonrpc.h"
 
 #include <jansson.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/json_check.h"
+#include "protocol/json_number.h"
+#include "protocol/json_slice.h"
 #include "protocol/limits.h"
 #include "protocol/plain.h"
 
@@ -55,6 +60,47 @@ static void call_plain(const struct plain *request, struct call *ret)
         ret->failed = params_decode_plain(ret->method, request, &ret->params, &ret->failure) < 0;
 }
 
+/* The id of a request is its id too when it is refused, unless it is of a kind that none may be. */
+static struct value id_of_text(struct json_slice text)
+{
+    struct json_facts facts;
+    struct json_fault unused;
+    const struct value none = {.kind = VALUE_NONE};
+    struct json_number n = json_number_read(text.text, text.len);
+    char number[64] = "";
+    if (n.is_number && n.len == text.len) {
+        if (n.is_beyond_int64 || n.len >= sizeof(number))
+            return none;
+        memcpy(number, text.text, n.len);
+        if (!isfinite(strtod(number, NULL)))
+            return none;
+    } else if (text.len == 0 || *text.text != '"' ||
+               json_check(text.text, text.len, &facts, &unused) < 0 || facts.has_nul) {
+        return none;
+    }
+    return (struct value){.kind = VALUE_RAW, .text = text.text, .len = text.len};
+}
+
+static struct value jsonrpc_find_id(const char *text, size_t len)
+{
+    struct json_walk walk = json_walk_begin((struct json_slice){text, len});
+    struct json_slice name, value, id = {"", 0};
+    size_t found = 0;
+    while (walk.in_object && json_walk_next(&walk, &name, &value)) {
+        if (json_slice_is_key(name, "id")) {
+            id = value;
+            found++;
+        }
+    }
+    return found == 1 ? id_of_text(id) : (struct value){.kind = VALUE_NONE};
+}
+
+/* Whether PARAMS may be a request's at all. */
+static bool may_be_params(const json_t *params)
+{
+    return !params || json_is_null(params) || json_is_object(params) || json_is_array(params);
+}
+
 static void jsonrpc_call(const struct message *m, size_t index, struct call *ret)
 {
     if (m->plain) {
@@ -94,31 +140,43 @@ static void jsonrpc_call(const struct message *m, size_t index, struct call *ret
         refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST, "method must be a string");
         return;
     }
+    const json_t *params = json_object_get(request, "params");
+    if (!id && !may_be_params(params)) {
+        refuse(ret, PROTOCOL_ERROR_INVALID_REQUEST, "params must be an object");
+        return;
+    }
     ret->answered = id != NULL;
     if (find_method(&method, ret) == 0)
-        ret->failed = params_decode(ret->method, json_object_get(request, "params"), &ret->params,
-                                    &ret->failure) < 0;
+        ret->failed = params_decode(ret->method, params, &ret->params, &ret->failure) < 0;
 }
 
-/* The least digits that are the same number: 1.1 is to come back as 1.1. */
-static void write_real(struct writer *w, const json_t *real)
+/* Real numbers are written with a fraction or an exponent, so that they come back as reals. */
+static void write_decimal(struct writer *w, const char *digits)
 {
-    double value = json_real_value(real);
     char text[64];
     size_t len = 0;
-    for (size_t digits = 15; digits <= 17; digits++) {
-        len = json_dumpb(real, text, sizeof(text) - 1,
-                         JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
-        if (len == 0 || len >= sizeof(text)) {
-            writer_null(w);
-            return;
-        }
-        text[len] = '\0';
-        double back = strtod(text, NULL);
+    for (const char *c = digits; *c && len + 3 < sizeof(text); c++)
+        if (*c != '+') /* 1e+300 */
+            text[len++] = *c;
+    if (!strpbrk(digits, ".e")) {
+        text[len++] = '.';
+        text[len++] = '0';
+    }
+    writer_value(w, text, len);
+}
+
+/* The least digits that are the same number: 1.1 is to come back as 1.1. Not by jansson, which
+ * would allocate. */
+static void write_real(struct writer *w, double value)
+{
+    char digits[40] = "";
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof(digits), "%.*g", precision, value);
+        double back = strtod(digits, NULL);
         if (memcmp(&back, &value, sizeof(value)) == 0)
             break;
     }
-    writer_value(w, text, len);
+    write_decimal(w, digits);
 }
 
 static void write_id(struct writer *w, const struct value *id)
@@ -128,7 +186,9 @@ static void write_id(struct writer *w, const struct value *id)
     else if (id && id->kind == VALUE_INT)
         writer_int(w, id->integer);
     else if (id && json_is_real(id->json))
-        write_real(w, id->json);
+        write_real(w, json_real_value(id->json));
+    else if (id && id->kind == VALUE_RAW)
+        writer_value(w, id->text, id->len);
     else
         writer_null(w);
 }
@@ -151,6 +211,21 @@ static void write_error(struct writer *w, const struct failure *f)
         writer_object_end(w);
     }
     writer_object_end(w);
+}
+
+static bool jsonrpc_calls(const struct message *m, enum method method)
+{
+    for (size_t i = 0; i < message_calls(m); i++) {
+        const char *word = json_string_value(json_object_get(message_member(m, i), "method"));
+        if (word && strcmp(word, method_word(method)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void jsonrpc_id(struct writer *w, const struct call *call)
+{
+    write_id(w, &call->id);
 }
 
 static void jsonrpc_reply(struct writer *w, const struct call *call, const struct reply *reply,
@@ -203,6 +278,9 @@ static void jsonrpc_batch_end(struct writer *w)
 const struct dialect jsonrpc_dialect = {
     .check = jsonrpc_check,
     .call = jsonrpc_call,
+    .calls = jsonrpc_calls,
+    .id = jsonrpc_id,
+    .find_id = jsonrpc_find_id,
     .reply = jsonrpc_reply,
     .event = jsonrpc_event,
     .batch_begin = jsonrpc_batch_begin,

@@ -10,11 +10,14 @@
 
 #include "protocol/errors.h"
 
+struct json_arena;
 struct json_t;
 struct plain;
 
 struct message {
-    struct json_t *root; /* owned */
+    struct json_t *root;
+    /* Owned, and `root` lies in it; NULL: `root` is owned. */
+    struct json_arena *arena;
     /* Owned; in place of `root` when it is a plain JSON-RPC request. Never of message_decode(). */
     struct plain *plain;
     /* The text had integers beyond int64; reals stand in for them. */
@@ -22,14 +25,18 @@ struct message {
 };
 
 /*
- * Decodes VALUE, a slice of the scanner: strict JSON, no duplicate keys, no U+0000. 0 and a
- * message to be freed, or -EBADMSG or -ENOMEM with the failure to send.
+ * Decodes VALUE, a slice of the scanner. 0 and a message to be freed, or -EBADMSG or -ENOMEM with
+ * the failure to send: PARSE for what is not JSON; INVALID_REQUEST for what is JSON and more than
+ * the protocol allows (a duplicate key, U+0000, too many brackets open, a number that neither an
+ * int64 nor a double holds); INTERNAL when there is no memory.
  */
 int message_decode(const char *value, size_t len, struct message *ret, struct failure *ret_failure)
     __attribute__((warn_unused_result));
 /* The same for what may be a plain request, with less work when it is one. */
 int message_decode_request(const char *value, size_t len, struct message *ret,
                            struct failure *ret_failure) __attribute__((warn_unused_result));
+/* Whether it is sure where VALUE ends, JSON or not: it does not end in a bare word or number. */
+bool message_has_sure_end(const char *value, size_t len);
 void message_free(struct message *m);
 /* There is none: it was freed, or never decoded. */
 bool message_is_empty(const struct message *m);

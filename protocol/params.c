@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 #include "protocol/plain.h"
@@ -60,10 +61,13 @@ static const struct field create_fields[] = {
      .max = INT64_MAX},
     MODE(create_params, mode),
     BOOL(create_params, exclusive),
+    BOOL(create_params, replace),
+    BOOL(create_params, hold),
     INT(create_params, uid, 0, ID_MAX),
     INT(create_params, gid, 0, ID_MAX),
     WORD(create_params, lifetime, lifetime_words),
     INT(create_params, ttl_ms, 0, MS_MAX),
+    INT(create_params, idle_ttl_ms, 0, MS_MAX),
     BOOL(create_params, ready),
     LABELS(create_params, labels),
     INT(create_params, huge_page_size, 0, INT64_MAX),
@@ -72,8 +76,14 @@ static const struct field create_fields[] = {
     BOOL(create_params, any_owner),
 };
 
-/* stat, ready, hold, release */
+/* ready, release, disown */
 static const struct field target_fields[] = {TARGET(target_params)};
+
+/* stat, hold */
+static const struct field owned_target_fields[] = {
+    TARGET(target_params),
+    INT(target_params, owner, 0, ID_MAX),
+};
 
 static const struct field set_fields[] = {
     TARGET(set_params),
@@ -84,6 +94,7 @@ static const struct field set_fields[] = {
     LABELS(set_params, labels),
     WORD(set_params, lifetime, lifetime_words),
     INT(set_params, ttl_ms, 0, MS_MAX),
+    INT(set_params, idle_ttl_ms, 0, MS_MAX),
     BOOL(set_params, locked),
 };
 
@@ -106,6 +117,8 @@ static const struct field list_fields[] = {
 static const struct field wait_fields[] = {
     {.name = "name", .type = FIELD_NAME, .required = true, AT(wait_params, name)},
     INT(wait_params, timeout_ms, 0, MS_MAX),
+    BOOL(wait_params, hold),
+    INT(wait_params, owner, 0, ID_MAX),
 };
 
 static const struct field adopt_fields[] = {
@@ -123,6 +136,7 @@ static const struct field subscribe_fields[] = {
     INT(subscribe_params, after, 0, INT64_MAX),
 };
 
+static int check_create(const union params *params, struct failure *f);
 static int check_target(const union params *params, struct failure *f);
 static int check_adopt(const union params *params, struct failure *f);
 
@@ -130,16 +144,18 @@ static int check_adopt(const union params *params, struct failure *f);
 
 static const struct field_table tables[METHOD_COUNT] = {
     [METHOD_INFO] = {NULL, 0, false, NULL},
-    [METHOD_CREATE] = {TABLE(create_fields), false, NULL},
-    [METHOD_STAT] = {TABLE(target_fields), true, check_target},
+    [METHOD_CREATE] = {TABLE(create_fields), false, check_create},
+    [METHOD_STAT] = {TABLE(owned_target_fields), true, check_target},
     [METHOD_SET] = {TABLE(set_fields), true, check_target},
     [METHOD_REMOVE] = {TABLE(remove_fields), true, check_target},
     [METHOD_LIST] = {TABLE(list_fields), false, NULL},
     [METHOD_READY] = {TABLE(target_fields), true, check_target},
     [METHOD_WAIT] = {TABLE(wait_fields), false, NULL},
-    [METHOD_HOLD] = {TABLE(target_fields), true, check_target},
+    [METHOD_HOLD] = {TABLE(owned_target_fields), true, check_target},
     [METHOD_RELEASE] = {TABLE(target_fields), true, check_target},
     [METHOD_ADOPT] = {TABLE(adopt_fields), false, check_adopt},
+    [METHOD_DISOWN] = {TABLE(target_fields), true, check_target},
+    [METHOD_RELOAD] = {NULL, 0, false, NULL},
     [METHOD_SUBSCRIBE] = {TABLE(subscribe_fields), false, NULL},
     [METHOD_METRICS] = {NULL, 0, false, NULL},
 };
@@ -183,6 +199,14 @@ const char *params_check_label_key(const char *value)
     return of_name_set(value) ? NULL : "may hold only A-Z a-z 0-9 . _ : @ / -";
 }
 
+static const char *kind_of_real(const json_t *real)
+{
+    if (value_is_beyond_int64(real))
+        return "a number beyond the range of a 64-bit integer";
+    return fabs(json_real_value(real)) > 0x1p53 ? "a real number above 2^53, which is not exact"
+                                                : "a number that is not an integer";
+}
+
 static const char *kind_of(const struct value *value)
 {
     switch (value->kind) {
@@ -190,6 +214,7 @@ static const char *kind_of(const struct value *value)
     case VALUE_INT: return "an integer";
     case VALUE_BOOL: return "a boolean";
     case VALUE_NONE:
+    case VALUE_RAW:
     case VALUE_OTHER: break;
     }
     switch (json_typeof(value->json)) {
@@ -197,9 +222,7 @@ static const char *kind_of(const struct value *value)
     case JSON_ARRAY: return "an array";
     case JSON_STRING: return "a string";
     case JSON_INTEGER: return "an integer";
-    case JSON_REAL:
-        return value_is_beyond_int64(value->json) ? "a number beyond the range of a 64-bit integer"
-                                                  : "a number that is not an integer";
+    case JSON_REAL: return kind_of_real(value->json);
     case JSON_TRUE:
     case JSON_FALSE: return "a boolean";
     case JSON_NULL: break;
@@ -221,9 +244,9 @@ static int decode_int(const struct field *field, const struct value *value, stru
         failure_invalid_parameter(f, field->name, "is beyond the range of a 64-bit integer");
         return -EINVAL;
     }
-    if (value->kind != VALUE_INT)
+    int64_t v;
+    if (!value_is_integer(value, &v))
         return refuse_kind(f, field->name, "an integer", value);
-    int64_t v = value->integer;
     if (v < field->min || v > field->max) {
         failure_invalid_parameter(f, field->name,
                                   "must be from %" PRId64 " to %" PRId64 ", not %" PRId64,
@@ -418,6 +441,23 @@ static int refuse_unknown(const struct field_table *table, enum method method, c
     return -EINVAL;
 }
 
+static int check_create(const union params *params, struct failure *f)
+{
+    const struct create_params *p = &params->create;
+    if (!p->replace.value)
+        return 0;
+    if (p->exclusive.value || p->key.value != 0) {
+        failure_invalid_parameter(f, "replace", "does not go with %s",
+                                  p->exclusive.value ? "exclusive" : "key");
+        return -EINVAL;
+    }
+    if (!p->name) {
+        failure_invalid_parameter(f, "replace", "needs a name: it says what is replaced");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int check_target(const union params *params, struct failure *f)
 {
     const struct target *target = &params->target.target;
@@ -489,7 +529,7 @@ int params_decode(enum method method, const json_t *params, union params *ret, s
     uint32_t seen = 0;
     memset(ret, 0, sizeof(*ret));
 
-    if (params && json_is_array(params) && json_array_size(params) == 0)
+    if (json_is_null(params) || (json_is_array(params) && json_array_size(params) == 0))
         params = NULL;
     if (params && !json_is_object(params)) {
         failure_invalid_parameter(f, "params", "must be an object: parameters go by name");

@@ -55,10 +55,13 @@ struct create_params {
     struct opt_int size; /* bytes; always given */
     struct opt_int mode; /* 0 .. 0777 */
     struct opt_bool exclusive;
+    struct opt_bool replace; /* a new segment takes the place of the one that has the name */
+    struct opt_bool hold;    /* absent: true; of an existing segment: the caller becomes a holder */
     struct opt_int uid;
     struct opt_int gid;
     struct opt_int lifetime; /* enum lifetime */
     struct opt_int ttl_ms;
+    struct opt_int idle_ttl_ms;
     struct opt_bool ready;
     struct labels labels;
     struct opt_int huge_page_size; /* bytes; 0: ordinary pages */
@@ -67,9 +70,10 @@ struct create_params {
     struct opt_bool any_owner;
 };
 
-/* stat, ready, hold, release */
+/* stat, ready, hold, release, disown */
 struct target_params {
     struct target target;
+    struct opt_int owner; /* stat and hold: the uid whose segment it must be */
 };
 
 struct set_params {
@@ -80,7 +84,8 @@ struct set_params {
     const char *new_name;
     struct labels labels; /* given: they replace the old ones */
     struct opt_int lifetime;
-    struct opt_int ttl_ms; /* 0: none */
+    struct opt_int ttl_ms;      /* 0: none */
+    struct opt_int idle_ttl_ms; /* 0: none */
     struct opt_bool locked;
 };
 
@@ -103,6 +108,8 @@ struct list_params {
 struct wait_params {
     const char *name;
     struct opt_int timeout_ms; /* absent: for ever; 0: only look */
+    struct opt_bool hold;      /* absent: false; the caller becomes a holder with the answer */
+    struct opt_int owner;      /* the uid whose segment it must be */
 };
 
 /* Exactly one of shmid and key; `name` is the segment's new one. */
@@ -123,7 +130,7 @@ struct subscribe_params {
 
 union params {
     struct create_params create;
-    struct target_params target; /* stat, ready, hold, release */
+    struct target_params target; /* stat, ready, hold, release, disown */
     struct set_params set;
     struct remove_params remove;
     struct list_params list;
@@ -164,8 +171,8 @@ struct field_table {
 const struct field_table *params_table(enum method method);
 
 /*
- * Decodes PARAMS (NULL: absent) for METHOD. 0, or -EINVAL with RET_FAILURE telling which
- * parameter and why; RET is then undefined.
+ * Decodes PARAMS (NULL: absent; null and [] mean the same) for METHOD. 0, or -EINVAL with
+ * RET_FAILURE telling which parameter and why; RET is then undefined.
  */
 int params_decode(enum method method, const struct json_t *params, union params *ret,
                   struct failure *ret_failure) __attribute__((warn_unused_result));

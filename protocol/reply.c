@@ -8,12 +8,18 @@ static void write_uint(struct writer *w, const char *key, uint64_t value)
     writer_uint(w, value);
 }
 
+static void write_limit(struct writer *w, const char *key, uint64_t limit)
+{
+    if (limit <= INT64_MAX)
+        write_uint(w, key, limit);
+}
+
 static void write_kernel(struct writer *w, const struct info *info)
 {
     writer_key(w, "kernel");
     writer_object_begin(w);
-    write_uint(w, "shmmax", info->kernel.shmmax);
-    write_uint(w, "shmall", info->kernel.shmall);
+    write_limit(w, "shmmax", info->kernel.shmmax);
+    write_limit(w, "shmall", info->kernel.shmall);
     write_uint(w, "shmmni", info->kernel.shmmni);
     write_uint(w, "segments", info->kernel.segments);
     write_uint(w, "bytes", info->kernel.bytes);
@@ -55,6 +61,10 @@ static void write_info(struct writer *w, const struct info *info)
     writer_array_end(w);
     writer_key(w, "durable");
     writer_bool(w, info->durable);
+    if (info->records_since_at_ms != 0) {
+        writer_key(w, "records_since_at_ms");
+        writer_int(w, info->records_since_at_ms);
+    }
     writer_object_end(w);
 }
 
@@ -97,6 +107,10 @@ void reply_write_result(struct writer *w, const struct reply *reply)
         writer_string_n(w, reply->u.metrics.text, reply->u.metrics.len);
         writer_object_end(w);
         return;
+    case REPLY_NOTHING:
+        writer_object_begin(w);
+        writer_object_end(w);
+        return;
     case REPLY_FAILURE: return; /* a failure has no result: the dialect writes it */
     }
 }
@@ -124,6 +138,25 @@ void reply_write_event(struct writer *w, const struct wire_event *e)
     writer_object_end(w);
 }
 
+static void write_config_errors(struct writer *w, const struct failure *f)
+{
+    writer_key(w, "errors");
+    writer_array_begin(w);
+    for (size_t i = 0; i < f->n_config_errors; i++) {
+        const struct config_error *error = &f->config_errors[i];
+        writer_object_begin(w);
+        writer_key(w, "file");
+        writer_string(w, error->file);
+        write_uint(w, "line", error->line);
+        writer_key(w, "key");
+        writer_string(w, error->key);
+        writer_key(w, "message");
+        writer_string(w, error->message);
+        writer_object_end(w);
+    }
+    writer_array_end(w);
+}
+
 void reply_write_failure_params(struct writer *w, const struct failure *f)
 {
     for (size_t i = 0; i < f->n_params; i++) {
@@ -133,4 +166,6 @@ void reply_write_failure_params(struct writer *w, const struct failure *f)
         else
             writer_int(w, f->params[i].integer);
     }
+    if (f->config_errors)
+        write_config_errors(w, f);
 }

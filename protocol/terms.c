@@ -37,6 +37,7 @@ const char *const reason_words[REASON_COUNT + 1] = {
     [REASON_LAST_DETACH] = "last-detach",
     [REASON_OUT_OF_BAND] = "out-of-band",
     [REASON_RECYCLED] = "recycled",
+    [REASON_REPLACED] = "replaced",
 };
 
 int term_find(const char *const *words, const char *word)

@@ -1,6 +1,7 @@
 #include "protocol/value.h"
 
 #include <jansson.h>
+#include <math.h>
 
 struct value value_of_json(const json_t *json)
 {
@@ -28,6 +29,21 @@ struct value value_of_json(const json_t *json)
     case JSON_NULL: value.kind = VALUE_OTHER; break;
     }
     return value;
+}
+
+bool value_is_integer(const struct value *value, int64_t *ret)
+{
+    if (value->kind == VALUE_INT) {
+        *ret = value->integer;
+        return true;
+    }
+    if (value->kind != VALUE_OTHER || !json_is_real(value->json))
+        return false;
+    double real = json_real_value(value->json);
+    if (fabs(real) > 0x1p53 || (double)(int64_t)real - real != 0)
+        return false;
+    *ret = (int64_t)real;
+    return true;
 }
 
 bool value_is_beyond_int64(const json_t *json)

@@ -1,6 +1,6 @@
-# Everything runs under automake's parallel harness and speaks TAP: `make check` runs all,
+# Everything runs under automake's parallel harness and speaks TAP: `make check` runs all tests,
 # `make check-unit` the unit tests alone, `make check-valgrind` those under valgrind, `make coverage`
-# those with gcov. A new test is one line in one of the three lists.
+# those with gcov, and `make lint` checks the source. A new test is one line in one of the lists.
 
 # Unit tests: a program each, from tests/unit/NAME.c. What they link with is LDADD, below.
 unit_tests = \
@@ -21,6 +21,8 @@ unit_tests = \
 	tests/unit/test_fake_sysv \
 	tests/unit/test_hold \
 	tests/unit/test_ties \
+	tests/unit/test_json_arena \
+	tests/unit/test_json_check \
 	tests/unit/test_json_slice \
 	tests/unit/test_journal \
 	tests/unit/test_journal_damage \
@@ -32,20 +34,24 @@ unit_tests = \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_find \
+	tests/unit/test_memory \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
+	tests/unit/test_orphan \
 	tests/unit/test_orphans \
 	tests/unit/test_outbox \
 	tests/unit/test_outcome_to_error \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
 	tests/unit/test_plain \
+	tests/unit/test_plain_text \
 	tests/unit/test_quota \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
 	tests/unit/test_reply \
+	tests/unit/test_residency \
 	tests/unit/test_rpc \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_index \
@@ -70,6 +76,7 @@ tests_contract_test_sysv_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
+	tests/setup/test_quickstart.sh \
 	tests/integration/test_access.py \
 	tests/integration/test_adopt.py \
 	tests/integration/test_chaos.py \
@@ -84,6 +91,7 @@ integration_tests = \
 	tests/integration/test_gc.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
+	tests/integration/test_json_rpc_table.py \
 	tests/integration/test_kernel_facts.py \
 	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
@@ -94,16 +102,25 @@ integration_tests = \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_protocol_md.py \
+	tests/integration/test_disown.py \
+	tests/integration/test_holding.py \
+	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
+	tests/integration/test_replace.py \
+	tests/integration/test_readme.py \
 	tests/integration/test_reconcile.py \
+	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
+	tests/integration/test_wait_goes_on.py \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py
 
-# Checks of the source itself.
+# Checks of the source itself: of the files that git tracks, or of those that a release lists. They
+# need tools of one version, and so they are no part of `make check`.
 lint_tests = \
 	tests/lint/layers.sh \
 	tests/lint/format.sh \
@@ -111,6 +128,13 @@ lint_tests = \
 	tests/lint/promises.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
+lint:
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(lint_tests)'
+
+# A release has no git, so it lists its files.
+dist-hook:
+	cd $(distdir) && find . -type f -print | sed 's|^\./||' | LC_ALL=C sort >files.tmp && \
+		grep -v '^files\.tmp$$' files.tmp >tests/lint/files && rm files.tmp
 
 # The circles of calls between files, told from what make has built here.
 EXTRA_DIST += tests/lint/circles.sh
@@ -127,8 +151,9 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
-EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
@@ -139,6 +164,11 @@ LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 check_PROGRAMS += tests/integration/library
 tests_integration_library_LDADD = libshmd.la
 EXTRA_DIST += tests/integration/programs.py
+
+# For test_gc.py and test_doctor.py: -rpath makes libtool build what can be loaded.
+check_LTLIBRARIES += tests/integration/later.la
+tests_integration_later_la_SOURCES = tests/integration/later.c
+tests_integration_later_la_LDFLAGS = -module -avoid-version -rpath $(abs_builddir)
 
 # Programs that know nothing of shmd, for test_classic.py.
 classic_programs = \
@@ -159,9 +189,11 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
+tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
-	client/cli/doctor_facts.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
-tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
+	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
+	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c
 tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
@@ -176,6 +208,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
+tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A journal on a directory in memory that a test can break.
@@ -239,6 +272,8 @@ tests_unit_test_rpc_LDADD = $(rpc_fixture)
 tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)
 tests_unit_test_subscribe_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_memory_LDADD = $(rpc_fixture)
+tests_unit_test_memory_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
@@ -253,9 +288,10 @@ tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam
 tests_unit_test_deadlines_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray
 tests_unit_test_event_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_test_jsonrpc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
-tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
+tests_unit_test_message_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=realloc
 tests_unit_test_quota_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=tsearch
 tests_unit_test_registry_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=reallocarray
+tests_unit_test_scanner_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 
 if HAVE_CMOCKA
@@ -268,7 +304,7 @@ else
 check-local check-unit:
 	@echo 'The unit tests did not run: cmocka was not there at configure time (Debian: libcmocka-dev).' >&2; exit 1
 endif
-TESTS += $(integration_tests) $(lint_tests) $(systemd_tests)
+TESTS += $(integration_tests) $(systemd_tests)
 
 # What check-valgrind and coverage call.
 EXTRA_DIST += tests/coverage.sh tests/valgrind.sh
@@ -287,4 +323,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit check-circles
+.PHONY: check-unit check-circles lint

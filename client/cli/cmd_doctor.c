@@ -1,6 +1,6 @@
 /*
- * doctor: what on this machine would hurt, and how to mend it. The exit status is its own: how bad
- * the worst finding is.
+ * doctor: what on this machine harms segments and their users, and how to correct it. The exit
+ * status is that of the worst finding, and differs from other commands'.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static int exit_status(enum severity worst)
     return DOCTOR_ERRORS;
 }
 
-/* Paths and names may hold any byte; what is printed is harmless to terminals, and JSON. */
+/* Paths and names may have any byte. What is printed has no control characters and is JSON. */
 static void clean(char *text)
 {
     for (; *text; text++)
@@ -91,7 +91,29 @@ static void print_finding(const struct finding *f, bool colours)
         printf(INDENT "mend: %s\n", f->mend);
 }
 
-/* The worst first; what is well needs no gaps between. */
+/* Adds "COUNT NOUN" to TEXT, with an s when there are several or none. */
+static void add_count(char *text, size_t size, size_t count, const char *noun)
+{
+    size_t len = strlen(text);
+    snprintf(text + len, size - len, "%s%zu %s%s", len > 0 ? ", " : "", count, noun,
+             count == 1 ? "" : "s");
+}
+
+/* Such as "1 warning, 1 note, 14 checks passed"; what there is none of is left out. */
+static void print_summary(const size_t counts[SEVERITY_ERROR + 1])
+{
+    char text[128] = "";
+    if (counts[SEVERITY_ERROR] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_ERROR], "error");
+    if (counts[SEVERITY_WARNING] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_WARNING], "warning");
+    if (counts[SEVERITY_INFO] > 0)
+        add_count(text, sizeof(text), counts[SEVERITY_INFO], "note");
+    add_count(text, sizeof(text), counts[SEVERITY_OK], "check");
+    printf("\n%s passed\n", text);
+}
+
+/* The worst findings first. Checks that passed have no empty lines between them. */
 static void print_report(const struct findings *all)
 {
     bool colours = wants_colours(), is_first = true;
@@ -108,8 +130,7 @@ static void print_report(const struct findings *all)
             is_first = false;
         }
     }
-    printf("\nErrors: %zu, warnings: %zu, to know: %zu, well: %zu.\n", counts[SEVERITY_ERROR],
-           counts[SEVERITY_WARNING], counts[SEVERITY_INFO], counts[SEVERITY_OK]);
+    print_summary(counts);
 }
 
 int cmd_doctor(struct cli *cli)

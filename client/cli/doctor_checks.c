@@ -2,17 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "client/cli/parse.h"
+#include "client/cli/doctor_limits.h"
+#include "client/cli/doctor_orphans.h"
+#include "client/cli/doctor_say.h"
 
-enum {
-    WARNING_PERCENT = 80,
-    ERROR_PERCENT = 95,
-    SYSTEM_UID_MAX = 999,
-};
+enum { SYSTEM_UID_MAX = 999 };
 
 const char *severity_word(enum severity severity)
 {
@@ -27,52 +23,6 @@ enum severity doctor_worst(const struct findings *findings)
         if (findings->rows[i].severity > worst)
             worst = findings->rows[i].severity;
     return worst;
-}
-
-/* --- telling */
-
-static void __attribute__((format(printf, 3, 4)))
-found(struct finding *f, enum severity severity, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->found, sizeof(f->found), format, args);
-    va_end(args);
-    f->severity = severity;
-}
-
-static void __attribute__((format(printf, 2, 3))) why(struct finding *f, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->why, sizeof(f->why), format, args);
-    va_end(args);
-}
-
-static void __attribute__((format(printf, 2, 3))) mend(struct finding *f, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->mend, sizeof(f->mend), format, args);
-    va_end(args);
-}
-
-struct size_text {
-    char text[32];
-};
-
-static struct size_text size_of(uint64_t bytes)
-{
-    struct size_text t = {""};
-    format_size(bytes, t.text, sizeof(t.text));
-    return t;
-}
-
-#define SIZE(bytes) (size_of(bytes).text)
-
-static void not_checked(struct finding *f)
-{
-    found(f, SEVERITY_INFO, "not checked: no daemon answers");
 }
 
 /* --- the daemon */
@@ -157,7 +107,7 @@ static void check_group(const struct doctor_facts *m, struct finding *f)
          m->group.name);
 }
 
-/* --- who removes segments */
+/* --- what removes segments */
 
 static void name_users(const struct doctor_facts *m, char *ret, size_t size, size_t *ret_n)
 {
@@ -198,15 +148,44 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
     name_users(m, users, sizeof(users), &n);
     if (n == 0 && !m->logind.more)
         found(f, SEVERITY_INFO,
-              "RemoveIPC=yes (%s); now no regular user without linger owns a segment", source);
+              "RemoveIPC=yes (%s), but at present no regular user without linger owns a segment",
+              source);
     else
         found(f, SEVERITY_WARNING, "RemoveIPC=yes (%s), and segments are owned by %s", source,
               users);
-    why(f, "when a regular user's last session ends, systemd-logind removes the segments that the "
-           "user owns, whoever made them");
-    mend(f, "put RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
-            "systemd-logind; or loginctl enable-linger USER; or let a system user own them and "
-            "give access by the group");
+    why(f,
+        "when the last session of a regular user ends, systemd-logind removes the segments that "
+        "the user owns and nobody has attached, whoever created them; su - and ssh are sessions, "
+        "too. It also removes the user's semaphores, message queues and files in /dev/shm");
+    mend(f, "loginctl enable-linger USER; or let a system user own the segments and give access by "
+            "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
+            "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
+            "systemd-logind");
+}
+
+static void check_declared(const struct doctor_facts *m, struct finding *f)
+{
+    const struct declared_facts *d = &m->declared;
+    if (d->n_files == 0) {
+        found(f, SEVERITY_OK, "no segments are declared in %s", d->dir);
+        return;
+    }
+    if (!d->systemd_runs) {
+        found(f, SEVERITY_INFO, "%zu file%s in %s, and systemd does not run here", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        why(f, "the declared segments exist when shmd has started");
+        return;
+    }
+    if (d->service_is_enabled) {
+        found(f, SEVERITY_OK, "%zu file%s in %s, and shmd.service starts at boot", d->n_files,
+              d->n_files > 1 ? "s" : "", d->dir);
+        return;
+    }
+    found(f, SEVERITY_WARNING, "%zu file%s in %s, but shmd.service is not enabled", d->n_files,
+          d->n_files > 1 ? "s" : "", d->dir);
+    why(f, "shmd.socket alone starts the daemon with the first request: after boot the declared "
+           "segments do not exist until somebody sends one");
+    mend(f, "systemctl enable --now shmd.service");
 }
 
 static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
@@ -222,104 +201,6 @@ static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
         mend(f, "sysctl -w kernel.shm_rmid_forced=0, and take it out of /etc/sysctl.conf and "
                 "/etc/sysctl.d");
     }
-}
-
-static void check_orphans(const struct doctor_facts *m, struct finding *f)
-{
-    if (m->stat_any == FEATURE_MISSING) {
-        found(f, SEVERITY_INFO, "not checked: this kernel does not show segments to everybody");
-        return;
-    }
-    char orphans[128] = "", lost[160] = "";
-    bool both = m->orphans > 0 && m->lost > 0;
-    if (m->orphans == 0 && m->lost == 0) {
-        found(f, SEVERITY_OK, "no orphaned segments");
-        return;
-    }
-    if (m->orphans > 0)
-        snprintf(orphans, sizeof(orphans),
-                 "%" PRIu64 " segment%s, %s in all: creator dead, nobody attached, not shmd's",
-                 m->orphans, m->orphans > 1 ? "s" : "", SIZE(m->orphaned_bytes));
-    if (m->lost > 0)
-        snprintf(lost, sizeof(lost),
-                 "%" PRIu64 " segment%s, %s in all: made by the daemon, which has no record of %s",
-                 m->lost, m->lost > 1 ? "s" : "", SIZE(m->lost_bytes), m->lost > 1 ? "them" : "it");
-    found(f, SEVERITY_WARNING, "%s%s%s", orphans, both ? "; and " : "", lost);
-    why(f, "%s%s%s",
-        m->orphans > 0 ? "they take up memory and kernel.shmmni until someone removes them" : "",
-        both ? "; and " : "",
-        m->lost > 0 ? "when a daemon's state was lost, what it had in its care is found by no name "
-                      "any more, and may be needed all the same"
-                    : "");
-    mend(f, "%s%s%s",
-         m->orphans > 0 ? "shmdctl gc lists them, shmdctl gc --remove removes them" : "",
-         both ? "; " : "",
-         m->lost > 0 ? "shmdctl gc lists what was lost, shmdctl adopt --shmid N NAME (its owner or "
-                       "root) puts it under the daemon's care again"
-                     : "");
-}
-
-/* --- the kernel's limits */
-
-static unsigned percent(uint64_t used, uint64_t max)
-{
-    if (used >= max)
-        return 100;
-    return (unsigned)((double)used / (double)max * 100);
-}
-
-static enum severity by_percent(unsigned percent)
-{
-    if (percent >= ERROR_PERCENT)
-        return SEVERITY_ERROR;
-    return percent >= WARNING_PERCENT ? SEVERITY_WARNING : SEVERITY_OK;
-}
-
-static void check_shmmni(const struct doctor_facts *m, struct finding *f)
-{
-    unsigned full = percent(m->limits.segments, m->limits.shmmni);
-    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " segments (kernel.shmmni), %u %%",
-          m->limits.segments, m->limits.shmmni, full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
-    mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
-         "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmmni * 2);
-}
-
-static void check_shmall(const struct doctor_facts *m, struct finding *f)
-{
-    unsigned full = percent(m->limits.pages, m->limits.shmall);
-    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " pages (kernel.shmall), %u %%",
-          m->limits.pages, m->limits.shmall, full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
-           "device\"");
-    mend(f,
-         "remove what nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
-         "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmall * 2);
-}
-
-static void check_shmmax(const struct doctor_facts *m, struct finding *f)
-{
-    uint64_t largest = 0;
-    for (size_t i = 0; i < m->segments.count; i++)
-        if (m->segments.rows[i].size > largest)
-            largest = m->segments.rows[i].size;
-    unsigned full = percent(largest, m->limits.shmmax);
-    found(f, by_percent(full), "the largest segment is %s of %s (kernel.shmmax), %u %%",
-          SIZE(largest), SIZE(m->limits.shmmax), full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    /* It is there, after all: only what is larger still would fail. */
-    f->severity = SEVERITY_WARNING;
-    why(f, "a larger one is refused with EINVAL, \"Invalid argument\"");
-    mend(f, "sysctl -w kernel.shmmax=%" PRIu64 "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmmax * 2);
 }
 
 /* --- memory of other kinds */
@@ -349,7 +230,7 @@ static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
         why(f, "only segments that ask for huge pages need them; those are refused");
         mend(f, "sysctl -w vm.nr_hugepages=N, and vm.hugetlb_shm_group=GID with the daemon's gid");
     } else if (!m->daemon.is_known || !m->daemon.has_proc || !m->has_hugetlb_group) {
-        found(f, SEVERITY_INFO, "%s; whether the daemon may use them cannot be told", pools);
+        found(f, SEVERITY_INFO, "%s; we cannot tell whether the daemon may use them", pools);
     } else if (m->daemon.may_lock || daemon_is_member(m, m->hugetlb_group)) {
         found(f, SEVERITY_OK, "%s; the daemon may use them", pools);
     } else {
@@ -375,7 +256,7 @@ static void check_memlock(const struct doctor_facts *m, struct finding *f)
 {
     if (!m->daemon.is_known || !m->daemon.has_memlock) {
         found(f, SEVERITY_INFO,
-              "the daemon's limit of locked memory cannot be told; this process's is %s",
+              "we cannot tell the daemon's limit of locked memory; this process's limit is %s",
               m->memlock == UINT64_MAX ? "unlimited" : SIZE(m->memlock));
         return;
     }
@@ -403,7 +284,7 @@ static void check_pidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_ERROR, "pidfd_open does not work");
-    why(f, "nobody can tell reliably when a process ends: lifetime process cannot be kept");
+    why(f, "the daemon cannot tell reliably when a process ends: lifetime process does not work");
     mend(f, "a kernel from Linux 5.3 on, or a sandbox that allows pidfd_open");
 }
 
@@ -414,18 +295,18 @@ static void check_peerpidfd(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_INFO, "SO_PEERPIDFD does not work");
-    why(f, "who asks is known by pid and start time instead");
+    why(f, "the daemon identifies its clients by pid and start time instead");
     mend(f, "a kernel from Linux 6.5 on");
 }
 
 static void check_pidfs(const struct doctor_facts *m, struct finding *f)
 {
     if (m->pidfs == FEATURE_THERE) {
-        found(f, SEVERITY_OK, "a pidfd's inode tells the process");
+        found(f, SEVERITY_OK, "the inode of a pidfd identifies the process");
         return;
     }
     found(f, SEVERITY_INFO, "a pidfd has no inode of its own");
-    why(f, "after a restart holders are found again by pid and start time instead");
+    why(f, "after a restart the daemon finds holders again by pid and start time instead");
     mend(f, "a kernel from Linux 6.9 on");
 }
 
@@ -452,11 +333,19 @@ static const struct {
     {"ipc-namespace", check_namespace},
     {"group-members", check_group},
     {"logind-remove-ipc", check_logind},
+    {"declared-at-boot", check_declared},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},
+    {"left", check_left},
+    {"undecided", check_undecided},
+    {"lost", check_lost},
+    {"pid-namespace", check_pid_namespace},
+    {"quota", check_quota},
     {"shmmni", check_shmmni},
     {"shmall", check_shmall},
     {"shmmax", check_shmmax},
+    {"semaphores", check_semaphores},
+    {"message-queues", check_queues},
     {"huge-pages", check_huge_pages},
     {"memlock", check_memlock},
     {"pidfd", check_pidfd},

@@ -18,7 +18,7 @@ struct finding {
     const char *id;
     enum severity severity;
     char found[512];
-    char why[384];  /* it hurts; "" of what is well */
+    char why[512];  /* it hurts; "" of what is well */
     char mend[512]; /* how; "" where there is nothing to do */
 };
 

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Those that come first count first. */
+/* In the order of precedence. */
 static const char *const directories[] = {"/etc/systemd", "/run/systemd", "/usr/local/lib/systemd",
                                           "/usr/lib/systemd"};
 
@@ -32,7 +32,7 @@ static char *trim(char *text)
     return text;
 }
 
-/* What is none is passed over, and what was said before stays in force. */
+/* A text that is no boolean does not count, and the earlier value stays in force. */
 static bool parse_bool(const char *text, bool *ret)
 {
     static const char *const yes[] = {"1", "yes", "y", "true", "t", "on"};

@@ -54,14 +54,21 @@ bool access_may_give_gid(const struct access *a, const struct caller *caller, ui
     return in_group(caller, gid) || access_is_admin(a, caller);
 }
 
-static bool is_trusted(const struct access *a, const struct caller *caller, uint32_t uid)
+static bool is_uid_or_system(const struct access *a, uint32_t uid, uint32_t whose)
 {
-    return uid == caller->uid || uid == 0 || uid == a->own_uid;
+    return whose == uid || whose == 0 || whose == a->own_uid;
 }
 
-bool access_trusts(const struct access *a, const struct caller *caller,
-                   const struct segment *segment, const struct sysv_stat *kernel)
+bool access_is_of(const struct access *a, uint32_t uid, const struct segment *segment,
+                  const struct sysv_stat *kernel, uint32_t *ret_other)
 {
-    return is_trusted(a, caller, kernel->uid) &&
-           (segment->creator.was_admin || is_trusted(a, caller, segment->creator.uid));
+    const uint32_t creator = segment ? segment->creator.uid : kernel->cuid;
+    const bool was_admin = segment && segment->creator.was_admin;
+    if (!is_uid_or_system(a, uid, kernel->uid))
+        *ret_other = kernel->uid;
+    else if (!was_admin && !is_uid_or_system(a, uid, creator))
+        *ret_other = creator;
+    else
+        return true;
+    return false;
 }

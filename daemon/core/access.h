@@ -41,11 +41,13 @@ bool access_may_adopt(const struct access *a, const struct caller *caller,
 bool access_may_give_uid(const struct access *a, const struct caller *caller, uint32_t uid);
 bool access_may_give_gid(const struct access *a, const struct caller *caller, uint32_t gid);
 
-/* Whether create may return this existing segment without any_owner: a stranger could have made it
- * under a name that the caller expects. The owner must be the caller, root or the daemon, and so
- * must the creator of record (or have been an admin): the owner can be changed, the creator cannot.
+/*
+ * Whether a segment is UID's own, root's or the daemon's: its owner and its creator. A segment of
+ * anybody else may have been put under the name or key that UID's programs look for. The creator
+ * counts, for an owner can be changed; one who was an admin is trusted. SEGMENT is the record, or
+ * NULL for a segment that is not the daemon's. Otherwise RET_OTHER is whose it is.
  */
-bool access_trusts(const struct access *a, const struct caller *caller,
-                   const struct segment *segment, const struct sysv_stat *kernel);
+bool access_is_of(const struct access *a, uint32_t uid, const struct segment *segment,
+                  const struct sysv_stat *kernel, uint32_t *ret_other);
 
 #endif

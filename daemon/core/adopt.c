@@ -8,8 +8,8 @@
 #include "daemon/core/find.h"
 #include "daemon/core/new_segment.h"
 
-static int find(struct core *core, const struct adopt_params *p, struct found *ret,
-                struct outcome_detail *detail)
+static int find(struct core *core, const struct caller *caller, const struct adopt_params *p,
+                struct found *ret, struct outcome_detail *detail)
 {
     const struct target target = {.shmid = p->shmid, .key = p->key};
     int r = find_target(core, &target, ret, detail);
@@ -17,6 +17,9 @@ static int find(struct core *core, const struct adopt_params *p, struct found *r
         r = find_target(core, &target, ret, detail);
     if (r != 0 || !ret->segment)
         return r;
+    /* Which segment it is, is for those who may read it. */
+    if (!access_may_read(&core->settings.access, caller, &ret->kernel))
+        return outcome_denied(detail, "read", NULL);
     *detail = (struct outcome_detail){.serial = ret->segment->serial,
                                       .shmid = ret->segment->shmid,
                                       .hint = "the segment is managed already"};
@@ -40,7 +43,7 @@ static int check_attached(const struct adopt_params *p, const struct sysv_stat *
 }
 
 /* No other record may have the name or the key. One whose segment is gone goes by the look. */
-static int check_names(struct core *core, const struct adopt_params *p,
+static int check_names(struct core *core, const struct caller *caller, const struct adopt_params *p,
                        const struct sysv_stat *kernel, struct outcome_detail *detail)
 {
     struct found other;
@@ -49,9 +52,7 @@ static int check_names(struct core *core, const struct adopt_params *p,
         r = find_key(core, kernel->key, &other);
     if (r != 0)
         return r < 0 ? r : 0;
-    *detail =
-        (struct outcome_detail){.serial = other.segment->serial, .shmid = other.segment->shmid};
-    return OUTCOME_SEGMENT_EXISTS;
+    return find_exists(core, caller, &other, NULL, detail);
 }
 
 static int check(struct core *core, const struct caller *caller, const struct adopt_params *p,
@@ -69,7 +70,7 @@ static int check(struct core *core, const struct caller *caller, const struct ad
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
             "tells it); shmdctl adopt, run by the creator, does both");
     int r = check_attached(p, kernel, detail);
-    return r != 0 ? r : check_names(core, p, kernel, detail);
+    return r != 0 ? r : check_names(core, caller, p, kernel, detail);
 }
 
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,
@@ -86,15 +87,14 @@ static int fill_record(struct core *core, const struct caller *caller, const str
     s->seen.uid = kernel->uid;
     s->seen.gid = kernel->gid;
     s->seen.mode = kernel->mode;
-    s->seen.nattch = kernel->nattch;
     s->adopted = true;
     s->creator.uid = was_ours ? kernel->uid : kernel->cuid;
     s->creator.gid = was_ours ? kernel->gid : kernel->cgid;
     s->creator.pid = was_ours ? 0 : kernel->cpid;
     if (s->creator.pid == caller->pid)
         memcpy(s->creator.comm, caller->comm, sizeof(s->creator.comm));
-    const struct caller creator = {.uid = s->creator.uid, .gid = s->creator.gid};
-    s->creator.was_admin = access_is_admin(a, &creator);
+    /* Only what the kernel keeps for ever says who made it: the owner can set everything else. */
+    s->creator.was_admin = !was_ours && kernel->cuid == 0;
     s->state = STATE_READY;
     s->lifetime = p->lifetime.given ? (enum lifetime)p->lifetime.value : LIFETIME_PERSISTENT;
     s->created_at_ms = core_realtime_ms(core);
@@ -109,7 +109,7 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
                struct found *ret, struct outcome_detail *detail)
 {
     struct found found;
-    int r = find(core, p, &found, detail);
+    int r = find(core, caller, p, &found, detail);
     if (r == 0)
         r = check(core, caller, p, &found.kernel, detail);
     if (r != 0)
@@ -124,12 +124,12 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = anchor_take(core, s);
     if (r == 0)
-        r = new_segment_record(core, &n, detail);
+        r = new_segment_record(core, &n, NULL, detail);
     if (r != 0) {
         new_segment_discard(core, &n);
         return r;
     }
-    new_segment_enter(core, &n);
+    new_segment_enter(core, &n, &found.kernel);
     anchor_settle(core, s, &found.kernel);
     news_add(core, s, &found.kernel, EVENT_ADOPTED, REASON_REQUEST);
     *ret = found;

@@ -6,6 +6,7 @@
 #include "daemon/core/anchor.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
+#include "daemon/core/hold.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
 #include "daemon/core/new_segment.h"
@@ -67,41 +68,65 @@ static int find_existing(struct core *core, const struct create_params *p, struc
     return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
-static int use_existing(const struct core *core, const struct caller *caller,
-                        const struct create_params *p, const struct found *found,
-                        struct outcome_detail *detail)
+static int use_existing(struct core *core, struct caller *caller, const struct create_params *p,
+                        struct found *found, struct outcome_detail *detail)
 {
     const struct access *a = &core->settings.access;
     const struct segment *s = found->segment;
+    uint32_t other;
     bool is_other = (p->name && (!s->name || strcmp(p->name, s->name) != 0)) ||
                     (p->key.value != 0 && (uint32_t)p->key.value != s->key);
-    if (p->exclusive.value || is_other) {
-        *detail = (struct outcome_detail){
-            .serial = s->serial,
-            .shmid = s->shmid,
-            .hint = is_other
-                        ? "name and key do not belong to one segment: use the one there is, or "
-                          "choose others"
-                        : NULL};
-        return OUTCOME_SEGMENT_EXISTS;
-    }
-    if (!p->any_owner.value && !access_trusts(a, caller, s, &found->kernel))
-        return outcome_denied(
-            detail, "any_owner",
-            "the segment of that name or key is another user's: choose another, or set "
-            "any_owner if that user is to be trusted");
+    if (is_other)
+        return find_exists(
+            core, caller, found,
+            "name and key do not belong to one segment: use the one there is, or choose "
+            "others",
+            detail);
+    if (p->exclusive.value)
+        return find_exists(core, caller, found, NULL, detail);
     if (!access_may_read(a, caller, &found->kernel))
         return outcome_denied(detail, "read", NULL);
+    if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
+        return outcome_not_owner(
+            detail, "any_owner", other,
+            "the segment of that name or key is another user's: choose another, or set "
+            "any_owner if that user is to be trusted");
     if ((uint64_t)p->size.value > s->size) {
         *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
         return OUTCOME_SIZE_MISMATCH;
     }
-    return 0;
+    /* In the same step, so that the last holder's exit cannot take the segment away in between. */
+    bool holds = !p->hold.given || p->hold.value;
+    return holds ? core_hold_if_holdable(core, caller, found, detail) : 0;
+}
+
+static int check_replace(const struct core *core, const struct caller *caller,
+                         const struct found *found, struct outcome_detail *detail)
+{
+    if (access_may_change(&core->settings.access, caller, found->segment, &found->kernel))
+        return 0;
+    return outcome_denied(detail, "owner, creator or admin",
+                          "the segment of that name is not the caller's to replace");
+}
+
+/* What a new segment is called, and whose place it takes. OLD: what it replaces; NULL: nothing. A
+ * segment that is not ready yet takes the name only then. 0 or -ENOMEM. */
+static int fill_name(const struct create_params *p, const struct segment *old, struct segment *s)
+{
+    char **name = &s->name;
+    if (!p->name)
+        return 0;
+    if (old && s->state == STATE_INITIALISING) {
+        name = &s->other_name;
+        s->replaces = old->serial;
+    }
+    *name = strdup(p->name);
+    return *name ? 0 : -ENOMEM;
 }
 
 /* The record, before anything is done in the kernel: 0 or -ENOMEM. */
 static int fill_record(struct core *core, const struct caller *caller,
-                       const struct create_params *p, struct segment *s)
+                       const struct create_params *p, const struct segment *old, struct segment *s)
 {
     s->key = (uint32_t)p->key.value;
     s->size = (uint64_t)p->size.value;
@@ -119,10 +144,10 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->huge_page_size = (uint64_t)p->huge_page_size.value;
     s->created_at_ms = core_realtime_ms(core);
     s->expires_at_ms = ends_after(core, p->ttl_ms.value);
-    if (p->name && !(s->name = strdup(p->name)))
-        return -ENOMEM;
+    s->idle_ttl_ms = p->idle_ttl_ms.value;
+    int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;
-    return segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
+    return r < 0 ? r : segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
 }
 
 static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
@@ -195,7 +220,8 @@ static void destroy_new(struct core *core, struct segment *s)
 
 /* In the kernel and in the store, or in neither. */
 static int make(struct core *core, const struct caller *caller, const struct create_params *p,
-                struct new_segment *n, struct sysv_stat *ret, struct outcome_detail *detail)
+                const struct segment *replaced, struct new_segment *n, struct sysv_stat *ret,
+                struct outcome_detail *detail)
 {
     struct segment *s = n->segment;
     int r = ledger_intend(core, s->key, s->size, detail);
@@ -205,7 +231,7 @@ static int make(struct core *core, const struct caller *caller, const struct cre
     if (r == 0) {
         r = hand_over(core, caller, p, s, ret, detail);
         if (r == 0)
-            r = new_segment_record(core, n, detail);
+            r = new_segment_record(core, n, replaced, detail);
         if (r != 0)
             destroy_new(core, s);
     }
@@ -214,24 +240,28 @@ static int make(struct core *core, const struct caller *caller, const struct cre
     return r;
 }
 
+/* OLD: the segment that has the name and is to be replaced; NULL: none. */
 static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
-                      struct found *ret, struct outcome_detail *detail)
+                      struct found *old, struct found *ret, struct outcome_detail *detail)
 {
     struct sysv_stat kernel;
     struct segment *s = segment_new();
     struct new_segment n = {.segment = s};
     if (!s)
         return -ENOMEM;
-    int r = fill_record(core, caller, p, s);
+    int r = fill_record(core, caller, p, old ? old->segment : NULL, s);
+    const bool replaces_now = old && s->name;
     if (r == 0)
         r = new_segment_prepare(core, caller, &n, detail);
     if (r == 0)
-        r = make(core, caller, p, &n, &kernel, detail);
+        r = make(core, caller, p, replaces_now ? old->segment : NULL, &n, &kernel, detail);
     if (r != 0) {
         new_segment_discard(core, &n);
         return r;
     }
-    new_segment_enter(core, &n);
+    if (replaces_now)
+        removal_do_recorded(core, old, REASON_REPLACED);
+    new_segment_enter(core, &n, &kernel);
     news_add(core, s, &kernel, EVENT_CREATED, REASON_REQUEST);
     *ret = (struct found){s, kernel};
     return 0;
@@ -247,7 +277,8 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
     r = find_existing(core, p, &existing);
     if (r < 0)
         return r;
-    if (r == 0) {
+    const bool exists = r == 0;
+    if (exists && !p->replace.value) {
         r = use_existing(core, caller, p, &existing, detail);
         if (r != 0)
             return r;
@@ -255,9 +286,11 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
         *ret_created = false;
         return 0;
     }
-    r = check_sense(core, p, detail);
+    r = exists ? check_replace(core, caller, &existing, detail) : 0;
     if (r == 0)
-        r = create_new(core, caller, p, ret, detail);
+        r = check_sense(core, p, detail);
+    if (r == 0)
+        r = create_new(core, caller, p, exists ? &existing : NULL, ret, detail);
     if (r == 0)
         *ret_created = true;
     return r;

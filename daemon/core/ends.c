@@ -2,9 +2,17 @@
 
 #include "daemon/core/find.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/use.h"
 #include "daemon/util/container_of.h"
 
-enum { FIRST_LOOK_MS = 10, SLOWEST_LOOK_MS = 320 };
+enum {
+    /* How often an `attached` segment is looked at until somebody has come. */
+    FIRST_LOOK_MS = 10,
+    SLOWEST_LOOK_MS = 320,
+    /* How often one with idle_ttl_ms is, while it is attached. */
+    SHORTEST_IDLE_LOOK_MS = 200,
+    LONGEST_IDLE_LOOK_MS = 5000,
+};
 
 /* Looks at SEGMENT and removes it: 0 when it is gone or being removed. */
 static int end_now(struct core *core, struct segment *segment, enum reason reason)
@@ -31,29 +39,63 @@ int ends_if_abandoned(struct core *core, struct segment *segment)
 
 /* --- at a time */
 
-static void expired(struct deadline *deadline, void *context)
+static void time_is_over(struct deadline *deadline, void *context);
+
+/* The next time to look at SEGMENT; 0: never. */
+static int64_t next_look(const struct segment *segment, int64_t now)
+{
+    int64_t at = segment->expires_at_ms, idle = 0;
+    if (segment->idle_ttl_ms > 0 && segment->seen.nattch > 0) {
+        int64_t pause = segment->idle_ttl_ms / 8;
+        pause = pause < SHORTEST_IDLE_LOOK_MS  ? SHORTEST_IDLE_LOOK_MS
+                : pause > LONGEST_IDLE_LOOK_MS ? LONGEST_IDLE_LOOK_MS
+                                               : pause;
+        idle = now + pause;
+    } else if (segment->idle_ttl_ms > 0) {
+        idle = segment->idle_since_ms + segment->idle_ttl_ms;
+    }
+    return at == 0 || (idle != 0 && idle < at) ? idle : at;
+}
+
+int ends_in_time(struct core *core, struct segment *segment)
+{
+    int64_t at = next_look(segment, core_boottime_ms(core));
+    if (at != 0)
+        return deadlines_set(&core->deadlines, &segment->expiry, at, time_is_over);
+    deadlines_clear(&core->deadlines, &segment->expiry);
+    return 0;
+}
+
+/* Looks at SEGMENT once more: whether its time is over. */
+static bool is_expired(struct core *core, struct segment *segment)
+{
+    int64_t now = core_boottime_ms(core);
+    struct sysv_stat kernel;
+    if (segment->expires_at_ms != 0 && segment->expires_at_ms <= now)
+        return true;
+    if (segment->idle_ttl_ms == 0 || segment->state == STATE_REMOVING)
+        return false;
+    if (find_again(core, segment, &kernel) != 0)
+        return false; /* it is gone with that; or we cannot tell: the next look may */
+    use_notice(core, segment, &kernel);
+    return segment->seen.nattch == 0 && segment->idle_since_ms + segment->idle_ttl_ms <= now;
+}
+
+static void time_is_over(struct deadline *deadline, void *context)
 {
     struct core *core = context;
     struct segment *segment = container_of(deadline, struct segment, expiry);
-    if (end_now(core, segment, REASON_EXPIRED) == 0)
+    bool is_over = is_expired(core, segment);
+    if (is_over && end_now(core, segment, REASON_EXPIRED) == 0)
         return;
-    /* The kernel refused: again with the next sweep. The segment's own time stays as it is. */
-    int r = deadlines_set(&core->deadlines, &segment->expiry,
-                          core_boottime_ms(core) + core->settings.reconcile_ms, expired);
+    if (segment->state == STATE_REMOVING || segment->state == STATE_REMOVED)
+        return;
+    /* When the kernel refused: again with the next sweep. The segment's own times stay. */
+    int64_t now = core_boottime_ms(core), next = next_look(segment, now);
+    if (is_over || next <= now)
+        next = now + core->settings.reconcile_ms;
+    int r = deadlines_set(&core->deadlines, &segment->expiry, next, time_is_over);
     (void)r; /* there is room: it was set until now */
-}
-
-int ends_at(struct core *core, struct segment *segment, int64_t expires_at_ms)
-{
-    if (expires_at_ms == 0) {
-        deadlines_clear(&core->deadlines, &segment->expiry);
-    } else {
-        int r = deadlines_set(&core->deadlines, &segment->expiry, expires_at_ms, expired);
-        if (r < 0)
-            return r;
-    }
-    segment->expires_at_ms = expires_at_ms;
-    return 0;
 }
 
 int64_t ends_after(const struct core *core, int64_t ttl_ms)

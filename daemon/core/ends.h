@@ -7,15 +7,16 @@
 
 #include "daemon/core/core.h"
 
-/* SEGMENT is removed at EXPIRES_AT_MS (boot clock; 0: never). 0 or -ENOMEM; it cannot fail when the
- * segment has an expiry, or room for a deadline was reserved. */
-int ends_at(struct core *core, struct segment *segment, int64_t expires_at_ms) MUST_CHECK;
+/* SEGMENT is removed when its expires_at_ms has come, or its idle_ttl_ms is over; to be called
+ * whenever one of them has changed. 0 or -ENOMEM; it cannot fail when the segment had one of them,
+ * or room for a deadline was reserved. */
+int ends_in_time(struct core *core, struct segment *segment) MUST_CHECK;
 
 /* The boot clock's time TTL_MS from now; 0 for 0. */
 int64_t ends_after(const struct core *core, int64_t ttl_ms);
 
 /* The anchor of SEGMENT, an `attached` one, is let go when a client has attached, or
- * attach_timeout_ms is over. Errors as ends_at(). */
+ * attach_timeout_ms is over. Errors as ends_in_time(). */
 int ends_unless_attached(struct core *core, struct segment *segment) MUST_CHECK;
 
 /* Removes SEGMENT if its initialiser has died before it was ready, or its last holder is gone: 0; 1

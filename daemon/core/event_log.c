@@ -19,6 +19,8 @@ static size_t text_size(const struct wire_segment *s)
     size_t size = s->n_labels * sizeof(struct label);
     if (s->name)
         size += strlen(s->name) + 1;
+    if (s->former_name)
+        size += strlen(s->former_name) + 1;
     if (s->creator.comm)
         size += strlen(s->creator.comm) + 1;
     for (size_t i = 0; i < s->n_labels; i++)
@@ -52,6 +54,8 @@ struct segment_event *segment_event_new(enum event_kind kind, enum reason reason
     event->segment.labels = labels;
     if (segment->name)
         event->segment.name = copy_text(&at, segment->name);
+    if (segment->former_name)
+        event->segment.former_name = copy_text(&at, segment->former_name);
     if (segment->creator.comm)
         event->segment.creator.comm = copy_text(&at, segment->creator.comm);
     event->segment.holder_list = NULL;

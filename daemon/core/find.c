@@ -119,3 +119,14 @@ int find_target(struct core *core, const struct target *target, struct found *re
         *ret = found;
     return r;
 }
+
+int find_exists(const struct core *core, const struct caller *caller, const struct found *found,
+                const char *hint, struct outcome_detail *detail)
+{
+    *detail = (struct outcome_detail){.hint = hint};
+    if (access_may_read(&core->settings.access, caller, &found->kernel)) {
+        detail->serial = found->segment->serial;
+        detail->shmid = found->segment->shmid;
+    }
+    return OUTCOME_SEGMENT_EXISTS;
+}

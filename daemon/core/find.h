@@ -26,4 +26,9 @@ int find_key(struct core *core, uint32_t key, struct found *ret) MUST_CHECK;
 int find_target(struct core *core, const struct target *target, struct found *ret,
                 struct outcome_detail *ret_detail) MUST_CHECK;
 
+/* OUTCOME_SEGMENT_EXISTS, for FOUND's segment is in CALLER's way. Which segment it is, is for those
+ * who may read it. HINT may be NULL. */
+int find_exists(const struct core *core, const struct caller *caller, const struct found *found,
+                const char *hint, struct outcome_detail *ret_detail);
+
 #endif

@@ -71,6 +71,12 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
     return 0;
 }
 
+int core_hold_if_holdable(struct core *core, struct caller *caller, struct found *found,
+                          struct outcome_detail *detail)
+{
+    return can_be_held(found->segment) ? core_hold(core, caller, found, detail) : 0;
+}
+
 /* The last holder releases the segment, which ends it; it holds on if the kernel refuses that. */
 static int release_last(struct core *core, const struct tie *tie, struct found *found)
 {
@@ -98,22 +104,5 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
         return r;
     tie_free(&core->parties, tie);
     news_add(core, segment, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
-    return 0;
-}
-
-int core_ready(struct core *core, struct found *found, struct outcome_detail *detail)
-{
-    struct segment *segment = found->segment;
-    if (segment->state != STATE_INITIALISING)
-        return 0;
-    struct segment next = *segment;
-    next.state = STATE_READY;
-    const struct ledger_change change = {.record = &next, .dropped_roles = 1U << TIE_INITIALISER};
-    int r = ledger_write(core, segment, &change, detail);
-    if (r != 0)
-        return r;
-    segment->state = STATE_READY;
-    ties_free(&core->parties, segment, 1U << TIE_INITIALISER);
-    news_add(core, segment, &found->kernel, EVENT_READY, REASON_REQUEST);
     return 0;
 }

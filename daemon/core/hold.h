@@ -1,7 +1,4 @@
-/*
- * The verbs by which a segment is kept: `hold`, `release`, and `ready`, by which its initialiser
- * says that it is filled.
- */
+/* `hold` and `release`: the holders of a segment, which lives as long as it has one. */
 #ifndef SHMD_CORE_HOLD_H
 #define SHMD_CORE_HOLD_H
 
@@ -20,8 +17,9 @@ int core_holds(struct core *core, struct caller *caller, const struct segment *s
 int core_release(struct core *core, struct caller *caller, struct found *found,
                  struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* FOUND's segment is filled: 0, OUTCOME_STORE_FAILURE or a negative errno. */
-int core_ready(struct core *core, struct found *found,
-               struct outcome_detail *ret_detail) MUST_CHECK;
+/* The same as core_hold() where FOUND's segment has holders; else nothing is done. For the verbs
+ * that find a segment and hold it in one step. */
+int core_hold_if_holdable(struct core *core, struct caller *caller, struct found *found,
+                          struct outcome_detail *ret_detail) MUST_CHECK;
 
 #endif

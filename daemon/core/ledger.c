@@ -111,10 +111,13 @@ int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome
     const struct store *store = &core->on.store;
     const struct clock *clock = &core->on.clock;
     struct ledger *l = &core->ledger;
+    int64_t now = clock->ops->kernel_s(clock->context);
+    /* A segment that was disowned in this second looks like one of a create that begins in it, and
+     * must not be taken for that. */
     const struct store_intent intent = {.key = key,
                                         .size = size,
                                         .pid = core->own_pid,
-                                        .at_s = clock->ops->kernel_s(clock->context)};
+                                        .at_s = now > l->disowned_at_s ? now : now + 1};
     int r = store->ops->intend(store->context, &intent, &l->reason);
     if (r == 0)
         return 0;
@@ -177,6 +180,10 @@ static void add_dropped(struct batch *b, const struct segment *segment, const st
 static void add_change(struct batch *b, const struct segment *segment,
                        const struct ledger_change *change)
 {
+    if (change->is_gone) {
+        add(b, &(struct store_record){.type = STORE_GONE, .serial = segment->serial});
+        return;
+    }
     if (change->record)
         add_segment(b, change->record);
     add_dropped(b, segment, change->dropped, change->dropped_roles);
@@ -333,7 +340,7 @@ int ledger_reserve_two(struct core *core, const struct segment *segment, const s
 /* Whether the store has anything of what CHANGE changes. */
 static bool is_empty(const struct segment *segment, const struct ledger_change *change)
 {
-    if (change->record || change->also || is_recorded(change->dropped))
+    if (change->record || change->also || change->is_gone || is_recorded(change->dropped))
         return false;
     for (size_t i = 0; i < ADDED_MAX; i++)
         if (is_recorded(change->added[i]))
@@ -354,6 +361,17 @@ int ledger_write(struct core *core, const struct segment *segment,
     if (r == 0)
         core->ledger.is_due = false;
     return r == 0 || r == -ENOMEM ? r : store_failure(&core->ledger, detail);
+}
+
+int ledger_write_gone(struct core *core, const struct segment *segment,
+                      struct outcome_detail *detail)
+{
+    const struct clock *clock = &core->on.clock;
+    const struct ledger_change change = {.is_gone = true};
+    int r = ledger_write(core, segment, &change, detail);
+    if (r == 0)
+        core->ledger.disowned_at_s = clock->ops->kernel_s(clock->context);
+    return r;
 }
 
 /* --- facts */

@@ -48,6 +48,7 @@ struct ledger {
     struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
     bool is_entered;             /* this daemon is recorded */
+    int64_t disowned_at_s;       /* the kernel's clock: the last ledger_write_gone() */
     int64_t records_since_at_ms; /* wall clock: of older segments the records may be lost */
     bool has_written;            /* and the store was not tended since */
     bool has_more_to_tend;       /* the store has more to do, at once */
@@ -66,6 +67,7 @@ struct ledger_change {
     /* A second segment that changes in the same write: its record as it will be. */
     const struct segment *also;
     unsigned also_dropped_roles;
+    bool is_gone; /* ledger_write_gone() */
 };
 
 void ledger_deinit(struct ledger *ledger);
@@ -107,6 +109,10 @@ static inline int ledger_reserve(struct core *core, const struct segment *segmen
  * connection. */
 int ledger_write(struct core *core, const struct segment *segment,
                  const struct ledger_change *change, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* Records that SEGMENT is the daemon's no more, though it lives on: as ledger_write(). */
+int ledger_write_gone(struct core *core, const struct segment *segment,
+                      struct outcome_detail *ret_detail) MUST_CHECK;
 
 /* --- facts */
 

@@ -4,6 +4,7 @@
 #include "daemon/core/ends.h"
 #include "daemon/core/reconcile.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/use.h"
 
 static int make_ties(struct core *core, struct caller *caller, struct new_segment *n)
 {
@@ -34,15 +35,21 @@ int new_segment_prepare(struct core *core, struct caller *caller, struct new_seg
     return r;
 }
 
-int new_segment_record(struct core *core, struct new_segment *n, struct outcome_detail *detail)
+int new_segment_record(struct core *core, struct new_segment *n, const struct segment *replaced,
+                       struct outcome_detail *detail)
 {
+    struct segment end_of_replaced;
     n->segment->serial = registry_next_serial(&core->registry);
-    const struct ledger_change change = {.record = n->segment,
-                                         .added = {n->of_lifetime, n->initialiser}};
+    struct ledger_change change = {.record = n->segment, .added = {n->of_lifetime, n->initialiser}};
+    if (replaced) {
+        end_of_replaced = removal_record(replaced);
+        change.also = &end_of_replaced;
+        change.also_dropped_roles = TIES_ALL;
+    }
     return ledger_write(core, n->segment, &change, detail);
 }
 
-void new_segment_enter(struct core *core, struct new_segment *n)
+void new_segment_enter(struct core *core, struct new_segment *n, const struct sysv_stat *kernel)
 {
     struct segment *s = steal_pointer(&n->segment);
     int r = 0;
@@ -51,8 +58,8 @@ void new_segment_enter(struct core *core, struct new_segment *n)
         tie_bind(steal_pointer(&n->of_lifetime), s);
     if (n->initialiser)
         tie_bind(steal_pointer(&n->initialiser), s);
-    if (s->expires_at_ms)
-        r = ends_at(core, s, s->expires_at_ms);
+    use_begin(core, s, kernel);
+    r = ends_in_time(core, s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = ends_unless_attached(core, s);
     (void)r; /* room for two deadlines was made */

@@ -22,12 +22,13 @@ struct new_segment {
 int new_segment_prepare(struct core *core, struct caller *caller, struct new_segment *n,
                         struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* Gives it its serial and records it; as ledger_write(). */
-int new_segment_record(struct core *core, struct new_segment *n,
+/* Gives it its serial and records it, and in the same write the end of REPLACED, whose place it
+ * takes (NULL: of none). As ledger_write(). */
+int new_segment_record(struct core *core, struct new_segment *n, const struct segment *replaced,
                        struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* The recorded segment enters the registry, and is watched. */
-void new_segment_enter(struct core *core, struct new_segment *n);
+/* The recorded segment, as KERNEL has it, enters the registry, and is watched. */
+void new_segment_enter(struct core *core, struct new_segment *n, const struct sysv_stat *kernel);
 
 /* It has failed: all is given back, and freed. */
 void new_segment_discard(struct core *core, struct new_segment *n);

@@ -26,19 +26,34 @@ void news_deinit(struct news *news)
         segment_event_free(event);
 }
 
-void news_add(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
-              enum event_kind kind, enum reason reason)
+static void add(struct core *core, const struct wire_segment *view, const struct sysv_stat *kernel,
+                enum event_kind kind, enum reason reason)
 {
-    struct wire_segment view;
-    view_segment(core, segment, kernel, &view);
     struct segment_event *event =
-        segment_event_new(kind, reason, core_realtime_ms(core), &view, kernel);
+        segment_event_new(kind, reason, core_realtime_ms(core), view, kernel);
     if (!event) {
         event_log_publish(&core->events, NULL);
         return;
     }
     STAILQ_INSERT_TAIL(&core->news.waiting, event, in_news);
     core->news.count++;
+}
+
+void news_add(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
+              enum event_kind kind, enum reason reason)
+{
+    struct wire_segment view;
+    view_segment(core, segment, kernel, &view);
+    add(core, &view, kernel, kind, reason);
+}
+
+void news_add_disowned(struct core *core, const struct segment *segment,
+                       const struct sysv_stat *kernel)
+{
+    struct wire_segment view;
+    view_foreign(core, kernel, &view);
+    view.former_name = segment->name;
+    add(core, &view, kernel, EVENT_CHANGED, REASON_REQUEST);
 }
 
 struct segment_event *news_next(struct core *core)

@@ -30,6 +30,11 @@ void news_deinit(struct news *news);
 void news_add(struct core *core, const struct segment *segment, const struct sysv_stat *kernel,
               enum event_kind kind, enum reason reason);
 
+/* Adds an event that SEGMENT has changed: it is not the daemon's any more. KERNEL shows it as it is
+ * now. */
+void news_add_disowned(struct core *core, const struct segment *segment,
+                       const struct sysv_stat *kernel);
+
 /* Takes the next event, which the caller publishes, or NULL. */
 struct segment_event *news_next(struct core *core);
 

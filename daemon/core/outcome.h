@@ -6,7 +6,10 @@
 #define SHMD_CORE_OUTCOME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+struct config_error;
 
 enum outcome {
     OUTCOME_NO_SUCH_SEGMENT = 1,
@@ -26,6 +29,7 @@ enum outcome {
     OUTCOME_SHUTTING_DOWN,
     OUTCOME_NOT_SUPPORTED,
     OUTCOME_INVALID_PARAMETER,
+    OUTCOME_INVALID_CONFIGURATION,
     OUTCOME_WAITING, /* no result yet: it comes by the waiter */
 };
 
@@ -44,12 +48,29 @@ struct outcome_detail {
     uint64_t size, requested;
     uint64_t nattch;
     int64_t timeout_ms;
+    bool has_uid;
+    uint32_t uid;                             /* whose the segment is */
+    const struct config_error *config_errors; /* borrowed from who reads the configuration */
+    size_t n_config_errors;
 };
+
+/* The reason of outcome_not_owner() where the caller named the owner that he expects. */
+#define OUTCOME_HINT_NOT_OWNER                                                                     \
+    "the segment is another user's than the owner that was asked for: choose another name, or "    \
+    "name that user as `owner` if he is to be trusted"
 
 /* NEEDS is what the caller would have to be, or to be allowed. */
 static inline int outcome_denied(struct outcome_detail *detail, const char *needs, const char *hint)
 {
     *detail = (struct outcome_detail){.what = needs, .hint = hint};
+    return OUTCOME_PERMISSION_DENIED;
+}
+
+/* The segment is UID's, and the caller did not say that it may be. */
+static inline int outcome_not_owner(struct outcome_detail *detail, const char *needs, uint32_t uid,
+                                    const char *hint)
+{
+    *detail = (struct outcome_detail){.what = needs, .hint = hint, .has_uid = true, .uid = uid};
     return OUTCOME_PERMISSION_DENIED;
 }
 

@@ -2,6 +2,8 @@
 
 #include "daemon/core/anchor.h"
 #include "daemon/core/find.h"
+#include "daemon/core/removal.h"
+#include "daemon/core/use.h"
 
 static void read_rmid_forced(struct core *core)
 {
@@ -9,16 +11,6 @@ static void read_rmid_forced(struct core *core)
     struct sysv_limits limits;
     if (sysv->ops->limits(sysv->context, &limits) == 0)
         core->rmid_forced = limits.shm_rmid_forced;
-}
-
-static void tell_attachments(struct core *core, struct segment *segment,
-                             const struct sysv_stat *kernel)
-{
-    uint64_t nattch = kernel->nattch - (segment->anchor && kernel->nattch > 0);
-    if (core->is_started && nattch != segment->seen.nattch && segment->state != STATE_REMOVING)
-        news_add(core, segment, kernel,
-                 nattch > segment->seen.nattch ? EVENT_ATTACHED : EVENT_DETACHED, REASON_REQUEST);
-    segment->seen.nattch = nattch;
 }
 
 static void sweep_one(struct core *core, struct segment *segment, struct sweep_result *result)
@@ -38,7 +30,11 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
         result->match++;
     if (r != 0)
         return;
-    tell_attachments(core, segment, &kernel);
+    if (segment->state == STATE_REMOVING && !kernel.destroyed) {
+        removal_finish(core, segment, &kernel);
+        return;
+    }
+    use_notice(core, segment, &kernel);
     anchor_settle(core, segment, &kernel);
 }
 

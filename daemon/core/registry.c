@@ -215,7 +215,11 @@ void registry_rename(struct registry *r, struct segment *segment, char *name)
 
 void registry_anonymise(struct registry *r, struct segment *segment)
 {
-    drop_name(r, segment);
+    forget_name(r, segment);
+    if (segment->name) {
+        free(segment->other_name);
+        segment->other_name = steal_pointer(&segment->name);
+    }
     forget_key(r, segment);
     segment->key = 0;
 }

@@ -73,7 +73,7 @@ int registry_reserve_name(struct registry *r) MUST_CHECK;
  * fail when there is a name already, or room for it was reserved. */
 void registry_rename(struct registry *r, struct segment *segment, char *name);
 
-/* Sets name and key of SEGMENT free for others. */
+/* Sets name and key of SEGMENT free for others. What it was called stays in its other_name. */
 void registry_anonymise(struct registry *r, struct segment *segment);
 
 #endif

@@ -11,6 +11,11 @@ static void cut_loose(struct core *core, struct segment *segment)
     anchor_drop(core, segment);
     deadlines_clear(&core->deadlines, &segment->expiry);
     segment->expires_at_ms = 0;
+    segment->idle_ttl_ms = 0;
+    if (segment->replaces) {
+        segment->replaces = 0;
+        free(steal_pointer(&segment->other_name));
+    }
     ties_free(&core->parties, segment, TIES_ALL);
 }
 
@@ -143,6 +148,50 @@ int removal_do(struct core *core, struct found *found, enum reason reason)
         return r;
     removal_follow(core, found, reason);
     return 0;
+}
+
+struct segment removal_record(const struct segment *segment)
+{
+    struct segment next = *segment;
+    next.state = STATE_REMOVING;
+    next.expires_at_ms = 0;
+    next.idle_ttl_ms = 0;
+    next.replaces = 0;
+    next.other_name = next.name;
+    next.name = NULL;
+    next.key = 0;
+    return next;
+}
+
+void removal_do_recorded(struct core *core, struct found *found, enum reason reason)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct segment *segment = found->segment;
+    int r = 0;
+    if (!found->kernel.destroyed)
+        r = sysv->ops->remove(sysv->context, segment->shmid);
+    if (r < 0 && r != -ENOENT)
+        begin(core, segment, &found->kernel, reason);
+    else
+        removal_follow(core, found, reason);
+}
+
+void removal_finish(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct found found = {segment, *kernel};
+    int r = sysv->ops->remove(sysv->context, segment->shmid);
+    if (r == 0 || r == -ENOENT)
+        removal_follow(core, &found, REASON_REQUEST);
+}
+
+void removal_let_go(struct core *core, struct segment *segment)
+{
+    cut_loose(core, segment);
+    quota_release(&core->quota, &segment->charge);
+    registry_take(&core->registry, segment);
+    segment->state = STATE_REMOVED;
+    SLIST_INSERT_HEAD(&core->dead, segment, of_dead);
 }
 
 void removal_release_anchor(struct core *core, struct segment *segment)

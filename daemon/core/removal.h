@@ -21,6 +21,20 @@ int removal_do(struct core *core, struct found *found, enum reason reason) MUST_
  */
 void removal_follow(struct core *core, struct found *found, enum reason reason);
 
+/* The record of SEGMENT as it is once its removal has begun. It borrows from SEGMENT. */
+struct segment removal_record(const struct segment *segment);
+
+/* removal_do() for a segment whose record says already that it is being removed: it cannot fail.
+ * What the kernel refuses is tried again by removal_finish(). Facts have room: ledger_reserve(). */
+void removal_do_recorded(struct core *core, struct found *found, enum reason reason);
+
+/* SEGMENT's record says that it is being removed, and KERNEL shows that it has not been marked for
+ * destruction: the daemon was killed in between, or the kernel had refused. */
+void removal_finish(struct core *core, struct segment *segment, const struct sysv_stat *kernel);
+
+/* SEGMENT, whose record is gone from the store, leaves the daemon's care. The kernel keeps it. */
+void removal_let_go(struct core *core, struct segment *segment);
+
 /* The kernel has no such segment any more, or another one has its shmid: the record goes. */
 void removal_noticed(struct core *core, struct segment *segment, enum reason reason);
 

@@ -8,10 +8,7 @@
  * which is in use is being removed. The record alone does, and is written first. */
 static int remove_by_record(struct core *core, struct found *found, struct outcome_detail *detail)
 {
-    struct segment next = *found->segment;
-    next.name = NULL; /* it never has a key */
-    next.state = STATE_REMOVING;
-    next.expires_at_ms = 0;
+    const struct segment next = removal_record(found->segment);
     const struct ledger_change change = {.record = &next, .dropped_roles = TIES_ALL};
     int r = ledger_write(core, found->segment, &change, detail);
     if (r == 0)
@@ -23,7 +20,7 @@ int core_remove(struct core *core, const struct remove_params *params, struct fo
                 struct outcome_detail *detail)
 {
     const struct segment *segment = found->segment;
-    uint64_t nattch = found->kernel.nattch - (segment->anchor ? 1 : 0);
+    uint64_t nattch = segment_attachments(segment, &found->kernel);
     if (params->only_if_unattached.value && nattch > 0) {
         *detail = (struct outcome_detail){.nattch = nattch};
         return OUTCOME_SEGMENT_BUSY;

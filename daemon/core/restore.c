@@ -60,8 +60,11 @@ static int restore_segment(struct core *core, const struct stored *stored)
         return r;
     }
     r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
-    if (r == 0 && segment->expires_at_ms)
-        r = ends_at(core, segment, segment->expires_at_ms);
+    if (r == 0) {
+        /* Whether it was idle before cannot be told: it begins anew. */
+        segment->idle_since_ms = core_boottime_ms(core);
+        r = ends_in_time(core, segment);
+    }
     for (size_t i = 0; r == 0 && i < stored->n_ties; i++)
         r = restore_tie(core, segment, &stored->ties[i]);
     return r > 0 ? -EOVERFLOW : r;

@@ -28,8 +28,11 @@ struct segment *segment_new_stored(const struct stored_segment *stored)
     s->huge_page_size = stored->huge_page_size;
     s->created_at_ms = stored->created_at_ms;
     s->expires_at_ms = stored->expires_at_ms;
+    s->idle_ttl_ms = stored->idle_ttl_ms;
+    s->replaces = stored->replaces;
     s->n_labels = stored->n_labels;
     if ((stored->name && !(s->name = strdup(stored->name))) ||
+        (stored->other_name && !(s->other_name = strdup(stored->other_name))) ||
         segment_copy_labels(stored->labels, stored->n_labels, &s->labels) < 0) {
         segment_free(s);
         return NULL;
@@ -54,6 +57,9 @@ struct stored_segment segment_stored(const struct segment *s)
                                    .huge_page_size = s->huge_page_size,
                                    .created_at_ms = s->created_at_ms,
                                    .expires_at_ms = s->expires_at_ms,
+                                   .idle_ttl_ms = s->idle_ttl_ms,
+                                   .replaces = s->replaces,
+                                   .other_name = s->other_name,
                                    .labels = s->labels,
                                    .n_labels = s->n_labels};
 }
@@ -63,6 +69,7 @@ void segment_free(struct segment *segment)
     if (!segment)
         return;
     free(segment->name);
+    free(segment->other_name);
     free(segment->labels);
     free(segment);
 }

@@ -36,22 +36,29 @@ struct segment {
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
+    int64_t idle_ttl_ms;   /* how long it stays while nobody has attached it; 0: for ever */
+    uint64_t replaces;     /* the serial of the segment whose place it takes at `ready`; 0: none */
+    char *other_name;      /* owned. While it is being removed: what it was called. While it waits
+                              to replace another: the name that it takes. Else NULL */
     struct label *labels;  /* owned, one block with the strings behind the array */
     size_t n_labels;
 
     /* The rest is not stored. */
     struct charge charge;
-    struct ties ties;      /* newest first */
-    uint32_t n_holders;    /* ties of that role */
-    void *anchor;          /* the daemon's own attachment; no answer counts it */
-    int64_t anchored_at_s; /* wall clock: the anchor was not made later; 0: there never was one */
-    struct deadline expiry;
+    struct ties ties;       /* newest first */
+    uint32_t n_holders;     /* ties of that role */
+    void *anchor;           /* the daemon's own attachment; no answer counts it */
+    int64_t anchored_at_s;  /* wall clock: the anchor was not made later; 0: there never was one */
+    struct deadline expiry; /* of expires_at_ms and idle_ttl_ms, whichever comes first */
     struct deadline anchor_check;
     int64_t anchor_until_ms; /* boot clock: when an anchor is let go though nobody has attached */
+    int64_t idle_since_ms;   /* boot clock: nobody was seen to have it attached since */
     struct {
         uint32_t uid, gid, mode;
-        uint64_t nattch; /* at the last sweep, without the anchor */
-    } seen;              /* in the kernel, when it was looked at last */
+        int32_t last_pid;
+        uint64_t nattch; /* without the anchor */
+        int64_t attached_at_s, detached_at_s;
+    } seen; /* in the kernel, when it was looked at last; the last four by use.h alone */
     SLIST_ENTRY(segment) of_dead;
 };
 
@@ -71,6 +78,13 @@ int segment_copy_labels(const struct label *labels, size_t count, struct label *
 
 /* Whether all labels of WANTED are on the segment. */
 bool segment_has_labels(const struct segment *segment, const struct labels *wanted);
+
+/* How often SEGMENT is attached, as KERNEL has it, without the daemon's own anchor. */
+static inline uint64_t segment_attachments(const struct segment *segment,
+                                           const struct sysv_stat *kernel)
+{
+    return kernel->nattch - (segment->anchor && kernel->nattch > 0 ? 1 : 0);
+}
 
 /* Whether segments of LIFETIME have holders, and live as long as one of them does. */
 static inline bool lifetime_has_holders(enum lifetime lifetime)

@@ -52,8 +52,8 @@ static int check_lifetime(const struct set_params *p, const struct found *found,
     return 0;
 }
 
-static int check_name(struct core *core, const struct set_params *p, const struct segment *s,
-                      struct outcome_detail *detail)
+static int check_name(struct core *core, const struct caller *caller, const struct set_params *p,
+                      const struct segment *s, struct outcome_detail *detail)
 {
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
@@ -61,9 +61,7 @@ static int check_name(struct core *core, const struct set_params *p, const struc
     int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;
-    *detail =
-        (struct outcome_detail){.serial = other.segment->serial, .shmid = other.segment->shmid};
-    return OUTCOME_SEGMENT_EXISTS;
+    return find_exists(core, caller, &other, NULL, detail);
 }
 
 static int check(struct core *core, const struct caller *caller, const struct set_params *p,
@@ -76,7 +74,7 @@ static int check(struct core *core, const struct caller *caller, const struct se
     if (r == 0)
         r = check_lifetime(p, found, detail);
     if (r == 0)
-        r = check_name(core, p, found->segment, detail);
+        r = check_name(core, caller, p, found->segment, detail);
     return r;
 }
 
@@ -190,6 +188,8 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
         r = change_labels(&p->labels, c);
     if (p->ttl_ms.given)
         c->next.expires_at_ms = ends_after(core, p->ttl_ms.value);
+    if (p->idle_ttl_ms.given)
+        c->next.idle_ttl_ms = p->idle_ttl_ms.value;
     if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
         r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c);
     if (r < 0)
@@ -219,8 +219,13 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
         s->n_labels = c->next.n_labels;
     }
     c->renames = c->relabels = false;
-    if (c->next.expires_at_ms != s->expires_at_ms)
-        r = ends_at(core, s, c->next.expires_at_ms);
+    if (c->next.idle_ttl_ms != s->idle_ttl_ms)
+        s->idle_since_ms = core_boottime_ms(core);
+    if (c->next.expires_at_ms != s->expires_at_ms || c->next.idle_ttl_ms != s->idle_ttl_ms) {
+        s->expires_at_ms = c->next.expires_at_ms;
+        s->idle_ttl_ms = c->next.idle_ttl_ms;
+        r = ends_in_time(core, s);
+    }
     if (!c->begins_lifetime)
         return;
     ties_free(&core->parties, s, 1U << TIE_HOLDER);
@@ -256,7 +261,7 @@ static int make(struct core *core, const struct set_params *p, struct found *fou
 static bool is_empty(const struct set_params *p)
 {
     return !p->mode.given && !p->uid.given && !p->gid.given && !p->new_name && !p->labels.given &&
-           !p->lifetime.given && !p->ttl_ms.given && !p->locked.given;
+           !p->lifetime.given && !p->ttl_ms.given && !p->idle_ttl_ms.given && !p->locked.given;
 }
 
 int core_set(struct core *core, struct caller *caller, const struct set_params *p,

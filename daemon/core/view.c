@@ -1,6 +1,7 @@
 #include "daemon/core/view.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
 {
@@ -40,6 +41,16 @@ static void not_before_creation(const struct segment *segment, int64_t *at_ms)
         *at_ms = segment->created_at_ms;
 }
 
+/* When it is removed if all stays as it is (boot clock); 0: never. */
+static int64_t end_of(const struct segment *segment, const struct sysv_stat *kernel)
+{
+    int64_t at = segment->expires_at_ms;
+    if (segment->idle_ttl_ms == 0 || segment_attachments(segment, kernel) > 0)
+        return at;
+    int64_t idle = segment->idle_since_ms + segment->idle_ttl_ms;
+    return at == 0 || idle < at ? idle : at;
+}
+
 void view_segment(const struct core *core, const struct segment *segment,
                   const struct sysv_stat *kernel, struct wire_segment *ret)
 {
@@ -47,6 +58,8 @@ void view_segment(const struct core *core, const struct segment *segment,
     view_kernel(kernel, ret);
     ret->serial = segment->serial;
     ret->name = segment->name;
+    ret->replaces = segment->replaces;
+    ret->former_name = segment->replaces ? NULL : segment->other_name;
     ret->shmid = segment->shmid;
     ret->size = segment->size;
     leave_out_anchor(core, segment, ret);
@@ -65,9 +78,9 @@ void view_segment(const struct core *core, const struct segment *segment,
     not_before_creation(segment, &ret->attached_at_ms);
     not_before_creation(segment, &ret->detached_at_ms);
     not_before_creation(segment, &ret->changed_at_ms);
-    if (segment->expires_at_ms)
-        ret->expires_at_ms =
-            core_realtime_ms(core) + segment->expires_at_ms - core_boottime_ms(core);
+    int64_t ends_at_ms = end_of(segment, kernel);
+    if (ends_at_ms)
+        ret->expires_at_ms = core_realtime_ms(core) + ends_at_ms - core_boottime_ms(core);
     ret->labels = segment->labels;
     ret->n_labels = segment->n_labels;
     ret->managed = true;
@@ -79,12 +92,19 @@ void view_foreign(const struct core *core, const struct sysv_stat *kernel, struc
     const struct processes *p = &core->on.processes;
     *ret = (struct wire_segment){0};
     view_kernel(kernel, ret);
+    const struct orphan_facts facts = {
+        .creator = p->ops->look(p->context, kernel->cpid, ret->creator.comm_now),
+        .cpid = kernel->cpid,
+        .lpid = kernel->lpid,
+        .nattch = kernel->nattch,
+        .atime = kernel->atime,
+    };
     ret->creator.uid = kernel->cuid;
     ret->creator.gid = kernel->cgid;
     ret->creator.pid = kernel->cpid;
     ret->state = kernel->destroyed ? STATE_REMOVING : STATE_READY;
-    ret->lifetime = kernel->destroyed ? LIFETIME_ATTACHED : LIFETIME_PERSISTENT;
-    ret->orphaned = kernel->nattch == 0 && !p->ops->may_exist(p->context, kernel->cpid);
+    ret->orphaned = orphan_is_orphaned(&facts);
+    ret->used_by_others = orphan_is_used_by_others(&facts);
 }
 
 void view_found(const struct core *core, const struct found *found, struct wire_segment *ret)
@@ -93,6 +113,29 @@ void view_found(const struct core *core, const struct found *found, struct wire_
         view_segment(core, found->segment, &found->kernel, ret);
     else
         view_foreign(core, &found->kernel, ret);
+}
+
+enum { REFRESHED_MAX = 64 }; /* names that one request reads: each costs three system calls */
+
+void view_refresh_names(const struct core *core, struct segment *segment)
+{
+    const struct processes *p = &core->on.processes;
+    char comm[COMM_MAX];
+    int n = 0;
+    struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment) {
+        struct party *party = tie->party;
+        if (party->is_connection)
+            continue; /* it does not say whether the process that made it still lives */
+        if (n++ == REFRESHED_MAX)
+            return;
+        p->ops->comm(p->context, party->identity.pid, comm);
+        if (!comm[0])
+            continue;
+        memcpy(party->comm, comm, sizeof(comm));
+        if (party->identity.pid == segment->creator.pid && party->uid == segment->creator.uid)
+            memcpy(segment->creator.comm, comm, sizeof(comm));
+    }
 }
 
 struct wire_holder *view_holders(const struct segment *segment)

@@ -6,21 +6,23 @@
 
 #include "daemon/core/core.h"
 #include "daemon/core/find.h"
+#include "daemon/core/hold.h"
 #include "daemon/util/container_of.h"
 
-static void leave(struct core *core, struct waiter *waiter)
+/* Returns the name, which is the caller's to free. */
+static char *leave(struct core *core, struct waiter *waiter)
 {
     deadlines_clear(&core->deadlines, &waiter->timeout);
     LIST_REMOVE(waiter, of_waiters);
     core->waiters.count--;
-    free(steal_pointer(&waiter->name));
+    return steal_pointer(&waiter->name);
 }
 
 static void answer(struct core *core, struct waiter *waiter, int outcome, const struct found *found,
                    const struct outcome_detail *detail)
 {
-    leave(core, waiter);
-    waiter->answer(waiter, outcome, found, detail);
+    char *name CLEANUP(cleanup_free) = leave(core, waiter);
+    waiter->answer(waiter, name, outcome, found, detail);
 }
 
 static void timed_out(struct deadline *deadline, void *context)
@@ -30,25 +32,34 @@ static void timed_out(struct deadline *deadline, void *context)
     answer(context, waiter, OUTCOME_TIMED_OUT, NULL, &detail);
 }
 
-/* 0, OUTCOME_PERMISSION_DENIED, OUTCOME_WAITING or a negative errno. */
-static int look(struct core *core, const struct caller *caller, const char *name, struct found *ret,
-                struct outcome_detail *detail)
+/* Looks for the segment, and holds it if that is wanted: 0, OUTCOME_WAITING, or another outcome or
+ * a negative errno, with which the wait is over. */
+static int look(struct core *core, struct caller *caller, const char *name,
+                const struct wait_terms *terms, struct found *ret, struct outcome_detail *detail)
 {
+    const struct access *a = &core->settings.access;
+    uint32_t other;
     int r = find_name(core, name, ret);
     if (r < 0)
         return r;
     if (r > 0)
         return OUTCOME_WAITING;
-    if (!access_may_read(&core->settings.access, caller, &ret->kernel))
+    if (!access_may_read(a, caller, &ret->kernel))
         return outcome_denied(detail, "read", NULL);
-    return ret->segment->state == STATE_INITIALISING ? OUTCOME_WAITING : 0;
+    if (terms->owner.given &&
+        !access_is_of(a, (uint32_t)terms->owner.value, ret->segment, &ret->kernel, &other))
+        return outcome_not_owner(detail, "owner", other, OUTCOME_HINT_NOT_OWNER);
+    if (ret->segment->state == STATE_INITIALISING)
+        return OUTCOME_WAITING;
+    return terms->holds ? core_hold_if_holdable(core, caller, ret, detail) : 0;
 }
 
-int core_wait(struct core *core, const struct caller *caller, const struct wait_params *p,
+int core_wait(struct core *core, struct caller *caller, const struct wait_params *p,
               struct waiter *waiter, struct found *ret, struct outcome_detail *detail)
 {
+    const struct wait_terms terms = {p->owner, p->hold.value};
     uint64_t max = core->settings.limits.max_waiters;
-    int r = look(core, caller, p->name, ret, detail);
+    int r = look(core, caller, p->name, &terms, ret, detail);
     if (r != OUTCOME_WAITING)
         return r;
     if (p->timeout_ms.given && p->timeout_ms.value == 0) {
@@ -72,6 +83,7 @@ int core_wait(struct core *core, const struct caller *caller, const struct wait_
     }
     waiter->name = name;
     waiter->caller = caller;
+    waiter->terms = terms;
     LIST_INSERT_HEAD(&core->waiters.all, waiter, of_waiters);
     core->waiters.count++;
     return OUTCOME_WAITING;
@@ -80,7 +92,7 @@ int core_wait(struct core *core, const struct caller *caller, const struct wait_
 void wait_cancel(struct core *core, struct waiter *waiter)
 {
     if (waiter->name)
-        leave(core, waiter);
+        free(leave(core, waiter));
 }
 
 static void hear(struct core *core, struct waiter *waiter, const struct segment_event *event)
@@ -92,7 +104,7 @@ static void hear(struct core *core, struct waiter *waiter, const struct segment_
             answer(core, waiter, OUTCOME_INITIALISER_DIED, NULL, &detail);
         return;
     }
-    int r = look(core, waiter->caller, waiter->name, &found, &detail);
+    int r = look(core, waiter->caller, waiter->name, &waiter->terms, &found, &detail);
     if (r != OUTCOME_WAITING)
         answer(core, waiter, r, &found, &detail);
 }

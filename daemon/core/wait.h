@@ -17,16 +17,22 @@ struct core;
 struct segment_event;
 struct found;
 
+/* On which terms a segment ends the wait. */
+struct wait_terms {
+    struct opt_int owner; /* whose it must be, else the wait ends with PermissionDenied */
+    bool holds;           /* the caller becomes a holder with the answer */
+};
+
 struct waiter {
     char *name; /* owned; NULL: it does not wait */
-    const struct caller *caller;
+    struct caller *caller;
+    struct wait_terms terms;
     struct deadline timeout;
     int64_t timeout_ms;
     LIST_ENTRY(waiter) of_waiters;
-    void *context; /* for answer() */
-    /* Called once, when the wait is over: OUTCOME 0 with FOUND, or a named outcome or a negative
-     * errno with DETAIL. */
-    void (*answer)(struct waiter *waiter, int outcome, const struct found *found,
+    /* Called once, when the wait for NAME is over: OUTCOME 0 with FOUND, or a named outcome or a
+     * negative errno with DETAIL. It may free WAITER. */
+    void (*answer)(struct waiter *waiter, const char *name, int outcome, const struct found *found,
                    const struct outcome_detail *detail);
 };
 
@@ -36,7 +42,7 @@ struct waiters {
 };
 
 /* 0 when the segment is ready now; OUTCOME_WAITING when WAITER will be answered; else why not. */
-int core_wait(struct core *core, const struct caller *caller, const struct wait_params *params,
+int core_wait(struct core *core, struct caller *caller, const struct wait_params *params,
               struct waiter *waiter, struct found *ret,
               struct outcome_detail *ret_detail) MUST_CHECK;
 

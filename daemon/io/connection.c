@@ -239,13 +239,10 @@ bool connections_have_more(const struct loop *loop)
 static void go_on(struct connection *c)
 {
     struct session *s = &c->session;
-    do {
-        /* Requests behind one that waits are executed, though their answers are not read. */
-        if (c->has_left)
-            session_give_up_waiting(s);
-        if (!c->is_broken && session_has_work(s))
-            session_continue(s);
-    } while (c->has_left && s->is_waiting);
+    if (c->has_left)
+        session_give_up_waiting(s);
+    if (!c->is_broken && session_has_work(s))
+        session_continue(s);
 }
 
 void connections_continue(struct loop *loop)
@@ -332,7 +329,7 @@ static void settle(struct connection *c)
         close_connection(c);
         return;
     }
-    if (session_has_work(s) || (c->has_left && s->is_waiting))
+    if (session_has_work(s) || (c->has_left && waits_are_pending(&s->waits)))
         connection_mark_busy(c);
 }
 

@@ -137,23 +137,27 @@ static void open_spare(struct listener *l)
         l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Answers GUEST with the reason, without waiting for it, and closes its socket. */
-static void refuse(struct listener *l, const struct caller *guest, int outcome,
-                   const struct outcome_detail *detail)
+void listener_turn_out(int fd, const struct writer *answer)
 {
-    int fd = guest->socket;
-    struct writer w;
-    writer_init(&w);
-    session_refuse_connection(&w, l->loop->rpc, guest, outcome, detail);
-    if (!w.failed && send(fd, w.data, w.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        w.failed = true; /* it is gone, then */
-    writer_deinit(&w);
+    bool is_there =
+        !answer->failed && send(fd, answer->data, answer->len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    (void)is_there; /* a client that has gone needs no answer */
     shutdown(fd, SHUT_WR);
     /* What it has asked already would make the close a reset, which loses the answer to some. */
     char unread[4096];
     for (int i = 0; i < 16 && recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0; i++)
         ;
     close(fd);
+}
+
+static void refuse(struct listener *l, const struct caller *guest, int outcome,
+                   const struct outcome_detail *detail)
+{
+    struct writer w;
+    writer_init(&w);
+    session_refuse_connection(&w, l->loop->rpc, guest, outcome, detail);
+    listener_turn_out(guest->socket, &w);
+    writer_deinit(&w);
 }
 
 static int read_groups(int fd, struct caller *caller)

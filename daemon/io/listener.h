@@ -44,6 +44,9 @@ int listener_bind(const char *path, mode_t mode, int *ret_fd, char **ret_error) 
  * negative errno with the sentence. */
 int listener_inherit(int *ret_fd, char **ret_error) MUST_CHECK;
 
+/* Sends ANSWER to the client of the connection FD, without waiting for it, and closes FD. */
+void listener_turn_out(int fd, const struct writer *answer);
+
 /* Accepts on FD, which it takes; PATH is unlinked at the end if it is still that socket (NULL: it
  * was inherited). 0 or a negative errno. */
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path) MUST_CHECK;

@@ -48,6 +48,11 @@ void service_manager_stopping(void)
     sd_notify(0, "STOPPING=1");
 }
 
+void service_manager_failed(const char *status)
+{
+    sd_notifyf(0, "STATUS=%s", status);
+}
+
 #else
 
 int service_manager_init(struct service_manager *m, struct loop *loop)
@@ -68,6 +73,11 @@ void service_manager_reloading(void)
 
 void service_manager_stopping(void)
 {
+}
+
+void service_manager_failed(const char *status)
+{
+    (void)status;
 }
 
 #endif

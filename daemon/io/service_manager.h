@@ -1,6 +1,7 @@
 /*
- * What systemd is told: readiness, reloads, the end, and - from the event loop, so that a loop that
- * hangs is noticed - that the daemon lives. Nothing of it happens without a service manager.
+ * Messages to systemd: the daemon is ready, reloads, ends or cannot start; and, from the event loop
+ * so that systemd notices a loop that hangs, that it lives. Without a service manager nothing
+ * happens here. STATUS is the unit's status line.
  */
 #ifndef SHMD_IO_SERVICE_MANAGER_H
 #define SHMD_IO_SERVICE_MANAGER_H
@@ -20,5 +21,6 @@ void service_manager_deinit(struct service_manager *m);
 void service_manager_ready(const char *status);
 void service_manager_reloading(void);
 void service_manager_stopping(void);
+void service_manager_failed(const char *status);
 
 #endif

@@ -14,7 +14,8 @@ static bool is_logged(enum method method)
     case METHOD_CREATE:
     case METHOD_SET:
     case METHOD_REMOVE:
-    case METHOD_ADOPT: return true;
+    case METHOD_ADOPT:
+    case METHOD_DISOWN: return true;
     case METHOD_INFO:
     case METHOD_STAT:
     case METHOD_LIST:
@@ -22,6 +23,7 @@ static bool is_logged(enum method method)
     case METHOD_WAIT:
     case METHOD_HOLD:
     case METHOD_RELEASE:
+    case METHOD_RELOAD: /* it logs itself, as SIGHUP does */
     case METHOD_SUBSCRIBE:
     case METHOD_METRICS:
     case METHOD_COUNT: break;
@@ -52,6 +54,7 @@ static bool is_logged_always(int outcome)
     case OUTCOME_SHUTTING_DOWN:
     case OUTCOME_NOT_SUPPORTED:
     case OUTCOME_INVALID_PARAMETER:
+    case OUTCOME_INVALID_CONFIGURATION: /* reload has logged it */
     case OUTCOME_WAITING: break;
     }
     return false;

@@ -13,7 +13,8 @@ enum right {
     RIGHT_READ,    /* the target may be read: as the kernel has it */
     RIGHT_RELEASE, /* the same, or the caller holds the target: its mode may have changed since */
     RIGHT_CHANGE,  /* the target may be changed: its owner, its creator, an admin */
-    RIGHT_OWN,     /* the core checks it, for it depends on more than the target */
+    RIGHT_ADMIN,   /* the caller is an admin; there is no target */
+    RIGHT_OWN,     /* the core asks, for it depends on more than the target */
 };
 
 struct method_row {
@@ -34,9 +35,25 @@ static const struct method_row rows[METHOD_COUNT] = {
     [METHOD_HOLD] = {handle_hold, RIGHT_READ, true},
     [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true},
     [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
+    [METHOD_DISOWN] = {handle_disown, RIGHT_CHANGE, true},
+    [METHOD_RELOAD] = {handle_reload, RIGHT_ADMIN, true},
     [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
     [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
 };
+
+/* Whether the segment is the user's that the caller expects, where the request names one. */
+static int check_owner(struct request *rq)
+{
+    const struct found *found = &rq->found;
+    uint32_t other;
+    if (rq->method != METHOD_STAT && rq->method != METHOD_HOLD)
+        return 0;
+    const struct opt_int *owner = &rq->params->target.owner;
+    if (!owner->given || access_is_of(&rq->core->settings.access, (uint32_t)owner->value,
+                                      found->segment, &found->kernel, &other))
+        return 0;
+    return outcome_not_owner(&rq->detail, "owner", other, OUTCOME_HINT_NOT_OWNER);
+}
 
 static int check_right(struct request *rq, enum right right)
 {
@@ -61,6 +78,7 @@ static int check_right(struct request *rq, enum right right)
         needs = "owner, creator or admin";
         break;
     case RIGHT_NONE:
+    case RIGHT_ADMIN:
     case RIGHT_OWN:
     default: return 0;
     }
@@ -116,7 +134,12 @@ void dispatch(struct request *rq, struct answer *ret)
         r = find_target(rq->core, target, &rq->found, &rq->detail);
         if (r == 0)
             r = check_right(rq, row->right);
+        if (r == 0)
+            r = check_owner(rq);
     }
+    if (r == 0 && row->right == RIGHT_ADMIN &&
+        !access_is_admin(&rq->core->settings.access, rq->caller))
+        r = outcome_denied(&rq->detail, "admin", NULL);
     if (r == 0)
         r = row->handler(rq, &ret->reply);
     if (r == OUTCOME_WAITING) {

@@ -37,8 +37,10 @@ typedef int handler_fn(struct request *rq, struct reply *ret_reply);
 
 handler_fn handle_info, handle_metrics;
 handler_fn handle_create, handle_stat, handle_set, handle_remove, handle_list, handle_adopt;
+handler_fn handle_disown;
 handler_fn handle_ready, handle_hold, handle_release;
 handler_fn handle_wait, handle_subscribe;
+handler_fn handle_reload;
 
 /* What became of a call. */
 struct answer {

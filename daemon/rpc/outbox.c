@@ -32,21 +32,28 @@ void outbox_deinit(struct outbox *o)
 
 /* --- writing */
 
+bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,
+                         const struct reply *reply, bool in_batch)
+{
+    struct writer_mark mark = writer_mark(w);
+    o->dialect->reply(w, call, reply, in_batch);
+    if (!w->failed)
+        return true;
+    struct reply sorry = {.kind = REPLY_FAILURE};
+    failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
+    writer_rewind(w, mark);
+    o->dialect->reply(w, call, &sorry, in_batch);
+    if (!w->failed)
+        return true;
+    writer_rewind(w, mark);
+    return false;
+}
+
 void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
                    bool in_batch)
 {
-    struct writer_mark mark = writer_mark(&o->out);
-    o->dialect->reply(&o->out, call, reply, in_batch);
-    if (o->out.failed) {
-        struct reply sorry = {.kind = REPLY_FAILURE};
-        failure_init(&sorry.u.failure, PROTOCOL_ERROR_INTERNAL);
-        writer_rewind(&o->out, mark);
-        o->dialect->reply(&o->out, call, &sorry, in_batch);
-    }
-    if (o->out.failed) {
-        writer_rewind(&o->out, mark);
+    if (!outbox_write_answer(o, &o->out, call, reply, in_batch))
         o->is_closed = true;
-    }
     count(o);
 }
 
@@ -66,6 +73,18 @@ void outbox_end_batch(struct outbox *o)
     o->dialect->batch_end(&o->out);
     if (o->out.failed) { /* without its end it is no answer */
         o->out.failed = false;
+        o->is_closed = true;
+    }
+    count(o);
+}
+
+void outbox_append(struct outbox *o, const struct writer *bytes)
+{
+    struct writer_mark mark = writer_mark(&o->out);
+    if (!bytes->failed)
+        writer_bytes(&o->out, bytes->data, bytes->len);
+    if (bytes->failed || o->out.failed) {
+        writer_rewind(&o->out, mark);
         o->is_closed = true;
     }
     count(o);

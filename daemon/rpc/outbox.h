@@ -44,9 +44,18 @@ void outbox_deinit(struct outbox *o);
 void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
                    bool in_batch);
 
+/* The same into W, for an answer that is to be appended later: false when not even the sentence
+ * that memory ran out had room. */
+bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,
+                         const struct reply *reply, bool in_batch);
+
 /* Around the answers of a batch. Without memory the outbox is closed. */
 void outbox_begin_batch(struct outbox *o);
 void outbox_end_batch(struct outbox *o);
+
+/* Appends a whole message that was written into BYTES. If writing it failed, the outbox is closed.
+ */
+void outbox_append(struct outbox *o, const struct writer *bytes);
 
 /* Writes EVENT. Without memory the subscriber is cut off: it sees the gap by event_serial when it
  * comes back. */

@@ -21,6 +21,7 @@ static const enum protocol_error errors[] = {
     [OUTCOME_SHUTTING_DOWN] = PROTOCOL_ERROR_SHUTTING_DOWN,
     [OUTCOME_NOT_SUPPORTED] = PROTOCOL_ERROR_NOT_SUPPORTED,
     [OUTCOME_INVALID_PARAMETER] = PROTOCOL_ERROR_INVALID_PARAMETER,
+    [OUTCOME_INVALID_CONFIGURATION] = PROTOCOL_ERROR_INVALID_CONFIGURATION,
     [OUTCOME_WAITING] = PROTOCOL_ERROR_INTERNAL,
 };
 
@@ -78,7 +79,8 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
 {
     failure_add_string(f, "limit", d->what);
     add_known(f, "used", d->used);
-    add_known(f, "max", d->max);
+    /* A limit that the wire cannot say is none, as in info. */
+    add_known(f, "max", d->max <= INT64_MAX ? d->max : OUTCOME_UNKNOWN);
     if (d->requested)
         failure_add_int(f, "requested", clamp(d->requested));
     failure_add_string(f, "hint", d->hint);
@@ -149,12 +151,16 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
                                "use ipcs and ipcrm");
         return;
     case OUTCOME_SEGMENT_EXISTS:
-        failure_add_int(f, "serial", clamp(d->serial));
-        failure_add_int(f, "shmid", d->shmid);
+        if (d->serial != 0) { /* the caller may know which it is */
+            failure_add_int(f, "serial", clamp(d->serial));
+            failure_add_int(f, "shmid", d->shmid);
+        }
         say(f, d->hint);
         return;
     case OUTCOME_PERMISSION_DENIED:
         failure_add_string(f, "needs", d->what);
+        if (d->has_uid)
+            failure_add_int(f, "uid", d->uid);
         if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
@@ -196,6 +202,10 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_set_message(f, "not supported: %s", d->what);
         return;
     case OUTCOME_INVALID_PARAMETER: failure_invalid_parameter(f, d->what, "%s", d->hint); return;
+    case OUTCOME_INVALID_CONFIGURATION:
+        f->config_errors = d->config_errors;
+        f->n_config_errors = d->n_config_errors;
+        return;
     case OUTCOME_WAITING: break; /* not a result */
     }
     internal(f, -EINVAL);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/core/core.h"
+#include "daemon/core/residency.h"
 #include "daemon/rpc/outbox.h"
 #include "protocol/methods.h"
 
@@ -34,11 +35,16 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct refusals refusals;
+    struct residency residency;
     LIST_HEAD(, subscription) subscribers;
     struct outboxes outboxes;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
     void *wake_context;
+    /* Reads the configuration again, because CALLER asks for it: 0 or an outcome with RET_DETAIL.
+     * NULL: there is none to read. */
+    int (*reload)(void *context, const struct caller *caller, struct outcome_detail *ret_detail);
+    void *reload_context;
 };
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,

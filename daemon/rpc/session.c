@@ -17,18 +17,23 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
     outbox_init(&s->outbox, &rpc->outboxes, &jsonrpc_dialect);
+    waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
 }
 
 void session_deinit(struct session *s)
 {
     subscription_end(steal_pointer(&s->subscription));
-    if (s->waiter)
-        wait_cancel(s->rpc->core, s->waiter);
-    free(s->waiter);
+    if (s->batch)
+        s->batch->is_executed = true; /* it goes with the last of its waits */
+    bool is_last = s->batch && s->batch->n_waiting == 0;
+    waits_cancel(&s->waits);
+    if (is_last)
+        batch_free(s->batch);
     if (s->caller.party)
         ends_with_party(s->rpc->core, steal_pointer(&s->caller.party));
     message_free(&s->message);
+    scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
     outbox_deinit(&s->outbox);
@@ -67,16 +72,22 @@ void session_refuse_connection(struct writer *w, struct rpc *rpc, const struct c
     audit_connection_refused(rpc, caller, outcome, detail, &reply.u.failure);
 }
 
+static void out_of_memory(struct session *s)
+{
+    write_envelope_failure(s, PROTOCOL_ERROR_INTERNAL, "the daemon is out of memory");
+    s->outbox.is_closed = true;
+}
+
 /* --- calls */
 
-static struct request request_of(struct session *s, const struct call *call)
+static struct request request_of(struct session *s, const struct call *call, struct wait *wait)
 {
     return (struct request){.rpc = s->rpc,
                             .core = s->rpc->core,
                             .caller = &s->caller,
                             .outbox = &s->outbox,
                             .subscription = &s->subscription,
-                            .waiter = s->waiter,
+                            .waiter = wait ? wait_waiter(wait) : NULL,
                             .method = call->method,
                             .params = &call->params};
 }
@@ -86,81 +97,79 @@ static void write_answer(struct session *s, const struct call *call, const struc
     bool in_batch = message_is_batch(&s->message);
     if (!call->answered)
         return;
+    if (s->batch) {
+        batch_answer(s->batch, s->next_call - 1, call, reply);
+        return;
+    }
     if (in_batch && !s->batch_begun) {
         outbox_begin_batch(&s->outbox);
-        s->batch_begun = true;
+        s->batch_begun = !s->outbox.is_closed;
     }
     if (!s->outbox.is_closed)
         outbox_answer(&s->outbox, call, reply, in_batch);
 }
 
-static void waited(struct waiter *waiter, int outcome, const struct found *found,
-                   const struct outcome_detail *detail)
+/* Answers CALL, or keeps WAIT (NULL: it is no `wait`) until it can be. */
+static void execute(struct session *s, const struct call *call, struct wait *wait)
 {
-    struct session *s = waiter->context;
-    struct call call;
-    struct reply reply;
-    s->is_waiting = false;
-    s->outbox.dialect->call(&s->message, s->next_call, &call);
-    struct request rq = request_of(s, &call);
-    dispatch_waited(&rq, outcome, found, detail, &reply);
-    write_answer(s, &call, &reply);
-    s->next_call++;
-    s->rpc->wake(s->rpc->wake_context, &s->outbox);
+    struct request rq = request_of(s, call, wait);
+    struct answer answer;
+    dispatch(&rq, &answer);
+    if (answer.is_waiting) {
+        wait_keep(&s->waits, wait);
+        return;
+    }
+    write_answer(s, call, &answer.reply);
+    dispatch_done(&rq);
+    wait_free(wait);
 }
 
-/* Without memory there is none, and `wait` fails for that. */
-static void make_waiter(struct session *s)
+/* Without memory there is no wait, and the request fails for that. */
+static void execute_wait(struct session *s, struct call *call)
 {
-    if (s->waiter)
+    if (!call->answered)
+        return; /* nobody would hear of it */
+    struct wait *wait = wait_new(&s->waits, call, s->batch, s->next_call - 1);
+    if (wait && !wait_id_fits(wait)) {
+        struct reply refused = {.kind = REPLY_FAILURE};
+        failure_init(&refused.u.failure, PROTOCOL_ERROR_INVALID_REQUEST);
+        failure_set_message(&refused.u.failure,
+                            "not a JSON-RPC 2.0 request: the id of a wait has at most %d bytes",
+                            WAIT_ID_MAX);
+        s->rpc->counters.errors++;
+        write_answer(s, call, &refused);
+        wait_free(wait);
         return;
-    s->waiter = calloc(1, sizeof(*s->waiter));
-    if (!s->waiter)
-        return;
-    s->waiter->answer = waited;
-    s->waiter->context = s;
+    }
+    execute(s, call, wait);
 }
 
 static void answer_call(struct session *s)
 {
     struct call call;
     struct reply refused = {.kind = REPLY_FAILURE};
-    s->outbox.dialect->call(&s->message, s->next_call, &call);
+    s->outbox.dialect->call(&s->message, s->next_call++, &call);
     if (call.failed) {
         refused.u.failure = call.failure;
         s->rpc->counters.errors++;
         write_answer(s, &call, &refused);
-        s->next_call++;
-        return;
+    } else if (call.method == METHOD_WAIT) {
+        execute_wait(s, &call);
+    } else {
+        execute(s, &call, NULL);
     }
-    if (call.method == METHOD_WAIT && !call.answered) {
-        s->next_call++; /* it has no answer */
-        return;
-    }
-    if (call.method == METHOD_WAIT)
-        make_waiter(s);
-    struct request rq = request_of(s, &call);
-    struct answer answer;
-    dispatch(&rq, &answer);
-    if (answer.is_waiting) {
-        s->is_waiting = true;
-        return;
-    }
-    write_answer(s, &call, &answer.reply);
-    dispatch_done(&rq);
-    s->next_call++;
 }
 
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
-        if (s->is_waiting || s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+        if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
             return false;
         answer_call(s);
     }
-    if (s->is_waiting)
-        return false;
+    if (s->batch)
+        batch_executed(steal_pointer(&s->batch));
     if (s->batch_begun)
         outbox_end_batch(&s->outbox);
     s->batch_begun = false;
@@ -178,6 +187,17 @@ static void refuse_cut_off(struct session *s)
     s->outbox.is_closed = true;
 }
 
+/* Answers VALUE, which is not decoded, with its id if that can be told. */
+static void refuse_value(struct session *s, const char *value, size_t len, const struct failure *f)
+{
+    struct call call = {.answered = true};
+    struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
+    if (f->error != PROTOCOL_ERROR_PARSE)
+        call.id = s->outbox.dialect->find_id(value, len);
+    outbox_answer(&s->outbox, &call, &reply, false);
+    s->rpc->counters.errors++;
+}
+
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
 static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
 {
@@ -187,8 +207,8 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
             refuse_cut_off(s);
             return;
         }
-        write_failure(s, &f);
-        if (f.error == PROTOCOL_ERROR_PARSE)
+        refuse_value(s, value, len, &f);
+        if (f.error == PROTOCOL_ERROR_PARSE && !message_has_sure_end(value, len))
             scanner_resync(&s->scanner);
         return;
     }
@@ -198,6 +218,14 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
         message_free(&s->message);
         return;
     }
+    if (message_is_batch(&s->message) && s->outbox.dialect->calls(&s->message, METHOD_WAIT)) {
+        s->batch = batch_new(&s->outbox, message_calls(&s->message));
+        if (!s->batch) {
+            message_free(&s->message);
+            out_of_memory(s);
+            return;
+        }
+    }
     s->outbox.in_answer = true;
     finish_message(s);
 }
@@ -206,15 +234,25 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
 
 static bool is_stopped(const struct session *s)
 {
-    return !message_is_empty(&s->message) || s->outbox.is_closed || s->is_waiting ||
+    return !message_is_empty(&s->message) || s->outbox.is_closed ||
            outbox_is_above_high_water(&s->outbox);
 }
 
-static void refuse_too_large(struct session *s)
+/* The scanner stopped at AT, which may be behind the N bytes of DATA. Where the broken value ends
+ * is known by its line, if it has not gone on over that line's end. */
+static void refuse_input(struct session *s, enum scan_status status, const char *data, size_t at,
+                         size_t n)
 {
-    write_envelope_failure(s, PROTOCOL_ERROR_INVALID_REQUEST, "message too large (limit %u)",
-                           s->scanner.limit);
-    s->outbox.is_closed = true;
+    struct failure f;
+    char byte = '\0';
+    if (at < n)
+        byte = data[at];
+    scanner_failure(&s->scanner, status, byte, &f);
+    write_failure(s, &f);
+    if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
+        scanner_resync(&s->scanner);
+    else
+        s->outbox.is_closed = true;
 }
 
 /* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
@@ -233,12 +271,9 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
                           false);
             break;
         case SCAN_BAD:
-            write_envelope_failure(s, PROTOCOL_ERROR_PARSE,
-                                   "not JSON: unexpected byte 0x%02x after %u bytes of a value",
-                                   (unsigned char)data[at], s->scanner.length);
-            scanner_resync(&s->scanner);
-            break;
-        case SCAN_TOO_LARGE: refuse_too_large(s); break;
+        case SCAN_FOREIGN:
+        case SCAN_TOO_LARGE:
+        case SCAN_NO_MEMORY: refuse_input(s, status, data, at, n); break;
         }
     }
     *scanned = at;
@@ -295,12 +330,6 @@ static void consume_held(struct session *s)
     held->scanned = scanned - done;
 }
 
-static void out_of_memory(struct session *s)
-{
-    write_envelope_failure(s, PROTOCOL_ERROR_INTERNAL, "the daemon is out of memory");
-    s->outbox.is_closed = true;
-}
-
 void session_receive(struct session *s, const char *data, size_t n)
 {
     if (s->outbox.is_closed)
@@ -332,7 +361,9 @@ static void consume_end(struct session *s)
                       scanner_length(&s->scanner), true);
         break;
     case SCAN_BAD:
-    case SCAN_TOO_LARGE: refuse_cut_off(s); break;
+    case SCAN_FOREIGN:
+    case SCAN_TOO_LARGE:
+    case SCAN_NO_MEMORY: refuse_cut_off(s); break;
     }
     drop_held(s);
 }
@@ -370,7 +401,7 @@ bool session_wants_input(const struct session *s)
 
 bool session_has_work(const struct session *s)
 {
-    if (s->is_waiting || s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+    if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
         return false;
     return !message_is_empty(&s->message) || has_unscanned(s) ||
            subscription_can_resume(s->subscription) ||
@@ -384,11 +415,7 @@ bool session_is_unfinished(const struct session *s)
 
 void session_give_up_waiting(struct session *s)
 {
-    if (!s->is_waiting)
-        return;
-    wait_cancel(s->rpc->core, s->waiter);
-    s->is_waiting = false;
-    s->next_call++;
+    waits_cancel(&s->waits);
 }
 
 bool session_took_value(struct session *s)
@@ -401,6 +428,6 @@ bool session_took_value(struct session *s)
 bool session_is_over(const struct session *s)
 {
     return s->outbox.is_closed ||
-           (s->input_ended && !s->subscription && message_is_empty(&s->message) &&
-            !has_unscanned(s) && !scanner_unfinished(&s->scanner));
+           (s->input_ended && !s->subscription && !waits_are_pending(&s->waits) &&
+            message_is_empty(&s->message) && !has_unscanned(s) && !scanner_unfinished(&s->scanner));
 }

@@ -2,9 +2,9 @@
  * One peer's conversation: cuts what the peer sends into messages and has them answered in order,
  * into the outbox. No descriptors: the connection (io/) moves the bytes.
  *
- * Replies leave in the order of the requests. A request that must wait stops the session, as does
- * an outbox above the high-water mark. What was received meanwhile is held, and the connection
- * reads no more until session_wants_input().
+ * Replies leave in the order of the requests; only a `wait` is answered when it is over, and holds
+ * nothing up meanwhile (waits.h). An outbox above the high-water mark stops the session. What was
+ * received meanwhile is held, and the connection reads no more until session_wants_input().
  */
 #ifndef SHMD_RPC_SESSION_H
 #define SHMD_RPC_SESSION_H
@@ -13,9 +13,9 @@
 #include <stddef.h>
 
 #include "daemon/core/caller.h"
-#include "daemon/core/wait.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/rpc/subscription.h"
+#include "daemon/rpc/waits.h"
 #include "protocol/dialect.h"
 #include "protocol/scanner.h"
 
@@ -30,10 +30,10 @@ struct session {
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
     bool batch_begun;
-    bool is_waiting;
+    struct batch *batch; /* that gathers the answers to the message, of which members may wait */
     bool input_ended;
     bool value_ended; /* one was finished, or given up, since the connection asked last */
-    struct waiter *waiter;
+    struct waits waits;
     struct subscription *subscription;
 };
 
@@ -48,7 +48,7 @@ void session_receive(struct session *s, const char *data, size_t n);
 void session_end_input(struct session *s);
 /* The value that was begun was not finished in time. */
 void session_value_overdue(struct session *s);
-/* The peer is gone, and will not hear how a wait ends. */
+/* The peer is gone, and will not hear how its waits end. */
 void session_give_up_waiting(struct session *s);
 /* Goes on where it was stopped, if it can now. */
 void session_continue(struct session *s);

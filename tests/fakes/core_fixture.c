@@ -8,6 +8,7 @@
 #include "daemon/core/create.h"
 #include "daemon/core/find.h"
 #include "daemon/core/hold.h"
+#include "daemon/core/ready.h"
 #include "daemon/core/remove.h"
 #include "daemon/core/set.h"
 #include "tests/fakes/fake_memory.h"

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "daemon/util/log.h"
+#include "protocol/json_arena.h"
 #include "tests/fakes/fake_memory.h"
 
 static void wake(void *context, struct outbox *outbox)
@@ -19,6 +20,7 @@ struct rpc_fixture *rpc_fixture_new(void)
     struct rpc_fixture *f = calloc(1, sizeof(*f));
     if (!f)
         abort();
+    json_arena_install();           /* as the daemon does */
     log_set_level(LOG_LEVEL_ERROR); /* what is done is no news here */
     f->core = core_fixture_new();
     rpc_init(&f->rpc, &f->core->core, "0.1.0", wake, f);

@@ -1,6 +1,6 @@
 /*
- * Configuration and declared segments of any content: taken whole, or refused with a sentence that
- * names the file. What is taken is within its ranges.
+ * Configuration and declared segments of any content: what is taken is within its ranges, and every
+ * error names its file.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -37,19 +37,21 @@ static void put(const char *path, const uint8_t *data, size_t size)
     MUST(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
 }
 
-static int each(void *context, const char *file, const struct create_params *params)
+static void check_declaration(const struct declaration *declaration)
 {
-    (void)context;
-    (void)file;
+    const struct create_params *params = &declaration->params;
+    MUST(strcmp(declaration->file, json) == 0 && declaration->line > 0);
     MUST(params->name ? !params_check_name(params->name) : params->key.value != 0);
     MUST(params->size.value > 0);
-    return 0;
 }
 
-static void complain(void *context, const char *file, const char *what)
+/* Empties ERRORS. */
+static void check_errors(struct config_errors *errors, const char *file)
 {
-    (void)context;
-    MUST(strcmp(file, json) == 0 && *what);
+    MUST(!errors->out_of_memory && errors->count <= CONFIG_ERRORS_MAX + 1);
+    for (size_t i = 0; i < errors->count; i++)
+        MUST(strcmp(errors->items[i].file, file) == 0 && *errors->items[i].message);
+    config_errors_deinit(errors);
 }
 
 static void check_range(uint64_t value, uint64_t min, uint64_t max)
@@ -67,20 +69,20 @@ static void check_limits(const struct limits *l)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct config config;
-    char *error = NULL;
-    const struct declared_visitor visitor = {each, complain, NULL};
+    struct declared declared;
+    struct config_errors errors = {0};
     if (!directory[0])
         make_directory();
     put(conf, data, size);
-    int r = config_load(conf, false, &config, &error);
-    if (r == 0) {
-        check_limits(&config.limits);
-        config_deinit(&config);
-    } else {
-        MUST(error && strstr(error, conf));
-    }
-    free(error);
+    MUST(config_load(conf, true, &config, &errors) == 0);
+    check_limits(&config.limits);
+    config_deinit(&config);
+    check_errors(&errors, conf);
     put(json, data, size);
-    MUST(declared_load(directory, &visitor) == 0);
+    MUST(declared_read(directory, &declared, &errors) == 0);
+    for (size_t i = 0; i < declared.count; i++)
+        check_declaration(&declared.items[i]);
+    declared_deinit(&declared);
+    check_errors(&errors, json);
     return 0;
 }

@@ -1,12 +1,16 @@
 /*
- * Decoding, with jansson as the oracle: what jansson refuses we refuse (but for integers beyond
- * int64, which are refused by name), and what both accept means the same. Plain requests, which are
- * read without jansson, mean what they mean through it. A call that is accepted obeys its field
- * table, and encoded again it decodes to the same.
+ * Decoding, with jansson as the oracle: what is not JSON to jansson is not to us, what it refuses
+ * though it is JSON we refuse as that (but for integers beyond int64, which are refused by name),
+ * and what both accept means the same. Decoding takes less memory than is reserved for it. Plain
+ * requests, which are read without jansson, mean what they mean through it. A call that is accepted
+ * obeys its field table, and encoded again it decodes to the same.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
+#include "protocol/json_arena.h"
+#include "protocol/json_check.h"
 #include "protocol/jsonrpc.h"
 #include "protocol/params.h"
 #include "protocol/reply.h"
@@ -65,6 +69,44 @@ static void check_answer(const struct call *call)
     writer_deinit(&w);
 }
 
+/* What is not decoded is answered too, with its id if it has one that can be told. */
+static void check_refusal(const uint8_t *data, size_t size, const struct failure *f)
+{
+    struct call call = {.answered = true, .failed = true, .failure = *f};
+    call.id = jsonrpc_dialect.find_id((const char *)data, size);
+    check_answer(&call);
+}
+
+/* What the fault is by jansson's word: a text may have several, and is not JSON if one is that. */
+static enum protocol_error fault_of(const uint8_t *data, size_t size)
+{
+    json_error_t error;
+    json_t *lenient =
+        json_loadb((const char *)data, size,
+                   JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
+    bool is_json = lenient || json_error_code(&error) == json_error_numeric_overflow ||
+                   json_error_code(&error) == json_error_null_byte_in_key ||
+                   json_error_code(&error) == json_error_stack_overflow;
+    json_decref(lenient);
+    return is_json ? PROTOCOL_ERROR_INVALID_REQUEST : PROTOCOL_ERROR_PARSE;
+}
+
+static void check_fault(const uint8_t *data, size_t size, const struct failure *f)
+{
+    json_error_t error;
+    json_t *strict =
+        json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    /* What jansson takes: but for depth, and for a NUL behind a number. */
+    if (strict)
+        MUST(strstr(failure_message(f), "depth") || memchr(data, 0, size));
+    json_decref(strict);
+    enum protocol_error fault = fault_of(data, size);
+    if (fault == PROTOCOL_ERROR_PARSE)
+        MUST(f->error == PROTOCOL_ERROR_PARSE);
+    if (f->error == PROTOCOL_ERROR_INVALID_REQUEST)
+        MUST(fault == PROTOCOL_ERROR_INVALID_REQUEST);
+}
+
 /* All that a dialect makes of a message, as bytes: the parameters of what is accepted and the
  * answers to what is not. */
 static void write_calls(struct writer *w, const struct message *m)
@@ -105,24 +147,37 @@ static void check_short_cut(const uint8_t *data, size_t size, const struct messa
     message_free(&m);
 }
 
+static void check_arena(const struct message *m, const uint8_t *data, size_t size)
+{
+    struct json_facts facts;
+    struct json_fault fault;
+    MUST(json_check((const char *)data, size, &facts, &fault) == 0);
+    MUST(m->arena && json_arena_used(m->arena) <= json_arena_bound(&facts) / 4 * 3);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct message m = {0};
     struct failure f;
-    json_error_t error;
-    json_t *oracle =
-        json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_arena_install();
     int r = message_decode((const char *)data, size, &m, &f);
-    if (!oracle)
-        MUST(r < 0 || json_error_code(&error) == json_error_numeric_overflow);
-    if (oracle)
-        MUST(r == 0 && !m.widened && json_equal(m.root, oracle));
-    json_decref(oracle);
     if (r < 0) {
+        MUST(r == -EBADMSG);
+        check_fault(data, size, &f);
+        check_refusal(data, size, &f);
         /* The short cut refuses nothing, and takes nothing that is refused. */
         MUST(message_decode_request((const char *)data, size, &m, &f) < 0);
         return 0;
     }
+    json_error_t error;
+    json_t *oracle =
+        json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (oracle)
+        MUST(!m.widened && json_equal(m.root, oracle));
+    else
+        MUST(m.widened && json_error_code(&error) == json_error_numeric_overflow);
+    json_decref(oracle);
+    check_arena(&m, data, size);
     check_short_cut(data, size, &m);
     if (jsonrpc_dialect.check(&m, &f) == 0) {
         for (size_t i = 0; i < message_calls(&m); i++) {

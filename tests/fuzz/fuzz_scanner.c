@@ -28,7 +28,21 @@ static void note(struct cuts *c, enum scan_status status, size_t at, size_t leng
         c->items[c->count++] = (struct cut){status, at, length};
 }
 
-/* Scans all of DATA in pieces of STEP bytes. */
+/* Of the bytes at AT, LEFT are left. */
+static void check_failure(const struct scanner *s, enum scan_status status, const char *at,
+                          size_t left)
+{
+    struct failure f;
+    char byte = '\0';
+    if (left > 0)
+        byte = *at;
+    scanner_failure(s, status, byte, &f);
+    MUST(strncmp(failure_message(&f), "(null)", 6) != 0 && !strstr(failure_message(&f), "(null)"));
+    MUST(f.error ==
+         (status == SCAN_TOO_LARGE ? PROTOCOL_ERROR_INVALID_REQUEST : PROTOCOL_ERROR_PARSE));
+}
+
+/* Scans all of DATA in pieces of STEP bytes, as far as a session would. */
 static void scan(const uint8_t *data, size_t size, size_t step, struct cuts *ret)
 {
     struct scanner s;
@@ -46,15 +60,22 @@ static void scan(const uint8_t *data, size_t size, size_t step, struct cuts *ret
             MUST(scanner_length(&s) <= at && scanner_length(&s) <= LIMIT);
         if (status != SCAN_MORE)
             note(ret, status, at, status == SCAN_VALUE ? scanner_length(&s) : 0);
+        bool is_last = status == SCAN_TOO_LARGE || status == SCAN_FOREIGN ||
+                       (status == SCAN_BAD && scanner_spans_lines(&s));
+        if (status != SCAN_MORE && status != SCAN_VALUE)
+            check_failure(&s, status, (const char *)data + at, size - at);
+        if (is_last) {
+            scanner_deinit(&s);
+            return;
+        }
         if (status == SCAN_BAD)
             scanner_resync(&s);
-        if (status == SCAN_TOO_LARGE)
-            return;
     }
     enum scan_status last = scanner_finish(&s);
-    MUST(last != SCAN_TOO_LARGE);
+    MUST(last == SCAN_MORE || last == SCAN_VALUE || last == SCAN_BAD);
     note(ret, last, at, last == SCAN_VALUE ? scanner_length(&s) : 0);
     MUST(!scanner_unfinished(&s));
+    scanner_deinit(&s);
 }
 
 static void compare_with_jansson(const uint8_t *data, size_t size, const struct cuts *whole)
@@ -75,8 +96,8 @@ static void compare_with_jansson(const uint8_t *data, size_t size, const struct 
     MUST(whole->count > 0);
     if (first->status == SCAN_VALUE)
         MUST(first->at == end && first->length == end - start);
-    else /* the limits of the wire, or the NUL that jansson skips over after a number */
-        MUST(end - start > LIMIT || first->status == SCAN_BAD);
+    else /* the wire's limit, or the NUL that jansson skips over after a number */
+        MUST(end - start > LIMIT || memchr(data + start, 0, end - start + 1));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

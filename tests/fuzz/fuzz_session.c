@@ -10,6 +10,7 @@
 #include "daemon/rpc/rpc.h"
 #include "daemon/rpc/session.h"
 #include "daemon/util/log.h"
+#include "protocol/json_arena.h"
 #include "tests/fakes/core_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -93,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     log_set_level(LOG_LEVEL_ERROR);
+    json_arena_install(); /* as the daemon does */
     struct core_fixture *f = core_fixture_new();
     rpc_init(&rpc, &f->core, "1", wake, NULL);
     for (int i = 0; i < 2; i++) {

@@ -86,12 +86,12 @@ class Problem(AssertionError):
 
 
 class Chaos:
-    """One run. CASE starts daemons."""
+    """One run, of so many seconds and at least so many kills of the daemon. CASE starts daemons."""
 
-    def __init__(self, case, seconds, seed, disk):
+    def __init__(self, case, seconds, seed, disk, fewest_kills):
         self.case = case
         self.random = random.Random(seed)
-        self.seconds, self.seed = seconds, seed
+        self.seconds, self.seed, self.fewest_kills = seconds, seed, fewest_kills
         self.disk, self.is_full = disk, False
         self.counts = collections.Counter()
         self.live = {}  # serial -> Segment
@@ -581,7 +581,8 @@ class Chaos:
         self.connect()
         for _ in range(3):
             self.do_start_peer()
-        while time.monotonic() < deadline:
+        # A busy machine may take long for a kill.
+        while time.monotonic() < deadline or self.counts["daemon kills"] < self.fewest_kills:
             self.work()
             self.end_daemon()
             self.while_it_is_away()
@@ -646,10 +647,10 @@ class ChaosCase(LifeCase):
         self.restart()
         return disk
 
-    def chaos(self, seconds, seed, say):
+    def chaos(self, seconds, seed, say, fewest_kills=0):
         """Returns the counts. SAY gets a line with them, whatever comes."""
         say(f"chaos: seed {seed}, {seconds} s")
-        run = Chaos(self, seconds, seed, self.disk())
+        run = Chaos(self, seconds, seed, self.disk(), fewest_kills)
         try:
             run.run()
         finally:

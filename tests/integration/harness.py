@@ -1,16 +1,13 @@
-"""What the integration tests stand on: a private kernel namespace, the real daemon, its clients.
+"""What all integration tests use: a private machine, the real daemon, its clients.
 
-Importing this module moves the process into an IPC namespace of its own, so that segments and
-kernel.shm* settings of the machine are never touched and nothing is left behind: the kernel
-removes the namespace with its last process. Tests need root to act as several users; without it
-a user namespace is made as well and those tests are skipped.
+Importing this module moves the process into namespaces of its own (machine.py). Tests need root to
+act as several users; without it those tests are skipped.
 
 A test file imports it, derives its tests from `TestCase` and ends in `main()`; tests and TAP lines
 correspond one to one. Nothing here or in the tests measures time: DEADLINE only ends hangs.
 """
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -21,6 +18,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ import time
 import unittest
 from collections import namedtuple
 
+import machine
 import sysv
 import tap
 from tap import diagnostics, main  # for the test files
@@ -43,7 +42,7 @@ BOB = User(3002, 3002, ())
 WRAPPER = shlex.split(os.environ.get("SHMD_TEST_WRAPPER", ""))
 DEADLINE = 300 if WRAPPER else 60
 
-_CLONE_NEWIPC, _CLONE_NEWUSER = 0x08000000, 0x10000000
+_CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 
 ERRORS = {
@@ -62,37 +61,27 @@ ERRORS = {
     "StoreFailure": (13, "io.shmd.StoreFailure"),
     "ShuttingDown": (14, "io.shmd.ShuttingDown"),
     "NotSupported": (15, "io.shmd.NotSupported"),
+    "InvalidConfiguration": (16, "io.shmd.InvalidConfiguration"),
     "InvalidParameter": (-32602, "org.varlink.service.InvalidParameter"),
     "MethodNotFound": (-32601, "org.varlink.service.MethodNotFound"),
 }
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
 
 
-def _enter_private_namespace():
-    """Returns whether other uids than our own can be taken on."""
-    if sys.maxsize < 2**32:
-        tap.skip_all("the tests know only the structures of 64-bit Linux")
-    uid, gid = os.geteuid(), os.getegid()
-    if sysv.libc.unshare(_CLONE_NEWIPC) == 0:
-        return uid == 0 and _maps_all_ids()
-    if sysv.libc.unshare(_CLONE_NEWUSER | _CLONE_NEWIPC) != 0:
-        tap.skip_all(f"no private IPC namespace: {os.strerror(ctypes.get_errno())}")
-    for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        with open(f"/proc/self/{file}", "w", encoding="ascii") as stream:
-            stream.write(text)
-    return False
-
-
-def _maps_all_ids():
-    with open("/proc/self/uid_map", encoding="ascii") as stream:
-        return any(int(line.split()[2]) > 65535 for line in stream)
-
-
+if sys.maxsize < 2**32:
+    tap.skip_all("the tests know only the structures of 64-bit Linux")
 _HOST_NAMESPACE = os.stat("/proc/self/ns/ipc").st_ino
-SEVERAL_UIDS = _enter_private_namespace()
+try:
+    SEVERAL_UIDS, IS_ALONE = machine.enter()
+except OSError as _error:
+    tap.skip_all(f"this test needs an IPC namespace of its own: {_error}")
 # Whoever stands for «any user» in tests where rights do not matter.
 SOMEBODY = ALICE if SEVERAL_UIDS else ROOT
 
+# For tests of what looks at all processes, or at all daemons.
+needs_to_be_alone = unittest.skipUnless(
+    IS_ALONE, "needs a pid namespace and a /proc of its own, which this container does not allow"
+)
 needs_several_uids = unittest.skipUnless(
     SEVERAL_UIDS, "needs root: without it there is only one uid to act as"
 )
@@ -119,6 +108,12 @@ def wait_until(condition, what):
             raise AssertionError(f"waited {DEADLINE} s in vain until {what}")
         time.sleep(0.01)
     return value
+
+
+def enter_private_network():
+    """What listens in the machine is not seen from now on, other tests' daemons above all. Sockets
+    in the file system work all the same."""
+    sysv.libc.unshare(_CLONE_NEWNET)  # where it fails, the machine is as it is
 
 
 # --- users
@@ -252,17 +247,25 @@ class RpcError(Exception):
         self.data = error.get("data", {})
 
 
+def connect(client, path):
+    """Connects the socket CLIENT, and sets its deadline. While the daemon's backlog is full this
+    waits: a socket with Python's own timeout does not block, and would get EAGAIN."""
+    seconds = struct.pack("ll", DEADLINE, 0)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+    client.connect(path)
+    client.settimeout(DEADLINE)
+
+
 class Client:
     """One connection. Replies are JSON lines; a reply that does not come in time raises."""
 
     def __init__(self, path, user=ROOT):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(DEADLINE)
         self._input = b""
         self._last_id = 0
         try:
             with _effective(user):
-                self.socket.connect(path)
+                connect(self.socket, path)
         except BaseException:
             self.socket.close()
             raise
@@ -341,6 +344,11 @@ class Client:
 
     def list(self, **params):
         return self.call("list", **params)["segments"]
+
+
+def without_details(segment):
+    """A segment as stat tells it, without what only stat tells."""
+    return {key: segment[key] for key in segment if key not in ("holder_list", "rss", "swap")}
 
 
 def encode(method, params=None, **members):

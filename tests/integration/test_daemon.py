@@ -1,6 +1,7 @@
-"""The process: how it starts, refuses to start, takes over a socket, reloads and ends."""
+"""The process: how it starts, refuses to start, takes over a socket and ends."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from harness import (
     ROOT,
     SOMEBODY,
     WRAPPER,
+    Client,
     TestCase,
     as_user,
     daemon_program,
@@ -20,6 +22,11 @@ from harness import (
     main,
     wait_until,
 )
+
+EXIT_CONFIG = 78  # as sysexits.h has it; the units name it in RestartPreventExitStatus=
+
+# The sanitizer that looks for leaks cannot work in a process that is traced.
+UNDER_STRACE = {"ASAN_OPTIONS": "detect_leaks=0"}
 
 # What systemd does for a service: descriptor 3 is the socket, and the pid is the service's.
 HAND_OVER = (
@@ -186,7 +193,7 @@ class Configuration(ProcessCase):
         lines = outcome.stderr.splitlines()
         self.assertEqual(len(lines), len(bad), lines)
         for line, path in zip(lines, bad):
-            self.assertIn(f"{path}: ", line)
+            self.assertIn(f"{path}:1: ", line)
         self.assertIn("entry 2: parameter size", lines[1])
         # It says what the start says.
         daemon = self.start_daemon(config=f"segments_dir = {os.path.dirname(bad[0])}\n")
@@ -199,13 +206,13 @@ class Configuration(ProcessCase):
         outcome = self.check("")
         self.assertNotEqual(outcome.returncode, 0)
         self.assertEqual(outcome.stderr,
-                         f"shmd: {later}: b is declared otherwise in {earlier}\n")
+                         f"shmd: {later}:1: b is declared otherwise in {earlier}, line 1\n")
 
     def test_a_directory_of_declared_segments_that_is_not_there(self):
         outcome = self.check("segments_dir = /nonexistent/segments.d\n")
         self.assertNotEqual(outcome.returncode, 0)
-        self.assertEqual(outcome.stderr, "shmd: /nonexistent/segments.d: the configured segments_dir"
-                         " is not there\n")
+        self.assertEqual(outcome.stderr, f"shmd: {self.path}:1: segments_dir "
+                         '"/nonexistent/segments.d": there is no such directory\n')
         self.assertEqual(self.check("").returncode, 0, "where none is set")
 
     def test_declared_segments_elsewhere(self):
@@ -222,12 +229,59 @@ class Configuration(ProcessCase):
         self.check("")
         outcome = self.run_shmd("--config", "shmd.conf", "--check-config", cwd=self.directory)
         self.assertNotEqual(outcome.returncode, 0)
-        self.assertIn("segments.d/a.json: not JSON", outcome.stderr)
+        self.assertIn("segments.d/a.json:1: not JSON", outcome.stderr)
 
     def test_a_bad_file_does_not_start(self):
         daemon = self.launch_daemon(config="max_connections = none\n")
         self.check_ends_badly(daemon, f"{daemon.config_path}:1", "max_connections")
         self.assertFalse(os.path.exists(daemon.socket_path))
+        self.assertEqual(daemon.wait(), EXIT_CONFIG)
+
+    def test_a_private_daemon_reads_no_file_of_the_system(self):
+        """Neither shmd.conf nor segments.d: not even whether they are there is looked at."""
+        program = shutil.which("strace")
+        if program is None:
+            self.skipTest("strace is not installed")
+        directory = os.path.join(self.directory, "own")  # of the user who runs the daemon
+        os.mkdir(directory, 0o700)
+        path = os.path.join(directory, "shmd.sock")
+        trace = os.path.join(directory, "trace")
+        daemon = subprocess.Popen(
+            [program, "-qq", "-f", "-o", trace, "-e", "trace=%file", daemon_program(),
+             "--socket", path],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env={"PATH": os.environ["PATH"], "HOME": self.directory, **UNDER_STRACE},
+            start_new_session=True,
+        )
+        self.addCleanup(daemon.stderr.close)
+        self.addCleanup(daemon.wait)
+        self.addCleanup(lambda: daemon.poll() is None and os.killpg(daemon.pid, signal.SIGKILL))
+        wait_until(lambda: os.path.exists(path) or daemon.poll() is not None, "it serves")
+        os.killpg(daemon.pid, signal.SIGTERM)
+        said = daemon.communicate(timeout=DEADLINE)[1]
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            calls = file.read()
+        self.assertIn("shmd.sock", calls)
+        for name in ("shmd.conf", "segments.d"):
+            self.assertNotIn(name, calls)
+        self.assertIn("no configuration file is read", said)
+
+    def test_a_named_file_has_no_segments_but_those_beside_it(self):
+        """Not those of the system."""
+        self.check("")
+        program = shutil.which("strace")
+        if program is None:
+            self.skipTest("strace is not installed")
+        trace = os.path.join(self.directory, "trace")
+        subprocess.run([program, "-qq", "-f", "-o", trace, "-e", "trace=%file", daemon_program(),
+                        "--config", self.path, "--check-config"], check=True,
+                       env={**os.environ, **UNDER_STRACE})
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            calls = file.read()
+        named = re.findall(r'"([^"]*segments\.d[^"]*)"', calls)
+        self.assertTrue(named, calls)
+        for name in named:
+            self.assertTrue(name.startswith(self.directory), name)
 
     def test_the_least_of_each(self):
         daemon = self.start_daemon(config="max_message_bytes = 1024\noutput_high_water = 1K\n"
@@ -258,22 +312,6 @@ class Configuration(ProcessCase):
         as_user(SOMEBODY, lambda: sysv.remove(made[0]["shmid"]))
         event = subscriber.reply()["params"]
         self.assertEqual((event["reason"], event["segment"]["name"]), ("out-of-band", "s0"))
-
-    def test_reload(self):
-        daemon = self.start_daemon(config="max_segments = 1\n")
-        client = self.connect(daemon)
-        self.assertEqual(client.call("info")["limits"]["max_segments"], 1)
-        daemon.configure("max_segments = 2\n")
-        daemon.signal(signal.SIGHUP)
-        wait_until(lambda: client.call("info")["limits"]["max_segments"] == 2, "it has reloaded")
-
-    def test_reload_of_a_bad_file(self):
-        daemon = self.start_daemon(config="max_segments = 1\n")
-        client = self.connect(daemon)
-        daemon.configure("max_segments = 2\nmax_bytes = all\n")
-        daemon.signal(signal.SIGHUP)
-        wait_until(lambda: f"{daemon.config_path}:2" in daemon.log(), "it says so")
-        self.assertEqual(client.call("info")["limits"]["max_segments"], 1, "the old one is in force")
 
 
 class Socket(ProcessCase):
@@ -356,6 +394,49 @@ class Inherited(ProcessCase):
         wait_until(lambda: os.path.exists(path), "the socket is there")
         os.chmod(path, 0o666)
         self.check_serves(daemon)
+
+    def hand_over(self, *options, config):
+        """A daemon that cannot start, with a socket at which two clients wait: its answers."""
+        path = os.path.join(self.daemon_directory(), "shmd.sock")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            clients = [Client(path), Client(path)]
+            for client in clients:
+                self.addCleanup(client.close)
+            clients[0].send(encode("info", id=1))
+            daemon = self.launch_daemon(*options, socket=False, stdin=listener, shell=HAND_OVER,
+                                        config=config)
+            answers = [client.replies() for client in clients]
+            # Those who come in the moment after are answered, too, or have the listener's backlog.
+            status = daemon.wait()
+        self.assertTrue(os.path.exists(path), "the socket is its giver's to remove")
+        for answer in answers:
+            self.assertEqual(len(answer), 1, answers)
+            self.assertIsNone(answer[0]["id"])
+            self.assertEqual(answer[0]["jsonrpc"], "2.0")
+        self.assertEqual(answers[0], answers[1])
+        return daemon, status, answers[0][0]["error"]
+
+    def test_clients_of_a_daemon_with_a_bad_configuration_are_answered(self):
+        daemon, status, error = self.hand_over(config="max_connections = none\n")
+        self.assertEqual(status, EXIT_CONFIG)
+        self.assertEqual((error["code"], error["data"]),
+                         (16, {"error": "io.shmd.InvalidConfiguration", "errors": []}))
+        self.assertIn("cannot start", error["message"])
+        self.assertNotIn(daemon.config_path, error["message"], "clients need not know the files")
+        self.assertIn(f"{daemon.config_path}:1: ", daemon.log())
+
+    def test_clients_of_a_daemon_with_a_bad_command_line_are_answered(self):
+        daemon, status, error = self.hand_over("--colour", config="")
+        self.assertEqual((status, error["code"]), (2, -32603))
+        self.assertIn("--colour", daemon.log())
+
+    def test_clients_of_a_daemon_that_cannot_keep_its_state_are_answered(self):
+        state = self.write("state", "this is not a directory")
+        daemon, status, error = self.hand_over("--state-dir", state, config="")
+        self.assertEqual((status, error["code"]), (1, -32603))
+        self.assertIn(state, daemon.log())
 
     def test_what_is_no_listening_socket(self):
         with open("/dev/null", "rb") as null:

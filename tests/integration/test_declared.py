@@ -1,8 +1,8 @@
-"""Segments that the administrator declares in files: made sure of at the start and on SIGHUP."""
+"""Segments that the administrator declares in files: the daemon creates them at its start and on
+reload."""
 
 import json
 import os
-import signal
 
 import sysv
 from harness import (
@@ -13,7 +13,6 @@ from harness import (
     SOMEBODY,
     main,
     needs_several_uids,
-    wait_until,
 )
 from peers import LifeCase, kill
 
@@ -42,11 +41,8 @@ class DeclaredCase(LifeCase):
         return path
 
     def reload(self):
-        reloads = self.daemon.log().count("configuration is read")
-        self.daemon.signal(signal.SIGHUP)
-        wait_until(lambda: self.daemon.log().count("configuration is read") > reloads,
-                   "the daemon has read its configuration")
-        self.client.call("list", limit=1)
+        with self.daemon.connect(ROOT) as root:
+            root.call("reload")
 
     def listed(self):
         with self.daemon.connect(ROOT) as root:
@@ -115,16 +111,15 @@ class Start(DeclaredCase):
         self.assertFalse(self.listed()["made"].get("declared", False))
 
     def test_no_directory(self):
+        """The start goes on without it; what a reload says of it is in test_reload.py."""
         os.rmdir(self.files)
         self.restart()
         self.assertEqual(self.listed(), {})
-        said = f"{self.files}: the configured segments_dir is not there"
-        self.assertEqual(self.daemon.log().count(said), 1)
-        self.reload()
-        self.assertEqual(self.daemon.log().count(said), 2)
+        self.assertEqual(self.daemon.log().count(f'"{self.files}": there is no such directory'), 1)
         os.mkdir(self.files)
+        self.declare("a.json", {"name": "a", "size": 1})
         self.reload()
-        self.assertEqual(self.daemon.log().count(said), 2)
+        self.assertEqual(list(self.listed()), ["a"])
 
     def test_only_json_files(self):
         for file in ("a.json.bak", ".b.json", "json", "c.conf"):
@@ -210,14 +205,27 @@ class Conflict(DeclaredCase):
         self.assertEqual(sysv.stat(shmid), before)
 
     def test_name_and_key_of_two_segments(self):
+        path = self.declare("a.json", {"name": "a", "size": 1, "key": 1},
+                            {"name": "b", "size": 1, "key": 2})
+        self.restart()
+        self.declare("a.json", {"name": "a", "size": 1, "key": 2})
+        before = len(self.daemon.log())
+        self.reload()
+        said = [line for line in self.daemon.log()[before:].splitlines() if path in line]
+        self.assertEqual(len(said), 1, said)
+        self.assertIn("the declared segment a: ", said[0])
+        self.assertIn("name and key", said[0])
+        self.assertEqual({name: segment["key"] for name, segment in self.listed().items()},
+                         {"a": 1, "b": 2})
+
+    def test_an_entry_that_contradicts_another_is_left_out(self):
         self.declare("a.json", {"name": "a", "size": 1, "key": 1},
                      {"name": "b", "size": 1, "key": 2})
         path = self.declare("b.json", {"name": "a", "size": 1, "key": 2})
         self.restart()
         said = [line for line in self.daemon.log().splitlines() if path in line]
         self.assertEqual(len(said), 1, said)
-        self.assertIn("the declared segment a: ", said[0])
-        self.assertIn("name and key", said[0])
+        self.assertIn(f"{path}:1: a is declared otherwise in ", said[0])
         self.assertEqual({name: segment["key"] for name, segment in self.listed().items()},
                          {"a": 1, "b": 2})
 

@@ -394,15 +394,6 @@ class Cap(EventCase):
         self.assertEqual(events[0]["event_serial"], first + 1)
         self.assertEqual(events[-1]["segment"]["name"], "new")
 
-    def test_what_came_during_a_wait_too(self):
-        subscriber = self.subscribe()
-        subscriber.send(encode("wait", {"name": "last"}, id=7))
-        first = self.fill_the_log()
-        self.client.create(name="last")
-        self.assertEqual(subscriber.reply()["id"], 7)
-        events = self.events(subscriber, 1001)
-        self.check_in_sequence(events)
-        self.assertEqual(events[0]["event_serial"], first + 1)
 
 
 class Bursts(EventCase):

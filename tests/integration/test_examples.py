@@ -455,5 +455,41 @@ class Shell(ExamplesCase):
             self.assertIn(f"{script} NAME", err)
 
 
+class Demo(TestCase):
+    """The demonstration, which starts a daemon of its own."""
+
+    def start(self):
+        self.place = os.path.join(self.directory, "place")
+        os.mkdir(self.place)
+        return subprocess.Popen(
+            [os.path.join(EXAMPLES, "demo"), os.environ["abs_top_builddir"]],
+            env={"PATH": os.environ["PATH"], "TMPDIR": self.place},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def check_nothing_is_left(self):
+        self.assertEqual(sysv.proc_table(), {})
+        self.assertEqual(os.listdir(self.place), [])
+
+    def test_to_its_end(self):
+        process = self.start()
+        out, _ = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0, out)
+        self.assertEqual(len(re.findall(r"worker [123], process \d+: forty-two frames", out)), 3, out)
+        self.assertEqual(len(re.findall(r"worker \d+: \d+ jobs", out)), 3, out)
+        self.check_nothing_is_left()
+
+    def test_interrupted(self):
+        process = self.start()
+        wait_until(sysv.proc_table, "there is a segment")
+        process.terminate()
+        out, _ = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 130, out)
+        self.check_nothing_is_left()
+
+
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import threading
+import unittest
 
 from harness import (
     ALICE,
@@ -168,6 +169,65 @@ class Readers(HostileCase):
         self.check_is_small()
 
 
+@unittest.skipIf(is_instrumented(), "the daemon is instrumented: its address space is not its own")
+class Memory(HostileCase):
+    """The address space is used up: requests are refused, and nothing else happens."""
+
+    def setUp(self):
+        TestCase.setUp(self)
+        # Of the test's own user, who may thus limit it without a capability.
+        self.daemon = self.start_daemon(user=ROOT)
+
+    @contextlib.contextmanager
+    def scarce(self, room):
+        """The daemon can have ROOM bytes more of address space than it has now."""
+        before = resource.prlimit(self.daemon.pid, resource.RLIMIT_AS)
+        limit = (self.daemon.proc_status("VmSize") << 10) + room
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_AS, (limit, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_AS, before)
+
+    def test_a_message_whose_tree_does_not_fit(self):
+        client, neighbour = self.connect(self.daemon), self.connect(self.daemon)
+        client.call("list")
+        neighbour.call("list")
+        # 60 KB of text, and some megabytes when it is decoded.
+        costly = encode("list", [{}] * 20000, id="costly").replace(b" ", b"")
+        with self.scarce(1 << 20):
+            client.send(costly)
+            self.check_envelope_error(client.reply(), -32603, "costly")
+            neighbour.call("list")
+            client.call("list")
+        client.send(costly)
+        reply = client.reply()
+        self.assertEqual((reply["id"], reply["error"]["code"]), ("costly", -32602), reply)
+
+    def test_no_memory_at_all(self):
+        """Long strings and many values, whole and in batches: each is answered, or its connection
+        is closed."""
+        watcher = self.connect(self.daemon)
+        watcher.call("list")
+        texts = [
+            encode("create", {"name": "x" * n, "size": 1, "labels": {"k": "v" * n}}, id=1)
+            for n in (10, 120, 128, 200, 255, 5000, 30000)
+        ]
+        texts += [encode("list", [[]] * n, id=2) for n in (1, 100, 10000)]
+        texts += [b"[" + b",".join([encode("metrics", id=3).rstrip()] * 60) + b"]\n"]
+        with self.scarce(0):
+            for text in texts * 20:
+                client = self.connect(self.daemon)
+                client.send_what_is_taken(text)
+                reply = client.reply()
+                if reply is not None:
+                    self.assertTrue(isinstance(reply, list) or "error" in reply or "result" in reply)
+                client.close()
+                self.assertIsNone(self.daemon.process.poll(), self.daemon.log())
+        self.assertIn("segments", watcher.call("list"))
+        self.check_serves()
+
+
 class Connections(HostileCase):
     def test_900(self):
         clients = [self.connect(self.daemon) for _ in range(900)]
@@ -310,6 +370,7 @@ class Caps(TestCase):
         self.check_room_again(daemon, [ALICE, BOB] * 3)
         self.check_turned_away(daemon, BOB, "max_connections", 6)
 
+    @needs_several_uids  # the watcher would be one of the five
     def test_room_of_whoever_leaves_in_the_midst(self):
         """Whatever it was at, what it had sent is executed, and then there is room."""
 

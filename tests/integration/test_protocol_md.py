@@ -133,7 +133,8 @@ class TableTest(unittest.TestCase):
         tables = dict(re.findall(r"struct field (\w+)_fields\[\] = \{(.*?)\};\n", source, re.S))
         for row in self.rows("Methods"):
             for word in re.findall(r"`(\w+)`", row[0]):
-                table = "target" if word in ("stat", "ready", "hold", "release") else word
+                table = {"stat": "owned_target", "hold": "owned_target", "ready": "target",
+                         "release": "target", "disown": "target"}.get(word, word)
                 body = tables.get(table, "")
                 code = set(re.findall(r"\b[A-Z]+\(\w+, (\w+)", body.replace("AT(", "at(")))
                 code |= set(re.findall(r'\.name = "(\w+)"', body))

@@ -11,76 +11,41 @@ import subprocess
 import time
 
 import sysv
+from command import (
+    BUSY,
+    COMMANDS,
+    EXISTS,
+    INITIALISER_DIED,
+    LIMIT,
+    NO_SUCH_SEGMENT,
+    PERMISSION_DENIED,
+    REFUSED,
+    STALE,
+    TIMED_OUT,
+    UNREACHABLE,
+    USAGE,
+    CommandCase,
+    Shmdctl,
+)
+from fake_daemon import FakeDaemon, segment_reply
 from harness import (
     ALICE,
     BOB,
     DAEMON,
     DEADLINE,
     ROOT,
+    SEVERAL_UIDS,
     SOMEBODY,
-    TestCase,
     as_user,
     main,
     needs_several_uids,
+    needs_to_be_alone,
     wait_until,
 )
-from programs import Programs
 
 SOURCE = os.environ["abs_top_srcdir"]
 COMPLETION = os.path.join(SOURCE, "client", "cli", "completion")
 MANUAL = os.path.join(SOURCE, "client", "cli", "shmdctl.1.in")
-
-REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
-EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
-
-COMMANDS = (
-    "create stat set rm list info read write call wait ready hold release adopt events run "
-    "gc doctor"
-).split()
-
-
-class CommandCase(Programs, TestCase):
-    path = ""
-
-    def ctl(self, *arguments, status=0, note=None, user=SOMEBODY, environment=None, **more):
-        """Runs the command to its end; its output. What it says on standard error is checked to be
-        nothing on success, or the one line NOTE, and something to go by otherwise."""
-        environment = {"SHMD_SOCKET": self.path, **(environment or {})}
-        got, out, err = self.run_program(
-            "shmdctl", *arguments, user=user, environment=environment, **more
-        )
-        out = out or b""  # it went elsewhere
-        self.message = err.decode()
-        self.assertEqual(got, status, f"{arguments}: {self.message}{out[-500:]!r}")
-        if note:
-            self.assertRegex(self.message, rf"^shmdctl: {note}[^\n]*\n$")
-        elif status == 0:
-            self.assertEqual(self.message, "")
-        else:
-            self.assertRegex(self.message, r"^shmdctl: .{10,}\n")
-        is_text = arguments[:1] != ("read",) or "--help" in arguments
-        return out.decode() if is_text else out
-
-    def start(self, *arguments, user=SOMEBODY, **more):
-        more.setdefault("stdout", subprocess.PIPE)
-        return self.popen(
-            "shmdctl", *arguments, user=user, environment={"SHMD_SOCKET": self.path}, **more
-        )
-
-
-class Shmdctl(CommandCase):
-    def setUp(self):
-        super().setUp()
-        self.daemon = self.start_daemon()
-        self.path = self.daemon.socket_path
-        self.client = self.connect(self.daemon)
-
-    def is_gone(self, name):
-        return name not in [s.get("name") for s in self.client.list()]
-
-    def wait_until_gone(self, name):
-        wait_until(lambda: self.is_gone(name), f"{name} is gone")
-
 
 class Create(Shmdctl):
     def test_a_table_of_one_row(self):
@@ -308,6 +273,11 @@ class Set(Shmdctl):
         ):
             with self.subTest(options=options):
                 self.set(*options, status=USAGE)
+                self.assertIn("exclude one another", self.message)
+        for options in (["--all", "--foreign"], ["--scope", "managed", "-a"]):
+            with self.subTest(options=options):
+                self.ctl("list", *options, status=USAGE)
+                self.assertIn("exclude one another", self.message)
 
     @needs_several_uids
     def test_a_strangers(self):
@@ -315,11 +285,12 @@ class Set(Shmdctl):
 
 
 class Remove(Shmdctl):
-    def test_removes_and_says_nothing(self):
+    def test_a_line_for_each_target(self):
         self.client.create(name="one")
-        self.assertEqual(self.ctl("rm", "one"), "")
+        self.assertEqual(self.ctl("rm", "one"), "one: removed\n")
         self.assertEqual(self.client.list(), [])
         self.ctl("rm", "one", status=NO_SUCH_SEGMENT)
+        self.assertRegex(self.message, r"^shmdctl: one: ")
 
     def test_as_json(self):
         self.client.create(name="one")
@@ -328,22 +299,72 @@ class Remove(Shmdctl):
     def test_several(self):
         for name in "abcd":
             self.client.create(name=name)
-        self.assertEqual(self.ctl("rm", "a", "b"), "")
+        self.assertEqual(self.ctl("rm", "a", "b"), "a: removed\nb: removed\n")
         holder = self.hold(SOMEBODY, self.client.stat(name="c")["shmid"])
         out = self.ctl("rm", "c", "none", "d", "--if-unattached", "--json", status=BUSY)
         self.assertEqual([json.loads(line)["segment"]["serial"] for line in out.splitlines()], [4])
-        self.assertIn("none", self.message)
-        self.assertEqual(len(self.message.splitlines()), 2)
+        lines = self.message.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[0], "^shmdctl: c: ")
+        self.assertRegex(lines[1], "^shmdctl: none: ")
         self.assertEqual([s["name"] for s in self.client.list()], ["c"])
-        self.ctl("rm", "none", "c", status=NO_SUCH_SEGMENT)
+        out = self.ctl("rm", "none", "c", status=NO_SUCH_SEGMENT)
+        self.assertRegex(out, r"^c: removed; its memory goes with the last process .*\(1 attached now\)")
         self.assertEqual([s.get("name") for s in self.client.list()], [None])
         holder.kill()
 
-    def test_several_have_no_serial(self):
+    def test_targets_of_every_kind(self):
+        a, b = self.client.create(), self.client.create()
+        c, d = self.client.create(key=0xC0), self.client.create(key=0xD0)
+        e, f = self.client.create(), self.client.create()
+        self.client.create(name="g")
+        kept = self.client.create(name="kept")
+        out = self.ctl(
+            *("rm", "--shmid", a["shmid"], "--key", "0xC0", "g", "--serial", e["serial"], "none"),
+            *("-m", b["shmid"], "-M", "0xd0", "--serial", f["serial"]),
+            status=NO_SUCH_SEGMENT,
+        )
+        self.assertEqual(
+            out.splitlines(),
+            [
+                f"{target}: removed"
+                for target in (
+                    "g",
+                    f"--shmid {a['shmid']}",
+                    f"--key 0x{c['key']:08x}",
+                    f"--serial {e['serial']}",
+                    f"--shmid {b['shmid']}",
+                    f"--key 0x{d['key']:08x}",
+                    f"--serial {f['serial']}",
+                )
+            ],
+        )
+        self.assertRegex(self.message, r"^shmdctl: none: [^\n]*\n$")
+        self.assertEqual([s["serial"] for s in self.client.list()], [kept["serial"]])
+
+    def test_one_serial_beside_one_target_is_a_guard(self):
+        one, two = self.client.create(name="one"), self.client.create(name="two")
+        for target in (["one"], ["--shmid", one["shmid"]]):
+            self.ctl("rm", *target, "--serial", two["serial"], status=STALE)
+            self.assertEqual(len(self.client.list()), 2)
+        self.ctl("rm", "one", "--serial", one["serial"])
+        self.assertEqual([s["name"] for s in self.client.list()], ["two"])
+
+    def test_nothing_is_tried_when_the_line_is_wrong(self):
         self.client.create(name="one")
-        self.ctl("rm", "one", "two", "--serial", "1", status=USAGE)
-        self.ctl("rm", "one", "two", "--shmid", "1", status=USAGE)
+        self.ctl("rm", "one", "--key", "0", status=USAGE)
+        self.ctl("rm", "one", "--shmid", "x", status=USAGE)
+        self.ctl("rm", status=USAGE)
         self.assertEqual(len(self.client.list()), 1)
+
+    def test_the_daemon_is_lost_on_the_way(self):
+        names = [f"n{i}" for i in range(4)]
+        fake = FakeDaemon(self.directory, lambda request, n: segment_reply(request) if n < 2 else None)
+        self.addCleanup(fake.close)
+        self.path = fake.path
+        out = self.ctl("rm", *names, status=UNREACHABLE)
+        self.assertEqual(out, "n0: removed\nn1: removed\n")
+        self.assertEqual([line.split(": ")[1] for line in self.message.splitlines()], ["n2", "n3"])
 
     def test_only_if_unattached(self):
         segment = self.client.create(name="one")
@@ -421,6 +442,7 @@ class List(Shmdctl):
 class Info(Shmdctl):
     def test_for_people(self):
         told = dict(re.split(r"  +", line) for line in self.ctl("info").splitlines())
+        self.assertEqual(told["socket"], self.path)
         self.assertEqual(told["pid"], str(self.daemon.pid))
         self.assertEqual(told["protocol"], "1")
         self.assertEqual(told["kernel shmmni"], str(sysv.limits().shmmni))
@@ -579,8 +601,42 @@ class Memory(Shmdctl):
         self.ctl("read", "nothing", status=NO_SUCH_SEGMENT)
         self.ctl("write", "nothing", data=b"x", status=NO_SUCH_SEGMENT)
 
+    def test_an_interrupted_write_says_how_far_it_came(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number=number):
+                process = self.start("write", "mem", "--offset", "100", stdin=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+                process.stdin.write(b"y" * 300)
+                process.stdin.flush()
+                wait_until(lambda: self.content(100, 300) == b"y" * 300, "it is written")
+                process.send_signal(number)
+                self.assertEqual(process.wait(DEADLINE), -number)
+                self.assertEqual(
+                    process.stderr.read().decode(),
+                    "shmdctl: interrupted after 300 of 900 bytes were written from offset 100 on\n",
+                )
+                self.ctl("write", "mem", data=bytes(1000))
+
+    def test_an_ignored_signal_stays_ignored(self):
+        program, library = self.where_programs_are("shmdctl")
+        process = subprocess.Popen(
+            ["sh", "-c", 'trap "" INT; exec "$0" "$@"', program, "write", "mem"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library},
+        )
+        self.addCleanup(process.kill)
+        process.stdin.write(b"z")
+        process.stdin.flush()
+        wait_until(lambda: self.content(0, 1) == b"z", "it is written")
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"zz")
+        process.stdin.close()
+        process.stdin = None
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertEqual(self.content(0, 4), b"zzz\0")
+
     def test_progress_on_a_terminal(self):
-        self.client.create(name="slow", size=1 << 30)
+        self.client.create(name="slow", size=1 << 24)
         main_end, terminal = pty.openpty()
         self.addCleanup(os.close, main_end)
         process = self.start("write", "slow", stdin=subprocess.PIPE, stderr=terminal)
@@ -636,13 +692,6 @@ class Wait(Shmdctl):
     def test_it_is_not(self):
         self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
         self.ctl("wait", "x", "-t", "1ms", status=TIMED_OUT)
-
-    def test_a_daemon_that_does_not_answer(self):
-        self.daemon.signal(signal.SIGSTOP)
-        self.addCleanup(self.daemon.signal, signal.SIGCONT)
-        started = time.monotonic()
-        self.ctl("wait", "x", "--timeout", "100ms", status=TIMED_OUT)
-        self.assertGreater(time.monotonic() - started, 2, "the daemon may be late")
 
     def test_it_comes(self):
         process = self.start("wait", "x", "-n", "-o", "NAME,STATE")
@@ -881,6 +930,143 @@ class Run(Shmdctl):
         self.ctl("run", "job", "--size", "1", "true", status=USAGE)
 
 
+class Numbers(Shmdctl):
+    """A number is taken for a name, and where it is an id or a key the answer says so."""
+
+    def test_an_id(self):
+        shmid = sysv.create(4096)
+        for command in ("stat", "rm", "read", "set", "ready", "hold", "release", "ps"):
+            with self.subTest(command=command):
+                self.ctl(command, shmid, status=NO_SUCH_SEGMENT)
+                self.assertIn(f"; the segment with that id is --shmid {shmid}", self.message)
+                self.assertNotIn("--key", self.message)
+
+    def test_a_key(self):
+        sysv.create(4096, key=0x4E545032)
+        for number in ("0x4e545032", str(0x4E545032)):
+            self.ctl("stat", number, status=NO_SUCH_SEGMENT)
+            self.assertIn(f"; the segment with that key is --key {number}", self.message)
+            self.assertNotIn("--shmid", self.message)
+
+    def test_neither(self):
+        sysv.create(4096)
+        for name in ("0", "4711", "0x0", "0x12", "1x", "frames"):
+            with self.subTest(name=name):
+                self.ctl("stat", name if name != "0" else "00000", status=NO_SUCH_SEGMENT)
+                self.assertNotRegex(self.message, "--(shmid|key) ")
+
+    def test_a_name_that_is_a_number(self):
+        shmid = sysv.create(4096)
+        self.client.create(name=str(shmid))
+        self.assertEqual(self.ctl("stat", shmid, "-n", "-o", "NAME").strip(), str(shmid))
+
+
+class Ps(Shmdctl):
+    def setUp(self):
+        super().setUp()
+        self.segment = self.client.create(name="frames", mode="0666", lifetime="process")
+        self.shmid = self.segment["shmid"]
+
+    def attach(self, user=SOMEBODY, shmid=None, read_only=False):
+        """A process that has it attached, and whose /proc the user may read."""
+        code = ("import sys, sysv; sysv.attach(int(sys.argv[1]), int(sys.argv[2])); "
+                "print(flush=True); sys.stdin.read()")
+        identity = {"user": user.uid, "group": user.gid} if SEVERAL_UIDS else {}
+        here = os.path.dirname(os.path.abspath(__file__))
+        for name in ("sysv.py",):
+            shutil.copy(os.path.join(here, name), self.directory)
+        process = subprocess.Popen(
+            ["/usr/bin/env", "python3", "-c", code, str(self.shmid if shmid is None else shmid),
+             str(sysv.SHM_RDONLY if read_only else 0)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": self.directory}, **identity)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.stdout.close)
+        if not process.stdout.readline():
+            self.skipTest("this user cannot run python3")
+        return process.pid
+
+    def ps(self, *arguments, **more):
+        return json.loads(self.ctl("ps", "--json", *arguments, **more))["segments"]
+
+    def test_one(self):
+        writer, reader = self.attach(), self.attach(read_only=True)
+        (segment,) = self.ps("frames")
+        self.assertEqual((segment["name"], segment["shmid"], segment["serial"], segment["nattch"]),
+                         ("frames", self.shmid, self.segment["serial"], 2))
+        self.assertEqual(segment["unseen"], 0)
+        rows = {row["pid"]: row for row in segment["attached"]}
+        self.assertEqual(set(rows), {writer, reader})
+        self.assertEqual((rows[writer]["read_only"], rows[reader]["read_only"]), (False, True))
+        for pid, row in rows.items():
+            self.assertEqual((row["uid"], row["count"]), (SOMEBODY.uid, 1))
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                self.assertEqual(row["comm"], file.read().strip())
+            with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+                self.assertIn(row.get("cgroup", ""), file.read())
+        (holder,) = segment["holders"]
+        self.assertEqual(holder["pid"], os.getpid())
+
+    def test_for_people(self):
+        pid = self.attach(read_only=True)
+        lines = self.ctl("ps", "frames").splitlines()
+        self.assertEqual(lines[0].split(), "SHMID NAME PID USER COMMAND UNIT ACCESS HOLDS".split())
+        rows = {line.split()[2]: line.split() for line in lines[1:]}
+        self.assertEqual(set(rows), {str(pid), str(os.getpid())})
+        self.assertEqual(rows[str(pid)][-2:], ["read-only", "no"])
+        self.assertEqual(rows[str(os.getpid())][-2:], ["-", "yes"])
+        details = self.ctl("stat", "frames")
+        self.assertRegex(details, rf"(?m)^ATTACHED +pid {pid} \(.*\), uid {SOMEBODY.uid}, read-only")
+
+    def test_all(self):
+        foreign, unused = sysv.create(4096, mode=0o666), sysv.create(4096)
+        pid, other = self.attach(shmid=foreign), self.attach()
+        segments = {segment["shmid"]: segment for segment in self.ps()}
+        self.assertEqual(set(segments), {self.shmid, foreign})
+        self.assertNotIn("name", segments[foreign])
+        self.assertEqual([row["pid"] for row in segments[foreign]["attached"]], [pid])
+        self.assertEqual([row["pid"] for row in segments[self.shmid]["attached"]], [other])
+        (segment,) = self.ps("--shmid", unused)
+        self.assertEqual((segment["attached"], segment["holders"]), ([], []))
+        self.assertEqual(self.ctl("ps", "--shmid", unused), "No process has it attached or holds it.\n")
+
+    @needs_several_uids
+    def test_processes_of_others(self):
+        hers, his = self.attach(ALICE), self.attach(BOB)
+        (segment,) = self.ps("frames", user=ALICE)
+        self.assertEqual(([row["pid"] for row in segment["attached"]], segment["unseen"]), ([hers], 1))
+        self.assertIn(f"shmid {self.shmid}: 1 of 2 attachments belong to processes that you may not see",
+                      self.ctl("ps", "frames", user=ALICE))
+        self.assertIn("1 more, by processes that you may not see", self.ctl("stat", "frames", user=ALICE))
+        (segment,) = self.ps("frames", user=ROOT)
+        self.assertEqual({row["pid"] for row in segment["attached"]}, {hers, his})
+        self.assertEqual(segment["unseen"], 0)
+
+    def test_nobody(self):
+        sysv.create(4096)
+        self.client.call("remove", name="frames")
+        self.assertEqual(self.ctl("ps"), "No process has a segment attached or holds one.\n")
+        self.assertEqual(self.ps(), [])
+        self.ctl("ps", "frames", status=NO_SUCH_SEGMENT)
+
+    def test_without_a_daemon(self):
+        pid = self.attach()
+        self.daemon.stop()
+        (segment,) = self.ps()
+        self.assertEqual((segment["shmid"], [row["pid"] for row in segment["attached"]]),
+                         (self.shmid, [pid]))
+        self.assertIn(str(pid), self.ctl("ps", "--shmid", self.shmid, note="the daemon was not asked"))
+        self.ctl("ps", "--shmid", "4711", status=NO_SUCH_SEGMENT)
+        self.ctl("ps", "frames", status=UNREACHABLE)
+
+    def test_the_daemon_itself_is_none(self):
+        # It has it attached until somebody else has.
+        self.client.create(name="anchored", lifetime="attached", mode="0600")
+        (segment,) = self.ps("anchored", user=ROOT)
+        self.assertEqual((segment["attached"], segment["nattch"], segment["unseen"]), ([], 0, 0))
+
+
 class AnotherNamespace(CommandCase):
     """The daemon's ids mean nothing here."""
 
@@ -890,11 +1076,42 @@ class AnotherNamespace(CommandCase):
         self.path = self.daemon.socket_path
         self.client = self.connect(self.daemon)
 
-    def test_create_warns(self):
-        for options in ([], ["--json"]):
-            self.ctl("create", "x", "--size", "1", *options,
-                     note="the daemon is in another IPC namespace")
-            self.ctl("rm", "x")
+    def test_what_prints_ids_warns(self):
+        self.client.create(name="theirs", mode="0666", lifetime="process")
+        commands = (
+            ["create", "x", "--size", "1"],
+            ["stat", "x"],
+            ["set", "x", "--mode", "0640"],
+            ["list"],
+            ["ready", "x"],
+            ["wait", "x"],
+            ["hold", "theirs"],
+            ["release", "theirs"],
+            ["events", "--after", "0", "--count", "1"],
+            ["call", "info"],
+            ["rm", "x", "--json"],
+        )
+        for command in commands:
+            with self.subTest(command=command):
+                self.ctl(*command, data=b"", note="the daemon is in another IPC namespace")
+                self.assertNotIn("no such segment", self.message)
+        self.ctl("create", "x", "--size", "1", "--json", note="the daemon is in another IPC namespace")
+        self.ctl("rm", "x")  # these two print none
+        self.ctl("info")
+
+    def test_ids_are_refused(self):
+        shmid = self.client.create(name="theirs", mode="0666")["shmid"]
+        # Ours, with the very same id.
+        sysv.create_with_shmid(shmid, 4096, mode=0o666)
+        for command in ("stat", "set", "rm", "ready", "hold", "release", "read", "write", "adopt", "ps"):
+            with self.subTest(command=command):
+                out = self.ctl(command, "--shmid", shmid, status=REFUSED)
+                self.assertFalse(out)
+                self.assertIn("another IPC namespace", self.message)
+        for command in ("read", "write", "ps"):
+            self.ctl(command, "theirs", status=REFUSED)
+        self.assertEqual(len(self.client.list()), 1)
+        self.assertTrue(sysv.exists(shmid))
 
     def test_run_creates_nothing(self):
         out = self.ctl("run", "x", "--size", "1", "--", "echo", "ran", status=REFUSED)
@@ -999,6 +1216,15 @@ class Events(Shmdctl):
         self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
 
 
+# A value that each option takes.
+VALUES = {
+    "socket": "/x", "timeout": "1s", "shmid": "1", "key": "1", "serial": "1", "size": "1",
+    "mode": "600", "uid": "0", "gid": "0", "lifetime": "process", "ttl": "1s", "new-name": "x",
+    "prefix": "x", "state": "ready", "scope": "all", "output": "NAME", "offset": "0", "length": "1",
+    "after": "1", "count": "1", "older-than": "1s", "idle": "1s",
+}  # fmt: skip
+
+
 class CommandLine(CommandCase):
     """What needs no daemon."""
 
@@ -1019,9 +1245,8 @@ class CommandLine(CommandCase):
         self.assertEqual(self.message, "shmdctl: cannot reach the daemon at /etc/passwd: "
                                        "it is not a socket\n")
 
+    @needs_to_be_alone
     def test_the_systems_socket(self):
-        if os.path.exists("/run/shmd"):
-            self.skipTest("there is a daemon of the system's")
         self.ctl("list", status=UNREACHABLE)
         self.assertIn("/run/shmd/shmd.sock", self.message)
         self.assertIn("systemctl start shmd.socket", self.message)
@@ -1054,6 +1279,37 @@ class CommandLine(CommandCase):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
                 self.assertIn(part, self.message)
+
+    def test_every_option_given_twice(self):
+        may_be_repeated = {"label", "kinds"}
+        n = 0
+        for command in COMMANDS:
+            for option, value in self.options(command):
+                repeated = may_be_repeated | ({"shmid", "key", "serial"} if command == "rm" else set())
+                if option in repeated | {"help"}:
+                    continue
+                n += 1
+                once = [f"--{option}", *([VALUES[option]] if value else [])]
+                with self.subTest(command=command, option=option):
+                    self.ctl(command, *once, *once, status=USAGE)
+                    self.assertRegex(self.message, rf"^shmdctl: --{option} is given twice\n")
+        self.assertGreater(n, 100)
+
+    def test_an_option_before_and_behind_the_command(self):
+        for option in (["--socket", "/x"], ["--json"], ["--timeout", "1s"], ["--user"], ["--system"]):
+            with self.subTest(option=option):
+                self.ctl(*option, "list", *option, status=USAGE)
+                self.assertIn(f"{option[0]} is given twice", self.message)
+
+    def test_a_label_given_twice(self):
+        self.ctl("create", "--size", "1", "-l", "a=1", "-l", "b=1", "-l", "a=2", status=USAGE)
+        self.assertIn("the label a was given before", self.message)
+
+    def options(self, command):
+        """Each option of a command, and whether it takes a value."""
+        text = self.ctl(command, "--help").split("Options:\n")[1].split("\n\n")[0]
+        found = re.findall(r"(?m)^  (?:-.,|   ) --([a-z-]+)( \S+)?", text)
+        return [(name, bool(re.match(r" [A-Z]", value))) for name, value in found]
 
     def test_values(self):
         for arguments, accepted in (
@@ -1189,7 +1445,7 @@ class Manual(CommandCase):
 
     def test_completion(self):
         self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
-        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release"])
+        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release", "reload"])
         self.assertEqual(self.complete("create", "--ex"), ["--exclusive"])
         self.assertEqual(self.complete("create", "--lifetime", "at"), ["attached"])
         self.assertEqual(self.complete("list", "-o", "NAME,SH"), ["NAME,SHMID"])

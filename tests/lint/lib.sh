@@ -1,12 +1,11 @@
 # shellcheck shell=bash
-# What the checks of the source stand on: TAP lines, the list of files, a directory that goes away.
-# A check sources this file, calls `ok`, `problem` or `skip_all`, and ends in `finish`.
+# What all checks of the source use: TAP lines, the list of the source files, a temporary directory.
+# A check sources this file, calls `verdict`, `catches` or `skip_all`, and ends with `finish`.
 #
-# Every check first shows on planted files that it can fail; only then is its verdict worth a line.
+# Every check first shows on planted files that it can fail. Only then does its verdict count.
 
 set -u -o pipefail
 
-# shellcheck disable=SC2034 # for the check that sources this
 top=${abs_top_srcdir:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 count=0
 failed=0
@@ -49,15 +48,29 @@ finish() {
     exit
 }
 
-# The files of the source below $1, relative to it, one a line: what git tracks or would track; of a
-# release, which has no git, everything that is not a build.
+# The files of the source below $1, relative to it, one a line. In the tree they are those that git
+# tracks, and in a release those of its own list; what a build has made is never among them. A planted
+# tree below $scratch is taken whole.
 source_files() {
-    if git -C "$1" rev-parse --is-inside-work-tree >/dev/null 2>&1 && [ -e "$1/.git" ]; then
-        git -C "$1" ls-files --cached --others --exclude-standard | while IFS= read -r file; do
-            [ ! -f "$1/$file" ] || printf '%s\n' "$file"
-        done
-    else
-        (cd "$1" && find . \( -name .git -o -name 'build*' -o -name '_build' -o -name autom4te.cache \
-            -o -name node_modules -o -name __pycache__ \) -prune -o -type f -print) | sed 's|^\./||'
-    fi | LC_ALL=C sort
+    case $1 in
+    "$scratch"/*) (cd "$1" && find . -type f -print) | sed 's|^\./||' ;;
+    *) tracked_files "$1" | while IFS= read -r file; do
+        [ ! -f "$1/$file" ] || printf '%s\n' "$file"
+    done ;;
+    esac | LC_ALL=C sort
 }
+
+tracked_files() {
+    if [ -e "$1/.git" ]; then
+        git -C "$1" ls-files --cached
+    else
+        cat "$1/tests/lint/files"
+    fi
+}
+
+if [ -e "$top/.git" ] && ! command -v git >/dev/null; then
+    skip_all 'git is not installed, and it knows which files are the source (Debian: git)'
+elif ! tracked_files "$top" >"$scratch/files" 2>"$scratch/files.error"; then
+    [ ! -e "$top/.git" ] || { echo "Bail out! $(cat "$scratch/files.error")" && exit 99; }
+    skip_all 'this copy of the source has neither git nor the list of files that a release has'
+fi

@@ -9,7 +9,7 @@ missing() {
         while IFS= read -r name; do
             module=${name%%:*}
             test=${name#*: }
-            file=$(find "$2/tests" -name "$module" | head -n 1)
+            file=$(source_files "$2" | sed -n "s|^tests/.*/$module\$|$2/&|p")
             # The body of the class: from its line to the next that is not indented.
             if [ -z "$file" ] ||
                 ! awk -v c="${test%.*}" '/^[^ \t#]/ { inside = $0 ~ "^class " c "[(:]" } inside' "$file" |

@@ -14,8 +14,9 @@ import sys
 
 def connect(path):
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(60)
+    # With a timeout before it, connect() does not wait while the daemon's backlog is full.
     client.connect(path)
+    client.settimeout(60)
     return client
 
 

@@ -49,7 +49,29 @@ def unusable():
             return f"{program} is not installed (Debian: systemd-container)"
     if not os.path.exists("/lib/systemd/systemd"):
         return "systemd is not installed"
-    return None
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        return "a container needs cgroups, and /sys/fs/cgroup cannot be written"
+    return _obstacle_to_mounts()
+
+
+def _obstacle_to_mounts():
+    """Why the container's mounts are not possible here, or None. Some containers forbid all mounts, some
+    have no overlay, and in a chroot the root is no mount."""
+    script = (
+        "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir /run/u /run/w /run/root && "
+        "mount -t overlay overlay -o lowerdir=/,upperdir=/run/u,workdir=/run/w /run/root"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    return f"no container can be made here: {done.stdout.splitlines()[0] if done.stdout else 'mount'}"
 
 
 def wait_until(condition, what, deadline=_DEADLINE):

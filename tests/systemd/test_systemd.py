@@ -20,7 +20,7 @@ import tap  # noqa: E402
 from container import Container, unusable, wait_until  # noqa: E402
 
 _SOCKET = "/run/shmd/shmd.sock"
-_USER = "alice"
+_USER = "shmd-tests-user"
 _CLIENT = "/usr/local/lib/shmd-tests/client.py"
 _PYTHON = "/usr/bin/python3"
 
@@ -70,6 +70,10 @@ def setUpModule():
     # A library in /usr/local is found only after ldconfig, as after any installation by hand.
     subprocess.run(["ldconfig", "-r", container.root], check=True)
     container.write("/etc/systemd/logind.conf.d/tests.conf", "[Login]\nUserStopDelaySec=0\n")
+    # A minimal Debian has no such program, and the units need none.
+    for name in ("/bin/kill", "/usr/bin/kill"):
+        if os.path.lexists(container.path(name)):
+            os.unlink(container.path(name))
     # A hang must not take the test half a minute.
     container.write(
         "/etc/systemd/system/shmd.service.d/tests.conf",
@@ -193,6 +197,14 @@ class UnitFileTest(SystemdTest):
                 )
                 self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
+    def test_no_user_has_an_instance_unasked(self):
+        """systemd enables the units of all users at the first boot, but for those of a preset."""
+        units = ("shmd.socket", "shmd.service")
+        for unit in units:
+            self.run_in("systemctl", "--global", "preset", unit)
+            done = self.run_in("systemctl", "--global", "is-enabled", unit, check=False)
+            self.assertEqual(done.stdout.strip(), "disabled", unit)
+
     def test_exposure(self):
         done = self.run_in(
             *("systemd-analyze", "security", "--no-pager", "--threshold=10", "shmd.service"),
@@ -264,10 +276,114 @@ class ServiceTest(SystemdTest):
         self.run_in("sh", "-c", f"mkdir -p {directory} && echo '{declared}' >{directory}/a.json")
         self.run_in("systemctl", "reload", "shmd.service")
         self.assertIs(self.call("stat", name="declared")["segment"]["declared"], True)
+        self.assertEqual(self.property("StatusText"), "reloaded")
         self.run_in("rm", f"{directory}/a.json")
         self.call("remove", name="declared")
         self.assert_kept(segments)
         self.assertEqual(self.main_pid(), pid)
+
+    def configure(self, text):
+        """The service's configuration until the test ends. The service goes on with the old one."""
+        self.addCleanup(self.run_in, "rm", "-f", "/etc/shmd/shmd.conf")
+        self.run_in("sh", "-c", f"mkdir -p /etc/shmd && printf '{text}' >/etc/shmd/shmd.conf")
+
+    def test_reload_of_a_bad_configuration(self):
+        segments = self.create(3)
+        pid = self.main_pid()
+        self.configure("max_segments = 10000\\nmax_bytes = all\\nmax_byte = 1\\n")
+        for way in ("reload", "SIGHUP", "reload"):
+            if way == "reload":
+                done = self.run_in("systemctl", "reload", "shmd.service", check=False)
+                self.assertNotEqual(done.returncode, 0, "systemctl tells that it was refused")
+            else:
+                self.run_in("systemctl", "kill", "--signal=SIGHUP", "shmd.service")
+            status = wait_until(lambda: self.property("StatusText"), "there is a status")
+            self.assertRegex(status, r"^reload refused: /etc/shmd/shmd\.conf:2: max_bytes ")
+            self.assertTrue(status.endswith("(and 1 more)"), status)
+            self.assertEqual(self.property("SubState"), "running")
+            self.assertEqual(self.call("info")["limits"]["max_segments"], 0)
+        journal = self.run_in("journalctl", "-u", "shmd.service", "-o", "cat").stdout
+        self.assertIn("shmdctl: /etc/shmd/shmd.conf:3: max_byte: unknown key", journal)
+        self.configure("max_segments = 10000\\n")
+        self.run_in("systemctl", "reload", "shmd.service")
+        self.assertEqual(self.property("StatusText"), "reloaded")
+        self.assertEqual(self.call("info")["limits"]["max_segments"], 10000)
+        self.run_in("rm", "/etc/shmd/shmd.conf")
+        self.run_in("systemctl", "reload", "shmd.service")
+        self.assertEqual(self.main_pid(), pid)
+        self.assert_kept(segments)
+
+    def starts(self):
+        """How often systemd has started the service."""
+        journal = self.run_in("journalctl", "-u", "shmd.service", "-o", "cat").stdout
+        return journal.count("Starting shmd.service")
+
+    def check_fails_to_start(self, status, code):
+        """The service cannot start: each client gets a sentence, and nothing goes on for ever."""
+        before = self.starts()
+        for _ in range(3):
+            reply = self.request("info")
+            self.assertEqual((reply["id"], reply["error"]["code"]), (None, code), reply)
+            self.assertIn("cannot start", reply["error"]["message"])
+            # Were it to be started again, it would never come to this.
+            wait_until(lambda: self.property("SubState") == "failed", "systemd has given up")
+            self.assertEqual(self.property("NRestarts"), "0")
+            self.assertEqual(self.property("ExecMainStatus"), str(status))
+            self.assertEqual(self.property("SubState", "shmd.socket"), "listening")
+        self.assertIn(self.starts() - before, (1, 2, 3), "no more often than a client came")
+        # Many at once.
+        load = "import socket,sys\nc=[socket.socket(socket.AF_UNIX) for i in range(100)]\n" \
+            f"[s.connect('{_SOCKET}') for s in c]\n[s.settimeout(60) for s in c]\n" \
+            "print(sum(b'cannot start' in s.recv(4096) for s in c))"
+        self.assertEqual(self.run_in(_PYTHON, "-c", load).stdout, "100\n")
+        wait_until(lambda: self.property("SubState") == "failed", "systemd has given up")
+        self.assertEqual(self.property("SubState", "shmd.socket"), "listening")
+        self.assertNotEqual(
+            self.run_in("systemctl", "start", "shmd.service", check=False).returncode, 0
+        )
+
+    def test_a_bad_configuration_at_the_start(self):
+        segments = self.create(3)
+        self.run_in("systemctl", "stop", "shmd.service")
+        self.configure("max_bytes = all\\n")
+        self.check_fails_to_start(78, 16)
+        self.assertRegex(self.property("StatusText"),
+                         r"^cannot start: /etc/shmd/shmd\.conf:1: max_bytes ")
+        done = self.run_in("shmdctl", "--socket", _SOCKET, "list", check=False)
+        self.assertIn("cannot start", done.stderr)
+        self.assertNotEqual(done.returncode, 0)
+        # The first client after the correction has a daemon, and nobody had to start it.
+        self.run_in("rm", "/etc/shmd/shmd.conf")
+        wait_until(lambda: self.property("SubState") == "failed", "the last start has ended")
+        self.assert_kept(segments)
+
+    def test_a_bad_command_line_at_the_start(self):
+        folder = "/etc/systemd/system/shmd.service.d"
+
+        def take_back():
+            self.run_in("rm", "-f", f"{folder}/bad.conf")
+            self.run_in("systemctl", "daemon-reload")
+
+        sbin = _make_variable("prefix") + "/sbin"
+        self.run_in("systemctl", "stop", "shmd.service")
+        self.addCleanup(take_back)
+        self.run_in("sh", "-c", f"printf '[Service]\\nExecStart=\\nExecStart={sbin}/shmd --colour\\n'"
+                    f" >{folder}/bad.conf")
+        self.run_in("systemctl", "daemon-reload")
+        self.check_fails_to_start(2, -32603)
+
+    def test_a_bad_file_of_declared_segments_at_the_start(self):
+        """The service starts without that segment, and its status says so."""
+        directory = "/etc/shmd/segments.d"
+        self.addCleanup(self.run_in, "rm", "-f", f"{directory}/a.json")
+        self.run_in("sh", "-c", f"mkdir -p {directory} && echo 7 >{directory}/a.json")
+        self.run_in("systemctl", "restart", "shmd.service")
+        self.assertIn(f"{directory}/a.json:1: ", self.property("StatusText"))
+        done = self.run_in("systemctl", "reload", "shmd.service", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.run_in("rm", f"{directory}/a.json")
+        self.run_in("systemctl", "reload", "shmd.service")
+        self.assertEqual(self.property("StatusText"), "reloaded")
 
     def test_the_journal_has_fields(self):
         segment = self.call("create", name="fields", size=4096)["segment"]
@@ -415,20 +531,50 @@ class LogoutTest(SystemdTest):
             "logind has forgotten the user",
         )
 
+    def is_gone(self, segment):
+        return self.request("stat", serial=segment["serial"]).get("error", {}).get("code") == 1
+
     def test_logout(self):
+        """What README.md says of it, and its second way out, word for word."""
         shmd = int(self.run_in("id", "-u", "shmd").stdout)
         gid = int(self.run_in("id", "-g", _USER).stdout)
         own = self.call("create", user=_USER, name="own", size=4096)["segment"]
-        group_can = {"uid": shmd, "gid": gid, "mode": "0660"}
-        kept = self.call("create", user=_USER, name="kept", size=4096, **group_can)["segment"]
+        self.run_in(*f"shmdctl create frames --size 4K --uid shmd --gid {_USER} --mode 660".split(),
+                    user=_USER)
+        kept = self.call("stat", user=_USER, name="frames")["segment"]
         self.assertEqual((own["uid"], kept["uid"], kept["gid"]), (self.uid, shmd, gid))
         self.log_out()
         self.assert_kept([kept])
+        wait_until(lambda: self.is_gone(own), "what the user owned was removed by logind")
 
-        def is_gone():
-            return self.request("stat", serial=own["serial"]).get("error", {}).get("code") == 1
+    def test_logout_spares_what_is_attached(self):
+        own, used = (self.call("create", user=_USER, name=name, size=4096)["segment"]
+                     for name in ("own", "used"))
+        attach = "import ctypes, sys; ctypes.CDLL(None).shmat(int(sys.argv[1]), None, 0); " \
+            "print('attached', flush=True); sys.stdin.read()"
+        process = subprocess.Popen(
+            _container.command(_PYTHON, "-c", attach, str(used["shmid"])),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        try:
+            self.assertEqual(process.stdout.readline(), "attached\n")
+            self.log_out()
+            wait_until(lambda: self.is_gone(own), "logind has removed the user's segments")
+            self.assert_kept([used])
+        finally:
+            process.communicate(timeout=120)
 
-        wait_until(is_gone, "what the user owned was removed by logind")
+    def test_a_user_who_lingers(self):
+        """The first way out."""
+        self.run_in("loginctl", "enable-linger", _USER)
+        self.addCleanup(self.run_in, "loginctl", "disable-linger", _USER)
+        own = self.call("create", user=_USER, name="own", size=4096)["segment"]
+        self.run_in("systemctl", "stop", "login.service")
+        state = ("loginctl", "show-user", _USER, "-P", "State")
+        wait_until(lambda: self.run_in(*state).stdout.strip() == "lingering", "the session is over")
+        self.assert_kept([own])
+        self.run_in("loginctl", "disable-linger", _USER)
+        wait_until(lambda: self.is_gone(own), "it was the lingering that kept it")
 
     def test_user_instance(self):
         runtime = f"/run/user/{self.uid}"
@@ -444,6 +590,18 @@ class LogoutTest(SystemdTest):
         segment = self.call("create", user=_USER, socket=socket, name="mine", size=4096)["segment"]
         self.run_in(*environment, "systemctl", "--user", "restart", "shmd.service", user=_USER)
         again = self.call("stat", user=_USER, socket=socket, name="mine")["segment"]
+        # Its configuration is the user's own, and nothing of the system's.
+        self.addCleanup(self.run_in, "rm", "-rf", "/etc/shmd/shmd.conf")
+        self.run_in("sh", "-c", "mkdir -p /etc/shmd && echo max_bytes = all >/etc/shmd/shmd.conf")
+        reload = (*environment, "systemctl", "--user", "reload", "shmd.service")
+        self.run_in(*reload, user=_USER)
+        own = f"/home/{_USER}/.config/shmd"
+        self.addCleanup(self.run_in, "rm", "-rf", own)
+        self.run_in("sh", "-c", f"mkdir -p {own} && echo max_segments = 7 >{own}/shmd.conf",
+                    user=_USER)
+        self.run_in(*reload, user=_USER)
+        limits = self.call("info", user=_USER, socket=socket)["limits"]
+        self.assertEqual(limits["max_segments"], 7)
         self.assertEqual(again["serial"], segment["serial"])
         self.assertEqual(self.run_in("stat", "-c", "%a", socket).stdout.strip(), "600")
 

@@ -209,7 +209,6 @@ TEST(giving_away)
 
 TEST(trusting)
 {
-    const struct caller *alice = &callers[2];
     static const struct {
         uint32_t owner, creator;
         bool was_admin, trusted;
@@ -237,15 +236,25 @@ TEST(trusting)
         const struct segment record = {
             .creator = {.uid = cases[i].creator, .was_admin = cases[i].was_admin}};
         const struct sysv_stat s = {.uid = cases[i].owner, .cuid = DAEMON};
-        if (access_trusts(&plain, alice, &record, &s) != cases[i].trusted)
+        uint32_t other = 12345;
+        bool trusted = access_is_of(&plain, ALICE, &record, &s, &other);
+        if (trusted != cases[i].trusted)
             print_error("case %zu\n", i);
-        assert_true(access_trusts(&plain, alice, &record, &s) == cases[i].trusted);
+        assert_true(trusted == cases[i].trusted);
+        assert_int_equal(other, trusted ? 12345 : BOB);
     }
+    /* Of a segment that is not the daemon's the kernel's creator counts. */
+    uint32_t other;
+    const struct sysv_stat alices = {.uid = ALICE, .cuid = ALICE},
+                           given = {.uid = ALICE, .cuid = BOB};
+    assert_true(access_is_of(&plain, ALICE, NULL, &alices, &other));
+    assert_false(access_is_of(&plain, ALICE, NULL, &given, &other));
+    assert_int_equal(other, BOB);
     /* Being an admin is no reason to be fed a stranger's segment: it is asked for by any_owner. */
     const struct segment bobs = {.creator = {.uid = BOB}};
     const struct sysv_stat s = {.uid = BOB, .cuid = DAEMON};
-    assert_false(access_trusts(&with_admins, &callers[5], &bobs, &s));
-    assert_false(access_trusts(&plain, &callers[0], &bobs, &s));
+    assert_false(access_is_of(&with_admins, callers[5].uid, &bobs, &s, &other));
+    assert_false(access_is_of(&plain, 0, &bobs, &s, &other));
 }
 
 int main(void)

@@ -145,7 +145,7 @@ TEST(refusals_of_a_segment)
     logs_of(bob, ASK("create", "\"name\":\"b\",\"size\":1,\"exclusive\":true"), "b",
             "create refused: b", ", SegmentExists" BOB_ASKS);
     logs_of(alice, ASK("create", "\"name\":\"b\",\"size\":1"), "b", "create refused: b",
-            ", PermissionDenied: any_owner" ALICE_ASKS);
+            ", PermissionDenied: read" ALICE_ASKS);
     logs_of(alice, ASK("set", "\"key\":5,\"mode\":\"0644\""), "b", "set refused: b",
             ", PermissionDenied: owner, creator or admin" ALICE_ASKS);
     logs_of(bob, ASK("set", "\"name\":\"b\",\"new_name\":\"other\""), "b", "set refused: b",

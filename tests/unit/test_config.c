@@ -38,13 +38,41 @@ static int remove_file(void **state)
     return unlink(path);
 }
 
+/* Loads AT. Without errors: 0 and RET; else -EINVAL and a line for each error, as the log has it.
+ */
+static int load_file(const char *at, bool is_given, struct config *ret, char **ret_error)
+{
+    struct config_errors errors = {0};
+    struct config config;
+    char *text = NULL;
+    size_t len = 0;
+    assert_int_equal(config_load(at, is_given, &config, &errors), 0);
+    assert_false(errors.out_of_memory);
+    if (errors.count == 0) {
+        *ret = config;
+        return 0;
+    }
+    config_deinit(&config);
+    FILE *to = open_memstream(&text, &len);
+    assert_non_null(to);
+    for (size_t i = 0; i < errors.count; i++) {
+        char line[2048];
+        config_error_text(&errors.items[i], line, sizeof(line));
+        fprintf(to, "%s%s", i > 0 ? "\n" : "", line);
+    }
+    assert_int_equal(fclose(to), 0);
+    config_errors_deinit(&errors);
+    *ret_error = text;
+    return -EINVAL;
+}
+
 static int load_bytes(const char *text, size_t len, struct config *ret, char **ret_error)
 {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_int_equal(fwrite(text, 1, len, file), len);
     assert_int_equal(fclose(file), 0);
-    return config_load(path, false, ret, ret_error);
+    return load_file(path, true, ret, ret_error);
 }
 
 static void load_good(const char *text, struct config *ret)
@@ -60,12 +88,9 @@ static void load_good(const char *text, struct config *ret)
 /* TEXT is refused at LINE with a text that holds PART. */
 static void check_bad_bytes(const char *text, size_t len, unsigned line, const char *part)
 {
-    struct config config, before;
-    memset(&config, 0x5A, sizeof(config));
-    before = config;
+    struct config config;
     char *error = NULL;
     assert_int_equal(load_bytes(text, len, &config, &error), -EINVAL);
-    assert_memory_equal(&config, &before, sizeof(config));
     assert_non_null(error);
     char *begin = text_of("%s:%u: ", path, line);
     if (strncmp(error, begin, strlen(begin)) != 0)
@@ -93,27 +118,91 @@ static void assert_defaults(const struct config *config)
     assert_int_equal(config->attach_timeout_ms, 60000);
     assert_int_equal(config->reconcile_ms, 5000);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
-    assert_non_null(strstr(config->segments_dir, "/shmd/segments.d"));
-    assert_false(config->has_segments_dir);
+    assert_null(config->segments_dir);
+    assert_int_equal(config->segments_dir_line, 0);
 }
 
 TEST(without_a_file_the_defaults_hold)
 {
     struct config config;
     char *error = NULL;
-    assert_int_equal(config_load("/nonexistent/shmd.conf", true, &config, &error), 0);
-    assert_null(error);
+    assert_int_equal(load_file("/nonexistent/shmd.conf", false, &config, &error), 0);
     assert_defaults(&config);
     config_deinit(&config);
-    assert_int_equal(config_load("/nonexistent/shmd.conf", false, &config, &error), -ENOENT);
-    assert_string_equal(error, "/nonexistent/shmd.conf: No such file or directory");
+    assert_int_equal(load_file(NULL, false, &config, &error), 0);
+    assert_defaults(&config);
+    config_deinit(&config);
+    assert_int_equal(load_file("/nonexistent/shmd.conf", true, &config, &error), -EINVAL);
+    assert_string_equal(error, "/nonexistent/shmd.conf: cannot be read: No such file or directory");
     free(error);
-    assert_int_equal(config_load("/dev/null/shmd.conf", true, &config, &error), -ENOTDIR);
+    assert_int_equal(load_file("/dev/null/shmd.conf", false, &config, &error), -EINVAL);
+    assert_string_equal(error, "/dev/null/shmd.conf: cannot be read: Not a directory");
     free(error);
-    assert_int_equal(config_load("/tmp", true, &config, &error), -EISDIR);
-    assert_contains(error, "/tmp:1: ");
+    assert_int_equal(load_file("/tmp", false, &config, &error), -EINVAL);
+    assert_string_equal(error, "/tmp:1: cannot be read: Is a directory");
     free(error);
-    assert_non_null(strstr(config_default_path, "/shmd/shmd.conf"));
+    assert_non_null(strstr(config_system_path, "/shmd/shmd.conf"));
+}
+
+TEST(an_error_has_its_key)
+{
+    static const char text[] = "max_waiters = x\nmax_waiter = 1\nnonsense\nsegments_dir = here\n"
+                               "admin_group = nobody here\nlog_level = \xFF\a\n";
+    static const struct {
+        unsigned line;
+        const char *key, *message;
+    } want[] = {
+        {1, "max_waiters", "max_waiters \"x\": must be a whole number from 1 to 1000000"},
+        {2, "max_waiter", NULL},
+        {3, "", "must be KEY = VALUE, [shmd] or a comment"},
+        {4, "segments_dir", "segments_dir \"here\": must be a path that begins with /"},
+        {5, "admin_group", NULL},
+        {6, "log_level", "log_level \"??\": must be error, warning, notice, info or debug"},
+    };
+    struct config_errors errors = {0};
+    struct config config;
+    char *ignored = NULL;
+    assert_int_equal(load_bytes(text, strlen(text), &config, &ignored), -EINVAL);
+    free(ignored);
+    assert_int_equal(config_load(path, true, &config, &errors), 0);
+    assert_int_equal(config.limits.max_waiters, defaults.max_waiters);
+    config_deinit(&config);
+    assert_int_equal(errors.count, sizeof(want) / sizeof(want[0]));
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        assert_string_equal(errors.items[i].file, path);
+        assert_int_equal(errors.items[i].line, want[i].line);
+        assert_string_equal(errors.items[i].key, want[i].key);
+        if (want[i].message)
+            assert_string_equal(errors.items[i].message, want[i].message);
+    }
+    config_errors_deinit(&errors);
+    assert_int_equal(errors.count, 0);
+}
+
+TEST(errors_are_printable_utf_8)
+{
+    static const struct {
+        const char *before, *after;
+    } cases[] = {
+        {"caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
+        {"a\nb\tc\x1B[0m\x7F", "a?b?c?[0m?"},
+        {"\xC2\x9B", "??"},           /* a control character of C1 */
+        {"\xC3", "?"},                /* half a character */
+        {"\xE2\x82", "??"},           /* two thirds of one */
+        {"\xC0\x80", "??"},           /* an overlong form */
+        {"\xED\xA0\x80", "???"},      /* a surrogate */
+        {"\xF4\x90\x80\x80", "????"}, /* beyond Unicode */
+        {"\xFF\xFE", "??"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config_errors errors = {0};
+        config_errors_add(&errors, cases[i].before, 0, cases[i].before, "%s", cases[i].before);
+        assert_int_equal(errors.count, 1);
+        assert_string_equal(errors.items[0].file, cases[i].after);
+        assert_string_equal(errors.items[0].key, cases[i].after);
+        assert_string_equal(errors.items[0].message, cases[i].after);
+        config_errors_deinit(&errors);
+    }
 }
 
 TEST(what_says_nothing_changes_nothing)
@@ -254,14 +343,15 @@ TEST(words)
     struct config config;
     load_good("segments_dir = /srv/shm segments\n", &config);
     assert_string_equal(config.segments_dir, "/srv/shm segments");
-    assert_true(config.has_segments_dir);
+    assert_int_equal(config.segments_dir_line, 1);
     config_deinit(&config);
     check_bad("segments_dir = here\n", 1, "begins with /");
     check_bad("segments_dir =\n", 1, "begins with /");
 }
 
-/* The segments.d that the configuration AT of that content comes to, which is the caller's. */
-static char *segments_dir_of(const char *at, const char *text)
+/* The segments.d that the configuration AT of that content comes to, which is the caller's.
+ * IS_GIVEN: by --config. */
+static char *segments_dir_of(const char *at, bool is_given, const char *text)
 {
     struct config config;
     char *error = NULL;
@@ -269,15 +359,18 @@ static char *segments_dir_of(const char *at, const char *text)
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(config_load(at, false, &config, &error), 0);
+    assert_int_equal(load_file(at, is_given, &config, &error), 0);
     assert_int_equal(unlink(at), 0);
     return config.segments_dir;
 }
 
+/* WANT NULL: none. */
 static void check_segments_dir(const char *at, const char *text, const char *want)
 {
-    char *dir = segments_dir_of(at, text);
-    assert_string_equal(dir, want);
+    char *dir = segments_dir_of(at, true, text);
+    assert_int_equal(dir == NULL, want == NULL);
+    if (want)
+        assert_string_equal(dir, want);
     free(dir);
 }
 
@@ -285,7 +378,6 @@ static void check_segments_dir(const char *at, const char *text, const char *wan
 static struct {
     char top[32];
     char *cwd, *conf, *dir, *target;
-    char *systems; /* what it is when there is none beside the file */
 } beside;
 
 static int make_beside(void **state)
@@ -298,7 +390,6 @@ static int make_beside(void **state)
     beside.conf = text_of("%s/a.conf", beside.top);
     beside.dir = text_of("%s/segments.d", beside.top);
     beside.target = text_of("%s/target", beside.top);
-    beside.systems = segments_dir_of(beside.conf, "");
     return 0;
 }
 
@@ -316,19 +407,16 @@ static int remove_beside(void **state)
     free(beside.conf);
     free(beside.dir);
     free(beside.target);
-    free(beside.systems);
     return r;
 }
 
 TEST(segments_d_is_beside_the_file_if_it_is_there)
 {
-    const char *conf = beside.conf, *dir = beside.dir, *systems = beside.systems;
-    assert_non_null(strstr(systems, "/shmd/segments.d"));
-    assert_int_equal(strncmp(systems, config_default_path, strlen(systems) - strlen("segments.d")),
-                     0);
+    const char *conf = beside.conf, *dir = beside.dir;
+    check_segments_dir(conf, "", NULL);
     /* A file is no directory. */
     assert_int_equal(symlink("/dev/null", dir), 0);
-    check_segments_dir(conf, "", systems);
+    check_segments_dir(conf, "", NULL);
     assert_int_equal(unlink(dir), 0);
 
     assert_int_equal(mkdir(dir, 0700), 0);
@@ -343,7 +431,7 @@ TEST(segments_d_is_beside_the_file_if_it_is_there)
     assert_int_equal(chdir(beside.top), 0);
     check_segments_dir("a.conf", "", "segments.d");
     check_segments_dir("./a.conf", "", "./segments.d");
-    check_segments_dir("segments.d/a.conf", "", systems);
+    check_segments_dir("segments.d/a.conf", "", NULL);
     assert_int_equal(chdir(dir), 0);
     check_segments_dir("../a.conf", "", "../segments.d");
 
@@ -354,17 +442,22 @@ TEST(segments_d_is_beside_the_file_if_it_is_there)
     check_segments_dir(conf, "", dir);
 }
 
-TEST(somebody_elses_is_none_unless_root_made_it)
+TEST(beside_a_named_file_it_belongs_to_root_or_the_file_s_owner)
 {
     enum { STRANGER = 1234 };
-    const char *conf = beside.conf, *dir = beside.dir, *systems = beside.systems;
+    const char *conf = beside.conf, *dir = beside.dir;
     if (geteuid() != 0) {
         print_message("# skipped: only root can give a directory away\n");
         return; /* cmocka's skip() says `not ok` */
     }
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(chown(dir, STRANGER, 0), 0);
-    check_segments_dir(conf, "", systems);
+    check_segments_dir(conf, "", NULL);
+    /* The default file is in a directory of the administrator's, where no stranger makes anything.
+     */
+    char *found = segments_dir_of(conf, false, "");
+    assert_string_equal(found, dir);
+    free(found);
     assert_int_equal(chown(dir, 0, 0), 0);
     check_segments_dir(conf, "", dir);
     assert_int_equal(rmdir(dir), 0);
@@ -373,7 +466,7 @@ TEST(somebody_elses_is_none_unless_root_made_it)
     assert_int_equal(symlink("target", dir), 0);
     check_segments_dir(conf, "", dir);
     assert_int_equal(lchown(dir, STRANGER, 0), 0);
-    check_segments_dir(conf, "", systems);
+    check_segments_dir(conf, "", NULL);
     assert_int_equal(lchown(dir, 0, 0), 0);
     assert_int_equal(chown(beside.target, STRANGER, 0), 0);
     check_segments_dir(conf, "", dir);
@@ -416,9 +509,9 @@ TEST(sections_and_blanks)
 TEST(an_error_is_told_with_its_line)
 {
     check_bad("max_waiters = 5\n# x\nmax_waiters = 5\n", 3,
-              "max_waiters: stands here for the second time");
+              "max_waiters: the key is set for the second time");
     check_bad("max_waiters = 5\n[shmd]\nmax_waiters = 6\n", 3, "second time");
-    check_bad("max_waiter = 5\n", 1, "max_waiter: unknown key; there are: max_segments, ");
+    check_bad("max_waiter = 5\n", 1, "max_waiter: unknown key; the keys are max_segments, ");
     check_bad("max_waiter = 5\n", 1, ", segments_dir");
     check_bad("Max_waiters = 5\n", 1, "unknown key");
     check_bad("\n\nmax_waiters\n", 3, "KEY = VALUE");
@@ -465,9 +558,8 @@ TEST(all_errors_are_told)
     CHECK_ALL("max_waiters = x\nnonsense\n= 5\nnonsense", {1, "max_waiters"}, {2, "KEY = VALUE"},
               {3, "unknown key"}, {4, "KEY = VALUE"});
     CHECK_ALL("a = 1\n# c = 3\n\n  b = 2\n", {1, "a: unknown"}, {4, "b: unknown"});
-    CHECK_ALL("[other]\na = 1\n[shmd]\nb = 1\n[ other\nc = 1\n",
-              {2, "a: stands in section [other]"}, {4, "b: unknown"}, {5, "KEY = VALUE"},
-              {6, "c: unknown"});
+    CHECK_ALL("[other]\na = 1\n[shmd]\nb = 1\n[ other\nc = 1\n", {2, "a: is in section [other]"},
+              {4, "b: unknown"}, {5, "KEY = VALUE"}, {6, "c: unknown"});
     CHECK_ALL("[other] ; one\na = 1\n[]\nb = 1\n", {2, "[other]"}, {4, "b: unknown"});
     CHECK_ALL("\xEF\xBB\xBF[other]\na = 1\n\xEF\xBB\xBFmax_waiters = 1\n[shmd]\nmax_waiters = 0\n",
               {2, "[other]"}, {3, "[other]"}, {5, "max_waiters \"0\""});
@@ -480,14 +572,15 @@ TEST(all_errors_are_told)
     free(text);
 }
 
-TEST(of_very_many_errors_the_first_are_told)
+TEST(of_very_many_errors_the_first_are_listed)
 {
+    enum { MOST = CONFIG_ERRORS_MAX };
     char *many = repeat("nonsense\n", 1000);
-    struct told want[21] = {[20] = {21, "not looked at"}};
-    for (unsigned i = 0; i < 20; i++)
+    struct told want[MOST + 1] = {[MOST] = {MOST + 1, "there may be more errors from here on"}};
+    for (unsigned i = 0; i < MOST; i++)
         want[i] = (struct told){i + 1, "KEY = VALUE"};
-    check_all_bytes(many, strlen(many), want, 21);
-    check_all_bytes(many, strlen("nonsense\n") * 20, want, 20);
+    check_all_bytes(many, strlen(many), want, MOST + 1);
+    check_all_bytes(many, strlen("nonsense\n") * MOST, want, MOST);
     free(many);
 }
 
@@ -545,6 +638,8 @@ int main(void)
 #define BESIDE_TEST(name) cmocka_unit_test_setup_teardown(name, make_beside, remove_beside)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_the_defaults_hold),
+        cmocka_unit_test(an_error_has_its_key),
+        cmocka_unit_test(errors_are_printable_utf_8),
         cmocka_unit_test(what_says_nothing_changes_nothing),
         cmocka_unit_test(every_limit_has_the_range_of_the_table),
         cmocka_unit_test(numbers_are_whole_and_decimal),
@@ -552,12 +647,12 @@ int main(void)
         cmocka_unit_test(durations),
         cmocka_unit_test(words),
         BESIDE_TEST(segments_d_is_beside_the_file_if_it_is_there),
-        BESIDE_TEST(somebody_elses_is_none_unless_root_made_it),
+        BESIDE_TEST(beside_a_named_file_it_belongs_to_root_or_the_file_s_owner),
         cmocka_unit_test(the_group_by_name_or_number),
         cmocka_unit_test(sections_and_blanks),
         cmocka_unit_test(an_error_is_told_with_its_line),
         cmocka_unit_test(all_errors_are_told),
-        cmocka_unit_test(of_very_many_errors_the_first_are_told),
+        cmocka_unit_test(of_very_many_errors_the_first_are_listed),
         cmocka_unit_test(what_is_no_text),
         cmocka_unit_test(any_bytes_are_refused_or_taken),
     };

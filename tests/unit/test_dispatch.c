@@ -171,7 +171,7 @@ TEST(info)
         "\"version\":\"0.1.0\",\"protocol\":1,\"pid\":100,\"uid\":990",
         "\"started_at_ms\":1700000000000",
         "\"boot_id\":\"0e8f3ac2-0000-4000-8000-000000000001\",\"ipc_namespace\":4026531839",
-        "\"shmmax\":9223372036854775807",
+        "\"kernel\":{\"shmmni\":", /* the default shmmax and shmall are no limits */
         "\"segments\":1,\"bytes\":4096",
         "\"max_bytes_per_uid\":5000",
         "\"subscriber_cap\":4194304",
@@ -183,6 +183,8 @@ TEST(info)
         assert_contains(text, parts[i]);
     free(text);
     free(raw);
+    f->core->k->shmmax = 1 << 20;
+    replies(bob, ASK("info", ""), "\"kernel\":{\"shmmax\":1048576,\"shmmni\":");
     f->core->k->shm_rmid_forced = true;
     replies(bob, ASK("info", ""), "\"durable\":false");
     replies(bob, ASK("info", ""), "\"usage\":{\"segments\":0,\"bytes\":0}");
@@ -214,6 +216,42 @@ TEST(metrics)
         assert_contains(text, parts[i]);
     free(text);
     free(raw);
+}
+
+/* What reload() below answers, and what it was called with. */
+static struct {
+    int outcome, calls;
+    uint32_t uid;
+} reloading;
+
+static int reload(void *context, const struct caller *caller, struct outcome_detail *ret_detail)
+{
+    static const struct config_error error = {"/etc/shmd/shmd.conf", 3, "max_bytes", "is bad"};
+    assert_ptr_equal(context, &reloading);
+    reloading.calls++;
+    reloading.uid = caller->uid;
+    *ret_detail = (struct outcome_detail){.config_errors = &error, .n_config_errors = 1};
+    return reloading.outcome;
+}
+
+TEST(reload_is_for_admins)
+{
+    answers(root, ASK("reload", ""), "1!NotSupported");
+    f->rpc.reload = reload;
+    f->rpc.reload_context = &reloading;
+    reloading.calls = 0;
+    reloading.outcome = 0;
+    replies(alice, ASK("reload", ""), "PermissionDenied\",\"needs\":\"admin\"");
+    assert_int_equal(reloading.calls, 0);
+    replies(root, ASK("reload", ""), "\"result\":{}}");
+    assert_int_equal(reloading.calls, 1);
+    assert_int_equal(reloading.uid, 0);
+    reloading.outcome = OUTCOME_INVALID_CONFIGURATION;
+    replies(root, ASK("reload", ""),
+            "\"errors\":[{\"file\":\"/etc/shmd/shmd.conf\",\"line\":3,\"key\":\"max_bytes\","
+            "\"message\":\"is bad\"}]}");
+    reloading.outcome = -ENOMEM;
+    answers(root, ASK("reload", ""), "1!-32603");
 }
 
 TEST(who_asks_is_looked_up_once)
@@ -266,6 +304,7 @@ int main(void)
         CASE(holders_are_listed_by_stat),
         CASE(info),
         CASE(metrics),
+        CASE(reload_is_for_admins),
         CASE(who_asks_is_looked_up_once),
         CASE(refusals_of_every_sort),
     };

@@ -33,6 +33,7 @@ static const struct {
     {PROTOCOL_ERROR_STORE_FAILURE, 13, "io.shmd.StoreFailure"},
     {PROTOCOL_ERROR_SHUTTING_DOWN, 14, "io.shmd.ShuttingDown"},
     {PROTOCOL_ERROR_NOT_SUPPORTED, 15, "io.shmd.NotSupported"},
+    {PROTOCOL_ERROR_INVALID_CONFIGURATION, 16, "io.shmd.InvalidConfiguration"},
 };
 
 TEST(the_table_is_the_contract)

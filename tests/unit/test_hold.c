@@ -501,6 +501,28 @@ TEST(holders_as_they_are_shown)
     turn_ends();
 }
 
+TEST(names_are_those_of_now)
+{
+    struct segment *s = fixture_made(f, &alice, "a", LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    /* exec: the process is another program, and still the holder. */
+    strcpy(f->p.tasks[alice.socket].comm, "postgres");
+    strcpy(f->p.tasks[bob.socket].comm, "");
+    view_refresh_names(&f->core, s);
+    struct wire_holder *list = view_holders(s);
+    assert_string_equal(list[0].comm, "postgres");
+    assert_string_equal(list[1].comm, "worker"); /* it cannot be read: the name of before stays */
+    free(list);
+    assert_string_equal(s->creator.comm, "postgres");
+    /* The creator has died: its last name is what is known. */
+    fake_processes_kill(&f->p, alice.pid);
+    turn_ends();
+    strcpy(f->p.tasks[bob.socket].comm, "other");
+    view_refresh_names(&f->core, s);
+    assert_string_equal(s->creator.comm, "postgres");
+}
+
 /* --- changes that fail on the way */
 
 static void held_before(struct core_fixture *g)
@@ -572,6 +594,7 @@ int main(void)
         OWN_CASE(the_last_holder),
         OWN_CASE(releasing),
         OWN_CASE(who_holds_it),
+        OWN_CASE(names_are_those_of_now),
         OWN_CASE(the_last_one_releases_what_is_attached),
         OWN_CASE(the_kernel_will_not_remove),
         OWN_CASE(connections),

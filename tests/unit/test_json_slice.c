@@ -85,9 +85,38 @@ TEST(what_is_no_json_does_no_harm)
     }
 }
 
+static void check_key(const char *written, const char *key, bool is)
+{
+    size_t len = strlen(written);
+    char *copy = exact_copy(written, len);
+    assert_int_equal(json_slice_is_key((struct json_slice){copy, len}, key), is);
+    free(copy);
+}
+
+TEST(keys_with_escapes)
+{
+    check_key("id", "id", true);
+    check_key("\\u0069d", "id", true);
+    check_key("i\\u0064", "id", true);
+    check_key("\\u0069\\u0064", "id", true);
+    check_key("\\u004a\\u004A", "JJ", true);
+    check_key("", "", true);
+    check_key("", "id", false);
+    check_key("i", "id", false);
+    check_key("ids", "id", false);
+    check_key("Id", "id", false);
+    check_key("\\u0169d", "id", false);
+    check_key("\\u6900d", "id", false);
+    check_key("\\\\u0069d", "id", false);
+    /* Cut, which no text is that was checked. */
+    check_key("\\u006", "id", false);
+    check_key("\\", "id", false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_with_escapes),
         cmocka_unit_test(members_of_objects),
         cmocka_unit_test(a_walk_sees_all_in_order),
         cmocka_unit_test(what_is_no_json_does_no_harm),

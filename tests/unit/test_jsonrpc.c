@@ -33,6 +33,12 @@ static int memory_is_back(void **state)
     return 0;
 }
 
+static void *no_memory(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
 #define RESULT "{\"event_serial\":7}"
 
 static const struct reply good_reply = {.kind = REPLY_SUBSCRIBED, .u.event_serial = 7};
@@ -79,7 +85,10 @@ static void serve_by(decode_fn *decode, struct writer *w, const char *text)
     struct failure f;
     int r = decode(text, strlen(text), &m, &f);
     if (r < 0) {
-        refuse(w, NULL, &f, false);
+        struct call call = {.answered = true};
+        if (f.error != PROTOCOL_ERROR_PARSE)
+            call.id = jsonrpc_dialect.find_id(text, strlen(text));
+        refuse(w, &call, &f, false);
         return;
     }
     answer(w, &m);
@@ -317,7 +326,7 @@ TEST(each_method_is_found)
 
 TEST(parameters)
 {
-    static const char *const none[] = {"", ",\"params\":{}", ",\"params\":[]"};
+    static const char *const none[] = {"", ",\"params\":{}", ",\"params\":[]", ",\"params\":null"};
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         char *text = text_of("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"%s}", none[i]);
         check(text, GOOD("1") "\n");
@@ -326,8 +335,7 @@ TEST(parameters)
         check(text, BAD_PARAMETER("1", "size", NO_SIZE) "\n");
         free(text);
     }
-    static const char *const bad[] = {"[1]",  "[{}]", "[[]]",  "[null]",
-                                      "null", "5",    "\"x\"", "true"};
+    static const char *const bad[] = {"[1]", "[{}]", "[[]]", "[null]", "5", "\"x\"", "true"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *text =
             text_of("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\",\"params\":%s}", bad[i]);
@@ -347,10 +355,122 @@ TEST(what_is_no_request)
 
 TEST(what_is_not_json)
 {
+    check("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":nope}",
+          BAD("null", "-32700", "not JSON: not a value, at byte 33") "\n");
+    check("[" INFO("1") ",nope]", BAD("null", "-32700", "not JSON: not a value, at byte 42") "\n");
+}
+
+#define DUPLICATE(key, at)                                                                         \
+    "duplicate key \\\"" key "\\\", at byte " at ": an object may have each key once"
+
+/* A request with ID, which is refused for one of its parameters, wherever its id stands. */
+static void check_not_ours(const char *id, const char *want_id)
+{
+    static const char *const forms[] = {
+        "{\"jsonrpc\":\"2.0\",\"id\":%,\"method\":\"info\",\"params\":{\"a\":\"\\u0000\"}}",
+        "{\"params\":{\"id\":5,\"a\":\"\\u0000\"},\"method\":\"info\",\"jsonrpc\":\"2.0\",\"id\":%"
+        "}",
+        "{\"jsonrpc\":\"2.0\",\"\\u0069\\u0064\":%,\"method\":\"info\",\"params\":[\"\\u0000\"]}",
+    };
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        char text[256];
+        const char *gap = strchr(forms[i], '%');
+        snprintf(text, sizeof(text), "%.*s%s%s", (int)(gap - forms[i]), forms[i], id, gap + 1);
+        char *want =
+            text_of("{\"jsonrpc\":\"2.0\",\"id\":%s,\"error\":{\"code\":-32600,\"message\":"
+                    "\"\\\\u0000 in a string, at byte ",
+                    want_id);
+        struct writer w;
+        writer_init(&w);
+        serve(&w, text);
+        assert_int_equal(strncmp(w.data, want, strlen(want)), 0);
+        writer_deinit(&w);
+        free(want);
+    }
+}
+
+TEST(what_is_json_and_not_ours_is_answered_with_its_id)
+{
+    static const char *const ids[] = {
+        "1",     "-7",   "0",    "9223372036854775807", "1.5",
+        "1e300", "null", "\"\"", "\"a\\n\\u00e9\\\"\"", "\"\xC3\xA9\""};
+    static const char *const untold[] = {"true", "{}", "[1]", "\"\\u0000\"", "9223372036854775808",
+                                         "1e400"};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+        check_not_ours(ids[i], ids[i]);
+    for (size_t i = 0; i < sizeof(untold) / sizeof(untold[0]); i++)
+        check_not_ours(untold[i], "null");
     check("{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"info\"}",
-          BAD("null", "-32700", "not JSON: duplicate object key, at byte 28") "\n");
-    check("[" INFO("1") ",nope]",
-          BAD("null", "-32700", "not JSON: invalid token, at byte 46") "\n");
+          INVALID("null", DUPLICATE("id", "25")) "\n");
+    check("{\"jsonrpc\":\"2.0\",\"id\":1,\"\\u0069d\":2,\"method\":\"info\"}",
+          INVALID("null", DUPLICATE("\\\\u0069d", "25")) "\n");
+    check("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\",\"method\":\"info\"}",
+          INVALID("1", DUPLICATE("method", "41")) "\n");
+    check("{\"jsonrpc\":\"2.0\",\"method\":\"info\",\"params\":{\"a\":1,\"a\":1}}",
+          INVALID("null", DUPLICATE("a", "50")) "\n");
+    /* Of several requests it is nobody's. */
+    check("[" INFO("1") ",{\"a\":1,\"a\":1}]", INVALID("null", DUPLICATE("a", "50")) "\n");
+    check("\"\\u0000\"",
+          INVALID("null", "\\\\u0000 in a string, at byte 1: the character U+0000 is "
+                          "not allowed") "\n");
+}
+
+TEST(an_id_is_told_of_what_may_be_anything)
+{
+    /* The text need not be JSON: what cannot be told is not told, and nothing beyond it is read. */
+    static const char text[] =
+        "{\"jsonrpc\":\"2.0\",\"x\":[{\"id\":1}],\"id\":\"\xC3\xA9\\n\",\"y\":1.5}";
+    for (size_t len = 0; len < sizeof(text); len++) {
+        for (size_t at = 0; at < len; at++) {
+            static const char bytes[] = "\0\"\\{}[],:x1\xFF";
+            char *copy = exact_copy(text, len);
+            copy[at] = bytes[at % sizeof(bytes)];
+            struct value id = jsonrpc_dialect.find_id(copy, len);
+            if (id.kind == VALUE_RAW) {
+                json_t *decoded = json_loadb(id.text, id.len, JSON_DECODE_ANY, NULL);
+                assert_non_null(decoded);
+                json_decref(decoded);
+            } else {
+                assert_int_equal(id.kind, VALUE_NONE);
+            }
+            free(copy);
+        }
+    }
+}
+
+TEST(no_memory_for_a_request)
+{
+    /* The answer has the request's id, which is told without memory. */
+    struct writer w;
+    char *text = text_of("%s", INFO("\"x\""));
+    writer_init(&w);
+    assert_int_equal(writer_reserve(&w, 1000), 0);
+    json_set_alloc_funcs(no_memory, free);
+    serve_by(message_decode, &w, text);
+    json_set_alloc_funcs(malloc, free);
+    assert_text(w.data, w.len,
+                BAD("\"x\"", "-32603", "the daemon is out of memory; try again") "\n");
+    writer_deinit(&w);
+    free(text);
+}
+
+TEST(no_request_and_no_notification)
+{
+    static const char *const methods[] = {"5", "null", "true", "[\"info\"]", "{}"};
+    static const char *const params[] = {"5", "1.5", "\"x\"", "true", "false"};
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        char *text = text_of("{\"jsonrpc\":\"2.0\",\"method\":%s}", methods[i]);
+        check(text, INVALID("null", NO_STRING) "\n");
+        free(text);
+    }
+    for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
+        char *text = text_of("{\"jsonrpc\":\"2.0\",\"method\":\"info\",\"params\":%s}", params[i]);
+        check(text, INVALID("null", "params must be an object") "\n");
+        free(text);
+    }
+    check("{\"jsonrpc\":\"2.0\",\"method\":\"nosuch\",\"params\":5}",
+          INVALID("null", "params must be an object") "\n");
+    check("{\"jsonrpc\":\"2.0\",\"method\":\"info\",\"params\":null}", "");
 }
 
 TEST(batches)
@@ -622,6 +742,10 @@ int main(void)
         cmocka_unit_test(parameters),
         cmocka_unit_test(what_is_no_request),
         cmocka_unit_test(what_is_not_json),
+        cmocka_unit_test(what_is_json_and_not_ours_is_answered_with_its_id),
+        cmocka_unit_test(an_id_is_told_of_what_may_be_anything),
+        cmocka_unit_test(no_memory_for_a_request),
+        cmocka_unit_test(no_request_and_no_notification),
         cmocka_unit_test(batches),
         cmocka_unit_test(a_batch_of_notifications_is_answered_nothing),
         cmocka_unit_test(the_largest_batch),

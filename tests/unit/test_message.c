@@ -1,13 +1,15 @@
 /*
- * Decoding is strict, names the byte it stumbled at in UTF-8, keeps apart what is not JSON from
- * memory that ran out, and reads integers beyond int64 as reals instead of giving up on the rest.
- * Linked with --wrap=malloc, and jansson is given an allocator, so that each allocation can fail.
+ * Decoding is strict, names the byte it stumbled at in UTF-8, keeps apart what is not JSON, what is
+ * JSON and not allowed, and memory that ran out, and reads integers beyond int64 as reals instead
+ * of giving up on the rest. Linked with --wrap=malloc, so that each allocation can fail. jansson's
+ * own go to the arena, as in the daemon, in those tests that say so.
  */
 #include "tests/unit/support.h"
 
 #include <errno.h>
 #include <jansson.h>
 
+#include "protocol/json_arena.h"
 #include "protocol/limits.h"
 #include "protocol/message.h"
 
@@ -28,10 +30,20 @@ void *__wrap_malloc(size_t size)
     return __real_malloc(size);
 }
 
-static int scarce_memory(void **state)
+static bool has_no_realloc;
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return has_no_realloc ? NULL : __real_realloc(old, size);
+}
+
+static int with_arena(void **state)
 {
     (void)state;
-    json_set_alloc_funcs(__wrap_malloc, free);
+    json_arena_install();
     return 0;
 }
 
@@ -40,7 +52,6 @@ static int memory_is_back(void **state)
     (void)state;
     allocations_left = -1;
     largest_allocation = SIZE_MAX;
-    json_set_alloc_funcs(__real_malloc, free);
     return 0;
 }
 
@@ -86,7 +97,7 @@ TEST(every_kind_of_value)
         check_good(good[i]);
 }
 
-TEST(as_deep_as_the_scanner_lets_pass)
+TEST(as_deep_as_it_may_be)
 {
     char *open = repeat("[", JSON_DEPTH_MAX), *close = repeat("]", JSON_DEPTH_MAX);
     char *text = text_of("%s%s", open, close);
@@ -103,29 +114,39 @@ TEST(as_deep_as_the_scanner_lets_pass)
     free(close);
 }
 
-static void check_bad(const char *text, size_t len)
+/* TEXT is refused with ERROR, and the message, in UTF-8, begins with WHY. */
+static void check_refused(const char *text, size_t len, enum protocol_error error, const char *why)
 {
     struct failure f;
     struct message m = {.root = NULL, .widened = true};
     char *copy = exact_copy(text, len);
     int r = message_decode(copy, len, &m, &f);
-    free(copy);
     if (r == 0)
         print_error("was taken: %.*s\n", (int)len, text);
     assert_int_equal(r, -EBADMSG);
-    assert_int_equal(f.error, PROTOCOL_ERROR_PARSE);
-    assert_int_equal(f.n_params, 0);
     const char *message = failure_message(&f);
-    assert_int_equal(strncmp(message, "not JSON: ", 10), 0);
-    assert_true(message[10] != ',');
-    assert_contains(message, ", at byte ");
+    if (f.error != error || strncmp(message, why, strlen(why)) != 0)
+        print_error("%.*s: %s\n", (int)len, text, message);
+    assert_int_equal(f.error, error);
+    assert_int_equal(f.n_params, 0);
+    assert_int_equal(strncmp(message, why, strlen(why)), 0);
+    assert_contains(message, " at byte ");
     assert_true(is_utf8(message, strlen(message)));
     /* Outputs are untouched. */
     assert_null(m.root);
     assert_true(m.widened);
+    free(copy);
+}
+
+static void check_bad(const char *text, size_t len)
+{
+    check_refused(text, len, PROTOCOL_ERROR_PARSE, "not JSON: ");
 }
 
 #define BAD(text) check_bad(text, sizeof(text) - 1)
+/* What is JSON, and not ours. */
+#define NOT_OURS(text, why)                                                                        \
+    check_refused(text, sizeof(text) - 1, PROTOCOL_ERROR_INVALID_REQUEST, why)
 
 TEST(what_is_not_json)
 {
@@ -163,18 +184,55 @@ TEST(what_is_not_json)
 
 TEST(duplicate_keys)
 {
-    BAD("{\"a\":1,\"a\":1}");
-    BAD("{\"a\":1,\"b\":2,\"\\u0061\":3}");
-    BAD("[{\"x\":{\"a\":1,\"a\":2}}]");
+    NOT_OURS("{\"a\":1,\"a\":1}",
+             "duplicate key \"a\", at byte 8: an object may have each key once");
+    NOT_OURS("{\"a\":1,\"b\":2,\"\\u0061\":3}", "duplicate key \"\\u0061\", at byte 14: ");
+    NOT_OURS("[{\"x\":{\"a\":1,\n\"a\":2}}]", "duplicate key \"a\", at byte 15 in line 2: ");
+    NOT_OURS("{\"\":1,\"\":2}", "duplicate key \"\", at byte 7: ");
+    NOT_OURS("{\"\\\"\":1,\"\\\"\":2}", "duplicate key \"\\\"\", at byte 9: ");
+    NOT_OURS("{\"\\\\\":1,\"\\\\\":2}", "duplicate key \"\\\\\", at byte 9: ");
+    NOT_OURS("{\"\xC3\xA9\":1,\"\xC3\xA9\":2}", "duplicate key \"\xC3\xA9\", at byte 9: ");
+    /* In a text that is read for the second time. */
+    NOT_OURS("{\"a\":99999999999999999999,\"a\":2}", "duplicate key \"a\", at byte 27: ");
+    char *key = repeat("k", 101), *text = text_of("{\"%s\":1,\"%s\":2}", key, key);
+    check_refused(text, strlen(text), PROTOCOL_ERROR_INVALID_REQUEST, "duplicate key, at byte 210");
+    free(text);
+    free(key);
+    /* What is not JSON is told as that, whatever else it is. */
+    BAD("{\"a\":1,\"a\":1,}");
 }
 
 TEST(the_nul_character)
 {
-    BAD("\"\\u0000\"");
-    BAD("\"a\\u0000b\"");
-    BAD("{\"a\\u0000b\":1}");
-    /* Inside a value that is read for the second time. */
-    BAD("[99999999999999999999,\"\\u0000\"]");
+    NOT_OURS("\"\\u0000\"", "\\u0000 in a string, at byte 1");
+    NOT_OURS("\"a\\u0000b\"", "\\u0000 in a string, at byte 2");
+    NOT_OURS("{\"a\\u0000b\":1}", "\\u0000 in a string, at byte 3");
+    NOT_OURS("[\n\"\\u0000\\u0000\"]", "\\u0000 in a string, at byte 3 in line 2");
+    NOT_OURS("[99999999999999999999,\"\\u0000\"]", "\\u0000 in a string, at byte 23");
+    BAD("[\"\\u0000\"");
+    BAD("\"\0\"");
+}
+
+TEST(too_deep)
+{
+    char *open = repeat("[", JSON_DEPTH_MAX + 1), *close = repeat("]", JSON_DEPTH_MAX + 1);
+    char *text = text_of("%s%s", open, close);
+    check_refused(text, strlen(text), PROTOCOL_ERROR_INVALID_REQUEST,
+                  "the depth is greater than 32, at byte 32");
+    check_bad(text, strlen(text) - 1);
+    free(text);
+    free(open);
+    free(close);
+    /* However deep: 2,048 levels are the most that jansson takes. */
+    open = repeat("{\"a\":[", 5000);
+    close = repeat("]}", 5000);
+    text = text_of("%s1%s", open, close);
+    check_refused(text, strlen(text), PROTOCOL_ERROR_INVALID_REQUEST,
+                  "the depth is greater than 32, at byte 96");
+    check_bad(text, strlen(text) - 1);
+    free(text);
+    free(open);
+    free(close);
 }
 
 TEST(what_is_not_utf8)
@@ -195,9 +253,12 @@ TEST(what_is_not_utf8)
 
 TEST(reals_beyond_double)
 {
-    BAD("1e400");
-    BAD("[-1e400]");
-    BAD("[99999999999999999999,1e400]");
+    NOT_OURS("1e400", "a number that ends at byte 5 is too large");
+    NOT_OURS("[-1e400]", "a number that ends at byte 7 is too large");
+    NOT_OURS("[99999999999999999999,1e400]", "a number that ends at byte 27 is too large");
+    NOT_OURS("[1E+309\n]", "a number that ends at byte 7 is too large");
+    BAD("[1e400,]");
+    check_good("[1.7976931348623157e308,1e-400,-0.0,0e999999999999]");
 }
 
 TEST(any_byte_in_any_place_is_answered_in_utf8)
@@ -327,33 +388,38 @@ TEST(calls)
     }
 }
 
-/*
- * Every allocation fails in turn. jansson calls a string that it had no memory for a syntax error,
- * so that is an answer too; what must not be is an error without a reason, or a success with a part
- * left out. (Texts here have no string above 15 bytes: jansson's lexer does not look whether the
- * buffer that it grows for those could be grown.)
- */
-static void check_scarce(const char *text)
+TEST(whether_the_end_is_sure)
+{
+    static const char *const sure[] = {"{}", "]", "{bad}", "[NaN]", "\"x\"", "\xEF\xBB\xBF{}"};
+    static const char *const unsure[] = {"", "nul", "1", "01", "-", "truefalse"};
+    for (size_t i = 0; i < sizeof(sure) / sizeof(sure[0]); i++)
+        assert_true(message_has_sure_end(sure[i], strlen(sure[i])));
+    for (size_t i = 0; i < sizeof(unsure) / sizeof(unsure[0]); i++)
+        assert_false(message_has_sure_end(unsure[i], strlen(unsure[i])));
+}
+
+/* Every allocation fails in turn: then the failure is that, and nothing else. */
+static void check_scarce(const char *text, int least)
 {
     size_t len = strlen(text);
-    int r = -ENOMEM, out_of_memory = 0;
+    int n = 0, r = -ENOMEM;
     struct message m, whole;
     decode_good(text, len, &whole);
-    for (int n = 0; r < 0; n++) {
+    assert_non_null(whole.arena);
+    for (; r < 0; n++) {
         struct failure f;
+        m = (struct message){0};
         allocations_left = n;
         r = message_decode(text, len, &m, &f);
         allocations_left = -1;
-        if (r == -EBADMSG) {
-            assert_int_equal(f.error, PROTOCOL_ERROR_PARSE);
-            assert_int_not_equal(strncmp(failure_message(&f), "not JSON: , ", 12), 0);
-        } else if (r < 0) {
+        if (r < 0) {
             assert_int_equal(r, -ENOMEM);
             assert_int_equal(f.error, PROTOCOL_ERROR_INTERNAL);
-            out_of_memory++;
+            assert_null(m.root);
+            assert_null(m.arena);
         }
     }
-    assert_true(out_of_memory > 5);
+    assert_int_equal(n - 1, least);
     assert_true(json_equal(m.root, whole.root));
     message_free(&whole);
     message_free(&m);
@@ -362,8 +428,16 @@ static void check_scarce(const char *text)
 TEST(memory_runs_out_at_any_moment)
 {
     check_scarce("{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"create\",\"params\":{\"size\":4096,"
-                 "\"labels\":{\"a\":\"\\u00e9\"},\"x\":[1,2,3,4,5,6,7,8,9,10]}}");
-    check_scarce("{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,\"h\":7,\"i\":8}");
+                 "\"labels\":{\"a\":\"\\u00e9\"},\"x\":[1,2,3,4,5,6,7,8,9,10]}}",
+                 1);
+    check_scarce("{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,\"h\":7,\"i\":8}", 1);
+    /* jansson's buffer for a string grows past 127 bytes without a look at whether it could. */
+    char *long_string = repeat("0123456789", 100), *text = text_of("[\"%s\"]", long_string);
+    check_scarce(text, 1);
+    free(text);
+    free(long_string);
+    /* The copy that is read in the text's place. */
+    check_scarce("[99999999999999999999]", 2);
 }
 
 TEST(no_memory_for_a_second_reading)
@@ -372,8 +446,6 @@ TEST(no_memory_for_a_second_reading)
     char *text = text_of("[%s99999999999999999999]", zeros);
     struct failure f;
     struct message m = {.root = NULL};
-    /* jansson has all it wants; only the copy that is read the second time is as long as the text.
-     */
     largest_allocation = strlen(text) - 1;
     assert_int_equal(message_decode(text, strlen(text), &m, &f), -ENOMEM);
     assert_int_equal(f.error, PROTOCOL_ERROR_INTERNAL);
@@ -382,14 +454,29 @@ TEST(no_memory_for_a_second_reading)
     free(text);
 }
 
+TEST(no_memory_for_very_deep_brackets)
+{
+    char *open = repeat("[", 100), *close = repeat("]", 100), *text = text_of("%s%s", open, close);
+    struct failure f;
+    struct message m = {.root = NULL};
+    has_no_realloc = true;
+    assert_int_equal(message_decode(text, strlen(text), &m, &f), -ENOMEM);
+    has_no_realloc = false;
+    assert_int_equal(f.error, PROTOCOL_ERROR_INTERNAL);
+    free(open);
+    free(close);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_value),
-        cmocka_unit_test(as_deep_as_the_scanner_lets_pass),
+        cmocka_unit_test(as_deep_as_it_may_be),
         cmocka_unit_test(what_is_not_json),
         cmocka_unit_test(duplicate_keys),
         cmocka_unit_test(the_nul_character),
+        cmocka_unit_test(too_deep),
         cmocka_unit_test(what_is_not_utf8),
         cmocka_unit_test(reals_beyond_double),
         cmocka_unit_test(any_byte_in_any_place_is_answered_in_utf8),
@@ -398,9 +485,10 @@ int main(void)
         cmocka_unit_test(only_those_are_widened),
         cmocka_unit_test(as_many_of_them_as_a_message_holds),
         cmocka_unit_test(calls),
-        cmocka_unit_test_setup_teardown(memory_runs_out_at_any_moment, scarce_memory,
-                                        memory_is_back),
-        cmocka_unit_test_teardown(no_memory_for_a_second_reading, memory_is_back),
+        cmocka_unit_test(whether_the_end_is_sure),
+        cmocka_unit_test_setup_teardown(memory_runs_out_at_any_moment, with_arena, memory_is_back),
+        cmocka_unit_test_setup_teardown(no_memory_for_a_second_reading, with_arena, memory_is_back),
+        cmocka_unit_test(no_memory_for_very_deep_brackets),
     };
     return RUN_TESTS(tests);
 }

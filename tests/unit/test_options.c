@@ -7,7 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/options.h"
 
-static const char *runtime_dir, *runtime_directory;
+static const char *runtime_dir, *runtime_directory, *config_home, *home;
 
 static char *fake_env(const char *name)
 {
@@ -16,13 +16,17 @@ static char *fake_env(const char *name)
         value = runtime_dir;
     else if (strcmp(name, "RUNTIME_DIRECTORY") == 0)
         value = runtime_directory;
+    else if (strcmp(name, "XDG_CONFIG_HOME") == 0)
+        value = config_home;
+    else if (strcmp(name, "HOME") == 0)
+        value = home;
     return (char *)(uintptr_t)value;
 }
 
 static int clear_env(void **state)
 {
     (void)state;
-    runtime_dir = runtime_directory = NULL;
+    runtime_dir = runtime_directory = config_home = home = NULL;
     return 0;
 }
 
@@ -95,7 +99,7 @@ TEST(a_user_has_its_own)
 
 TEST(a_user_without_a_runtime_directory)
 {
-    check_bad("", 1000, "XDG_RUNTIME_DIR is not set: say --socket and --state-dir");
+    check_bad("", 1000, "XDG_RUNTIME_DIR is not set: give --socket and --state-dir");
     check_bad("--state-dir /a", 1000, "XDG_RUNTIME_DIR is not set");
     check("--socket /a/b --state-dir /c", 1000, "/a/b", 0600, "/c");
     check("--socket /a/b", 1000, "/a/b", 0600, "/a");
@@ -163,18 +167,59 @@ TEST(levels)
     options_deinit(&o);
 }
 
-TEST(the_configuration)
+/* WANT NULL: no configuration is read. */
+static void check_config(const char *line, uint32_t uid, const char *want)
+{
+    static const char *const more[] = {"", "--check-config"};
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        struct options o;
+        char *whole = text_of("%s %s", line, more[i]);
+        assert_int_equal(parse(whole, uid, &o), i == 0 ? OPTIONS_RUN : OPTIONS_CHECK_CONFIG);
+        if (!o.config != !want || (want && strcmp(o.config, want) != 0))
+            fail_msg("%s: %s, and not %s", whole, o.config ? o.config : "none",
+                     want ? want : "none");
+        assert_int_equal(o.config_given, strstr(line, "--config") != NULL);
+        options_deinit(&o);
+        free(whole);
+    }
+}
+
+TEST(the_systems_configuration_is_the_systems_alone)
+{
+    runtime_dir = "/run/user/1000";
+    config_home = "/users/ann/settings";
+    check_config("", 0, config_system_path);
+    check_config("", 999, config_system_path);
+    check_config("--socket-mode 0600 --log-level debug", 0, config_system_path);
+    check_config("--socket /tmp/s", 0, NULL);
+    check_config("--state-dir /tmp/d", 0, NULL);
+    check_config("--socket /tmp/s --state-dir /tmp/d", 1000, NULL);
+    check_config("--socket /tmp/s --state-dir /tmp/d --config c.conf", 0, "c.conf");
+    check_config("--config c.conf", 0, "c.conf");
+    check_config("--config c.conf", 1000, "c.conf");
+}
+
+TEST(a_user_s_configuration_is_below_the_user_s_home)
+{
+    runtime_dir = "/run/user/1000";
+    check_config("", 1000, NULL);
+    home = "/users/ann";
+    check_config("", 1000, "/users/ann/.config/shmd/shmd.conf");
+    config_home = "";
+    check_config("", 1000, "/users/ann/.config/shmd/shmd.conf");
+    config_home = "relative";
+    check_config("", 1000, "/users/ann/.config/shmd/shmd.conf");
+    config_home = "/users/ann/settings";
+    check_config("", 1000, "/users/ann/settings/shmd/shmd.conf");
+    home = "relative";
+    check_config("", 1000, "/users/ann/settings/shmd/shmd.conf");
+    config_home = NULL;
+    check_config("", 1000, NULL);
+}
+
+TEST(a_check_needs_no_place_for_a_socket)
 {
     struct options o;
-    assert_int_equal(parse("", 0, &o), OPTIONS_RUN);
-    assert_string_equal(o.config, config_default_path);
-    assert_false(o.config_given);
-    options_deinit(&o);
-    assert_int_equal(parse("--config c.conf", 0, &o), OPTIONS_RUN);
-    assert_string_equal(o.config, "c.conf");
-    assert_true(o.config_given);
-    options_deinit(&o);
-    /* To check it, nobody needs a place for a socket. */
     assert_int_equal(parse("--check-config --config c.conf", 1000, &o), OPTIONS_CHECK_CONFIG);
     assert_string_equal(o.config, "c.conf");
     assert_null(o.socket);
@@ -257,7 +302,9 @@ int main(void)
         cmocka_unit_test_setup(the_service_manager_s_directory, clear_env),
         cmocka_unit_test_setup(modes, clear_env),
         cmocka_unit_test_setup(levels, clear_env),
-        cmocka_unit_test_setup(the_configuration, clear_env),
+        cmocka_unit_test_setup(the_systems_configuration_is_the_systems_alone, clear_env),
+        cmocka_unit_test_setup(a_user_s_configuration_is_below_the_user_s_home, clear_env),
+        cmocka_unit_test_setup(a_check_needs_no_place_for_a_socket, clear_env),
         cmocka_unit_test_setup(a_dump_needs_nothing_else, clear_env),
         cmocka_unit_test_setup(what_is_not_known_is_named, clear_env),
         cmocka_unit_test_setup(a_socket_s_path_has_an_end, clear_env),

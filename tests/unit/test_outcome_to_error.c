@@ -93,7 +93,7 @@ TEST(limits)
             DETAIL(.what = "kernel.shmmax", .used = OUTCOME_UNKNOWN, .max = UINT64_MAX - (1 << 24),
                    .hint = "ask for less"),
             NULL, NULL, PROTOCOL_ERROR_LIMIT_REACHED,
-            "{\"limit\":\"kernel.shmmax\",\"max\":9223372036854775807,\"hint\":\"ask for less\"}");
+            "{\"limit\":\"kernel.shmmax\",\"hint\":\"ask for less\"}");
     becomes(OUTCOME_QUOTA_EXCEEDED,
             DETAIL(.what = "max_bytes_per_uid", .used = 10, .max = UINT64_MAX), NULL, NULL,
             PROTOCOL_ERROR_QUOTA_EXCEEDED,
@@ -138,6 +138,16 @@ TEST(others)
     becomes(OUTCOME_STORE_FAILURE, DETAIL(.hint = "the disk is full"), NULL, NULL,
             PROTOCOL_ERROR_STORE_FAILURE, "{\"reason\":\"the disk is full\"}");
     assert_contains(failure_message(&f), "nothing was done: the disk is full");
+    static const struct config_error errors[] = {
+        {"/etc/shmd/shmd.conf", 3, "max_bytes", "max_bytes \"x\": must be a number"},
+        {"/etc/a.json", 0, "", "is not a file"},
+    };
+    becomes(OUTCOME_INVALID_CONFIGURATION,
+            DETAIL(.config_errors = errors, .n_config_errors = sizeof(errors) / sizeof(errors[0])),
+            NULL, NULL, PROTOCOL_ERROR_INVALID_CONFIGURATION,
+            "{\"errors\":[{\"file\":\"/etc/shmd/shmd.conf\",\"line\":3,\"key\":\"max_bytes\","
+            "\"message\":\"max_bytes \\\"x\\\": must be a number\"},"
+            "{\"file\":\"/etc/a.json\",\"line\":0,\"key\":\"\",\"message\":\"is not a file\"}]}");
     becomes(OUTCOME_NOT_SUPPORTED, DETAIL(.what = "that"), NULL, NULL, PROTOCOL_ERROR_NOT_SUPPORTED,
             "{\"what\":\"that\"}");
     assert_string_equal(failure_message(&f), "not supported: that");

@@ -115,6 +115,14 @@ struct wanted {
     {                                                                                              \
         "ttl_ms", INT, false, 0, TTL_MAX                                                           \
     }
+#define AN_IDLE_TTL                                                                                \
+    {                                                                                              \
+        "idle_ttl_ms", INT, false, 0, TTL_MAX                                                      \
+    }
+#define AN_OWNER                                                                                   \
+    {                                                                                              \
+        "owner", INT, false, 0, UID_MAX                                                            \
+    }
 #define A_NAME                                                                                     \
     {                                                                                              \
         .name = "name", .kind = NAME                                                               \
@@ -136,10 +144,13 @@ static const struct wanted create_wants[] = {
     {"size", INT, true, 1, INT64_MAX},
     A("mode", MODE),
     A("exclusive", BOOL),
+    A("replace", BOOL),
+    A("hold", BOOL),
     A_UID,
     A_GID,
     A("lifetime", LIFETIME),
     A_TTL,
+    AN_IDLE_TTL,
     A("ready", BOOL),
     A("labels", LABELS),
     {"huge_page_size", INT, false, 0, INT64_MAX},
@@ -149,6 +160,7 @@ static const struct wanted create_wants[] = {
     {.kind = END},
 };
 static const struct wanted target_wants[] = {A_TARGET, {.kind = END}};
+static const struct wanted owned_target_wants[] = {A_TARGET, AN_OWNER, {.kind = END}};
 static const struct wanted set_wants[] = {
     A_TARGET,
     A("mode", MODE),
@@ -158,6 +170,7 @@ static const struct wanted set_wants[] = {
     A("labels", LABELS),
     A("lifetime", LIFETIME),
     A_TTL,
+    AN_IDLE_TTL,
     A("locked", BOOL),
     {.kind = END},
 };
@@ -174,20 +187,31 @@ static const struct wanted list_wants[] = {
     A("cursor", CURSOR),
     {.kind = END},
 };
-static const struct wanted wait_wants[] = {
-    {"name", NAME, true, 0, 0}, {"timeout_ms", INT, false, 0, TTL_MAX}, {.kind = END}};
+static const struct wanted wait_wants[] = {{"name", NAME, true, 0, 0},
+                                           {"timeout_ms", INT, false, 0, TTL_MAX},
+                                           A("hold", BOOL),
+                                           AN_OWNER,
+                                           {.kind = END}};
 static const struct wanted adopt_wants[] = {
     A_SHMID, A_KEY, A_NAME, A("lifetime", LIFETIME), A_TTL, A("labels", LABELS), {.kind = END}};
 static const struct wanted subscribe_wants[] = {
     A("prefix", PREFIX), A("kinds", KINDS), {"after", INT, false, 0, INT64_MAX}, {.kind = END}};
 
 static const struct wanted *const contract[METHOD_COUNT] = {
-    [METHOD_INFO] = none,           [METHOD_CREATE] = create_wants,
-    [METHOD_STAT] = target_wants,   [METHOD_SET] = set_wants,
-    [METHOD_REMOVE] = remove_wants, [METHOD_LIST] = list_wants,
-    [METHOD_READY] = target_wants,  [METHOD_WAIT] = wait_wants,
-    [METHOD_HOLD] = target_wants,   [METHOD_RELEASE] = target_wants,
-    [METHOD_ADOPT] = adopt_wants,   [METHOD_SUBSCRIBE] = subscribe_wants,
+    [METHOD_INFO] = none,
+    [METHOD_CREATE] = create_wants,
+    [METHOD_STAT] = owned_target_wants,
+    [METHOD_SET] = set_wants,
+    [METHOD_REMOVE] = remove_wants,
+    [METHOD_LIST] = list_wants,
+    [METHOD_READY] = target_wants,
+    [METHOD_WAIT] = wait_wants,
+    [METHOD_HOLD] = owned_target_wants,
+    [METHOD_RELEASE] = target_wants,
+    [METHOD_ADOPT] = adopt_wants,
+    [METHOD_DISOWN] = target_wants,
+    [METHOD_RELOAD] = none,
+    [METHOD_SUBSCRIBE] = subscribe_wants,
     [METHOD_METRICS] = none,
 };
 
@@ -244,14 +268,15 @@ TEST(what_is_required)
 TEST(parameters_go_by_name)
 {
     static const enum method free_of_any[] = {METHOD_INFO, METHOD_LIST, METHOD_SUBSCRIBE,
-                                              METHOD_METRICS};
+                                              METHOD_METRICS, METHOD_RELOAD};
     for (size_t i = 0; i < COUNT(free_of_any); i++) {
         check_taken(free_of_any[i], NULL);
         check_taken(free_of_any[i], "{}");
         check_taken(free_of_any[i], "[]");
+        check_taken(free_of_any[i], "null");
     }
     for (int m = 0; m < METHOD_COUNT; m++) {
-        static const char *const others[] = {"[1]", "[{}]", "null", "1", "\"x\"", "true"};
+        static const char *const others[] = {"[1]", "[{}]", "[null]", "1", "\"x\"", "true"};
         for (size_t i = 0; i < COUNT(others); i++)
             check_refused((enum method)m, others[i], "params", "must be an object");
         check_refused((enum method)m, "{\"nosuch\":1}", "nosuch", "unknown");
@@ -264,9 +289,11 @@ TEST(an_unknown_one_is_told_what_there_is)
 {
     check_refused(METHOD_INFO, "{\"x\":1}", "x", "unknown; info takes: none");
     check_refused(METHOD_STAT, "{\"x\":1}", "x", "unknown; stat takes: name, shmid, key, serial");
-    check_refused(METHOD_CREATE, "{\"x\":1}", "x",
-                  "unknown; create takes: name, key, size, mode, exclusive, uid, gid, lifetime, "
-                  "ttl_ms, ready, labels, huge_page_size, noreserve, locked, any_owner");
+    check_refused(
+        METHOD_CREATE, "{\"x\":1}", "x",
+        "unknown; create takes: name, key, size, mode, exclusive, replace, hold, uid, gid, "
+        "lifetime, ttl_ms, idle_ttl_ms, ready, labels, huge_page_size, noreserve, "
+        "locked, any_owner");
     char *name = repeat("\xE2\x82\xAC", 10000), *text = text_of("{\"%s\":1}", name);
     struct decoded d;
     decode(&d, METHOD_SET, text);
@@ -278,11 +305,16 @@ TEST(an_unknown_one_is_told_what_there_is)
     free(text);
 }
 
+static bool is_whole(const json_t *value)
+{
+    return json_is_real(value) && json_real_value(value) == 1.0;
+}
+
 /* Which JSON values a field of KIND takes. */
 static bool takes(enum kind kind, const json_t *value)
 {
     switch (kind) {
-    case INT: return json_is_integer(value);
+    case INT: return json_is_integer(value) || is_whole(value);
     case BOOL: return json_is_boolean(value);
     case KINDS: return json_is_array(value);
     case LABELS: return json_is_object(value);
@@ -372,11 +404,50 @@ TEST(integers_beyond_int64)
                   "is beyond the range of a 64-bit integer");
     check_refused(METHOD_CREATE, "{\"size\":1,\"key\":-99999999999999999999.0}", "key",
                   "is beyond the range of a 64-bit integer");
-    /* These are in the range, and no integers. */
-    check_refused(METHOD_CREATE, "{\"size\":9.0e18}", "size", "not a number that is not");
-    check_refused(METHOD_CREATE, "{\"size\":-9223372036854775808.0}", "size",
+}
+
+static void check_real(const char *real, int64_t want)
+{
+    char *text = text_of("{\"size\":1,\"key\":0,\"ttl_ms\":%s}", real);
+    struct decoded d;
+    decode(&d, METHOD_CREATE, text);
+    expect(&d, NULL, NULL);
+    assert_true(d.params.create.ttl_ms.given);
+    assert_int_equal(d.params.create.ttl_ms.value, want);
+    done(&d);
+    free(text);
+}
+
+TEST(reals_without_a_fraction_are_integers)
+{
+    check_real("4096.0", 4096);
+    check_real("4.096e3", 4096);
+    check_real("40960e-1", 4096);
+    check_real("0.0", 0);
+    check_real("-0.0", 0);
+    check_real("1e0", 1);
+    check_real("9007199254740991.0", 9007199254740991);
+    check_real("9007199254740992.0", 9007199254740992); /* 2^53 */
+    struct decoded d;
+    decode(&d, METHOD_CREATE, "{\"size\":1,\"key\":-3.0}");
+    expect(&d, NULL, NULL);
+    assert_int_equal(d.params.create.key.value, -3);
+    done(&d);
+#define INEXACT "must be an integer, not a real number above 2^53, which is not exact"
+    check_refused(METHOD_CREATE, "{\"size\":9007199254740994.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":-9007199254740994.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":9.0e18}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":-9223372036854775808.0}", "size", INEXACT);
+    check_refused(METHOD_CREATE, "{\"size\":4096.5}", "size",
                   "not a number that is not an integer");
-    check_refused(METHOD_CREATE, "{\"size\":4096.0}", "size", "must be an integer");
+    check_refused(METHOD_CREATE, "{\"size\":0.1}", "size", "not a number that is not an integer");
+    check_refused(METHOD_CREATE, "{\"size\":1e-300}", "size",
+                  "not a number that is not an integer");
+    /* The range holds for them, too. */
+    check_refused(METHOD_CREATE, "{\"size\":0.0}", "size", "must be from 1 to ");
+    check_refused(METHOD_CREATE, "{\"size\":1,\"uid\":-1.0}", "uid", "must be from 0 to ");
+    /* 644 is not 0644, however it is written. */
+    check_refused(METHOD_CREATE, "{\"size\":1,\"mode\":644.0}", "mode", "644 is not 0644");
 }
 
 TEST(integers_beyond_int64_where_none_is_wanted)
@@ -711,7 +782,7 @@ TEST(a_target_is_exactly_one)
     int n = 0;
     for (int m = 0; m < METHOD_COUNT; m++)
         n += params_table((enum method)m)->has_target;
-    assert_int_equal(n, 6); /* stat, set, remove, ready, hold, release */
+    assert_int_equal(n, 7); /* stat, set, remove, ready, hold, release, disown */
 }
 
 TEST(adopt_wants_shmid_or_key)
@@ -860,6 +931,7 @@ int main(void)
         cmocka_unit_test(every_field_refuses_every_other_kind),
         cmocka_unit_test(integers_to_the_ends_of_their_ranges),
         cmocka_unit_test(integers_beyond_int64),
+        cmocka_unit_test(reals_without_a_fraction_are_integers),
         cmocka_unit_test(integers_beyond_int64_where_none_is_wanted),
         cmocka_unit_test(words),
         cmocka_unit_test(kinds_are_an_array_of_words),

@@ -104,9 +104,16 @@ TEST(attachments_are_told)
     core_fixture_pass(f, 5000);
     told("detached:a");
     fake_sysv_exit(f->k, 9);
-    fake_sysv_attach_as(f->k, s->shmid, 9); /* as many as before: it does not show */
+    fake_sysv_attach_as(f->k, s->shmid, 9); /* as many as before: the times show it */
     core_fixture_pass(f, 5000);
-    told("");
+    told("detached:a attached:a");
+    fake_sysv_exit(f->k, 9);
+    core_fixture_pass(f, 5000);
+    told("detached:a");
+    fake_sysv_attach_as(f->k, s->shmid, 8); /* and is gone again before anybody looks */
+    fake_sysv_exit(f->k, 8);
+    core_fixture_pass(f, 5000);
+    told("attached:a detached:a");
 }
 
 /* --- starts */

@@ -3,13 +3,27 @@
  * scanned whole, a byte at a time, in every chunk size and with every one and two split points;
  * what comes out is written down as a trace:
  *
- *   V<value>  a complete value   B<n>  refused at byte n, then resync   L<n>  too large after n
- * bytes E         the end came in the midst of a value
+ *   V<value>  a complete value
+ *   B<n>      refused at byte n, on the line where it began, then resync
+ *   X<n>      refused at byte n, after it had gone on over a line's end; nothing is scanned after
+ * it F<n>      another framing, known after n bytes; nothing is scanned after it L<n>      too
+ * large after n bytes; nothing is scanned after it E         the end came in the midst of a value
+ *
+ * Linked with --wrap=realloc, so that memory for very deep brackets can be lacking.
  */
 #include "tests/unit/support.h"
 
-#include "protocol/limits.h"
 #include "protocol/scanner.h"
+
+static bool has_no_memory;
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return has_no_memory ? NULL : __real_realloc(old, size);
+}
 
 enum { LIMIT = 65536 }; /* of a value, where a test is of something else */
 
@@ -53,11 +67,15 @@ static bool feed(struct scanner *s, const char *text, size_t at, size_t n, struc
             note(t, 'V', text + at + done - scanner_length(s), scanner_length(s));
             break;
         case SCAN_BAD:
-            note_number(t, 'B', at + done);
+            note_number(t, scanner_spans_lines(s) ? 'X' : 'B', at + done);
+            if (scanner_spans_lines(s))
+                return false;
             scanner_resync(s);
             assert_false(scanner_unfinished(s));
             break;
+        case SCAN_FOREIGN: note_number(t, 'F', at + done); return false;
         case SCAN_TOO_LARGE: note_number(t, 'L', at + done); return false;
+        case SCAN_NO_MEMORY: fail();
         }
     }
     return true;
@@ -70,7 +88,9 @@ static void finish(struct scanner *s, const char *text, size_t len, struct trace
     case SCAN_MORE: assert_false(unfinished); break;
     case SCAN_VALUE: note(t, 'V', text + len - scanner_length(s), scanner_length(s)); break;
     case SCAN_BAD: note(t, 'E', "", 0); break;
-    case SCAN_TOO_LARGE: fail(); break;
+    case SCAN_FOREIGN:
+    case SCAN_TOO_LARGE:
+    case SCAN_NO_MEMORY: fail(); break;
     }
     assert_false(scanner_unfinished(s));
 }
@@ -88,11 +108,14 @@ static struct trace scan(const char *text, size_t len, size_t limit, size_t a, s
             n = a - at;
         else if (at >= a && at < b && n > b - at)
             n = b - at;
-        if (!feed(&s, text, at, n, &t))
+        if (!feed(&s, text, at, n, &t)) {
+            scanner_deinit(&s);
             return t;
+        }
         at += n;
     }
     finish(&s, text, len, &t);
+    scanner_deinit(&s);
     return t;
 }
 
@@ -177,13 +200,139 @@ TEST(what_cannot_begin_a_value)
     CHECK("hello\n{}", "B0 V{}");
     CHECK("NaN\n1", "B0 V1");
     CHECK("Infinity\n1", "B0 V1");
-    CHECK("\xEF\xBB\xBF{}\n{}", "B0 V{}");
+    CHECK("\xEF\xBB{}\n{}", "B2 V{}");
+    CHECK("\xEF{}\n{}", "B1 V{}");
+    CHECK("\xFF\xFE{}\n{}", "B0 V{}");
     CHECK("// c\n{}", "B0 V{}");
     CHECK("/* {} */\n{}", "B0 V{}");
     CHECK("'a'\n1", "B0 V1");
     CHECK(",\n:\n+1\n.5\n", "B0 B2 B4 B7");
-    CHECK("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "B0 B16");
     CHECK("\0{}", "B0 V{}");
+}
+
+TEST(a_byte_order_mark_spoils_the_value_behind_it)
+{
+#define MARK "\xEF\xBB\xBF"
+    CHECK(MARK "{}", "V" MARK "{}");
+    CHECK(MARK "{\n}{}\n", "V" MARK "{\n} V{}");
+    CHECK(MARK " \t[1]1", "V" MARK " \t[1] V1");
+    CHECK(MARK "\"a\" 1", "V" MARK "\"a\" V1");
+    CHECK(MARK "12 1", "V" MARK "12 V1");
+    CHECK(MARK "[{\n]{}", "X6");
+    CHECK(MARK "[{]\n{}", "B5 V{}");
+    /* Alone on its line. */
+    CHECK(MARK "\n{}", "B3 V{}");
+    CHECK(MARK " \r\n{}", "B5 V{}");
+    CHECK(MARK "x\n{}", "B3 V{}");
+    CHECK(MARK, "E");
+    CHECK("\xEF", "E");
+}
+
+TEST(a_broken_value_that_went_on_over_a_line_has_no_end)
+{
+    CHECK("[\n{]\n{}", "X3");
+    CHECK("{\"a\":1,\n\"b\":\"x\n{}\n", "X14");
+    CHECK("[\n\0{}", "X2");
+    CHECK("[\n}\n", "X2");
+    CHECK("[\r{]\n{}", "B3 V{}");
+    /* The line's end that the value stumbles over belongs to the line where it began. */
+    CHECK("[\"a\n{}", "B3 V{}");
+    /* The lines of one value are not those of the next. */
+    CHECK("[\n][}\n1", "V[\n] B4 V1");
+    CHECK("{\n}{]\n1", "V{\n} B4 V1");
+    CHECK("[\n]?\n1", "V[\n] B3 V1");
+}
+
+TEST(another_framing)
+{
+    CHECK("Content-Length: 44\r\n\r\n{}", "F15");
+    CHECK("content-length:44\r\n\r\n{}", "F15");
+    CHECK("CONTENT-TYPE: x\r\n\r\n{}", "F13");
+    CHECK("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "F4");
+    CHECK("POST / HTTP/1.1\r\n", "F5");
+    CHECK("PUT / HTTP/1.1\r\n", "F4");
+    CHECK("PATCH / HTTP/1.1\r\n", "F6");
+    CHECK("HEAD / HTTP/1.1\r\n", "F5");
+    CHECK("DELETE / HTTP/1.1\r\n", "F7");
+    CHECK("OPTIONS * HTTP/1.1\r\n", "F8");
+    CHECK("CONNECT x:1 HTTP/1.1\r\n", "F8");
+    CHECK("TRACE / HTTP/1.1\r\n", "F6");
+    CHECK("PRI * HTTP/2.0\r\n", "F11");
+    CHECK("HTTP/1.1 200 OK\r\n", "F5");
+    CHECK("\x1e{}\n", "F1");
+    CHECK("{}\n GET / HTTP/1.1\r\n", "V{} F8");
+    /* What only begins like one. */
+    CHECK("GETS\n{}", "B3 V{}");
+    CHECK("GET\n{}", "B3 V{}");
+    CHECK("get x\n{}", "B0 V{}");
+    CHECK("Content\n{}", "B7 V{}");
+    CHECK("Content-Size: 4\n{}", "B8 V{}");
+    CHECK("POSTS", "B4");
+    CHECK("GET", "E");
+}
+
+static void check_failure(const char *text, size_t len, size_t limit, enum scan_status want,
+                          enum protocol_error error, const char *message)
+{
+    struct scanner s;
+    struct failure f;
+    size_t taken;
+    scanner_init(&s, limit);
+    assert_int_equal(scanner_scan(&s, text, len, &taken), want);
+    scanner_failure(&s, want, taken < len ? text[taken] : '\0', &f);
+    assert_int_equal(f.error, error);
+    assert_string_equal(failure_message(&f), message);
+    scanner_deinit(&s);
+}
+
+#define FAILURE(text, want, error, message)                                                        \
+    check_failure(text, sizeof(text) - 1, LIMIT, want, PROTOCOL_ERROR_##error, message)
+
+TEST(what_is_wrong_in_words)
+{
+#define NO_VALUE "not JSON: a value begins with {, [, \", a digit, -, true, false or null"
+#define EXPECTED                                                                                   \
+    "; expected JSON-RPC 2.0 requests as plain JSON values, one after the other, without headers " \
+    "or framing"
+    FAILURE("[{]", SCAN_BAD, PARSE, "not JSON: a ] at byte 2 where a { is open");
+    FAILURE(" {\"a\":[}", SCAN_BAD, PARSE, "not JSON: a } at byte 6 where a [ is open");
+    FAILURE("[\"a\n", SCAN_BAD, PARSE,
+            "not JSON: the control character 0x0a at byte 3, in a string: close the string, or "
+            "write the character as an escape");
+    FAILURE("[\"\\\t", SCAN_BAD, PARSE,
+            "not JSON: the control character 0x09 at byte 3, in a string: close the string, or "
+            "write the character as an escape");
+    FAILURE("?", SCAN_BAD, PARSE, NO_VALUE);
+    FAILURE("}", SCAN_BAD, PARSE, NO_VALUE);
+    FAILURE("GETS", SCAN_BAD, PARSE, NO_VALUE);
+    FAILURE("[\0", SCAN_BAD, PARSE, "not JSON: unexpected byte 0x00 at byte 1");
+    FAILURE("tr}", SCAN_BAD, PARSE, "not JSON: unexpected byte 0x7d at byte 2");
+    FAILURE("\xEF\xBBx", SCAN_BAD, PARSE, "not JSON: unexpected byte 0x78 at byte 2");
+    FAILURE("Content-Length: 5", SCAN_FOREIGN, PARSE,
+            "not JSON: this begins with a Content-Length header" EXPECTED);
+    FAILURE("POST / HTTP/1.1", SCAN_FOREIGN, PARSE,
+            "not JSON: this begins with HTTP (POST)" EXPECTED);
+    FAILURE("\x1e{}", SCAN_FOREIGN, PARSE,
+            "not JSON: this begins with the record separator 0x1e (RFC 7464)" EXPECTED);
+    check_failure("[12345678901]", 13, 10, SCAN_TOO_LARGE, PROTOCOL_ERROR_INVALID_REQUEST,
+                  "message too large (limit 10)");
+}
+
+TEST(no_memory_for_very_deep_brackets)
+{
+    char *text = repeat("[", 65);
+    struct scanner s;
+    struct failure f;
+    size_t taken;
+    scanner_init(&s, LIMIT);
+    has_no_memory = true;
+    assert_int_equal(scanner_scan(&s, text, 65, &taken), SCAN_NO_MEMORY);
+    has_no_memory = false;
+    assert_int_equal(taken, 64);
+    scanner_failure(&s, SCAN_NO_MEMORY, '[', &f);
+    assert_int_equal(f.error, PROTOCOL_ERROR_INTERNAL);
+    scanner_deinit(&s);
+    free(text);
 }
 
 TEST(resync_goes_to_the_next_line_feed_or_nul)
@@ -227,50 +376,58 @@ TEST(the_end_in_the_midst_of_a_value)
     CHECK("12", "V12");
 }
 
-static void check_depth(char open, char close)
+/* A text of DEPTH brackets, whose types follow the bits of PATTERN, and those that close them. */
+static char *nested(size_t depth, uint64_t pattern)
 {
-    char text[2 * (JSON_DEPTH_MAX + 1) + 1];
-    memset(text, open, JSON_DEPTH_MAX);
-    memset(text + JSON_DEPTH_MAX, close, JSON_DEPTH_MAX);
-    struct trace t = scan(text, 2 * JSON_DEPTH_MAX, 1000, 0, 0, 1);
-    assert_int_equal(t.len, 2 * JSON_DEPTH_MAX + 1);
-    assert_int_equal(t.text[0], 'V');
-    check(text, 2 * JSON_DEPTH_MAX, 1000, t.text);
-
-    memset(text, open, JSON_DEPTH_MAX + 1);
-    memset(text + JSON_DEPTH_MAX + 1, close, JSON_DEPTH_MAX + 1);
-    check(text, 2 * (JSON_DEPTH_MAX + 1), 1000, "B32");
-}
-
-TEST(depth_32_passes_and_33_fails)
-{
-    assert_int_equal(JSON_DEPTH_MAX, 32);
-    check_depth('[', ']');
-    check_depth('{', '}');
+    char *text = malloc(2 * depth);
+    assert_non_null(text);
+    for (size_t i = 0; i < depth; i++) {
+        bool array = pattern >> i % 61 & 1;
+        text[i] = array ? '[' : '{';
+        text[2 * depth - 1 - i] = array ? ']' : '}';
+    }
+    return text;
 }
 
 TEST(every_bracket_type_is_kept_at_every_depth)
 {
-    /* Both types at each of 32 levels: a wrong close fails at its byte, the right ones pass. */
-    for (uint32_t pattern = 1; pattern; pattern = pattern << 1) {
-        char text[64];
-        for (int i = 0; i < 32; i++) {
-            bool array = pattern >> i & 1;
-            text[i] = array ? '[' : '{';
-            text[63 - i] = array ? ']' : '}';
-        }
-        struct trace t = scan(text, 64, 1000, 0, 0, 64);
-        assert_int_equal(t.len, 65);
-        for (size_t wrong = 32; wrong < 64; wrong++) {
-            char spoilt[64];
-            memcpy(spoilt, text, 64);
-            spoilt[wrong] = text[wrong] == ']' ? '}' : ']';
-            t = scan(spoilt, 64, 1000, 0, 0, 64);
-            char want[8];
-            snprintf(want, sizeof(want), "B%zu", wrong);
-            assert_string_equal(t.text, want);
+    /* A wrong close fails at its byte, the right ones pass, also far below what is allowed: only
+     * the whole value can be refused with its id. */
+    static const size_t depths[] = {1, 32, 33, 63, 64, 65, 128, 129, 300};
+    for (size_t d = 0; d < sizeof(depths) / sizeof(depths[0]); d++) {
+        size_t depth = depths[d], len = 2 * depth;
+        for (uint64_t pattern = 1; pattern < UINT64_C(1) << 61; pattern = pattern * 5 + 3) {
+            char *text = nested(depth, pattern);
+            struct trace t = scan(text, len, 1000, 0, 0, len);
+            assert_int_equal(t.len, len + 1);
+            assert_int_equal(t.text[0], 'V');
+            for (size_t wrong = depth; wrong < len; wrong++) {
+                char right = text[wrong];
+                text[wrong] = right == ']' ? '}' : ']';
+                t = scan(text, len, 1000, 0, 0, len);
+                text[wrong] = right;
+                char want[24];
+                snprintf(want, sizeof(want), "B%zu", wrong);
+                assert_string_equal(t.text, want);
+            }
+            free(text);
         }
     }
+}
+
+TEST(as_deep_as_a_value_may_be_long)
+{
+    struct scanner s;
+    size_t taken;
+    char *text = nested(LIMIT / 2, 0x0123456789ABCDEF);
+    scanner_init(&s, LIMIT);
+    assert_int_equal(scanner_scan(&s, text, LIMIT, &taken), SCAN_VALUE);
+    assert_int_equal(taken, LIMIT);
+    free(text);
+    text = repeat("[", LIMIT + 1);
+    assert_int_equal(scanner_scan(&s, text, LIMIT + 1, &taken), SCAN_TOO_LARGE);
+    scanner_deinit(&s);
+    free(text);
 }
 
 TEST(the_limit_passes_and_one_more_byte_fails)
@@ -351,11 +508,16 @@ int main(void)
         cmocka_unit_test(a_scalar_ends_at_nul_which_is_left),
         cmocka_unit_test(brackets_must_match),
         cmocka_unit_test(what_cannot_begin_a_value),
+        cmocka_unit_test(a_byte_order_mark_spoils_the_value_behind_it),
+        cmocka_unit_test(a_broken_value_that_went_on_over_a_line_has_no_end),
+        cmocka_unit_test(another_framing),
+        cmocka_unit_test(what_is_wrong_in_words),
+        cmocka_unit_test(no_memory_for_very_deep_brackets),
         cmocka_unit_test(resync_goes_to_the_next_line_feed_or_nul),
         cmocka_unit_test(no_raw_control_character_in_a_string),
         cmocka_unit_test(the_end_in_the_midst_of_a_value),
-        cmocka_unit_test(depth_32_passes_and_33_fails),
         cmocka_unit_test(every_bracket_type_is_kept_at_every_depth),
+        cmocka_unit_test(as_deep_as_a_value_may_be_long),
         cmocka_unit_test(the_limit_passes_and_one_more_byte_fails),
         cmocka_unit_test(a_large_limit_is_exact),
         cmocka_unit_test(resync_in_the_midst_of_a_value),

@@ -88,14 +88,22 @@ TEST(a_wait_in_a_batch)
 {
     SAYS(alice, "[" STAT("1", "x") "," WAIT("2", "x") "," STAT("3", "x") "," WAIT(
                     "4", "y") "]" STAT("5", "x"));
-    assert_false(session_wants_input(&alice->session));
+    HEARS(alice, "5!NoSuchSegment"); /* the batch holds nothing up */
+    assert_true(session_wants_input(&alice->session));
     assert_false(session_has_work(&alice->session));
-    SAYS(alice, STAT("6", "y"));
     SAYS(bob, CREATE("1", "x"));
     HEARS(bob, "1+x/ready");
+    HEARS(alice, "");
     SAYS(bob, CREATE("2", "y"));
-    HEARS(alice, "[1!NoSuchSegment;2=x/ready;3=x/ready;4=y/ready] 5=x/ready 6=y/ready");
-    assert_true(session_wants_input(&alice->session));
+    HEARS(alice, "[1!NoSuchSegment;2=x/ready;3!NoSuchSegment;4=y/ready]");
+}
+
+TEST(a_batch_that_ends_its_own_wait)
+{
+    SAYS(alice, "[" WAIT("1", "x") "," CREATE("2", "x") "," NOTIFY("wait", "\"name\":\"z\"") "]");
+    HEARS(alice, "[1=x/ready;2+x/ready]");
+    SAYS(alice, "[" WAIT("1", "x") "]");
+    HEARS(alice, "[1=x/ready]");
 }
 
 TEST(a_wait_that_is_no_question)
@@ -108,15 +116,21 @@ TEST(a_wait_that_is_no_question)
 
 /* --- waiting */
 
-TEST(in_order_behind_a_wait)
+TEST(a_wait_holds_nothing_up)
 {
     SAYS(alice, WAIT("1", "x") STAT("2", "x") CREATE("3", "z"));
-    HEARS(alice, "");
-    assert_null(fixture_record(f->core, "z")); /* it has its turn after */
-    SAYS(bob, CREATE("1", "x"));
-    HEARS(alice, "1=x/ready 2=x/ready 3+z/ready");
-    SAYS(alice, WAIT("4", "x"));
-    HEARS(alice, "4=x/ready");
+    HEARS(alice, "2!NoSuchSegment 3+z/ready");
+    SAYS(alice, CREATE("4", "x"));
+    HEARS(alice, "4+x/ready 1=x/ready");
+    SAYS(alice, WAIT("5", "x"));
+    HEARS(alice, "5=x/ready");
+}
+
+TEST(ids_of_waits)
+{
+    SAYS(alice, WAIT("\"text\"", "a") WAIT("null", "b") WAIT("1.5", "c") WAIT("-7", "d"));
+    SAYS(bob, CREATE("1", "d") CREATE("2", "c") CREATE("3", "b") CREATE("4", "a"));
+    HEARS(alice, "-7=d/ready 1.5=c/ready null=b/ready \"text\"=a/ready");
 }
 
 TEST(the_wait_of_one_stops_nobody_else)
@@ -141,19 +155,21 @@ TEST(waits_that_fail)
     fake_clock_advance(&f->core->clock, 500);
     core_tick(&f->core->core);
     assert_int_equal(rpc_fixture_turn(f), 0);
-    HEARS(alice, "1!TimedOut 2!NoSuchSegment");
+    HEARS(alice, "2!NoSuchSegment 1!TimedOut");
     core_fixture_kill(f->core, 2);
     assert_int_equal(rpc_fixture_turn(f), 0);
-    HEARS(carol, "1!InitialiserDied 2!NoSuchSegment");
+    HEARS(carol, "2=y/initialising 1!InitialiserDied");
 }
 
 TEST(shutting_down)
 {
-    SAYS(alice, WAIT("1", "x") CREATE("2", "x") WAIT("3", "nothing"));
+    SAYS(alice, CREATE("1", "x") WAIT("2", "nothing"));
     rpc_shut_down(&f->rpc);
     assert_int_equal(rpc_fixture_turn(f), 0);
-    /* What was received is finished; what would last is not begun. */
-    HEARS(alice, "1!ShuttingDown 2+x/ready 3!ShuttingDown");
+    HEARS(alice, "1+x/ready 2!ShuttingDown");
+    /* What would last is not begun. */
+    SAYS(alice, WAIT("3", "nothing"));
+    HEARS(alice, "3!ShuttingDown");
     SAYS(bob, CALL("1", "subscribe", "") STAT("2", "x"));
     HEARS(bob, "1!ShuttingDown 2=x/ready");
 }
@@ -180,7 +196,7 @@ static const char mixed[] =
 
 static const char mixed_answers[] =
     "1+a/ready \"two\"=a/ready [3+b/ready;null!-32600;null=b/ready] 5!MethodNotFound null!-32700 "
-    "6!-32600 null!-32700 null!-32700 null!-32700 1.5=a/ready 8=a/removed [null!-32600] ";
+    "6!-32600 null!-32700 null!-32700 null!-32600 1.5=a/ready 8=a/removed [null!-32600] ";
 
 TEST(whole)
 {
@@ -316,8 +332,9 @@ TEST(closed_behind_a_wait)
     SAYS(alice, WAIT("1", "x") STAT("2", "x"));
     session_end_input(&alice->session);
     assert_false(session_is_over(&alice->session));
+    HEARS(alice, "2!NoSuchSegment");
     SAYS(bob, CREATE("1", "x"));
-    HEARS(alice, "1=x/ready 2=x/ready");
+    HEARS(alice, "1=x/ready");
     assert_true(session_is_over(&alice->session));
 }
 
@@ -371,16 +388,7 @@ TEST(closed_in_a_bare_word_or_number)
     static const char *const whole[] = {"true", "-1", "1.5", "1e3"};
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
         check_cut(whole[i], "\"code\":-32600", "must be an object");
-    check_cut("nul\nnull", "\"code\":-32700", "invalid token, at byte 3");
-}
-
-TEST(closed_in_a_value_behind_a_wait)
-{
-    SAYS(alice, WAIT("1", "x") "{\"jsonrpc\":\"2.0\"");
-    session_end_input(&alice->session);
-    SAYS(bob, CREATE("1", "x"));
-    HEARS(alice, "1=x/ready null!-32700");
-    assert_true(session_is_over(&alice->session));
+    check_cut("nul\nnull", "\"code\":-32700", "not JSON: not a value, at byte 0");
 }
 
 TEST(closed_in_a_value_while_nothing_is_read)
@@ -537,7 +545,7 @@ static bool talks_without_memory(unsigned long n, bool for_good)
     if (!failed)
         assert_string_equal(heard, "1+a/ready 2=a/ready [3+b/ready;4=b/ready] 5=[a,b] 6=@2 "
                                    "7=ab/ready *changed:ab#3 8=ok 9!NotHoldable 10=ok 11+c/ready "
-                                   "12=c/ready 13=ab/ready 14!TimedOut 15!NoSuchSegment");
+                                   "12=c/ready 13=ab/ready 15!NoSuchSegment 14!TimedOut");
     else if (!session_is_over(&c->session) && !c->session.outbox.is_cut_off)
         assert_contains(heard, "15"); /* to the last */
     assert_int_equal(client_say(g, d, STAT("1", "nothing")), 0);
@@ -569,8 +577,10 @@ int main(void)
         CASE(batches),
         CASE(large_batches),
         CASE(a_wait_in_a_batch),
+        CASE(a_batch_that_ends_its_own_wait),
         CASE(a_wait_that_is_no_question),
-        CASE(in_order_behind_a_wait),
+        CASE(a_wait_holds_nothing_up),
+        CASE(ids_of_waits),
         CASE(the_wait_of_one_stops_nobody_else),
         CASE(waits_that_fail),
         CASE(shutting_down),
@@ -585,7 +595,6 @@ int main(void)
         CASE(closed_in_a_value),
         CASE(closed_after_a_number),
         CASE(closed_in_a_bare_word_or_number),
-        CASE(closed_in_a_value_behind_a_wait),
         CASE(closed_in_a_value_while_nothing_is_read),
         CASE(nothing_at_all),
         CASE(a_reader_that_is_slow),

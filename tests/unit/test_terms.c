@@ -51,8 +51,8 @@ TEST(reasons)
 {
     const char *const want[] = {"request",           "expired",          "last-holder-exited",
                                 "connection-closed", "initialiser-died", "last-detach",
-                                "out-of-band",       "recycled"};
-    assert_int_equal(REASON_COUNT, 8);
+                                "out-of-band",       "recycled",         "replaced"};
+    assert_int_equal(REASON_COUNT, 9);
     check_words(reason_words, want, REASON_COUNT);
 }
 

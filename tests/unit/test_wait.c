@@ -5,6 +5,7 @@
 #include "tests/unit/core_case.h"
 
 #include "daemon/core/wait.h"
+#include "daemon/util/container_of.h"
 #include "tests/fakes/fake_memory.h"
 
 struct waiting {
@@ -17,10 +18,11 @@ struct waiting {
 
 static struct waiting a, b, c;
 
-static void answered(struct waiter *waiter, int outcome, const struct found *found,
-                     const struct outcome_detail *detail)
+static void answered(struct waiter *waiter, const char *name, int outcome,
+                     const struct found *found, const struct outcome_detail *detail)
 {
-    struct waiting *w = waiter->context;
+    struct waiting *w = container_of(waiter, struct waiting, waiter);
+    assert_non_null(name);
     assert_null(waiter->name); /* it waits no more */
     assert_int_equal(waiter->timeout.place, 0);
     w->answers++;
@@ -36,7 +38,6 @@ static int begin(void **state)
     struct waiting *const all[] = {&a, &b, &c};
     for (size_t i = 0; i < 3; i++) {
         *all[i] = (struct waiting){0};
-        all[i]->waiter.context = all[i];
         all[i]->waiter.answer = answered;
     }
     return 0;

@@ -1,0 +1,77 @@
+/*
+ * reload: the daemon reads its configuration again. When the daemon refuses, each error of the
+ * files is printed on a line of its own, as compilers do: FILE:LINE: MESSAGE.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+#include "protocol/json_slice.h"
+
+static unsigned hex_digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* Prints a JSON string without its quotes and escapes. The daemon's strings are printable: what is
+ * escaped is a quote, a slash or a backslash. Whatever else is escaped is printed as `?`. */
+static void print_string(struct json_slice s)
+{
+    for (size_t i = 1; i + 1 < s.len; i++) {
+        unsigned char c = (unsigned char)s.text[i];
+        if (c == '\\' && i + 2 < s.len) {
+            c = (unsigned char)s.text[++i];
+            if (c == 'u' && i + 5 < s.len) {
+                unsigned code = 0;
+                for (int digit = 0; digit < 4; digit++)
+                    code = code << 4 | hex_digit(s.text[++i]);
+                c = code >= 0x20 && code < 0x7F ? (unsigned char)code : '?';
+            } else if (!strchr("\"\\/", c)) {
+                c = '?';
+            }
+        }
+        bool is_c1 = c == 0xC2 && (unsigned char)s.text[i + 1] < 0xA0; /* U+0080 to U+009F */
+        i += is_c1;
+        putc(c < 0x20 || c == 0x7F || is_c1 ? '?' : c, stderr);
+    }
+}
+
+static void print_error(struct json_slice error)
+{
+    struct json_slice file, line, message;
+    if (!json_slice_member(error, "file", &file) || !json_slice_member(error, "line", &line) ||
+        !json_slice_member(error, "message", &message))
+        return;
+    fputs("shmdctl: ", stderr);
+    print_string(file);
+    if (line.len != 1 || *line.text != '0') /* 0: it is in no single line */
+        fprintf(stderr, ":%.*s", (int)line.len, line.text);
+    fputs(": ", stderr);
+    print_string(message);
+    putc('\n', stderr);
+}
+
+static void print_errors(const struct shmd_failure *failure)
+{
+    const struct json_slice all = {failure->parameters, strlen(failure->parameters)};
+    struct json_slice errors, key, error;
+    if (!json_slice_member(all, "errors", &errors))
+        return;
+    struct json_walk walk = json_walk_begin(errors);
+    while (json_walk_next(&walk, &key, &error))
+        print_error(error);
+}
+
+int cmd_reload(struct cli *cli)
+{
+    int r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_reload(cli->shmd);
+    const struct shmd_failure *failure = shmd_last_failure(cli->shmd);
+    if (r != SHMD_ERROR_INVALID_CONFIGURATION || !failure)
+        return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+    print_errors(failure);
+    return cli_error(EXIT_REFUSED, "%s", failure->message);
+}

@@ -1,0 +1,123 @@
+#include "daemon/config_errors.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The length of the UTF-8 character at TEXT, or 0 when there is none. */
+static size_t character_length(const unsigned char *text)
+{
+    static const struct {
+        unsigned char mask, lead;
+        uint32_t least; /* a smaller number has a shorter form */
+    } forms[] = {{0x80, 0x00, 0}, {0xE0, 0xC0, 0x80}, {0xF0, 0xE0, 0x800}, {0xF8, 0xF0, 0x10000}};
+    for (size_t n = 0; n < sizeof(forms) / sizeof(forms[0]); n++) {
+        if ((text[0] & forms[n].mask) != forms[n].lead)
+            continue;
+        uint32_t number = text[0] & (unsigned char)~forms[n].mask;
+        for (size_t i = 1; i <= n; i++) {
+            if ((text[i] & 0xC0) != 0x80)
+                return 0;
+            number = number << 6 | (text[i] & 0x3F);
+        }
+        bool is_surrogate = number >= 0xD800 && number < 0xE000;
+        return number < forms[n].least || is_surrogate || number > 0x10FFFF ? 0 : n + 1;
+    }
+    return 0;
+}
+
+/* U+0000 to U+001F, U+007F, and U+0080 to U+009F, which are C2 80 to C2 9F. */
+static bool is_control(const unsigned char *text)
+{
+    return text[0] < 0x20 || text[0] == 0x7F || (text[0] == 0xC2 && text[1] < 0xA0);
+}
+
+/* What goes to terminals, the log and JSON has printable UTF-8 alone. */
+static void make_printable(char *string)
+{
+    unsigned char *text = (unsigned char *)string;
+    while (*text) {
+        size_t len = character_length(text);
+        if (len == 0 || is_control(text)) {
+            memset(text, '?', len > 0 ? len : 1);
+            len = len > 0 ? len : 1;
+        }
+        text += len;
+    }
+}
+
+/* A printable copy; NULL: out of memory. */
+static char *copy_of(const char *string)
+{
+    char *copy = strdup(string);
+    if (copy)
+        make_printable(copy);
+    return copy;
+}
+
+static void free_error(struct config_error *error)
+{
+    free((char *)(uintptr_t)error->file);
+    free((char *)(uintptr_t)error->key);
+    free((char *)(uintptr_t)error->message);
+}
+
+bool config_errors_is_full(const struct config_errors *errors)
+{
+    return errors->count >= CONFIG_ERRORS_MAX;
+}
+
+/* Takes MESSAGE, which may be NULL: out of memory. */
+static void append(struct config_errors *errors, const char *file, unsigned line, const char *key,
+                   char *message)
+{
+    struct config_error error = {
+        .file = copy_of(file), .line = line, .key = copy_of(key ? key : ""), .message = message};
+    struct config_error *items = NULL;
+    if (error.file && error.key && error.message)
+        items = reallocarray(errors->items, errors->count + 1, sizeof(*items));
+    if (!items) {
+        free_error(&error);
+        errors->out_of_memory = true;
+        return;
+    }
+    make_printable(message);
+    errors->items = items;
+    errors->items[errors->count++] = error;
+}
+
+void config_errors_add(struct config_errors *errors, const char *file, unsigned line,
+                       const char *key, const char *format, ...)
+{
+    char *message = NULL;
+    va_list args;
+    if (errors->count > CONFIG_ERRORS_MAX)
+        return;
+    if (config_errors_is_full(errors)) {
+        append(errors, file, line, NULL,
+               strdup("there may be more errors from here on: correct those above first"));
+        return;
+    }
+    va_start(args, format);
+    if (vasprintf(&message, format, args) < 0)
+        message = NULL;
+    va_end(args);
+    append(errors, file, line, key, message);
+}
+
+void config_error_text(const struct config_error *error, char *ret, size_t size)
+{
+    if (error->line > 0)
+        snprintf(ret, size, "%s:%u: %s", error->file, error->line, error->message);
+    else
+        snprintf(ret, size, "%s: %s", error->file, error->message);
+}
+
+void config_errors_deinit(struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        free_error(&errors->items[i]);
+    free(errors->items);
+    *errors = (struct config_errors){0};
+}

@@ -1,0 +1,76 @@
+#include "daemon/core/disown.h"
+
+#include <errno.h>
+
+#include "daemon/core/kernel.h"
+#include "daemon/core/removal.h"
+
+static int check(const struct core *core, const struct found *found, struct outcome_detail *detail)
+{
+    const struct segment *s = found->segment;
+    if (s->state == STATE_REMOVING)
+        return outcome_invalid(detail, "shmid",
+                               "the segment is being removed: it goes at the last detach");
+    *detail = (struct outcome_detail){0};
+    if (s->lifetime == LIFETIME_ATTACHED)
+        detail->what = "disown of an attached segment: the kernel frees it at the last detach";
+    else if (core->rmid_forced && segment_attachments(s, &found->kernel) == 0)
+        detail->what = "disown while kernel.shm_rmid_forced is 1 and nobody has attached the "
+                       "segment: it would be gone at once";
+    return detail->what ? OUTCOME_NOT_SUPPORTED : 0;
+}
+
+static int give_back(struct core *core, const struct found *found, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const struct segment *s = found->segment;
+    int r =
+        sysv->ops->set(sysv->context, s->shmid, s->creator.uid, s->creator.gid, found->kernel.mode);
+    if (r == -EPERM || r == -EACCES)
+        return outcome_denied(detail, "the daemon as owner",
+                              "the segment's creator has taken it back");
+    return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
+}
+
+/* The daemon created the segment, so it can put the owner back. */
+static int disown_created(struct core *core, const struct found *found,
+                          struct outcome_detail *detail)
+{
+    int r = give_back(core, found, detail);
+    if (r != 0)
+        return r;
+    r = ledger_write_gone(core, found->segment, detail);
+    if (r == 0)
+        return 0;
+    int back = kernel_put_back(core, found->segment, &found->kernel);
+    return back < 0 && back != -ESTALE ? -EIO : r;
+}
+
+/* Its creator handed the segment over: once it is given back, the daemon has no more rights to it.
+ * So the record goes first; the creator could give himself the rest. */
+static int disown_adopted(struct core *core, const struct found *found,
+                          struct outcome_detail *detail)
+{
+    int r = ledger_write_gone(core, found->segment, detail);
+    if (r == 0 && give_back(core, found, detail) != 0)
+        *detail = (struct outcome_detail){0}; /* its creator has taken it back himself */
+    return r;
+}
+
+int core_disown(struct core *core, struct found *found, struct outcome_detail *detail)
+{
+    struct segment *s = found->segment;
+    int r = check(core, found, detail);
+    if (r == 0)
+        r = s->adopted ? disown_adopted(core, found, detail) : disown_created(core, found, detail);
+    if (r != 0)
+        return r;
+    const struct sight now = kernel_look(core, s);
+    if (now.verdict == VERDICT_MATCH)
+        found->kernel = now.kernel;
+    news_add_disowned(core, s, &found->kernel);
+    found->kernel.nattch = segment_attachments(s, &found->kernel);
+    removal_let_go(core, s);
+    found->segment = NULL;
+    return 0;
+}

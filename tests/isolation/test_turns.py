@@ -1,0 +1,149 @@
+"""How much of an attacker's work comes before a victim's, counted in requests.
+
+The daemon is stopped while the attackers queue their requests and the victim queues a few behind them,
+each on a connection of its own. Then it goes on, and has all of it before it at one moment. What the
+victim asks for are the daemon's own counters: each answer says how many of the attackers' requests were
+served before it. Neither the machine's speed nor the programs' is in these numbers.
+"""
+
+import contextlib
+import re
+
+from isolation import ATTACKER, ATTACKERS, BOUNDS, VICTIM, IsolationCase, batch, encode, main
+from isolation import diagnostics, needs_several_uids, parse_metrics, unread, wait_until
+
+SEGMENTS = 5000
+VICTIMS = 5
+
+# The most requests of one uid that may come before the victim's. The daemon's own bound is 0.25 ms or
+# one request, whichever is longer: a few lists of thousands of segments, some hundred small requests.
+LISTS = 128
+FULL_PAGES = 32
+SMALL = BOUNDS["shmd_share_longest_requests"]
+
+LIST = encode("list", {"limit": 1000}, id=1)
+LIST_ALL = encode("list", {"limit": 1000, "scope": "all"}, id=1)
+LIST_NOTHING = encode("list", {"labels": {"none": "has this"}}, id=1)
+LIST_PREFIX = encode("list", {"prefix": "none/"}, id=1)
+
+
+def served(text, method):
+    """How many requests of METHOD the daemon has served, whatever became of them."""
+    return sum(
+        value
+        for name, value in parse_metrics(text).items()
+        if re.match(rf'shmd_requests_total\{{(.*,)?method="{method}"', name)
+    )
+
+
+@needs_several_uids
+class Turns(IsolationCase):
+    def setUp(self):
+        super().setUp()
+        self.start("max_segments_per_uid = 0\n")
+
+    def fill(self):
+        self.allow_segments()
+        self.fill_managed(SEGMENTS)
+
+    def attackers(self, count, users=(ATTACKER,)):
+        """COUNT connections of each."""
+        return [self.connect(self.daemon, user) for user in users for _ in range(count)]
+
+    def queue(self, connection, data):
+        """What the kernel takes of it."""
+        connection.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while data:
+                data = data[connection.socket.send(data) :]
+
+    def send_beginning(self, attackers, data):
+        """The daemon has read it when this returns."""
+        for attacker in attackers:
+            attacker.send(data)
+        wait_until(lambda: not any(unread(a.socket) for a in attackers), "all of it is read")
+
+    def counts(self, attackers, payload, method):
+        """How many of the attackers' requests came before each of the victim's."""
+        victims = [self.connect(self.daemon, VICTIM) for _ in range(VICTIMS)]
+        for victim in victims:  # accepted, and done with
+            before = served(victim.call("metrics")["text"], method)
+        if payload.startswith(b"["):  # nothing of a batch is done before its end is there
+            self.send_beginning(attackers, payload[:-2])
+            payload = payload[-2:]
+        with self.held_up():
+            for attacker in attackers:
+                self.queue(attacker, payload)
+            for victim in victims:
+                victim.send(encode("metrics", id="behind"))
+        return sorted(
+            served(victim.reply()["result"]["text"], method) - before for victim in victims
+        )
+
+    def check_share(self, attackers, payload, method, most):
+        counts = [0] + self.counts(attackers, payload, method)
+        diagnostics(f"{method} requests before each of the victim's: {counts[1:]}")
+        gaps = [after - before for before, after in zip(counts, counts[1:])]
+        self.assertLessEqual(
+            max(gaps), most, f"{method} requests before each of the victim's: {counts[1:]}"
+        )
+
+    def test_batches(self):
+        self.fill()
+        payload = batch(*[LIST_NOTHING] * 64)
+        self.check_share(self.attackers(40), payload, "list", LISTS)
+
+    def test_batches_of_full_pages(self):
+        self.fill()
+        self.check_share(self.attackers(40), batch(*[LIST] * 64), "list", FULL_PAGES)
+
+    def test_batches_of_all_segments(self):
+        self.allow_segments()
+        self.fill_foreign(SEGMENTS)
+        self.check_share(self.attackers(40), batch(*[LIST_ALL] * 64), "list", FULL_PAGES)
+
+    def test_a_pipeline(self):
+        self.fill()
+        self.check_share(self.attackers(1), LIST_PREFIX * 1000, "list", LISTS)
+
+    def test_notifications(self):
+        self.fill()
+        self.check_share(self.attackers(1), encode("list", {"limit": 1000}) * 1500, "list", LISTS)
+
+    def test_one_request_on_each_of_many_connections(self):
+        self.fill()
+        self.check_share(self.attackers(500), LIST_NOTHING, "list", LISTS)
+
+    def test_refused_requests(self):
+        payload = encode("remove", {"name": "none"}, id=1) * 60
+        self.check_share(self.attackers(200), payload, "remove", SMALL)
+
+    def test_changes_of_nothing(self):
+        self.fill_managed(1)
+        payload = encode("set", {"name": f"fill-{ATTACKER.uid}/0", "mode": "0600"}, id=1) * 50
+        self.check_share(self.attackers(200), payload, "set", SMALL)
+
+    def test_four_uids(self):
+        self.fill()
+        payload = batch(*[LIST_NOTHING] * 64)
+        self.check_share(
+            self.attackers(20, ATTACKERS), payload, "list", LISTS * len(ATTACKERS)
+        )
+
+    def test_many_connections_get_what_one_gets(self):
+        """Of two uids with work, the one with 60 connections is not served more than the other."""
+        self.fill()
+        many = self.attackers(60)
+        one = self.connect(self.daemon, ATTACKERS[1])
+        self.send_beginning(many, batch(*[LIST_NOTHING] * 64)[:-2])
+        one.call("info")
+        with self.held_up():
+            for attacker in many:
+                attacker.send(b"]\n")
+            one.send(encode("stat", {"name": "none"}) * 400 + encode("metrics", id="last"))
+        lists = served(one.reply()["result"]["text"], "list")
+        # Shares are of one length, so the machine's speed is not in this number.
+        self.assertLessEqual(lists, 4 * LISTS, "lists before the 400th request of the other")
+
+
+main()
