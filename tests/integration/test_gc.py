@@ -26,7 +26,7 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
-from programs import Programs
+from programs import Programs, skip_beside_other_daemons
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
 NOWHERE = "/nonexistent/shmd.sock"
@@ -40,9 +40,7 @@ class GcCase(Programs, TestCase):
 
     def setUp(self):
         super().setUp()
-        for directory in ("/run/shmd", *glob.glob("/run/user/*/shmd")):
-            if os.path.isdir(directory) and os.stat(directory).st_uid in (SOMEBODY.uid, ROOT.uid):
-                self.skipTest(f"{directory} is of a daemon whose segments would be kept")
+        skip_beside_other_daemons(self, SOMEBODY, ROOT)
 
     def leak(self, user=SOMEBODY, size=4096, key=0, mode=0o600):
         """A segment whose creator has died, and that nobody else has used."""
