@@ -11,7 +11,7 @@ _Static_assert(SHMD_STATE_REMOVED == STATE_REMOVED + 1, "states are numbered ali
 _Static_assert(SHMD_LIFETIME_ATTACHED == LIFETIME_ATTACHED + 1, "lifetimes are numbered alike");
 _Static_assert(SHMD_SCOPE_ALL == SCOPE_ALL + 1, "scopes are numbered alike");
 _Static_assert(SHMD_EVENT_ADOPTED == 1 << EVENT_ADOPTED, "event kinds are the bits of ours");
-_Static_assert(SHMD_REASON_RECYCLED == REASON_RECYCLED + 1, "reasons are numbered alike");
+_Static_assert(SHMD_REASON_REPLACED == REASON_REPLACED + 1, "reasons are numbered alike");
 
 static size_t text_size(const char *text)
 {
@@ -73,7 +73,7 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
     size_t size = sizeof(struct shmd_segment) + n_holders * sizeof(struct shmd_holder) +
                   w->n_labels * sizeof(struct shmd_label) +
                   count_bits(w->drift) * sizeof(const char *) + text_size(w->name) +
-                  text_size(w->creator.comm);
+                  text_size(w->former_name) + text_size(w->creator.comm);
     for (size_t i = 0; i < n_holders; i++)
         size += text_size(w->holder_list[i].comm);
     for (size_t i = 0; i < w->n_labels; i++)
@@ -121,6 +121,8 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .swap = w->swap,
         .drift = drift,
         .n_drift = count_bits(w->drift),
+        .former_name = put_text(&at, w->former_name),
+        .replaces = w->replaces,
     };
     for (size_t i = 0; i < w->n_labels; i++) {
         labels[i].key = put_text(&at, w->labels[i].key);

@@ -104,6 +104,9 @@ integration_tests = \
 	tests/integration/test_protocol_md.py \
 	tests/integration/test_disown.py \
 	tests/integration/test_holding.py \
+	tests/integration/test_holding_races.py \
+	tests/integration/test_publish.py \
+	tests/integration/test_trust.py \
 	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
 	tests/integration/test_replace.py \

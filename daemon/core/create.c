@@ -89,8 +89,7 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
         return outcome_not_owner(
             detail, "any_owner", other,
-            "the segment of that name or key is another user's: choose another, or set "
-            "any_owner if that user is to be trusted");
+            "choose another name or key, or set any_owner if you trust that user");
     if ((uint64_t)p->size.value > s->size) {
         *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
         return OUTCOME_SIZE_MISMATCH;

@@ -27,7 +27,7 @@ from harness import (
     needs_to_be_alone,
     wait_until,
 )
-from programs import Programs, skip_beside_other_daemons
+from programs import Programs
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
 NOWHERE = "/nonexistent/shmd.sock"
