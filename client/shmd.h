@@ -200,6 +200,10 @@ struct shmd_segment {
     bool used_by_others; /* only of one that is not: not only its creator has attached it */
     bool has_memory;     /* the kernel told rss and swap (only stat asks) */
     uint64_t rss, swap;  /* bytes of it that are in memory, and in swap */
+    /* Only of a declared one: the names of what is otherwise than the file says, as "mode"; "other"
+     * stands for what this library does not know. */
+    const char *const *drift;
+    size_t n_drift;
     const char *former_name; /* of one that is being removed: what it was called; or NULL */
     uint64_t replaces; /* the serial of the segment whose name it takes at shmd_ready(); or 0 */
 };

@@ -152,7 +152,11 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
             value = (struct json_slice){value.text + 1, value.len - 2};
         if (value.len == 0 || has_word(failure->message, value))
             continue;
-        fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len, value.text);
+        if (key.len == 3 && memcmp(key.text, "key", 3) == 0) /* as ipcs and its user write it */
+            fprintf(out, "%skey: 0x%08lx", before, strtoul(value.text, NULL, 10));
+        else
+            fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len,
+                    value.text);
         before = "; ";
     }
     if (*before == ';')

@@ -173,7 +173,8 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->noreserve = p->noreserve.value;
     s->huge_page_size = (uint64_t)p->huge_page_size.value;
     s->created_at_ms = core_realtime_ms(core);
-    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
+    s->ttl_ms = p->ttl_ms.value;
+    s->expires_at_ms = ends_after(core, s->ttl_ms);
     s->idle_ttl_ms = p->idle_ttl_ms.value;
     int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;

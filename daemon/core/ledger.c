@@ -244,18 +244,19 @@ static bool is_among(const struct ledger_fact *fact, enum facts which)
     return which == FACTS_ALL || fact->type != STORE_SEGMENT;
 }
 
-static int reserve_write(struct ledger *l, size_t n_ties)
+/* Memory for a write of what is noted and of N_NOTED more facts, and of changes of two segments
+ * that have N_TIES ties: 0 or -ENOMEM. */
+static int reserve_write(struct ledger *l, size_t n_noted, size_t n_ties)
 {
-    /* The daemon, the counters, two segments and their ties, and what may yet be noted. */
-    enum { FIXED = 4 + ADDED_MAX, NOTED_SOON = 2, SEGMENTS = 2 };
-    struct store_record *records =
-        array_reserve(l->records, &l->records_capacity, 0, FIXED + n_ties + l->n_noted + NOTED_SOON,
-                      sizeof(*records));
+    enum { SEGMENTS = 2, FIXED = 2 + SEGMENTS + ADDED_MAX }; /* with the daemon and the counters */
+    n_noted += l->n_noted;
+    struct store_record *records = array_reserve(l->records, &l->records_capacity, 0,
+                                                 FIXED + n_ties + n_noted, sizeof(*records));
     if (!records)
         return -ENOMEM;
     l->records = records;
-    struct stored_segment *images = array_reserve(
-        l->images, &l->images_capacity, 0, SEGMENTS + l->n_noted + NOTED_SOON, sizeof(*images));
+    struct stored_segment *images =
+        array_reserve(l->images, &l->images_capacity, 0, SEGMENTS + n_noted, sizeof(*images));
     if (!images)
         return -ENOMEM;
     l->images = images;
@@ -297,7 +298,7 @@ static int try_write(struct core *core, enum facts which, const struct segment *
     size_t n_ties = segment ? count_ties(segment) : 0;
     if (segment && change->also)
         n_ties += count_ties(change->also);
-    int r = reserve_write(l, n_ties);
+    int r = reserve_write(l, 0, n_ties);
     if (r < 0) {
         note_result(l, r);
         l->reason = "the daemon is out of memory";
@@ -328,11 +329,12 @@ static int reserve_notes(struct ledger *l, size_t more)
 
 int ledger_reserve_two(struct core *core, const struct segment *segment, const struct segment *also)
 {
-    int r = reserve_notes(&core->ledger, 2);
+    enum { NOTED_SOON = 2 };
+    int r = reserve_notes(&core->ledger, NOTED_SOON);
     if (r < 0)
         return r;
     size_t n_ties = (segment ? count_ties(segment) : 0) + (also ? count_ties(also) : 0);
-    return reserve_write(&core->ledger, n_ties);
+    return reserve_write(&core->ledger, NOTED_SOON, n_ties);
 }
 
 /* Whether the store has anything of what CHANGE changes. */

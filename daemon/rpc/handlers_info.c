@@ -34,6 +34,7 @@ int handle_info(struct request *rq, struct reply *reply)
         .huge_page_sizes = core->machine->huge_page_sizes,
         .n_huge_page_sizes = core->machine->n_huge_page_sizes,
         .durable = !kernel.shm_rmid_forced,
+        .records_since_at_ms = core->ledger.records_since_at_ms,
     };
     return 0;
 }

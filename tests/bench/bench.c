@@ -24,7 +24,7 @@ static const struct part {
     void (*run)(struct bench *b);
 } parts[] = {
     {"exchange", bench_exchange}, {"connections", bench_connections}, {"segments", bench_segments},
-    {"idle", bench_idle},         {"fairness", bench_fairness},
+    {"idle", bench_idle},         {"fairness", bench_fairness},       {"store", bench_store},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

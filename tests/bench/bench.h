@@ -25,5 +25,7 @@ void bench_connections(struct bench *b);
 void bench_segments(struct bench *b);
 void bench_idle(struct bench *b);
 void bench_fairness(struct bench *b);
+/* The journal without a daemon, on tmpfs and on disk. */
+void bench_store(struct bench *b);
 
 #endif

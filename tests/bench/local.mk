@@ -11,8 +11,9 @@ tests_bench_bench_SOURCES = \
 	tests/bench/report.c tests/bench/report.h \
 	tests/bench/segments.c \
 	tests/bench/server.c tests/bench/server.h \
+	tests/bench/store.c \
 	tests/bench/support.c tests/bench/support.h
-tests_bench_bench_LDADD = libprotocol.la
+tests_bench_bench_LDADD = libstore.la libprotocol.la
 CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg

@@ -131,8 +131,6 @@ static void become(uint32_t uid)
     assert_int_equal(seteuid(0), 0);
     assert_int_equal(setegid(uid), 0);
     assert_int_equal(seteuid(uid), 0);
-    prctl(PR_SET_DUMPABLE,
-          1); /* which the change has cleared: LeakSanitizer traces us at the end */
 }
 
 static void linux_set_memlock(uint64_t soft)
@@ -200,6 +198,8 @@ static int linux_end(void **state)
         if (processes[i].pid > 0)
             linux_exit(i);
     sysv_linux_close(&kernel);
+    become(0);                 /* LeakSanitizer traces us at the end, which takes one user */
+    prctl(PR_SET_DUMPABLE, 1); /* and this, which the change of users has cleared */
     return 0; /* the namespace goes with the next one, or with us, and its segments with it */
 }
 

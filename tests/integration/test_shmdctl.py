@@ -446,7 +446,7 @@ class Info(Shmdctl):
         told = dict(re.split(r"  +", line) for line in self.ctl("info").splitlines())
         self.assertEqual(told["socket"], self.path)
         self.assertEqual(told["pid"], str(self.daemon.pid))
-        self.assertEqual(told["protocol"], "1")
+        self.assertEqual(told["protocol"], "2")
         self.assertEqual(told["kernel shmmni"], str(sysv.limits().shmmni))
         self.assertEqual(told["ipc_namespace"], str(os.stat("/proc/self/ns/ipc").st_ino))
         self.assertIn("max_segments_per_uid", told)
@@ -1027,6 +1027,13 @@ class Numbers(Shmdctl):
             self.ctl("stat", number, status=NO_SUCH_SEGMENT)
             self.assertIn(f"; the segment with that key is --key {number}", self.message)
             self.assertNotIn("--shmid", self.message)
+
+    def test_a_key_is_written_as_ipcs_does(self):
+        self.ctl("stat", "--key", "0xbeef", status=NO_SUCH_SEGMENT)
+        self.assertIn("key: 0x0000beef", self.message)
+        sysv.create(4096, key=0xBEEF)
+        self.ctl("create", "x", "--size", "1", "--key", str(0xBEEF), status=EXISTS)
+        self.assertIn("key: 0x0000beef", self.message)
 
     def test_neither(self):
         sysv.create(4096)

@@ -473,6 +473,116 @@ TEST(created_attached_and_removed_in_a_turn)
     }
 }
 
+/* --- what lives, as the store sees it when it writes its file anew */
+
+TEST(the_store_sees_what_lives)
+{
+    struct segment *a = made("a", LIFETIME_PROCESS);
+    made("b", LIFETIME_PERSISTENT);
+    made("c", LIFETIME_CONNECTION);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(fixture_remove(f, "b"), 0);
+    turn_ends();
+    const struct store_source *source = &f->store.source;
+    uint64_t after = 0;
+    size_t n = 0;
+    struct stored live;
+    while (source->next(source->context, after, &live) == 1) {
+        const struct fake_record *record = fake_store_find(&f->store, live.segment.serial);
+        assert_non_null(record);
+        assert_true(live.segment.serial > after);
+        assert_string_equal(live.segment.name, record->segment->name);
+        assert_int_equal(live.segment.size, record->segment->size);
+        assert_int_equal(live.n_ties, record->n_ties);
+        for (size_t i = 0; i < live.n_ties; i++) {
+            assert_int_equal(live.ties[i].identity.pid, record->ties[i].identity.pid);
+            assert_string_equal(live.ties[i].comm, record->ties[i].comm);
+        }
+        after = live.segment.serial;
+        n++;
+    }
+    assert_int_equal(n, 2);
+    assert_int_equal(source->next(source->context, 0, &live), 1);
+    assert_int_equal(live.segment.serial, a->serial);
+    assert_int_equal(live.n_ties, 2);
+    assert_int_equal(live.ties[0].identity.pid, 1); /* the oldest first */
+}
+
+TEST(no_memory_for_what_lives)
+{
+    made("a", LIFETIME_PROCESS);
+    const struct store_source *source = &f->store.source;
+    struct stored live;
+    fake_memory_fail(1);
+    assert_int_equal(source->next(source->context, 0, &live), -ENOMEM);
+    assert_true(fake_memory_restore());
+    assert_int_equal(source->next(source->context, 0, &live), 1);
+}
+
+TEST(what_can_wait_is_done_a_part_a_turn)
+{
+    assert_int_equal(create("a"), 0);
+    unsigned tends = f->store.n_tends;
+    f->store.more_to_tend = 3;
+    turn_ends();
+    assert_int_equal(f->store.n_tends, tends + 1);
+    for (unsigned i = 2; i <= 4; i++) {
+        assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms); /* at once */
+        assert_int_equal(create(NULL), 0);
+        core_tick(&f->core);
+        turn_ends();
+        assert_int_equal(f->store.n_tends, tends + i);
+    }
+    assert_true(core_next_tick(&f->core) > f->clock.boot_ms);
+    /* Nothing was written since. */
+    core_tick(&f->core);
+    turn_ends();
+    turn_ends();
+    assert_true(f->store.n_tends <= tends + 5);
+}
+
+TEST(two_segments_change_in_one_write)
+{
+    struct segment *a = made("a", LIFETIME_PROCESS), *b = made("b", LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "b"), 0);
+    turn_ends();
+    struct segment next_a = *a, next_b = *b;
+    next_a.expires_at_ms = 1000;
+    next_b.state = STATE_REMOVING;
+    const struct ledger_change change = {
+        .record = &next_a, .also = &next_b, .also_dropped_roles = 1U << TIE_HOLDER};
+    unsigned commits = f->store.n_commits;
+    assert_int_equal(ledger_reserve_two(&f->core, a, b), 0);
+    store_will_fail();
+    is_refused(ledger_write(&f->core, a, &change, &f->detail));
+    assert_int_equal(fake_store_find(&f->store, b->serial)->n_ties, 2);
+    assert_int_equal(fake_store_find(&f->store, a->serial)->segment->expires_at_ms, 0);
+    assert_int_equal(ledger_write(&f->core, a, &change, &f->detail), 0);
+    assert_int_equal(f->store.n_commits, commits + 2);
+    assert_int_equal(fake_store_find(&f->store, a->serial)->segment->expires_at_ms, 1000);
+    assert_int_equal(fake_store_find(&f->store, a->serial)->n_ties, 1);
+    assert_int_equal(fake_store_find(&f->store, b->serial)->segment->state, STATE_REMOVING);
+    assert_int_equal(fake_store_find(&f->store, b->serial)->n_ties, 0);
+}
+
+TEST(only_what_changes_is_written)
+{
+    made("a", LIFETIME_PROCESS);
+    size_t records = f->store.n_changes;
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(f->store.n_changes, ++records); /* a tie */
+    assert_int_equal(SET("a", .labels = {true, 1, {{"k", "v"}}}), 0);
+    assert_int_equal(f->store.n_changes, ++records); /* its own record, whoever holds it */
+    assert_int_equal(fixture_release(f, &bob, "a"), 0);
+    assert_int_equal(f->store.n_changes, ++records); /* a tie less */
+    turn_ends();
+    /* Its last holder dies: the segment goes, and takes the tie along. */
+    core_fixture_kill(f, 1);
+    turn_ends();
+    assert_int_equal(f->store.n_changes, ++records);
+    assert_null(fixture_record(f, "a"));
+}
+
 /* --- memory */
 
 /* The ledger has written nothing yet that it could keep the memory of. */
@@ -635,6 +745,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(nothing_to_do),
+        CASE(the_store_sees_what_lives),
+        CASE(no_memory_for_what_lives),
+        CASE(what_can_wait_is_done_a_part_a_turn),
+        CASE(two_segments_change_in_one_write),
+        CASE(only_what_changes_is_written),
         CASE(each_change_is_written_before_its_verb_returns),
         CASE(a_crash_in_the_middle_of_a_turn_loses_nothing),
         CASE(facts_are_written_together),
