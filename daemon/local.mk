@@ -70,6 +70,7 @@ libcore_la_SOURCES = \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
+	daemon/core/work.c daemon/core/work.h \
 	daemon/util/cleanup.h
 libcore_la_LIBADD = libutil.la libprotocol.la
 
@@ -99,6 +100,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
+	daemon/rpc/turns.c daemon/rpc/turns.h \
 	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \

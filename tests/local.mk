@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/test_siphash \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
+	tests/unit/test_turns \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
@@ -186,6 +187,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
+tests_unit_test_turns_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A journal on a directory in memory that a test can break.

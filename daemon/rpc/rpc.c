@@ -21,10 +21,15 @@ static void tell_events(struct rpc *rpc)
         audit_event(event);
         event_log_publish(&rpc->core->events, event);
         wait_hear(rpc->core, event);
-        struct subscription *sub;
-        LIST_FOREACH (sub, &rpc->subscribers, of_subscribers)
-            subscription_tell(sub);
+        subscriptions_wake(rpc);
     }
+}
+
+void rpc_publish(struct rpc *rpc)
+{
+    core_record_facts(rpc->core);
+    tell_events(rpc);
+    core_bury(rpc->core);
 }
 
 void rpc_end_turn(struct rpc *rpc)

@@ -34,7 +34,8 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct refusals refusals;
-    LIST_HEAD(, subscription) subscribers;
+    LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
+    size_t n_subscribers;
     struct outboxes outboxes;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
@@ -48,7 +49,10 @@ struct rpc {
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct outbox *outbox), void *wake_context);
 
-/* Records what is left to be recorded, tells events, and answers those who wait for them. */
+/* Records facts, and lets events be known: to the log, to those who wait, to subscribers, who get
+ * them when it is their turn. Nothing may borrow from segments then. */
+void rpc_publish(struct rpc *rpc);
+/* The end of a turn: the same, and what the core does then. */
 void rpc_end_turn(struct rpc *rpc);
 
 /* Every waiter is answered ShuttingDown, and so is what would wait or subscribe from now on. */
