@@ -23,16 +23,16 @@ int attach_check_namespace(struct shmd *shmd)
     connection_begin(shmd);
     struct stat own;
     if (stat("/proc/self/ns/ipc", &own) < 0)
-        return connection_fail(shmd, -errno,
-                               "cannot tell this process's IPC namespace: /proc/self/ns/ipc: %s",
-                               strerror(errno));
+        return failure_set(shmd, -errno,
+                           "cannot tell this process's IPC namespace: /proc/self/ns/ipc: %s",
+                           strerror(errno));
     if (own.st_ino == shmd->daemon_namespace)
         return 0;
-    return connection_fail(shmd, -EXDEV,
-                           "the daemon is in another IPC namespace (%" PRIu64
-                           ") than this process (%" PRIu64
-                           "), where its segment ids mean nothing: run both in the same container",
-                           shmd->daemon_namespace, (uint64_t)own.st_ino);
+    return failure_set(shmd, -EXDEV,
+                       "the daemon is in another IPC namespace (%" PRIu64
+                       ") than this process (%" PRIu64
+                       "), where its segment ids mean nothing: run both in the same container",
+                       shmd->daemon_namespace, (uint64_t)own.st_ino);
 }
 
 int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
@@ -47,9 +47,9 @@ int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned 
         return 0;
     }
     r = -errno;
-    return connection_fail(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
-                           flags & SHMD_ATTACH_READONLY ? " for reading" : "",
-                           r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
+    return failure_set(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
+                       flags & SHMD_ATTACH_READONLY ? " for reading" : "",
+                       r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
 }
 
 int shmd_detach(const void *address)
@@ -65,7 +65,7 @@ struct handover {
     uint32_t uid; /* the owner before */
 };
 
-/* Only what can be put back: an owner who is not the creator as well loses all rights by it. */
+/* Only where it can be undone: an owner that is not also the creator would lose all rights. */
 static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
 {
     struct shmid_ds ds;
@@ -80,16 +80,16 @@ static int set_owner(int shmid, uint32_t uid, uint32_t *ret_former)
     return shmctl(shmid, IPC_SET, &ds) < 0 ? -errno : 0;
 }
 
-/* What the daemon has made it may manage, whoever owns it; as its owner counts who was its owner
- * when the daemon's record was lost, so that must stay. */
+/* The daemon may manage what it made, whoever owns it. Its owner in the kernel is then the owner of
+ * record, so that must stay. */
 static bool is_made_by(int shmid, uint32_t uid)
 {
     struct shmid_ds ds;
     return shmctl(shmid, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid == uid;
 }
 
-/* Makes the daemon the owner. What the kernel refuses here the daemon will refuse too, with a
- * reason, so that is no failure. */
+/* Makes the daemon the owner. If the kernel refuses that, so will the daemon, with a reason: it is
+ * no failure here. */
 static struct handover hand_over(const struct shmd *shmd, const struct shmd_adopt_options *o)
 {
     struct handover h = {.shmid = o->has_shmid ? o->shmid : shmget((key_t)o->key, 0, 0)};
@@ -123,7 +123,7 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *o,
         return r;
     struct handover handover = hand_over(shmd, o);
     r = connection_call(shmd, METHOD_ADOPT, &params, 0);
-    /* When the answer is lost the daemon may have it: then the owner must stay. */
+    /* When the answer is lost the daemon may manage it by now: the owner must stay. */
     if (r > 0)
         take_back(&handover);
     return r != 0 ? r : result_reply_segment(shmd, ret_segment);

@@ -19,7 +19,7 @@ static struct opt_int option_int(bool given, int64_t value)
     return (struct opt_int){given, value};
 }
 
-/* Sizes and serials above int64 cannot be sent; the largest that can is refused as well. */
+/* Sizes and serials above int64 cannot be sent; the largest one is refused just as well. */
 static struct opt_int option_uint(bool given, uint64_t value)
 {
     return (struct opt_int){given, value > INT64_MAX ? INT64_MAX : (int64_t)value};
@@ -39,8 +39,8 @@ int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n, 
 {
     if (n > SEGMENT_LABELS_MAX) {
         connection_begin(shmd);
-        return connection_fail(shmd, -E2BIG, "a segment has at most %d labels, not %zu",
-                               SEGMENT_LABELS_MAX, n);
+        return failure_set(shmd, -E2BIG, "a segment has at most %d labels, not %zu",
+                           SEGMENT_LABELS_MAX, n);
     }
     *ret = (struct labels){.given = n > 0, .count = n};
     for (size_t i = 0; i < n; i++)
@@ -73,19 +73,20 @@ int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
         return r;
     struct client_info *read = malloc(sizeof(*read));
     if (!read)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     struct shmd_info *info = NULL;
     r = jsonrpc_client_info(&shmd->reply, read);
     if (r == 0) {
         shmd->knows_daemon = true;
         shmd->daemon_namespace = read->info.ipc_namespace;
         shmd->daemon_uid = (uint32_t)read->info.uid;
+        shmd->daemon_pid = (int32_t)read->info.pid;
         info = ret_info ? result_info(read) : NULL;
         r = ret_info && !info ? -ENOMEM : 0;
     }
     free(read);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     if (ret_info)
         *ret_info = info;
     return 0;
@@ -119,7 +120,7 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
     bool created;
     r = jsonrpc_client_created(&shmd->reply, &created);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     r = result_reply_segment(shmd, ret_segment);
     if (r == 0 && ret_created)
         *ret_created = created;
@@ -258,7 +259,7 @@ int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *optio
     uint64_t event_serial;
     r = jsonrpc_client_subscribed(&shmd->reply, &event_serial);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     if (ret_event_serial)
         *ret_event_serial = event_serial;
     return 0;
@@ -284,7 +285,7 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
     jsonrpc_client_free(&m);
     free(line);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     if (ret_event)
         *ret_event = event;
     else
@@ -309,10 +310,10 @@ int shmd_metrics(struct shmd *shmd, char **ret_text)
     const char *text;
     r = jsonrpc_client_metrics(&shmd->reply, &text);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     char *copy = strdup(text);
     if (!copy)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     if (ret_text)
         *ret_text = copy;
     else

@@ -6,6 +6,7 @@
 #define SHMD_CLIENT_INTERNAL_H
 
 #include <stdlib.h>
+#include <sys/un.h>
 
 #include "client/shmd.h"
 #include "protocol/jsonrpc_client.h"
@@ -19,10 +20,17 @@ struct queued_event {
     size_t len;
 };
 
+/* More than this of an answer that does not end, or of events that nobody takes, is not our
+ * daemon's. */
+enum { INPUT_MAX_BYTES = 256 * 1024 * 1024 };
+
 struct shmd {
     int fd;
-    int timeout_ms; /* -1: none */
-    bool broken;    /* the stream is at its end, or a request went out by half */
+    int timeout_ms;          /* -1: none */
+    shmd_delay_fn *on_delay; /* NULL: none */
+    void *delay_data;
+    int delay_ms;
+    bool broken; /* the stream is at its end, or a request went out by half */
     int64_t last_id;
 
     char *input; /* owned: what was read and is not taken yet, from input_start on */
@@ -30,6 +38,7 @@ struct shmd {
     size_t input_searched; /* no LF before this one */
 
     struct queued_event *events, **events_tail;
+    size_t events_bytes;
 
     /* The last call's. */
     char *line; /* owned: the reply as it came */
@@ -42,22 +51,49 @@ struct shmd {
     bool knows_daemon;
     uint64_t daemon_namespace;
     uint32_t daemon_uid;
+    int32_t daemon_pid;
 };
+
+/* --- failure.c */
+
+/* Notes a failure that is not the daemon's; returns CODE, a negative errno. */
+int failure_set(struct shmd *shmd, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for an answer that is none; R is -EBADMSG or -ENOMEM. */
+int failure_of_answer(struct shmd *shmd, int r);
+
+/* --- stream.c */
+
+/* The time of one call, in milliseconds of CLOCK_MONOTONIC. */
+struct call_clock {
+    int64_t deadline; /* -1: none */
+    int64_t delay_at; /* when a delay is told; -1: never, or it was */
+    bool has_looked;  /* after the deadline */
+};
+
+/* DUE_MS: how long the daemon may take in good order; -1: for ever. */
+struct call_clock call_clock_start(const struct shmd *shmd, int64_t timeout_ms, int64_t due_ms);
+/* Each is 0, or a negative errno that is noted as the failure. */
+int stream_send(struct shmd *shmd, const char *data, size_t len,
+                struct call_clock *clock) MUST_CHECK;
+/* The next line without its LF, owned by the caller, and NUL-terminated for convenience. */
+int stream_read_line(struct shmd *shmd, struct call_clock *clock, char **ret_line,
+                     size_t *ret_len) MUST_CHECK;
+/* 0 or a negative errno; -ETIMEDOUT: the daemon accepted nobody in time. */
+int stream_open(const struct sockaddr_un *address, int timeout_ms, int *ret_fd) MUST_CHECK;
+
+/* --- connection.c */
 
 /* Forgets the last call's reply and failure: a call begins. */
 void connection_begin(struct shmd *shmd);
-/* Notes a failure that is not the daemon's; returns CODE, a negative errno. */
-int connection_fail(struct shmd *shmd, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* The same for an answer that is none; R is -EBADMSG or -ENOMEM. */
-int connection_fail_answer(struct shmd *shmd, int r);
 
 /*
- * Asks and waits for the answer, for EXTRA_MS longer than the handle's timeout (-1: for ever).
+ * Asks and waits for the answer. The daemon may take DUE_MS for it (-1: for ever); the handle's
+ * timeout comes on top.
  * 0: shmd->reply is the result. Otherwise what the caller is to return.
  */
 int connection_call(struct shmd *shmd, enum method method, const union params *params,
-                    int64_t extra_ms) MUST_CHECK;
+                    int64_t due_ms) MUST_CHECK;
 /* The same as text; RET_REPLY (owned) is set whenever there was an answer. */
 int connection_call_text(struct shmd *shmd, const char *method, const char *params,
                          char **ret_reply) MUST_CHECK;

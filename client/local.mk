@@ -3,10 +3,14 @@
 lib_LTLIBRARIES += libshmd.la
 libshmd_la_SOURCES = \
 	client/attach.c \
+	client/attachments.c \
 	client/calls.c \
 	client/connection.c \
+	client/failure.c \
+	client/find.c \
 	client/internal.h \
-	client/results.c
+	client/results.c \
+	client/stream.c
 libshmd_la_LIBADD = libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
@@ -18,6 +22,7 @@ EXTRA_DIST += client/libshmd.map
 
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
+	client/cli/ask.c \
 	client/cli/cli.h \
 	client/cli/cmd_doctor.c \
 	client/cli/cmd_events.c \
@@ -27,20 +32,32 @@ shmdctl_SOURCES = \
 	client/cli/cmd_list.c \
 	client/cli/cmd_memory.c \
 	client/cli/cmd_reload.c \
+	client/cli/cmd_ps.c \
+	client/cli/cmd_rm.c \
 	client/cli/cmd_segment.c \
+	client/cli/cmd_wait.c \
 	client/cli/commands.c \
+	client/cli/daemon_choice.c client/cli/daemon_choice.h \
 	client/cli/daemons.c client/cli/daemons.h \
 	client/cli/declared_facts.c client/cli/declared_facts.h \
 	client/cli/doctor_ask.c \
 	client/cli/doctor_checks.c client/cli/doctor_checks.h \
 	client/cli/doctor_facts.c client/cli/doctor_facts.h \
+	client/cli/doctor_limits.c client/cli/doctor_limits.h \
+	client/cli/doctor_orphans.c client/cli/doctor_orphans.h \
+	client/cli/doctor_say.h \
+	client/cli/gc.h \
+	client/cli/gc_report.c \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \
+	client/cli/option_values.c client/cli/option_values.h \
 	client/cli/options.c \
 	client/cli/orphans.c client/cli/orphans.h \
+	client/cli/other_daemons.c client/cli/other_daemons.h \
 	client/cli/output.c client/cli/output.h \
 	client/cli/parse.c client/cli/parse.h \
+	client/cli/plain_text.c client/cli/plain_text.h \
 	client/cli/report.c
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS) $(SMARTCOLS_CFLAGS)

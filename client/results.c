@@ -45,6 +45,14 @@ static const struct shmd_holder *put_holders(struct shmd_holder *holders,
     return holders;
 }
 
+static enum shmd_lifetime lifetime_of(const struct wire_segment *w)
+{
+    if (!w->has_lifetime)
+        return 0;
+    return w->lifetime < LIFETIME_COUNT ? (enum shmd_lifetime)(w->lifetime + 1)
+                                        : SHMD_LIFETIME_UNKNOWN;
+}
+
 struct shmd_segment *result_segment(const struct wire_segment *w)
 {
     size_t n_holders = w->holder_list ? w->holders : 0;
@@ -73,8 +81,8 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .nattch = w->nattch,
         .last_pid = w->last_pid,
         .creator = {w->creator.uid, w->creator.gid, w->creator.pid, put_text(&at, w->creator.comm)},
-        .state = (enum shmd_state)(w->state + 1),
-        .lifetime = (enum shmd_lifetime)(w->lifetime + 1),
+        .state = w->state < STATE_COUNT ? (enum shmd_state)(w->state + 1) : SHMD_STATE_UNKNOWN,
+        .lifetime = lifetime_of(w),
         .holders = w->holders,
         .holder_list = put_holders(holders, w, &at),
         .locked = w->locked,
@@ -90,6 +98,10 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .managed = w->managed,
         .orphaned = w->orphaned,
         .declared = w->declared,
+        .used_by_others = w->used_by_others,
+        .has_memory = w->has_memory,
+        .rss = w->rss,
+        .swap = w->swap,
     };
     for (size_t i = 0; i < w->n_labels; i++) {
         labels[i].key = put_text(&at, w->labels[i].key);
@@ -108,13 +120,13 @@ int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret)
     struct client_segment read;
     int r = jsonrpc_client_segment(&shmd->reply, &read);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     struct shmd_segment *segment = ret ? result_segment(&read.wire) : NULL;
     client_segment_free(&read);
     if (!ret)
         return 0;
     if (!segment)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     *ret = segment;
     return 0;
 }
@@ -152,20 +164,20 @@ int result_reply_page(struct shmd *shmd, struct shmd_page **ret)
     const char *cursor;
     int r = jsonrpc_client_list(&shmd->reply, &count, &cursor);
     if (r < 0)
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     if (!ret)
         return 0;
     struct shmd_page *page =
         malloc(sizeof(*page) + count * sizeof(struct shmd_segment *) + text_size(cursor));
     if (!page)
-        return connection_fail_answer(shmd, -ENOMEM);
+        return failure_of_answer(shmd, -ENOMEM);
     struct shmd_segment **segments = (struct shmd_segment **)(page + 1);
     char *at = (char *)(segments + count);
     *page = (struct shmd_page){.segments = segments, .cursor = put_text(&at, cursor)};
     r = fill_page(shmd, segments, count, &page->count);
     if (r < 0) {
         shmd_page_free(page);
-        return connection_fail_answer(shmd, r);
+        return failure_of_answer(shmd, r);
     }
     *ret = page;
     return 0;
@@ -204,6 +216,7 @@ struct shmd_info *result_info(const struct client_info *c)
         .huge_page_sizes = page_sizes,
         .n_huge_page_sizes = i->n_huge_page_sizes,
         .durable = i->durable,
+        .records_since_at_ms = i->records_since_at_ms,
     };
     for (size_t k = 0; k < i->n_limits; k++)
         limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].value};
@@ -233,10 +246,12 @@ struct shmd_event *result_event(const struct wire_event *w, struct json_slice te
     *event = (struct shmd_event){.kind = SHMD_EVENT_GAP, .missed = w->missed, .text = copy};
     if (w->missed > 0)
         return event;
-    event->kind = (enum shmd_event_kind)(1 << w->kind);
+    event->kind = w->kind < EVENT_KINDS ? (enum shmd_event_kind)(1 << w->kind) : SHMD_EVENT_UNKNOWN;
     event->event_serial = w->event_serial;
     event->at_ms = w->at_ms;
-    event->reason = w->kind == EVENT_REMOVED ? (enum shmd_reason)(w->reason + 1) : 0;
+    if (w->kind == EVENT_REMOVED)
+        event->reason =
+            w->reason < REASON_COUNT ? (enum shmd_reason)(w->reason + 1) : SHMD_REASON_UNKNOWN;
     event->segment = segment;
     return event;
 }
@@ -251,6 +266,8 @@ void shmd_event_free(struct shmd_event *event)
 
 /* --- words */
 
+#define UNKNOWN "unknown"
+
 static const char *word_of(const char *const *words, int count, int index)
 {
     return index >= 0 && index < count ? words[index] : NULL;
@@ -258,23 +275,29 @@ static const char *word_of(const char *const *words, int count, int index)
 
 const char *shmd_state_word(enum shmd_state state)
 {
-    return word_of(state_words, STATE_COUNT, (int)state - 1);
+    return state == SHMD_STATE_UNKNOWN ? UNKNOWN
+                                       : word_of(state_words, STATE_COUNT, (int)state - 1);
 }
 
 const char *shmd_lifetime_word(enum shmd_lifetime lifetime)
 {
-    return word_of(lifetime_words, LIFETIME_COUNT, (int)lifetime - 1);
+    return lifetime == SHMD_LIFETIME_UNKNOWN
+               ? UNKNOWN
+               : word_of(lifetime_words, LIFETIME_COUNT, (int)lifetime - 1);
 }
 
 const char *shmd_reason_word(enum shmd_reason reason)
 {
-    return word_of(reason_words, REASON_COUNT, (int)reason - 1);
+    return reason == SHMD_REASON_UNKNOWN ? UNKNOWN
+                                         : word_of(reason_words, REASON_COUNT, (int)reason - 1);
 }
 
 const char *shmd_event_word(enum shmd_event_kind kind)
 {
     if (kind == SHMD_EVENT_GAP)
         return "gap";
+    if (kind == SHMD_EVENT_UNKNOWN)
+        return UNKNOWN;
     for (int i = 0; i < EVENT_KINDS; i++)
         if ((int)kind == 1 << i)
             return event_words[i];

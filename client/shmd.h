@@ -98,6 +98,17 @@ const char *shmd_version(void);
  */
 int shmd_socket_path(char *ret_path, size_t size);
 
+enum shmd_instance {
+    SHMD_INSTANCE_USER = 1,   /* the user's own: $XDG_RUNTIME_DIR/shmd/shmd.sock */
+    SHMD_INSTANCE_SYSTEM = 2, /* /run/shmd/shmd.sock */
+};
+
+/*
+ * The socket of one of the two, for shmd_connect(); whether a daemon serves there is not looked at.
+ * 0, -ENAMETOOLONG, or -ENXIO: XDG_RUNTIME_DIR is not set.
+ */
+int shmd_instance_path(enum shmd_instance instance, char *ret_path, size_t size);
+
 /*
  * Connects to the daemon at PATH (NULL: shmd_socket_path()). TIMEOUT_MS bounds this and each later
  * call; -1: no limit. A call that has timed out may still be carried out by the daemon; its answer,
@@ -111,6 +122,14 @@ void shmd_disconnect(struct shmd *shmd);
 
 void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
 
+/*
+ * Calls TELL, once in a call, when the daemon has let a call wait for AFTER_MS longer than it needs
+ * to: so that a program can say that it waits for the daemon. The call goes on. TELL must not use
+ * the handle; NULL: do not tell.
+ */
+typedef void shmd_delay_fn(void *data);
+void shmd_on_delay(struct shmd *shmd, int after_ms, shmd_delay_fn *tell, void *data);
+
 /* For poll(): readable when the daemon said something, an event for one. Take everything with
  * shmd_next_event() and a timeout of 0 before polling: the handle may have read ahead. */
 int shmd_fd(const struct shmd *shmd);
@@ -122,16 +141,18 @@ enum shmd_state {
     SHMD_STATE_READY = 2,
     SHMD_STATE_REMOVING = 3, /* removed, but still attached somewhere */
     SHMD_STATE_REMOVED = 4,
+    SHMD_STATE_UNKNOWN = 65535, /* of a daemon newer than this library; so below */
 };
 
 enum shmd_lifetime {
-    SHMD_LIFETIME_PERSISTENT = 1, /* until someone removes it */
+    SHMD_LIFETIME_PERSISTENT = 1, /* until it is removed */
     SHMD_LIFETIME_PROCESS = 2,    /* until its last holder process has exited */
     SHMD_LIFETIME_CONNECTION = 3, /* until the last holding connection has closed */
     SHMD_LIFETIME_ATTACHED = 4,   /* until the last process detaches */
+    SHMD_LIFETIME_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_state_word(enum shmd_state state);
 const char *shmd_lifetime_word(enum shmd_lifetime lifetime);
 
@@ -164,7 +185,7 @@ struct shmd_segment {
         const char *comm; /* NULL: not known */
     } creator;            /* who asked for it */
     enum shmd_state state;
-    enum shmd_lifetime lifetime;
+    enum shmd_lifetime lifetime; /* 0: not the daemon's, so it has none */
     uint32_t holders;
     const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
     bool locked;
@@ -173,9 +194,12 @@ struct shmd_segment {
     int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
     const struct shmd_label *labels;
     size_t n_labels;
-    bool managed;  /* by the daemon */
-    bool orphaned; /* only of one that is not: its creator is dead and nobody is attached */
-    bool declared; /* a configuration file asks for it */
+    bool managed;        /* by the daemon */
+    bool orphaned;       /* only of one that is not: its creator is dead and nobody is attached */
+    bool declared;       /* a configuration file asks for it */
+    bool used_by_others; /* only of one that is not: not only its creator has attached it */
+    bool has_memory;     /* the kernel told rss and swap (only stat asks) */
+    uint64_t rss, swap;  /* bytes of it that are in memory, and in swap */
 };
 
 /* NULL is good. */
@@ -222,13 +246,13 @@ struct shmd_create_options {
     uint32_t uid, gid;           /* otherwise the caller's */
     enum shmd_lifetime lifetime; /* otherwise persistent */
     int64_t ttl_ms;              /* 0: it does not expire */
-    bool not_ready;              /* those who wait for it go on waiting until shmd_ready() */
+    bool not_ready;              /* shmd_wait() goes on waiting for it until shmd_ready() */
     const struct shmd_label *labels;
     size_t n_labels;
     uint64_t huge_page_size;
     bool noreserve;
     bool locked;
-    bool any_owner; /* an existing one may be a stranger's */
+    bool any_owner; /* accept an existing one whoever owns it */
     uint64_t reserved[8];
 };
 
@@ -300,7 +324,7 @@ typedef int shmd_list_fn(const struct shmd_segment *segment, void *data);
 int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
               void *data);
 
-/* It is filled: those who wait for it may have it. */
+/* It is filled: shmd_wait() returns it from now on. */
 int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
                struct shmd_segment **ret_segment);
 
@@ -309,8 +333,8 @@ int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
 int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
               struct shmd_segment **ret_segment);
 
-/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder; and
- * no longer. */
+/* Makes this process (lifetime `process`) or this connection (lifetime `connection`) a holder, and
+ * ends that. */
 int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
               struct shmd_segment **ret_segment);
 int shmd_release(struct shmd *shmd, const struct shmd_target *target,
@@ -348,6 +372,42 @@ int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned 
                 void **ret_address);
 int shmd_detach(const void *address);
 
+/* --- which processes have it attached */
+
+/* A process that has a segment attached. Newer libraries may add members at the end. */
+struct shmd_attachment {
+    int shmid;
+    int32_t pid;
+    uint32_t uid;
+    const char *comm;   /* the name of the program; NULL: not known */
+    const char *cgroup; /* "/system.slice/db.service"; NULL: not known */
+    const char *unit;   /* "db.service", the systemd unit that the cgroup names; NULL: none */
+    uint32_t count;     /* how many of the segment's attachments are this process's */
+    bool read_only;     /* all of them */
+};
+
+/* Newer libraries may add members at the end. */
+struct shmd_attachments {
+    const struct shmd_attachment *processes; /* by shmid, then by pid */
+    size_t count;
+    uint64_t unseen; /* of the segment's nattch: attachments of processes that cannot be seen */
+};
+
+/*
+ * The processes that have SEGMENT attached (NULL: any segment), the daemon itself aside. They are
+ * read from /proc with the caller's own rights: a user sees the processes of that user, root sees
+ * all. So `unseen` is how many attachments of the segment, as it was when the daemon answered,
+ * belong to others; 0 for SEGMENT NULL. Processes come and go meanwhile: this is a look, no lock.
+ *
+ * SHMD NULL: no daemon is asked, and a shmid is the caller's. Otherwise -EXDEV as in shmd_attach().
+ * Also -ENOMEM, or the errno of reading /proc. RET_ATTACHMENTS is freed with
+ * shmd_attachments_free().
+ */
+int shmd_attachments(struct shmd *shmd, const struct shmd_segment *segment,
+                     struct shmd_attachments **ret_attachments);
+/* NULL is good. */
+void shmd_attachments_free(struct shmd_attachments *attachments);
+
 /* --- events */
 
 /* Each is one bit, for `kinds` below. */
@@ -359,7 +419,8 @@ enum shmd_event_kind {
     SHMD_EVENT_DETACHED = 16,
     SHMD_EVENT_REMOVED = 32,
     SHMD_EVENT_ADOPTED = 64,
-    SHMD_EVENT_GAP = 1 << 30, /* some were missed; never asked for, always told */
+    SHMD_EVENT_UNKNOWN = 1 << 29, /* of a daemon newer than this library; never asked for */
+    SHMD_EVENT_GAP = 1 << 30,     /* some were missed; never asked for, always told */
 };
 
 /* Why a segment was removed. */
@@ -370,11 +431,12 @@ enum shmd_reason {
     SHMD_REASON_CONNECTION_CLOSED = 4,
     SHMD_REASON_INITIALISER_DIED = 5,
     SHMD_REASON_LAST_DETACH = 6,
-    SHMD_REASON_OUT_OF_BAND = 7, /* by someone else, with the kernel's own means */
+    SHMD_REASON_OUT_OF_BAND = 7, /* outside of the daemon, as ipcrm does */
     SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
+    SHMD_REASON_UNKNOWN = 65535,
 };
 
-/* Their words on the wire; NULL for a number that is none. */
+/* Their words on the wire; "unknown" for ..._UNKNOWN; NULL for a number that is none. */
 const char *shmd_event_word(enum shmd_event_kind kind);
 const char *shmd_reason_word(enum shmd_reason reason);
 
@@ -383,9 +445,9 @@ struct shmd_event {
     uint64_t missed; /* of a gap, which has nothing else */
     uint64_t event_serial;
     int64_t at_ms;
-    enum shmd_reason reason; /* of a removal; else 0 */
-    const struct shmd_segment *segment;
-    const char *text; /* the event as the daemon typed it: a JSON object */
+    enum shmd_reason reason;            /* of a removal; else 0 */
+    const struct shmd_segment *segment; /* NULL: a gap, or of an unknown kind */
+    const char *text;                   /* the event as the daemon typed it: a JSON object */
 };
 
 /* NULL is good. Frees the segment too. */
@@ -424,7 +486,8 @@ struct shmd_info {
     const char *boot_id;
     uint64_t ipc_namespace; /* the inode of its /proc/PID/ns/ipc */
     struct {
-        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t shmmax, shmall; /* bytes, pages; UINT64_MAX: no limit */
+        uint64_t shmmni;         /* segments */
         uint64_t segments, bytes;
         bool shm_rmid_forced;
     } kernel;
@@ -433,7 +496,8 @@ struct shmd_info {
     uint64_t usage_segments, usage_bytes; /* the caller's */
     const uint64_t *huge_page_sizes;
     size_t n_huge_page_sizes;
-    bool durable; /* segments outlive their creators */
+    bool durable;                /* segments outlive their creators */
+    int64_t records_since_at_ms; /* the daemon knows all that it made since then; 0: not told */
 };
 
 /* NULL is good. */

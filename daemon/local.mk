@@ -62,6 +62,7 @@ libcore_la_SOURCES = \
 	daemon/core/removal.c daemon/core/removal.h \
 	daemon/core/remove.c daemon/core/remove.h \
 	daemon/core/restore.c daemon/core/restore.h \
+	daemon/core/residency.c daemon/core/residency.h \
 	daemon/core/segment.c daemon/core/segment.h \
 	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \

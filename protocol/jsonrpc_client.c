@@ -183,6 +183,14 @@ static uint64_t uint_of(const json_t *object, const char *key)
     return value < 0 ? 0 : (uint64_t)value;
 }
 
+/* A limit that is not there, or is as large as a number can be, is none. */
+static uint64_t limit_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    bool is_limit = json_is_integer(value) && json_integer_value(value) < INT64_MAX;
+    return is_limit ? uint_of(object, key) : KERNEL_NO_LIMIT;
+}
+
 int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
 {
     const json_t *kernel = json_object_get(m->body, "kernel");
@@ -197,8 +205,8 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     info->uid = (int64_t)uint_of(m->body, "uid");
     info->started_at_ms = (int64_t)uint_of(m->body, "started_at_ms");
     info->ipc_namespace = uint_of(m->body, "ipc_namespace");
-    info->kernel.shmmax = uint_of(kernel, "shmmax");
-    info->kernel.shmall = uint_of(kernel, "shmall");
+    info->kernel.shmmax = limit_of(kernel, "shmmax");
+    info->kernel.shmall = limit_of(kernel, "shmall");
     info->kernel.shmmni = uint_of(kernel, "shmmni");
     info->kernel.segments = uint_of(kernel, "segments");
     info->kernel.bytes = uint_of(kernel, "bytes");
@@ -206,6 +214,7 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     info->usage_segments = uint_of(usage, "segments");
     info->usage_bytes = uint_of(usage, "bytes");
     info->durable = json_is_true(json_object_get(m->body, "durable"));
+    info->records_since_at_ms = (int64_t)uint_of(m->body, "records_since_at_ms");
 
     *ret = c;
     info = &ret->info;
@@ -243,10 +252,12 @@ int jsonrpc_client_metrics(const struct client_message *m, const char **ret_text
     return 0;
 }
 
-static int find_word(const json_t *object, const char *key, const char *const *words)
+/* COUNT: the word of a newer daemon. -1: there is none. */
+static int find_word(const json_t *object, const char *key, const char *const *words, int count)
 {
     const char *word = json_string_value(json_object_get(object, key));
-    return word ? term_find(words, word) : -1;
+    int index = word ? term_find(words, word) : -1;
+    return word && index < 0 ? count : index;
 }
 
 int jsonrpc_client_event(const struct client_message *m, struct wire_event *ret,
@@ -260,18 +271,23 @@ int jsonrpc_client_event(const struct client_message *m, struct wire_event *ret,
         *ret = e;
         return 0;
     }
-    int kind = find_word(m->body, "kind", event_words);
-    int reason = kind == EVENT_REMOVED ? find_word(m->body, "reason", reason_words) : 0;
+    int kind = find_word(m->body, "kind", event_words, EVENT_KINDS);
+    int reason =
+        kind == EVENT_REMOVED ? find_word(m->body, "reason", reason_words, REASON_COUNT) : 0;
+    const json_t *segment = json_object_get(m->body, "segment");
     if (kind < 0 || reason < 0)
         return -EBADMSG;
     e.event_serial = uint_of(m->body, "event_serial");
     e.at_ms = (int64_t)uint_of(m->body, "at_ms");
     e.kind = (enum event_kind)kind;
     e.reason = (enum reason)reason;
-    int r = read_segment(json_object_get(m->body, "segment"), ret_segment);
-    if (r < 0)
-        return r;
-    e.segment = &ret_segment->wire;
+    *ret_segment = (struct client_segment){.holders = NULL};
+    if (segment || kind != EVENT_KINDS) {
+        int r = read_segment(segment, ret_segment);
+        if (r < 0)
+            return r;
+        e.segment = &ret_segment->wire;
+    }
     *ret = e;
     return 0;
 }

@@ -90,7 +90,8 @@ int jsonrpc_client_subscribed(const struct client_message *m, uint64_t *ret_even
 int jsonrpc_client_metrics(const struct client_message *m, const char **ret_text)
     __attribute__((warn_unused_result));
 
-/* Of a CLIENT_EVENT. RET->segment points to RET_SEGMENT, which is to be freed; a gap has none. */
+/* Of a CLIENT_EVENT. RET->segment points to RET_SEGMENT, which is to be freed; a gap has none, nor
+ * may an event whose kind is not known here (EVENT_KINDS; a reason then is REASON_COUNT). */
 int jsonrpc_client_event(const struct client_message *m, struct wire_event *ret,
                          struct client_segment *ret_segment) __attribute__((warn_unused_result));
 

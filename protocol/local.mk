@@ -13,6 +13,7 @@ libprotocol_la_SOURCES = \
 	protocol/message.c protocol/message.h \
 	protocol/methods.c protocol/methods.h \
 	protocol/other_framing.c protocol/other_framing.h \
+	protocol/orphan.c protocol/orphan.h \
 	protocol/params.c protocol/params.h \
 	protocol/params_encode.c \
 	protocol/plain.c protocol/plain.h \

@@ -8,12 +8,18 @@ static void write_uint(struct writer *w, const char *key, uint64_t value)
     writer_uint(w, value);
 }
 
+static void write_limit(struct writer *w, const char *key, uint64_t limit)
+{
+    if (limit <= INT64_MAX)
+        write_uint(w, key, limit);
+}
+
 static void write_kernel(struct writer *w, const struct info *info)
 {
     writer_key(w, "kernel");
     writer_object_begin(w);
-    write_uint(w, "shmmax", info->kernel.shmmax);
-    write_uint(w, "shmall", info->kernel.shmall);
+    write_limit(w, "shmmax", info->kernel.shmmax);
+    write_limit(w, "shmall", info->kernel.shmall);
     write_uint(w, "shmmni", info->kernel.shmmni);
     write_uint(w, "segments", info->kernel.segments);
     write_uint(w, "bytes", info->kernel.bytes);
@@ -55,6 +61,10 @@ static void write_info(struct writer *w, const struct info *info)
     writer_array_end(w);
     writer_key(w, "durable");
     writer_bool(w, info->durable);
+    if (info->records_since_at_ms != 0) {
+        writer_key(w, "records_since_at_ms");
+        writer_int(w, info->records_since_at_ms);
+    }
     writer_object_end(w);
 }
 

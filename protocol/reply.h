@@ -8,6 +8,9 @@
 #include "protocol/segment_json.h"
 #include "protocol/writer.h"
 
+/* A limit of the kernel beyond what the wire can say, as the default ones are, is no limit. */
+#define KERNEL_NO_LIMIT UINT64_MAX
+
 struct info {
     const char *version;
     int64_t pid, uid;
@@ -15,7 +18,7 @@ struct info {
     const char *boot_id;
     uint64_t ipc_namespace; /* inode */
     struct {
-        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
+        uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments; KERNEL_NO_LIMIT */
         uint64_t segments, bytes;
         bool shm_rmid_forced;
     } kernel;
@@ -25,6 +28,7 @@ struct info {
     const uint64_t *huge_page_sizes; /* bytes */
     size_t n_huge_page_sizes;
     bool durable;
+    int64_t records_since_at_ms; /* the daemon's records have no gap since then; 0: not known */
 };
 
 struct info_limit {

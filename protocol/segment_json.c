@@ -1,5 +1,6 @@
 #include "protocol/segment_json.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -46,8 +47,9 @@ static void write_creator(struct writer *w, const struct wire_segment *s)
     write_uint(w, "gid", s->creator.gid);
     writer_key(w, "pid");
     writer_int(w, s->creator.pid);
-    if (s->creator.comm)
-        write_string(w, "comm", s->creator.comm);
+    const char *comm = s->creator.comm ? s->creator.comm : s->creator.comm_now;
+    if (*comm)
+        write_string(w, "comm", comm);
     writer_object_end(w);
 }
 
@@ -101,7 +103,8 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     writer_int(w, s->last_pid);
     write_creator(w, s);
     write_string(w, "state", state_words[s->state]);
-    write_string(w, "lifetime", lifetime_words[s->lifetime]);
+    if (s->managed)
+        write_string(w, "lifetime", lifetime_words[s->lifetime]);
     write_uint(w, "holders", s->holders);
     if (s->holder_list)
         write_holder_list(w, s);
@@ -117,9 +120,15 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     write_time(w, "changed_at_ms", s->changed_at_ms);
     write_time(w, "expires_at_ms", s->expires_at_ms);
     write_labels(w, s);
+    if (s->has_memory) {
+        write_uint(w, "rss", s->rss);
+        write_uint(w, "swap", s->swap);
+    }
     write_bool(w, "managed", s->managed);
-    if (!s->managed)
+    if (!s->managed) {
         write_bool(w, "orphaned", s->orphaned);
+        write_bool(w, "used_by_others", s->used_by_others);
+    }
     write_bool(w, "declared", s->declared);
     writer_object_end(w);
 }
@@ -145,10 +154,45 @@ static int read_mode(const json_t *object, uint32_t *ret)
     return 0;
 }
 
-static int read_word(const json_t *object, const char *key, const char *const *words)
+/* The index of the member's word in WORDS, or COUNT when a newer daemon has another. -ENOENT: there
+ * is no such member; -EBADMSG: it is no word. */
+static int read_word(const json_t *object, const char *key, const char *const *words, int count)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? term_find(words, text) : -1;
+    const json_t *value = json_object_get(object, key);
+    if (!value)
+        return -ENOENT;
+    if (!json_is_string(value))
+        return -EBADMSG;
+    int index = term_find(words, json_string_value(value));
+    return index < 0 ? count : index;
+}
+
+/* Whether each member that is there is an integer from MIN to MAX. */
+static bool are_in_range(const json_t *object, const char *const *keys, int64_t min, int64_t max)
+{
+    for (; *keys; keys++) {
+        const json_t *value = json_object_get(object, *keys);
+        if (value && (!json_is_integer(value) || json_integer_value(value) < min ||
+                      json_integer_value(value) > max))
+            return false;
+    }
+    return true;
+}
+
+/* No number that the struct could not hold. */
+static bool has_good_numbers(const json_t *object)
+{
+    static const char *const ids[] = {"shmid", "last_pid", NULL};
+    static const char *const numbers[] = {"key", "uid", "gid", "holders", NULL};
+    static const char *const sizes[] = {"serial", "size", "nattch", "huge_page_size", NULL};
+    static const char *const of_creator[] = {"uid", "gid", NULL};
+    static const char *const pids[] = {"pid", NULL};
+    const json_t *creator = json_object_get(object, "creator");
+    return are_in_range(object, ids, 0, INT32_MAX) &&
+           are_in_range(object, numbers, 0, UINT32_MAX) &&
+           are_in_range(object, sizes, 0, INT64_MAX) &&
+           are_in_range(creator, of_creator, 0, UINT32_MAX) &&
+           are_in_range(creator, pids, 0, INT32_MAX);
 }
 
 static void read_labels(const json_t *object, struct labels *labels)
@@ -177,7 +221,9 @@ static int read_holders(const json_t *object, struct wire_holder *holders, struc
         return -EBADMSG;
     for (size_t i = 0; i < s->holders; i++) {
         const json_t *holder = json_array_get(list, i);
-        if (!json_is_integer(json_object_get(holder, "pid")))
+        static const char *const pids[] = {"pid", NULL}, *const uids[] = {"uid", NULL};
+        if (!json_is_integer(json_object_get(holder, "pid")) ||
+            !are_in_range(holder, pids, 0, INT32_MAX) || !are_in_range(holder, uids, 0, UINT32_MAX))
             return -EBADMSG;
         holders[i] = (struct wire_holder){
             .pid = (int32_t)int_of(holder, "pid"),
@@ -193,12 +239,16 @@ static int read_holders(const json_t *object, struct wire_holder *holders, struc
 int segment_json_read(const json_t *object, struct labels *labels, struct wire_holder *holders,
                       struct wire_segment *ret)
 {
-    int state = read_word(object, "state", state_words);
-    int lifetime = read_word(object, "lifetime", lifetime_words);
+    int state = read_word(object, "state", state_words, STATE_COUNT);
+    int lifetime = read_word(object, "lifetime", lifetime_words, LIFETIME_COUNT);
     const json_t *creator = json_object_get(object, "creator");
     struct wire_segment s = {0};
-    if (state < 0 || lifetime < 0 || !json_is_integer(json_object_get(object, "shmid")) ||
-        !json_is_integer(json_object_get(object, "size")) || read_mode(object, &s.mode) < 0)
+    s.managed = bool_of(object, "managed");
+    bool has_no_lifetime = lifetime == -ENOENT && !s.managed;
+    if (state < 0 || (lifetime < 0 && !has_no_lifetime) ||
+        !json_is_integer(json_object_get(object, "shmid")) ||
+        !json_is_integer(json_object_get(object, "size")) || !has_good_numbers(object) ||
+        read_mode(object, &s.mode) < 0)
         return -EBADMSG;
     s.serial = (uint64_t)int_of(object, "serial");
     s.name = json_string_value(json_object_get(object, "name"));
@@ -216,7 +266,8 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
     s.creator.pid = (int32_t)int_of(creator, "pid");
     s.creator.comm = json_string_value(json_object_get(creator, "comm"));
     s.state = (enum segment_state)state;
-    s.lifetime = (enum lifetime)lifetime;
+    s.has_lifetime = lifetime >= 0;
+    s.lifetime = s.has_lifetime ? (enum lifetime)lifetime : LIFETIME_COUNT;
     s.holders = (uint32_t)int_of(object, "holders");
     if (read_holders(object, holders, &s) < 0)
         return -EBADMSG;
@@ -231,9 +282,12 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
     read_labels(object, labels);
     s.labels = labels->items;
     s.n_labels = labels->count;
-    s.managed = bool_of(object, "managed");
     s.orphaned = bool_of(object, "orphaned");
+    s.used_by_others = bool_of(object, "used_by_others");
     s.declared = bool_of(object, "declared");
+    s.has_memory = json_is_integer(json_object_get(object, "rss"));
+    s.rss = (uint64_t)int_of(object, "rss");
+    s.swap = (uint64_t)int_of(object, "swap");
     *ret = s;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/limits.h"
 #include "protocol/params.h"
 #include "protocol/terms.h"
 #include "protocol/writer.h"
@@ -36,10 +37,13 @@ struct wire_segment {
     struct {
         uint32_t uid, gid;
         int32_t pid;
-        const char *comm; /* NULL when unknown */
+        const char *comm;        /* NULL when unknown */
+        char comm_now[COMM_MAX]; /* counts when `comm` is NULL: of a segment that is not managed */
     } creator;
+    /* What was read may have a word that is not known here: then it is ..._COUNT. */
     enum segment_state state;
-    enum lifetime lifetime;
+    enum lifetime lifetime; /* only of a managed segment */
+    bool has_lifetime;      /* of what was read: a segment that is not managed may have none */
     uint32_t holders;
     const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
     bool locked;
@@ -49,8 +53,10 @@ struct wire_segment {
     const struct label *labels;
     size_t n_labels;
     bool managed;
-    bool orphaned; /* only of a segment that is not managed */
+    bool orphaned, used_by_others; /* only of a segment that is not managed */
     bool declared;
+    bool has_memory; /* rss and swap are known; only stat tells them */
+    uint64_t rss, swap;
 };
 
 void segment_json_write(struct writer *w, const struct wire_segment *segment);

@@ -38,16 +38,20 @@ unit_tests = \
 	tests/unit/test_message \
 	tests/unit/test_methods \
 	tests/unit/test_options \
+	tests/unit/test_orphan \
 	tests/unit/test_orphans \
+	tests/unit/test_outbox \
 	tests/unit/test_outcome_to_error \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
 	tests/unit/test_plain \
+	tests/unit/test_plain_text \
 	tests/unit/test_quota \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
 	tests/unit/test_reply \
+	tests/unit/test_residency \
 	tests/unit/test_rpc \
 	tests/unit/test_scanner \
 	tests/unit/test_segment_index \
@@ -108,6 +112,7 @@ integration_tests = \
 	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
 	tests/integration/test_wait_goes_on.py \
@@ -137,8 +142,10 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
+EXTRA_DIST += tests/integration/journal_file.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
@@ -149,6 +156,11 @@ LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 check_PROGRAMS += tests/integration/library
 tests_integration_library_LDADD = libshmd.la
 EXTRA_DIST += tests/integration/programs.py
+
+# For test_gc.py and test_doctor.py: -rpath makes libtool build what can be loaded.
+check_LTLIBRARIES += tests/integration/later.la
+tests_integration_later_la_SOURCES = tests/integration/later.c
+tests_integration_later_la_LDFLAGS = -module -avoid-version -rpath $(abs_builddir)
 
 # Programs that know nothing of shmd, for test_classic.py.
 classic_programs = \
@@ -169,10 +181,11 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
+tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
-	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/kernel_segments.c \
-	client/cli/logind_conf.c client/cli/parse.c
-tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/orphans.c
+	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
+	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c
 tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)
 tests_unit_test_config_LDADD = libshmdaemon.la $(LDADD)
@@ -188,6 +201,7 @@ tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
 tests_unit_test_turns_LDADD = libfakes.la libshmdaemon.la $(LDADD)
+tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 
 # A journal on a directory in memory that a test can break.
@@ -257,6 +271,8 @@ tests_unit_test_dispatch_LDADD = $(rpc_fixture)
 tests_unit_test_dispatch_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_audit_LDADD = $(rpc_fixture)
 tests_unit_test_audit_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=log_line
+tests_unit_test_outbox_LDADD = libshmdaemon.la $(LDADD)
+tests_unit_test_outbox_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_outcome_to_error_LDADD = $(rpc_fixture)
 tests_unit_test_outcome_to_error_LDFLAGS = $(core_fixture_flags)
 

@@ -1,7 +1,7 @@
 /*
  * What the commands of shmdctl share: the options, parsed; the connection; the exit statuses; and
- * how a failure is told. A command returns its exit status; all messages go to standard error and
- * begin with "shmdctl: ".
+ * how a failure is reported. A command returns its exit status; all messages go to standard error
+ * and begin with "shmdctl: ".
  */
 #ifndef SHMD_CLIENT_CLI_CLI_H
 #define SHMD_CLIENT_CLI_CLI_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/cli/daemon_choice.h"
 #include "client/shmd.h"
 
 #define MUST_CHECK   __attribute__((warn_unused_result))
@@ -18,6 +19,9 @@
 /* All options of all commands. An option is known by its index in the table of options.c. */
 #define OPTIONS(X)                                                                                 \
     X(SOCKET)                                                                                      \
+    X(USER)                                                                                        \
+    X(SYSTEM)                                                                                      \
+    X(TIMEOUT)                                                                                     \
     X(JSON)                                                                                        \
     X(HELP)                                                                                        \
     X(VERSION)                                                                                     \
@@ -52,12 +56,15 @@
     X(BYTES)                                                                                       \
     X(OFFSET)                                                                                      \
     X(LENGTH)                                                                                      \
-    X(TIMEOUT)                                                                                     \
     X(KINDS)                                                                                       \
     X(AFTER)                                                                                       \
     X(COUNT)                                                                                       \
     X(REMOVE)                                                                                      \
-    X(OLDER_THAN)
+    X(OLDER_THAN)                                                                                  \
+    X(LEFT)                                                                                        \
+    X(UNDECIDED)                                                                                   \
+    X(LOST)                                                                                        \
+    X(IDLE)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -73,14 +80,16 @@ enum { LABELS_ROOM = 64 }; /* more than the daemon takes: it is the one to refus
 struct options {
     uint64_t given; /* bits, by OPT() */
     const char *socket;
-    int shmid;
+    struct shmd_target *targets; /* owned: each --shmid, --key and --serial, in their order */
+    size_t n_targets;
+    int shmid; /* as the last of its kind has it */
     uint32_t key;
     uint64_t serial, size, offset, length, after, count;
     uint32_t mode, uid, gid;
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, timeout_ms, older_than_ms;
+    int64_t ttl_ms, timeout_ms, older_than_ms, idle_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
@@ -93,15 +102,20 @@ struct cli {
     const struct command *command;
     char **args; /* what is not an option */
     int n_args;
-    char **child;      /* what follows "--", where the command runs another; NULL: no "--" */
-    struct shmd *shmd; /* by cli_connect() */
+    char **child; /* what follows "--", where the command runs another; NULL: no "--" */
+    struct daemon_choice daemon; /* the one that is asked */
+    struct shmd *shmd;           /* by cli_connect(); use cli_ask() to ask it */
+    int64_t deadline_ms;         /* of --timeout, on CLOCK_MONOTONIC; -1: none */
+    int64_t grace_ms;            /* how much later than --timeout an answer may come */
+    bool delay_is_told;
 };
 
 struct command {
     const char *name;
     const char *arguments; /* for the usage line */
     const char *summary;
-    uint64_t options; /* besides those of every command */
+    uint64_t options;    /* besides those of every command */
+    uint64_t repeatable; /* those that may be repeated here */
     int min_args, max_args;
     bool has_child;
     int (*run)(struct cli *cli);
@@ -140,7 +154,9 @@ enum exit_status {
 /* The statuses with their meaning, a line each, on standard output. */
 void exit_status_list(void);
 
-/* --- telling */
+/* --- reporting */
+
+/* Each message is one line, and harmless for a terminal whatever it holds. */
 
 /* Prints "shmdctl: MESSAGE" and returns STATUS. */
 int cli_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -150,30 +166,57 @@ void cli_note(const struct cli *cli, const char *format, ...) __attribute__((for
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* From now on the hint is about this command, which must stay. */
 void cli_usage_of(const char *command);
-/* What a call on the handle returned, if not 0; the status for it. */
+/* What a call on the handle returned, if not 0, and which daemon answered; the status for it. */
 int cli_failure(const struct cli *cli, int r);
+/* The same for one of several targets: the message begins with SUBJECT. */
+int cli_failure_of(const struct cli *cli, const char *subject, int r);
+/* Whether R, which a call on the handle returned, means that the daemon was lost. */
+bool cli_is_lost(int r);
 
 /* --- asking */
 
-/* 0, or an exit status when there is no daemon; that was told then. */
+/* Milliseconds of CLOCK_MONOTONIC. */
+int64_t cli_now_ms(void);
+/* Chooses the daemon and connects: 0 or a negative errno; nothing is printed but that it takes
+ * long. TIMEOUT_MS counts where --timeout is not given; -1: no limit. */
+int cli_open(struct cli *cli, int64_t timeout_ms) MUST_CHECK;
+/* Prints that the daemon does not answer, when it does not. cli_open() begins that, too. */
+void cli_watch_delay(struct cli *cli);
+/* The same without a limit: 0, or an exit status when there is no daemon, which was printed. */
 int cli_connect(struct cli *cli) MUST_CHECK;
-/* Of the arguments and options: 0 or EXIT_USAGE. */
+/* What is wrong when cli_open() returned R; the exit status. */
+int cli_unreachable(const struct cli *cli, int r);
+/* The handle for the next call, which ends when --timeout does. */
+struct shmd *cli_ask(struct cli *cli);
+/* --timeout counts from now on. */
+void cli_restart_timeout(struct cli *cli);
+/* The segment that the arguments and options name: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
-/* Whether the daemon's segment ids denote its segments for this process, too. 0 or an exit status.
+enum id_use {
+    IDS_SHOWN, /* the command prints shmids, or takes one */
+    IDS_USED,  /* it attaches a segment, or hands one to the kernel */
+};
+/*
+ * In another IPC namespace than the daemon's its shmids denote no segments, or others. Then a
+ * command that uses one is refused, and so is every --shmid; one that only prints them is warned
+ * about. 0 or an exit status.
  */
-int cli_shares_namespace(struct cli *cli, bool *ret) MUST_CHECK;
+int cli_check_ids(struct cli *cli, enum id_use use) MUST_CHECK;
+/* Connects and checks: 0 or an exit status. */
+int cli_connect_for_ids(struct cli *cli, enum id_use use) MUST_CHECK;
 /* The segment asked for, to be freed: 0 or an exit status. */
-int cli_stat(struct cli *cli, struct shmd_segment **ret) MUST_CHECK;
+int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret) MUST_CHECK;
 
 /* --- options */
 
 /*
- * Parses ARGV (its first element is skipped) for the options in ALLOWED. RET_REST: how many
+ * Parses ARGV (its first element is skipped) for the options in ALLOWED. One that was given before
+ * is an error, unless it is in REPEATABLE or may be repeated everywhere. RET_REST: how many
  * elements were options; the rest of ARGV is then what is not one. PERMUTE: options may follow
  * arguments. 0 or EXIT_USAGE.
  */
-int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, char **argv,
-                  int *ret_rest) MUST_CHECK;
+int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool permute, int argc,
+                  char **argv, int *ret_rest) MUST_CHECK;
 void options_deinit(struct options *o);
 /* A line for each option in OPTIONS, on standard output. */
 void options_list(uint64_t options);
@@ -203,6 +246,7 @@ int cmd_adopt(struct cli *cli);
 int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);
+int cmd_ps(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_reload(struct cli *cli);
 

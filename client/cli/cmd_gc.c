@@ -1,58 +1,135 @@
 /*
- * gc: lists segments that nobody has any more use for, and with --remove removes them with the
- * caller's own rights. What it knows is in orphans.h; here it is shown.
+ * gc: lists segments that nobody needs any more, and with --remove removes those that may go, with
+ * the caller's own rights. What may go is decided in orphans.h.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "client/cli/cli.h"
-#include "client/cli/daemons.h"
-#include "client/cli/output.h"
-#include "client/cli/parse.h"
-#include "protocol/writer.h"
-
-enum { REASON_SIZE = 192 };
-
-struct candidate {
-    const struct kernel_segment *segment;
-    enum orphan_verdict verdict;
-    int error; /* of KEPT_UNANSWERED and KEPT_FAILED */
-};
-
-struct gc {
-    struct cli *cli;
-    struct daemon_seen daemon;         /* owned */
-    struct orphan_knowledge knowledge; /* owned */
-    struct kernel_segments segments;   /* owned */
-    struct candidate *candidates;      /* owned */
-    size_t count;
-    size_t left_out; /* orphans that the options do not mean */
-};
+#include "client/cli/gc.h"
 
 /* --- what is there */
 
-static bool is_wanted(const struct cli *cli, const struct kernel_segment *s)
+static int64_t idle_ms_of(const struct kernel_segment *s)
 {
-    const struct options *o = &cli->options;
-    if (cli_given(cli, OPT(UID)) && s->uid != o->uid)
-        return false;
-    if (cli_given(cli, OPT(KEY)) && s->key != o->key)
-        return false;
-    int64_t idle_ms = ((int64_t)time(NULL) - orphan_idle_since(s)) * 1000;
-    return !cli_given(cli, OPT(OLDER_THAN)) || idle_ms >= o->older_than_ms;
+    return ((int64_t)time(NULL) - orphan_idle_since(s)) * 1000;
 }
 
-/* What is shown: the orphans, and what looks like one and is kept to be on the safe side. */
-static bool is_shown(enum orphan_verdict verdict)
+/* With 0 everything is old enough, whatever the clock says. */
+static bool is_old_enough(int64_t idle_ms, int64_t wanted_ms)
 {
-    return verdict == ORPHAN || verdict == KEPT_CREATOR_UNKNOWN || verdict == KEPT_GUARDED ||
-           verdict == KEPT_UNASKED || verdict == KEPT_LOST;
+    return wanted_ms == 0 || idle_ms >= wanted_ms;
+}
+
+static void add_candidate(struct gc *gc, const struct kernel_segment *s, enum gc_class class)
+{
+    gc->candidates[gc->count++] =
+        (struct candidate){.segment = s, .outcome = {.class = class, .result = GC_KEPT}};
+}
+
+static enum gc_class class_of(const struct gc *gc, const struct kernel_segment *s)
+{
+    return orphan_judge(s, process_look(s->cpid), &gc->knowledge);
+}
+
+static void find_many(struct gc *gc)
+{
+    const struct cli *cli = gc->cli;
+    for (size_t i = 0; i < gc->segments.count; i++) {
+        const struct kernel_segment *s = &gc->segments.rows[i];
+        enum gc_class class = class_of(gc, s);
+        if (class >= GC_CLASSES_LISTED || (cli_given(cli, OPT(UID)) && s->uid != cli->options.uid))
+            continue;
+        if (is_old_enough(idle_ms_of(s), gc->older_than_ms))
+            add_candidate(gc, s, class);
+        else
+            gc->younger++;
+    }
+}
+
+static int find_one(struct gc *gc)
+{
+    const struct cli *cli = gc->cli;
+    const struct options *o = &cli->options;
+    bool by_shmid = cli_given(cli, OPT(SHMID));
+    for (size_t i = 0; i < gc->segments.count; i++) {
+        const struct kernel_segment *s = &gc->segments.rows[i];
+        if (by_shmid ? s->shmid == o->shmid : s->key == o->key) {
+            add_candidate(gc, s, class_of(gc, s));
+            return 0;
+        }
+    }
+    if (by_shmid)
+        return cli_error(EXIT_NO_SUCH_SEGMENT, "there is no segment with the id %d", o->shmid);
+    return cli_error(EXIT_NO_SUCH_SEGMENT, "there is no segment with the key 0x%08" PRIx32, o->key);
+}
+
+static int compare_classes(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->outcome.class != y->outcome.class)
+        return x->outcome.class < y->outcome.class ? -1 : 1;
+    return x->segment < y->segment ? -1 : x->segment > y->segment;
+}
+
+/* --- what the daemon's users have forgotten */
+
+static int64_t last_use_ms(const struct shmd_segment *s)
+{
+    const int64_t times[] = {s->attached_at_ms, s->detached_at_ms, s->changed_at_ms};
+    int64_t last = s->created_at_ms;
+    for (size_t i = 0; i < COUNT(times); i++)
+        last = times[i] > last ? times[i] : last;
+    return last;
+}
+
+static int add_forgotten(const struct shmd_segment *s, void *data)
+{
+    struct gc *gc = data;
+    int64_t idle_ms = (int64_t)time(NULL) * 1000 - last_use_ms(s);
+    bool never_attached = s->attached_at_ms == 0;
+    if (s->nattch > 0 || s->declared || s->state != SHMD_STATE_READY ||
+        !(is_old_enough(idle_ms, gc->idle_ms) ||
+          (never_attached && is_old_enough(idle_ms, gc->older_than_ms))))
+        return 0;
+    if (gc->n_forgotten == gc->forgotten_capacity) {
+        size_t capacity = gc->forgotten_capacity * 2 + 64;
+        struct forgotten *more = reallocarray(gc->forgotten, capacity, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        gc->forgotten = more;
+        gc->forgotten_capacity = capacity;
+    }
+    char *name = s->name ? strdup(s->name) : NULL;
+    if (s->name && !name)
+        return -ENOMEM;
+    gc->forgotten[gc->n_forgotten++] = (struct forgotten){
+        .name = name,
+        .serial = s->serial,
+        .size = s->size,
+        .shmid = s->shmid,
+        .uid = s->uid,
+        .idle_since_ms = last_use_ms(s),
+        .never_attached = never_attached,
+    };
+    return 0;
+}
+
+/* Those that the daemon shows the caller. */
+static int find_forgotten(struct gc *gc)
+{
+    const struct shmd_list_options persistent = {
+        .lifetime = SHMD_LIFETIME_PERSISTENT,
+        .has_uid = cli_given(gc->cli, OPT(UID)),
+        .uid = gc->cli->options.uid,
+    };
+    if (!gc->knowledge.asked)
+        return 0;
+    int r = shmd_list(cli_ask(gc->cli), &persistent, add_forgotten, gc);
+    return r != 0 ? cli_failure(gc->cli, r) : 0;
 }
 
 static int find(struct gc *gc)
@@ -60,40 +137,39 @@ static int find(struct gc *gc)
     /* The kernel before the daemon: what the daemon does not call foreign then is its own. */
     int r = kernel_segments_read(&gc->segments);
     if (r == -EOPNOTSUPP)
-        return cli_error(EXIT_REFUSED,
-                         "this kernel does not show segments to everybody; Linux 4.17 "
-                         "is the first that does");
+        return cli_error(EXIT_REFUSED, "this kernel does not show segments to everybody; Linux "
+                                       "4.17 is the first that does");
     if (r < 0)
         return cli_error(EXIT_REFUSED, "cannot read the kernel's segments: %s", strerror(-r));
     daemon_ask(gc->cli, &gc->daemon);
     gc->candidates = calloc(gc->segments.count + 1, sizeof(*gc->candidates));
     if (!gc->candidates || daemon_knowledge(gc->cli, &gc->daemon, &gc->knowledge) < 0)
         return cli_error(EXIT_REFUSED, "out of memory");
-    for (size_t i = 0; i < gc->segments.count; i++) {
-        const struct kernel_segment *s = &gc->segments.rows[i];
-        enum orphan_verdict verdict = orphan_judge(s, process_look(s->cpid), &gc->knowledge);
-        if (is_shown(verdict) && !is_wanted(gc->cli, s))
-            gc->left_out += verdict == ORPHAN;
-        else if (is_shown(verdict))
-            gc->candidates[gc->count++] = (struct candidate){.segment = s, .verdict = verdict};
-    }
-    return 0;
+    if (gc->by_decision)
+        return find_one(gc);
+    find_many(gc);
+    qsort(gc->candidates, gc->count, sizeof(*gc->candidates), compare_classes);
+    return find_forgotten(gc);
 }
 
 /* --- removing */
 
-static int ask_is_foreign(void *context, int shmid)
+static int ask_is_foreign(void *context, int shmid, struct foreign_segment *ret)
 {
     const struct gc *gc = context;
     struct shmd_segment *segment;
     if (!gc->knowledge.asked)
         return 1;
-    int r = shmd_stat(gc->cli->shmd, SHMD_SHMID(shmid), &segment);
+    int r = shmd_stat(cli_ask(gc->cli), SHMD_SHMID(shmid), &segment);
     if (r == SHMD_ERROR_NO_SUCH_SEGMENT)
         return -ENOENT;
+    if (r == SHMD_ERROR_PERMISSION_DENIED)
+        return 0; /* what is not the daemon's it shows to all */
     if (r != 0)
         return r < 0 ? r : -EBADMSG;
     bool managed = segment->managed;
+    if (!managed)
+        *ret = foreign_segment_of(segment);
     shmd_segment_free(segment);
     return !managed;
 }
@@ -118,251 +194,137 @@ static int ask_remove(void *context, int shmid)
 
 static const struct orphan_ops real_ops = {ask_is_foreign, ask_stat, ask_look, ask_remove};
 
-static int remove_all(struct gc *gc)
+static bool may_go(const struct gc *gc, enum gc_class class)
+{
+    switch (class) {
+    case GC_LEAKED: return true;
+    case GC_LEFT: return cli_given(gc->cli, OPT(LEFT));
+    case GC_UNDECIDED: return cli_given(gc->cli, OPT(UNDECIDED));
+    case GC_LOST: return cli_given(gc->cli, OPT(LOST));
+    case GC_GUARDED:
+    case GC_ATTACHED:
+    case GC_CREATOR_LIVES:
+    case GC_MANAGED:
+    case GC_CLASSES: break;
+    }
+    return false;
+}
+
+static int status_of(const struct gc_outcome *outcome)
+{
+    switch (outcome->result) {
+    case GC_UNANSWERED: return EXIT_UNREACHABLE;
+    case GC_FAILED: return EXIT_REFUSED;
+    case GC_NOT_PERMITTED: return EXIT_PERMISSION_DENIED;
+    case GC_KEPT:
+    case GC_REMOVED:
+    case GC_REMOVING:
+    case GC_GONE:
+    case GC_CHANGED:
+    case GC_RESULTS: break;
+    }
+    return EXIT_OK;
+}
+
+/* The worse of two exit statuses. */
+static int worse(int a, int b)
+{
+    static const int order[] = {EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_PERMISSION_DENIED};
+    for (size_t i = 0; i < COUNT(order); i++)
+        if (a == order[i] || b == order[i])
+            return order[i];
+    return EXIT_OK;
+}
+
+static int remove_many(struct gc *gc)
 {
     int status = EXIT_OK;
     for (size_t i = 0; i < gc->count; i++) {
         struct candidate *c = &gc->candidates[i];
-        if (c->verdict != ORPHAN)
+        if (!may_go(gc, c->outcome.class))
             continue;
-        c->verdict = orphan_remove(&real_ops, gc, c->segment, &gc->knowledge, &c->error);
-        if (c->verdict == KEPT_FAILED || c->verdict == KEPT_UNANSWERED)
-            status = EXIT_REFUSED;
-        else if (c->verdict == KEPT_NOT_PERMITTED && status == EXIT_OK)
-            status = EXIT_PERMISSION_DENIED;
+        c->outcome =
+            orphan_remove(&real_ops, gc, c->segment, c->outcome.class, &gc->knowledge, false);
+        status = worse(status, status_of(&c->outcome));
     }
     return status;
 }
 
-/* --- telling */
-
-struct total {
-    uint64_t segments, bytes;
-};
-
-static struct total total_of(const struct gc *gc, enum orphan_verdict verdict)
+/* The segment that was named, in whatever state it is; the daemon's own by the daemon. */
+static int remove_one(struct gc *gc)
 {
-    struct total total = {0};
-    for (size_t i = 0; i < gc->count; i++) {
-        if (gc->candidates[i].verdict != verdict)
-            continue;
-        total.segments++;
-        total.bytes += gc->candidates[i].segment->size;
-    }
-    return total;
+    struct candidate *c = &gc->candidates[0];
+    struct shmd_segment *segment;
+    c->outcome = orphan_remove(&real_ops, gc, c->segment, c->outcome.class, &gc->knowledge, true);
+    if (c->outcome.class != GC_MANAGED)
+        return c->outcome.result == GC_GONE || c->outcome.result == GC_CHANGED
+                   ? EXIT_NO_SUCH_SEGMENT
+                   : status_of(&c->outcome);
+    int r = shmd_remove(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), 0, &segment);
+    if (r != 0)
+        return cli_failure(gc->cli, r);
+    c->outcome.result = segment->state == SHMD_STATE_REMOVING ? GC_REMOVING : GC_REMOVED;
+    shmd_segment_free(segment);
+    return EXIT_OK;
 }
 
-static void reason_text(const struct gc *gc, const struct candidate *c, char *ret, size_t size)
-{
-    if (c->verdict == KEPT_UNASKED)
-        snprintf(ret, size,
-                 "kept: the shmd with pid %" PRId32
-                 ", which was not asked, may manage it: name its socket by --socket",
-                 orphan_unasked(&gc->knowledge, c->segment));
-    else
-        snprintf(ret, size, "%s", orphan_reason(c->verdict));
-}
+/* --- the command */
 
-static void write_segment(struct writer *w, const struct gc *gc, const struct candidate *c)
+static int check_options(const struct cli *cli)
 {
-    const struct kernel_segment *s = c->segment;
-    char mode[8], reason[REASON_SIZE];
-    reason_text(gc, c, reason, sizeof(reason));
-    snprintf(mode, sizeof(mode), "%04" PRIo32, s->mode);
-    writer_object_begin(w);
-    writer_key(w, "shmid");
-    writer_int(w, s->shmid);
-    writer_key(w, "key");
-    writer_uint(w, s->key);
-    writer_key(w, "size");
-    writer_uint(w, s->size);
-    writer_key(w, "mode");
-    writer_string(w, mode);
-    writer_key(w, "uid");
-    writer_uint(w, s->uid);
-    writer_key(w, "gid");
-    writer_uint(w, s->gid);
-    writer_key(w, "creator");
-    writer_object_begin(w);
-    writer_key(w, "uid");
-    writer_uint(w, s->cuid);
-    writer_key(w, "gid");
-    writer_uint(w, s->cgid);
-    writer_key(w, "pid");
-    writer_int(w, s->cpid);
-    writer_object_end(w);
-    writer_key(w, "idle_since_at_ms");
-    writer_int(w, orphan_idle_since(s) * 1000);
-    writer_key(w, "verdict");
-    writer_string(w, orphan_word(c->verdict));
-    writer_key(w, "reason");
-    writer_string(w, reason);
-    if (c->error) {
-        writer_key(w, "error");
-        writer_string(w, strerror(-c->error));
-    }
-    writer_object_end(w);
-}
-
-static void write_total(struct writer *w, const char *key, struct total total)
-{
-    writer_key(w, key);
-    writer_object_begin(w);
-    writer_key(w, "segments");
-    writer_uint(w, total.segments);
-    writer_key(w, "bytes");
-    writer_uint(w, total.bytes);
-    writer_object_end(w);
-}
-
-static int print_json(const struct gc *gc)
-{
-    struct writer w;
-    writer_init(&w);
-    writer_object_begin(&w);
-    writer_key(&w, "daemon_asked");
-    writer_bool(&w, gc->knowledge.asked);
-    writer_key(&w, "segments");
-    writer_array_begin(&w);
-    for (size_t i = 0; i < gc->count; i++)
-        write_segment(&w, gc, &gc->candidates[i]);
-    writer_array_end(&w);
-    write_total(&w, "orphaned", total_of(gc, ORPHAN));
-    write_total(&w, "removed", total_of(gc, ORPHAN_REMOVED));
-    writer_object_end(&w);
-    writer_bytes(&w, "\n", 1);
-    bool failed = w.failed;
-    if (!failed)
-        fwrite(w.data, 1, w.len, stdout);
-    writer_deinit(&w);
-    return failed ? cli_error(EXIT_REFUSED, "out of memory") : EXIT_OK;
-}
-
-static void size_text(const struct gc *gc, uint64_t bytes, char *ret, size_t size)
-{
-    if (cli_given(gc->cli, OPT(BYTES)))
-        snprintf(ret, size, "%" PRIu64, bytes);
-    else
-        format_size(bytes, ret, size);
-}
-
-/* In the largest unit of which there is one, as --older-than takes it. */
-static void idle_text(int64_t seconds, char *ret, size_t size)
-{
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-    size_t i = 0;
-    while (i + 1 < COUNT(units) && seconds < units[i].seconds)
-        i++;
-    /* The clock may have been set back. */
-    snprintf(ret, size, "%" PRId64 "%c", seconds > 0 ? seconds / units[i].seconds : 0,
-             units[i].unit);
-}
-
-enum { N_COLUMNS = 7 };
-static const char *const headings[N_COLUMNS] = {"SHMID", "KEY",  "SIZE", "OWNER",
-                                                "CPID",  "IDLE", "WHY"};
-
-static int add_line(const struct gc *gc, struct libscols_table *table, const struct candidate *c)
-{
-    const struct kernel_segment *s = c->segment;
-    const struct passwd *user = getpwuid(s->uid);
-    char texts[N_COLUMNS][REASON_SIZE + 64], reason[REASON_SIZE];
-    reason_text(gc, c, reason, sizeof(reason));
-    snprintf(texts[0], sizeof(texts[0]), "%d", s->shmid);
-    snprintf(texts[1], sizeof(texts[1]), "0x%08" PRIx32, s->key);
-    size_text(gc, s->size, texts[2], sizeof(texts[2]));
-    if (user)
-        snprintf(texts[3], sizeof(texts[3]), "%s", user->pw_name);
-    else
-        snprintf(texts[3], sizeof(texts[3]), "%" PRIu32, s->uid);
-    snprintf(texts[4], sizeof(texts[4]), "%" PRId32, s->cpid);
-    idle_text((int64_t)time(NULL) - orphan_idle_since(s), texts[5], sizeof(texts[5]));
-    snprintf(texts[6], sizeof(texts[6]), "%s%s%s", reason, c->error ? ": " : "",
-             c->error ? strerror(-c->error) : "");
-    struct libscols_line *line = scols_table_new_line(table, NULL);
-    if (!line)
-        return -ENOMEM;
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        if (scols_line_set_data(line, i, texts[i]) != 0)
-            return -ENOMEM;
+    const uint64_t one = OPT(SHMID) | OPT(KEY);
+    const uint64_t many =
+        OPT(UID) | OPT(OLDER_THAN) | OPT(LEFT) | OPT(UNDECIDED) | OPT(LOST) | OPT(IDLE);
+    if (cli_given(cli, OPT(SHMID)) && cli_given(cli, OPT(KEY)))
+        return cli_usage("gc takes only one of --shmid and --key");
+    if (cli_given(cli, OPT(KEY)) && cli->options.key == 0)
+        return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");
+    if (cli_given(cli, one) && cli_given(cli, many))
+        return cli_usage("--shmid and --key name one segment, whatever its state and age: leave "
+                         "the other options out");
+    if (cli_given(cli, OPT(UNDECIDED)) && cli_given(cli, OPT(REMOVE)) && geteuid() != 0)
+        return cli_error(EXIT_PERMISSION_DENIED,
+                         "--undecided is for root: whether the creators of those segments live "
+                         "cannot be told from here");
     return 0;
 }
 
-static int print_table(const struct gc *gc)
+static void deinit(struct gc *gc)
 {
-    struct libscols_table *table = scols_new_table();
-    int r = table ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < N_COLUMNS; i++) {
-        bool is_number = i == 0 || i == 2 || i == 4 || i == 5;
-        if (!scols_table_new_column(table, headings[i], 0, is_number ? SCOLS_FL_RIGHT : 0))
-            r = -ENOMEM;
-    }
-    for (size_t i = 0; r == 0 && i < gc->count; i++)
-        r = add_line(gc, table, &gc->candidates[i]);
-    if (r == 0 && gc->count > 0)
-        scols_print_table(table);
-    scols_unref_table(table);
-    return r < 0 ? cli_error(EXIT_REFUSED, "out of memory") : EXIT_OK;
-}
-
-static void print_summary(const struct gc *gc)
-{
-    struct total left = total_of(gc, ORPHAN), removed = total_of(gc, ORPHAN_REMOVED),
-                 lost = total_of(gc, KEPT_LOST);
-    const char *separator = gc->count > 0 ? "\n" : "";
-    char text[32];
-    fputs(separator, stdout);
-    if (cli_given(gc->cli, OPT(REMOVE))) {
-        size_text(gc, removed.bytes, text, sizeof(text));
-        printf("%" PRIu64 " removed, %s; %" PRIu64 " kept.\n", removed.segments, text,
-               gc->count - removed.segments);
-    } else if (left.segments > 0) {
-        size_text(gc, left.bytes, text, sizeof(text));
-        printf("%" PRIu64 " orphaned, %s. Nothing was removed: gc --remove does.\n", left.segments,
-               text);
-    } else if (gc->left_out > 0) {
-        printf("No such orphaned segments; of others there are %zu.\n", gc->left_out);
-    } else {
-        puts("No orphaned segments.");
-    }
-    if (lost.segments > 0) {
-        size_text(gc, lost.bytes, text, sizeof(text));
-        printf("%" PRIu64
-               " lost by the daemon, %s: gc removes none of them. Their owner or root may "
-               "adopt them: shmdctl adopt --shmid N.\n",
-               lost.segments, text);
-    }
-    if (!gc->knowledge.asked)
-        printf("The daemon at %s was not asked (%s): kept is what is of the user shmd, of the "
-               "owner of "
-               "a daemon's socket or directory that was found, or of a shmd that runs.\n",
-               gc->daemon.path, daemon_state_text(&gc->daemon));
+    for (size_t i = 0; i < gc->n_forgotten; i++)
+        free(gc->forgotten[i].name);
+    free(gc->forgotten);
+    free(gc->candidates);
+    kernel_segments_deinit(&gc->segments);
+    orphan_knowledge_deinit(&gc->knowledge);
+    daemon_seen_deinit(&gc->daemon);
 }
 
 int cmd_gc(struct cli *cli)
 {
-    struct gc gc = {.cli = cli};
-    int status = find(&gc);
+    const struct options *o = &cli->options;
+    struct gc gc = {
+        .cli = cli,
+        .by_decision = cli_given(cli, OPT(SHMID) | OPT(KEY)),
+        .older_than_ms = cli_given(cli, OPT(OLDER_THAN)) ? o->older_than_ms : GC_OLDER_THAN_MS,
+        .idle_ms = cli_given(cli, OPT(IDLE)) ? o->idle_ms : GC_IDLE_MS,
+    };
+    int status = check_options(cli);
+    if (status != 0)
+        return status;
+    status = find(&gc);
     if (status == 0) {
         if (cli_given(cli, OPT(REMOVE)))
-            status = remove_all(&gc);
-        int printed = cli_given(cli, OPT(JSON)) ? print_json(&gc) : print_table(&gc);
+            status = gc.by_decision ? remove_one(&gc) : remove_many(&gc);
+        int printed = cli_given(cli, OPT(JSON)) ? gc_print_json(&gc) : gc_print_text(&gc);
         if (printed != EXIT_OK)
             status = printed;
-        else if (!cli_given(cli, OPT(JSON)))
-            print_summary(&gc);
-        if (status == EXIT_PERMISSION_DENIED)
+        else if (status == EXIT_PERMISSION_DENIED)
             cli_error(status,
                       "some were not removed: only their owner, their creator and root may");
-        else if (status != EXIT_OK && printed == EXIT_OK)
+        else if (status != EXIT_OK)
             cli_error(status, "some were not removed; the reasons are in the list");
     }
-    free(gc.candidates);
-    kernel_segments_deinit(&gc.segments);
-    orphan_knowledge_deinit(&gc.knowledge);
-    daemon_seen_deinit(&gc.daemon);
+    deinit(&gc);
     return status;
 }

@@ -32,7 +32,7 @@ static int check_child(const struct cli *cli)
     return cli->child && !*cli->child ? cli_usage("a command must follow --") : 0;
 }
 
-/* Whether standard input can end because somebody ends it; /dev/null and files only seem to. */
+/* Whether the end of standard input means that the user ended it: not for /dev/null and files. */
 static bool input_can_end(void)
 {
     struct stat st;
@@ -68,7 +68,7 @@ static int wait_for_end(const struct cli *cli, const struct shmd_segment *segmen
         if (fds[0].revents)
             return 0;
         if (fds[1].revents) {
-            /* It says nothing that was not asked, so this is its end. */
+            /* The daemon sends nothing unasked, so the connection has ended. */
             *ret_connected = false;
             fds[1].fd = -1;
             if (segment->lifetime != SHMD_LIFETIME_PROCESS)
@@ -79,16 +79,17 @@ static int wait_for_end(const struct cli *cli, const struct shmd_segment *segmen
     }
 }
 
-static int hold_until_end(const struct cli *cli, const struct shmd_segment *segment, int signals)
+static int hold_until_end(struct cli *cli, const struct shmd_segment *segment, int signals)
 {
     bool connected;
     int status = wait_for_end(cli, segment, signals, &connected);
-    /* A process is a holder even while the daemon restarts; it ends that by exiting. */
+    /* A process stays a holder while the daemon restarts; it stops being one by exiting. */
     if (status != 0 || !connected)
         return status;
-    /* Done here and not by exiting, so that it has happened when this command has ended. The
-     * segment may be gone already. */
-    int r = shmd_release(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    /* Release it now rather than by exiting, so that it is released when this command has ended.
+     * The segment may be gone already. */
+    cli_restart_timeout(cli);
+    int r = shmd_release(cli_ask(cli), &(struct shmd_target){.serial = segment->serial}, NULL);
     return r != 0 && r != SHMD_ERROR_NO_SUCH_SEGMENT && r != SHMD_ERROR_STALE_SEGMENT
                ? cli_failure(cli, r)
                : EXIT_OK;
@@ -102,14 +103,14 @@ static int hold_by_command(const struct cli *cli, const struct shmd_segment *seg
     return become(cli->child);
 }
 
-static int show_and_hold(const struct cli *cli, const struct shmd_segment *segment, int signals)
+static int show_and_hold(struct cli *cli, const struct shmd_segment *segment, int signals)
 {
     int status = output_segment(cli, segment);
     fflush(stdout);
     return status == EXIT_OK ? hold_until_end(cli, segment, signals) : status;
 }
 
-/* --- a lifetime that has holders, given by the process that holds */
+/* --- hold --lifetime: the process that holds sets the lifetime */
 
 static int check_lifetime(const struct cli *cli)
 {
@@ -130,7 +131,7 @@ static int convert(struct cli *cli, struct shmd_target *target, bool *ret_conver
 {
     const struct shmd_set_options options = {.lifetime = cli->options.lifetime};
     struct shmd_segment *segment;
-    int r = shmd_stat(cli->shmd, target, &segment);
+    int r = shmd_stat(cli_ask(cli), target, &segment);
     if (r != 0)
         return cli_failure(cli, r);
     enum shmd_lifetime before = segment->lifetime;
@@ -139,23 +140,24 @@ static int convert(struct cli *cli, struct shmd_target *target, bool *ret_conver
         *target = (struct shmd_target){.serial = segment->serial};
     shmd_segment_free(segment);
     if (!managed || before == options.lifetime)
-        return EXIT_OK; /* what is wrong with the former is told by hold itself */
+        return EXIT_OK; /* hold itself refuses a foreign segment, with the reason */
     if (before != SHMD_LIFETIME_PERSISTENT)
-        return cli_error(EXIT_REFUSED,
-                         "its lifetime is %s, and whoever has it so would lose it: only a "
-                         "persistent segment can be given another by hold",
-                         shmd_lifetime_word(before));
-    r = shmd_set(cli->shmd, target, &options, NULL);
+        return cli_error(
+            EXIT_REFUSED,
+            "its lifetime is %s, and its present holders would lose it: hold can change "
+            "the lifetime of a persistent segment only",
+            shmd_lifetime_word(before));
+    r = shmd_set(cli_ask(cli), target, &options, NULL);
     if (r != 0)
         return cli_failure(cli, r);
     *ret_converted = true;
     return EXIT_OK;
 }
 
-static void convert_back(const struct cli *cli, const struct shmd_target *target)
+static void convert_back(struct cli *cli, const struct shmd_target *target)
 {
     const struct shmd_set_options options = {.lifetime = SHMD_LIFETIME_PERSISTENT};
-    int r = shmd_set(cli->shmd, target, &options, NULL);
+    int r = shmd_set(cli_ask(cli), target, &options, NULL);
     if (r != 0)
         (void)cli_failure(cli, r);
 }
@@ -163,10 +165,10 @@ static void convert_back(const struct cli *cli, const struct shmd_target *target
 /* 0 or an exit status. */
 static int hold(struct cli *cli, const struct shmd_target *target, struct shmd_segment **ret)
 {
-    int r = shmd_hold(cli->shmd, target, ret);
+    int r = shmd_hold(cli_ask(cli), target, ret);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
-                                       "persistent and is to go with its last holder, say so: "
+                                       "persistent and should be removed with its last holder: "
                                        "shmdctl hold TARGET --lifetime process");
     return r != 0 ? cli_failure(cli, r) : EXIT_OK;
 }
@@ -185,11 +187,11 @@ int cmd_hold(struct cli *cli)
     if (r == 0)
         r = output_check(&cli->options);
     if (r == 0)
-        r = cli_connect(cli);
+        r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
     if (!cli->child) {
-        /* From before it is held: a signal that comes early is not lost. */
+        /* Before it is held, so that an early signal is not lost. */
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGINT);
@@ -209,7 +211,7 @@ int cmd_hold(struct cli *cli)
         else
             status = show_and_hold(cli, segment, signals);
         shmd_segment_free(segment);
-        /* What was to hold it never began. */
+        /* The command that was to hold it did not start. */
         if (cli->child && converted)
             convert_back(cli, &target);
     }
@@ -226,10 +228,10 @@ int cmd_release(struct cli *cli)
     if (r == 0)
         r = output_check(&cli->options);
     if (r == 0)
-        r = cli_connect(cli);
+        r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
-    r = shmd_release(cli->shmd, &target, &segment);
+    r = shmd_release(cli_ask(cli), &target, &segment);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED,
                          "there is nothing to release: a segment of this lifetime has no holders");
@@ -240,36 +242,43 @@ int cmd_release(struct cli *cli)
     return status;
 }
 
-/* What the command is told of its segment. 0 or an exit status. */
+/* The segment, in the environment of the command. 0 or an exit status. */
 static int set_environment(const struct cli *cli, const struct shmd_segment *segment)
 {
     char shmid[16], size[24], serial[24];
+    bool is_chosen = cli_given(cli, OPT(SOCKET) | OPT(USER) | OPT(SYSTEM));
     snprintf(shmid, sizeof(shmid), "%d", segment->shmid);
     snprintf(size, sizeof(size), "%" PRIu64, segment->size);
     snprintf(serial, sizeof(serial), "%" PRIu64, segment->serial);
     if (setenv("SHMD_SHMID", shmid, 1) < 0 || setenv("SHMD_SIZE", size, 1) < 0 ||
-        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", segment->name, 1) < 0 ||
-        (cli->options.socket && setenv("SHMD_SOCKET", cli->options.socket, 1) < 0))
+        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", cli->args[0], 1) < 0 ||
+        (is_chosen && setenv("SHMD_SOCKET", cli->daemon.path, 1) < 0))
         return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
     return 0;
+}
+
+static const char *lifetime_text(const struct shmd_segment *segment)
+{
+    const char *word = shmd_lifetime_word(segment->lifetime);
+    return word ? word : "unknown";
 }
 
 /* One that was there already keeps its lifetime. */
 static int join(struct cli *cli, const struct shmd_segment *segment)
 {
-    int r = shmd_hold(cli->shmd, &(struct shmd_target){.serial = segment->serial}, NULL);
+    int r = shmd_hold(cli_ask(cli), &(struct shmd_target){.serial = segment->serial}, NULL);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
         return cli_error(EXIT_REFUSED,
                          "%s exists already, and a segment of lifetime %s has no holders%s",
-                         segment->name, shmd_lifetime_word(segment->lifetime),
+                         cli->args[0], lifetime_text(segment),
                          segment->lifetime == SHMD_LIFETIME_PERSISTENT
-                             ? "; if it is to go with the command, say so: shmdctl hold NAME "
+                             ? "; to remove it with the command: shmdctl hold NAME "
                                "--lifetime process -- COMMAND"
                              : "");
     if (r != 0)
         return cli_failure(cli, r);
-    cli_note(cli, "%s exists already and is left as it is; the command is one of its holders",
-             segment->name);
+    cli_note(cli, "%s exists already and is left as it is; the command becomes one of its holders",
+             cli->args[0]);
     return EXIT_OK;
 }
 
@@ -277,26 +286,19 @@ int cmd_run(struct cli *cli)
 {
     struct shmd_create_options options;
     struct shmd_segment *segment;
-    bool created, shares_namespace = true;
+    bool created;
     int status = check_child(cli);
     if (status == 0 && !cli->child)
-        status = cli_usage("which command is to be run? Put it behind --");
+        status = cli_usage("run needs a command after --");
     if (status == 0)
         status = options_create(&cli->options, &options);
     if (status == 0)
-        status = cli_connect(cli);
-    if (status == 0)
-        status = cli_shares_namespace(cli, &shares_namespace);
-    if (status == 0 && !shares_namespace)
-        status =
-            cli_error(EXIT_REFUSED, "the daemon is in another IPC namespace: the command could "
-                                    "not attach its segment, whose id means nothing here or "
-                                    "another segment; run both in the same container");
+        status = cli_connect_for_ids(cli, IDS_USED);
     if (status != 0)
         return status;
     options.name = cli->args[0];
     options.lifetime = SHMD_LIFETIME_PROCESS;
-    int r = shmd_create(cli->shmd, &options, &segment, &created);
+    int r = shmd_create(cli_ask(cli), &options, &segment, &created);
     if (r != 0)
         return cli_failure(cli, r);
     /* The creator holds it already. */

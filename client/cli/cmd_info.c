@@ -1,5 +1,5 @@
 /*
- * info, for people; and call, for whatever has no command.
+ * info; and call, for the methods that have no command.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,12 +10,22 @@
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 #include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 
 #define LINE "%-28s "
 
+static void print_text(const char *what, const char *value)
+{
+    printf(LINE, what);
+    print_plain(stdout, value);
+    putchar('\n');
+}
+
 static void print_number(const char *what, uint64_t value)
 {
-    printf(LINE "%" PRIu64 "\n", what, value);
+    char name[64];
+    plain_text(what, name, sizeof(name));
+    printf(LINE "%" PRIu64 "\n", name, value);
 }
 
 static void print_bytes(const struct cli *cli, const char *what, uint64_t bytes)
@@ -31,18 +41,31 @@ static void print_bytes(const struct cli *cli, const char *what, uint64_t bytes)
 
 static void print_info(const struct cli *cli, const struct shmd_info *info)
 {
+    static const char *const kinds[] = {
+        [DAEMON_NAMED] = "the one at the socket that was named",
+        [DAEMON_USERS] = "your own (--system asks the system's)",
+        [DAEMON_SYSTEMS] = "the system's",
+    };
     char started[64];
     format_time(info->started_at_ms, started, sizeof(started));
-    printf(LINE "%s\n", "version", info->version);
+    print_text("daemon", kinds[cli->daemon.kind]);
+    print_text("socket", cli->daemon.path);
+    print_text("version", info->version);
     print_number("protocol", (uint64_t)info->protocol);
     print_number("pid", (uint64_t)info->pid);
     print_number("uid", info->uid);
-    printf(LINE "%s\n", "started", started);
-    printf(LINE "%s\n", "boot_id", info->boot_id);
+    print_text("started", started);
+    print_text("boot_id", info->boot_id);
     print_number("ipc_namespace", info->ipc_namespace);
-    printf(LINE "%s\n", "durable", info->durable ? "yes" : "no");
-    print_bytes(cli, "kernel shmmax", info->kernel.shmmax);
-    print_number("kernel shmall (pages)", info->kernel.shmall);
+    print_text("durable", info->durable ? "yes" : "no");
+    if (info->kernel.shmmax == UINT64_MAX)
+        print_text("kernel shmmax", "none");
+    else
+        print_bytes(cli, "kernel shmmax", info->kernel.shmmax);
+    if (info->kernel.shmall == UINT64_MAX)
+        print_text("kernel shmall (pages)", "none");
+    else
+        print_number("kernel shmall (pages)", info->kernel.shmall);
     print_number("kernel shmmni", info->kernel.shmmni);
     print_number("kernel segments", info->kernel.segments);
     print_bytes(cli, "kernel bytes", info->kernel.bytes);
@@ -61,7 +84,7 @@ int cmd_info(struct cli *cli)
     int r = cli_connect(cli);
     if (r != 0)
         return r;
-    r = shmd_info(cli->shmd, &info);
+    r = shmd_info(cli_ask(cli), &info);
     if (r != 0)
         return cli_failure(cli, r);
     if (!output_json(cli))
@@ -92,15 +115,15 @@ int cmd_call(struct cli *cli)
         if (!owned)
             return cli_error(EXIT_REFUSED, "there is no JSON text on standard input");
     }
-    int r = cli_connect(cli);
+    int r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0) {
         free(owned);
         return r;
     }
-    r = shmd_call(cli->shmd, cli->args[0], parameters, &reply);
+    r = shmd_call(cli_ask(cli), cli->args[0], parameters, &reply);
     free(owned);
     if (reply)
-        puts(reply);
+        output_json_text(reply, strlen(reply));
     free(reply);
     if (r == -EINVAL)
         return cli_usage("the parameters of %s are not one JSON value; they are an object such as "

@@ -1,6 +1,6 @@
 /*
  * list: all pages as one table, or as one JSON object in which every segment is as the daemon typed
- * it.
+ * it. Nothing is printed before the last page has come: what is printed is whole.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,19 +8,19 @@
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 #include "protocol/json_slice.h"
+#include "protocol/writer.h"
 
-/* The segments of the last page, with a comma before each but the very first. */
-static void print_page(const struct cli *cli, const char **separator)
+/* The segments of the last page. */
+static int write_page(const struct cli *cli, struct writer *json)
 {
     const char *result = shmd_last_result(cli->shmd);
     struct json_slice segments = {"", 0}, key, segment;
     if (!json_slice_member((struct json_slice){result, strlen(result)}, "segments", &segments))
-        return;
+        return 0;
     struct json_walk walk = json_walk_begin(segments);
-    while (json_walk_next(&walk, &key, &segment)) {
-        printf("%s%.*s", *separator, (int)segment.len, segment.text);
-        *separator = ",";
-    }
+    while (json_walk_next(&walk, &key, &segment))
+        writer_value(json, segment.text, segment.len);
+    return json->failed ? cli_error(EXIT_REFUSED, "out of memory") : 0;
 }
 
 static int add_page(struct table *table, const struct shmd_page *page)
@@ -32,25 +32,53 @@ static int add_page(struct table *table, const struct shmd_page *page)
 }
 
 /* TABLE NULL: as JSON. */
-static int list_pages(struct cli *cli, const struct shmd_list_options *options, struct table *table)
+static int list_pages(struct cli *cli, const struct shmd_list_options *options, struct table *table,
+                      struct writer *json)
 {
     struct shmd_page *page = NULL;
-    const char *separator = "";
     int status = 0;
     do {
         struct shmd_page *next;
-        int r = shmd_list_page(cli->shmd, options, page ? page->cursor : NULL, &next);
-        /* JSON that is not whole is told from JSON that is by its missing end. */
+        int r = shmd_list_page(cli_ask(cli), options, page ? page->cursor : NULL, &next);
         if (r != 0)
             status = cli_failure(cli, r);
         shmd_page_free(page);
         page = r == 0 ? next : NULL;
-        if (page && table)
-            status = add_page(table, page);
-        else if (page)
-            print_page(cli, &separator);
+        if (page)
+            status = table ? add_page(table, page) : write_page(cli, json);
     } while (status == 0 && page && page->cursor);
     shmd_page_free(page);
+    return status;
+}
+
+static int list_as_json(struct cli *cli, const struct shmd_list_options *options)
+{
+    struct writer json;
+    writer_init(&json);
+    writer_object_begin(&json);
+    writer_key(&json, "segments");
+    writer_array_begin(&json);
+    int status = list_pages(cli, options, NULL, &json);
+    writer_array_end(&json);
+    writer_object_end(&json);
+    if (status == 0 && json.failed)
+        status = cli_error(EXIT_REFUSED, "out of memory");
+    if (status == 0)
+        output_json_text(json.data, json.len);
+    writer_deinit(&json);
+    return status;
+}
+
+static int list_as_table(struct cli *cli, const struct shmd_list_options *options)
+{
+    struct table *table;
+    int status = table_new(&cli->options, &table);
+    if (status != 0)
+        return status;
+    status = list_pages(cli, options, table, NULL);
+    if (status == 0)
+        table_print(table);
+    table_free(table);
     return status;
 }
 
@@ -67,21 +95,13 @@ int cmd_list(struct cli *cli)
         .n_labels = o->n_labels,
         .scope = o->scope,
     };
-    struct table *table = NULL;
     bool json = cli_given(cli, OPT(JSON));
     if (json && cli_given(cli, OPT(OUTPUT)))
-        return cli_usage("--json and --output exclude one another: JSON has all there is");
-    int status = json ? output_check(o) : table_new(o, &table);
+        return cli_usage("--json and --output exclude one another: JSON has everything");
+    int status = output_check(o);
     if (status == 0)
-        status = cli_connect(cli);
-    if (status == 0 && json)
-        fputs("{\"segments\":[", stdout);
-    if (status == 0)
-        status = list_pages(cli, &options, table);
-    if (status == 0 && json)
-        puts("]}");
-    else if (status == 0)
-        table_print(table);
-    table_free(table);
-    return status;
+        status = cli_connect_for_ids(cli, IDS_SHOWN);
+    if (status != 0)
+        return status;
+    return json ? list_as_json(cli, &options) : list_as_table(cli, &options);
 }

@@ -1,16 +1,19 @@
 /*
  * read and write: the segment's memory itself, to and from the standard streams, straight from
  * where it lies. Nothing outside of the segment, or of what --offset and --length name, is ever
- * touched.
+ * touched. How large the segment is, the kernel says: the daemon's word is not taken for it.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/kernel_segments.h"
 #include "client/cli/parse.h"
 
 enum {
@@ -54,28 +57,30 @@ static void progress_tell(struct progress *p, uint64_t done)
                 (int)((double)done * 100 / (double)p->total));
     else
         fprintf(stderr, "\r%s\x1b[K", text);
+    fflush(stderr);
     p->shown = true;
     p->told_ms = now;
 }
 
 static void progress_end(const struct progress *p)
 {
-    if (p->shown)
-        fputs("\r\x1b[K", stderr);
+    if (!p->shown)
+        return;
+    fputs("\r\x1b[K", stderr);
+    fflush(stderr);
 }
 
 /* --- the part of the segment that is meant */
 
 struct window {
-    struct shmd_segment *segment; /* owned */
-    char *address;                /* attached */
+    char *address; /* attached */
     uint64_t offset, length;
 };
 
-static int check_bounds(const struct cli *cli, struct window *w)
+/* SIZE: the segment's. */
+static int check_bounds(const struct cli *cli, uint64_t size, struct window *w)
 {
     const struct options *o = &cli->options;
-    uint64_t size = w->segment->size;
     if (o->offset > size)
         return cli_error(EXIT_USAGE, "--offset %" PRIu64 " is past the segment's %" PRIu64 " bytes",
                          o->offset, size);
@@ -95,20 +100,26 @@ static int check_bounds(const struct cli *cli, struct window *w)
 static int window_open(struct cli *cli, unsigned flags, struct window *ret)
 {
     struct window w = {0};
-    int status = cli_stat(cli, &w.segment);
+    struct shmd_segment *segment;
+    void *address;
+    uint64_t size = 0;
+    int status = cli_stat(cli, IDS_USED, &segment);
     if (status != 0)
         return status;
-    status = check_bounds(cli, &w);
-    if (status == 0) {
-        void *address;
-        int r = shmd_attach(cli->shmd, w.segment, flags, &address);
-        if (r == 0)
-            w.address = address;
-        else
-            status = cli_failure(cli, r);
-    }
+    int shmid = segment->shmid, r = shmd_attach(cli_ask(cli), segment, flags, &address);
+    shmd_segment_free(segment);
+    if (r != 0)
+        return cli_failure(cli, r);
+    w.address = address;
+    /* While it is attached its id is no other segment's. */
+    r = kernel_segment_size(shmid, &size);
+    if (r < 0)
+        status =
+            cli_error(EXIT_REFUSED, "cannot tell the size of segment %d: %s", shmid, strerror(-r));
+    else
+        status = check_bounds(cli, size, &w);
     if (status != 0)
-        shmd_segment_free(w.segment);
+        (void)shmd_detach(w.address);
     else
         *ret = w;
     return status;
@@ -117,7 +128,6 @@ static int window_open(struct cli *cli, unsigned flags, struct window *ret)
 static void window_close(struct window *w)
 {
     (void)shmd_detach(w->address);
-    shmd_segment_free(w->segment);
 }
 
 static size_t next_chunk(uint64_t done, uint64_t length)
@@ -161,35 +171,97 @@ int cmd_read(struct cli *cli)
     return status;
 }
 
-static ssize_t read_some(void *into, size_t size)
+/* --- interruption: write says how far it came, and then ends by the signal */
+
+static const int interruptions[] = {SIGINT, SIGTERM, SIGHUP};
+static volatile sig_atomic_t interrupted_by;
+
+static void note_interruption(int number)
+{
+    interrupted_by = number;
+}
+
+/* From now on these signals are taken only where RET_MASK is in force. One that is ignored stays
+ * so. */
+static void catch_interruptions(sigset_t *ret_mask)
+{
+    struct sigaction before;
+    sigset_t block;
+    sigemptyset(&block);
+    for (size_t i = 0; i < COUNT(interruptions); i++) {
+        const struct sigaction action = {.sa_handler = note_interruption};
+        if (sigaction(interruptions[i], NULL, &before) < 0 || before.sa_handler == SIG_IGN)
+            continue;
+        sigaddset(&block, interruptions[i]);
+        (void)sigaction(interruptions[i], &action, NULL);
+    }
+    sigprocmask(SIG_BLOCK, &block, ret_mask);
+}
+
+/* Ends the process as the signal would have. */
+static void end_by_interruption(const sigset_t *mask)
+{
+    signal(interrupted_by, SIG_DFL);
+    raise(interrupted_by);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+/* Waits for input, during which MASK lets signals in: 0; -EINTR: one of them came. */
+static int wait_for_input(const sigset_t *mask)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (ppoll(&input, 1, NULL, mask) < 0) {
+        if (errno != EINTR)
+            return 0; /* read() tells what is wrong */
+        if (interrupted_by)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Between two reads: every byte that was read has been counted. */
+static ssize_t read_some(void *into, size_t size, const sigset_t *mask)
 {
     ssize_t n;
-    do
+    do {
+        if (wait_for_input(mask) < 0) {
+            errno = EINTR;
+            return -1;
+        }
         n = read(STDIN_FILENO, into, size);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
     return n;
 }
 
 /* Whether standard input has more than there was room for. */
-static bool input_is_left(void)
+static bool input_is_left(const sigset_t *mask)
 {
     char byte;
-    return read_some(&byte, 1) > 0;
+    return read_some(&byte, 1, mask) > 0;
 }
 
 /* Up to the end of input or of the window: RET_DONE bytes, or an exit status. */
-static int copy_in(const struct window *w, bool length_given, uint64_t *ret_done)
+static int copy_in(const struct window *w, bool length_given, const sigset_t *mask,
+                   uint64_t *ret_done)
 {
     struct progress progress = progress_begin(length_given ? w->length : 0);
     uint64_t done = 0;
     ssize_t n = 1;
     while (n > 0 && done < w->length) {
-        n = read_some(w->address + w->offset + done, next_chunk(done, w->length));
+        n = read_some(w->address + w->offset + done, next_chunk(done, w->length), mask);
         done += n > 0 ? (uint64_t)n : 0;
         progress_tell(&progress, done);
     }
     int error = errno;
     progress_end(&progress);
+    if (n < 0 && interrupted_by) {
+        (void)cli_error(EXIT_OK,
+                        "interrupted after %" PRIu64 " of %" PRIu64
+                        " bytes were written from offset %" PRIu64 " on",
+                        done, w->length, w->offset);
+        end_by_interruption(mask);
+        return EXIT_REFUSED;
+    }
     if (n < 0)
         return cli_error(EXIT_REFUSED,
                          "cannot read standard input: %s, after %" PRIu64 " bytes were written",
@@ -201,18 +273,20 @@ static int copy_in(const struct window *w, bool length_given, uint64_t *ret_done
 int cmd_write(struct cli *cli)
 {
     struct window w;
+    sigset_t mask;
     bool length_given = cli_given(cli, OPT(LENGTH));
     uint64_t done = 0;
     int status = window_open(cli, 0, &w);
     if (status != 0)
         return status;
-    status = copy_in(&w, length_given, &done);
+    catch_interruptions(&mask);
+    status = copy_in(&w, length_given, &mask, &done);
     if (status == EXIT_OK && length_given && done < w.length)
         status =
             cli_error(EXIT_REFUSED,
                       "the input ended after %" PRIu64 " of %" PRIu64 " bytes; those were written",
                       done, w.length);
-    else if (status == EXIT_OK && !length_given && done == w.length && input_is_left())
+    else if (status == EXIT_OK && !length_given && done == w.length && input_is_left(&mask))
         status = cli_error(EXIT_REFUSED,
                            "the input is longer than the %" PRIu64 " bytes from offset %" PRIu64
                            " to the segment's end; those were written",

@@ -1,12 +1,12 @@
 /*
- * The commands that are one request about one segment: create, stat, set, rm, ready, wait, adopt.
+ * The commands that are one request about one segment: create, stat, set, ready, adopt.
  */
 #include <inttypes.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 
-/* Prints SEGMENT, or tells why there is none. */
+/* Prints SEGMENT, or the failure R. */
 static int answer(struct cli *cli, int r, struct shmd_segment *segment)
 {
     if (r != 0)
@@ -25,19 +25,21 @@ static void note_existing(const struct cli *cli, const struct shmd_segment *segm
                  segment->key);
 }
 
-/* A command is gone once it has answered, and with it goes what only it holds. */
+/* This command ends once it has answered, and a segment that only it holds is removed then. */
 static void note_end(const struct cli *cli, const struct shmd_segment *segment)
 {
     bool is_held =
         segment->lifetime == SHMD_LIFETIME_PROCESS || segment->lifetime == SHMD_LIFETIME_CONNECTION;
     if (is_held && segment->holders <= 1)
-        cli_note(cli,
-                 "lifetime %s: the segment goes when this command ends, unless somebody else holds "
-                 "it; use 'shmdctl run', or 'shmdctl hold' beside it",
-                 shmd_lifetime_word(segment->lifetime));
+        cli_note(
+            cli,
+            "lifetime %s: the segment goes when this command ends, unless another process holds "
+            "it; use 'shmdctl run', or 'shmdctl hold' beside it",
+            shmd_lifetime_word(segment->lifetime));
     else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
-        cli_note(cli, "lifetime attached: the segment goes when this command ends, unless somebody "
-                      "has attached it by then");
+        cli_note(cli,
+                 "lifetime attached: the segment goes when this command ends, unless a process "
+                 "has attached it by then");
     else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
         cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
                       "initialiser; use 'shmdctl run'");
@@ -51,33 +53,26 @@ int cmd_create(struct cli *cli)
     if (r == 0)
         r = output_check(&cli->options);
     if (r == 0)
-        r = cli_connect(cli);
+        r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
     options.name = cli->n_args > 0 ? cli->args[0] : NULL;
-    bool created = false, shares_namespace;
-    r = cli_shares_namespace(cli, &shares_namespace);
-    if (r != 0)
-        return r;
-    r = shmd_create(cli->shmd, &options, &segment, &created);
+    bool created = false;
+    r = shmd_create(cli_ask(cli), &options, &segment, &created);
     if (r == 0 && created)
         note_end(cli, segment);
     else if (r == 0)
         note_existing(cli, segment);
-    /* Said to programs, too: an id that means something else here is worse than none. */
-    if (r == 0 && !shares_namespace)
-        (void)cli_error(EXIT_OK, "the daemon is in another IPC namespace: the segment cannot be "
-                                 "attached here, where its id means nothing or another segment");
     return answer(cli, r, segment);
 }
 
-/* The connection, and the segment it is about: 0 or an exit status. */
+/* Connects, and finds which segment is meant: 0 or an exit status. */
 static int prepare(struct cli *cli, struct shmd_target *ret)
 {
     int r = cli_target(cli, ret);
     if (r == 0)
         r = output_check(&cli->options);
-    return r != 0 ? r : cli_connect(cli);
+    return r != 0 ? r : cli_connect_for_ids(cli, IDS_SHOWN);
 }
 
 int cmd_stat(struct cli *cli)
@@ -85,7 +80,7 @@ int cmd_stat(struct cli *cli)
     struct shmd_segment *segment;
     int r = output_check(&cli->options);
     if (r == 0)
-        r = cli_stat(cli, &segment);
+        r = cli_stat(cli, IDS_SHOWN, &segment);
     if (r != 0)
         return r;
     int status = output_details(cli, segment);
@@ -103,7 +98,7 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
     enum shmd_lifetime lifetime = cli->options.lifetime;
     bool has_holders = lifetime == SHMD_LIFETIME_PROCESS || lifetime == SHMD_LIFETIME_CONNECTION;
     if (segment->managed && segment->lifetime == lifetime)
-        return 0; /* nothing is to change */
+        return 0; /* nothing changes */
     if (has_holders)
         return cli_error(EXIT_USAGE,
                          "--lifetime %s: nothing was changed, because this command would be the "
@@ -113,15 +108,10 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
                          shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted,",
                          shmd_lifetime_word(lifetime));
     if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
-        return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because nobody has "
-                                     "the segment attached and it would go with this command; "
-                                     "attach it first");
+        return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because no process "
+                                     "has the segment attached and it would go with this "
+                                     "command; attach it first");
     return 0;
-}
-
-static bool given_both(const struct cli *cli, uint64_t a, uint64_t b)
-{
-    return cli_given(cli, a) && cli_given(cli, b);
 }
 
 int cmd_set(struct cli *cli)
@@ -129,12 +119,6 @@ int cmd_set(struct cli *cli)
     const struct options *o = &cli->options;
     struct shmd_target target;
     struct shmd_segment *segment = NULL;
-    if (given_both(cli, OPT(TTL), OPT(NO_TTL)))
-        return cli_usage("--ttl and --no-ttl exclude one another");
-    if (given_both(cli, OPT(LOCKED), OPT(UNLOCKED)))
-        return cli_usage("--locked and --unlocked exclude one another");
-    if (given_both(cli, OPT(LABEL), OPT(NO_LABELS)))
-        return cli_usage("--label and --no-labels exclude one another");
     const struct shmd_set_options options = {
         .has_mode = cli_given(cli, OPT(MODE)),
         .mode = o->mode,
@@ -156,48 +140,16 @@ int cmd_set(struct cli *cli)
     if (r != 0)
         return r;
     if (cli_given(cli, OPT(LIFETIME))) {
-        r = shmd_stat(cli->shmd, &target, &segment);
+        r = shmd_stat(cli_ask(cli), &target, &segment);
         if (r != 0)
             return cli_failure(cli, r);
-        r = segment->managed ? check_end(cli, segment) : 0; /* else set itself refuses */
+        r = segment->managed ? check_end(cli, segment) : 0; /* set itself refuses a foreign one */
         shmd_segment_free(segment);
         if (r != 0)
             return r;
     }
-    r = shmd_set(cli->shmd, &target, &options, &segment);
+    r = shmd_set(cli_ask(cli), &target, &options, &segment);
     return answer(cli, r, segment);
-}
-
-static int remove_one(struct cli *cli, const struct shmd_target *target)
-{
-    struct shmd_segment *segment;
-    int r =
-        shmd_remove(cli->shmd, target,
-                    cli_given(cli, OPT(IF_UNATTACHED)) ? SHMD_REMOVE_IF_UNATTACHED : 0, &segment);
-    if (r != 0)
-        return cli_failure(cli, r);
-    (void)output_json(cli);
-    shmd_segment_free(segment);
-    return EXIT_OK;
-}
-
-int cmd_rm(struct cli *cli)
-{
-    struct shmd_target target;
-    if (cli->n_args > 1 && cli_given(cli, OPT(SERIAL)))
-        return cli_usage("--serial is that of one segment; there are %d names", cli->n_args);
-    int r = prepare(cli, &target);
-    if (r != 0)
-        return r;
-    int status = remove_one(cli, &target);
-    /* One that cannot be removed keeps no other. Without a connection there is no other. */
-    int last = status;
-    for (int i = 1; i < cli->n_args && last != EXIT_UNREACHABLE; i++) {
-        last = remove_one(cli, SHMD_NAME(cli->args[i]));
-        if (status == EXIT_OK)
-            status = last;
-    }
-    return status;
 }
 
 int cmd_ready(struct cli *cli)
@@ -207,19 +159,7 @@ int cmd_ready(struct cli *cli)
     int r = prepare(cli, &target);
     if (r != 0)
         return r;
-    r = shmd_ready(cli->shmd, &target, &segment);
-    return answer(cli, r, segment);
-}
-
-int cmd_wait(struct cli *cli)
-{
-    struct shmd_segment *segment = NULL;
-    int r = output_check(&cli->options);
-    if (r == 0)
-        r = cli_connect(cli);
-    if (r != 0)
-        return r;
-    r = shmd_wait(cli->shmd, cli->args[0], cli->options.timeout_ms, &segment);
+    r = shmd_ready(cli_ask(cli), &target, &segment);
     return answer(cli, r, segment);
 }
 
@@ -245,18 +185,18 @@ int cmd_adopt(struct cli *cli)
     if (r == 0)
         r = output_check(o);
     if (r == 0)
-        r = cli_connect(cli);
+        r = cli_connect_for_ids(cli, IDS_USED);
     if (r != 0)
         return r;
     const struct shmd_target target = {
         .has_shmid = options.has_shmid, .shmid = o->shmid, .key = o->key};
-    /* What is wrong with it, if it cannot be looked at, adopt itself tells. */
-    if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli->shmd, &target, &segment) == 0) {
+    /* If stat fails, adopt fails as well, with the reason. */
+    if (cli_given(cli, OPT(LIFETIME)) && shmd_stat(cli_ask(cli), &target, &segment) == 0) {
         r = segment->managed ? 0 : check_end(cli, segment);
         shmd_segment_free(segment);
         if (r != 0)
             return r;
     }
-    r = shmd_adopt(cli->shmd, &options, &segment);
+    r = shmd_adopt(cli_ask(cli), &options, &segment);
     return answer(cli, r, segment);
 }

@@ -1,6 +1,6 @@
 /*
  * The daemons of this machine, as gc and doctor see them: the one that the options name, asked
- * quietly, and traces of others that were not asked. That a daemon is not there is knowledge, too.
+ * quietly, and traces of others that were not asked. That there is no daemon is knowledge, too.
  */
 #ifndef SHMD_CLIENT_CLI_DAEMONS_H
 #define SHMD_CLIENT_CLI_DAEMONS_H
@@ -13,8 +13,8 @@
 enum daemon_state {
     DAEMON_ANSWERS,
     DAEMON_ELSEWHERE,   /* it answers, but its segments are of another IPC namespace */
-    DAEMON_UNREACHABLE, /* nobody lets us connect */
-    DAEMON_SILENT,      /* connected, but there was no sensible answer */
+    DAEMON_UNREACHABLE, /* we cannot connect */
+    DAEMON_SILENT,      /* connected, but it gave no answer that makes sense */
 };
 
 struct daemon_seen {

@@ -4,14 +4,17 @@
  */
 #include <errno.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/doctor_facts.h"
@@ -74,6 +77,9 @@ static int ask_kernel(struct doctor_facts *f)
     (void)getrlimit(RLIMIT_MEMLOCK, &memlock);
     f->memlock = memlock.rlim_cur == RLIM_INFINITY ? UINT64_MAX : memlock.rlim_cur;
     f->ipc_namespace = own_ipc_namespace();
+    struct sysinfo memory;
+    if (sysinfo(&memory) == 0)
+        f->memory = (uint64_t)memory.totalram * memory.mem_unit;
     ask_pidfd(f);
     ask_peerpidfd(f);
     int r = kernel_limits_read(&f->limits);
@@ -102,18 +108,66 @@ static void look_at_socket(struct doctor_facts *f)
         f->socket.directory_is_open = (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX);
 }
 
-static void count_orphans(const struct orphan_knowledge *k, struct doctor_facts *f)
+/* What gc lists when no options are given, because that is what is proposed. */
+static void count_classes(const struct orphan_knowledge *k, struct doctor_facts *f)
 {
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    uint32_t uid = geteuid();
+    f->is_root = uid == 0;
     for (size_t i = 0; i < f->segments.count; i++) {
         const struct kernel_segment *s = &f->segments.rows[i];
-        enum orphan_verdict verdict = orphan_judge(s, process_look(s->cpid), k);
-        if (verdict == ORPHAN) {
-            f->orphans++;
-            f->orphaned_bytes += s->size;
-        } else if (verdict == KEPT_LOST) {
-            f->lost++;
-            f->lost_bytes += s->size;
-        }
+        enum gc_class class = orphan_judge(s, process_look(s->cpid), k);
+        if (class >= GC_CLASSES_LISTED || now_ms - orphan_idle_since(s) * 1000 < GC_OLDER_THAN_MS)
+            continue;
+        struct gc_facts *c = &f->classes[class];
+        if (c->segments < GC_IDS_MAX)
+            c->ids[c->segments] = s->shmid;
+        c->segments++;
+        c->bytes += s->size;
+        c->removable += uid == 0 || uid == s->uid || uid == s->cuid;
+    }
+}
+
+/* --- the commands that are proposed: they must ask the daemon that doctor asked */
+
+static void name_daemon(const struct cli *cli, struct doctor_facts *f)
+{
+    const struct daemon_choice *choice = &cli->daemon;
+    if (cli_given(cli, OPT(USER)))
+        strcpy(f->options, "--user ");
+    else if (cli_given(cli, OPT(SYSTEM)))
+        strcpy(f->options, "--system ");
+    else if (choice->kind == DAEMON_NAMED && *choice->path)
+        snprintf(f->options, sizeof(f->options), "--socket %s ", choice->path);
+    /* By default root's shmdctl asks the system's daemon. */
+    if (choice->kind != DAEMON_SYSTEMS && *choice->path)
+        snprintf(f->options_of_root, sizeof(f->options_of_root), "--socket %s ", choice->path);
+}
+
+/* --- the daemon's pid namespace, and the caller's quotas */
+
+/* UNKNOWN: what /proc says of its pid is still to be looked at. */
+static enum namespace_state ask_pid_namespace(const struct cli *cli, int32_t pid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    if (getsockopt(shmd_fd(cli->shmd), SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == 0)
+        return NAMESPACE_DIFFERS;
+    return kill(pid, 0) < 0 && errno == ESRCH ? NAMESPACE_DIFFERS : NAMESPACE_UNKNOWN;
+}
+
+static void take_quotas(const struct shmd_info *info, struct doctor_facts *f)
+{
+    for (size_t i = 0; i < info->n_limits && f->daemon.n_quotas < QUOTAS_MAX; i++) {
+        const struct shmd_limit *limit = &info->limits[i];
+        uint64_t used = info->usage_bytes;
+        if (strcmp(limit->name, "max_segments_per_uid") == 0)
+            used = info->usage_segments;
+        else if (strcmp(limit->name, "max_bytes_per_uid") != 0)
+            continue;
+        if (limit->value > 0)
+            f->daemon.quotas[f->daemon.n_quotas++] =
+                (struct quota_use){limit->name, used, limit->value};
     }
 }
 
@@ -131,7 +185,8 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
         doctor_facts_deinit(&f);
         return r;
     }
-    count_orphans(&knowledge, &f);
+    count_classes(&knowledge, &f);
+    name_daemon(cli, &f);
     orphan_knowledge_deinit(&knowledge);
     f.socket.path = seen->path;
     look_at_socket(&f);
@@ -143,6 +198,8 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
         f.daemon.pid = seen->info->pid;
         f.daemon.uid = seen->info->uid;
         f.daemon.ipc_namespace = seen->info->ipc_namespace;
+        f.daemon.pid_namespace = ask_pid_namespace(cli, seen->info->pid);
+        take_quotas(seen->info, &f);
     }
     *ret = f;
     return 0;

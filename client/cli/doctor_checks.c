@@ -2,17 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "client/cli/parse.h"
+#include "client/cli/doctor_limits.h"
+#include "client/cli/doctor_orphans.h"
+#include "client/cli/doctor_say.h"
 
-enum {
-    WARNING_PERCENT = 80,
-    ERROR_PERCENT = 95,
-    SYSTEM_UID_MAX = 999,
-};
+enum { SYSTEM_UID_MAX = 999 };
 
 const char *severity_word(enum severity severity)
 {
@@ -27,52 +23,6 @@ enum severity doctor_worst(const struct findings *findings)
         if (findings->rows[i].severity > worst)
             worst = findings->rows[i].severity;
     return worst;
-}
-
-/* --- findings */
-
-static void __attribute__((format(printf, 3, 4)))
-found(struct finding *f, enum severity severity, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->found, sizeof(f->found), format, args);
-    va_end(args);
-    f->severity = severity;
-}
-
-static void __attribute__((format(printf, 2, 3))) why(struct finding *f, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->why, sizeof(f->why), format, args);
-    va_end(args);
-}
-
-static void __attribute__((format(printf, 2, 3))) mend(struct finding *f, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(f->mend, sizeof(f->mend), format, args);
-    va_end(args);
-}
-
-struct size_text {
-    char text[32];
-};
-
-static struct size_text size_of(uint64_t bytes)
-{
-    struct size_text t = {""};
-    format_size(bytes, t.text, sizeof(t.text));
-    return t;
-}
-
-#define SIZE(bytes) (size_of(bytes).text)
-
-static void not_checked(struct finding *f)
-{
-    found(f, SEVERITY_INFO, "not checked: no daemon answers");
 }
 
 /* --- the daemon */
@@ -253,104 +203,6 @@ static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
     }
 }
 
-static void check_orphans(const struct doctor_facts *m, struct finding *f)
-{
-    if (m->stat_any == FEATURE_MISSING) {
-        found(f, SEVERITY_INFO, "not checked: this kernel does not show segments to everybody");
-        return;
-    }
-    char orphans[128] = "", lost[160] = "";
-    bool both = m->orphans > 0 && m->lost > 0;
-    if (m->orphans == 0 && m->lost == 0) {
-        found(f, SEVERITY_OK, "no orphaned segments");
-        return;
-    }
-    if (m->orphans > 0)
-        snprintf(orphans, sizeof(orphans),
-                 "%" PRIu64 " segment%s, %s in all: creator dead, nobody attached, not shmd's",
-                 m->orphans, m->orphans > 1 ? "s" : "", SIZE(m->orphaned_bytes));
-    if (m->lost > 0)
-        snprintf(lost, sizeof(lost),
-                 "%" PRIu64 " segment%s, %s in all: made by the daemon, which has no record of %s",
-                 m->lost, m->lost > 1 ? "s" : "", SIZE(m->lost_bytes), m->lost > 1 ? "them" : "it");
-    found(f, SEVERITY_WARNING, "%s%s%s", orphans, both ? "; and " : "", lost);
-    why(f, "%s%s%s",
-        m->orphans > 0 ? "they take up memory and kernel.shmmni until someone removes them" : "",
-        both ? "; and " : "",
-        m->lost > 0 ? "when a daemon's state was lost, what it had in its care is found by no name "
-                      "any more, and may be needed all the same"
-                    : "");
-    mend(f, "%s%s%s",
-         m->orphans > 0 ? "shmdctl gc lists them, shmdctl gc --remove removes them" : "",
-         both ? "; " : "",
-         m->lost > 0 ? "shmdctl gc lists what was lost, shmdctl adopt --shmid N NAME (its owner or "
-                       "root) puts it under the daemon's care again"
-                     : "");
-}
-
-/* --- the kernel's limits */
-
-static unsigned percent(uint64_t used, uint64_t max)
-{
-    if (used >= max)
-        return 100;
-    return (unsigned)((double)used / (double)max * 100);
-}
-
-static enum severity by_percent(unsigned percent)
-{
-    if (percent >= ERROR_PERCENT)
-        return SEVERITY_ERROR;
-    return percent >= WARNING_PERCENT ? SEVERITY_WARNING : SEVERITY_OK;
-}
-
-static void check_shmmni(const struct doctor_facts *m, struct finding *f)
-{
-    unsigned full = percent(m->limits.segments, m->limits.shmmni);
-    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " segments (kernel.shmmni), %u %%",
-          m->limits.segments, m->limits.shmmni, full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
-    mend(f,
-         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
-         "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmmni * 2);
-}
-
-static void check_shmall(const struct doctor_facts *m, struct finding *f)
-{
-    unsigned full = percent(m->limits.pages, m->limits.shmall);
-    found(f, by_percent(full), "%" PRIu64 " of %" PRIu64 " pages (kernel.shmall), %u %%",
-          m->limits.pages, m->limits.shmall, full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
-           "device\"");
-    mend(f,
-         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
-         "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmall * 2);
-}
-
-static void check_shmmax(const struct doctor_facts *m, struct finding *f)
-{
-    uint64_t largest = 0;
-    for (size_t i = 0; i < m->segments.count; i++)
-        if (m->segments.rows[i].size > largest)
-            largest = m->segments.rows[i].size;
-    unsigned full = percent(largest, m->limits.shmmax);
-    found(f, by_percent(full), "the largest segment is %s of %s (kernel.shmmax), %u %%",
-          SIZE(largest), SIZE(m->limits.shmmax), full);
-    if (f->severity == SEVERITY_OK)
-        return;
-    /* It is there, after all: only what is larger still would fail. */
-    f->severity = SEVERITY_WARNING;
-    why(f, "a larger one is refused with EINVAL, \"Invalid argument\"");
-    mend(f, "sysctl -w kernel.shmmax=%" PRIu64 "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmmax * 2);
-}
-
 /* --- memory of other kinds */
 
 static bool daemon_is_member(const struct doctor_facts *m, uint32_t gid)
@@ -484,9 +336,16 @@ static const struct {
     {"declared-at-boot", check_declared},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},
+    {"left", check_left},
+    {"undecided", check_undecided},
+    {"lost", check_lost},
+    {"pid-namespace", check_pid_namespace},
+    {"quota", check_quota},
     {"shmmni", check_shmmni},
     {"shmall", check_shmall},
     {"shmmax", check_shmmax},
+    {"semaphores", check_semaphores},
+    {"message-queues", check_queues},
     {"huge-pages", check_huge_pages},
     {"memlock", check_memlock},
     {"pidfd", check_pidfd},

@@ -159,7 +159,8 @@ static void read_status(const char *root, struct doctor_facts *f)
     size_t size = 0;
     uint64_t caps;
     uint32_t uid;
-    bool is_it = false, has_gid = false;
+    unsigned inner_pid;
+    bool is_it = false, has_gid = false, is_nested = false;
     while (getline(&line, &size, file) >= 0) {
         if (sscanf(line, "Uid: %*u %" SCNu32, &uid) == 1)
             is_it = uid == f->daemon.uid;
@@ -169,7 +170,11 @@ static void read_status(const char *root, struct doctor_facts *f)
             f->daemon.may_lock = caps >> CAP_IPC_LOCK & 1;
         else if (strncmp(line, "Groups:", 7) == 0)
             take_groups(line + 7, f);
+        else if (sscanf(line, "NSpid: %*u %u", &inner_pid) == 1)
+            is_nested = true;
     }
+    if (f->daemon.pid_namespace == NAMESPACE_UNKNOWN)
+        f->daemon.pid_namespace = is_it && !is_nested ? NAMESPACE_SAME : NAMESPACE_DIFFERS;
     f->daemon.has_proc = is_it && has_gid;
     free(line);
     fclose(file);
@@ -295,6 +300,14 @@ static uint64_t pool_number(const char *root, const char *pool, const char *file
     return value;
 }
 
+/* Those that are promised to somebody count as free until they are touched. */
+static uint64_t free_pages(const char *root, const char *pool)
+{
+    uint64_t free_ones = pool_number(root, pool, "free_hugepages");
+    uint64_t reserved = pool_number(root, pool, "resv_hugepages");
+    return free_ones > reserved ? free_ones - reserved : 0;
+}
+
 static void read_pools(const char *root, struct doctor_facts *f)
 {
     char path[PATH_MAX];
@@ -313,11 +326,53 @@ static void read_pools(const char *root, struct doctor_facts *f)
         f->pools[f->n_pools++] = (struct huge_page_pool){
             .page_size = kib * 1024,
             .pages = set_aside + more,
-            .free = pool_number(root, name, "free_hugepages") + more,
+            .free = free_pages(root, name) + more,
         };
     }
     if (dir)
         closedir(dir);
+}
+
+/* The rows of a table of /proc/sysvipc, and the sum of their column COLUMN, counted from 0. */
+static bool count_rows(const char *root, const char *table, int column, uint64_t *ret_rows,
+                       uint64_t *ret_sum)
+{
+    FILE *file = open_below(root, "/proc/sysvipc/%s", table);
+    char line[512];
+    uint64_t rows = 0, sum = 0;
+    if (!file)
+        return false;
+    while (fgets(line, sizeof(line), file)) {
+        char *at = line, *rest = NULL, *word = NULL;
+        for (int i = 0; i <= column && (word = strtok_r(at, " \t\n", &rest)); i++)
+            at = NULL;
+        if (!word || strspn(word, "0123456789") != strlen(word))
+            continue; /* the headings */
+        rows++;
+        sum += strtoull(word, NULL, 10);
+    }
+    fclose(file);
+    *ret_rows = rows;
+    *ret_sum = sum;
+    return true;
+}
+
+/* The other two kinds of System V IPC, which the same programs use. */
+static void read_sysv(const char *root, struct doctor_facts *f)
+{
+    enum { NSEMS = 3, MSQID = 1 };
+    uint64_t rows, sum, semmns, semmni, msgmni;
+    FILE *file = open_below(root, "/proc/sys/kernel/sem");
+    bool has_limits = file && fscanf(file, "%*u %" SCNu64 " %*u %" SCNu64, &semmns, &semmni) == 2;
+    if (file)
+        fclose(file);
+    if (has_limits && count_rows(root, "sem", NSEMS, &rows, &sum)) {
+        f->semaphore_sets = (struct sysv_use){true, rows, semmni};
+        f->semaphores = (struct sysv_use){true, sum, semmns};
+    }
+    if (take_number(open_below(root, "/proc/sys/kernel/msgmni"), &msgmni) &&
+        count_rows(root, "msg", MSQID, &rows, &sum))
+        f->queues = (struct sysv_use){true, rows, msgmni};
 }
 
 static void read_kernel(const char *root, struct doctor_facts *f)
@@ -328,6 +383,7 @@ static void read_kernel(const char *root, struct doctor_facts *f)
     f->has_hugetlb_group = take_number(open_below(root, "/proc/sys/vm/hugetlb_shm_group"), &value);
     f->hugetlb_group = f->has_hugetlb_group ? (uint32_t)value : 0;
     read_pools(root, f);
+    read_sysv(root, f);
 }
 
 void doctor_facts_read(const char *root, struct doctor_facts *f)

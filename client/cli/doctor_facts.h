@@ -15,6 +15,9 @@ enum {
     HIT_USERS_MAX = 32,
     GROUPS_MAX = 64,
     POOLS_MAX = 16,
+    GC_IDS_MAX = 8,
+    QUOTAS_MAX = 2,
+    DAEMON_OPTIONS_SIZE = 160,
 };
 
 /* What a user owns. */
@@ -31,6 +34,26 @@ struct huge_page_pool {
     uint64_t free;
 };
 
+/* What gc would list of one class. */
+struct gc_facts {
+    uint64_t segments, bytes;
+    uint64_t removable;  /* of them: by the caller */
+    int ids[GC_IDS_MAX]; /* the first of them */
+};
+
+/* A limit of the kernel for another kind of System V IPC. */
+struct sysv_use {
+    bool is_known;
+    uint64_t used, max;
+};
+
+struct quota_use {
+    const char *name; /* borrowed: the key of the configuration */
+    uint64_t used, max;
+};
+
+enum namespace_state { NAMESPACE_UNKNOWN, NAMESPACE_SAME, NAMESPACE_DIFFERS };
+
 enum feature_state { FEATURE_MISSING, FEATURE_THERE, FEATURE_UNKNOWN };
 
 struct doctor_facts {
@@ -38,9 +61,13 @@ struct doctor_facts {
     uint64_t ipc_namespace; /* the caller's */
     uint64_t memlock;       /* the caller's limit; UINT64_MAX: none */
     struct kernel_limits limits;
-    struct kernel_segments segments; /* owned */
-    uint64_t orphans, orphaned_bytes;
-    uint64_t lost, lost_bytes; /* made by the daemon, which has no record of them */
+    struct kernel_segments segments;            /* owned */
+    struct gc_facts classes[GC_CLASSES_LISTED]; /* old enough for gc */
+    bool is_root;                               /* the caller */
+    char options[DAEMON_OPTIONS_SIZE]; /* to have shmdctl ask the daemon that doctor asked */
+    char options_of_root[DAEMON_OPTIONS_SIZE]; /* the same, when root types it */
+    uint64_t memory;                           /* of the machine; 0: not known */
+    struct sysv_use semaphores, semaphore_sets, queues;
 
     struct {
         const char *path; /* borrowed */
@@ -65,6 +92,9 @@ struct doctor_facts {
         bool may_lock; /* CAP_IPC_LOCK */
         bool has_memlock;
         uint64_t memlock;
+        enum namespace_state pid_namespace;  /* against the caller's */
+        struct quota_use quotas[QUOTAS_MAX]; /* the caller's */
+        size_t n_quotas;
     } daemon;
 
     /* The group of the daemon, or of the user shmd when no daemon is known. */

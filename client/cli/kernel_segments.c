@@ -1,7 +1,9 @@
 #include "client/cli/kernel_segments.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -89,6 +91,15 @@ int kernel_segment_stat(int shmid, struct kernel_segment *ret)
     return 0;
 }
 
+int kernel_segment_size(int shmid, uint64_t *ret)
+{
+    struct shmid_ds ds;
+    if (shmctl(shmid, IPC_STAT, &ds) < 0)
+        return -errno;
+    *ret = ds.shm_segsz;
+    return 0;
+}
+
 int kernel_segment_remove(int shmid)
 {
     if (shmctl(shmid, IPC_RMID, NULL) < 0)
@@ -119,9 +130,15 @@ int kernel_limits_read(struct kernel_limits *ret)
 
 enum process_state process_look(int32_t pid)
 {
-    if (pid <= 0)
-        return PROCESS_UNKNOWN;
-    return kill(pid, 0) < 0 && errno == ESRCH ? PROCESS_DEAD : PROCESS_ALIVE;
+    char path[48], text[1024] = "";
+    bool is_gone = pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+    snprintf(path, sizeof(path), "/proc/%" PRId32 "/stat", pid);
+    FILE *file = pid > 0 && !is_gone ? fopen(path, "re") : NULL;
+    if (file) {
+        text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+        fclose(file);
+    }
+    return process_state_of(pid, is_gone, text);
 }
 
 uint64_t own_ipc_namespace(void)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/orphan.h"
+
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 struct kernel_segment {
@@ -34,23 +36,19 @@ struct kernel_limits {
     uint64_t page_size;
 };
 
-enum process_state {
-    PROCESS_DEAD,
-    PROCESS_ALIVE, /* or its pid is another's by now */
-    PROCESS_UNKNOWN,
-};
-
 /* All there are: 0, -EOPNOTSUPP on a kernel before 4.17, or another negative errno. */
 int kernel_segments_read(struct kernel_segments *ret) MUST_CHECK;
 void kernel_segments_deinit(struct kernel_segments *segments);
 
 /* -ENOENT: no segment has this id. */
 int kernel_segment_stat(int shmid, struct kernel_segment *ret) MUST_CHECK;
+/* Of one that the caller may read. */
+int kernel_segment_size(int shmid, uint64_t *ret) MUST_CHECK;
 int kernel_segment_remove(int shmid) MUST_CHECK;
 
 int kernel_limits_read(struct kernel_limits *ret) MUST_CHECK;
 
-/* 0, the creator's pid as another pid namespace shows it, is unknown. */
+/* The state of a process as this one sees it: protocol/orphan.h has the rule. */
 enum process_state process_look(int32_t pid);
 
 /* The inode of the caller's IPC namespace; 0: not known. */

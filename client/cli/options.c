@@ -2,273 +2,37 @@
  * The table of all options. A command names those it takes; everything else about an option - its
  * spelling, what it wants, what it means - stands here once.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/option_values.h"
 #include "client/cli/parse.h"
+
+typedef int option_take(struct options *o, const char *option, const char *value);
 
 struct option_row {
     const char *name;
     char letter;
-    const char *argument;                              /* NULL: none; "[=X]": it may be left out */
-    int (*take)(struct options *o, const char *value); /* 0 or EXIT_USAGE; NULL: a flag */
+    const char *argument; /* NULL: none; "[=X]": it may be left out */
+    option_take *take;    /* NULL: a flag */
     const char *help;
 };
 
-static int refuse(enum option_id id, const char *value, const char *accepted)
-{
-    return cli_usage("--%s %s: not understood; it takes %s", option_name(id), value, accepted);
-}
-
-static int take_bytes(enum option_id id, const char *value, uint64_t *ret)
-{
-    int r = parse_size(value, ret);
-    if (r == -ERANGE)
-        return cli_usage("--%s %s is too large", option_name(id), value);
-    return r < 0 ? refuse(id, value, SIZE_ACCEPTED) : 0;
-}
-
-static int take_time(enum option_id id, const char *value, int64_t *ret_ms)
-{
-    int r = parse_duration(value, ret_ms);
-    if (r == -ERANGE)
-        return cli_usage("--%s %s is too large", option_name(id), value);
-    return r < 0 ? refuse(id, value, DURATION_ACCEPTED) : 0;
-}
-
-static int take_socket(struct options *o, const char *value)
-{
-    if (!*value)
-        return cli_usage("--socket is empty; it takes the path of the daemon's socket");
-    o->socket = value;
-    return 0;
-}
-
-static int take_shmid(struct options *o, const char *value)
-{
-    uint64_t id;
-    if (parse_number(value, 0, INT32_MAX, &id) < 0)
-        return refuse(OPT_SHMID, value, "the number of a segment, as list and ipcs show it");
-    o->shmid = (int)id;
-    return 0;
-}
-
-static int take_key(struct options *o, const char *value)
-{
-    return parse_key(value, &o->key) < 0 ? refuse(OPT_KEY, value, KEY_ACCEPTED) : 0;
-}
-
-static int take_serial(struct options *o, const char *value)
-{
-    if (parse_number(value, 1, INT64_MAX, &o->serial) < 0)
-        return refuse(OPT_SERIAL, value, "a serial, as list -o SERIAL shows it");
-    return 0;
-}
-
-static int take_size(struct options *o, const char *value)
-{
-    return take_bytes(OPT_SIZE, value, &o->size);
-}
-
-static int take_mode(struct options *o, const char *value)
-{
-    return parse_mode(value, &o->mode) < 0 ? refuse(OPT_MODE, value, MODE_ACCEPTED) : 0;
-}
-
-static int take_uid(struct options *o, const char *value)
-{
-    return parse_user(value, &o->uid) < 0 ? refuse(OPT_UID, value, "a user's name or number") : 0;
-}
-
-static int take_gid(struct options *o, const char *value)
-{
-    return parse_group(value, &o->gid) < 0 ? refuse(OPT_GID, value, "a group's name or number") : 0;
-}
-
-static int take_lifetime(struct options *o, const char *value)
-{
-    for (int i = SHMD_LIFETIME_PERSISTENT; i <= SHMD_LIFETIME_ATTACHED; i++) {
-        o->lifetime = (enum shmd_lifetime)i;
-        if (strcmp(value, shmd_lifetime_word(o->lifetime)) == 0)
-            return 0;
-    }
-    return refuse(OPT_LIFETIME, value, "persistent, process, connection or attached");
-}
-
-static int take_state(struct options *o, const char *value)
-{
-    for (int i = SHMD_STATE_INITIALISING; i <= SHMD_STATE_REMOVED; i++) {
-        o->state = (enum shmd_state)i;
-        if (strcmp(value, shmd_state_word(o->state)) == 0)
-            return 0;
-    }
-    return refuse(OPT_STATE, value, "initialising, ready, removing or removed");
-}
-
-static int take_scope(struct options *o, const char *value)
-{
-    static const char *const words[] = {"managed", "foreign", "all"};
-    for (size_t i = 0; i < COUNT(words); i++) {
-        o->scope = (enum shmd_scope)(i + 1);
-        if (strcmp(value, words[i]) == 0)
-            return 0;
-    }
-    return refuse(OPT_SCOPE, value, "managed, foreign or all");
-}
-
-static int take_foreign(struct options *o, const char *value)
-{
-    (void)value;
-    o->scope = SHMD_SCOPE_FOREIGN;
-    return 0;
-}
-
-static int take_all(struct options *o, const char *value)
-{
-    (void)value;
-    o->scope = SHMD_SCOPE_ALL;
-    return 0;
-}
-
-static int take_ttl(struct options *o, const char *value)
-{
-    return take_time(OPT_TTL, value, &o->ttl_ms);
-}
-
-static int take_no_ttl(struct options *o, const char *value)
-{
-    (void)value;
-    o->ttl_ms = 0;
-    return 0;
-}
-
-static int take_timeout(struct options *o, const char *value)
-{
-    return take_time(OPT_TIMEOUT, value, &o->timeout_ms);
-}
-
-static int take_label(struct options *o, const char *value)
-{
-    const char *equals = strchr(value, '=');
-    if (!equals || equals == value)
-        return refuse(OPT_LABEL, value, "KEY=VALUE");
-    if (o->n_labels == LABELS_ROOM)
-        return cli_usage("too many labels: a segment has at most 16");
-    char *key = strndup(value, (size_t)(equals - value));
-    if (!key)
-        return cli_error(EXIT_REFUSED, "out of memory");
-    o->labels[o->n_labels++] = (struct shmd_label){key, equals + 1};
-    return 0;
-}
-
-/* The size of huge pages that the kernel takes when none is named. */
-static int default_huge_page_size(uint64_t *ret)
-{
-    char line[128];
-    uint64_t kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (!file)
-        return -errno;
-    while (kib == 0 && fgets(line, sizeof(line), file))
-        if (strncmp(line, "Hugepagesize:", 13) == 0)
-            kib = strtoull(line + 13, NULL, 10);
-    fclose(file);
-    if (kib == 0)
-        return -ENOENT;
-    *ret = kib * 1024;
-    return 0;
-}
-
-static int take_huge(struct options *o, const char *value)
-{
-    if (!value) {
-        if (default_huge_page_size(&o->huge_page_size) < 0)
-            return cli_usage("--huge: this kernel names no default size; say --huge=SIZE");
-        return 0;
-    }
-    return take_bytes(OPT_HUGE, value, &o->huge_page_size);
-}
-
-static int take_new_name(struct options *o, const char *value)
-{
-    o->new_name = value;
-    return 0;
-}
-
-static int take_prefix(struct options *o, const char *value)
-{
-    o->prefix = value;
-    return 0;
-}
-
-static int take_output(struct options *o, const char *value)
-{
-    o->columns = value;
-    return 0;
-}
-
-static int take_offset(struct options *o, const char *value)
-{
-    return take_bytes(OPT_OFFSET, value, &o->offset);
-}
-
-static int take_length(struct options *o, const char *value)
-{
-    return take_bytes(OPT_LENGTH, value, &o->length);
-}
-
-static int take_kinds(struct options *o, const char *value)
-{
-    for (const char *at = value; at;) {
-        size_t len = strcspn(at, ",");
-        unsigned found = 0;
-        for (unsigned kind = SHMD_EVENT_CREATED; kind <= SHMD_EVENT_ADOPTED; kind <<= 1) {
-            const char *word = shmd_event_word((enum shmd_event_kind)kind);
-            if (strlen(word) == len && strncmp(at, word, len) == 0)
-                found = kind;
-        }
-        if (!found)
-            return refuse(OPT_KINDS, value,
-                          "a list with commas of created, ready, changed, attached, detached, "
-                          "removed and adopted");
-        o->kinds |= found;
-        at = at[len] ? at + len + 1 : NULL;
-    }
-    return 0;
-}
-
-static int take_after(struct options *o, const char *value)
-{
-    if (parse_number(value, 0, INT64_MAX, &o->after) < 0)
-        return refuse(OPT_AFTER, value, "the event_serial that was seen last");
-    return 0;
-}
-
-static int take_count(struct options *o, const char *value)
-{
-    if (parse_number(value, 1, INT64_MAX, &o->count) < 0)
-        return refuse(OPT_COUNT, value, "a number from 1 on");
-    return 0;
-}
-
-static int take_older_than(struct options *o, const char *value)
-{
-    return take_time(OPT_OLDER_THAN, value, &o->older_than_ms);
-}
-
 static const struct option_row rows[OPTION_COUNT] = {
-    [OPT_SOCKET] = {"socket", 's', "PATH", take_socket, "the daemon's socket"},
-    [OPT_JSON] = {"json", 'j', NULL, NULL, "print JSON, the daemon's as it came"},
-    [OPT_HELP] = {"help", 'h', NULL, NULL, "print this"},
-    [OPT_VERSION] = {"version", 'V', NULL, NULL, "print the version"},
+    [OPT_SOCKET] = {"socket", 's', "PATH", take_socket, "the daemon at this socket"},
+    [OPT_USER] = {"user", 0, NULL, NULL, "your own daemon"},
+    [OPT_SYSTEM] = {"system", 0, NULL, NULL, "the system's daemon"},
+    [OPT_TIMEOUT] = {"timeout", 't', "DURATION", take_timeout, "give up after this: 500ms, 10s"},
+    [OPT_JSON] = {"json", 'j', NULL, NULL, "print the answer as JSON"},
+    [OPT_HELP] = {"help", 'h', NULL, NULL, "print this help and exit"},
+    [OPT_VERSION] = {"version", 'V', NULL, NULL, "print the version and exit"},
     [OPT_SHMID] = {"shmid", 'm', "N", take_shmid, "the segment with this id"},
     [OPT_KEY] = {"key", 'M', "K", take_key, "the segment with this key, decimal or 0x"},
-    [OPT_SERIAL] = {"serial", 0, "N", take_serial, "the segment with this serial, or no other"},
+    [OPT_SERIAL] = {"serial", 0, "N", take_serial,
+                    "the segment with this serial; a check beside another target"},
     [OPT_SIZE] = {"size", 0, "SIZE", take_size, "bytes, or with K, M, G: 64K"},
     [OPT_MODE] = {"mode", 0, "MODE", take_mode, "permissions, octal (0600)"},
     [OPT_EXCLUSIVE] = {"exclusive", 'x', NULL, NULL, "an existing segment is an error"},
@@ -276,34 +40,51 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_GID] = {"gid", 0, "GROUP", take_gid, "the owner's group, a name or a number"},
     [OPT_LIFETIME] = {"lifetime", 0, "L", take_lifetime,
                       "persistent, process, connection or attached"},
-    [OPT_TTL] = {"ttl", 0, "DURATION", take_ttl, "expire after this: 500ms, 10s, 5m"},
-    [OPT_NO_TTL] = {"no-ttl", 0, NULL, take_no_ttl, "do not expire any more"},
-    [OPT_NOT_READY] = {"not-ready", 0, NULL, NULL, "who waits for it waits until it is ready"},
+    [OPT_TTL] = {"ttl", 0, "DURATION", take_ttl, "time to live, greater than 0: 500ms, 10s, 5m"},
+    [OPT_NO_TTL] = {"no-ttl", 0, NULL, take_no_ttl, "no time to live: it does not expire"},
+    [OPT_NOT_READY] = {"not-ready", 0, NULL, NULL, "others wait for it until it is ready"},
     [OPT_LABEL] = {"label", 'l', "KEY=VALUE", take_label, "a label; may be repeated"},
     [OPT_NO_LABELS] = {"no-labels", 0, NULL, NULL, "take all labels off"},
     [OPT_HUGE] = {"huge", 0, "[=SIZE]", take_huge, "huge pages (of this size)"},
     [OPT_NORESERVE] = {"noreserve", 0, NULL, NULL, "reserve no swap space"},
     [OPT_LOCKED] = {"locked", 0, NULL, NULL, "keep it out of swap"},
-    [OPT_UNLOCKED] = {"unlocked", 0, NULL, NULL, "it may be swapped again"},
-    [OPT_ANY_OWNER] = {"any-owner", 0, NULL, NULL, "an existing segment may be a stranger's"},
+    [OPT_UNLOCKED] = {"unlocked", 0, NULL, NULL, "allow it to be swapped out again"},
+    [OPT_ANY_OWNER] = {"any-owner", 0, NULL, NULL, "accept an existing segment of any owner"},
     [OPT_NEW_NAME] = {"new-name", 0, "NAME", take_new_name, "rename it"},
-    [OPT_IF_UNATTACHED] = {"if-unattached", 0, NULL, NULL, "only if nobody has it attached"},
-    [OPT_PREFIX] = {"prefix", 0, "P", take_prefix, "only names that begin so"},
-    [OPT_STATE] = {"state", 0, "S", take_state, "only of this state"},
+    [OPT_IF_UNATTACHED] = {"if-unattached", 0, NULL, NULL, "only if no process has it attached"},
+    [OPT_PREFIX] = {"prefix", 0, "P", take_prefix, "only names that begin with P"},
+    [OPT_STATE] = {"state", 0, "S", take_state, "only segments in this state"},
     [OPT_SCOPE] = {"scope", 0, "S", take_scope, "managed (by shmd), foreign or all"},
-    [OPT_FOREIGN] = {"foreign", 0, NULL, take_foreign, "--scope foreign"},
-    [OPT_ALL] = {"all", 'a', NULL, take_all, "--scope all"},
+    [OPT_FOREIGN] = {"foreign", 0, NULL, take_foreign, "short for --scope foreign"},
+    [OPT_ALL] = {"all", 'a', NULL, take_all, "short for --scope all"},
     [OPT_OUTPUT] = {"output", 'o', "COLUMNS", take_output, "which columns, with commas between"},
     [OPT_NOHEADINGS] = {"noheadings", 'n', NULL, NULL, "no line of headings"},
     [OPT_BYTES] = {"bytes", 'b', NULL, NULL, "sizes as bytes"},
-    [OPT_OFFSET] = {"offset", 0, "SIZE", take_offset, "begin there (0)"},
-    [OPT_LENGTH] = {"length", 0, "SIZE", take_length, "so many bytes"},
-    [OPT_TIMEOUT] = {"timeout", 't', "DURATION", take_timeout, "give up after this"},
-    [OPT_KINDS] = {"kinds", 'k', "A,B", take_kinds, "only events of these kinds"},
-    [OPT_AFTER] = {"after", 0, "N", take_after, "first what came after this event"},
-    [OPT_COUNT] = {"count", 'c', "N", take_count, "end after so many"},
-    [OPT_REMOVE] = {"remove", 0, NULL, NULL, "remove them, too"},
-    [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than, "only what was idle so long"},
+    [OPT_OFFSET] = {"offset", 0, "SIZE", take_offset, "where to begin, in bytes (0)"},
+    [OPT_LENGTH] = {"length", 0, "SIZE", take_length, "how many bytes"},
+    [OPT_KINDS] = {"kinds", 'k', "A,B", take_kinds, "only events of these kinds; may be repeated"},
+    [OPT_AFTER] = {"after", 0, "N", take_after, "begin after the event with this event_serial"},
+    [OPT_COUNT] = {"count", 'c', "N", take_count, "end after N events"},
+    [OPT_REMOVE] = {"remove", 0, NULL, NULL, "also remove them"},
+    [OPT_LEFT] = {"left", 0, NULL, NULL, "with --remove: also what others have used"},
+    [OPT_UNDECIDED] = {"undecided", 0, NULL, NULL,
+                       "with --remove: also where the creator cannot be seen (root)"},
+    [OPT_LOST] = {"lost", 0, NULL, NULL, "with --remove: also what may be the daemon's"},
+    [OPT_IDLE] = {"idle", 0, "DURATION", take_idle, "forgotten is what was idle so long (30d)"},
+    [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than,
+                        "only segments that were idle at least this long"},
+};
+
+/* What may be given more than once, in every command that takes it. */
+#define REPEATABLE (OPT(LABEL) | OPT(KINDS))
+
+/* Of each of these sets, one option may be given. */
+static const uint64_t alternatives[] = {
+    OPT(SOCKET) | OPT(USER) | OPT(SYSTEM),
+    OPT(SCOPE) | OPT(FOREIGN) | OPT(ALL),
+    OPT(TTL) | OPT(NO_TTL),
+    OPT(LABEL) | OPT(NO_LABELS),
+    OPT(LOCKED) | OPT(UNLOCKED),
 };
 
 const char *option_name(enum option_id id)
@@ -364,8 +145,30 @@ static int find(uint64_t allowed, int code)
     return -1;
 }
 
-int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, char **argv,
-                  int *ret_rest)
+static int check_alternatives(uint64_t given)
+{
+    for (size_t i = 0; i < COUNT(alternatives); i++) {
+        uint64_t both = given & alternatives[i];
+        if ((both & (both - 1)) == 0)
+            continue;
+        int first = __builtin_ctzll(both), second = __builtin_ctzll(both & (both - 1));
+        return cli_usage("--%s and --%s exclude one another", rows[first].name, rows[second].name);
+    }
+    return 0;
+}
+
+/* Takes the option at row I with its VALUE. */
+static int take(struct options *o, int i, uint64_t repeatable, const char *value)
+{
+    uint64_t bit = UINT64_C(1) << i;
+    if (o->given & bit & ~(REPEATABLE | repeatable))
+        return cli_usage("--%s is given twice", rows[i].name);
+    o->given |= bit;
+    return rows[i].take ? rows[i].take(o, rows[i].name, value) : 0;
+}
+
+int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool permute, int argc,
+                  char **argv, int *ret_rest)
 {
     struct option long_options[OPTION_COUNT + 1];
     char letters[2 * OPTION_COUNT + 3];
@@ -387,13 +190,12 @@ int options_parse(struct options *o, uint64_t allowed, bool permute, int argc, c
                 return cli_usage("unknown option -%c", optopt);
             return cli_usage("unknown option %s", argv[optind - 1]);
         }
-        int r = rows[i].take ? rows[i].take(o, optarg) : 0;
+        int r = take(o, i, repeatable, optarg);
         if (r != 0)
             return r;
-        o->given |= UINT64_C(1) << i;
     }
     *ret_rest = optind;
-    return 0;
+    return check_alternatives(o->given);
 }
 
 void options_deinit(struct options *o)
@@ -401,6 +203,9 @@ void options_deinit(struct options *o)
     for (size_t i = 0; i < o->n_labels; i++)
         free((char *)(uintptr_t)o->labels[i].key);
     o->n_labels = 0;
+    free(o->targets);
+    o->targets = NULL;
+    o->n_targets = 0;
 }
 
 static bool given(const struct options *o, uint64_t option)

@@ -5,57 +5,68 @@
 
 static const struct {
     const char *word, *reason;
-} texts[] = {
-    [ORPHAN] = {"orphaned", "creator dead, nobody attached"},
-    [ORPHAN_REMOVED] = {"removed", "removed"},
-    [KEPT_ATTACHED] = {"attached", "kept: somebody has it attached"},
-    [KEPT_CREATOR_LIVES] = {"creator-lives", "kept: its creator's pid is in use"},
-    [KEPT_CREATOR_UNKNOWN] = {"creator-unknown",
-                              "kept: its creator is of another pid namespace, so nobody here can "
-                              "tell whether it lives"},
-    [KEPT_MANAGED] = {"managed", "kept: it is under shmd's care"},
-    [KEPT_GUARDED] = {"guarded", "kept: a shmd that does not answer could have it in its care"},
-    [KEPT_LOST] = {"lost", "kept: made by a daemon that has no record of it: adopt it (shmdctl "
-                           "adopt), or remove it by its id (ipcrm -m)"},
-    [KEPT_UNASKED] = {"unasked", "kept: a shmd that was not asked may manage it: name its socket "
-                                 "by --socket"},
-    [KEPT_GONE] = {"gone", "it was removed by somebody else"},
-    [KEPT_CHANGED] = {"changed", "kept: it is not the segment any more that was listed"},
-    [KEPT_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it is in its care"},
-    [KEPT_NOT_PERMITTED] = {"not-permitted",
-                            "kept: only its owner, its creator and root may remove it"},
-    [KEPT_FAILED] = {"failed", "kept: the kernel refuses to remove it"},
+} classes[GC_CLASSES] =
+    {
+        [GC_LEAKED] = {"leaked", "creator dead, nobody else has ever attached it"},
+        [GC_LEFT] = {"left", "creator dead, but others have used it"},
+        [GC_UNDECIDED] = {"undecided", "its creator is in another pid namespace and may live"},
+        [GC_LOST] = {"lost", "may be the daemon's, from before its records began"},
+        [GC_GUARDED] = {"guarded", "may be another daemon's"},
+        [GC_ATTACHED] = {"attached", "a process has it attached"},
+        [GC_CREATOR_LIVES] = {"creator-lives", "its creator lives, or another process has its pid"},
+        [GC_MANAGED] = {"managed", "the daemon manages it"},
+},
+  results[GC_RESULTS] = {
+      [GC_KEPT] = {"kept", ""},
+      [GC_REMOVED] = {"removed", "removed"},
+      [GC_REMOVING] = {"removing", "removed; its memory goes with the last process that has it "
+                                   "attached"},
+      [GC_GONE] = {"gone", "somebody else removed it"},
+      [GC_CHANGED] = {"changed", "kept: it has changed, or somebody has used it meanwhile"},
+      [GC_UNANSWERED] = {"unanswered", "kept: the daemon did not say whether it manages it"},
+      [GC_NOT_PERMITTED] = {"not-permitted",
+                            "kept: only its owner, its creator and root may remove "
+                            "it"},
+      [GC_FAILED] = {"failed", "kept: the kernel refuses to remove it"},
 };
 
-const char *orphan_reason(enum orphan_verdict verdict)
+const char *gc_class_word(enum gc_class class)
 {
-    return texts[verdict].reason;
+    return classes[class].word;
 }
 
-const char *orphan_word(enum orphan_verdict verdict)
+const char *gc_class_reason(enum gc_class class)
 {
-    return texts[verdict].word;
+    return classes[class].reason;
+}
+
+const char *gc_result_word(enum gc_result result)
+{
+    return results[result].word;
+}
+
+const char *gc_result_reason(enum gc_result result)
+{
+    return results[result].reason;
 }
 
 /* --- what is known of daemons */
 
-void orphan_guard(struct orphan_knowledge *k, uint32_t uid)
+int orphan_guard(struct orphan_knowledge *k, const struct guard *guard)
 {
-    for (size_t i = 0; i < k->n_guarded; i++)
-        if (k->guarded[i] == uid)
-            return;
-    if (k->n_guarded == GUARDED_UIDS_MAX)
-        k->guards_all = true;
-    else
-        k->guarded[k->n_guarded++] = uid;
-}
-
-void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daemon)
-{
-    if (k->n_unasked == GUARDED_UIDS_MAX)
-        k->guards_all = true;
-    else
-        k->unasked[k->n_unasked++] = daemon;
+    for (size_t i = 0; i < k->n_guards; i++) {
+        if (k->guards[i].uid != guard->uid)
+            continue;
+        if (guard->serves && !k->guards[i].serves)
+            k->guards[i] = *guard;
+        return 0;
+    }
+    struct guard *more = reallocarray(k->guards, k->n_guards + 1, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    k->guards = more;
+    k->guards[k->n_guards++] = *guard;
+    return 0;
 }
 
 /* A daemon is the creator of what it made for others, and the owner of what it adopted. */
@@ -64,67 +75,130 @@ static bool could_manage(uint32_t uid, const struct kernel_segment *s)
     return uid == s->cuid || uid == s->uid;
 }
 
-bool orphan_is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s)
+const struct guard *orphan_guard_of(const struct orphan_knowledge *k,
+                                    const struct kernel_segment *s)
 {
-    if (!k->asked || !could_manage(k->daemon_uid, s))
-        return false;
-    /* A user who has a daemon of one's own has other segments, too: those are one's own both ways.
-     */
-    return s->cuid != s->uid || k->daemon_uid_alone;
-}
-
-bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s)
-{
-    for (size_t i = 0; i < k->n_guarded; i++)
-        if (could_manage(k->guarded[i], s))
-            return true;
-    return k->guards_all;
-}
-
-int32_t orphan_unasked(const struct orphan_knowledge *k, const struct kernel_segment *s)
-{
-    for (size_t i = 0; i < k->n_unasked; i++)
-        if (could_manage(k->unasked[i].uid, s))
-            return k->unasked[i].pid;
-    return 0;
+    for (size_t i = 0; i < k->n_guards; i++)
+        if (could_manage(k->guards[i].uid, s))
+            return &k->guards[i];
+    return NULL;
 }
 
 void orphan_knowledge_deinit(struct orphan_knowledge *k)
 {
     free(k->foreign);
+    free(k->guards);
     *k = (struct orphan_knowledge){0};
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_foreign(const void *a, const void *b)
 {
-    int x = *(const int *)a, y = *(const int *)b;
+    int x = ((const struct foreign_segment *)a)->shmid;
+    int y = ((const struct foreign_segment *)b)->shmid;
     return (x > y) - (x < y);
 }
 
-static bool is_managed(const struct orphan_knowledge *k, int shmid)
+/* NULL: the daemon manages it, or was not asked. */
+static const struct foreign_segment *find_foreign(const struct orphan_knowledge *k, int shmid)
 {
-    return k->asked && (k->n_foreign == 0 ||
-                        !bsearch(&shmid, k->foreign, k->n_foreign, sizeof(shmid), compare_ids));
+    const struct foreign_segment wanted = {.shmid = shmid};
+    if (!k->asked || k->n_foreign == 0)
+        return NULL;
+    return bsearch(&wanted, k->foreign, k->n_foreign, sizeof(wanted), compare_foreign);
+}
+
+struct foreign_segment foreign_segment_of(const struct shmd_segment *s)
+{
+    struct foreign_segment told = {
+        .shmid = s->shmid,
+        .creator = PROCESS_UNKNOWN,
+        .cpid = s->creator.pid,
+        .lpid = s->last_pid,
+    };
+    if (s->orphaned)
+        told.creator = PROCESS_DEAD;
+    else if (s->creator.pid != 0 && s->nattch == 0)
+        told.creator = PROCESS_ALIVE;
+    return told;
 }
 
 /* --- decisions */
 
-enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_state creator,
-                                 const struct orphan_knowledge *k)
+/* What is seen from here, and where the creator cannot be seen from here, what the daemon sees. */
+static enum orphan_class classify(const struct kernel_segment *s, enum process_state creator,
+                                  const struct foreign_segment *told)
 {
-    if (s->nattch > 0)
-        return KEPT_ATTACHED;
-    if (is_managed(k, s->shmid))
-        return KEPT_MANAGED;
-    if (creator == PROCESS_ALIVE)
-        return KEPT_CREATOR_LIVES;
-    if (creator == PROCESS_UNKNOWN)
-        return KEPT_CREATOR_UNKNOWN;
-    if (orphan_unasked(k, s) > 0)
-        return KEPT_UNASKED;
-    if (orphan_is_guarded(k, s))
-        return KEPT_GUARDED;
-    return orphan_is_lost(k, s) ? KEPT_LOST : ORPHAN;
+    struct orphan_facts facts = {
+        .creator = creator,
+        .cpid = s->cpid,
+        .lpid = s->lpid,
+        .nattch = s->nattch,
+        .atime = s->atime,
+    };
+    if (creator == PROCESS_UNKNOWN && told && told->creator != PROCESS_UNKNOWN) {
+        facts.creator = told->creator;
+        facts.cpid = told->cpid;
+        facts.lpid = told->lpid;
+    }
+    return orphan_classify(&facts);
+}
+
+/* It is the daemon's by its uid, and was there before the daemon's records. The kernel counts
+ * whole seconds; a change of mode or owner makes it look younger. */
+static bool is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s)
+{
+    if (!k->asked || !could_manage(k->daemon_uid, s))
+        return false;
+    return k->records_since_at_ms == 0 || s->ctime <= k->records_since_at_ms / 1000;
+}
+
+static enum gc_class judge(const struct kernel_segment *s, enum process_state creator,
+                           const struct foreign_segment *told, const struct orphan_knowledge *k)
+{
+    enum orphan_class class = classify(s, creator, told);
+    switch (class) {
+    case ORPHAN_ATTACHED: return GC_ATTACHED;
+    case ORPHAN_CREATOR_LIVES: return GC_CREATOR_LIVES;
+    case ORPHAN_UNDECIDED:
+    case ORPHAN_LEAKED:
+    case ORPHAN_LEFT: break;
+    }
+    if (orphan_guard_of(k, s))
+        return GC_GUARDED;
+    if (is_lost(k, s))
+        return GC_LOST;
+    if (class == ORPHAN_UNDECIDED)
+        return GC_UNDECIDED;
+    return class == ORPHAN_LEFT ? GC_LEFT : GC_LEAKED;
+}
+
+enum gc_class orphan_judge(const struct kernel_segment *s, enum process_state creator,
+                           const struct orphan_knowledge *k)
+{
+    const struct foreign_segment *told = find_foreign(k, s->shmid);
+    if (k->asked && !told)
+        return GC_MANAGED;
+    return judge(s, creator, told, k);
+}
+
+enum orphan_class orphan_class_of_listed(const struct shmd_segment *segment)
+{
+    struct foreign_segment told = foreign_segment_of(segment);
+    struct kernel_segment s = {
+        .cpid = told.cpid,
+        .lpid = told.lpid,
+        .nattch = segment->nattch,
+        .atime = segment->attached_at_ms / 1000,
+    };
+    struct kernel_segment now;
+    if (told.creator != PROCESS_UNKNOWN || segment->nattch > 0)
+        return classify(&s, told.creator, NULL);
+    /* The daemon cannot see the creator. Perhaps this process can, if it is the same segment: in
+     * another IPC namespace the id may denote another one. */
+    bool is_same = kernel_segment_stat(segment->shmid, &now) == 0 && now.size == segment->size &&
+                   now.key == segment->key && now.cuid == segment->creator.uid &&
+                   now.ctime == segment->changed_at_ms / 1000;
+    return is_same ? classify(&now, process_look(now.cpid), NULL) : ORPHAN_UNDECIDED;
 }
 
 int64_t orphan_idle_since(const struct kernel_segment *s)
@@ -135,9 +209,8 @@ int64_t orphan_idle_since(const struct kernel_segment *s)
     return s->dtime > last ? s->dtime : last;
 }
 
-/* The id alone says nothing: the kernel gives it out again. What was used since is not idle,
- * either. Its owner is compared, too, because the kernel's clock of changes has seconds only, and a
- * change of owner is a segment handed over. */
+/* The id alone says nothing: the kernel gives it out again. Its owner is compared, too, because the
+ * kernel's clock of changes has seconds only, and a change of owner is a segment handed over. */
 static bool is_same(const struct kernel_segment *a, const struct kernel_segment *b)
 {
     return a->shmid == b->shmid && a->key == b->key && a->size == b->size && a->uid == b->uid &&
@@ -151,33 +224,40 @@ static bool is_used_since(const struct kernel_segment *before, const struct kern
     return before->atime != now->atime || before->dtime != now->dtime;
 }
 
-enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
-                                  const struct kernel_segment *listed,
-                                  const struct orphan_knowledge *k, int *ret_error)
+static struct gc_outcome outcome_of_error(enum gc_class class, int r)
 {
-    struct kernel_segment now;
-    int r = ops->is_foreign(context, listed->shmid);
-    if (r < 0) {
-        *ret_error = r;
-        return r == -ENOENT ? KEPT_GONE : KEPT_UNANSWERED;
-    }
-    if (r == 0)
-        return KEPT_MANAGED;
-    r = ops->stat(context, listed->shmid, &now);
-    if (r == 0 && !is_same(listed, &now))
-        return KEPT_CHANGED;
-    if (r == 0) {
-        enum orphan_verdict verdict = orphan_judge(&now, ops->look(context, now.cpid), k);
-        if (verdict == ORPHAN && is_used_since(listed, &now))
-            verdict = KEPT_CHANGED;
-        if (verdict != ORPHAN)
-            return verdict;
-        r = ops->remove(context, listed->shmid);
-    }
-    if (r == 0)
-        return ORPHAN_REMOVED;
-    *ret_error = r;
     if (r == -ENOENT)
-        return KEPT_GONE;
-    return r == -EPERM || r == -EACCES ? KEPT_NOT_PERMITTED : KEPT_FAILED;
+        return (struct gc_outcome){class, GC_GONE, 0};
+    if (r == -EPERM || r == -EACCES)
+        return (struct gc_outcome){class, GC_NOT_PERMITTED, 0};
+    return (struct gc_outcome){class, GC_FAILED, r};
+}
+
+struct gc_outcome orphan_remove(const struct orphan_ops *ops, void *context,
+                                const struct kernel_segment *listed, enum gc_class class,
+                                const struct orphan_knowledge *k, bool by_decision)
+{
+    struct foreign_segment told = {.shmid = -1};
+    struct kernel_segment now;
+    int r = ops->is_foreign(context, listed->shmid, &told);
+    if (r < 0)
+        return r == -ENOENT ? outcome_of_error(class, r)
+                            : (struct gc_outcome){class, GC_UNANSWERED, r};
+    if (r == 0)
+        return (struct gc_outcome){GC_MANAGED, GC_KEPT, 0};
+    r = ops->stat(context, listed->shmid, &now);
+    if (r < 0)
+        return outcome_of_error(class, r);
+    if (!is_same(listed, &now))
+        return (struct gc_outcome){class, GC_CHANGED, 0};
+    enum gc_class class_now =
+        judge(&now, ops->look(context, now.cpid), told.shmid < 0 ? NULL : &told, k);
+    if (!by_decision && class_now != class)
+        return (struct gc_outcome){class_now, GC_KEPT, 0};
+    if (!by_decision && is_used_since(listed, &now))
+        return (struct gc_outcome){class, GC_CHANGED, 0};
+    r = ops->remove(context, listed->shmid);
+    if (r < 0)
+        return outcome_of_error(class_now, r);
+    return (struct gc_outcome){class_now, now.nattch > 0 ? GC_REMOVING : GC_REMOVED, 0};
 }

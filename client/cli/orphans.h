@@ -1,88 +1,121 @@
 /*
- * Which segments are orphans, and whether one may be removed. A segment is an orphan when its
- * creator is dead, nobody has it attached, and no shmd cares for it. On any doubt it is none.
+ * Which segments nobody needs any more, and whether one may be removed. The rule itself is in
+ * protocol/orphan.h; here comes to it what the daemons of this machine say. On any doubt a segment
+ * is kept.
  *
- * Between the list and the removal everything may change, so the removal begins by asking again:
+ * Between the list and the removal everything may change, so each removal begins by asking again:
  * the daemon first, the kernel last. What is no longer the segment that was listed is left alone.
  */
 #ifndef SHMD_CLIENT_CLI_ORPHANS_H
 #define SHMD_CLIENT_CLI_ORPHANS_H
 
 #include "client/cli/kernel_segments.h"
+#include "client/shmd.h"
+#include "protocol/orphan.h"
 
-enum orphan_verdict {
-    ORPHAN,
-    ORPHAN_REMOVED,
-    KEPT_ATTACHED,
-    KEPT_CREATOR_LIVES,
-    KEPT_CREATOR_UNKNOWN, /* it is of another pid namespace */
-    KEPT_MANAGED,         /* by the daemon that was asked */
-    KEPT_GUARDED,         /* a daemon that may be stopped could manage it */
-    KEPT_LOST,            /* the daemon that was asked made it, and has no record of it */
-    KEPT_UNASKED,         /* a daemon that runs, and was not asked, could manage it */
-    KEPT_GONE,            /* somebody else removed it */
-    KEPT_CHANGED,         /* its id denotes another segment, or it was given to somebody */
-    KEPT_UNANSWERED,      /* the daemon, asked once more, did not answer */
-    KEPT_NOT_PERMITTED,
-    KEPT_FAILED, /* the kernel refused for another reason */
+/* How long nothing must have happened to a segment, unless --older-than says otherwise. */
+#define GC_OLDER_THAN_MS (INT64_C(10) * 60 * 1000)
+
+enum gc_class {
+    GC_LEAKED,    /* creator dead, nobody but the creator has ever attached it */
+    GC_LEFT,      /* the same, but others have: perhaps a cache that is meant to stay */
+    GC_UNDECIDED, /* whether the creator lives cannot be told from here */
+    GC_LOST,      /* may be the daemon's, from before its records began */
+    GC_GUARDED,   /* may be the segment of another daemon, which was not asked */
+    GC_CLASSES_LISTED,
+    GC_ATTACHED = GC_CLASSES_LISTED,
+    GC_CREATOR_LIVES,
+    GC_MANAGED, /* by the daemon that was asked */
+    GC_CLASSES,
 };
 
-/* Why, for people; and as one word, for programs. */
-const char *orphan_reason(enum orphan_verdict verdict);
-const char *orphan_word(enum orphan_verdict verdict);
+enum gc_result {
+    GC_KEPT,     /* nobody tried to remove it, or its class did not allow it */
+    GC_REMOVED,  /* it is gone */
+    GC_REMOVING, /* it goes when the last process that has it attached detaches it */
+    GC_GONE,     /* somebody else removed it */
+    GC_CHANGED,  /* its id denotes another segment, or somebody used or changed it */
+    GC_UNANSWERED,
+    GC_NOT_PERMITTED,
+    GC_FAILED, /* the kernel refused for another reason */
+    GC_RESULTS,
+};
 
-enum { GUARDED_UIDS_MAX = 64 };
+/* For programs. */
+const char *gc_class_word(enum gc_class class);
+const char *gc_result_word(enum gc_result result);
+/* For people: why it is of that class; what became of it ("" for GC_KEPT). */
+const char *gc_class_reason(enum gc_class class);
+const char *gc_result_reason(enum gc_result result);
 
-struct running_daemon {
-    int32_t pid;
+/* --- what is known of daemons */
+
+/* What the daemon says of a segment that it does not manage. Its pid namespace may be another. */
+struct foreign_segment {
+    int shmid;
+    enum process_state creator;
+    int32_t cpid, lpid;
+};
+
+/* A daemon that was not asked, or does not run now: it may have made whatever is of this uid. */
+struct guard {
     uint32_t uid;
+    bool serves; /* there is a process behind the socket */
+    char path[108];
 };
 
-/* What is known of the daemons of this machine. */
 struct orphan_knowledge {
-    bool asked;   /* a daemon answered that sees the same segments */
-    int *foreign; /* owned, sorted: the ids that are not that daemon's, as it says */
+    bool asked;                      /* a daemon answered that sees the same segments */
+    struct foreign_segment *foreign; /* owned, by shmid: what that daemon does not manage */
     size_t n_foreign;
-    uint32_t daemon_uid;   /* of the one that was asked */
-    bool daemon_uid_alone; /* all that user's segments are a daemon's: it is the user shmd */
-    /* The uids of daemons that were not asked: theirs is what they created or were given. */
-    uint32_t guarded[GUARDED_UIDS_MAX];
-    size_t n_guarded;
-    struct running_daemon unasked[GUARDED_UIDS_MAX]; /* those of them that are seen to run */
-    size_t n_unasked;
-    bool guards_all; /* there are more of them than can be told apart */
+    uint32_t daemon_uid;         /* of the one that was asked */
+    int64_t records_since_at_ms; /* its own; 0: not told, so any segment may be older */
+    struct guard *guards;        /* owned; one for each uid */
+    size_t n_guards;
 };
 
-void orphan_guard(struct orphan_knowledge *k, uint32_t uid);
-void orphan_guard_running(struct orphan_knowledge *k, struct running_daemon daemon);
-/* The pid of a daemon that runs, was not asked, and could manage it; 0: none. */
-int32_t orphan_unasked(const struct orphan_knowledge *k, const struct kernel_segment *s);
-/* It was made by the daemon that was asked, or handed to it, and yet is not in its care: that has
- * lost its records. */
-bool orphan_is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s);
-bool orphan_is_guarded(const struct orphan_knowledge *k, const struct kernel_segment *s);
+/* 0 or -ENOMEM. A guard that serves takes the place of one of the same uid that does not. */
+int orphan_guard(struct orphan_knowledge *k, const struct guard *guard) MUST_CHECK;
+/* The guard that may have made the segment; NULL: none. */
+const struct guard *orphan_guard_of(const struct orphan_knowledge *k,
+                                    const struct kernel_segment *s);
 void orphan_knowledge_deinit(struct orphan_knowledge *k);
 
-/* ORPHAN, or why it is none. */
-enum orphan_verdict orphan_judge(const struct kernel_segment *s, enum process_state creator,
-                                 const struct orphan_knowledge *k);
+/* SEGMENT, which the daemon does not manage, as it says. */
+struct foreign_segment foreign_segment_of(const struct shmd_segment *segment);
+
+/* --- decisions */
+
+/* CREATOR: the state of process S->cpid as it is seen from here. */
+enum gc_class orphan_judge(const struct kernel_segment *s, enum process_state creator,
+                           const struct orphan_knowledge *k);
+
+/* The class of a segment that the daemon lists as foreign, for the column ORPHANED. */
+enum orphan_class orphan_class_of_listed(const struct shmd_segment *segment);
 
 /* Since when nobody has done anything with it, in Unix seconds. */
 int64_t orphan_idle_since(const struct kernel_segment *s);
 
 /* What a removal asks, and does. */
 struct orphan_ops {
-    /* 1: it is not the daemon's, or there is no daemon to ask; 0: it is; a negative errno. */
-    int (*is_foreign)(void *context, int shmid);
+    /* 1: it is not the daemon's, and RET is set; or no daemon is to be asked, and RET's shmid is
+     * -1. 0: it is the daemon's. Or a negative errno. */
+    int (*is_foreign)(void *context, int shmid, struct foreign_segment *ret);
     int (*stat)(void *context, int shmid, struct kernel_segment *ret);
     enum process_state (*look)(void *context, int32_t pid);
     int (*remove)(void *context, int shmid);
 };
 
-/* Removes what is still the orphan LISTED. RET_ERROR: the errno of KEPT_UNANSWERED and KEPT_FAILED,
- * negative. */
-enum orphan_verdict orphan_remove(const struct orphan_ops *ops, void *context,
-                                  const struct kernel_segment *listed,
-                                  const struct orphan_knowledge *k, int *ret_error);
+struct gc_outcome {
+    enum gc_class class; /* as it is now */
+    enum gc_result result;
+    int error; /* of GC_UNANSWERED and GC_FAILED: a negative errno */
+};
+
+/* Removes what is still the segment LISTED and of the class CLASS. BY_DECISION: somebody named it,
+ * so it may be of any class, used and attached, but it must be the same segment. */
+struct gc_outcome orphan_remove(const struct orphan_ops *ops, void *context,
+                                const struct kernel_segment *listed, enum gc_class class,
+                                const struct orphan_knowledge *k, bool by_decision);
 
 #endif

@@ -15,7 +15,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "client/cli/orphans.h"
 #include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 #include "protocol/limits.h"
 
 #define DEFAULT_COLUMNS "NAME,SHMID,SIZE,MODE,OWNER,NATTCH,STATE,LIFETIME,HOLDERS"
@@ -144,7 +146,8 @@ COLUMN(col_state)
 }
 COLUMN(col_lifetime)
 {
-    PRINT(t, "%s", shmd_lifetime_word(s->lifetime));
+    const char *word = shmd_lifetime_word(s->lifetime);
+    PRINT(t, "%s", word ? word : ""); /* of a foreign segment the daemon does not know it */
 }
 COLUMN(col_holders)
 {
@@ -196,8 +199,27 @@ COLUMN(col_managed)
 }
 COLUMN(col_orphaned)
 {
+    static const char *const words[] = {
+        [ORPHAN_ATTACHED] = "no", [ORPHAN_CREATOR_LIVES] = "no", [ORPHAN_UNDECIDED] = "undecided",
+        [ORPHAN_LEAKED] = "yes",  [ORPHAN_LEFT] = "yes",
+    };
     if (!s->managed)
-        print_flag(t, s->orphaned);
+        PRINT(t, "%s", words[orphan_class_of_listed(s)]);
+}
+COLUMN(col_used)
+{
+    if (!s->managed)
+        print_flag(t, s->used_by_others);
+}
+COLUMN(col_rss)
+{
+    if (s->has_memory)
+        print_size(t, s->rss);
+}
+COLUMN(col_swap)
+{
+    if (s->has_memory)
+        print_size(t, s->swap);
 }
 COLUMN(col_declared)
 {
@@ -238,6 +260,9 @@ static const struct column {
     {"LABELS", false, col_labels},
     {"MANAGED", false, col_managed},
     {"ORPHANED", false, col_orphaned},
+    {"USED", false, col_used},
+    {"RSS", true, col_rss},
+    {"SWAP", true, col_swap},
     {"DECLARED", false, col_declared},
 };
 
@@ -354,11 +379,18 @@ void table_free(struct table *table)
     free(table);
 }
 
+void output_json_text(const char *json, size_t len)
+{
+    print_json_text(stdout, json, len);
+    putchar('\n');
+}
+
 bool output_json(const struct cli *cli)
 {
     if (!cli_given(cli, OPT(JSON)))
         return false;
-    puts(shmd_last_result(cli->shmd));
+    const char *result = shmd_last_result(cli->shmd);
+    output_json_text(result, strlen(result));
     return true;
 }
 
@@ -381,11 +413,36 @@ static void print_holders(const struct shmd_segment *s)
 {
     for (uint32_t i = 0; s->holder_list && i < s->holders; i++) {
         const struct shmd_holder *holder = &s->holder_list[i];
-        char since[64];
+        char since[64], comm[64];
         format_time(holder->since_at_ms, since, sizeof(since));
+        plain_text(holder->comm ? holder->comm : "?", comm, sizeof(comm));
         printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", since %s\n", "HOLDER", holder->pid,
-               holder->comm ? holder->comm : "?", holder->uid, since);
+               comm, holder->uid, since);
     }
+}
+
+static void print_attached(const struct cli *cli, const struct shmd_segment *s)
+{
+    struct shmd_attachments *all;
+    /* In another IPC namespace there is nothing to be found, which was told before. */
+    if (s->nattch == 0 || shmd_attachments(cli->shmd, s, &all) != 0)
+        return;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct shmd_attachment *a = &all->processes[i];
+        char comm[64];
+        plain_text(a->comm ? a->comm : "?", comm, sizeof(comm));
+        printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", %s", "ATTACHED", a->pid, comm, a->uid,
+               a->read_only ? "read-only" : "writable");
+        if (a->unit) {
+            fputs(", ", stdout);
+            print_plain(stdout, a->unit);
+        }
+        putchar('\n');
+    }
+    if (all->unseen > 0)
+        printf("%-10s %" PRIu64 " more, by processes that you may not see\n", "ATTACHED",
+               all->unseen);
+    shmd_attachments_free(all);
 }
 
 int output_details(const struct cli *cli, const struct shmd_segment *segment)
@@ -399,10 +456,14 @@ int output_details(const struct cli *cli, const struct shmd_segment *segment)
     for (size_t i = 0; i < COUNT(columns); i++) {
         *text->buffer = '\0';
         columns[i].print(segment, text);
-        if (*text->buffer)
-            printf("%-10s %s\n", columns[i].name, text->buffer);
+        if (!*text->buffer)
+            continue;
+        printf("%-10s ", columns[i].name);
+        print_plain(stdout, text->buffer);
+        putchar('\n');
     }
     free(text);
     print_holders(segment);
+    print_attached(cli, segment);
     return EXIT_OK;
 }

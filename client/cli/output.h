@@ -1,6 +1,7 @@
 /*
  * Segments for people: tables of chosen columns, and one segment as a list of what there is to say
- * about it. As JSON, what the daemon typed is handed on unread.
+ * about it. As JSON, what the daemon typed is handed on as it is. All of it is harmless for
+ * terminals.
  */
 #ifndef SHMD_CLIENT_CLI_OUTPUT_H
 #define SHMD_CLIENT_CLI_OUTPUT_H
@@ -24,6 +25,8 @@ int output_segment(const struct cli *cli, const struct shmd_segment *segment);
 int output_details(const struct cli *cli, const struct shmd_segment *segment);
 /* The last result as JSON, if that was asked for. */
 bool output_json(const struct cli *cli);
+/* A line of JSON. */
+void output_json_text(const char *json, size_t len);
 
 /* Milliseconds as local time, with its milliseconds; "" for 0. */
 void format_time(int64_t at_ms, char *ret, size_t size);

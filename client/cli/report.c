@@ -1,13 +1,15 @@
 /*
- * How a failure is told, and with which exit status: the only table of both.
+ * How a failure is reported, and with which exit status: the only table of both.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/plain_text.h"
 #include "protocol/json_slice.h"
 
 static const struct {
@@ -18,7 +20,9 @@ static const struct {
     {EXIT_OK, "done", {0, 0}},
     {EXIT_REFUSED, "refused for a reason not listed here, or it failed on this side", {0, 0}},
     {EXIT_USAGE, "the command line is wrong", {0, 0}},
-    {EXIT_UNREACHABLE, "the daemon cannot be reached, or was lost", {0, 0}},
+    {EXIT_UNREACHABLE,
+     "the daemon cannot be reached, does not answer in time, or was lost",
+     {SHMD_ERROR_SHUTTING_DOWN, 0}},
     {EXIT_NO_SUCH_SEGMENT, "NoSuchSegment", {SHMD_ERROR_NO_SUCH_SEGMENT, 0}},
     {EXIT_PERMISSION_DENIED, "PermissionDenied", {SHMD_ERROR_PERMISSION_DENIED, 0}},
     {EXIT_EXISTS, "SegmentExists or KeyInUse", {SHMD_ERROR_SEGMENT_EXISTS, SHMD_ERROR_KEY_IN_USE}},
@@ -37,17 +41,21 @@ void exit_status_list(void)
         printf("  %2d  %s\n", (int)statuses[i].status, statuses[i].meaning);
 }
 
+bool cli_is_lost(int r)
+{
+    return r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ETIMEDOUT ||
+           r == SHMD_ERROR_SHUTTING_DOWN;
+}
+
 static int status_of(int code)
 {
+    if (cli_is_lost(code))
+        return EXIT_UNREACHABLE;
     switch (code) {
     case -EACCES:
     case -EPERM: return EXIT_PERMISSION_DENIED;
     case -EINVAL:
     case -EIDRM: return EXIT_NO_SUCH_SEGMENT; /* shmat: it went while we looked */
-    case -ETIMEDOUT: return EXIT_TIMED_OUT;
-    case -ECONNRESET:
-    case -ENOTCONN:
-    case -EPIPE: return EXIT_UNREACHABLE;
     }
     for (size_t i = 0; code > 0 && i < COUNT(statuses); i++)
         if (statuses[i].codes[0] == code || statuses[i].codes[1] == code)
@@ -55,12 +63,18 @@ static int status_of(int code)
     return EXIT_REFUSED;
 }
 
+/* What standard output has is written first: the two may go to one terminal. */
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
+    char *text;
     fflush(stdout);
     fputs("shmdctl: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    if (vasprintf(&text, format, args) < 0) {
+        fputs("out of memory", stderr);
+    } else {
+        print_plain(stderr, text);
+        free(text);
+    }
 }
 
 int cli_error(int status, const char *format, ...)
@@ -68,6 +82,7 @@ int cli_error(int status, const char *format, ...)
     va_list args;
     va_start(args, format);
     say(format, args);
+    fputc('\n', stderr);
     va_end(args);
     return status;
 }
@@ -79,6 +94,7 @@ void cli_note(const struct cli *cli, const char *format, ...)
         return;
     va_start(args, format);
     say(format, args);
+    fputc('\n', stderr);
     va_end(args);
 }
 
@@ -92,9 +108,8 @@ void cli_usage_of(const char *command)
 int cli_usage(const char *format, ...)
 {
     va_list args;
-    fputs("shmdctl: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    say(format, args);
     va_end(args);
     fprintf(stderr, "\nTry 'shmdctl %s%s--help'.\n", usage_command, *usage_command ? " " : "");
     return EXIT_USAGE;
@@ -119,9 +134,9 @@ static bool has_word(const char *text, struct json_slice word)
     return false;
 }
 
-/* What the daemon says beyond its sentence: parameters whose values are not in it. Strings are
- * names, words and sentences: they need no unescaping to be read. */
-static void print_parameters(const struct shmd_failure *failure)
+/* The parameters of a refusal whose values its sentence does not have. Strings are names, words and
+ * sentences, so they can be read without unescaping. */
+static void print_parameters(FILE *out, const struct shmd_failure *failure)
 {
     struct json_walk walk =
         json_walk_begin((struct json_slice){failure->parameters, strlen(failure->parameters)});
@@ -132,23 +147,47 @@ static void print_parameters(const struct shmd_failure *failure)
             value = (struct json_slice){value.text + 1, value.len - 2};
         if (value.len == 0 || has_word(failure->message, value))
             continue;
-        fprintf(stderr, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len, value.text);
+        fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len, value.text);
         before = "; ";
     }
     if (*before == ';')
-        fputc(')', stderr);
+        fputc(')', out);
+}
+
+/* The daemon's refusal, or what went wrong in asking it. */
+static void print_failure(FILE *out, const struct cli *cli, int r)
+{
+    const struct shmd_failure *failure = shmd_last_failure(cli->shmd);
+    char daemon[DAEMON_TEXT_SIZE];
+    if (!failure) {
+        fputs(shmd_strerror(r), out);
+        return;
+    }
+    fputs(failure->message, out);
+    print_parameters(out, failure);
+    daemon_choice_text(&cli->daemon, daemon);
+    fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));
+}
+
+int cli_failure_of(const struct cli *cli, const char *subject, int r)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        if (subject)
+            fprintf(out, "%s: ", subject);
+        print_failure(out, cli, r);
+        if (fclose(out) == 0)
+            (void)cli_error(EXIT_OK, "%s", text);
+        free(text);
+    } else {
+        (void)cli_error(EXIT_OK, "%s", shmd_strerror(r));
+    }
+    return status_of(r);
 }
 
 int cli_failure(const struct cli *cli, int r)
 {
-    const struct shmd_failure *failure = shmd_last_failure(cli->shmd);
-    fflush(stdout);
-    if (failure) {
-        fprintf(stderr, "shmdctl: %s", failure->message);
-        print_parameters(failure);
-        fputc('\n', stderr);
-    } else {
-        fprintf(stderr, "shmdctl: %s\n", shmd_strerror(r));
-    }
-    return status_of(r);
+    return cli_failure_of(cli, NULL, r);
 }

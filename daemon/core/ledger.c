@@ -93,6 +93,13 @@ void ledger_follow(struct core *core)
 
 /* --- a create under way */
 
+/* How a write ended, until it is reported. */
+static void note_result(struct ledger *l, int result)
+{
+    l->has_result = true;
+    l->result = result;
+}
+
 static int store_failure(const struct ledger *l, struct outcome_detail *detail)
 {
     *detail = (struct outcome_detail){.hint = l->reason};
@@ -111,9 +118,11 @@ int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome
                                         .size = size,
                                         .pid = core->own_pid,
                                         .at_s = now > l->disowned_at_s ? now : now + 1};
-    l->has_result = true;
-    l->result = store->ops->intend(store->context, &intent, &l->reason);
-    return l->result < 0 ? store_failure(l, detail) : 0;
+    int r = store->ops->intend(store->context, &intent, &l->reason);
+    if (r == 0)
+        return 0;
+    note_result(l, r);
+    return store_failure(l, detail);
 }
 
 void ledger_abandon(struct core *core)
@@ -129,6 +138,7 @@ void ledger_abandon(struct core *core)
 struct batch {
     struct core *core;
     size_t n_records, n_images;
+    bool adds;                      /* a segment's record or a tie */
     struct store_counters counters; /* as they will be */
 };
 
@@ -137,6 +147,7 @@ static void add(struct batch *b, const struct store_record *record)
     struct ledger *l = &b->core->ledger;
     assert(b->n_records < l->records_capacity);
     l->records[b->n_records++] = *record;
+    b->adds |= record->type == STORE_SEGMENT || record->type == STORE_TIE;
 }
 
 static void add_segment(struct batch *b, const struct segment *segment)
@@ -265,10 +276,12 @@ static int write_batch(struct core *core, const struct batch *b)
 {
     const struct store *store = &core->on.store;
     struct ledger *l = &core->ledger;
-    l->has_result = true;
-    l->result = store->ops->write(store->context, l->records, b->n_records, &l->reason);
-    if (l->result < 0)
-        return l->result;
+    int r = store->ops->write(store->context, l->records, b->n_records, &l->reason);
+    /* What removes has room when nothing else has: that it succeeds says nothing of the rest. */
+    if (r < 0 || b->adds)
+        note_result(l, r);
+    if (r < 0)
+        return r;
     l->is_entered = true;
     l->counters = b->counters;
     l->has_written = true;
@@ -286,8 +299,7 @@ static int try_write(struct core *core, enum facts which, const struct segment *
         n_ties += count_ties(change->also);
     int r = reserve_write(l, n_ties);
     if (r < 0) {
-        l->has_result = true;
-        l->result = r;
+        note_result(l, r);
         l->reason = "the daemon is out of memory";
         return r;
     }
@@ -406,8 +418,8 @@ static void write_facts(struct core *core)
     for (size_t i = 1; i < l->n_noted; i++)
         is_mixed |=
             is_among(&l->noted[i], FACTS_REMOVALS) != is_among(&l->noted[0], FACTS_REMOVALS);
-    if (is_mixed && try_write(core, FACTS_REMOVALS, NULL, NULL) == 0)
-        l->result = r; /* not all of it */
+    r = is_mixed ? try_write(core, FACTS_REMOVALS, NULL, NULL) : 0;
+    (void)r; /* it is tried again with the others */
 }
 
 void ledger_catch_up(struct core *core)
@@ -424,7 +436,7 @@ int ledger_enter(struct core *core)
 {
     core->ledger.is_due = true;
     ledger_catch_up(core);
-    return core->ledger.result;
+    return core->ledger.is_entered ? 0 : core->ledger.result;
 }
 
 void ledger_retry(struct core *core)

@@ -52,7 +52,7 @@ struct ledger {
     int64_t records_since_at_ms; /* wall clock: of older segments the records may be lost */
     bool has_written;            /* and the store was not tended since */
     bool has_more_to_tend;       /* the store has more to do, at once */
-    /* How the last write ended, until it is reported. */
+    /* How the last write ended that tells whether the store takes changes, until it is reported. */
     bool has_result;
     int result;
     const char *reason;
@@ -134,7 +134,8 @@ bool ledger_is_due(const struct core *core);
  * done. */
 void ledger_tend(struct core *core);
 
-/* How the last write ended: true once after each, with 0, or a negative errno and the reason. */
+/* Whether the store takes changes, as the last write has shown: true once after it, with 0, or a
+ * negative errno and the reason. */
 bool ledger_take_result(struct core *core, int *ret_result, const char **ret_reason);
 
 /* At an end in order: the next daemon goes on with the serials of events where this one stopped. If

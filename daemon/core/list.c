@@ -15,9 +15,10 @@
  */
 enum {
     COST_MAX = 400000,
-    COST_RECORD = 100, /* to pass over a record */
-    COST_LOOK = 800,   /* to ask the kernel for a segment, or whether there is one */
-    COST_ROW = 2500,   /* to write a segment into the answer */
+    COST_RECORD = 100,    /* to pass over a record */
+    COST_LOOK = 800,      /* to ask the kernel for a segment, or whether there is one */
+    COST_ROW = 2500,      /* to write a segment into the answer */
+    COST_PROCESS = 10000, /* to ask for the process that made a segment */
     COST_LABEL_BYTE = 3,
     ROW_BYTES = 512, /* of a segment without labels, at most */
     ROWS_MAX = COST_MAX / (COST_LOOK + COST_ROW) + 1,
@@ -80,13 +81,7 @@ static bool wanted(const struct list_params *p, const struct wire_segment *s,
         return false;
     if (p->state.given && s->state != (enum segment_state)p->state.value)
         return false;
-    if (p->lifetime.given && (!record || s->lifetime != (enum lifetime)p->lifetime.value))
-        return false;
-    if (p->prefix && *p->prefix &&
-        (!s->name || strncmp(s->name, p->prefix, strlen(p->prefix)) != 0))
-        return false;
-    static const struct segment none;
-    return !p->labels.given || segment_has_labels(record ? record : &none, &p->labels);
+    return !record || !p->labels.given || segment_has_labels(record, &p->labels);
 }
 
 static void add(struct listing *l, const struct wire_segment *s)
@@ -138,9 +133,18 @@ static void list_managed(struct listing *l)
     }
 }
 
+/* Segments that are not the daemon's have no name, lifetime or labels. */
+static bool may_be_foreign(const struct list_params *p)
+{
+    return !p->lifetime.given && !(p->prefix && *p->prefix) &&
+           !(p->labels.given && p->labels.count > 0);
+}
+
 static void list_foreign(struct listing *l)
 {
     struct core *core = l->core;
+    if (!may_be_foreign(l->params))
+        return;
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_limits limits;
     if (sysv->ops->limits(sysv->context, &limits) < 0)
@@ -153,9 +157,12 @@ static void list_foreign(struct listing *l)
         int32_t index = (int32_t)l->at.after++;
         spend(l, COST_LOOK);
         if (sysv->ops->stat_index(sysv->context, index, &kernel) < 0 ||
-            registry_by_shmid(&core->registry, kernel.shmid))
+            registry_by_shmid(&core->registry, kernel.shmid) ||
+            (l->params->uid.given && kernel.uid != (uint32_t)l->params->uid.value))
             continue;
         view_foreign(core, &kernel, &view);
+        if (view.creator.comm_now[0])
+            l->cost += COST_PROCESS; /* it lives, and more was asked */
         if (wanted(l->params, &view, NULL))
             add(l, &view);
     }

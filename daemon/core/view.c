@@ -1,6 +1,7 @@
 #include "daemon/core/view.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
 {
@@ -91,12 +92,19 @@ void view_foreign(const struct core *core, const struct sysv_stat *kernel, struc
     const struct processes *p = &core->on.processes;
     *ret = (struct wire_segment){0};
     view_kernel(kernel, ret);
+    const struct orphan_facts facts = {
+        .creator = p->ops->look(p->context, kernel->cpid, ret->creator.comm_now),
+        .cpid = kernel->cpid,
+        .lpid = kernel->lpid,
+        .nattch = kernel->nattch,
+        .atime = kernel->atime,
+    };
     ret->creator.uid = kernel->cuid;
     ret->creator.gid = kernel->cgid;
     ret->creator.pid = kernel->cpid;
     ret->state = kernel->destroyed ? STATE_REMOVING : STATE_READY;
-    ret->lifetime = kernel->destroyed ? LIFETIME_ATTACHED : LIFETIME_PERSISTENT;
-    ret->orphaned = kernel->nattch == 0 && !p->ops->may_exist(p->context, kernel->cpid);
+    ret->orphaned = orphan_is_orphaned(&facts);
+    ret->used_by_others = orphan_is_used_by_others(&facts);
 }
 
 void view_found(const struct core *core, const struct found *found, struct wire_segment *ret)
@@ -105,6 +113,29 @@ void view_found(const struct core *core, const struct found *found, struct wire_
         view_segment(core, found->segment, &found->kernel, ret);
     else
         view_foreign(core, &found->kernel, ret);
+}
+
+enum { REFRESHED_MAX = 64 }; /* names that one request reads: each costs three system calls */
+
+void view_refresh_names(const struct core *core, struct segment *segment)
+{
+    const struct processes *p = &core->on.processes;
+    char comm[COMM_MAX];
+    int n = 0;
+    struct tie *tie;
+    LIST_FOREACH (tie, &segment->ties, of_segment) {
+        struct party *party = tie->party;
+        if (party->is_connection)
+            continue; /* it does not say whether the process that made it still lives */
+        if (n++ == REFRESHED_MAX)
+            return;
+        p->ops->comm(p->context, party->identity.pid, comm);
+        if (!comm[0])
+            continue;
+        memcpy(party->comm, comm, sizeof(comm));
+        if (party->identity.pid == segment->creator.pid && party->uid == segment->creator.uid)
+            memcpy(segment->creator.comm, comm, sizeof(comm));
+    }
 }
 
 struct wire_holder *view_holders(const struct segment *segment)

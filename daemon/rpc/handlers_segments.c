@@ -8,6 +8,7 @@
 #include "daemon/core/list.h"
 #include "daemon/core/ready.h"
 #include "daemon/core/remove.h"
+#include "daemon/core/residency.h"
 #include "daemon/core/set.h"
 #include "daemon/core/view.h"
 #include "daemon/rpc/dispatch.h"
@@ -39,6 +40,8 @@ int handle_create(struct request *rq, struct reply *reply)
 
 int handle_stat(struct request *rq, struct reply *reply)
 {
+    if (rq->found.segment)
+        view_refresh_names(rq->core, rq->found.segment);
     int r = reply_segment(rq, 0, reply);
     if (rq->found.segment && rq->found.segment->n_holders > 0) {
         rq->holders = view_holders(rq->found.segment);
@@ -47,6 +50,8 @@ int handle_stat(struct request *rq, struct reply *reply)
     }
     static const struct wire_holder nobody[1];
     reply->u.one.segment.holder_list = rq->holders ? rq->holders : nobody;
+    residency_tell(&rq->rpc->residency, &rq->core->on.sysv, core_boottime_ms(rq->core),
+                   &reply->u.one.segment);
     return r;
 }
 

@@ -79,7 +79,8 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
 {
     failure_add_string(f, "limit", d->what);
     add_known(f, "used", d->used);
-    add_known(f, "max", d->max);
+    /* A limit that the wire cannot say is none, as in info. */
+    add_known(f, "max", d->max <= INT64_MAX ? d->max : OUTCOME_UNKNOWN);
     if (d->requested)
         failure_add_int(f, "requested", clamp(d->requested));
     failure_add_string(f, "hint", d->hint);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/core/core.h"
+#include "daemon/core/residency.h"
 #include "daemon/rpc/outbox.h"
 #include "protocol/methods.h"
 
@@ -34,6 +35,7 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct refusals refusals;
+    struct residency residency;
     LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
     size_t n_subscribers;
     struct outboxes outboxes;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "protocol/limits.h"
+#include "protocol/orphan.h"
 
 struct process_identity {
     int32_t pid;
@@ -22,8 +23,8 @@ struct process_identity {
 struct process_ops {
     /* The name of process PID, made printable ASCII; empty when it is gone or hidden. */
     void (*comm)(void *context, int32_t pid, char ret[COMM_MAX]);
-    /* False only when there is surely no process PID (a pid that was reused counts as there). */
-    bool (*may_exist)(void *context, int32_t pid);
+    /* The state of process PID. RET_COMM: its name as comm() gives it; empty unless it is alive. */
+    enum process_state (*look)(void *context, int32_t pid, char ret_comm[COMM_MAX]);
     /* A pidfd of the process with that pid now: -ESRCH when there is none. */
     int (*open)(void *context, int32_t pid, int *ret_pidfd);
     /* A pidfd of the process that connected SOCKET, even when it is gone already. -ENOPROTOOPT

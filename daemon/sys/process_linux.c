@@ -21,6 +21,8 @@
 #define PID_FS_MAGIC 0x50494446 /* Linux 6.9; before it all pidfds shared one inode */
 #endif
 
+enum { PROC_STAT_SIZE = 1024 };
+
 /* Reads at most SIZE - 1 bytes of /proc/PID/FILE and ends them with a NUL; the number read. */
 static size_t read_proc(int32_t pid, const char *file, char *ret, size_t size)
 {
@@ -36,6 +38,14 @@ static size_t read_proc(int32_t pid, const char *file, char *ret, size_t size)
     return len;
 }
 
+/* A process may call itself anything; what goes on the wire and into the log must be text. */
+static void make_printable(char *comm)
+{
+    for (; *comm; comm++)
+        if ((unsigned char)*comm < 0x20 || (unsigned char)*comm >= 0x7F)
+            *comm = '?';
+}
+
 static void linux_comm(void *context, int32_t pid, char ret[COMM_MAX])
 {
     (void)context;
@@ -43,17 +53,34 @@ static void linux_comm(void *context, int32_t pid, char ret[COMM_MAX])
     if (len > 0 && ret[len - 1] == '\n')
         len--;
     ret[len] = '\0';
-    /* A process may call itself anything; what goes on the wire and into the log must be text. */
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)ret[i] < 0x20 || (unsigned char)ret[i] >= 0x7F)
-            ret[i] = '?';
+    make_printable(ret);
 }
 
-static bool linux_may_exist(void *context, int32_t pid)
+/* The name of a process out of its /proc/PID/stat, where it stands in parentheses. */
+static void comm_of_stat(const char *text, char ret[COMM_MAX])
+{
+    const char *begin = strchr(text, '('), *end = strrchr(text, ')');
+    size_t len = begin && end > begin ? (size_t)(end - begin) - 1 : 0;
+    if (len >= COMM_MAX)
+        len = COMM_MAX - 1;
+    if (len > 0)
+        memcpy(ret, begin + 1, len);
+    ret[len] = '\0';
+    make_printable(ret);
+}
+
+static enum process_state linux_look(void *context, int32_t pid, char ret_comm[COMM_MAX])
 {
     (void)context;
-    /* 0: a process that this pid namespace does not see. */
-    return pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH;
+    char text[PROC_STAT_SIZE] = "";
+    bool is_gone = pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+    ret_comm[0] = '\0';
+    if (pid > 0 && !is_gone)
+        read_proc(pid, "stat", text, sizeof(text));
+    enum process_state state = process_state_of(pid, is_gone, text);
+    if (state == PROCESS_ALIVE)
+        comm_of_stat(text, ret_comm);
+    return state;
 }
 
 static int linux_open(void *context, int32_t pid, int *ret_pidfd)
@@ -80,7 +107,7 @@ static int linux_open_peer(void *context, int socket, int *ret_pidfd)
 /* Field 22 of /proc/PID/stat; the second, in parentheses, may hold anything. */
 static uint64_t start_time(int32_t pid)
 {
-    char text[1024];
+    char text[PROC_STAT_SIZE];
     read_proc(pid, "stat", text, sizeof(text));
     const char *at = strrchr(text, ')');
     for (int field = 2; at && field < 22; field++)
@@ -128,7 +155,7 @@ static void linux_close(void *context, int pidfd)
 
 const struct process_ops process_linux_ops = {
     .comm = linux_comm,
-    .may_exist = linux_may_exist,
+    .look = linux_look,
     .open = linux_open,
     .open_peer = linux_open_peer,
     .identify = linux_identify,

@@ -226,8 +226,14 @@ static int linux_huge_pages(void *context, uint64_t page_size, uint64_t *ret_tot
     r = read_number(path, &free_pages);
     if (r < 0)
         return r;
+    /* Those that are promised to somebody count as free until they are touched. */
+    uint64_t reserved = 0;
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/resv_hugepages",
+             page_size / 1024);
+    if (read_number(path, &reserved) < 0)
+        reserved = 0;
     *ret_total = total;
-    *ret_free = free_pages;
+    *ret_free = free_pages > reserved ? free_pages - reserved : 0;
     return 0;
 }
 
@@ -271,6 +277,31 @@ static int linux_memory(void *context, uint64_t *ret_used, uint64_t *ret_max)
     return 0;
 }
 
+static int linux_resident(void *context, struct sysv_resident *ret, size_t max, size_t *ret_n)
+{
+    (void)context;
+    FILE *file CLEANUP(cleanup_fclose) = fopen("/proc/sysvipc/shm", "re");
+    if (!file)
+        return -errno;
+    char line[512];
+    size_t n = 0;
+    bool is_heading = true;
+    while (n < max && fgets(line, sizeof(line), file)) {
+        struct sysv_resident row;
+        bool is_row = sscanf(line,
+                             "%*d %" SCNd32 " %*o %*u %*d %*d %*u %*u %*u %*u %*u %*d %*d %*d "
+                             "%" SCNu64 " %" SCNu64,
+                             &row.shmid, &row.rss, &row.swap) == 3;
+        if (!is_heading && !is_row)
+            return -ENOENT; /* a kernel without these columns */
+        if (is_row)
+            ret[n++] = row;
+        is_heading = false;
+    }
+    *ret_n = n;
+    return 0;
+}
+
 static int linux_memlock(void *context, uint64_t *ret_max)
 {
     (void)context;
@@ -294,5 +325,6 @@ const struct sysv_ops sysv_linux_ops = {
     .limits = linux_limits,
     .huge_pages = linux_huge_pages,
     .memory = linux_memory,
+    .resident = linux_resident,
     .memlock = linux_memlock,
 };

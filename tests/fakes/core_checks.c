@@ -87,7 +87,8 @@ static void check_stored(const struct core_fixture *f, const struct segment *s)
         assert_true(is_stored(record, tie));
         n++;
     }
-    /* Who died while no daemon was there stays in the store until the record is written again. */
+    /* A process that died while no daemon ran stays in the store until the record is written again.
+     */
     if (!f->has_restarted)
         assert_int_equal(record->n_ties, n);
 }

@@ -13,7 +13,8 @@ struct fake_clock {
     int64_t mono_step_us; /* how much later it is each time that the monotonic clock is read */
 };
 
-/* The wall clock at 1,700,000,000,000 and 1,000,000 ms after boot, so that nobody mixes them up. */
+/* The wall clock at 1,700,000,000,000 and 1,000,000 ms after boot, so that they cannot be mixed up.
+ */
 void fake_clock_init(struct fake_clock *c);
 /* Both clocks go on by MS. */
 void fake_clock_advance(struct fake_clock *c, int64_t ms);

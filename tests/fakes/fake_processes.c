@@ -44,9 +44,12 @@ static void fake_comm(void *context, int32_t pid, char ret[COMM_MAX])
         memcpy(ret, task->comm, COMM_MAX);
 }
 
-static bool fake_may_exist(void *context, int32_t pid)
+static enum process_state fake_look(void *context, int32_t pid, char ret_comm[COMM_MAX])
 {
-    return pid == 0 || living(context, pid);
+    fake_comm(context, pid, ret_comm);
+    if (pid == 0)
+        return PROCESS_UNKNOWN;
+    return living(context, pid) ? PROCESS_ALIVE : PROCESS_DEAD;
 }
 
 static int fake_open(void *context, int32_t pid, int *ret_pidfd)
@@ -103,7 +106,7 @@ static void fake_close(void *context, int pidfd)
 
 static const struct process_ops fake_process_ops = {
     .comm = fake_comm,
-    .may_exist = fake_may_exist,
+    .look = fake_look,
     .open = fake_open,
     .open_peer = fake_open_peer,
     .identify = fake_identify,

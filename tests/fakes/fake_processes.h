@@ -30,7 +30,7 @@ struct fake_pidfd {
 struct fake_processes {
     struct processes processes; /* to be handed to what is tested */
     struct watcher watcher;
-    struct core *core; /* told of exits */
+    struct core *core; /* it hears of exits */
 
     /* Knobs, to be turned at any time. */
     bool no_open_peer; /* Linux before 6.5: -ENOPROTOOPT */
@@ -53,7 +53,7 @@ int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm
 
 /* It dies, and the daemon does not know yet. */
 void fake_processes_die(struct fake_processes *f, int32_t pid);
-/* The daemon is told of everyone who is dead and watched. */
+/* The daemon hears of all processes that are dead and watched. */
 void fake_processes_notice(struct fake_processes *f);
 /* Both. */
 void fake_processes_kill(struct fake_processes *f, int32_t pid);

@@ -462,7 +462,7 @@ static int fake_huge_pages(void *context, uint64_t page_size, uint64_t *ret_tota
     for (size_t i = 0; i < FAKE_HUGE_SIZES; i++) {
         if (page_size != 0 && k->huge_pages[i].size == page_size) {
             *ret_total = k->huge_pages[i].total;
-            *ret_free = k->huge_pages[i].free;
+            *ret_free = k->huge_pages[i].free - k->huge_pages[i].reserved;
             return 0;
         }
     }
@@ -477,6 +477,18 @@ static int fake_memory(void *context, uint64_t *ret_used, uint64_t *ret_max)
         return r;
     *ret_used = k->memory_is_counted ? memory_used(k) : UINT64_MAX;
     *ret_max = k->memory_max;
+    return 0;
+}
+
+static int fake_resident(void *context, struct sysv_resident *ret, size_t max, size_t *ret_n)
+{
+    struct fake_sysv *k = context;
+    int r = enter(k, FAKE_RESIDENT, -1);
+    if (r < 0)
+        return r;
+    *ret_n = k->n_resident < max ? k->n_resident : max;
+    for (size_t i = 0; i < *ret_n; i++)
+        ret[i] = k->resident[i];
     return 0;
 }
 
@@ -504,6 +516,7 @@ static const struct sysv_ops fake_sysv_ops = {
     .huge_pages = fake_huge_pages,
     .memory = fake_memory,
     .memlock = fake_memlock,
+    .resident = fake_resident,
 };
 
 int fake_sysv_create_as(struct fake_sysv *k, const struct fake_process *who,

@@ -29,6 +29,7 @@ enum fake_op {
     FAKE_HUGE_PAGES,
     FAKE_MEMORY,
     FAKE_MEMLOCK,
+    FAKE_RESIDENT,
     FAKE_OPS
 };
 
@@ -66,10 +67,12 @@ struct fake_sysv {
     int32_t next_id; /* kernel.shm_next_id: the id of the next segment, once; -1: by the rules */
     struct fake_huge_pages huge_pages[FAKE_HUGE_SIZES];
     uint64_t memory_max;
-    bool memory_is_counted; /* vm.overcommit_memory = 2 */
-    uint64_t memory_used;   /* by others; the segments are added when it is counted */
-    uint64_t memlock_max;   /* UINT64_MAX: none */
-    int64_t now;            /* Unix seconds */
+    bool memory_is_counted;               /* vm.overcommit_memory = 2 */
+    uint64_t memory_used;                 /* by others; the segments are added when it is counted */
+    uint64_t memlock_max;                 /* UINT64_MAX: none */
+    int64_t now;                          /* Unix seconds */
+    const struct sysv_resident *resident; /* the rows that are told; NULL: none */
+    size_t n_resident;
 
     /* Called before an operation is done, so that a test can do what another process might do just
      * then. SHMID is the one asked for (the index for stat_index), else -1. Not called while it

@@ -43,7 +43,7 @@ BOB = User(3002, 3002, ())
 WRAPPER = shlex.split(os.environ.get("SHMD_TEST_WRAPPER", ""))
 DEADLINE = 300 if WRAPPER else 60
 
-_CLONE_NEWIPC, _CLONE_NEWUSER = 0x08000000, 0x10000000
+_CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
 
 ERRORS = {
@@ -120,6 +120,12 @@ def wait_until(condition, what):
             raise AssertionError(f"waited {DEADLINE} s in vain until {what}")
         time.sleep(0.01)
     return value
+
+
+def enter_private_network():
+    """What listens in the machine is not seen from now on, other tests' daemons above all. Sockets
+    in the file system work all the same."""
+    sysv.libc.unshare(_CLONE_NEWNET)  # where it fails, the machine is as it is
 
 
 # --- users
@@ -348,6 +354,11 @@ class Client:
             page = self.call("list", **{**params, "cursor": page["cursor"]})
             segments += page["segments"]
         return segments
+
+
+def without_details(segment):
+    """A segment as stat tells it, without what only stat tells."""
+    return {key: segment[key] for key in segment if key not in ("holder_list", "rss", "swap")}
 
 
 def encode(method, params=None, **members):

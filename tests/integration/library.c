@@ -12,6 +12,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/shmd.h"
@@ -255,6 +256,68 @@ static void scenario_attach(char **args)
     shmd_segment_free(segment);
 }
 
+/* ARGS: how many attachments belong to processes that this user must not see. */
+static void scenario_attachments(char **args)
+{
+    uint64_t strangers = strtoull(args[0], NULL, 10);
+    struct shmd_segment *segment = NULL, *other = NULL;
+    struct shmd_attachments *all = NULL;
+    void *one = NULL, *two = NULL;
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 0 && all->unseen == strangers);
+    shmd_attachments_free(all);
+
+    WORKS(shmd_attach(shmd, segment, SHMD_ATTACH_READONLY, &one));
+    shmd_segment_free(segment);
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 1 && all->unseen == strangers);
+    const struct shmd_attachment *row = &all->processes[0];
+    CHECK(row->shmid == segment->shmid && row->pid == getpid() && row->uid == geteuid());
+    CHECK(row->count == 1 && row->read_only);
+    IS_TEXT(row->comm, "library");
+    CHECK(!row->unit || strstr(row->cgroup, row->unit));
+    shmd_attachments_free(all);
+
+    /* A second attachment, a child that inherits both, and another segment. */
+    WORKS(shmd_attach(shmd, segment, 0, &two));
+    int lifeline[2];
+    WORKS(pipe(lifeline));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        char end;
+        close(lifeline[1]);
+        _exit(read(lifeline[0], &end, 1) != 0);
+    }
+    other = create(&(struct shmd_create_options){.name = "other", .size = 1});
+    shmd_segment_free(segment);
+    WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
+    CHECK(segment->nattch == strangers + 4);
+    WORKS(shmd_attachments(shmd, segment, &all));
+    CHECK(all->count == 2 && all->unseen == strangers);
+    for (size_t i = 0; i < 2; i++)
+        CHECK(all->processes[i].count == 2 && !all->processes[i].read_only);
+    CHECK((all->processes[0].pid == child) != (all->processes[1].pid == child));
+    shmd_attachments_free(all);
+    WORKS(shmd_attachments(NULL, NULL, &all)); /* of all segments, and no daemon is asked */
+    CHECK(all->count == 2 && all->unseen == 0 && all->processes[1].shmid == segment->shmid);
+    shmd_attachments_free(all);
+    WORKS(shmd_attachments(shmd, other, &all));
+    CHECK(all->count == 0 && all->unseen == 0);
+    shmd_attachments_free(all);
+    shmd_attachments_free(NULL);
+    WORKS(shmd_attachments(shmd, other, NULL));
+    close(lifeline[1]);
+    close(lifeline[0]);
+    CHECK(waitpid(child, NULL, 0) == child);
+    WORKS(shmd_detach(one));
+    WORKS(shmd_detach(two));
+    shmd_segment_free(segment);
+    shmd_segment_free(other);
+}
+
 /* ARGS: the id of the daemon's segment, and also of one in this process's namespace. */
 static void scenario_namespace(char **args)
 {
@@ -263,6 +326,7 @@ static void scenario_namespace(char **args)
     struct shmd_segment *segment = NULL;
     WORKS(shmd_stat(shmd, SHMD_NAME("theirs"), &segment));
     CHECK(segment->shmid == shmid);
+    GIVES(-EXDEV, shmd_attachments(shmd, segment, NULL));
     GIVES(-EXDEV, shmd_attach(shmd, segment, 0, &address));
     CHECK(!address && strstr(shmd_last_failure(shmd)->message, "namespace"));
     GIVES(-EXDEV,
@@ -425,6 +489,62 @@ static void scenario_late(char **args)
     shmd_segment_free(segment);
 }
 
+static void count_delay(void *data)
+{
+    ++*(int *)data;
+}
+
+/* It answers after a while; then at once. */
+static void scenario_delay(char **args)
+{
+    (void)args;
+    int delays = 0;
+    shmd_on_delay(shmd, 10, count_delay, &delays);
+    WORKS(shmd_stat(shmd, SHMD_NAME("first"), NULL));
+    CHECK(delays == 1);
+    shmd_on_delay(shmd, 3600000, count_delay, &delays);
+    WORKS(shmd_stat(shmd, SHMD_NAME("second"), NULL));
+    CHECK(delays == 1);
+    /* A wait for ever is no delay, and one with a timeout is due when that is over. */
+    shmd_on_delay(shmd, 10, count_delay, &delays);
+    WORKS(shmd_wait(shmd, "third", -1, NULL));
+    WORKS(shmd_wait(shmd, "fourth", 3600000, NULL));
+    CHECK(delays == 1);
+}
+
+/* It sends events without an end, or bytes. */
+static void scenario_flood(char **args)
+{
+    (void)args;
+    shmd_set_timeout(shmd, 100);
+    GIVES(-ETIMEDOUT, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+    CHECK(shmd_last_failure(shmd)->code == -ETIMEDOUT);
+}
+
+/* Words that this library does not know. */
+static void scenario_newer(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment = NULL;
+    struct shmd_event *event = NULL;
+    WORKS(shmd_stat(shmd, SHMD_NAME("x"), &segment));
+    CHECK(segment->state == SHMD_STATE_UNKNOWN && segment->lifetime == SHMD_LIFETIME_UNKNOWN);
+    IS_TEXT(shmd_state_word(segment->state), "unknown");
+    IS_TEXT(shmd_lifetime_word(segment->lifetime), "unknown");
+    shmd_segment_free(segment);
+    WORKS(shmd_subscribe(shmd, NULL, NULL));
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_UNKNOWN && !event->segment && event->event_serial == 7);
+    IS_TEXT(shmd_event_word(event->kind), "unknown");
+    shmd_event_free(event);
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_REMOVED && event->reason == SHMD_REASON_UNKNOWN);
+    IS_TEXT(shmd_reason_word(event->reason), "unknown");
+    CHECK(event->segment->lifetime == 0 && !event->segment->managed);
+    shmd_event_free(event);
+    GIVES(SHMD_ERROR_UNKNOWN, shmd_stat(shmd, SHMD_NAME("x"), NULL));
+}
+
 /* It closes in the middle of its answer. */
 static void scenario_closes(char **args)
 {
@@ -480,6 +600,14 @@ static void scenario_path(char **args)
     WORKS(shmd_socket_path(path, sizeof(path)));
     puts(path);
     GIVES(-ENAMETOOLONG, shmd_socket_path(path, 2));
+    WORKS(shmd_instance_path(SHMD_INSTANCE_SYSTEM, path, sizeof(path)));
+    CHECK(strcmp(path, "/run/shmd/shmd.sock") == 0);
+    GIVES(-ENAMETOOLONG, shmd_instance_path(SHMD_INSTANCE_SYSTEM, path, 19));
+    GIVES(-EINVAL, shmd_instance_path((enum shmd_instance)0, path, sizeof(path)));
+    GIVES(getenv("XDG_RUNTIME_DIR") ? 0 : -ENXIO,
+          shmd_instance_path(SHMD_INSTANCE_USER, path, sizeof(path)));
+    if (getenv("XDG_RUNTIME_DIR"))
+        puts(path);
     (void)args;
 }
 
@@ -528,6 +656,7 @@ static const struct {
     {"refusals", true, scenario_refusals},
     {"list", true, scenario_list},
     {"attach", true, scenario_attach},
+    {"attachments", true, scenario_attachments},
     {"namespace", true, scenario_namespace},
     {"hold", true, scenario_hold},
     {"adopt", true, scenario_adopt},
@@ -535,6 +664,9 @@ static const struct {
     {"events", true, scenario_events},
     {"call", true, scenario_call},
     {"late", true, scenario_late},
+    {"delay", true, scenario_delay},
+    {"flood", true, scenario_flood},
+    {"newer", true, scenario_newer},
     {"closes", true, scenario_closes},
     {"turned_away", true, scenario_turned_away},
     {"nonsense", true, scenario_nonsense},

@@ -55,6 +55,13 @@ class Programs:
         self.addCleanup(_end, process)
         return process
 
+    def later(self):
+        """The environment in which it is an hour later for a program than for the kernel."""
+        if harness.is_instrumented():
+            self.skipTest("what is loaded before the sanitizers' library ends the program")
+        library = os.path.join(os.environ["abs_top_builddir"], "tests/integration/.libs/later.so")
+        return {"LD_PRELOAD": shutil.copy(library, self.directory)}
+
     def run_program(self, name, *arguments, data=None, **more):
         """Runs it to its end; gives exit status, output and error output."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -1,7 +1,17 @@
 """`adopt`: what somebody else made comes into the daemon's care, once it is handed over."""
 
 import sysv
-from harness import ALICE, BOB, DAEMON, ROOT, SEVERAL_UIDS, as_user, main, needs_several_uids
+from harness import (
+    ALICE,
+    BOB,
+    DAEMON,
+    ROOT,
+    SEVERAL_UIDS,
+    as_user,
+    main,
+    needs_several_uids,
+    without_details,
+)
 from peers import LifeCase, kill
 
 
@@ -121,8 +131,7 @@ class Adoption(AdoptCase):
             end(self.daemon)
             self.restart()
             with self.daemon.connect(self.owner) as client:
-                again = client.stat(name="taken")
-                again.pop("holder_list")
+                again = without_details(client.stat(name="taken"))
                 self.assertEqual(again, segment)
                 self.assertEqual(client.call("info")["usage"]["segments"], 1)
 

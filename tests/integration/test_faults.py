@@ -224,17 +224,21 @@ class Store(FaultsCase):
         self.assertEqual(batch[1]["id"], 4)
         self.check_agreement()
 
-    def test_vanished_directory(self):
-        """What cannot be kept is not acknowledged."""
-        self.start(directory=self.daemon_directory("state"))
+    def test_a_file_that_vanished(self):
+        """What cannot be kept is not acknowledged; when it can be, all is kept that there is."""
+        directory = self.daemon_directory("state")
+        self.start(directory=directory)
         self.client.create(name="kept", size=100)
-        for entry in os.scandir(self.daemon.directory):
-            if entry.name.startswith("state.db"):
-                os.unlink(entry.path)
-        for _ in range(2):
-            self.assertEqual(self.outcome("create", name="lost", size=100), "StoreFailure")
+        self.client.create(name="removed", size=100)
+        os.unlink(os.path.join(directory, "state.journal"))
+        with self.injected("openat:error=EACCES:when=1+"):
+            for _ in range(2):
+                self.assertEqual(self.outcome("create", name="lost", size=100), "StoreFailure")
+                self.check_agreement()
+            removed = self.client.call("remove", name="removed")["segment"]
+            self.assertEqual(removed["state"], "removed")
             self.check_agreement()
-        self.assertEqual(self.client.call("remove", name="kept")["segment"]["state"], "removed")
+        self.assertEqual(self.outcome("create", name="found", size=100), "")
         self.check_agreement()
 
 

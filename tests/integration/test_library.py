@@ -8,10 +8,22 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 import sysv
-from harness import ALICE, BOB, DAEMON, ROOT, SOMEBODY, TestCase, main, needs_several_uids
+from harness import (
+    ALICE,
+    BOB,
+    DAEMON,
+    ROOT,
+    SEVERAL_UIDS,
+    SOMEBODY,
+    Client,
+    TestCase,
+    main,
+    needs_several_uids,
+)
 from programs import Programs
 
 SOURCE = os.environ["abs_top_srcdir"]
@@ -170,6 +182,15 @@ class WithTheDaemon(LibraryCase):
     def test_attach(self):
         self.scenario("attach", self.path)
 
+    def test_attachments(self):
+        with Client(self.path, SOMEBODY) as client:
+            shmid = client.create(name="shared", mode="0666")["shmid"]
+        strangers = 0
+        if SEVERAL_UIDS:
+            self.hold(BOB, shmid)
+            strangers = 1
+        self.scenario("attachments", self.path, strangers)
+
     def test_hold(self):
         self.scenario("hold", self.path)
 
@@ -221,12 +242,12 @@ class Server:
 
     def _serve(self, function):
         connection, _ = self.socket.accept()
-        with connection, connection.makefile("rwb") as stream:
-            try:
+        try:
+            with connection, connection.makefile("rwb") as stream:
                 function(stream)
                 stream.flush()
-            except (OSError, AssertionError) as problem:
-                self.problem = problem
+        except (OSError, AssertionError) as problem:
+            self.problem = problem
 
     def close(self):
         self.thread.join(60)
@@ -244,13 +265,13 @@ def answer(request, **changes):
 
 
 class WithABadServer(LibraryCase):
-    def against(self, scenario, function, *arguments):
+    def against(self, scenario, function, *arguments, ends_by=type(None)):
         server = Server(self.directory, function)
         try:
             self.scenario(scenario, server.path, *arguments)
         finally:
             server.close()
-        self.assertIsNone(server.problem)
+        self.assertIsInstance(server.problem, ends_by)
 
     def test_a_late_answer_is_passed_over(self):
         def serve(stream):
@@ -259,6 +280,51 @@ class WithABadServer(LibraryCase):
             stream.write(answer(first) + answer(second))
 
         self.against("late", serve)
+
+    def test_a_delay_is_told_once(self):
+        def serve(stream):
+            for pause in (0.3, 0, 0.3, 0.3):
+                request = request_of(stream)
+                time.sleep(pause)
+                stream.write(answer(request))
+                stream.flush()
+
+        self.against("delay", serve)
+
+    def test_no_flood_puts_a_deadline_off(self):
+        event = {"jsonrpc": "2.0", "method": "event", "params": {}}
+        for piece in (json.dumps(event).encode() + b"\n", b'{"jsonrpc":"2.0","id":9,"result":{}}\n', b" "):
+            def serve(stream, piece=piece):
+                request_of(stream)
+                while True:
+                    stream.write(piece)
+                    stream.flush()
+
+            with self.subTest(piece=piece):
+                self.against("flood", serve, ends_by=(BrokenPipeError, ConnectionResetError))
+                os.unlink(os.path.join(self.directory, "server.sock"))
+
+    def test_words_of_a_newer_daemon(self):
+        def event(**params):
+            line = {"jsonrpc": "2.0", "method": "event", "params": {"at_ms": 1, **params}}
+            return json.dumps(line).encode() + b"\n"
+
+        def serve(stream):
+            changed = {**SEGMENT, "state": "frozen", "lifetime": "eternal"}
+            stream.write(answer(request_of(stream), result={"segment": changed}))
+            stream.flush()
+            stream.write(answer(request_of(stream), result={"event_serial": 1}))
+            foreign = {k: v for k, v in SEGMENT.items() if k != "lifetime"}
+            stream.write(event(event_serial=7, kind="moved"))
+            stream.write(event(event_serial=8, kind="removed", reason="boredom",
+                               segment={**foreign, "managed": False}))
+            stream.flush()
+            request = request_of(stream)
+            error = {"code": 99, "message": "too new", "data": {"error": "io.shmd.TooNew"}}
+            line = {"jsonrpc": "2.0", "id": request["id"], "error": error}
+            stream.write(json.dumps(line).encode() + b"\n")
+
+        self.against("newer", serve)
 
     def test_an_end_in_the_midst_of_an_answer(self):
         def serve(stream):
@@ -311,7 +377,10 @@ class WithABadServer(LibraryCase):
 class WithoutAServer(LibraryCase):
     def socket_path(self, user, **environment):
         environment = {"SHMD_SOCKET": "", **environment}
-        return self.scenario("path", "", user=user, environment=environment).strip()
+        lines = self.scenario("path", "", user=user, environment=environment).splitlines()
+        runtime = environment.get("XDG_RUNTIME_DIR")
+        self.assertEqual(lines[1:], [f"{runtime}/shmd/shmd.sock"] if runtime else [])
+        return lines[0]
 
     def test_the_search_for_the_socket(self):
         system = "/run/shmd/shmd.sock"

@@ -1,6 +1,8 @@
 """stat, set and remove: every field and error that PROTOCOL.md names."""
 
 import os
+import subprocess
+import sys
 import time
 
 import sysv
@@ -18,6 +20,12 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
+
+
+def state_of(pid):
+    """The letter of /proc/PID/stat."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 def now_ms():
@@ -58,6 +66,8 @@ class Stat(MethodsCase):
                 "mode": "0640",
                 "uid": SOMEBODY.uid,
                 "gid": SOMEBODY.gid,
+                "rss": 0,
+                "swap": 0,
                 "nattch": 0,
                 "last_pid": 0,
                 "creator": {
@@ -108,11 +118,12 @@ class Stat(MethodsCase):
         for target in ({"shmid": shmid}, {"key": 0xF00D}):
             with self.subTest(target=target):
                 segment = self.client.stat(**target)
-                self.assertNotIn("serial", segment)
-                self.assertNotIn("name", segment)
+                for field in ("serial", "name", "lifetime"):
+                    self.assertNotIn(field, segment)
                 for field, value in {
                     "managed": False,
                     "orphaned": True,
+                    "used_by_others": False,
                     "shmid": shmid,
                     "key": 0xF00D,
                     "size": 8192,
@@ -124,7 +135,7 @@ class Stat(MethodsCase):
                 }.items():
                     self.assertEqual(segment[field], value, field)
                 self.assertEqual(segment["creator"]["uid"], 0)
-                self.assertEqual(segment["creator"]["pid"], creator)
+                self.assertEqual(segment["creator"], {"uid": 0, "gid": 0, "pid": creator})
 
     def test_orphaned_is_a_dead_creator_and_nobody_attached(self):
         mine = sysv.create(4096)
@@ -137,7 +148,77 @@ class Stat(MethodsCase):
         self.assertIs(self.client.stat(shmid=orphan)["orphaned"], True)
 
     def test_a_managed_segment_is_not_orphaned(self):
-        self.assertNotIn("orphaned", self.client.create(name="frames"))
+        segment = self.client.create(name="frames")
+        self.assertNotIn("orphaned", segment)
+        self.assertNotIn("used_by_others", segment)
+
+    def test_a_creator_that_is_a_zombie_is_dead(self):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(write, str(sysv.create(4096)).encode())
+            os._exit(0)
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.close, write)
+        self.addCleanup(os.close, read)
+        shmid = int(os.read(read, 32))
+        wait_until(lambda: state_of(pid) == "Z", "it is a zombie")
+        segment = self.client.stat(shmid=shmid)
+        self.assertIs(segment["orphaned"], True)
+        self.assertNotIn("comm", segment["creator"])
+
+    def test_a_creator_that_lives_is_named(self):
+        shmid = sysv.create(4096)
+        with open("/proc/self/comm", encoding="ascii") as file:
+            comm = file.read().strip()
+        self.assertEqual(self.client.stat(shmid=shmid)["creator"]["comm"], comm)
+        (listed,) = self.client.list(scope="foreign")
+        self.assertEqual(listed["creator"]["comm"], comm)
+
+    def test_used_by_others(self):
+        mine = sysv.create(4096)
+        sysv.read(mine, 1)
+        self.assertIs(self.client.stat(shmid=mine)["used_by_others"], False)
+        as_user(ROOT, lambda: sysv.read(mine, 1))
+        self.assertIs(self.client.stat(shmid=mine)["used_by_others"], True)
+
+    def test_memory(self):
+        managed = self.client.create(name="frames", size=16 * sysv.PAGE, mode="0600")
+        self.assertNotIn("rss", managed)
+        foreign = as_user(SOMEBODY, lambda: sysv.create(16 * sysv.PAGE))
+        for number, shmid in enumerate((managed["shmid"], foreign), 1):
+            with self.subTest(shmid=shmid):
+                self.assertEqual(self.client.stat(shmid=shmid)["rss"], 0)
+                as_user(SOMEBODY, lambda: sysv.write(shmid, b"x" * number * sysv.PAGE))
+                segment = self.client.stat(shmid=shmid)
+                row = sysv.proc_table()[shmid]
+                self.assertEqual((segment["rss"], segment["swap"]), (int(row["rss"]), int(row["swap"])))
+                self.assertEqual(segment["rss"] + segment["swap"], number * sysv.PAGE)
+        for segment in self.client.list(scope="all"):
+            self.assertNotIn("rss", segment)
+
+    def test_the_name_of_what_a_holder_has_become(self):
+        # `exec` is how shmdctl run becomes its command.
+        code = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+                "s.sendall(b'{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"create\",\"params\":"
+                "{\"name\":\"run\",\"size\":1,\"lifetime\":\"process\"}}'); s.recv(65536); "
+                "os.execvp('cat', ['cat'])")
+        process = subprocess.Popen([sys.executable, "-c", code, self.daemon.socket_path],
+                                   stdin=subprocess.PIPE)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdin.close)
+        admin = self.connect(self.daemon, ROOT)
+
+        def held_by():
+            try:
+                segment = admin.stat(name="run")
+            except RpcError:
+                return None
+            return segment if segment["holder_list"][0]["comm"] == "cat" else None
+
+        segment = wait_until(held_by, "the process is called cat")
+        self.assertEqual(segment["holder_list"][0]["pid"], process.pid)
+        self.assertEqual(segment["creator"]["comm"], "cat")
 
     def test_unknown_parameter(self):
         self.refuses_parameter("nmae", self.client, "stat", nmae="frames")

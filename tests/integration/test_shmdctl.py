@@ -11,6 +11,23 @@ import subprocess
 import time
 
 import sysv
+from command import (
+    BUSY,
+    COMMANDS,
+    EXISTS,
+    INITIALISER_DIED,
+    LIMIT,
+    NO_SUCH_SEGMENT,
+    PERMISSION_DENIED,
+    REFUSED,
+    STALE,
+    TIMED_OUT,
+    UNREACHABLE,
+    USAGE,
+    CommandCase,
+    Shmdctl,
+)
+from fake_daemon import FakeDaemon, segment_reply
 from harness import (
     ALICE,
     BOB,
@@ -18,69 +35,15 @@ from harness import (
     DEADLINE,
     ROOT,
     SOMEBODY,
-    TestCase,
     as_user,
     main,
     needs_several_uids,
     wait_until,
 )
-from programs import Programs
 
 SOURCE = os.environ["abs_top_srcdir"]
 COMPLETION = os.path.join(SOURCE, "client", "cli", "completion")
 MANUAL = os.path.join(SOURCE, "client", "cli", "shmdctl.1.in")
-
-REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
-EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
-
-COMMANDS = (
-    "create stat set rm list info read write call wait ready hold release adopt events run "
-    "gc doctor reload"
-).split()
-
-
-class CommandCase(Programs, TestCase):
-    path = ""
-
-    def ctl(self, *arguments, status=0, note=None, user=SOMEBODY, environment=None, **more):
-        """Runs the command to its end; its output. What it says on standard error is checked to be
-        nothing on success, or the one line NOTE, and something to go by otherwise."""
-        environment = {"SHMD_SOCKET": self.path, **(environment or {})}
-        got, out, err = self.run_program(
-            "shmdctl", *arguments, user=user, environment=environment, **more
-        )
-        out = out or b""  # it went elsewhere
-        self.message = err.decode()
-        self.assertEqual(got, status, f"{arguments}: {self.message}{out[-500:]!r}")
-        if note:
-            self.assertRegex(self.message, rf"^shmdctl: {note}[^\n]*\n$")
-        elif status == 0:
-            self.assertEqual(self.message, "")
-        else:
-            self.assertRegex(self.message, r"^shmdctl: .{10,}\n")
-        is_text = arguments[:1] != ("read",) or "--help" in arguments
-        return out.decode() if is_text else out
-
-    def start(self, *arguments, user=SOMEBODY, **more):
-        more.setdefault("stdout", subprocess.PIPE)
-        return self.popen(
-            "shmdctl", *arguments, user=user, environment={"SHMD_SOCKET": self.path}, **more
-        )
-
-
-class Shmdctl(CommandCase):
-    def setUp(self):
-        super().setUp()
-        self.daemon = self.start_daemon()
-        self.path = self.daemon.socket_path
-        self.client = self.connect(self.daemon)
-
-    def is_gone(self, name):
-        return name not in [s.get("name") for s in self.client.list()]
-
-    def wait_until_gone(self, name):
-        wait_until(lambda: self.is_gone(name), f"{name} is gone")
-
 
 class Create(Shmdctl):
     def test_a_table_of_one_row(self):
@@ -308,6 +271,11 @@ class Set(Shmdctl):
         ):
             with self.subTest(options=options):
                 self.set(*options, status=USAGE)
+                self.assertIn("exclude one another", self.message)
+        for options in (["--all", "--foreign"], ["--scope", "managed", "-a"]):
+            with self.subTest(options=options):
+                self.ctl("list", *options, status=USAGE)
+                self.assertIn("exclude one another", self.message)
 
     @needs_several_uids
     def test_a_strangers(self):
@@ -315,11 +283,12 @@ class Set(Shmdctl):
 
 
 class Remove(Shmdctl):
-    def test_removes_and_says_nothing(self):
+    def test_a_line_for_each_target(self):
         self.client.create(name="one")
-        self.assertEqual(self.ctl("rm", "one"), "")
+        self.assertEqual(self.ctl("rm", "one"), "one: removed\n")
         self.assertEqual(self.client.list(), [])
         self.ctl("rm", "one", status=NO_SUCH_SEGMENT)
+        self.assertRegex(self.message, r"^shmdctl: one: ")
 
     def test_as_json(self):
         self.client.create(name="one")
@@ -328,22 +297,72 @@ class Remove(Shmdctl):
     def test_several(self):
         for name in "abcd":
             self.client.create(name=name)
-        self.assertEqual(self.ctl("rm", "a", "b"), "")
+        self.assertEqual(self.ctl("rm", "a", "b"), "a: removed\nb: removed\n")
         holder = self.hold(SOMEBODY, self.client.stat(name="c")["shmid"])
         out = self.ctl("rm", "c", "none", "d", "--if-unattached", "--json", status=BUSY)
         self.assertEqual([json.loads(line)["segment"]["serial"] for line in out.splitlines()], [4])
-        self.assertIn("none", self.message)
-        self.assertEqual(len(self.message.splitlines()), 2)
+        lines = self.message.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[0], "^shmdctl: c: ")
+        self.assertRegex(lines[1], "^shmdctl: none: ")
         self.assertEqual([s["name"] for s in self.client.list()], ["c"])
-        self.ctl("rm", "none", "c", status=NO_SUCH_SEGMENT)
+        out = self.ctl("rm", "none", "c", status=NO_SUCH_SEGMENT)
+        self.assertRegex(out, r"^c: removed; its memory goes with the last process .*\(1 attached now\)")
         self.assertEqual([s.get("name") for s in self.client.list()], [None])
         holder.kill()
 
-    def test_several_have_no_serial(self):
+    def test_targets_of_every_kind(self):
+        a, b = self.client.create(), self.client.create()
+        c, d = self.client.create(key=0xC0), self.client.create(key=0xD0)
+        e, f = self.client.create(), self.client.create()
+        self.client.create(name="g")
+        kept = self.client.create(name="kept")
+        out = self.ctl(
+            *("rm", "--shmid", a["shmid"], "--key", "0xC0", "g", "--serial", e["serial"], "none"),
+            *("-m", b["shmid"], "-M", "0xd0", "--serial", f["serial"]),
+            status=NO_SUCH_SEGMENT,
+        )
+        self.assertEqual(
+            out.splitlines(),
+            [
+                f"{target}: removed"
+                for target in (
+                    "g",
+                    f"--shmid {a['shmid']}",
+                    f"--key 0x{c['key']:08x}",
+                    f"--serial {e['serial']}",
+                    f"--shmid {b['shmid']}",
+                    f"--key 0x{d['key']:08x}",
+                    f"--serial {f['serial']}",
+                )
+            ],
+        )
+        self.assertRegex(self.message, r"^shmdctl: none: [^\n]*\n$")
+        self.assertEqual([s["serial"] for s in self.client.list()], [kept["serial"]])
+
+    def test_one_serial_beside_one_target_is_a_guard(self):
+        one, two = self.client.create(name="one"), self.client.create(name="two")
+        for target in (["one"], ["--shmid", one["shmid"]]):
+            self.ctl("rm", *target, "--serial", two["serial"], status=STALE)
+            self.assertEqual(len(self.client.list()), 2)
+        self.ctl("rm", "one", "--serial", one["serial"])
+        self.assertEqual([s["name"] for s in self.client.list()], ["two"])
+
+    def test_nothing_is_tried_when_the_line_is_wrong(self):
         self.client.create(name="one")
-        self.ctl("rm", "one", "two", "--serial", "1", status=USAGE)
-        self.ctl("rm", "one", "two", "--shmid", "1", status=USAGE)
+        self.ctl("rm", "one", "--key", "0", status=USAGE)
+        self.ctl("rm", "one", "--shmid", "x", status=USAGE)
+        self.ctl("rm", status=USAGE)
         self.assertEqual(len(self.client.list()), 1)
+
+    def test_the_daemon_is_lost_on_the_way(self):
+        names = [f"n{i}" for i in range(4)]
+        fake = FakeDaemon(self.directory, lambda request, n: segment_reply(request) if n < 2 else None)
+        self.addCleanup(fake.close)
+        self.path = fake.path
+        out = self.ctl("rm", *names, status=UNREACHABLE)
+        self.assertEqual(out, "n0: removed\nn1: removed\n")
+        self.assertEqual([line.split(": ")[1] for line in self.message.splitlines()], ["n2", "n3"])
 
     def test_only_if_unattached(self):
         segment = self.client.create(name="one")
@@ -421,6 +440,7 @@ class List(Shmdctl):
 class Info(Shmdctl):
     def test_for_people(self):
         told = dict(re.split(r"  +", line) for line in self.ctl("info").splitlines())
+        self.assertEqual(told["socket"], self.path)
         self.assertEqual(told["pid"], str(self.daemon.pid))
         self.assertEqual(told["protocol"], "1")
         self.assertEqual(told["kernel shmmni"], str(sysv.limits().shmmni))
@@ -579,6 +599,40 @@ class Memory(Shmdctl):
         self.ctl("read", "nothing", status=NO_SUCH_SEGMENT)
         self.ctl("write", "nothing", data=b"x", status=NO_SUCH_SEGMENT)
 
+    def test_an_interrupted_write_says_how_far_it_came(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number=number):
+                process = self.start("write", "mem", "--offset", "100", stdin=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+                process.stdin.write(b"y" * 300)
+                process.stdin.flush()
+                wait_until(lambda: self.content(100, 300) == b"y" * 300, "it is written")
+                process.send_signal(number)
+                self.assertEqual(process.wait(DEADLINE), -number)
+                self.assertEqual(
+                    process.stderr.read().decode(),
+                    "shmdctl: interrupted after 300 of 900 bytes were written from offset 100 on\n",
+                )
+                self.ctl("write", "mem", data=bytes(1000))
+
+    def test_an_ignored_signal_stays_ignored(self):
+        program, library = self.where_programs_are("shmdctl")
+        process = subprocess.Popen(
+            ["sh", "-c", 'trap "" INT; exec "$0" "$@"', program, "write", "mem"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library},
+        )
+        self.addCleanup(process.kill)
+        process.stdin.write(b"z")
+        process.stdin.flush()
+        wait_until(lambda: self.content(0, 1) == b"z", "it is written")
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"zz")
+        process.stdin.close()
+        process.stdin = None
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertEqual(self.content(0, 4), b"zzz\0")
+
     def test_progress_on_a_terminal(self):
         self.client.create(name="slow", size=1 << 30)
         main_end, terminal = pty.openpty()
@@ -636,13 +690,6 @@ class Wait(Shmdctl):
     def test_it_is_not(self):
         self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
         self.ctl("wait", "x", "-t", "1ms", status=TIMED_OUT)
-
-    def test_a_daemon_that_does_not_answer(self):
-        self.daemon.signal(signal.SIGSTOP)
-        self.addCleanup(self.daemon.signal, signal.SIGCONT)
-        started = time.monotonic()
-        self.ctl("wait", "x", "--timeout", "100ms", status=TIMED_OUT)
-        self.assertGreater(time.monotonic() - started, 2, "the daemon may be late")
 
     def test_it_comes(self):
         process = self.start("wait", "x", "-n", "-o", "NAME,STATE")
@@ -999,6 +1046,15 @@ class Events(Shmdctl):
         self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
 
 
+# A value that each option takes.
+VALUES = {
+    "socket": "/x", "timeout": "1s", "shmid": "1", "key": "1", "serial": "1", "size": "1",
+    "mode": "600", "uid": "0", "gid": "0", "lifetime": "process", "ttl": "1s", "new-name": "x",
+    "prefix": "x", "state": "ready", "scope": "all", "output": "NAME", "offset": "0", "length": "1",
+    "after": "1", "count": "1", "older-than": "1s",
+}  # fmt: skip
+
+
 class CommandLine(CommandCase):
     """What needs no daemon."""
 
@@ -1054,6 +1110,37 @@ class CommandLine(CommandCase):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
                 self.assertIn(part, self.message)
+
+    def test_every_option_given_twice(self):
+        may_be_repeated = {"label", "kinds"}
+        n = 0
+        for command in COMMANDS:
+            for option, value in self.options(command):
+                repeated = may_be_repeated | ({"shmid", "key", "serial"} if command == "rm" else set())
+                if option in repeated | {"help"}:
+                    continue
+                n += 1
+                once = [f"--{option}", *([VALUES[option]] if value else [])]
+                with self.subTest(command=command, option=option):
+                    self.ctl(command, *once, *once, status=USAGE)
+                    self.assertRegex(self.message, rf"^shmdctl: --{option} is given twice\n")
+        self.assertGreater(n, 100)
+
+    def test_an_option_before_and_behind_the_command(self):
+        for option in (["--socket", "/x"], ["--json"], ["--timeout", "1s"], ["--user"], ["--system"]):
+            with self.subTest(option=option):
+                self.ctl(*option, "list", *option, status=USAGE)
+                self.assertIn(f"{option[0]} is given twice", self.message)
+
+    def test_a_label_given_twice(self):
+        self.ctl("create", "--size", "1", "-l", "a=1", "-l", "b=1", "-l", "a=2", status=USAGE)
+        self.assertIn("the label a was given before", self.message)
+
+    def options(self, command):
+        """Each option of a command, and whether it takes a value."""
+        text = self.ctl(command, "--help").split("Options:\n")[1].split("\n\n")[0]
+        found = re.findall(r"(?m)^  (?:-.,|   ) --([a-z-]+)( \S+)?", text)
+        return [(name, bool(re.match(r" [A-Z]", value))) for name, value in found]
 
     def test_values(self):
         for arguments, accepted in (

@@ -2,14 +2,24 @@
 for it, and nothing is acknowledged that is not recorded.
 """
 
-import contextlib
 import glob
+import json
 import os
-import sqlite3
+import subprocess
 import unittest
 
 import sysv
-from harness import DAEMON, ROOT, SEVERAL_UIDS, SOMEBODY, encode, main, needs_several_uids
+from harness import (
+    DAEMON,
+    ROOT,
+    SEVERAL_UIDS,
+    SOMEBODY,
+    daemon_program,
+    encode,
+    main,
+    needs_several_uids,
+)
+from journal_file import Header
 from peers import LifeCase, kill
 from smallfs import SmallFilesystem, enter_private_mounts
 
@@ -26,22 +36,18 @@ class StoreCase(LifeCase):
 
     def setUp(self):
         super().setUp()
-        self.database = os.path.join(self.daemon.directory, "state.db")
+        self.journal = os.path.join(self.daemon.directory, "state.journal")
+        self.attachment = None
 
     def make_some(self):
         """Three segments, one attached by somebody."""
         made = [self.client.create(name=f"s{i}", key=0x100 + i, labels={"n": str(i)})
                 for i in range(3)]
-        self.hold(SOMEBODY, made[0]["shmid"])
+        self.attachment = self.hold(SOMEBODY, made[0]["shmid"])
         return made
 
-    def files(self):
-        """Of the state, with their contents."""
-        found = {}
-        for path in glob.glob(self.database + "*"):
-            with open(path, "rb") as file:
-                found[os.path.basename(path)] = file.read()
-        return found
+    def set_aside(self):
+        return sorted(glob.glob(self.journal + ".corrupt-*"))
 
     def check_serves(self):
         """As a daemon that has lost its records."""
@@ -63,11 +69,20 @@ class StoreCase(LifeCase):
         for segment in foreign:
             self.assertIs(segment["managed"], False)
 
+    def refuses_to_start(self, *options, **arguments):
+        """The log of a daemon that does not."""
+        socket = os.path.join(self.daemon_directory(f"elsewhere{len(os.listdir(self.directory))}"),
+                              "shmd.sock")
+        daemon = self.launch_daemon("--socket", socket, *options, socket=False, **arguments)
+        self.assertNotEqual(daemon.wait(), 0)
+        self.assertFalse(os.path.exists(socket))
+        return daemon.log()
+
 
 class Damaged(StoreCase):
     def damage(self, how, in_order=False):
-        """Ends the daemon over three segments, damages what it left, starts another. IN_ORDER: all
-        was in the database itself."""
+        """Ends the daemon over three segments, damages what it left, starts another; returns what
+        the file was."""
         made = self.make_some()
         if in_order:
             self.daemon.stop()
@@ -75,50 +90,36 @@ class Damaged(StoreCase):
             kill(self.daemon)
         kernel = sysv.proc_table()
         how()
-        before = self.files()
+        with open(self.journal, "rb") as file:
+            before = file.read()
         self.restart()
         self.check_foreign(made, kernel)
         self.check_serves()
         return before
 
-    def check_set_aside(self, before, still_read=None):
-        """What was there is kept under another name, and the log says so. STILL_READ: what SQLite
-        could open, and so may have touched, answers this query with 3."""
-        aside = {os.path.basename(path) for path in glob.glob(self.database + ".corrupt-*")}
-        self.assertTrue(aside)
-        name = min(aside, key=len)
-        self.assertIn(name, self.daemon.log())
-        self.assertIn("foreign", self.daemon.log())
-        if still_read:
-            path = os.path.join(self.daemon.directory, name)
-            with contextlib.closing(sqlite3.connect(path)) as db:
-                self.assertEqual(db.execute(still_read).fetchone(), (3,))
-            return
-        now = self.files()
-        beyond_header = slice(100, None)  # SQLite counts there how often it opened it
-        self.assertTrue({file.replace("state.db", name): data[beyond_header]
-                         for file, data in before.items() if data}
-                        == {file: data[beyond_header] for file, data in now.items()
-                            if file in aside and data},  # an empty log may have been begun
-                        "what was set aside is not what was there")
+    def check_set_aside(self, before):
+        """What was there is kept under another name, and the log says so."""
+        [aside] = self.set_aside()
+        with open(aside, "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertIn(os.path.basename(aside), self.daemon.log())
+        self.assertIn("adopted", self.daemon.log())
+
+    def remove_all(self):
+        if self.attachment:
+            self.attachment.kill()
+        for shmid in sysv.proc_table():
+            sysv.remove(shmid)
 
     def overwrite(self, offset=0, size=None):
-        with open(self.database, "r+b") as file:
-            size = size or os.path.getsize(self.database)
+        with open(self.journal, "r+b") as file:
+            size = size or os.path.getsize(self.journal)
             file.seek(offset)
             file.write(os.urandom(size))
-        self.drop_log()
 
-    def drop_log(self):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.database + "-wal")
-
-    def sql(self, statement):
-        """The number of rows that it changed."""
-        with contextlib.closing(sqlite3.connect(self.database)) as db:
-            count = db.execute(statement).rowcount
-            db.commit()
-        return count
+    def put(self, content):
+        with open(self.journal, "wb") as file:
+            file.write(content)
 
     def test_random_bytes(self):
         self.check_set_aside(self.damage(self.overwrite, in_order=True))
@@ -127,79 +128,55 @@ class Damaged(StoreCase):
         self.check_set_aside(self.damage(self.overwrite))
 
     def test_random_bytes_within(self):
-        self.check_set_aside(self.damage(lambda: self.overwrite(2048, 10240), in_order=True))
-
-    def test_truncated(self):
-        def truncate():
-            os.truncate(self.database, os.path.getsize(self.database) // 2)
-
-        self.check_set_aside(self.damage(truncate, in_order=True))
-
-    def test_empty_with_its_log(self):
-        self.check_set_aside(self.damage(lambda: os.truncate(self.database, 0)))
-
-    def test_empty(self):
-        self.damage(lambda: (os.truncate(self.database, 0), self.drop_log()))
-
-    def test_deleted(self):
-        self.damage(lambda: (os.unlink(self.database), self.drop_log()))
-
-    def test_text(self):
-        def write():
-            self.drop_log()
-            with open(self.database, "w", encoding="ascii") as file:
-                file.write("not a database\n" * 100)
-
-        self.check_set_aside(self.damage(write))
-
-    def test_of_something_else(self):
-        def replace():
-            self.drop_log()
-            os.unlink(self.database)
-            with contextlib.closing(sqlite3.connect(self.database)) as db:
-                db.execute("CREATE TABLE precious AS SELECT 3")
-                db.commit()
-            if SEVERAL_UIDS:
-                os.chown(self.database, DAEMON.uid, DAEMON.gid)
-
-        self.check_set_aside(self.damage(replace), "SELECT * FROM precious")
-
-    def test_of_a_newer_version(self):
-        def bump():
-            with contextlib.closing(sqlite3.connect(self.database)) as db:
-                version, = db.execute("PRAGMA user_version").fetchone()
-            self.assertGreater(version, 0)
-            self.sql(f"PRAGMA user_version = {version + 1}")
-
-        self.check_set_aside(self.damage(bump, in_order=True), "SELECT count(*) FROM segment")
-        self.assertIn("version", self.daemon.log())
-
-    def test_nonsense_in_a_record(self):
-        def scribble():
-            self.assertEqual(self.sql("UPDATE segment SET lifetime = 77"), 3)
-
-        self.check_set_aside(self.damage(scribble, in_order=True), "SELECT count(*) FROM segment")
+        self.check_set_aside(self.damage(lambda: self.overwrite(200, 16)))
+        self.assertIn("damaged at byte", self.daemon.log())
 
     def test_a_number_in_a_record(self):
-        """One that SQLite finds nothing wrong with: another segment would be meant, and the real one
-        be missed."""
+        """Another segment would be meant, and the real one be missed."""
 
         def change():
-            self.assertEqual(self.sql("UPDATE segment SET shmid = shmid + 1000"), 3)
+            with open(self.journal, "r+b") as file:
+                data = bytearray(file.read())
+                at = data.index(b"s1\0")
+                data[at - 50] ^= 1
+                file.seek(0)
+                file.write(data)
 
-        self.check_set_aside(self.damage(change, in_order=True), "SELECT count(*) FROM segment")
-        self.assertIn("not as it was written", self.daemon.log())
+        self.check_set_aside(self.damage(change))
+        self.assertIn("the sum does not match", self.daemon.log())
 
-    def test_looked_at_with_other_tools(self):
-        """SQLite's own shell copies the log into the database and deletes it: nothing is lost."""
+    def test_truncated(self):
+        for i, keep in enumerate((lambda size: size // 2, lambda size: size - 1, lambda size: 128,
+                                  lambda size: 100, lambda size: 0)):
+            with self.subTest(i=i):
+                def truncate(keep=keep):
+                    os.truncate(self.journal, keep(os.path.getsize(self.journal)))
+
+                self.check_set_aside(self.damage(truncate))
+                os.unlink(self.set_aside()[0])
+                self.remove_all()
+
+    def test_text(self):
+        self.check_set_aside(self.damage(lambda: self.put(b"not a journal\n" * 100)))
+        self.assertIn("not a journal of shmd", self.daemon.log())
+
+    def test_of_another_format(self):
+        def change():
+            header = Header(self.journal)
+            header.format += 1
+            header.write()
+
+        self.check_set_aside(self.damage(change))
+        self.assertIn("it has format 2", self.daemon.log())
+
+    def test_deleted(self):
         made = self.make_some()
         kill(self.daemon)
-        with contextlib.closing(sqlite3.connect(self.database)) as db:
-            self.assertEqual(db.execute("SELECT count(*) FROM segment").fetchone(), (3,))
-        self.assertFalse(os.path.exists(self.database + "-wal"))
+        kernel = sysv.proc_table()
+        os.unlink(self.journal)
         self.restart()
-        self.assertEqual(sorted(segment["serial"] for segment in self.client.list()),
-                         sorted(segment["serial"] for segment in made))
+        self.check_foreign(made, kernel)
+        self.check_serves()
 
     def test_again_and_again(self):
         for _ in range(3):
@@ -207,156 +184,255 @@ class Damaged(StoreCase):
             self.overwrite()
             self.restart()
             self.check_serves()
-        aside = [path for path in glob.glob(self.database + ".corrupt-*")
-                 if not path.endswith("-mark")]
-        self.assertEqual(len(aside), 3)
+        self.assertEqual(len(self.set_aside()), 3)
 
-    def test_deleted_under_a_running_daemon(self):
-        kept = self.client.create(name="kept")
-        os.unlink(self.database)
-        data = self.refused("StoreFailure", self.client, "create", size=1)
-        self.assertIn("deleted", data["reason"])
-        self.assertEqual(list(sysv.proc_table()), [kept["shmid"]])
-        self.assertEqual(self.client.stat(name="kept"), {**kept, "holder_list": []})
+    def test_a_torn_end_is_cut_off(self):
+        made = self.make_some()
+        kill(self.daemon)
+        with open(self.journal, "ab") as file:
+            file.write(b"half a record")
+        self.restart()
+        self.assertEqual([segment["serial"] for segment in self.client.list()],
+                         [segment["serial"] for segment in made])
+        self.assertIn("the last 13 bytes were not written whole", self.daemon.log())
+        self.assertEqual(self.set_aside(), [])
 
-    def test_its_files_are_the_daemons_alone(self):
-        self.client.create()
-        for path in glob.glob(self.database + "*"):
-            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600, path)
-
-
-class DamagedLog(StoreCase):
-    """SQLite takes a log that ends early for a log that ends: what is missing in it was acknowledged
-    all the same, and is in the kernel."""
+    def test_nothing_that_was_acknowledged_is_removed(self):
+        for count in (5, 600):
+            for how in (lambda: self.overwrite(),
+                        lambda: self.overwrite(os.path.getsize(self.journal) // 2, 16),
+                        lambda: os.truncate(self.journal, os.path.getsize(self.journal) // 2)):
+                with self.subTest(count=count):
+                    for i in range(count):
+                        self.client.create(labels={"i": str(i)})
+                    kill(self.daemon)
+                    kernel = sysv.proc_table()
+                    how()
+                    self.restart()
+                    self.assertEqual(sysv.proc_table(), kernel)
+                    self.assertEqual(self.client.list(), [])
+                    self.remove_all()
 
     CONFIG = StoreCase.CONFIG + "max_segments_per_uid = 0\n"
 
-    def check_nothing_is_removed(self, how):
-        for count in (5, 600):
-            with self.subTest(count=count):
-                self.client.call("info")
-                for i in range(count):
-                    self.client.create(labels={"i": str(i)})
-                kill(self.daemon)
-                kernel = sysv.proc_table()
-                how(self.database + "-wal")
-                self.restart()
-                self.assertEqual(sysv.proc_table(), kernel)
-                self.assertIn("lacks changes that were acknowledged", self.daemon.log())
-                self.assertIn("foreign", self.daemon.log())
-                self.assertEqual(self.client.list(), [])
-                for shmid in kernel:
-                    sysv.remove(shmid)
-
-    @staticmethod
-    def overwrite(path, start, length):
-        with open(path, "r+b") as file:
-            file.seek(start)
-            file.write(os.urandom(length))
-
-    def test_random_bytes(self):
-        self.check_nothing_is_removed(lambda path: self.overwrite(path, 0, os.path.getsize(path)))
-
-    def test_random_bytes_within(self):
-        self.check_nothing_is_removed(
-            lambda path: self.overwrite(path, os.path.getsize(path) // 2, 16))
-
-    def test_truncated(self):
-        self.check_nothing_is_removed(
-            lambda path: os.truncate(path, os.path.getsize(path) // 2))
-
-    def test_deleted(self):
-        self.check_nothing_is_removed(os.unlink)
-
-    def test_deleted_with_its_mark(self):
-        def delete(path):
-            os.unlink(path)
-            os.unlink(self.database + "-mark")
-
-        self.client.create(name="a")
-        self.daemon.stop()
-        self.restart()
-        self.client.create(name="b")
+    def test_of_an_older_shmd(self):
+        made = self.make_some()
         kill(self.daemon)
         kernel = sysv.proc_table()
-        delete(self.database + "-wal")
+        os.unlink(self.journal)
+        old = os.path.join(self.daemon.directory, "state.db")
+        for suffix in ("", "-wal", "-mark"):
+            with open(old + suffix, "wb") as file:
+                file.write(b"what it was" + suffix.encode())
         self.restart()
-        self.assertEqual(sysv.proc_table(), kernel)
-        self.assertIn("mark", self.daemon.log())
+        self.check_foreign(made, kernel)
+        self.assertFalse(os.path.exists(old))
+        aside = sorted(glob.glob(old + ".corrupt-*"))
+        self.assertEqual(len(aside), 3)
+        for path in aside:
+            with open(path, "rb") as file:
+                self.assertTrue(file.read().startswith(b"what it was"))
+        self.assertIn("older shmd", self.daemon.log())
+        with self.daemon.connect(ROOT) as root:
+            adopted = root.call("adopt", shmid=made[0]["shmid"], name="again")["segment"]
+        self.assertEqual(adopted["name"], "again")
+        self.kill_and_restart()
+        self.assertEqual([segment["name"] for segment in self.client.list()], ["again"])
+        self.assertNotIn("older shmd", self.daemon.log())
+
+
+class UnderTheDaemon(StoreCase):
+    """The file is deleted or replaced while the daemon runs."""
+
+    def check_written_anew(self, what):
+        self.assertIn(f"the journal was {what} under the daemon: it is written anew",
+                      self.daemon.log())
+        names = {segment["name"] for segment in self.client.list()}
+        self.kill_and_restart()
+        self.assertEqual({segment["name"] for segment in self.client.list()}, names)
+
+    def test_deleted(self):
+        self.make_some()
+        os.unlink(self.journal)
+        self.client.create(name="new")
+        self.assertEqual(os.stat(self.journal).st_mode & 0o777, 0o600)
+        self.check_written_anew("deleted")
+
+    def test_replaced(self):
+        self.make_some()
+        os.rename(self.journal, self.journal + ".moved")
+        with open(self.journal, "wb") as file:
+            file.write(b"something else")
+        self.client.call("set", name="s1", labels={"a": "b"})
+        self.check_written_anew("replaced")
+        self.assertEqual(self.client.stat(name="s1")["labels"], {"a": "b"})
+
+    def test_cut_short(self):
+        self.make_some()
+        os.truncate(self.journal, 200)
+        self.client.call("remove", name="s1")
+        self.check_written_anew("cut short")
+
+    def test_all_that_is_there(self):
+        self.make_some()
+        for entry in os.scandir(self.daemon.directory):
+            if entry.name.startswith("state."):
+                os.unlink(entry.path)
+        self.client.create(name="new")
+        self.check_written_anew("deleted")
+
+    def test_its_file_is_the_daemons_alone(self):
+        self.client.create()
+        self.assertEqual([name for name in os.listdir(self.daemon.directory)
+                          if name.startswith("state")], ["state.journal"])
+        self.assertEqual(os.stat(self.journal).st_mode & 0o777, 0o600)
+        kill(self.daemon)
+        os.chmod(self.journal, 0o666)
+        self.restart()
+        self.assertEqual(os.stat(self.journal).st_mode & 0o777, 0o600)
+
+
+class Compacted(StoreCase):
+    """What is dead goes from the file, while it is served."""
+
+    def test_it_stays_small(self):
+        kept = [self.client.create(name=f"s{i}", labels={"k": "v"}) for i in range(20)]
+        label = {f"k{i}": "v" * 255 for i in range(16)}
+        largest = 0
+        for i in range(1200):
+            self.client.call("set", name=f"s{i % 20}", labels={**label, "k0": str(i)})
+            largest = max(largest, os.path.getsize(self.journal))
+        # Twice what lives and a megabyte, and what came while it was copied.
+        self.assertLess(largest, 3 << 20)
+        self.assertGreater(largest, 1 << 20)
+        self.assertEqual(sorted(os.listdir(self.daemon.directory)).count("state.journal.new"), 0)
+        self.kill_and_restart()
+        now = self.client.list()
+        self.assertEqual([segment["serial"] for segment in now],
+                         [segment["serial"] for segment in kept])
+        self.assertEqual({segment["labels"]["k0"] for segment in now},
+                         {str(i) for i in range(1180, 1200)})
+
+    def test_what_a_killed_compaction_has_left_goes(self):
+        kill(self.daemon)
+        with open(self.journal + ".new", "wb") as file:
+            file.write(b"half of it")
+        if SEVERAL_UIDS:
+            os.chown(self.journal + ".new", DAEMON.uid, DAEMON.gid)
+        self.restart()
+        self.assertFalse(os.path.exists(self.journal + ".new"))
+        self.check_serves()
+
+
+class Dumped(StoreCase):
+    def dump(self, path, status=0):
+        result = subprocess.run([daemon_program(), "--dump-state", path],
+                                capture_output=True, check=False, text=True)
+        self.assertEqual(result.returncode, status, result)
+        return [json.loads(line) for line in result.stdout.splitlines()], result.stderr
+
+    def test_while_the_daemon_runs(self):
+        self.make_some()
+        self.client.call("remove", name="s2")
+        lines, _ = self.dump(self.journal)
+        self.assertEqual(lines[0]["type"], "header")
+        self.assertEqual(lines[0]["ipc_namespace"], os.stat("/proc/self/ns/ipc").st_ino)
+        self.assertEqual(lines[-1]["type"], "end")
+        self.assertEqual(lines[-1]["damages"], 0)
+        self.assertEqual([line["name"] for line in lines if line["type"] == "segment"],
+                         ["s0", "s1", "s2"])
+        self.assertEqual([line["serial"] for line in lines if line["type"] == "gone"], [3])
+        self.assertEqual({line["sum"] for line in lines[1:-1]}, {"right"})
+
+    def test_a_damaged_one(self):
+        self.make_some()
+        kill(self.daemon)
+        with open(self.journal, "r+b") as file:
+            file.seek(140)  # within the first record's payload
+            byte = file.read(1)
+            file.seek(140)
+            file.write(bytes([byte[0] ^ 1]))
+        lines, _ = self.dump(self.journal, status=1)
+        self.assertEqual([line["sum"] for line in lines[1:-1]].count("wrong"), 1)
+        self.assertEqual(lines[-1]["damages"], 1)
+
+    def test_what_cannot_be_dumped(self):
+        for path in (os.path.join(self.directory, "nothing"), self.directory):
+            lines, err = self.dump(path, status=1)
+            self.assertEqual(lines, [])
+            self.assertIn(path, err)
 
 
 class Other(StoreCase):
-    def scribble(self, sql):
+    def change_header(self, **fields):
         made = self.make_some()
         self.daemon.stop()
         kernel = sysv.proc_table()
-        with contextlib.closing(sqlite3.connect(self.database)) as db:
-            self.assertEqual(db.execute(sql).rowcount, 1)
-            db.commit()
+        header = Header(self.journal)
+        for field, value in fields.items():
+            setattr(header, field, value)
+        header.write()
         self.restart()
         return made, kernel
 
     def test_another_boot(self):
-        made, kernel = self.scribble("UPDATE meta SET boot_id = 'another'")
+        made, kernel = self.change_header(boot_id=b"another")
         self.check_foreign(made, kernel)
         self.check_serves()
-        self.assertIn("boot", self.daemon.log())
+        self.assertIn("another boot", self.daemon.log())
+        self.assertEqual(self.set_aside(), [])
         again = self.client.create()
         self.assertGreater(again["serial"], max(segment["serial"] for segment in made),
                            "a serial that somebody remembers denotes nothing")
 
     def test_another_namespace(self):
-        made, kernel = self.scribble("UPDATE meta SET ipc_namespace = 4242")
+        made, kernel = self.change_header(ipc_namespace=4242)
         self.check_foreign(made, kernel)
         self.check_serves()
-        self.assertIn("namespace", self.daemon.log())
+        self.assertIn("another IPC namespace", self.daemon.log())
 
-    def test_the_same(self):
-        made, _ = self.scribble("UPDATE meta SET last_serial = 1000")
-        self.assertEqual({segment["serial"] for segment in self.client.list()},
-                         {segment["serial"] for segment in made})
-        self.assertEqual(self.client.create()["serial"], 1001)
+    def test_an_intent_that_came_to_nothing(self):
+        made, kernel = self.change_header(size=4096, pid=4711, at_s=1)
+        self.assertEqual(sysv.proc_table(), kernel)
+        self.assertEqual([segment["serial"] for segment in self.client.list()],
+                         [segment["serial"] for segment in made])
 
     def test_another_daemon_has_it(self):
         made = self.make_some()
-        socket = os.path.join(self.directory, "second.sock")
-        second = self.launch_daemon("--socket", socket, directory=self.daemon.directory,
-                                    socket=False)
-        self.assertNotEqual(second.wait(), 0)
-        self.assertIn(self.daemon.directory, second.log())
-        self.assertIn("another shmd", second.log())
-        self.assertFalse(os.path.exists(socket))
+        log = self.refuses_to_start("--state-dir", self.daemon.directory,
+                                    directory=self.daemon.directory)
+        self.assertIn(self.daemon.directory, log)
+        self.assertIn("another shmd", log)
         self.assertEqual(len(self.client.list()), 3)
         self.assertEqual(self.client.create()["serial"], made[-1]["serial"] + 1)
         kill(self.daemon)
         self.restart()
         self.assertEqual(len(self.client.list()), 4)
 
-    @needs_several_uids
-    def test_a_directory_that_is_only_read(self):
+    def test_a_directory_that_others_may_write_to(self):
         made = self.make_some()
         kill(self.daemon)
-        os.unlink(self.daemon.socket_path)
-        os.chown(self.daemon.directory, 0, 0)
-        elsewhere = os.path.join(self.daemon_directory("other"), "shmd.sock")
-        arguments = {"directory": self.daemon.directory, "socket": False}
-        # What is there can be written still.
-        daemon = self.launch_daemon("--socket", elsewhere, "--socket-mode", "0666", **arguments)
-        daemon.socket_path = elsewhere
-        daemon.wait_until_ready()
-        with daemon.connect() as client:
-            self.assertEqual([segment["serial"] for segment in client.list()],
-                             [segment["serial"] for segment in made])
-            self.assertTrue(sysv.exists(client.create()["shmid"]))
-        kill(daemon)
-        # What is not there cannot be made: nothing could be acknowledged.
+        for mode in (0o777, 0o1777, 0o775):
+            with self.subTest(mode=oct(mode)):
+                os.chmod(self.daemon.directory, mode)
+                log = self.refuses_to_start("--state-dir", self.daemon.directory,
+                                            directory=self.daemon.directory)
+                self.assertIn(f"mode {mode:04o}", log)
+                self.assertIn("chmod go-w", log)
+        os.chmod(self.daemon.directory, 0o755)
+        self.restart()
+        self.assertEqual(len(self.client.list()), len(made))
+
+    @needs_several_uids
+    def test_a_directory_that_is_not_the_daemons(self):
+        self.make_some()
+        kill(self.daemon)
         kernel = sysv.proc_table()
-        for path in glob.glob(self.database + "*"):
-            os.unlink(path)
-        daemon = self.launch_daemon("--socket", elsewhere, **arguments)
-        self.assertNotEqual(daemon.wait(), 0)
-        self.assertIn(self.daemon.directory, daemon.log())
-        self.assertIn("Permission denied", daemon.log())
+        os.chown(self.daemon.directory, 0, 0)
+        log = self.refuses_to_start("--state-dir", self.daemon.directory,
+                                    directory=self.daemon.directory)
+        self.assertIn("belongs to uid 0", log)
+        self.assertIn("chown", log)
         self.assertEqual(sysv.proc_table(), kernel)
 
 
@@ -379,18 +455,26 @@ class Full(StoreCase):
         self.assertEqual(self.client.call("info")["usage"]["segments"], len(listed))
         return listed
 
-    def fill_up(self):
-        """Until the store takes no more; returns what it took meanwhile."""
-        self.disk.fill()
-        taken = []
+    def until_refused(self, method, **params):
+        """The segments that it gave until the store took no more."""
+        segments = []
         for _ in range(20000):
-            reply = self.client.request("create", size=1, labels={"x": "y" * 255})
+            reply = self.client.request(method, **params)
             if "error" in reply:
                 self.assertEqual(reply["error"]["data"]["error"], "io.shmd.StoreFailure", reply)
-                self.assertTrue(reply["error"]["data"]["reason"])
-                return taken
-            taken.append(reply["result"]["segment"])
-        self.fail("a full disk takes everything")
+                self.assertIn("No space left", reply["error"]["data"]["reason"])
+                return segments
+            segments.append(reply["result"]["segment"])
+        return self.fail("a full disk takes everything")
+
+    def fill_up(self):
+        """Until the store has no room for the smallest record; returns what it took meanwhile."""
+        spare = self.client.create(size=1)
+        self.disk.fill()
+        taken = self.until_refused("create", size=1, labels={"x": "y" * 255})
+        taken += self.until_refused("create", size=1)
+        self.until_refused("set", serial=spare["serial"], labels={})
+        return [spare, *taken]
 
     CONFIG = LifeCase.RELAXED + "max_segments_per_uid = 0\n"
 
@@ -412,6 +496,8 @@ class Full(StoreCase):
         taken = self.fill_up()
         before = self.without_ctime(self.client.stat(name="kept"))
         kernel = self.kernel_without_ctime()
+        said = self.daemon.log().count("does not take changes")
+        self.assertGreater(said, 0)
         for method, params in (
             ("create", {"size": 1}),
             ("create", {"size": 1, "name": "new", "key": 99, "lifetime": "process"}),
@@ -430,7 +516,7 @@ class Full(StoreCase):
             self.assertIs(root.stat(shmid=adoptable)["managed"], False)
         self.refused("StoreFailure", self.peer(), "hold", name="kept")
         self.assertEqual(self.without_ctime(self.client.stat(name="kept")), before)
-        self.assertEqual(self.daemon.log().count("does not take changes"), 1, "said once")
+        self.assertEqual(self.daemon.log().count("does not take changes"), said, "said once")
         sysv.remove(adoptable)
         self.assertEqual(self.check_agreement(),
                          {kept["shmid"], *(segment["shmid"] for segment in taken)})

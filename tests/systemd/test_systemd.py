@@ -236,7 +236,7 @@ class ServiceTest(SystemdTest):
         self.assertEqual(listing[0], "/run/shmd shmd 755 directory")
         self.assertRegex(listing[1], r"^\S+ \w+ 666 socket$")
         names = self.run_in("ls", "/run/shmd").stdout.split()
-        self.assertTrue([name for name in names if name.startswith("state.db")], names)
+        self.assertTrue([name for name in names if name == "state.journal"], names)
         for name in names:
             if name != "shmd.sock":
                 mode = self.run_in("stat", "-c", "%a", f"/run/shmd/{name}").stdout.strip()

@@ -1,5 +1,5 @@
 /*
- * What tests on core_fixture.h share: a core for each test, those who call it, and the end of a
+ * What tests on core_fixture.h share: a core for each test, its callers, and the end of a
  * turn. A file that sets up more has a begin() or end() of its own, which calls the one of here.
  */
 #ifndef SHMD_TESTS_UNIT_CORE_CASE_H
@@ -69,7 +69,7 @@ static inline void told(const char *want)
     assert_string_equal(core_fixture_told(f), want);
 }
 
-/* A segment of alice's, committed and told of. */
+/* A segment of alice's, recorded, its event told. */
 static inline struct segment *made(const char *name, enum lifetime lifetime)
 {
     struct segment *s = fixture_made(f, &alice, name, lifetime);

@@ -1,5 +1,5 @@
 /*
- * Who may do what. Each right is compared with the table of the contract, written down again
+ * The rights. Each one is compared with the table of the contract, written down again
  * here, over every combination of callers, owners and modes that makes a difference.
  */
 #include "tests/unit/support.h"
@@ -219,7 +219,7 @@ TEST(trusting)
         {ALICE, 0, false, true},
         {ALICE, DAEMON, false, true},
         {0, 0, false, true},
-        /* A stranger's, whoever it was made to belong to: it is the stranger's content. */
+        /* A stranger made it: whoever owns it, the content is the stranger's. */
         {BOB, BOB, false, false},
         {ALICE, BOB, false, false},
         {0, BOB, false, false},
@@ -227,7 +227,7 @@ TEST(trusting)
         /* Given away: the new owner writes into it. */
         {BOB, ALICE, false, false},
         {BOB, 0, true, false},
-        /* An admin who made it for the caller. */
+        /* An admin made it for the caller. */
         {ALICE, BOB, true, true},
         {0, BOB, true, true},
         {BOB, BOB, true, false},

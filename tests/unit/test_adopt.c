@@ -1,5 +1,5 @@
 /*
- * `adopt`: who may hand over what, what cannot be taken, and that a failure leaves the segment as
+ * `adopt`: the rights to hand over, what cannot be taken, and that a failure leaves the segment as
  * its creator made it.
  */
 #include "tests/unit/core_case.h"
@@ -91,7 +91,7 @@ TEST(of_our_own_whose_record_was_lost)
 
 TEST(by_another_than_its_creator)
 {
-    /* An admin adopts: the owner of record is the creator all the same, and he is charged. */
+    /* An admin adopts: the owner of record is the creator all the same, and is charged. */
     int32_t shmid = handed_over(f, 0);
     assert_int_equal(ADOPT(&root, .shmid = GIVEN(shmid), .name = "a"), 0);
     assert_int_equal(f->found.segment->creator.uid, ALICE);

@@ -1,6 +1,6 @@
 /*
  * `attached`: the anchor keeps the segment until a client has come, and not a look longer; it goes
- * with its creator or after its time; it is counted for nobody. And under kernel.shm_rmid_forced
+ * with its creator or after its time; no answer counts it. And under kernel.shm_rmid_forced
  * anchors keep everything else.
  */
 #include "tests/unit/core_case.h"
@@ -248,7 +248,7 @@ TEST(forced_later)
 
 TEST(forced_and_recycled)
 {
-    /* The id is a stranger's: attached once and let go of, his segment would be gone. */
+    /* The id is a stranger's: attached once and let go of, the stranger's segment would be gone. */
     struct segment *s = made("a", LIFETIME_PERSISTENT);
     int32_t shmid = s->shmid;
     const struct fake_process other = {BOB, BOBS, 50};

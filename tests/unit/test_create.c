@@ -147,7 +147,7 @@ TEST(a_strangers_segment_is_not_handed_out)
     assert_int_equal(
         CREATE(&alice, .name = "squatted", .size = GIVEN(4096), .any_owner = GIVEN(true)), 0);
     assert_false(f->created);
-    /* Also with any_owner nobody reads what he may not. */
+    /* any_owner gives no right to read. */
     assert_int_equal(CREATE(&bob, .name = "secret", .size = GIVEN(4096)), 0);
     denied(CREATE(&alice, .name = "secret", .size = GIVEN(4096), .any_owner = GIVEN(true)), "read");
     /* What root made is trusted. */
@@ -258,13 +258,13 @@ TEST(those_of_others_are_looked_at_once_a_second)
     }
     turn_ends();
     assert_int_equal(looks_of_refusal(), 4);
-    assert_int_equal(looks_of_refusal(), 1); /* his own, each turn */
+    assert_int_equal(looks_of_refusal(), 1); /* her own, each turn */
     assert_int_equal(fake_sysv_remove_as(f->k, shmids[3]), 0);
     f->clock.boot_ms += 999;
     assert_int_equal(looks_of_refusal(), 1);
     f->clock.boot_ms += 1;
     assert_int_equal(CREATE(&root, .size = GIVEN(1)), 0);
-    /* Whoever it was that was refused. */
+    /* Whichever user was refused. */
     turn_ends();
     unsigned long looks = f->k->calls[FAKE_STAT];
     assert_int_equal(CREATE(&bob, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
@@ -387,7 +387,7 @@ TEST(a_creator_that_cannot_be_watched)
     }
 }
 
-/* --- refusals of the kernel, and what they are told as */
+/* --- refusals of the kernel, and the outcomes that name them */
 
 static void limit_reached(int r, const char *limit, uint64_t used, uint64_t max)
 {

@@ -161,7 +161,7 @@ TEST(name_and_key_of_two_segments)
     for (const char *name = "abc"; *name; name++)
         assert_false(fixture_record(f, (char[]){*name, '\0'})->declared);
     assert_null(fixture_record(f, "d"));
-    /* A key that nobody has is no conflict: what has the name is left alone. */
+    /* A key that no segment has is no conflict: the segment that has the name is left alone. */
     assert_int_equal(DECLARE(.name = "a", .key = GIVEN(3), .size = GIVEN(4096)), 0);
     assert_int_equal(DECLARE(.name = "b", .key = GIVEN(2), .size = GIVEN(4096)), 0);
     assert_int_equal(DECLARE(.name = "c", .key = GIVEN(0), .size = GIVEN(4096)), 0);
@@ -169,7 +169,7 @@ TEST(name_and_key_of_two_segments)
         assert_true(fixture_record(f, (char[]){*name, '\0'})->declared);
     assert_int_equal(fixture_record(f, "a")->key, 1);
     assert_false(core_turn_is_due(&f->core));
-    /* Whether it has one could not be told. */
+    /* Whether another segment has the key is not known. */
     fake_sysv_fail(f->k, FAKE_FIND, 1, EIO);
     assert_int_equal(DECLARE(.name = "a", .key = GIVEN(3), .size = GIVEN(4096)), -EIO);
 }
@@ -199,7 +199,7 @@ TEST(refusals)
 
 TEST(what_needs_a_process)
 {
-    /* The daemon is nobody's peer: there is no socket, so it can hold nothing. */
+    /* The daemon has no socket to itself, so it can hold nothing. */
     assert_int_equal(DECLARE(.name = "a", .size = GIVEN(4096), .lifetime = GIVEN(LIFETIME_PROCESS)),
                      -EBADF);
     assert_int_equal(fake_sysv_count(f->k), 0);

@@ -178,6 +178,10 @@ TEST(a_good_machine)
     plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
     plant("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4\n");
     plant("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
+    plant("/proc/sys/kernel/sem", "32000\t1024000000\t500\t32000\n");
+    plant("/proc/sys/kernel/msgmni", "32000\n");
+    plant("/proc/sysvipc/sem", "       key      semid perms      nsems\n");
+    plant("/proc/sysvipc/msg", "       key      msqid perms      cbytes\n");
     doctor_facts_read(root, &f);
     doctor_check(&f, &findings);
     for (size_t i = 0; i < findings.count; i++) {
@@ -185,7 +189,7 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 17);
+    assert_int_equal(findings.count, 24);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
@@ -450,7 +454,7 @@ TEST(limits)
         {120, 100, SEVERITY_ERROR}, /* the limit was lowered */
         {0, 0, SEVERITY_ERROR},
         {1, UINT64_MAX, SEVERITY_OK},
-        {UINT64_MAX / 100 * 81, UINT64_MAX, SEVERITY_WARNING},
+        {INT64_MAX / 100 * 81, INT64_MAX, SEVERITY_WARNING},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct doctor_facts f = facts_of_a_good_machine();
@@ -493,26 +497,162 @@ TEST(kernel_features)
     assert_finding(&f, "shm-stat-any", SEVERITY_INFO, "could not be tried");
 }
 
-TEST(orphans)
+static void plant_class(struct doctor_facts *f, enum gc_class class, uint64_t segments,
+                        uint64_t removable)
+{
+    f->classes[class] =
+        (struct gc_facts){.segments = segments, .bytes = 3 << 20, .removable = removable};
+    for (int i = 0; i < GC_IDS_MAX; i++)
+        f->classes[class].ids[i] = 10 + i;
+}
+
+TEST(leaked_segments)
 {
     struct doctor_facts f = facts_of_a_good_machine();
-    f.orphans = 1;
-    f.orphaned_bytes = 3 << 20;
+    assert_finding(&f, "orphans", SEVERITY_OK, "no leaked segments");
+    plant_class(&f, GC_LEAKED, 1, 1);
     assert_finding(&f, "orphans", SEVERITY_WARNING, "1 segment, 3M");
-    f.orphans = 2;
+    assert_string_equal(check(&f, "orphans")->mend, "shmdctl gc --remove");
+    plant_class(&f, GC_LEAKED, 2, 2);
+    strcpy(f.options, "--socket /tmp/x ");
     assert_finding(&f, "orphans", SEVERITY_WARNING, "2 segments, 3M");
-    assert_contains(check(&f, "orphans")->mend, "shmdctl gc --remove");
-    f.lost = 1;
-    f.lost_bytes = 5 << 20;
-    assert_finding(&f, "orphans", SEVERITY_WARNING,
-                   "not shmd's; and 1 segment, 5M in all: made by the daemon");
-    assert_contains(check(&f, "orphans")->mend, "shmdctl gc --remove");
-    assert_contains(check(&f, "orphans")->mend, "shmdctl adopt");
-    f.orphans = 0;
-    f.lost = 2;
-    assert_finding(&f, "orphans", SEVERITY_WARNING, "2 segments, 5M");
-    assert_contains(check(&f, "orphans")->mend, "shmdctl adopt");
-    assert_null(strstr(check(&f, "orphans")->mend, "--remove"));
+    assert_string_equal(check(&f, "orphans")->mend, "shmdctl --socket /tmp/x gc --remove");
+    /* The caller could not remove all of them. */
+    plant_class(&f, GC_LEAKED, 2, 1);
+    assert_string_equal(check(&f, "orphans")->mend, "as root: shmdctl gc --remove");
+}
+
+TEST(segments_that_no_command_is_proposed_for)
+{
+    static const struct {
+        enum gc_class class;
+        const char *id;
+        enum severity severity;
+    } cases[] = {{GC_LEFT, "left", SEVERITY_INFO},
+                 {GC_UNDECIDED, "undecided", SEVERITY_INFO},
+                 {GC_LOST, "lost", SEVERITY_WARNING}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct doctor_facts f = facts_of_a_good_machine();
+        assert_int_equal(check(&f, cases[i].id)->severity, SEVERITY_OK);
+        plant_class(&f, cases[i].class, 2, 2);
+        assert_finding(&f, cases[i].id, cases[i].severity, "2 segments, 3M");
+        for (size_t k = 0; k < findings.count; k++)
+            assert_null(strstr(findings.rows[k].mend, "--remove"));
+        assert_int_equal(check(&f, "orphans")->severity, SEVERITY_OK);
+    }
+}
+
+TEST(lost_segments)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant_class(&f, GC_LOST, 1, 0);
+    assert_contains(check(&f, "lost")->mend, "shmdctl adopt --shmid 10 (by its owner or root)");
+    assert_null(strstr(check(&f, "lost")->mend, "others"));
+    plant_class(&f, GC_LOST, 3, 0);
+    assert_contains(check(&f, "lost")->mend, "the others are 11, 12");
+    plant_class(&f, GC_LOST, 9, 0);
+    assert_contains(check(&f, "lost")->mend, "16, 17 and so on");
+}
+
+TEST(pid_namespaces)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "cannot be told"); /* no /proc/PID */
+    plant_process("", "0000000000000000", "8388608");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "pid-namespace", SEVERITY_OK, "share a pid namespace");
+    /* In a namespace below this one. */
+    plant("/proc/4711/status", "Uid:\t120\t120\t120\t120\nGid:\t130\t130\t130\t130\n"
+                               "NSpid:\t4711\t1\n");
+    f.daemon.pid_namespace = NAMESPACE_UNKNOWN;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "in another pid namespace");
+    /* The pid is somebody else's here. */
+    plant("/proc/4711/status", "Uid:\t0\t0\t0\t0\nNSpid:\t4711\n");
+    f.daemon.pid_namespace = NAMESPACE_UNKNOWN;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "in another pid namespace");
+    /* The socket said so before. */
+    plant_process("", "0000000000000000", "8388608");
+    f.daemon.pid_namespace = NAMESPACE_DIFFERS;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "in another pid namespace");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "not checked");
+}
+
+TEST(quotas)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "quota", SEVERITY_OK, "no quota");
+    f.daemon.n_quotas = 2;
+    f.daemon.quotas[0] = (struct quota_use){"max_segments_per_uid", 79, 100};
+    f.daemon.quotas[1] = (struct quota_use){"max_bytes_per_uid", 1, 100};
+    assert_finding(&f, "quota", SEVERITY_OK, "79 of 100 (max_segments_per_uid), 79 %");
+    f.daemon.quotas[1].used = 80;
+    assert_finding(&f, "quota", SEVERITY_WARNING, "80 of 100 (max_bytes_per_uid), 80 %");
+    f.daemon.quotas[0].used = 100;
+    assert_finding(&f, "quota", SEVERITY_ERROR, "100 of 100 (max_segments_per_uid), 100 %");
+    assert_contains(check(&f, "quota")->mend, "raise max_segments_per_uid");
+}
+
+TEST(a_shmmax_smaller_than_a_tenth_of_memory)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.memory = 1000 << 20;
+    f.limits.shmmax = 100 << 20;
+    assert_finding(&f, "shmmax", SEVERITY_OK, "100M");
+    f.limits.shmmax--;
+    assert_finding(&f, "shmmax", SEVERITY_WARNING, "this machine has 1000M of memory");
+    assert_contains(check(&f, "shmmax")->mend, "kernel.shmmax=1048576000");
+    f.memory = 0; /* not known */
+    assert_finding(&f, "shmmax", SEVERITY_OK, "100M");
+}
+
+TEST(limits_that_are_none)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.memory = INT64_MAX;
+    f.limits.shmmax = UINT64_MAX - (1 << 24); /* as Linux has them */
+    f.limits.shmall = UINT64_MAX - (1 << 24);
+    assert_finding(&f, "shmmax", SEVERITY_OK, "kernel.shmmax is none");
+    assert_finding(&f, "shmall", SEVERITY_OK, "kernel.shmall is none");
+}
+
+TEST(semaphores_and_queues)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "semaphores", SEVERITY_INFO, "not checked");
+    assert_finding(&f, "message-queues", SEVERITY_INFO, "not checked");
+    plant("/proc/sys/kernel/sem", "32000\t20\t500\t10\n");
+    plant("/proc/sys/kernel/msgmni", "2\n");
+    plant("/proc/sysvipc/sem", "       key      semid perms      nsems   uid   gid\n"
+                               "         0          0   600          9     0     0\n"
+                               "         7      32769   600          6     0     0\n");
+    plant("/proc/sysvipc/msg", "       key      msqid perms      cbytes\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "semaphores", SEVERITY_OK, "2 of 10 sets and 15 of 20 semaphores");
+    assert_finding(&f, "message-queues", SEVERITY_OK, "0 of 2 message queues");
+    plant("/proc/sys/kernel/sem", "32000\t15\t500\t10\n");
+    plant("/proc/sysvipc/msg", "       key      msqid perms      cbytes\n"
+                               "         0          0   600           0\n"
+                               "         0      32768   600           0\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "semaphores", SEVERITY_ERROR, "15 of 15 semaphores (kernel.sem), 100 %");
+    assert_finding(&f, "message-queues", SEVERITY_ERROR, "2 of 2 message queues");
+    plant("/proc/sys/kernel/sem", "32000\t2000\t500\t2\n");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "semaphores", SEVERITY_ERROR, "2 of 2 sets");
+}
+
+TEST(huge_pages_that_are_reserved)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
+    plant("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "2\n");
+    doctor_facts_read(root, &f);
+    assert_contains(check(&f, "huge-pages")->found, "1 of 4 free");
 }
 
 /* --- huge pages and locked memory */
@@ -738,7 +878,15 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(the_largest_segment),
         cmocka_unit_test(kernel_features),
-        cmocka_unit_test(orphans),
+        cmocka_unit_test(leaked_segments),
+        cmocka_unit_test(segments_that_no_command_is_proposed_for),
+        cmocka_unit_test(lost_segments),
+        ON_A_TREE(pid_namespaces),
+        cmocka_unit_test(quotas),
+        cmocka_unit_test(a_shmmax_smaller_than_a_tenth_of_memory),
+        cmocka_unit_test(limits_that_are_none),
+        ON_A_TREE(semaphores_and_queues),
+        ON_A_TREE(huge_pages_that_are_reserved),
         ON_A_TREE(huge_pages_nobody_has_set_aside),
         ON_A_TREE(huge_pages_for_the_daemon),
         ON_A_TREE(huge_pages_on_demand),

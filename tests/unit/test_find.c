@@ -214,7 +214,7 @@ TEST(dying_with_only_our_anchor_on_it)
     assert_string_equal(core_fixture_told(f), "removed/out-of-band:a");
     assert_int_equal(f->core.registry.count, 0);
     assert_int_equal(fake_sysv_count(f->k), 0);
-    /* With somebody else on it, he is counted and the anchor is not. */
+    /* Another attachment counts, and the anchor does not. */
     const struct create_params p = {.name = "b", .size = GIVEN(1)};
     assert_int_equal(fixture_create(f, &alice, &p), 0);
     assert_int_equal(core_fixture_turn(f), 0);

@@ -1,6 +1,6 @@
 /*
- * Who keeps a segment: holders come, go and die, by process or by connection, and the segment goes
- * with the last; the initialiser lets go by `ready` or takes the segment with him.
+ * What keeps a segment: holders come, go and die, by process or by connection, and the segment goes
+ * with the last; the initialiser lets go by `ready` or takes the segment along.
  */
 #include "tests/unit/core_case.h"
 
@@ -68,7 +68,7 @@ TEST(releasing)
     (void)core_fixture_told(f);
     assert_int_equal(fixture_release(f, &alice, "a"), 0);
     assert_int_equal(s->n_holders, 1);
-    assert_int_equal(fixture_release(f, &carol, "a"), 0); /* who does not hold it */
+    assert_int_equal(fixture_release(f, &carol, "a"), 0); /* she does not hold it */
     assert_int_equal(s->n_holders, 1);
     turn_ends();
     assert_string_equal(core_fixture_told(f), "changed:a");
@@ -100,7 +100,7 @@ TEST(who_holds_it)
         turn_ends();
         (void)core_fixture_told(f);
     }
-    /* Where nobody can. */
+    /* Where nothing can be held. */
     assert_int_equal(core_holds(&f->core, &alice, made("a", LIFETIME_PERSISTENT)), 0);
     struct segment *s = made("b", LIFETIME_PROCESS);
     f->p.no_open_peer = true;
@@ -135,13 +135,13 @@ TEST(the_kernel_will_not_remove)
     struct segment *s = made("a", LIFETIME_PROCESS);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
     assert_int_equal(fixture_release(f, &alice, "a"), -EPERM);
-    assert_int_equal(s->n_holders, 1); /* it failed, so he holds it */
+    assert_int_equal(s->n_holders, 1); /* it failed, so she still holds it */
     turn_ends();
     assert_int_equal(s->n_holders, 1);
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
     core_fixture_kill(f, 1);
     turn_ends();
-    /* Held by nobody, and listed so. */
+    /* It has no holder, and is listed so. */
     assert_ptr_equal(fixture_record(f, "a"), s);
     assert_int_equal(s->n_holders, 0);
     assert_string_equal(core_fixture_told(f), "");
@@ -218,7 +218,7 @@ TEST(too_many_holders)
     assert_int_equal(f->detail.max, 2);
     assert_int_equal(s->n_holders, 2);
     assert_false(core_turn_is_due(&f->core));
-    assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* who holds it already may say so again */
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0); /* a holder may hold it again */
     turn_ends();
 }
 
@@ -261,7 +261,7 @@ TEST(the_initialisers_connection_is_closed_first)
 
 TEST(the_kernel_frees_first)
 {
-    /* Attached by its initialiser alone: his detaching is seen by a sweep, or with his exit. */
+    /* Attached by its initialiser alone: its detaching is seen by a sweep, or with its exit. */
     for (int i = 0; i < 2; i++) {
         alice = core_fixture_caller(f, ALICE, 1);
         int32_t shmid = initialising(LIFETIME_ATTACHED)->shmid;
@@ -290,14 +290,14 @@ TEST(other_ends_keep_their_reason)
     assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
     core_fixture_pass(f, 5000);
     is_gone("removed/out-of-band:a");
-    /* But who is dead has died, though somebody else was quicker. */
+    /* The initialiser has died all the same, though another removal came first. */
     shmid = initialising(LIFETIME_PERSISTENT)->shmid;
     assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
     core_fixture_kill(f, 1);
     is_gone("removed/initialiser-died:a");
 }
 
-/* It is marked for destruction, and told, at once; the name is free. */
+/* It is marked for destruction and the event told at once; the name is free. */
 static void is_going(const struct segment *s)
 {
     turn_ends();
@@ -344,7 +344,7 @@ TEST(the_initialiser_lives_and_holds_no_more)
     assert_int_equal(fixture_release(f, &alice, "a"), 0);
     turn_ends();
     told("removed/last-holder-exited:a");
-    core_fixture_kill(f, 1); /* that is nobody's news any more */
+    core_fixture_kill(f, 1); /* that changes nothing any more */
     fake_sysv_exit(f->k, 2);
     core_fixture_pass(f, 5000);
     is_gone("");
@@ -444,11 +444,11 @@ TEST(an_older_kernel)
     assert_int_equal(LIST_FIRST(&s->ties)->party->identity.started_at,
                      f->p.tasks[bob.socket].started_at);
     turn_ends();
-    /* The pid is another's by now: he is not the peer. */
+    /* Another process has the pid now: it is not the peer. */
     fake_processes_die(&f->p, 3);
     (void)fake_processes_start(&f->p, 3, "other");
     assert_int_equal(fixture_hold(f, &carol, "a"), -ESRCH);
-    /* Or nobody's. */
+    /* Or no process has it. */
     fake_processes_die(&f->p, 3);
     assert_int_equal(fixture_hold(f, &carol, "a"), -ESRCH);
     assert_int_equal(fixture_release(f, &carol, "a"), -ESRCH);
@@ -462,7 +462,7 @@ TEST(an_older_kernel)
 
 TEST(a_peer_that_is_dead_already)
 {
-    /* The kernel still knows who connected; the exit is noticed at once. */
+    /* The kernel still knows the peer; its exit is noticed at once. */
     struct segment *s = made("a", LIFETIME_PROCESS);
     fake_processes_die(&f->p, 2);
     (void)fake_processes_start(&f->p, 2, "other");
@@ -499,6 +499,28 @@ TEST(holders_as_they_are_shown)
     assert_int_equal(list[1].pid, 3);
     free(list);
     turn_ends();
+}
+
+TEST(names_are_those_of_now)
+{
+    struct segment *s = fixture_made(f, &alice, "a", LIFETIME_PROCESS);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    /* exec: the process is another program, and still the holder. */
+    strcpy(f->p.tasks[alice.socket].comm, "postgres");
+    strcpy(f->p.tasks[bob.socket].comm, "");
+    view_refresh_names(&f->core, s);
+    struct wire_holder *list = view_holders(s);
+    assert_string_equal(list[0].comm, "postgres");
+    assert_string_equal(list[1].comm, "worker"); /* it cannot be read: the name of before stays */
+    free(list);
+    assert_string_equal(s->creator.comm, "postgres");
+    /* The creator has died: its last name is what is known. */
+    fake_processes_kill(&f->p, alice.pid);
+    turn_ends();
+    strcpy(f->p.tasks[bob.socket].comm, "other");
+    view_refresh_names(&f->core, s);
+    assert_string_equal(s->creator.comm, "postgres");
 }
 
 /* --- changes that fail on the way */
@@ -572,6 +594,7 @@ int main(void)
         OWN_CASE(the_last_holder),
         OWN_CASE(releasing),
         OWN_CASE(who_holds_it),
+        OWN_CASE(names_are_those_of_now),
         OWN_CASE(the_last_one_releases_what_is_attached),
         OWN_CASE(the_kernel_will_not_remove),
         OWN_CASE(connections),

@@ -1,6 +1,6 @@
 /*
  * `list`: filters, rights, pages that neither lose nor repeat what was there all the time while
- * others come and go, and cursors that nobody can make trouble with.
+ * others come and go, and cursors with which no client can make trouble.
  */
 #include "tests/unit/core_case.h"
 
@@ -127,10 +127,11 @@ TEST(filters)
 
 TEST(foreign_ones)
 {
-    int32_t mine = foreign(ALICE, 1), dead = foreign(BOB, 77), going = foreign(BOB, 78);
+    int32_t mine = foreign(ALICE, 9), dead = foreign(BOB, 77), going = foreign(BOB, 78);
     fake_sysv_attach_as(f->k, going, 79);
     fake_sysv_remove_as(f->k, going);
     fake_sysv_segment(f->k, mine)->atime = 1700000001;
+    (void)fake_processes_start(&f->p, 9, "init");
     create(&alice, "managed", 0600);
     assert_int_equal(LIST(&bob, .scope = GIVEN(SCOPE_FOREIGN)), 0);
     assert_int_equal(page.count, 3);
@@ -138,12 +139,16 @@ TEST(foreign_ones)
     assert_false(page.segments[0].orphaned);
     assert_int_equal(page.segments[0].attached_at_ms, 1700000001000);
     assert_int_equal(page.segments[0].serial, 0);
-    assert_int_equal(page.segments[0].creator.pid, 1);
+    assert_int_equal(page.segments[0].creator.pid, 9);
     assert_null(page.segments[0].creator.comm);
+    assert_string_equal(page.segments[0].creator.comm_now, "init");
+    assert_true(page.segments[0].used_by_others); /* not by a process that can be seen, though */
     assert_int_equal(page.segments[1].shmid, dead);
     assert_true(page.segments[1].orphaned);
+    assert_false(page.segments[1].used_by_others);
+    assert_string_equal(page.segments[1].creator.comm_now, "");
     assert_int_equal(page.segments[2].state, STATE_REMOVING);
-    assert_false(page.segments[2].orphaned); /* somebody has it */
+    assert_false(page.segments[2].orphaned); /* it is attached */
     /* Filters that are about records find none. */
     assert_int_equal(LIST(&bob, .scope = GIVEN(SCOPE_FOREIGN), .prefix = "m"), 0);
     shows("");

@@ -227,6 +227,17 @@ TEST(a_check_needs_no_place_for_a_socket)
     options_deinit(&o);
 }
 
+TEST(a_dump_needs_nothing_else)
+{
+    struct options o;
+    assert_int_equal(parse("--dump-state state.journal", 1000, &o), OPTIONS_DUMP_STATE);
+    assert_string_equal(o.dump_state, "state.journal");
+    assert_null(o.socket);
+    options_deinit(&o);
+    check_bad("--dump-state", 0, "--dump-state needs a value");
+    check_bad("--dump-state ''", 0, "empty path");
+}
+
 TEST(what_is_not_known_is_named)
 {
     check_bad("--sockets /x", 0, "--sockets: unknown");
@@ -294,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(the_systems_configuration_is_the_systems_alone, clear_env),
         cmocka_unit_test_setup(a_user_s_configuration_is_below_the_user_s_home, clear_env),
         cmocka_unit_test_setup(a_check_needs_no_place_for_a_socket, clear_env),
+        cmocka_unit_test_setup(a_dump_needs_nothing_else, clear_env),
         cmocka_unit_test_setup(what_is_not_known_is_named, clear_env),
         cmocka_unit_test_setup(a_socket_s_path_has_an_end, clear_env),
         cmocka_unit_test_setup(help_and_version, clear_env),

@@ -1,6 +1,6 @@
 /*
- * Orphans: what counts as one, and that a removal hits the segment that was listed or nothing. The
- * kernel and the daemon do as the test says, between any two questions.
+ * Orphans: what class a segment is of, and that a removal hits the segment that was listed or
+ * nothing. The kernel and the daemon do as the test says, between any two questions.
  */
 #include "tests/unit/support.h"
 
@@ -26,97 +26,173 @@ static struct kernel_segment orphan(void)
 
 /* --- the judgement */
 
-static enum orphan_verdict judge(const struct kernel_segment *s, enum process_state creator,
-                                 const struct orphan_knowledge *k)
+static enum gc_class judge(const struct kernel_segment *s, enum process_state creator,
+                           const struct orphan_knowledge *k)
 {
     static const struct orphan_knowledge nothing;
     return orphan_judge(s, creator, k ? k : &nothing);
 }
 
-TEST(an_orphan)
+TEST(without_a_daemon)
 {
     struct kernel_segment s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), ORPHAN);
-    assert_int_equal(judge(&s, PROCESS_ALIVE, NULL), KEPT_CREATOR_LIVES);
-    assert_int_equal(judge(&s, PROCESS_UNKNOWN, NULL), KEPT_CREATOR_UNKNOWN);
+    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), GC_LEAKED);
+    assert_int_equal(judge(&s, PROCESS_ALIVE, NULL), GC_CREATOR_LIVES);
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, NULL), GC_UNDECIDED);
+    s.lpid = 777;
+    s.atime = 90;
+    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), GC_LEAKED);
+    s.lpid = 778;
+    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), GC_LEFT);
     s.nattch = 1;
-    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), KEPT_ATTACHED);
+    assert_int_equal(judge(&s, PROCESS_DEAD, NULL), GC_ATTACHED);
 }
 
-TEST(what_the_daemon_says)
+TEST(what_the_daemon_manages)
 {
-    static int foreign[] = {3, 32770, 40000};
-    struct orphan_knowledge k = {.asked = true, .foreign = foreign, .n_foreign = 3};
-    struct kernel_segment s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
-    s.shmid = 4;
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_MANAGED);
-    k = (struct orphan_knowledge){.asked = true};
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_MANAGED);
-}
-
-TEST(what_the_daemon_has_lost)
-{
-    static int foreign[] = {32770};
+    static struct foreign_segment foreign[] = {
+        {.shmid = 3, .creator = PROCESS_ALIVE, .cpid = 1},
+        {.shmid = 32770, .creator = PROCESS_DEAD, .cpid = 777},
+        {.shmid = 40000, .creator = PROCESS_UNKNOWN},
+    };
     struct orphan_knowledge k = {
-        .asked = true, .foreign = foreign, .n_foreign = 1, .daemon_uid = 120};
+        .asked = true, .foreign = foreign, .n_foreign = 3, .daemon_uid = 120};
     struct kernel_segment s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+    s.shmid = 4;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_MANAGED);
+    k = (struct orphan_knowledge){.asked = true, .daemon_uid = 120};
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_MANAGED);
+}
+
+/* The creator is in a pid namespace that only one of the two can see. */
+TEST(who_sees_the_creator_decides)
+{
+    struct foreign_segment foreign = {.shmid = 32770};
+    const struct orphan_knowledge k = {
+        .asked = true, .foreign = &foreign, .n_foreign = 1, .daemon_uid = 120};
+    struct kernel_segment s = orphan();
+    foreign.creator = PROCESS_UNKNOWN;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+    assert_int_equal(judge(&s, PROCESS_ALIVE, &k), GC_CREATOR_LIVES);
+    s.cpid = 0;
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, &k), GC_UNDECIDED);
+    foreign.creator = PROCESS_DEAD;
+    foreign.cpid = 42;
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, &k), GC_LEAKED);
+    foreign.lpid = 43;
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, &k), GC_LEFT);
+    foreign.creator = PROCESS_ALIVE;
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, &k), GC_CREATOR_LIVES);
+}
+
+TEST(what_the_daemon_says_of_a_segment)
+{
+    struct shmd_segment s = {.shmid = 5, .orphaned = true, .last_pid = 8};
+    s.creator.pid = 7;
+    struct foreign_segment told = foreign_segment_of(&s);
+    assert_int_equal(told.shmid, 5);
+    assert_int_equal(told.cpid, 7);
+    assert_int_equal(told.lpid, 8);
+    assert_int_equal(told.creator, PROCESS_DEAD);
+    s.orphaned = false;
+    assert_int_equal(foreign_segment_of(&s).creator, PROCESS_ALIVE);
+    s.creator.pid = 0;
+    assert_int_equal(foreign_segment_of(&s).creator, PROCESS_UNKNOWN);
+    s.creator.pid = 7;
+    s.nattch = 1; /* then it is no orphan, and nothing is said of the creator */
+    assert_int_equal(foreign_segment_of(&s).creator, PROCESS_UNKNOWN);
+}
+
+TEST(what_the_list_shows)
+{
+    struct shmd_segment s = {.shmid = -1, .orphaned = true};
+    s.creator.pid = 7;
+    assert_int_equal(orphan_class_of_listed(&s), ORPHAN_LEAKED);
+    s.last_pid = 8;
+    assert_int_equal(orphan_class_of_listed(&s), ORPHAN_LEFT);
+    s.orphaned = false;
+    assert_int_equal(orphan_class_of_listed(&s), ORPHAN_CREATOR_LIVES);
+    s.creator.pid = 0; /* and there is no such segment here that could tell more */
+    assert_int_equal(orphan_class_of_listed(&s), ORPHAN_UNDECIDED);
+    s.nattch = 1;
+    assert_int_equal(orphan_class_of_listed(&s), ORPHAN_ATTACHED);
+}
+
+TEST(what_may_be_the_daemons)
+{
+    static struct foreign_segment foreign[] = {{.shmid = 32770, .creator = PROCESS_DEAD}};
+    struct orphan_knowledge k = {.asked = true,
+                                 .foreign = foreign,
+                                 .n_foreign = 1,
+                                 .daemon_uid = 120,
+                                 .records_since_at_ms = 100999};
+    struct kernel_segment s = orphan();
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
     s.cuid = 120; /* made for somebody */
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
-    assert_int_equal(judge(&s, PROCESS_ALIVE, &k), KEPT_CREATOR_LIVES);
-    k.asked = false; /* then it is for guards to say */
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
-    k.asked = true;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    assert_int_equal(judge(&s, PROCESS_ALIVE, &k), GC_CREATOR_LIVES);
+    s.lpid = 5;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
     s = orphan();
     s.uid = 120; /* adopted once */
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
-    /* Of the daemon's user both ways: that user's own, unless it is one for the daemon alone. */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    /* Of the daemon's user both ways: made by it for itself, or made by that user. */
     s.cuid = 120;
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
-    k.daemon_uid_alone = true;
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_LOST);
-    s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    /* Made since the records began: the daemon would know it. */
+    s.ctime = 101;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+    k.records_since_at_ms = 101000; /* within the same second */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    k.records_since_at_ms = 0; /* not told */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    k.asked = false; /* then it is for guards to say */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+}
+
+static void guard(struct orphan_knowledge *k, uint32_t uid, bool serves, const char *path)
+{
+    struct guard g = {.uid = uid, .serves = serves};
+    strcpy(g.path, path);
+    assert_int_equal(orphan_guard(k, &g), 0);
 }
 
 TEST(guards)
 {
     struct kernel_segment s = orphan();
     struct orphan_knowledge k = {0};
-    orphan_guard(&k, 120);
-    orphan_guard(&k, 120);
-    assert_int_equal(k.n_guarded, 1);
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
+    guard(&k, 120, false, "/a");
+    guard(&k, 120, false, "/b");
+    assert_int_equal(k.n_guards, 1);
+    assert_string_equal(k.guards[0].path, "/a");
+    guard(&k, 120, true, "/c");
+    guard(&k, 120, false, "/d");
+    assert_int_equal(k.n_guards, 1);
+    assert_string_equal(k.guards[0].path, "/c"); /* the one that can be asked */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+    assert_null(orphan_guard_of(&k, &s));
     s.cuid = 120; /* made by a daemon for somebody */
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED);
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_GUARDED);
+    assert_int_equal(judge(&s, PROCESS_UNKNOWN, &k), GC_GUARDED);
+    assert_string_equal(orphan_guard_of(&k, &s)->path, "/c");
     s = orphan();
     s.uid = 120; /* adopted by a daemon */
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED);
-    for (uint32_t uid = 500; uid < 500 + GUARDED_UIDS_MAX; uid++)
-        orphan_guard(&k, uid);
-    s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED); /* too many to tell apart */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_GUARDED);
+    orphan_knowledge_deinit(&k);
 }
 
-TEST(daemons_that_run)
+TEST(any_number_of_guards_keeps_only_their_own)
 {
     struct kernel_segment s = orphan();
-    struct orphan_knowledge k = {.asked = false};
-    orphan_guard_running(&k, (struct running_daemon){.pid = 31, .uid = 120});
-    orphan_guard_running(&k, (struct running_daemon){.pid = 32, .uid = 121});
-    orphan_guard(&k, 121);
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), ORPHAN);
-    assert_int_equal(orphan_unasked(&k, &s), 0);
-    s.cuid = 121;
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_UNASKED);
-    assert_int_equal(orphan_unasked(&k, &s), 32);
-    s.uid = 120;
-    assert_int_equal(orphan_unasked(&k, &s), 31);
-    for (int32_t pid = 100; pid < 100 + GUARDED_UIDS_MAX; pid++)
-        orphan_guard_running(&k, (struct running_daemon){.pid = pid, .uid = 500});
-    s = orphan();
-    assert_int_equal(judge(&s, PROCESS_DEAD, &k), KEPT_GUARDED);
+    struct orphan_knowledge k = {0};
+    for (uint32_t uid = 2000; uid < 3000; uid++)
+        guard(&k, uid, true, "/tmp/shmd.sock");
+    assert_int_equal(k.n_guards, 1000);
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LEAKED);
+    s.uid = 2999;
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_GUARDED);
+    orphan_knowledge_deinit(&k);
 }
 
 TEST(idle)
@@ -133,125 +209,153 @@ TEST(idle)
 
 TEST(words)
 {
-    for (int i = ORPHAN; i <= KEPT_FAILED; i++) {
-        assert_true(strlen(orphan_word((enum orphan_verdict)i)) > 3);
-        assert_true(strlen(orphan_reason((enum orphan_verdict)i)) > 5);
+    for (enum gc_class class = 0; class < GC_CLASSES; class ++) {
+        assert_true(*gc_class_word(class) && *gc_class_reason(class));
+        for (enum gc_class other = 0; other < class; other++)
+            assert_string_not_equal(gc_class_word(class), gc_class_word(other));
+    }
+    for (enum gc_result result = 0; result < GC_RESULTS; result++) {
+        assert_true(*gc_result_word(result));
+        assert_true(result == GC_KEPT || *gc_result_reason(result));
+        for (enum gc_result other = 0; other < result; other++)
+            assert_string_not_equal(gc_result_word(result), gc_result_word(other));
     }
 }
 
-/* --- the removal */
+/* --- removal */
 
+/* What is answered, and what was asked: d(aemon), s(tat), p(rocess), r(emove). */
 struct world {
     int is_foreign;
-    int stat_result, remove_result;
-    struct kernel_segment now; /* what the id denotes when the kernel is asked */
+    struct foreign_segment told;
+    int stat_result;
+    struct kernel_segment now;
     enum process_state creator;
-    int removed;   /* the id; 0: nothing */
-    char asked[8]; /* in which order */
+    int remove_result;
+    char asked[8];
 };
 
-static void note(struct world *w, char what)
+static void note(struct world *w, const char *what)
 {
-    w->asked[strlen(w->asked)] = what;
+    assert_true(strlen(w->asked) + 1 < sizeof(w->asked));
+    strcat(w->asked, what);
 }
 
-static int world_is_foreign(void *context, int shmid)
+static int ask_is_foreign(void *context, int shmid, struct foreign_segment *ret)
 {
     struct world *w = context;
-    assert_int_equal(shmid, orphan().shmid);
-    note(w, 'd');
+    assert_int_equal(shmid, 32770);
+    note(w, "d");
+    if (w->is_foreign == 1)
+        *ret = w->told;
     return w->is_foreign;
 }
 
-static int world_stat(void *context, int shmid, struct kernel_segment *ret)
+static int ask_stat(void *context, int shmid, struct kernel_segment *ret)
 {
     struct world *w = context;
-    assert_int_equal(shmid, orphan().shmid);
-    note(w, 's');
+    assert_int_equal(shmid, 32770);
+    note(w, "s");
     if (w->stat_result == 0)
         *ret = w->now;
     return w->stat_result;
 }
 
-static enum process_state world_look(void *context, int32_t pid)
+static enum process_state ask_look(void *context, int32_t pid)
 {
     struct world *w = context;
     assert_int_equal(pid, w->now.cpid);
-    note(w, 'p');
+    note(w, "p");
     return w->creator;
 }
 
-static int world_remove(void *context, int shmid)
+static int ask_remove(void *context, int shmid)
 {
     struct world *w = context;
-    note(w, 'r');
-    if (w->remove_result == 0)
-        w->removed = shmid;
+    assert_int_equal(shmid, 32770);
+    note(w, "r");
     return w->remove_result;
 }
 
-static const struct orphan_ops ops = {world_is_foreign, world_stat, world_look, world_remove};
-
 static struct world unchanged(void)
 {
-    return (struct world){.is_foreign = 1, .now = orphan(), .creator = PROCESS_DEAD};
+    return (struct world){
+        .is_foreign = 1, .told = {.shmid = -1}, .now = orphan(), .creator = PROCESS_DEAD};
 }
 
-/* The verdict in WORLD; ERROR: the errno told with it. */
-static enum orphan_verdict remove_in(struct world *w, int error)
+static struct gc_outcome remove_as(struct world *w, enum gc_class class, bool by_decision)
 {
+    static const struct orphan_ops ops = {ask_is_foreign, ask_stat, ask_look, ask_remove};
     static const struct orphan_knowledge nothing;
     const struct kernel_segment listed = orphan();
-    int told = 0;
-    enum orphan_verdict verdict = orphan_remove(&ops, w, &listed, &nothing, &told);
-    assert_int_equal(told, error);
-    assert_int_equal(w->removed, verdict == ORPHAN_REMOVED ? listed.shmid : 0);
-    return verdict;
+    *w->asked = '\0';
+    return orphan_remove(&ops, w, &listed, class, &nothing, by_decision);
 }
+
+/* As a leaked one of a sweep. */
+#define REMOVES(w, class_now, want)                                                                \
+    do {                                                                                           \
+        struct gc_outcome got = remove_as(w, GC_LEAKED, false);                                    \
+        assert_int_equal(got.class, class_now);                                                    \
+        assert_int_equal(got.result, want);                                                        \
+    } while (0)
 
 TEST(removes_what_was_listed)
 {
     struct world w = unchanged();
-    assert_int_equal(remove_in(&w, 0), ORPHAN_REMOVED);
-    /* The kernel is asked last: what comes between its answer and the removal is the least. */
-    assert_string_equal(w.asked, "dspr");
+    REMOVES(&w, GC_LEAKED, GC_REMOVED);
+    assert_string_equal(w.asked, "dspr"); /* the daemon first, the kernel last */
+}
+
+TEST(removes_each_class_only_while_it_is_of_that_class)
+{
+    struct world w = unchanged();
+    w.creator = PROCESS_UNKNOWN;
+    REMOVES(&w, GC_UNDECIDED, GC_KEPT);
+    assert_int_equal(remove_as(&w, GC_UNDECIDED, false).result, GC_REMOVED);
+    assert_int_equal(remove_as(&w, GC_LEFT, false).result, GC_KEPT);
+    /* The daemon, asked again, sees that the creator lives. */
+    w.told = (struct foreign_segment){.shmid = 32770, .creator = PROCESS_ALIVE, .cpid = 9};
+    assert_int_equal(remove_as(&w, GC_UNDECIDED, false).class, GC_CREATOR_LIVES);
+    assert_null(strchr(w.asked, 'r'));
 }
 
 TEST(keeps_another_with_the_same_id)
 {
-    struct kernel_segment others[10];
-    for (size_t i = 0; i < 10; i++)
-        others[i] = orphan();
-    others[0].key = 0;
-    others[1].size = 8192;
-    others[2].uid = 120; /* handed to a daemon within the same second */
-    others[3].gid = 120;
-    others[4].cuid = 0;
-    others[5].cgid = 0;
-    others[6].cpid = 778; /* made anew, alike in everything else */
-    others[7].mode = 0644;
-    others[8].ctime = 101;
-    others[9].shmid = 3;
-    for (size_t i = 0; i < 10; i++) {
-        struct world w = unchanged();
-        w.now = others[i];
-        if (remove_in(&w, 0) != KEPT_CHANGED)
-            fail_msg("difference %zu was not seen", i);
-        assert_null(strchr(w.asked, 'r'));
-    }
+#define DIFFERS(member, value)                                                                     \
+    do {                                                                                           \
+        struct world w = unchanged();                                                              \
+        w.now.member = (value);                                                                    \
+        for (int by_decision = 0; by_decision < 2; by_decision++) {                                \
+            assert_int_equal(remove_as(&w, GC_LEAKED, by_decision).result, GC_CHANGED);            \
+            assert_string_equal(w.asked, "ds");                                                    \
+        }                                                                                          \
+    } while (0)
+    DIFFERS(shmid, 2);
+    DIFFERS(key, 1);
+    DIFFERS(size, 4097);
+    DIFFERS(uid, 1);
+    DIFFERS(gid, 1);
+    DIFFERS(cuid, 1);
+    DIFFERS(cgid, 1);
+    DIFFERS(cpid, 1);
+    DIFFERS(mode, 0640);
+    DIFFERS(ctime, 101);
+#undef DIFFERS
 }
 
 TEST(keeps_what_came_to_life)
 {
     struct world w = unchanged();
     w.now.nattch = 1;
-    assert_int_equal(remove_in(&w, 0), KEPT_ATTACHED);
+    REMOVES(&w, GC_ATTACHED, GC_KEPT);
+    assert_null(strchr(w.asked, 'r'));
     w = unchanged();
     w.creator = PROCESS_ALIVE;
-    assert_int_equal(remove_in(&w, 0), KEPT_CREATOR_LIVES);
+    REMOVES(&w, GC_CREATOR_LIVES, GC_KEPT);
     w = unchanged();
     w.creator = PROCESS_UNKNOWN;
-    assert_int_equal(remove_in(&w, 0), KEPT_CREATOR_UNKNOWN);
+    REMOVES(&w, GC_UNDECIDED, GC_KEPT);
 }
 
 TEST(keeps_what_was_used_meanwhile)
@@ -260,42 +364,66 @@ TEST(keeps_what_was_used_meanwhile)
     struct world w = unchanged();
     w.now.atime = 500;
     w.now.dtime = 501;
-    w.now.lpid = 900;
-    assert_int_equal(remove_in(&w, 0), KEPT_CHANGED);
+    w.now.lpid = 777;
+    REMOVES(&w, GC_LEAKED, GC_CHANGED);
+    assert_null(strchr(w.asked, 'r'));
 }
 
 TEST(keeps_what_the_daemon_has_taken_over)
 {
     struct world w = unchanged();
     w.is_foreign = 0;
-    assert_int_equal(remove_in(&w, 0), KEPT_MANAGED);
+    REMOVES(&w, GC_MANAGED, GC_KEPT);
     assert_string_equal(w.asked, "d");
     w = unchanged();
     w.is_foreign = -ECONNRESET;
-    assert_int_equal(remove_in(&w, -ECONNRESET), KEPT_UNANSWERED);
+    REMOVES(&w, GC_LEAKED, GC_UNANSWERED);
+    assert_int_equal(remove_as(&w, GC_LEAKED, true).error, -ECONNRESET);
     assert_string_equal(w.asked, "d");
     w = unchanged();
     w.is_foreign = -ENOENT;
-    assert_int_equal(remove_in(&w, -ENOENT), KEPT_GONE);
+    REMOVES(&w, GC_LEAKED, GC_GONE);
+}
+
+TEST(a_decision_counts_in_any_state)
+{
+    struct world w = unchanged();
+    w.now.nattch = 2;
+    w.now.atime = 500;
+    w.now.lpid = 900;
+    struct gc_outcome got = remove_as(&w, GC_ATTACHED, true);
+    assert_int_equal(got.result, GC_REMOVING);
+    assert_int_equal(got.class, GC_ATTACHED);
+    w = unchanged();
+    w.creator = PROCESS_ALIVE;
+    assert_int_equal(remove_as(&w, GC_CREATOR_LIVES, true).result, GC_REMOVED);
+    /* What the daemon manages it must remove itself. */
+    w.is_foreign = 0;
+    got = remove_as(&w, GC_MANAGED, true);
+    assert_int_equal(got.result, GC_KEPT);
+    assert_int_equal(got.class, GC_MANAGED);
+    assert_null(strchr(w.asked, 'r'));
 }
 
 TEST(tells_what_the_kernel_refuses)
 {
     static const struct {
         int error;
-        enum orphan_verdict verdict;
-    } cases[] = {{-ENOENT, KEPT_GONE},
-                 {-EPERM, KEPT_NOT_PERMITTED},
-                 {-EACCES, KEPT_NOT_PERMITTED},
-                 {-ENOMEM, KEPT_FAILED}};
+        enum gc_result result;
+    } cases[] = {{-ENOENT, GC_GONE},
+                 {-EPERM, GC_NOT_PERMITTED},
+                 {-EACCES, GC_NOT_PERMITTED},
+                 {-ENOMEM, GC_FAILED}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct world w = unchanged();
         w.remove_result = cases[i].error;
-        assert_int_equal(remove_in(&w, cases[i].error), cases[i].verdict);
+        struct gc_outcome got = remove_as(&w, GC_LEAKED, false);
+        assert_int_equal(got.result, cases[i].result);
+        assert_int_equal(got.error, got.result == GC_FAILED ? cases[i].error : 0);
         assert_string_equal(w.asked, "dspr");
         w = unchanged();
         w.stat_result = cases[i].error;
-        assert_int_equal(remove_in(&w, cases[i].error), cases[i].verdict);
+        assert_int_equal(remove_as(&w, GC_LEAKED, false).result, cases[i].result);
         assert_string_equal(w.asked, "ds");
     }
 }
@@ -303,18 +431,23 @@ TEST(tells_what_the_kernel_refuses)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_orphan),
-        cmocka_unit_test(what_the_daemon_says),
-        cmocka_unit_test(what_the_daemon_has_lost),
+        cmocka_unit_test(without_a_daemon),
+        cmocka_unit_test(what_the_daemon_manages),
+        cmocka_unit_test(who_sees_the_creator_decides),
+        cmocka_unit_test(what_the_daemon_says_of_a_segment),
+        cmocka_unit_test(what_the_list_shows),
+        cmocka_unit_test(what_may_be_the_daemons),
         cmocka_unit_test(guards),
-        cmocka_unit_test(daemons_that_run),
+        cmocka_unit_test(any_number_of_guards_keeps_only_their_own),
         cmocka_unit_test(idle),
         cmocka_unit_test(words),
         cmocka_unit_test(removes_what_was_listed),
+        cmocka_unit_test(removes_each_class_only_while_it_is_of_that_class),
         cmocka_unit_test(keeps_another_with_the_same_id),
         cmocka_unit_test(keeps_what_came_to_life),
         cmocka_unit_test(keeps_what_was_used_meanwhile),
         cmocka_unit_test(keeps_what_the_daemon_has_taken_over),
+        cmocka_unit_test(a_decision_counts_in_any_state),
         cmocka_unit_test(tells_what_the_kernel_refuses),
     };
     return RUN_TESTS(tests);

@@ -273,7 +273,7 @@ TEST(what_happened_meanwhile)
     fake_sysv_attach_as(f->k, attached, 9);
     restarted();
     found(1, 1, 1, 1, 0, 0);
-    /* What was attached before is nobody's news. */
+    /* Attachments from before are not told. */
     told("removed/out-of-band:gone removed/recycled:recycled removed/out-of-band:dying");
     assert_non_null(fake_sysv_segment(f->k, recycled));
     assert_int_equal(f->store.n_records, 2);
@@ -291,7 +291,7 @@ TEST(what_happened_meanwhile)
 
 TEST(who_made_what_is_gone_is_known)
 {
-    /* An event of it is for its creator, so its mode and owner must be somebody's. */
+    /* An event about it is for its creator, so it must have an owner and a mode. */
     fake_sysv_remove_as(f->k, made("a", LIFETIME_PERSISTENT)->shmid);
     assert_int_equal(core_fixture_restart(f), 0);
     const struct segment_event *event = STAILQ_FIRST(&f->core.news.waiting);

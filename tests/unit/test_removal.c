@@ -64,7 +64,7 @@ TEST(still_attached)
     core_fixture_pass(f, 5000);
     assert_int_equal(f->core.registry.count, 1);
     assert_int_equal(f->core.quota.total[QUOTA_BYTES], 4096);
-    told(""); /* it was told already */
+    told(""); /* its event was told already */
 }
 
 TEST(only_if_unattached)
@@ -99,7 +99,7 @@ TEST(refused)
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, EIO);
     assert_int_equal(fixture_remove(f, "a"), -EIO);
     assert_false(core_turn_is_due(&f->core));
-    /* Somebody was quicker. */
+    /* Another process was quicker. */
     fake_sysv_fail(f->k, FAKE_REMOVE, 1, ENOENT);
     fake_sysv_remove_as(f->k, f->found.segment->shmid);
     const struct remove_params p = {0};

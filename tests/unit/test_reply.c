@@ -55,20 +55,25 @@ TEST(info)
                    .n_huge_page_sizes = 2,
                    .durable = true},
     };
-    check(&reply, "{\"version\":\"0.1.0\",\"protocol\":1,\"pid\":10,\"uid\":11,"
-                  "\"started_at_ms\":1700000000000,\"boot_id\":\"b\",\"ipc_namespace\":4026531839,"
-                  "\"kernel\":{\"shmmax\":9223372036854775807,\"shmall\":9223372036854775807,"
-                  "\"shmmni\":4096,\"segments\":5,\"bytes\":6,\"shm_rmid_forced\":true},"
-                  "\"limits\":{\"max_segments\":0,\"max_bytes\":9223372036854775807},"
-                  "\"usage\":{\"segments\":7,\"bytes\":8},"
-                  "\"huge_page_sizes\":[2097152,1073741824],\"durable\":true}");
+    check(&reply,
+          "{\"version\":\"0.1.0\",\"protocol\":1,\"pid\":10,\"uid\":11,"
+          "\"started_at_ms\":1700000000000,\"boot_id\":\"b\",\"ipc_namespace\":4026531839,"
+          "\"kernel\":{\"shmmni\":4096,\"segments\":5,\"bytes\":6,\"shm_rmid_forced\":true},"
+          "\"limits\":{\"max_segments\":0,\"max_bytes\":9223372036854775807},"
+          "\"usage\":{\"segments\":7,\"bytes\":8},"
+          "\"huge_page_sizes\":[2097152,1073741824],\"durable\":true}");
 
+    reply.u.info.kernel.shmmax = INT64_MAX;
+    reply.u.info.kernel.shmall = 5;
+    reply.u.info.records_since_at_ms = 1700000000001;
     reply.u.info.n_limits = 0;
     reply.u.info.n_huge_page_sizes = 0;
     struct writer w;
     writer_init(&w);
     reply_write_result(&w, &reply);
     writer_bytes(&w, "", 1);
+    assert_contains(w.data, "\"kernel\":{\"shmmax\":9223372036854775807,\"shmall\":5,\"shmmni\"");
+    assert_contains(w.data, "\"durable\":true,\"records_since_at_ms\":1700000000001}");
     assert_contains(w.data, "\"limits\":{},");
     assert_contains(w.data, "\"huge_page_sizes\":[],");
     writer_deinit(&w);

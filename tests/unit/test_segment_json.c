@@ -95,7 +95,7 @@ static void check_round_trip(const struct wire_segment *s)
     assert_int_equal(r.creator.pid, s->creator.pid);
     assert_same_text(r.creator.comm, s->creator.comm);
     assert_int_equal(r.state, s->state);
-    assert_int_equal(r.lifetime, s->lifetime);
+    assert_int_equal(r.lifetime, s->managed ? s->lifetime : LIFETIME_COUNT);
     assert_int_equal(r.holders, s->holders);
     assert_int_equal(r.locked, s->locked);
     assert_int_equal(r.huge_page_size, s->huge_page_size);
@@ -107,6 +107,10 @@ static void check_round_trip(const struct wire_segment *s)
     assert_int_equal(r.expires_at_ms, s->expires_at_ms);
     assert_int_equal(r.managed, s->managed);
     assert_int_equal(r.orphaned, s->orphaned);
+    assert_int_equal(r.used_by_others, s->used_by_others);
+    assert_int_equal(r.has_memory, s->has_memory);
+    assert_int_equal(r.rss, s->rss);
+    assert_int_equal(r.swap, s->swap);
     assert_int_equal(r.declared, s->declared);
     assert_int_equal(r.n_labels, s->n_labels);
     assert_ptr_equal(r.labels, labels.items);
@@ -139,17 +143,37 @@ TEST(the_bytes_of_a_full_one)
 TEST(the_bytes_of_a_foreign_one)
 {
     /* No serial, no name, no times that have not been, and nothing the kernel does not tell. */
-    const struct wire_segment foreign = {
+    struct wire_segment foreign = {
         .serial = 5, .shmid = 0, .key = 0x01020304, .size = 1, .mode = 0, .orphaned = true};
     struct writer w;
     json_decref(written(&foreign, &w));
     assert_text(w.data, w.len,
                 "{\"shmid\":0,\"key\":16909060,\"size\":1,\"mode\":\"0000\",\"uid\":0,\"gid\":0,"
                 "\"nattch\":0,\"last_pid\":0,\"creator\":{\"uid\":0,\"gid\":0,\"pid\":0},"
-                "\"state\":\"initialising\",\"lifetime\":\"persistent\",\"holders\":0,"
+                "\"state\":\"initialising\",\"holders\":0,"
                 "\"locked\":false,\"labels\":{},\"managed\":false,\"orphaned\":true,"
-                "\"declared\":false}");
+                "\"used_by_others\":false,\"declared\":false}");
     writer_deinit(&w);
+    /* Its creator lives: then there is a name, which no record keeps. */
+    strcpy(foreign.creator.comm_now, "postgres");
+    foreign.orphaned = false;
+    foreign.used_by_others = true;
+    json_decref(written(&foreign, &w));
+    writer_bytes(&w, "", 1);
+    assert_contains(w.data, "\"creator\":{\"uid\":0,\"gid\":0,\"pid\":0,\"comm\":\"postgres\"},");
+    assert_contains(w.data, "\"orphaned\":false,\"used_by_others\":true,");
+    writer_deinit(&w);
+}
+
+TEST(the_bytes_of_its_memory)
+{
+    const struct wire_segment s = {.managed = true, .has_memory = true, .rss = 4096, .swap = 0};
+    struct writer w;
+    json_decref(written(&s, &w));
+    writer_bytes(&w, "", 1);
+    assert_contains(w.data, "\"labels\":{},\"rss\":4096,\"swap\":0,\"managed\":true,");
+    writer_deinit(&w);
+    check_round_trip(&s);
 }
 
 static void check_holder_list(const struct wire_holder *list, uint32_t n, const char *want)
@@ -198,7 +222,9 @@ TEST(round_trip)
 
 TEST(round_trip_of_the_least_and_the_most)
 {
-    const struct wire_segment least = {.orphaned = true};
+    struct wire_segment least = {.orphaned = true};
+    check_round_trip(&least);
+    least.used_by_others = true;
     check_round_trip(&least);
 
     char *name = repeat("n", SEGMENT_NAME_MAX), *value = repeat("\x7f", LABEL_VALUE_MAX);
@@ -220,7 +246,7 @@ TEST(round_trip_of_the_least_and_the_most)
         .gid = UINT32_MAX,
         .nattch = INT64_MAX,
         .last_pid = INT32_MAX,
-        .creator = {UINT32_MAX, UINT32_MAX, INT32_MAX, "fifteen-letters"},
+        .creator = {UINT32_MAX, UINT32_MAX, INT32_MAX, "fifteen-letters", ""},
         .state = STATE_REMOVED,
         .lifetime = LIFETIME_ATTACHED,
         .holders = UINT32_MAX,
@@ -344,6 +370,59 @@ TEST(a_list_of_holders_that_is_none_is_refused)
     }
 }
 
+TEST(a_newer_daemons_words_are_told_apart)
+{
+    struct labels labels;
+    struct wire_segment r;
+    assert_int_equal(read_text("{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"frozen\","
+                               "\"lifetime\":\"eternal\",\"managed\":true}",
+                               &labels, &r),
+                     0);
+    assert_int_equal(r.state, STATE_COUNT);
+    assert_true(r.has_lifetime);
+    assert_int_equal(r.lifetime, LIFETIME_COUNT);
+    assert_int_equal(
+        read_text("{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}", &labels, &r),
+        0);
+    assert_false(r.has_lifetime);
+}
+
+TEST(a_number_that_does_not_fit_is_refused)
+{
+    static const char *const bad[] = {
+        "\"serial\":-1",
+        "\"key\":4294967296",
+        "\"key\":-1",
+        "\"uid\":4294967296",
+        "\"gid\":-1",
+        "\"nattch\":-1",
+        "\"holders\":-1",
+        "\"uid\":\"root\"",
+        "\"holders\":4294967296",
+        "\"last_pid\":-1",
+        "\"creator\":{\"uid\":4294967296}",
+        "\"creator\":{\"pid\":2147483648}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct labels labels;
+        struct wire_segment r = {.serial = 7};
+        char *text = text_of("{" NEEDED ",%s}", bad[i]);
+        if (read_text(text, &labels, &r) != -EBADMSG)
+            fail_msg("%s was taken", bad[i]);
+        free(text);
+    }
+    struct labels labels;
+    struct wire_segment r;
+    assert_int_equal(read_text("{\"shmid\":2147483648,\"size\":2,\"mode\":\"0600\","
+                               "\"state\":\"ready\",\"lifetime\":\"process\"}",
+                               &labels, &r),
+                     -EBADMSG);
+    assert_int_equal(read_text("{\"shmid\":1,\"size\":-2,\"mode\":\"0600\","
+                               "\"state\":\"ready\",\"lifetime\":\"process\"}",
+                               &labels, &r),
+                     -EBADMSG);
+}
+
 TEST(what_is_no_segment_is_refused)
 {
     static const char *const bad[] = {
@@ -355,13 +434,13 @@ TEST(what_is_no_segment_is_refused)
         "{\"shmid\":1,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"lifetime\":\"process\"}",
-        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"managed\":true}",
         "{\"shmid\":[],\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2.5,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":384,\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"600\",\"state\":\"ready\",\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0800\",\"state\":\"ready\",\"lifetime\":\"process\"}",
-        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"gone\",\"lifetime\":\"process\"}",
+        "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":1,\"lifetime\":\"process\"}",
         "{\"shmid\":1,\"size\":2,\"mode\":\"0600\",\"state\":\"ready\",\"lifetime\":1}",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -377,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bytes_of_a_full_one),
         cmocka_unit_test(the_bytes_of_a_foreign_one),
+        cmocka_unit_test(the_bytes_of_its_memory),
         cmocka_unit_test(the_bytes_of_its_holders),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(round_trip_of_the_least_and_the_most),
@@ -386,6 +466,8 @@ int main(void)
         cmocka_unit_test(unknown_members_are_passed_over),
         cmocka_unit_test(more_labels_than_there_is_room_for_are_left_out),
         cmocka_unit_test(a_list_of_holders_that_is_none_is_refused),
+        cmocka_unit_test(a_newer_daemons_words_are_told_apart),
+        cmocka_unit_test(a_number_that_does_not_fit_is_refused),
         cmocka_unit_test(what_is_no_segment_is_refused),
     };
     return RUN_TESTS(tests);

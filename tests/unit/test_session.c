@@ -1,7 +1,7 @@
 /*
  * A conversation: replies in the order of the requests whatever the input is chopped into, batches,
  * waits in their midst, output above its mark, input that is broken, unfinished or too large; and
- * memory that runs out answers its request and nobody else's.
+ * memory that runs out fails one request and no other.
  */
 #include "tests/unit/rpc_case.h"
 
@@ -384,7 +384,7 @@ TEST(closed_in_a_bare_word_or_number)
                                       "1e+", "[1,", "\"x", "{",    "\n nul", "1 true fa"};
     for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++)
         check_cut(cut[i], "\"code\":-32700", "unexpected end of the input");
-    /* Whole ones are no requests; and what stands before the end is told by its byte. */
+    /* Whole ones are no requests; the answer names the byte before the end. */
     static const char *const whole[] = {"true", "-1", "1.5", "1e3"};
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
         check_cut(whole[i], "\"code\":-32600", "must be an object");

@@ -180,7 +180,7 @@ TEST(one_that_does_not_read)
     size_t len = bob->session.outbox.out.len;
     change(5);
     assert_int_equal(bob->session.outbox.out.len, len); /* it gets nothing more */
-    /* Nobody else is the worse for it. */
+    /* Others are not affected. */
     unsigned told = 0;
     for (const char *at = client_heard(root); (at = strstr(at, "*changed")); at++)
         told++;
@@ -199,7 +199,8 @@ TEST(an_event_longer_than_the_cap)
     HEARS(bob, "1=@0");
     quietly(alice, CREATE("1", "a"));
     HEARS(bob, "*created:a#1");
-    /* Who is told more before he has read it is cut off; when he resumes, one follows the other. */
+    /* A subscriber that has not read yet when more comes is cut off; when it resumes, nothing is
+     * missing. */
     bob->is_slow = true;
     change(2);
     assert_true(bob->session.outbox.is_cut_off);
@@ -251,7 +252,7 @@ TEST(a_burst_larger_than_the_log)
         (void)client_heard(alice);
         (void)client_heard(reader);
     }
-    reader->is_slow = true; /* it is not asked whether it reads before all is told */
+    reader->is_slow = true; /* whether it reads is not seen before all is told */
     core_fixture_kill(f->core, 1);
     assert_int_equal(rpc_fixture_turn(f), 0);
     assert_false(reader->session.outbox.is_cut_off);
@@ -355,7 +356,8 @@ TEST(many_come_and_go)
 
 TEST(over_a_restart)
 {
-    /* Serials go on: who resumes sees what he may have missed as a gap, and takes nothing twice. */
+    /* Serials go on: a subscriber that resumes sees what it may have missed as a gap, and nothing
+     * twice. */
     struct core_fixture *core = f->core;
     for (int crashes = 0; crashes < 2; crashes++) {
         quietly(alice, crashes ? REMOVE("1", "a") : CREATE("1", "a"));

@@ -146,7 +146,7 @@ TEST(the_initialiser_dies)
 
 TEST(removed_otherwise)
 {
-    /* Whoever waits for it waits on: another may come. */
+    /* The waiter waits on: another may come. */
     assert_int_equal(create(&bob, "x", 0644, false), 0);
     turn_ends();
     assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
@@ -166,7 +166,7 @@ TEST(created_and_removed_in_a_turn)
     assert_int_equal(fixture_remove(f, "x"), 0);
     turn_ends();
     assert_int_equal(a.answers, 0);
-    /* There when it is told, and gone before it is looked at. */
+    /* There when its event is told, and gone before it is looked at. */
     assert_int_equal(create(&alice, "x", 0644, true), 0);
     fake_sysv_remove_as(f->k, f->found.segment->shmid);
     turn_ends();

@@ -1,0 +1,389 @@
+/*
+ * ps: which processes have segments attached, and which hold them. Attachments are read from /proc
+ * with the caller's own rights, holders are the daemon's to tell. Without a daemon the kernel's
+ * segments are shown all the same: that is when one wants to know.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/daemons.h"
+#include "client/cli/kernel_segments.h"
+#include "client/cli/output.h"
+#include "client/cli/plain_text.h"
+#include "protocol/writer.h"
+
+enum { TEXT_SIZE = 512 };
+
+enum column {
+    COLUMN_SHMID,
+    COLUMN_NAME,
+    COLUMN_PID,
+    COLUMN_USER,
+    COLUMN_COMMAND,
+    COLUMN_UNIT,
+    COLUMN_ACCESS,
+    COLUMN_HOLDS,
+    COLUMNS,
+};
+
+static const struct {
+    const char *heading;
+    bool is_number;
+} columns[COLUMNS] = {
+    [COLUMN_SHMID] = {"SHMID", true},      [COLUMN_NAME] = {"NAME", false},
+    [COLUMN_PID] = {"PID", true},          [COLUMN_USER] = {"USER", false},
+    [COLUMN_COMMAND] = {"COMMAND", false}, [COLUMN_UNIT] = {"UNIT", false},
+    [COLUMN_ACCESS] = {"ACCESS", false},   [COLUMN_HOLDS] = {"HOLDS", false},
+};
+
+struct ps {
+    struct cli *cli;
+    struct daemon_seen daemon;    /* owned */
+    struct shmd_attachments *all; /* owned; of all segments */
+    struct libscols_table *table; /* owned; NULL: as JSON */
+    struct writer json;           /* owned */
+    struct writer notes;          /* owned: lines below the table */
+    bool one;                     /* a segment was named: it is shown even when nobody has it */
+    size_t n_shown;
+};
+
+/* --- one process */
+
+struct process {
+    int32_t pid;
+    uint32_t uid;
+    const char *comm;
+    const struct shmd_attachment *attachment; /* NULL: it only holds the segment */
+    bool holds;
+};
+
+static const char *unit_of(const struct process *p)
+{
+    if (!p->attachment)
+        return "";
+    if (p->attachment->unit)
+        return p->attachment->unit;
+    return p->attachment->cgroup ? p->attachment->cgroup : "";
+}
+
+static int add_line(struct ps *ps, const struct shmd_segment *s, const struct process *p)
+{
+    char texts[COLUMNS][TEXT_SIZE];
+    const struct passwd *user = getpwuid(p->uid);
+    struct libscols_line *line = scols_table_new_line(ps->table, NULL);
+    snprintf(texts[COLUMN_SHMID], TEXT_SIZE, "%d", s->shmid);
+    plain_text(s->name ? s->name : "", texts[COLUMN_NAME], TEXT_SIZE);
+    snprintf(texts[COLUMN_PID], TEXT_SIZE, "%" PRId32, p->pid);
+    if (user)
+        snprintf(texts[COLUMN_USER], TEXT_SIZE, "%s", user->pw_name);
+    else
+        snprintf(texts[COLUMN_USER], TEXT_SIZE, "%" PRIu32, p->uid);
+    plain_text(p->comm ? p->comm : "?", texts[COLUMN_COMMAND], TEXT_SIZE);
+    plain_text(unit_of(p), texts[COLUMN_UNIT], TEXT_SIZE);
+    snprintf(texts[COLUMN_ACCESS], TEXT_SIZE, "%s",
+             !p->attachment             ? "-"
+             : p->attachment->read_only ? "read-only"
+                                        : "writable");
+    snprintf(texts[COLUMN_HOLDS], TEXT_SIZE, "%s", p->holds ? "yes" : "no");
+    for (size_t i = 0; line && i < COLUMNS; i++)
+        if (scols_line_set_data(line, i, texts[i]) != 0)
+            line = NULL;
+    return line ? 0 : -ENOMEM;
+}
+
+/* --- one segment */
+
+static bool is_holder(const struct shmd_segment *s, int32_t pid)
+{
+    for (uint32_t i = 0; s->holder_list && i < s->holders; i++)
+        if (s->holder_list[i].pid == pid)
+            return true;
+    return false;
+}
+
+static bool has_attached(const struct ps *ps, const struct shmd_segment *s, int32_t pid)
+{
+    for (size_t i = 0; i < ps->all->count; i++)
+        if (ps->all->processes[i].shmid == s->shmid && ps->all->processes[i].pid == pid)
+            return true;
+    return false;
+}
+
+static uint64_t count_unseen(const struct ps *ps, const struct shmd_segment *s)
+{
+    uint64_t seen = 0;
+    for (size_t i = 0; i < ps->all->count; i++)
+        if (ps->all->processes[i].shmid == s->shmid)
+            seen += ps->all->processes[i].count;
+    return s->nattch > seen ? s->nattch - seen : 0;
+}
+
+static void note_unseen(struct ps *ps, const struct shmd_segment *s, uint64_t unseen)
+{
+    char text[TEXT_SIZE];
+    int len = snprintf(text, sizeof(text),
+                       "shmid %d: %" PRIu64 " of %" PRIu64 " attachments belong to processes that "
+                       "you may not see; root sees all\n",
+                       s->shmid, unseen, s->nattch);
+    writer_bytes(&ps->notes, text, (size_t)len);
+}
+
+static int show_as_text(struct ps *ps, const struct shmd_segment *s)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ps->all->count; i++) {
+        const struct shmd_attachment *a = &ps->all->processes[i];
+        const struct process p = {a->pid, a->uid, a->comm, a, is_holder(s, a->pid)};
+        if (a->shmid == s->shmid) {
+            ps->n_shown++;
+            r = add_line(ps, s, &p);
+        }
+    }
+    for (uint32_t i = 0; r == 0 && s->holder_list && i < s->holders; i++) {
+        const struct shmd_holder *h = &s->holder_list[i];
+        const struct process p = {h->pid, h->uid, h->comm, NULL, true};
+        if (!has_attached(ps, s, h->pid)) {
+            ps->n_shown++;
+            r = add_line(ps, s, &p);
+        }
+    }
+    uint64_t unseen = count_unseen(ps, s);
+    if (r == 0 && unseen > 0)
+        note_unseen(ps, s, unseen);
+    return r;
+}
+
+static void write_text(struct writer *w, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    writer_key(w, key);
+    writer_string(w, text);
+}
+
+static void write_uint(struct writer *w, const char *key, uint64_t value)
+{
+    writer_key(w, key);
+    writer_uint(w, value);
+}
+
+static void write_attachment(struct writer *w, const struct shmd_attachment *a)
+{
+    writer_object_begin(w);
+    write_uint(w, "pid", (uint64_t)a->pid);
+    write_uint(w, "uid", a->uid);
+    write_text(w, "comm", a->comm);
+    write_text(w, "unit", a->unit);
+    write_text(w, "cgroup", a->cgroup);
+    writer_key(w, "read_only");
+    writer_bool(w, a->read_only);
+    write_uint(w, "count", a->count);
+    writer_object_end(w);
+}
+
+static void write_holder(struct writer *w, const struct shmd_holder *h)
+{
+    writer_object_begin(w);
+    write_uint(w, "pid", (uint64_t)h->pid);
+    write_uint(w, "uid", h->uid);
+    write_text(w, "comm", h->comm);
+    writer_key(w, "since_at_ms");
+    writer_int(w, h->since_at_ms);
+    writer_object_end(w);
+}
+
+static void show_as_json(struct ps *ps, const struct shmd_segment *s)
+{
+    struct writer *w = &ps->json;
+    writer_object_begin(w);
+    writer_key(w, "shmid");
+    writer_int(w, s->shmid);
+    write_text(w, "name", s->name);
+    if (s->managed)
+        write_uint(w, "serial", s->serial);
+    write_uint(w, "key", s->key);
+    write_uint(w, "nattch", s->nattch);
+    write_uint(w, "unseen", count_unseen(ps, s));
+    writer_key(w, "attached");
+    writer_array_begin(w);
+    for (size_t i = 0; i < ps->all->count; i++)
+        if (ps->all->processes[i].shmid == s->shmid)
+            write_attachment(w, &ps->all->processes[i]);
+    writer_array_end(w);
+    writer_key(w, "holders");
+    writer_array_begin(w);
+    for (uint32_t i = 0; s->holder_list && i < s->holders; i++)
+        write_holder(w, &s->holder_list[i]);
+    writer_array_end(w);
+    writer_object_end(w);
+}
+
+/* 0 or -ENOMEM. */
+static int show(struct ps *ps, const struct shmd_segment *s)
+{
+    if (!ps->one && s->nattch == 0 && s->holders == 0)
+        return 0;
+    if (ps->table)
+        return show_as_text(ps, s);
+    show_as_json(ps, s);
+    return 0;
+}
+
+/* --- which segments */
+
+/* For shmd_list(). Only stat tells who holds a segment. */
+static int show_listed(const struct shmd_segment *listed, void *data)
+{
+    struct ps *ps = data;
+    struct shmd_segment *asked = NULL;
+    if (listed->holders > 0 &&
+        shmd_stat(cli_ask(ps->cli), &(struct shmd_target){.serial = listed->serial}, &asked) != 0)
+        asked = NULL; /* it went meanwhile, or what is left is what list tells */
+    int r = show(ps, asked ? asked : listed);
+    shmd_segment_free(asked);
+    return r;
+}
+
+static int show_from_daemon(struct ps *ps)
+{
+    const struct shmd_list_options all = {.scope = SHMD_SCOPE_ALL};
+    struct shmd_target target;
+    struct shmd_segment *segment = NULL;
+    int r = ps->one ? cli_target(ps->cli, &target) : 0;
+    if (r != 0)
+        return r;
+    if (!ps->one) {
+        r = shmd_list(cli_ask(ps->cli), &all, show_listed, ps);
+    } else {
+        r = shmd_stat(cli_ask(ps->cli), &target, &segment);
+        r = r == 0 ? show(ps, segment) : r;
+        shmd_segment_free(segment);
+    }
+    if (r == -ENOMEM)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    return r != 0 ? cli_failure(ps->cli, r) : EXIT_OK;
+}
+
+static bool is_meant(const struct cli *cli, const struct kernel_segment *s)
+{
+    if (cli_given(cli, OPT(SHMID)))
+        return s->shmid == cli->options.shmid;
+    return !cli_given(cli, OPT(KEY)) || (s->key != 0 && s->key == cli->options.key);
+}
+
+static int show_from_kernel(struct ps *ps)
+{
+    struct kernel_segments segments;
+    bool is_found = false;
+    int r = kernel_segments_read(&segments);
+    if (r < 0)
+        return cli_error(EXIT_REFUSED, "cannot read the kernel's segments: %s", strerror(-r));
+    for (size_t i = 0; r == 0 && i < segments.count; i++) {
+        const struct kernel_segment *s = &segments.rows[i];
+        if (!is_meant(ps->cli, s))
+            continue;
+        is_found = true;
+        r = show(ps, &(struct shmd_segment){.shmid = s->shmid, .key = s->key, .nattch = s->nattch});
+    }
+    kernel_segments_deinit(&segments);
+    if (r < 0)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    return ps->one && !is_found ? cli_error(EXIT_NO_SUCH_SEGMENT, "there is no such segment")
+                                : EXIT_OK;
+}
+
+/* --- the command */
+
+static int print(struct ps *ps)
+{
+    if (!ps->table) {
+        writer_array_end(&ps->json);
+        writer_object_end(&ps->json);
+        if (ps->json.failed)
+            return cli_error(EXIT_REFUSED, "out of memory");
+        output_json_text(ps->json.data, ps->json.len);
+        return EXIT_OK;
+    }
+    if (ps->notes.failed)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    if (ps->n_shown > 0)
+        scols_print_table(ps->table);
+    else if (ps->notes.len == 0)
+        puts(ps->one ? "No process has it attached or holds it."
+                     : "No process has a segment attached or holds one.");
+    if (ps->notes.len > 0)
+        fwrite(ps->notes.data, 1, ps->notes.len, stdout);
+    return EXIT_OK;
+}
+
+static int start(struct ps *ps)
+{
+    if (cli_given(ps->cli, OPT(JSON))) {
+        writer_object_begin(&ps->json);
+        writer_key(&ps->json, "segments");
+        writer_array_begin(&ps->json);
+        return 0;
+    }
+    ps->table = scols_new_table();
+    for (size_t i = 0; ps->table && i < COLUMNS; i++) {
+        if (!scols_table_new_column(ps->table, columns[i].heading, 0,
+                                    columns[i].is_number ? SCOLS_FL_RIGHT : 0)) {
+            scols_unref_table(ps->table);
+            ps->table = NULL;
+        }
+    }
+    if (!ps->table)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    scols_table_enable_noheadings(ps->table, cli_given(ps->cli, OPT(NOHEADINGS)));
+    return 0;
+}
+
+static int run(struct ps *ps)
+{
+    struct cli *cli = ps->cli;
+    struct shmd_target target;
+    int status = ps->one ? cli_target(cli, &target) : 0;
+    if (status != 0)
+        return status;
+    daemon_ask(cli, &ps->daemon);
+    bool answers = ps->daemon.state == DAEMON_ANSWERS;
+    bool needs_daemon = cli->n_args > 0 || cli_given(cli, OPT(SERIAL));
+    if (ps->daemon.state == DAEMON_ELSEWHERE)
+        return cli_error(EXIT_REFUSED, "the daemon is in another IPC namespace, where the ids of "
+                                       "segments mean others than here: run shmdctl there");
+    if (!answers && needs_daemon)
+        return ps->daemon.state == DAEMON_UNREACHABLE ? cli_unreachable(cli, ps->daemon.error)
+                                                      : cli_failure(cli, ps->daemon.error);
+    if (!answers)
+        cli_note(cli, "the daemon was not asked (%s): names and holders are not shown",
+                 daemon_state_text(&ps->daemon));
+    int r = shmd_attachments(answers ? cli->shmd : NULL, NULL, &ps->all);
+    if (r != 0)
+        return answers ? cli_failure(cli, r)
+                       : cli_error(EXIT_REFUSED, "cannot read /proc: %s", strerror(-r));
+    status = start(ps);
+    if (status == EXIT_OK)
+        status = answers ? show_from_daemon(ps) : show_from_kernel(ps);
+    return status == EXIT_OK ? print(ps) : status;
+}
+
+int cmd_ps(struct cli *cli)
+{
+    struct ps ps = {.cli = cli,
+                    .one = cli->n_args > 0 || cli_given(cli, OPT(SHMID) | OPT(KEY) | OPT(SERIAL))};
+    writer_init(&ps.json);
+    writer_init(&ps.notes);
+    int status = run(&ps);
+    scols_unref_table(ps.table);
+    writer_deinit(&ps.json);
+    writer_deinit(&ps.notes);
+    shmd_attachments_free(ps.all);
+    daemon_seen_deinit(&ps.daemon);
+    return status;
+}

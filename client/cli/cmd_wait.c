@@ -1,0 +1,92 @@
+/*
+ * wait: until a segment exists and is ready. A daemon that restarts meanwhile is connected to
+ * again; one that cannot be reached at the beginning is not waited for.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/output.h"
+
+enum {
+    LATE_MS = 5000, /* how much later than the timeout an answer may come */
+    RETRY_MS = 100, /* between two attempts to connect again */
+    TELL_MS = 1000, /* after which it is told that the daemon is gone */
+};
+
+static void pause_ms(int64_t ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+static bool is_over(int64_t end_ms)
+{
+    return end_ms >= 0 && cli_now_ms() >= end_ms;
+}
+
+/* Asks for the segment until END_MS (-1: for ever). */
+static int ask(struct cli *cli, int64_t end_ms, struct shmd_segment **ret)
+{
+    /* First whether the daemon answers at all: after that, silence is no news. */
+    shmd_set_timeout(cli->shmd, end_ms < 0 ? -1 : LATE_MS);
+    int r = shmd_info(cli->shmd, NULL);
+    if (r != 0)
+        return r;
+    int64_t left = end_ms < 0 ? -1 : end_ms - cli_now_ms();
+    if (end_ms >= 0 && left < 0)
+        left = 0;
+    return shmd_wait(cli->shmd, cli->args[0], left, ret);
+}
+
+/* The daemon is gone: 0 when there is one again, or an exit status when the time is over. */
+static int connect_again(struct cli *cli, int64_t end_ms)
+{
+    int64_t lost_at = cli_now_ms();
+    bool is_told = false;
+    shmd_disconnect(cli->shmd);
+    cli->shmd = NULL;
+    while (shmd_connect(cli->daemon.path, RETRY_MS, &cli->shmd) != 0) {
+        char daemon[DAEMON_TEXT_SIZE];
+        daemon_choice_text(&cli->daemon, daemon);
+        if (is_over(end_ms))
+            return cli_error(EXIT_UNREACHABLE, "lost %s, and it did not come back in time", daemon);
+        if (!is_told && cli_now_ms() - lost_at >= TELL_MS) {
+            (void)cli_error(EXIT_OK, "lost %s; waiting for it to come back%s", daemon,
+                            end_ms < 0 ? " (--timeout sets a limit)" : "");
+            is_told = true;
+        }
+        pause_ms(RETRY_MS);
+    }
+    return 0;
+}
+
+int cmd_wait(struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    struct shmd_segment *segment = NULL;
+    int64_t end_ms = o->timeout_ms < 0 ? -1 : cli_now_ms() + o->timeout_ms;
+    cli->grace_ms = LATE_MS;
+    int status = output_check(o);
+    if (status == 0)
+        status = cli_connect(cli);
+    if (status != 0)
+        return status;
+    int r = ask(cli, end_ms, &segment);
+    while (cli_is_lost(r) && r != -ETIMEDOUT) {
+        status = connect_again(cli, end_ms);
+        if (status != 0)
+            return status;
+        cli_watch_delay(cli);
+        r = ask(cli, end_ms, &segment);
+        if (r != 0)
+            pause_ms(RETRY_MS); /* one that ends at once each time is not asked without a pause */
+    }
+    if (r != 0)
+        return cli_failure(cli, r);
+    status = cli_check_ids(cli, IDS_SHOWN);
+    if (status == 0)
+        status = output_segment(cli, segment);
+    shmd_segment_free(segment);
+    return status;
+}

@@ -1,0 +1,387 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/cli/gc.h"
+#include "client/cli/output.h"
+#include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
+#include "protocol/writer.h"
+
+enum { REASON_SIZE = 256, TEXT_SIZE = 400 };
+
+/* --- sums and reasons */
+
+struct total {
+    uint64_t segments, bytes;
+};
+
+static void count(struct total *total, const struct candidate *c)
+{
+    total->segments++;
+    total->bytes += c->segment->size;
+}
+
+static bool is_removed(const struct candidate *c)
+{
+    return c->outcome.result == GC_REMOVED || c->outcome.result == GC_REMOVING;
+}
+
+/* Those of CLASS that are still there. */
+static struct total total_of(const struct gc *gc, enum gc_class class)
+{
+    struct total total = {0};
+    for (size_t i = 0; i < gc->count; i++) {
+        const struct candidate *c = &gc->candidates[i];
+        if (c->outcome.class == class && !is_removed(c) && c->outcome.result != GC_GONE)
+            count(&total, c);
+    }
+    return total;
+}
+
+static struct total total_removed(const struct gc *gc)
+{
+    struct total total = {0};
+    for (size_t i = 0; i < gc->count; i++)
+        if (is_removed(&gc->candidates[i]))
+            count(&total, &gc->candidates[i]);
+    return total;
+}
+
+static void reason_text(const struct gc *gc, const struct candidate *c, char ret[REASON_SIZE])
+{
+    const struct guard *guard = orphan_guard_of(&gc->knowledge, c->segment);
+    const struct gc_outcome *o = &c->outcome;
+    char path[REASON_SIZE / 2];
+    if (o->result != GC_KEPT) {
+        snprintf(ret, REASON_SIZE, "%s%s%s", gc_result_reason(o->result), o->error ? ": " : "",
+                 o->error ? strerror(-o->error) : "");
+    } else if (o->class == GC_GUARDED && guard) {
+        plain_text(guard->path, path, sizeof(path));
+        snprintf(ret, REASON_SIZE,
+                 guard->serves ? "may be another daemon's, which was not asked: name its socket "
+                                 "by --socket %s"
+                               : "may be another daemon's, which does not run: that of %s",
+                 path);
+    } else {
+        snprintf(ret, REASON_SIZE, "%s", gc_class_reason(o->class));
+    }
+}
+
+/* --- as JSON */
+
+static void write_int(struct writer *w, const char *key, int64_t value)
+{
+    writer_key(w, key);
+    writer_int(w, value);
+}
+
+static void write_uint(struct writer *w, const char *key, uint64_t value)
+{
+    writer_key(w, key);
+    writer_uint(w, value);
+}
+
+static void write_text(struct writer *w, const char *key, const char *text)
+{
+    writer_key(w, key);
+    writer_string(w, text);
+}
+
+static void write_segment(struct writer *w, const struct gc *gc, const struct candidate *c)
+{
+    const struct kernel_segment *s = c->segment;
+    char mode[8], reason[REASON_SIZE];
+    reason_text(gc, c, reason);
+    snprintf(mode, sizeof(mode), "%04" PRIo32, s->mode);
+    writer_object_begin(w);
+    write_int(w, "shmid", s->shmid);
+    write_uint(w, "key", s->key);
+    write_uint(w, "size", s->size);
+    write_text(w, "mode", mode);
+    write_uint(w, "uid", s->uid);
+    write_uint(w, "gid", s->gid);
+    writer_key(w, "creator");
+    writer_object_begin(w);
+    write_uint(w, "uid", s->cuid);
+    write_uint(w, "gid", s->cgid);
+    write_int(w, "pid", s->cpid);
+    writer_object_end(w);
+    write_int(w, "last_pid", s->lpid);
+    write_uint(w, "nattch", s->nattch);
+    write_int(w, "idle_since_at_ms", orphan_idle_since(s) * 1000);
+    write_text(w, "class", gc_class_word(c->outcome.class));
+    write_text(w, "result", gc_result_word(c->outcome.result));
+    write_text(w, "reason", reason);
+    if (c->outcome.error)
+        write_text(w, "error", strerror(-c->outcome.error));
+    writer_object_end(w);
+}
+
+static void write_forgotten(struct writer *w, const struct forgotten *f)
+{
+    writer_object_begin(w);
+    write_uint(w, "serial", f->serial);
+    if (f->name)
+        write_text(w, "name", f->name);
+    write_int(w, "shmid", f->shmid);
+    write_uint(w, "size", f->size);
+    write_uint(w, "uid", f->uid);
+    write_int(w, "idle_since_at_ms", f->idle_since_ms);
+    writer_key(w, "never_attached");
+    writer_bool(w, f->never_attached);
+    writer_object_end(w);
+}
+
+static void write_total(struct writer *w, const char *key, struct total total)
+{
+    writer_key(w, key);
+    writer_object_begin(w);
+    write_uint(w, "segments", total.segments);
+    write_uint(w, "bytes", total.bytes);
+    writer_object_end(w);
+}
+
+int gc_print_json(const struct gc *gc)
+{
+    struct writer w;
+    writer_init(&w);
+    writer_object_begin(&w);
+    writer_key(&w, "daemon_asked");
+    writer_bool(&w, gc->knowledge.asked);
+    writer_key(&w, "segments");
+    writer_array_begin(&w);
+    for (size_t i = 0; i < gc->count; i++)
+        write_segment(&w, gc, &gc->candidates[i]);
+    writer_array_end(&w);
+    writer_key(&w, "forgotten");
+    writer_array_begin(&w);
+    for (size_t i = 0; i < gc->n_forgotten; i++)
+        write_forgotten(&w, &gc->forgotten[i]);
+    writer_array_end(&w);
+    for (enum gc_class class = 0; class < GC_CLASSES_LISTED; class ++)
+        write_total(&w, gc_class_word(class), total_of(gc, class));
+    write_total(&w, "removed", total_removed(gc));
+    write_uint(&w, "younger", gc->younger);
+    writer_object_end(&w);
+    bool failed = w.failed;
+    if (!failed)
+        output_json_text(w.data, w.len);
+    writer_deinit(&w);
+    return failed ? cli_error(EXIT_REFUSED, "out of memory") : EXIT_OK;
+}
+
+/* --- for people */
+
+static void size_text(const struct gc *gc, uint64_t bytes, char *ret, size_t size)
+{
+    if (cli_given(gc->cli, OPT(BYTES)))
+        snprintf(ret, size, "%" PRIu64, bytes);
+    else
+        format_size(bytes, ret, size);
+}
+
+/* In the largest unit of which there is one, as --older-than takes it. */
+static void idle_text(int64_t seconds, char *ret, size_t size)
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t i = 0;
+    while (i + 1 < COUNT(units) && seconds < units[i].seconds)
+        i++;
+    /* The clock may have been set back. */
+    snprintf(ret, size, "%" PRId64 "%c", seconds > 0 ? seconds / units[i].seconds : 0,
+             units[i].unit);
+}
+
+static void user_text(uint32_t uid, char *ret, size_t size)
+{
+    const struct passwd *user = getpwuid(uid);
+    if (user)
+        snprintf(ret, size, "%s", user->pw_name);
+    else
+        snprintf(ret, size, "%" PRIu32, uid);
+}
+
+struct column {
+    const char *heading;
+    bool is_number;
+};
+
+static const struct column segment_columns[] = {{"SHMID", true},  {"KEY", false}, {"SIZE", true},
+                                                {"OWNER", false}, {"CPID", true}, {"IDLE", true},
+                                                {"WHY", false}};
+static const struct column forgotten_columns[] = {
+    {"NAME", false},  {"SERIAL", true}, {"SHMID", true}, {"SIZE", true},
+    {"OWNER", false}, {"IDLE", true},   {"WHY", false}};
+enum { N_COLUMNS = COUNT(segment_columns) };
+_Static_assert(N_COLUMNS == COUNT(forgotten_columns), "both tables have as many columns");
+
+/* NULL: out of memory. */
+static struct libscols_table *new_table(const struct column *columns)
+{
+    struct libscols_table *table = scols_new_table();
+    for (size_t i = 0; table && i < N_COLUMNS; i++) {
+        if (!scols_table_new_column(table, columns[i].heading, 0,
+                                    columns[i].is_number ? SCOLS_FL_RIGHT : 0)) {
+            scols_unref_table(table);
+            table = NULL;
+        }
+    }
+    return table;
+}
+
+static int add_line(struct libscols_table *table, char texts[N_COLUMNS][TEXT_SIZE])
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    for (size_t i = 0; line && i < N_COLUMNS; i++)
+        if (scols_line_set_data(line, i, texts[i]) != 0)
+            line = NULL;
+    return line ? 0 : -ENOMEM;
+}
+
+static int add_segment(const struct gc *gc, struct libscols_table *table, const struct candidate *c)
+{
+    const struct kernel_segment *s = c->segment;
+    char texts[N_COLUMNS][TEXT_SIZE], reason[REASON_SIZE];
+    reason_text(gc, c, reason);
+    snprintf(texts[0], TEXT_SIZE, "%d", s->shmid);
+    snprintf(texts[1], TEXT_SIZE, "0x%08" PRIx32, s->key);
+    size_text(gc, s->size, texts[2], TEXT_SIZE);
+    user_text(s->uid, texts[3], TEXT_SIZE);
+    snprintf(texts[4], TEXT_SIZE, "%" PRId32, s->cpid);
+    idle_text((int64_t)time(NULL) - orphan_idle_since(s), texts[5], TEXT_SIZE);
+    snprintf(texts[6], TEXT_SIZE, "%s", reason);
+    return add_line(table, texts);
+}
+
+static int add_forgotten(const struct gc *gc, struct libscols_table *table,
+                         const struct forgotten *f)
+{
+    char texts[N_COLUMNS][TEXT_SIZE];
+    plain_text(f->name ? f->name : "", texts[0], TEXT_SIZE);
+    snprintf(texts[1], TEXT_SIZE, "%" PRIu64, f->serial);
+    snprintf(texts[2], TEXT_SIZE, "%d", f->shmid);
+    size_text(gc, f->size, texts[3], TEXT_SIZE);
+    user_text(f->uid, texts[4], TEXT_SIZE);
+    idle_text((int64_t)time(NULL) - f->idle_since_ms / 1000, texts[5], TEXT_SIZE);
+    snprintf(texts[6], TEXT_SIZE, "%s",
+             f->never_attached ? "never attached" : "nobody has used it for so long");
+    return add_line(table, texts);
+}
+
+/* Prints TABLE under its title, and frees it; R: how filling it went. */
+static int print_table(const char *title, struct libscols_table *table, int r)
+{
+    if (r == 0) {
+        printf("%s:\n", title);
+        scols_print_table(table);
+        putchar('\n');
+    }
+    scols_unref_table(table);
+    return r;
+}
+
+static int print_class(const struct gc *gc, enum gc_class class, const char *title)
+{
+    struct libscols_table *table = NULL;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < gc->count; i++) {
+        const struct candidate *c = &gc->candidates[i];
+        if (c->outcome.class != class)
+            continue;
+        table = table ? table : new_table(segment_columns);
+        r = table ? add_segment(gc, table, c) : -ENOMEM;
+    }
+    return table ? print_table(title, table, r) : r;
+}
+
+static int print_forgotten(const struct gc *gc)
+{
+    if (gc->n_forgotten == 0)
+        return 0;
+    struct libscols_table *table = new_table(forgotten_columns);
+    int r = table ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < gc->n_forgotten; i++)
+        r = add_forgotten(gc, table, &gc->forgotten[i]);
+    return table ? print_table("Forgotten", table, r) : r;
+}
+
+static const struct {
+    const char *title;
+    const char *advice; /* behind "N TITLE, SIZE: " */
+} listed[GC_CLASSES] = {
+    [GC_LEAKED] = {"Leaked", "gc --remove removes them"},
+    [GC_LEFT] = {"Left", "kept, unless --remove comes with --left"},
+    [GC_UNDECIDED] = {"Undecided", "kept, unless root adds --undecided to --remove"},
+    [GC_LOST] = {"Lost", "kept, unless --remove comes with --lost; their owner or root may adopt "
+                         "them: shmdctl adopt --shmid N"},
+    [GC_GUARDED] = {"Guarded", "kept"},
+    /* Only of a segment that was named. */
+    [GC_ATTACHED] = {"Attached", ""},
+    [GC_CREATOR_LIVES] = {"Creator lives", ""},
+    [GC_MANAGED] = {"Managed", ""},
+};
+
+static void print_totals(const struct gc *gc)
+{
+    char text[32];
+    size_t n = 0;
+    for (enum gc_class class = 0; class < GC_CLASSES_LISTED; class ++) {
+        struct total total = total_of(gc, class);
+        if (total.segments == 0)
+            continue;
+        n++;
+        size_text(gc, total.bytes, text, sizeof(text));
+        bool may_stay = class == GC_LEAKED && cli_given(gc->cli, OPT(REMOVE));
+        printf("%" PRIu64 " %s, %s: %s.\n", total.segments, gc_class_word(class), text,
+               may_stay ? "kept for the reason above" : listed[class].advice);
+    }
+    if (gc->younger > 0)
+        printf("%zu more %s too young: --older-than 0 includes %s.\n", gc->younger,
+               gc->younger > 1 ? "are" : "is", gc->younger > 1 ? "them" : "it");
+    if (gc->n_forgotten > 0)
+        printf("%zu of the daemon's own seem forgotten: gc never removes them; shmdctl rm does.\n",
+               gc->n_forgotten);
+    if (n == 0 && gc->younger == 0 && !cli_given(gc->cli, OPT(REMOVE)))
+        puts("No segment is leaked, left, undecided or lost.");
+}
+
+static void print_removed(const struct gc *gc)
+{
+    struct total removed = total_removed(gc);
+    char text[32];
+    if (!cli_given(gc->cli, OPT(REMOVE))) {
+        printf("Nothing was removed%s.\n",
+               gc->by_decision ? "; with --remove it is, whatever its state" : "");
+        return;
+    }
+    size_text(gc, removed.bytes, text, sizeof(text));
+    printf("%" PRIu64 " removed, %s; %" PRIu64 " kept.\n", removed.segments, text,
+           gc->count - removed.segments);
+}
+
+int gc_print_text(const struct gc *gc)
+{
+    int r = 0;
+    for (enum gc_class class = 0; r == 0 && class < GC_CLASSES; class ++)
+        r = print_class(gc, class, listed[class].title);
+    if (r == 0)
+        r = print_forgotten(gc);
+    if (r < 0)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    if (!gc->by_decision)
+        print_totals(gc);
+    print_removed(gc);
+    if (!gc->knowledge.asked)
+        printf("The daemon at %s could not be asked (%s): what may be its own is listed as "
+               "guarded, and kept.\n",
+               *gc->daemon.path ? gc->daemon.path : "the socket", daemon_state_text(&gc->daemon));
+    return EXIT_OK;
+}

@@ -1,0 +1,93 @@
+#include "client/cli/plain_text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The length of the character that TEXT (of LEN bytes, at least 1) begins with and its number in
+ * Unicode; 0: it is no UTF-8. */
+static size_t decode(const char *text, size_t len, uint32_t *ret)
+{
+    static const struct {
+        unsigned char mask, lead;
+        uint32_t least;
+    } kinds[] = {{0x80, 0x00, 0}, {0xE0, 0xC0, 0x80}, {0xF0, 0xE0, 0x800}, {0xF8, 0xF0, 0x10000}};
+    const unsigned char *bytes = (const unsigned char *)text;
+    for (size_t n = 1; n <= 4 && n <= len; n++) {
+        if ((bytes[0] & kinds[n - 1].mask) != kinds[n - 1].lead)
+            continue;
+        uint32_t c = bytes[0] & (unsigned char)~kinds[n - 1].mask;
+        for (size_t i = 1; i < n; i++) {
+            if ((bytes[i] & 0xC0) != 0x80)
+                return 0;
+            c = c << 6 | (bytes[i] & 0x3F);
+        }
+        if (c < kinds[n - 1].least || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+            return 0;
+        *ret = c;
+        return n;
+    }
+    return 0;
+}
+
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0);
+}
+
+enum { PIECE_SIZE = 8 };
+
+/* The next piece of TEXT as it is to be printed; how many bytes of TEXT that took. */
+static size_t next_piece(const char *text, size_t len, char ret[PIECE_SIZE])
+{
+    uint32_t c = 0;
+    size_t n = decode(text, len, &c);
+    if (n == 0 || (n == 1 && is_control(c)))
+        snprintf(ret, PIECE_SIZE, "\\x%02x", (unsigned)(unsigned char)*text);
+    else if (is_control(c))
+        snprintf(ret, PIECE_SIZE, "\\u%04x", (unsigned)(c & 0xFFFF));
+    else
+        snprintf(ret, PIECE_SIZE, "%.*s", (int)n, text);
+    return n ? n : 1;
+}
+
+void print_plain(FILE *file, const char *text)
+{
+    char piece[PIECE_SIZE];
+    for (size_t len = strlen(text), n; len > 0; text += n, len -= n) {
+        n = next_piece(text, len, piece);
+        fputs(piece, file);
+    }
+}
+
+void plain_text(const char *text, char *ret, size_t size)
+{
+    char piece[PIECE_SIZE];
+    size_t used = 0;
+    for (size_t len = strlen(text), n; len > 0; text += n, len -= n) {
+        n = next_piece(text, len, piece);
+        if (used + strlen(piece) >= size)
+            break;
+        memcpy(ret + used, piece, strlen(piece));
+        used += strlen(piece);
+    }
+    ret[used] = '\0';
+}
+
+void print_json_text(FILE *file, const char *json, size_t len)
+{
+    for (size_t n; len > 0; json += n, len -= n) {
+        uint32_t c = 0xFFFD; /* for what is no UTF-8 */
+        n = decode(json, len, &c);
+        if (n == 0) {
+            fputs("\\ufffd", file);
+            n = 1;
+        } else if (c < 0x20) {
+            fputc(' ', file);
+        } else if (is_control(c)) {
+            fprintf(file, "\\u%04x", (unsigned)c);
+        } else {
+            fwrite(json, 1, n, file);
+        }
+    }
+}

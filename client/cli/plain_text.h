@@ -1,0 +1,21 @@
+/*
+ * Text of others - names, labels, commands, a daemon's sentences - made harmless for a terminal:
+ * what is printed holds no control character and is valid UTF-8.
+ */
+#ifndef SHMD_CLIENT_CLI_PLAIN_TEXT_H
+#define SHMD_CLIENT_CLI_PLAIN_TEXT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* Prints TEXT. A byte that is a control character or no part of UTF-8 becomes \x1b, a control
+ * character of Unicode (C1) \u009b. */
+void print_plain(FILE *file, const char *text);
+/* The same into a buffer of SIZE, cut where it is full. */
+void plain_text(const char *text, char *ret, size_t size);
+
+/* Prints LEN bytes of JSON, which keeps its meaning: a control character in a string is escaped,
+ * one between values becomes a space. */
+void print_json_text(FILE *file, const char *json, size_t len);
+
+#endif

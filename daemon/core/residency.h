@@ -1,0 +1,29 @@
+/*
+ * How much of a segment is in memory and in swap. The kernel tells it in one table of all segments,
+ * which takes long to read, so it is read at most so many times a second: under a flood of
+ * questions an answer may be a second old. Of a segment that stands far down in a long table
+ * nothing is told.
+ */
+#ifndef SHMD_CORE_RESIDENCY_H
+#define SHMD_CORE_RESIDENCY_H
+
+#include "daemon/sys/sysv.h"
+#include "protocol/segment_json.h"
+
+enum {
+    RESIDENCY_ROWS = 256,            /* reading them takes about 0.5 ms */
+    RESIDENCY_READS_PER_SECOND = 32, /* 1.6 % of the time at most */
+};
+
+struct residency {
+    int64_t second_began_ms; /* boot clock */
+    unsigned reads;          /* in that second */
+    size_t n;
+    struct sysv_resident rows[RESIDENCY_ROWS];
+};
+
+/* Puts rss and swap into SEGMENT where they are known. NOW_MS: boot clock. */
+void residency_tell(struct residency *r, const struct sysv *sysv, int64_t now_ms,
+                    struct wire_segment *segment);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * Text of others as it is printed: no control character, and valid UTF-8.
+ */
+#include "tests/unit/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/plain_text.h"
+
+static void check(const char *text, const char *want)
+{
+    char got[256], *printed = NULL;
+    size_t size = 0;
+    plain_text(text, got, sizeof(got));
+    assert_string_equal(got, want);
+    FILE *file = open_memstream(&printed, &size);
+    assert_non_null(file);
+    print_plain(file, text);
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(printed, want);
+    free(printed);
+}
+
+TEST(what_is_harmless_stays)
+{
+    check("", "");
+    check("frames/1 a=\"b\" \\n", "frames/1 a=\"b\" \\n");
+    check("\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 \xC2\xA0",
+          "\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 \xC2\xA0");
+}
+
+TEST(control_characters_are_escaped)
+{
+    check("\x1b[31m", "\\x1b[31m");
+    check("a\nb\tc\rd\x01\x7f", "a\\x0ab\\x09c\\x0dd\\x01\\x7f");
+    check("\xC2\x80\xC2\x9B\xC2\x9F", "\\u0080\\u009b\\u009f");
+}
+
+TEST(what_is_no_utf8_is_escaped)
+{
+    check("\x80", "\\x80");
+    check("\x9B"
+          "1m",
+          "\\x9b1m");
+    check("\xFF\xFE", "\\xff\\xfe");
+    check("\xC3", "\\xc3");                            /* cut off */
+    check("\xE2\x82", "\\xe2\\x82");                   /* cut off */
+    check("\xC0\x9B", "\\xc0\\x9b");                   /* too long a form of ESC */
+    check("\xE0\x80\x9B", "\\xe0\\x80\\x9b");          /* the same */
+    check("\xED\xA0\x80", "\\xed\\xa0\\x80");          /* half of a pair */
+    check("\xF4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"); /* beyond Unicode */
+}
+
+TEST(a_small_buffer_holds_whole_pieces)
+{
+    char got[6];
+    plain_text("abc\x1b", got, sizeof(got));
+    assert_string_equal(got, "abc");
+    plain_text("abcd\xC3\xA9", got, sizeof(got));
+    assert_string_equal(got, "abcd");
+    plain_text("abcdefgh", got, sizeof(got));
+    assert_string_equal(got, "abcde");
+}
+
+TEST(json_keeps_its_meaning)
+{
+    static const char json[] = "{\"a\":\t\"\xC2\x9B\x7F\\u001b\xC3\xA9\"}\r";
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&printed, &size);
+    assert_non_null(file);
+    print_json_text(file, json, sizeof(json) - 1);
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(printed, "{\"a\": \"\\u009b\\u007f\\u001b\xC3\xA9\"} ");
+    free(printed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_harmless_stays),
+        cmocka_unit_test(control_characters_are_escaped),
+        cmocka_unit_test(what_is_no_utf8_is_escaped),
+        cmocka_unit_test(a_small_buffer_holds_whole_pieces),
+        cmocka_unit_test(json_keeps_its_meaning),
+    };
+    return RUN_TESTS(tests);
+}
