@@ -96,6 +96,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/handlers_info.c \
 	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
+	daemon/rpc/log_budget.c daemon/rpc/log_budget.h \
 	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \

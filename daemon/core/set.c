@@ -263,6 +263,28 @@ static int make(struct core *core, const struct set_params *p, struct found *fou
     return back < 0 && back != -ESTALE ? -EIO : r;
 }
 
+static bool is_other(const struct opt_int *wanted, uint64_t now)
+{
+    return wanted->given && (uint64_t)wanted->value != now;
+}
+
+bool set_would_change(const struct set_params *p, const struct found *found)
+{
+    const struct segment *s = found->segment;
+    const struct sysv_stat *k = &found->kernel;
+    if (is_other(&p->mode, k->mode) || is_other(&p->uid, k->uid) || is_other(&p->gid, k->gid) ||
+        is_other(&p->lifetime, s->lifetime))
+        return true;
+    if (p->ttl_ms.given || is_other(&p->idle_ttl_ms, (uint64_t)s->idle_ttl_ms))
+        return true;
+    if (p->locked.given && p->locked.value != k->locked)
+        return true;
+    if (p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
+        return true;
+    return p->labels.given &&
+           (p->labels.count != s->n_labels || !segment_has_labels(s, &p->labels));
+}
+
 static bool is_empty(const struct set_params *p)
 {
     return !p->mode.given && !p->uid.given && !p->gid.given && !p->new_name && !p->labels.given &&

@@ -13,12 +13,13 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
                         .outboxes = {.limits = &core->settings.limits},
                         .wake = wake,
                         .wake_context = wake_context};
+    log_budget_init(&rpc->log, core);
 }
 
 static void tell_events(struct rpc *rpc)
 {
     for (struct segment_event *event; (event = news_next(rpc->core));) {
-        audit_event(event);
+        audit_event(rpc, event);
         event_log_publish(&rpc->core->events, event);
         wait_hear(rpc->core, event);
         subscriptions_wake(rpc);

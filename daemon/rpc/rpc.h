@@ -11,6 +11,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/core/residency.h"
+#include "daemon/rpc/log_budget.h"
 #include "daemon/rpc/outbox.h"
 #include "protocol/methods.h"
 
@@ -22,19 +23,13 @@ struct rpc_counters {
     uint64_t store_failures;
 };
 
-/* What of a second's refusals is in the log. */
-struct refusals {
-    int64_t second; /* of the boot clock */
-    uint64_t logged, unlogged;
-};
-
 struct rpc {
     struct core *core;
     const char *version;
     int64_t started_at_ms; /* wall clock */
     bool is_shutting_down;
     struct rpc_counters counters;
-    struct refusals refusals;
+    struct log_budget log;
     struct residency residency;
     LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
     size_t n_subscribers;
