@@ -94,6 +94,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
+	daemon/rpc/handlers_metrics.c \
 	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
 	daemon/rpc/log_budget.c daemon/rpc/log_budget.h \

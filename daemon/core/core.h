@@ -63,8 +63,16 @@ struct sweep {
     bool is_under_way;
     struct registry_walk walk;
     struct sweep_result result; /* so far */
+    int32_t next_index;         /* of the kernel's, once all records are looked at */
+    uint64_t foreign, orphaned; /* so far: segments that are not the daemon's */
     unsigned listeners;         /* who subscribe to what only a sweep finds */
     uint64_t n_done;
+};
+
+/* What the last sweep counted. */
+struct counted {
+    uint64_t foreign, orphaned;
+    struct sysv_limits kernel;
 };
 
 SLIST_HEAD(dead_segments, segment);
@@ -81,6 +89,7 @@ struct core {
     struct parties parties;
     struct deadlines deadlines;
     struct sweep sweep;
+    struct counted counted;
     struct event_log events;
     struct waiters waiters;
     struct news news;

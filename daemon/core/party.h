@@ -49,6 +49,7 @@ struct parties {
     struct processes processes;
     struct watcher watcher;
     size_t n_processes;
+    size_t n_holders; /* of all segments together */
 };
 
 void parties_init(struct parties *p, struct processes processes, struct watcher watcher);

@@ -4,18 +4,21 @@
 #include "daemon/core/find.h"
 #include "daemon/core/removal.h"
 #include "daemon/core/use.h"
+#include "daemon/core/view.h"
 
 enum {
     RECORDS_AT_A_TIME = 16, /* between two looks at the clock */
     LISTENERS_MS = 200,
 };
 
-static void read_rmid_forced(struct core *core)
+static void read_limits(struct core *core)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_limits limits;
-    if (sysv->ops->limits(sysv->context, &limits) == 0)
-        core->rmid_forced = limits.shm_rmid_forced;
+    if (sysv->ops->limits(sysv->context, &limits) < 0)
+        return;
+    core->counted.kernel = limits;
+    core->rmid_forced = limits.shm_rmid_forced;
 }
 
 static void sweep_one(struct core *core, struct segment *segment, struct sweep_result *result)
@@ -45,10 +48,12 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
 
 static void begin_sweep(struct core *core)
 {
-    read_rmid_forced(core);
+    read_limits(core);
     core->sweep.is_under_way = true;
     core->sweep.walk = (struct registry_walk){0};
     core->sweep.result = (struct sweep_result){0};
+    core->sweep.next_index = 0;
+    core->sweep.foreign = core->sweep.orphaned = 0;
 }
 
 static void end_sweep(struct core *core)
@@ -56,6 +61,26 @@ static void end_sweep(struct core *core)
     core->sweep.is_under_way = false;
     core->sweep.n_done++;
     ledger_retry(core);
+}
+
+/* Counts what of the kernel's slots is not the daemon's, up to MOST of them; whether there may be
+ * more. */
+static bool count_some(struct core *core, size_t most)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sweep *sweep = &core->sweep;
+    for (; most > 0; most--) {
+        struct sysv_stat kernel;
+        if (sweep->next_index > core->counted.kernel.max_index)
+            return false;
+        work_add_records(&core->work, 1);
+        if (sysv->ops->stat_index(sysv->context, sweep->next_index++, &kernel) < 0 ||
+            registry_by_shmid(&core->registry, kernel.shmid))
+            continue;
+        sweep->foreign++;
+        sweep->orphaned += view_is_orphaned(core, &kernel);
+    }
+    return true;
 }
 
 /* Looks at up to MOST records; whether there may be more. */
@@ -87,7 +112,9 @@ bool reconcile_is_under_way(const struct core *core)
 void reconcile_go_on(struct core *core)
 {
     while (!work_share_is_over(&core->work)) {
-        if (!sweep_some(core, RECORDS_AT_A_TIME)) {
+        if (!sweep_some(core, RECORDS_AT_A_TIME) && !count_some(core, RECORDS_AT_A_TIME)) {
+            core->counted.foreign = core->sweep.foreign;
+            core->counted.orphaned = core->sweep.orphaned;
             end_sweep(core);
             reconcile_watch(core);
             return;

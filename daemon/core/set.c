@@ -236,7 +236,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
     ties_free(&core->parties, s, 1U << TIE_HOLDER);
     s->lifetime = c->next.lifetime;
     if (c->tie)
-        tie_bind(steal_pointer(&c->tie), s);
+        tie_bind(&core->parties, steal_pointer(&c->tie), s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = ends_unless_attached(core, s);
     (void)r; /* room for two deadlines was made */

@@ -1,8 +1,9 @@
 #include "daemon/core/work.h"
 
-static int64_t now_us(const struct work *w)
+static int64_t now_us(struct work *w)
 {
-    return w->clock.ops->monotonic_us(w->clock.context);
+    w->now_us = w->clock.ops->monotonic_us(w->clock.context);
+    return w->now_us;
 }
 
 static void raise(uint64_t *most, uint64_t n)
@@ -22,6 +23,7 @@ void work_init(struct work *w, struct clock clock, int64_t turn_us)
 {
     *w = (struct work){.clock = clock, .turn_us = turn_us, .turn_ends_us = INT64_MAX};
     leave_share(w);
+    (void)now_us(w);
 }
 
 void work_begin_turn(struct work *w)

@@ -24,6 +24,7 @@ struct work_count {
 struct work {
     struct clock clock;
     int64_t turn_us;       /* of work that a turn has */
+    int64_t now_us;        /* monotonic clock, as last looked at */
     int64_t turn_began_us; /* monotonic clock, as the next */
     int64_t turn_ends_us, share_ends_us;
     bool turn_is_over, share_is_over;

@@ -16,6 +16,20 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
     log_budget_init(&rpc->log, core);
 }
 
+void rpc_count_time(struct rpc *rpc, int64_t us)
+{
+    static const int64_t ends[ANSWER_BUCKET_COUNT] = {
+#define X(us) us,
+        ANSWER_BUCKETS(X)
+#undef X
+    };
+    size_t i = 0;
+    while (i < ANSWER_BUCKET_COUNT && us > ends[i])
+        i++;
+    rpc->counters.answered_in[i]++;
+    rpc->counters.answered_us += (uint64_t)us;
+}
+
 static void tell_events(struct rpc *rpc)
 {
     for (struct segment_event *event; (event = news_next(rpc->core));) {

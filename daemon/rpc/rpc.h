@@ -13,12 +13,26 @@
 #include "daemon/core/residency.h"
 #include "daemon/rpc/log_budget.h"
 #include "daemon/rpc/outbox.h"
+#include "protocol/errors.h"
 #include "protocol/methods.h"
 
 struct subscription;
 
+/* How long requests took: the upper ends of the buckets, in microseconds. */
+#define ANSWER_BUCKETS(X) X(50) X(100) X(250) X(500) X(1000) X(2500) X(10000) X(100000)
+
+enum {
+#define X(us) ANSWERED_IN_##us,
+    ANSWER_BUCKETS(X)
+#undef X
+        ANSWER_BUCKET_COUNT
+};
+
 struct rpc_counters {
-    uint64_t requests[METHOD_COUNT];
+    /* Answered, by outcome: the error and, at the last place, success. */
+    uint64_t requests[METHOD_COUNT][PROTOCOL_ERROR_COUNT + 1];
+    uint64_t answered_in[ANSWER_BUCKET_COUNT + 1]; /* the last: longer */
+    uint64_t answered_us;                          /* of all together */
     uint64_t errors;
     uint64_t store_failures;
 };
@@ -45,6 +59,9 @@ struct rpc {
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct outbox *outbox), void *wake_context);
+
+/* A request took US to answer. */
+void rpc_count_time(struct rpc *rpc, int64_t us);
 
 /* Records facts, and lets events be known: to the log, to those who wait, to subscribers, who get
  * them when it is their turn. Nothing may borrow from segments then. */

@@ -170,8 +170,11 @@ static bool must_yield(const struct session *s)
 
 static void served(struct session *s)
 {
+    struct work *work = &s->rpc->core->work;
+    const int64_t before = work->now_us;
     s->has_served = true;
-    work_request_done(&s->rpc->core->work);
+    work_request_done(work);
+    rpc_count_time(s->rpc, work->now_us - before);
 }
 
 /* Answers the rest of the message; false when it must stop in the midst of it. */
