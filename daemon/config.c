@@ -34,6 +34,7 @@ static const struct key keys[] = {
         {"admin_group", KEY_GROUP, 0, 0, 0},
     {"attach_timeout_ms", KEY_NUMBER, offsetof(struct config, attach_timeout_ms), 1, 3600000},
     {"reconcile_ms", KEY_NUMBER, offsetof(struct config, reconcile_ms), 10, 3600000},
+    {"turn_work_us", KEY_NUMBER, offsetof(struct config, turn_work_us), 250, 1000000},
     {"log_level", KEY_LEVEL, 0, 0, 0},
     {"segments_dir", KEY_DIRECTORY, 0, 0, 0},
 };
@@ -265,6 +266,7 @@ static const struct config defaults = {
     .limits = LIMITS_DEFAULT,
     .attach_timeout_ms = 60000,
     .reconcile_ms = 5000,
+    .turn_work_us = 2000,
     .log_level = LOG_LEVEL_INFO,
 };
 

@@ -21,6 +21,7 @@ struct config {
     uint32_t admin_group;
     int64_t attach_timeout_ms;
     int64_t reconcile_ms;
+    int64_t turn_work_us;
     enum log_level log_level;
     char *segments_dir;         /* owned; NULL: no segments are declared */
     unsigned segments_dir_line; /* of the file, which sets it there; 0: it does not */

@@ -135,7 +135,8 @@ struct core_settings configuration_settings(const struct configuration *c)
                                              .has_admin_group = c->config.has_admin_group,
                                              .admin_group = c->config.admin_group},
                                   .attach_timeout_ms = c->config.attach_timeout_ms,
-                                  .reconcile_ms = c->config.reconcile_ms};
+                                  .reconcile_ms = c->config.reconcile_ms,
+                                  .turn_work_us = c->config.turn_work_us};
 }
 
 /* --- declared segments */

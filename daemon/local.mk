@@ -72,6 +72,7 @@ libcore_la_SOURCES = \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
+	daemon/core/work.c daemon/core/work.h \
 	daemon/util/cleanup.h
 libcore_la_LIBADD = libutil.la libprotocol.la
 
@@ -94,13 +95,16 @@ libshmdaemon_la_SOURCES = \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
+	daemon/rpc/handlers_metrics.c \
 	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
+	daemon/rpc/log_budget.c daemon/rpc/log_budget.h \
 	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
+	daemon/rpc/turns.c daemon/rpc/turns.h \
 	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \

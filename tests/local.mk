@@ -63,6 +63,7 @@ unit_tests = \
 	tests/unit/test_siphash \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
+	tests/unit/test_turns \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
@@ -219,6 +220,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
+tests_unit_test_turns_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 

@@ -150,15 +150,56 @@ static void party_left(struct core *core, struct segment *segment, enum tie_role
     (void)r; /* the kernel refused: the segment stays without a holder, and is listed so */
 }
 
+/* Ends one tie of PARTY. */
+static void end_tie(struct core *core, struct party *party)
+{
+    struct tie *tie = LIST_FIRST(&party->ties);
+    struct segment *segment = tie->segment;
+    enum tie_role role = tie->role;
+    ledger_note_untied(core, tie);
+    tie_free(&core->parties, tie);
+    party_left(core, segment, role);
+}
+
+static void free_first(struct core *core)
+{
+    struct party *party = STAILQ_FIRST(&core->ended);
+    STAILQ_REMOVE_HEAD(&core->ended, of_ended);
+    party_end(&core->parties, party);
+}
+
+void ends_note(struct core *core, struct party *party)
+{
+    if (!party->is_ending)
+        STAILQ_INSERT_TAIL(&core->ended, party, of_ended);
+    party->is_ending = true;
+}
+
 void ends_with_party(struct core *core, struct party *party)
 {
-    party->is_ending = true;
-    for (struct tie *tie; (tie = LIST_FIRST(&party->ties));) {
-        struct segment *segment = tie->segment;
-        enum tie_role role = tie->role;
-        ledger_note_untied(core, tie);
-        tie_free(&core->parties, tie);
-        party_left(core, segment, role);
+    ends_note(core, party);
+    ends_go_on(core);
+}
+
+bool ends_are_due(const struct core *core)
+{
+    return !STAILQ_EMPTY(&core->ended);
+}
+
+void ends_go_on(struct core *core)
+{
+    while (ends_are_due(core) && !work_share_is_over(&core->work)) {
+        struct party *party = STAILQ_FIRST(&core->ended);
+        if (LIST_EMPTY(&party->ties))
+            free_first(core);
+        else
+            end_tie(core, party);
+        work_look_at_clock(&core->work);
     }
-    party_end(&core->parties, party);
+}
+
+void ends_deinit(struct core *core)
+{
+    while (ends_are_due(core))
+        free_first(core);
 }

@@ -26,6 +26,7 @@ static int heed(struct core *core, const struct looked_up *looked, struct found 
     struct segment *segment = looked->segment;
     struct found found = {segment, looked->sight.kernel};
     int r = 0;
+    work_add_records(&core->work, 1);
     switch (looked->sight.verdict) {
     case VERDICT_MATCH:
         if (segment)

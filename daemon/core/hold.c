@@ -66,7 +66,7 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
         tie_free(&core->parties, tie);
         return r;
     }
-    tie_bind(tie, segment);
+    tie_bind(&core->parties, tie, segment);
     news_add(core, segment, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
     return 0;
 }

@@ -55,9 +55,9 @@ void new_segment_enter(struct core *core, struct new_segment *n, const struct sy
     int r = 0;
     registry_put(&core->registry, s);
     if (n->of_lifetime)
-        tie_bind(steal_pointer(&n->of_lifetime), s);
+        tie_bind(&core->parties, steal_pointer(&n->of_lifetime), s);
     if (n->initialiser)
-        tie_bind(steal_pointer(&n->initialiser), s);
+        tie_bind(&core->parties, steal_pointer(&n->initialiser), s);
     use_begin(core, s, kernel);
     r = ends_in_time(core, s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)

@@ -27,7 +27,10 @@ struct party {
     void *watch;      /* the watcher's */
     bool is_ending;   /* it stays though it may have no ties: its end is being handled */
     struct ties ties; /* newest first */
+    STAILQ_ENTRY(party) of_ended;
 };
+
+STAILQ_HEAD(ended_parties, party);
 
 /* The seam to the event loop, which reports that the process behind a pidfd has exited. */
 struct watch_ops {
@@ -46,6 +49,7 @@ struct parties {
     struct processes processes;
     struct watcher watcher;
     size_t n_processes;
+    size_t n_holders; /* of all segments together */
 };
 
 void parties_init(struct parties *p, struct processes processes, struct watcher watcher);

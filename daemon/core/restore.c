@@ -38,7 +38,7 @@ static int restore_tie(struct core *core, struct segment *segment, const struct 
         party_put(&core->parties, party);
         return -ENOMEM;
     }
-    tie_bind(tie, segment);
+    tie_bind(&core->parties, tie, segment);
     return 0;
 }
 

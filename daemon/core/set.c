@@ -234,7 +234,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
     ties_free(&core->parties, s, 1U << TIE_HOLDER);
     s->lifetime = c->next.lifetime;
     if (c->tie)
-        tie_bind(steal_pointer(&c->tie), s);
+        tie_bind(&core->parties, steal_pointer(&c->tie), s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = ends_unless_attached(core, s);
     (void)r; /* room for two deadlines was made */
@@ -259,6 +259,28 @@ static int make(struct core *core, const struct set_params *p, struct found *fou
         anchor_drop(core, s);
     int back = kernel_put_back(core, s, &before);
     return back < 0 && back != -ESTALE ? -EIO : r;
+}
+
+static bool is_other(const struct opt_int *wanted, uint64_t now)
+{
+    return wanted->given && (uint64_t)wanted->value != now;
+}
+
+bool set_would_change(const struct set_params *p, const struct found *found)
+{
+    const struct segment *s = found->segment;
+    const struct sysv_stat *k = &found->kernel;
+    if (is_other(&p->mode, k->mode) || is_other(&p->uid, k->uid) || is_other(&p->gid, k->gid) ||
+        is_other(&p->lifetime, s->lifetime))
+        return true;
+    if (p->ttl_ms.given || is_other(&p->idle_ttl_ms, (uint64_t)s->idle_ttl_ms))
+        return true;
+    if (p->locked.given && p->locked.value != k->locked)
+        return true;
+    if (p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
+        return true;
+    return p->labels.given &&
+           (p->labels.count != s->n_labels || !segment_has_labels(s, &p->labels));
 }
 
 static bool is_empty(const struct set_params *p)

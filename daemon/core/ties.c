@@ -41,12 +41,14 @@ int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime,
     return 0;
 }
 
-void tie_bind(struct tie *tie, struct segment *segment)
+void tie_bind(struct parties *p, struct tie *tie, struct segment *segment)
 {
     tie->segment = segment;
     LIST_INSERT_HEAD(&segment->ties, tie, of_segment);
-    if (tie->role == TIE_HOLDER)
+    if (tie->role == TIE_HOLDER) {
         segment->n_holders++;
+        p->n_holders++;
+    }
 }
 
 void tie_free(struct parties *p, struct tie *tie)
@@ -55,8 +57,10 @@ void tie_free(struct parties *p, struct tie *tie)
         return;
     if (tie->segment) {
         LIST_REMOVE(tie, of_segment);
-        if (tie->role == TIE_HOLDER)
+        if (tie->role == TIE_HOLDER) {
             tie->segment->n_holders--;
+            p->n_holders--;
+        }
     }
     LIST_REMOVE(tie, of_party);
     party_put(p, tie->party);

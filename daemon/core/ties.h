@@ -33,7 +33,7 @@ int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime,
                int64_t since_at_ms, struct tie **ret) MUST_CHECK;
 
 /* Binds TIE to SEGMENT, before the ties that it has. It cannot fail. */
-void tie_bind(struct tie *tie, struct segment *segment);
+void tie_bind(struct parties *p, struct tie *tie, struct segment *segment);
 
 /* Unbinds and frees TIE (NULL: nothing), and the party of a process with its last. */
 void tie_free(struct parties *p, struct tie *tie);

@@ -100,18 +100,35 @@ void view_segment(const struct core *core, const struct segment *segment,
     view_declaration(core, segment, kernel, ret);
 }
 
-void view_foreign(const struct core *core, const struct sysv_stat *kernel, struct wire_segment *ret)
+static struct orphan_facts facts_of(const struct sysv_stat *kernel, enum process_state creator)
 {
-    const struct processes *p = &core->on.processes;
-    *ret = (struct wire_segment){0};
-    view_kernel(kernel, ret);
-    const struct orphan_facts facts = {
-        .creator = p->ops->look(p->context, kernel->cpid, ret->creator.comm_now),
+    return (struct orphan_facts){
+        .creator = creator,
         .cpid = kernel->cpid,
         .lpid = kernel->lpid,
         .nattch = kernel->nattch,
         .atime = kernel->atime,
     };
+}
+
+bool view_is_orphaned(const struct core *core, const struct sysv_stat *kernel)
+{
+    const struct processes *p = &core->on.processes;
+    char comm[COMM_MAX];
+    if (kernel->nattch > 0)
+        return false; /* without asking for the process */
+    const struct orphan_facts facts =
+        facts_of(kernel, p->ops->look(p->context, kernel->cpid, comm));
+    return orphan_is_orphaned(&facts);
+}
+
+void view_foreign(const struct core *core, const struct sysv_stat *kernel, struct wire_segment *ret)
+{
+    const struct processes *p = &core->on.processes;
+    *ret = (struct wire_segment){0};
+    view_kernel(kernel, ret);
+    const struct orphan_facts facts =
+        facts_of(kernel, p->ops->look(p->context, kernel->cpid, ret->creator.comm_now));
     ret->creator.uid = kernel->cuid;
     ret->creator.gid = kernel->cgid;
     ret->creator.pid = kernel->cpid;

@@ -109,6 +109,7 @@ static void fail(struct request *rq, int outcome, struct reply *reply)
     }
     reply->kind = REPLY_FAILURE;
     outcome_to_failure(outcome, &rq->detail, target, name_of(rq), &reply->u.failure);
+    rq->rpc->counters.requests[rq->method][reply->u.failure.error]++;
     rq->rpc->counters.errors++;
     rq->rpc->counters.store_failures += outcome == OUTCOME_STORE_FAILURE;
 }
@@ -119,7 +120,6 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    rq->rpc->counters.requests[rq->method]++;
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
         r = OUTCOME_SHUTTING_DOWN;
@@ -146,6 +146,7 @@ void dispatch(struct request *rq, struct answer *ret)
         audit_refusal(rq, r, &ret->reply.u.failure);
         return;
     }
+    rq->rpc->counters.requests[rq->method][PROTOCOL_ERROR_COUNT]++;
     audit_done(rq);
 }
 
@@ -162,6 +163,7 @@ void dispatch_waited(struct request *rq, int outcome, const struct found *found,
     if (outcome == 0) {
         reply->kind = REPLY_SEGMENT;
         view_found(rq->core, found, &reply->u.one.segment);
+        rq->rpc->counters.requests[rq->method][PROTOCOL_ERROR_COUNT]++;
         return;
     }
     rq->detail = *detail;

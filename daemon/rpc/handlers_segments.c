@@ -29,7 +29,7 @@ int handle_create(struct request *rq, struct reply *reply)
     bool created = false;
     int r =
         core_create(rq->core, rq->caller, &rq->params->create, &rq->found, &created, &rq->detail);
-    rq->was_there = r == 0 && !created;
+    rq->changed_nothing = r == 0 && !created;
     r = reply_segment(rq, r, reply);
     if (r == 0) {
         reply->kind = REPLY_CREATED;
@@ -57,6 +57,7 @@ int handle_stat(struct request *rq, struct reply *reply)
 
 int handle_set(struct request *rq, struct reply *reply)
 {
+    rq->changed_nothing = !set_would_change(&rq->params->set, &rq->found);
     int r = core_set(rq->core, rq->caller, &rq->params->set, &rq->found, &rq->detail);
     return reply_segment(rq, r, reply);
 }

@@ -160,13 +160,31 @@ static void answer_call(struct session *s)
     }
 }
 
+/* --- its share */
+
+/* The uid's share is over. A session that has served nothing goes on all the same. */
+static bool must_yield(const struct session *s)
+{
+    return s->has_served && work_share_is_over(&s->rpc->core->work);
+}
+
+static void served(struct session *s)
+{
+    struct work *work = &s->rpc->core->work;
+    const int64_t before = work->now_us;
+    s->has_served = true;
+    work_request_done(work);
+    rpc_count_time(s->rpc, work->now_us - before);
+}
+
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
-        if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+        if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox) || must_yield(s))
             return false;
         answer_call(s);
+        served(s);
     }
     if (s->batch)
         batch_executed(steal_pointer(&s->batch));
@@ -175,9 +193,6 @@ static bool finish_message(struct session *s)
     s->batch_begun = false;
     message_free(&s->message);
     s->outbox.in_answer = false;
-    /* Events that came meanwhile had to wait for the batch's end. */
-    if (s->subscription)
-        subscription_tell(s->subscription);
     return true;
 }
 
@@ -196,6 +211,7 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
         call.id = s->outbox.dialect->find_id(value, len);
     outbox_answer(&s->outbox, &call, &reply, false);
     s->rpc->counters.errors++;
+    served(s);
 }
 
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
@@ -216,6 +232,7 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
     if (s->outbox.dialect->check(&s->message, &f) < 0) {
         write_failure(s, &f);
         message_free(&s->message);
+        served(s);
         return;
     }
     if (message_is_batch(&s->message) && s->outbox.dialect->calls(&s->message, METHOD_WAIT)) {
@@ -249,6 +266,7 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
         byte = data[at];
     scanner_failure(&s->scanner, status, byte, &f);
     write_failure(s, &f);
+    served(s);
     if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
         scanner_resync(&s->scanner);
     else
@@ -259,7 +277,7 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
 static size_t consume(struct session *s, const char *data, size_t n, size_t *scanned)
 {
     size_t at = *scanned;
-    while (at < n && !is_stopped(s)) {
+    while (at < n && !is_stopped(s) && !must_yield(s)) {
         size_t taken;
         enum scan_status status = scanner_scan(&s->scanner, data + at, n - at, &taken);
         at += taken;
@@ -332,6 +350,7 @@ static void consume_held(struct session *s)
 
 void session_receive(struct session *s, const char *data, size_t n)
 {
+    s->has_served = false;
     if (s->outbox.is_closed)
         return;
     if (s->held) {
@@ -370,13 +389,14 @@ static void consume_end(struct session *s)
 
 void session_continue(struct session *s)
 {
-    if (subscription_can_resume(s->subscription))
+    s->has_served = false;
+    if (s->subscription)
         subscription_tell(s->subscription);
     if (!message_is_empty(&s->message) && !finish_message(s))
         return;
     if (has_unscanned(s) && !is_stopped(s))
         consume_held(s);
-    if (s->input_ended && !is_stopped(s))
+    if (s->input_ended && !is_stopped(s) && !has_unscanned(s) && !must_yield(s))
         consume_end(s);
 }
 
@@ -401,10 +421,11 @@ bool session_wants_input(const struct session *s)
 
 bool session_has_work(const struct session *s)
 {
+    if (subscription_has_work(s->subscription))
+        return true;
     if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
         return false;
     return !message_is_empty(&s->message) || has_unscanned(s) ||
-           subscription_can_resume(s->subscription) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
 }
 

@@ -3,7 +3,8 @@
  * into the outbox. No descriptors: the connection (io/) moves the bytes.
  *
  * Replies leave in the order of the requests; only a `wait` is answered when it is over, and holds
- * nothing up meanwhile (waits.h). An outbox above the high-water mark stops the session. What was
+ * nothing up meanwhile (waits.h). A session stops when its uid's share of the turn is over, but not
+ * before it has served one request, and when its outbox is above the high-water mark. What was
  * received meanwhile is held, and the connection reads no more until session_wants_input().
  */
 #ifndef SHMD_RPC_SESSION_H
@@ -29,6 +30,7 @@ struct session {
     struct held *held;      /* input that was not handled yet; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
+    bool has_served;        /* something, since it was given time last */
     bool batch_begun;
     struct batch *batch; /* that gathers the answers to the message, of which members may wait */
     bool input_ended;
@@ -50,11 +52,11 @@ void session_end_input(struct session *s);
 void session_value_overdue(struct session *s);
 /* The peer is gone, and will not hear how its waits end. */
 void session_give_up_waiting(struct session *s);
-/* Goes on where it was stopped, if it can now. */
+/* Tells events and goes on where it was stopped, until the share is over. */
 void session_continue(struct session *s);
 
 bool session_wants_input(const struct session *s);
-/* It was stopped and can go on now. */
+/* It was stopped, or events have come, and it can go on now. */
 bool session_has_work(const struct session *s);
 /* In the midst of a value. */
 bool session_is_unfinished(const struct session *s);

@@ -4,17 +4,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool subscription_can_resume(const struct subscription *sub)
+#include "daemon/core/reconcile.h"
+
+/* What of the events a sweep alone finds. */
+enum { FOUND_BY_SWEEP = 1U << EVENT_ATTACHED | 1U << EVENT_DETACHED };
+
+bool subscription_has_work(const struct subscription *sub)
 {
-    return sub && sub->is_behind && !sub->outbox->in_answer && !sub->outbox->is_cut_off &&
-           outbox_has_room_for_log(sub->outbox);
+    return sub && sub->next <= sub->rpc->core->events.last && !sub->outbox->in_answer &&
+           !sub->outbox->is_cut_off && !sub->outbox->is_closed &&
+           (!sub->is_behind || outbox_has_room_for_log(sub->outbox));
+}
+
+static void go_to_sleep(struct subscription *sub)
+{
+    if (sub->is_awake)
+        LIST_INSERT_HEAD(&sub->rpc->subscribers, sub, of_subscribers);
+    sub->is_awake = false;
+}
+
+static void wake_up(struct subscription *sub)
+{
+    if (!sub->is_awake)
+        LIST_REMOVE(sub, of_subscribers);
+    sub->is_awake = true;
+}
+
+void subscriptions_wake(struct rpc *rpc)
+{
+    for (struct subscription *sub; (sub = LIST_FIRST(&rpc->subscribers));) {
+        wake_up(sub);
+        rpc->wake(rpc->wake_context, sub->outbox);
+    }
+}
+
+/* Sweeps come often while somebody wants to know what they find. */
+static void set_kinds(struct subscription *sub, uint32_t kinds)
+{
+    struct core *core = sub->rpc->core;
+    bool listened = sub->kinds & FOUND_BY_SWEEP, listens = kinds & FOUND_BY_SWEEP;
+    sub->kinds = kinds;
+    if (listens && !listened)
+        reconcile_listen(core);
+    else if (listened && !listens)
+        reconcile_unlisten(core);
 }
 
 void subscription_end(struct subscription *sub)
 {
     if (!sub)
         return;
-    LIST_REMOVE(sub, of_subscribers);
+    set_kinds(sub, 0);
+    wake_up(sub); /* off the list */
+    sub->rpc->n_subscribers--;
     free(sub->prefix);
     free(sub);
 }
@@ -35,12 +77,14 @@ int subscription_begin(struct subscription **subscription, struct rpc *rpc,
         sub->rpc = rpc;
         sub->caller = caller;
         sub->outbox = outbox;
-        LIST_INSERT_HEAD(&rpc->subscribers, sub, of_subscribers);
+        sub->is_awake = true;
+        go_to_sleep(sub);
+        rpc->n_subscribers++;
         *subscription = sub;
     }
     free(sub->prefix);
     sub->prefix = steal_pointer(&prefix);
-    sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
+    set_kinds(sub, p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX);
     /* A serial above the newest is of no daemon on this state: from now on, then. */
     sub->is_behind = p->after.given && (uint64_t)p->after.value < log->last;
     sub->next = sub->is_behind ? (uint64_t)p->after.value + 1 : log->last + 1;
@@ -118,16 +162,16 @@ static bool tell_next(struct subscription *sub)
 void subscription_tell(struct subscription *sub)
 {
     struct outbox *outbox = sub->outbox;
+    go_to_sleep(sub);
     if (outbox->in_answer || outbox->is_closed || outbox->is_cut_off) {
         sub->is_behind |= outbox->in_answer;
         return;
     }
+    struct work *work = &sub->rpc->core->work;
     const struct event_log *log = &sub->rpc->core->events;
-    const size_t before = outbox_unsent(outbox);
-    while (sub->next <= log->last && !outbox->is_cut_off && tell_next(sub))
-        ;
+    while (sub->next <= log->last && !outbox->is_cut_off && !work_share_is_over(work) &&
+           tell_next(sub))
+        work_look_at_clock(work);
     if (sub->next > log->last)
         sub->is_behind = false;
-    if (outbox_unsent(outbox) != before || outbox->is_cut_off)
-        sub->rpc->wake(sub->rpc->wake_context, outbox);
 }

@@ -1,10 +1,10 @@
 /*
- * The events that go to a subscriber. New ones are written into its outbox at once, up to
- * subscriber_cap; a subscriber that reads too slowly for them is cut off there, and sees the gap
- * when it comes back. A burst that nobody could have read yet does not count against the cap: the
- * rest of a turn's events comes from the log, as fast as the subscriber reads, and so do the events
- * from before it came. One that does not read those either is cut off when it has missed as
- * much as the log holds.
+ * The events that go to a subscriber. They are written into its outbox when it is its session's
+ * turn: that is work of the subscriber's uid. New ones are written up to subscriber_cap; a
+ * subscriber that reads too slowly for them is cut off there, and sees the gap when it comes back.
+ * A burst that nobody could have read yet does not count against the cap: the rest of a turn's
+ * events comes from the log, as fast as the subscriber reads, and so do the events from before it
+ * came. One that does not read those either is cut off when it has missed as much as the log holds.
  */
 #ifndef SHMD_RPC_SUBSCRIPTION_H
 #define SHMD_RPC_SUBSCRIPTION_H
@@ -25,7 +25,8 @@ struct subscription {
     bool is_behind;      /* its events come from the log, as fast as it reads */
     uint64_t late_since; /* the newest event when its next one fell out of the log, for there was no
                             room; 0: it has not */
-    LIST_ENTRY(subscription) of_subscribers;
+    bool is_awake;       /* its session will look for events */
+    LIST_ENTRY(subscription) of_subscribers; /* while it is not awake */
 };
 
 /* Subscribes the owner of OUTBOX, or changes what it is subscribed to: *SUBSCRIPTION is NULL at
@@ -36,9 +37,12 @@ int subscription_begin(struct subscription **subscription, struct rpc *rpc,
 /* Ends and frees SUBSCRIPTION (NULL: nothing). */
 void subscription_end(struct subscription *subscription);
 
-/* Writes the events that are due; not in the middle of an answer. */
+/* There is an event: those that sleep are woken. */
+void subscriptions_wake(struct rpc *rpc);
+
+/* Writes events that are due, until the share is over; not in the middle of an answer. */
 void subscription_tell(struct subscription *subscription);
-/* Whether SUBSCRIPTION (NULL: no) is behind and has room for more events. */
-bool subscription_can_resume(const struct subscription *subscription);
+/* Whether SUBSCRIPTION (NULL: no) has events and room for them. */
+bool subscription_has_work(const struct subscription *subscription);
 
 #endif

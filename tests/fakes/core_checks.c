@@ -208,7 +208,7 @@ char *core_fixture_snapshot(struct core_fixture *f)
             "deadlines %zu waiters %zu noted %zu due %d\n",
             core->registry.count, core->quota.total[QUOTA_BYTES], core->quota.total[QUOTA_SEGMENTS],
             core->parties.n_processes, f->p.n_open,
-            core->deadlines.count - (core->sweep.place != 0), core->waiters.count,
+            core->deadlines.count - (core->sweep.due.place != 0), core->waiters.count,
             core->ledger.n_noted, core->ledger.is_due);
     const struct segment_event *e;
     STAILQ_FOREACH (e, &core->news.waiting, in_news)

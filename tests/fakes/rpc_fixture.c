@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "daemon/util/container_of.h"
 #include "daemon/util/log.h"
 #include "protocol/json_arena.h"
 #include "tests/fakes/fake_memory.h"
@@ -11,8 +12,8 @@
 static void wake(void *context, struct outbox *outbox)
 {
     struct rpc_fixture *f = context;
-    (void)outbox;
     f->wakes++;
+    container_of(outbox, struct client, session.outbox)->is_awake = true;
 }
 
 struct rpc_fixture *rpc_fixture_new(void)
@@ -112,8 +113,9 @@ int rpc_fixture_turn(struct rpc_fixture *f)
             if (!c->is_open)
                 continue;
             send_output(c);
-            if (!session_has_work(&c->session))
+            if (!session_has_work(&c->session) && !c->is_awake)
                 continue;
+            c->is_awake = false;
             session_continue(&c->session);
             again = true;
         }

@@ -202,8 +202,13 @@ TEST(metrics)
     size_t len;
     char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
     static const char *const parts[] = {
-        "shmd_requests_total{method=\\\"create\\\"} 1\\n",
-        "shmd_requests_total{method=\\\"wait\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"create\\\",outcome=\\\"ok\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"stat\\\",outcome=\\\"NoSuchSegment\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"wait\\\",outcome=\\\"ok\\\"} 0\\n",
+        "shmd_request_duration_seconds_bucket{le=\\\"+Inf\\\"} 3\\n",
+        "shmd_foreign_segments 0\\n",
+        "shmd_turn_longest_requests 0\\n",
+        "shmd_subscribers 0\\n",
         "shmd_request_errors_total 1\\n",
         "shmd_store_failures_total 0\\n",
         "shmd_segments 1\\n",

@@ -20,7 +20,7 @@ static struct tie *tied(struct segment *segment, struct party *party, enum tie_r
 {
     struct tie *tie = tie_new(party, role, since_at_ms);
     assert_non_null(tie);
-    tie_bind(tie, segment);
+    tie_bind(&h, tie, segment);
     return tie;
 }
 
@@ -165,7 +165,7 @@ TEST(not_bound_yet)
     assert_null(first->segment);
     tie_free(&h, first);
     assert_int_equal(h.n_processes, 1);
-    tie_bind(second, &one);
+    tie_bind(&h, second, &one);
     assert_ptr_equal(second->segment, &one);
     assert_int_equal(one.n_holders, 1);
     tie_free(&h, second);
