@@ -65,7 +65,7 @@ static void refuse_number(struct reading *r, const struct key *key, const char *
 {
     fail(r, key->name, "%s \"%s\": must be a whole number from %" PRIu64 " to %" PRIu64 "%s",
          key->name, value, key->min, key->max,
-         is_size(key) ? ", or one followed by K, M or G" : "");
+         is_size(key) ? ", or one followed by K, M, G or T" : "");
 }
 
 static void set_number(struct reading *r, const struct key *key, const char *value)
@@ -74,7 +74,7 @@ static void set_number(struct reading *r, const struct key *key, const char *val
     const char *unit = value + digits;
     unsigned shift = 0;
     if (is_size(key) && *unit && !unit[1])
-        shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : 0;
+        shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : *unit == 'T' ? 40 : 0;
     errno = 0;
     uint64_t number = strtoull(value, NULL, 10);
     if (digits == 0 || (*unit && shift == 0) || errno || number > UINT64_MAX >> shift ||

@@ -2,7 +2,7 @@
  * The administrator's settings, from an INI file. Whoever finds an error in the file uses none of
  * its values: a file counts whole or not at all.
  *
- * Keys are at the top or in a section [shmd]. Sizes may be given in K, M and G of 1024.
+ * Keys are at the top or in a section [shmd]. Sizes may be given in K, M, G and T of 1024.
  */
 #ifndef SHMD_CONFIG_H
 #define SHMD_CONFIG_H

@@ -36,6 +36,7 @@ libcore_la_SOURCES = \
 	daemon/core/anchor.c daemon/core/anchor.h \
 	daemon/core/caller.h \
 	daemon/core/charge.c daemon/core/charge.h \
+	daemon/core/segment_charge.c daemon/core/segment_charge.h \
 	daemon/core/core.c daemon/core/core.h \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
@@ -89,7 +90,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \
-	daemon/rpc/batch.c daemon/rpc/batch.h \
+	daemon/rpc/batch.c daemon/rpc/batch.h daemon/rpc/buffers.h \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \

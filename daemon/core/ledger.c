@@ -25,7 +25,7 @@ void ledger_deinit(struct ledger *ledger)
 
 static bool is_recorded(const struct tie *tie)
 {
-    return tie && !tie->party->is_connection;
+    return tie && !tie->party->is_connection && !party_is_unseen(tie->party);
 }
 
 static struct stored_tie stored_tie(const struct tie *tie)

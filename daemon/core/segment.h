@@ -31,8 +31,9 @@ struct segment {
     enum segment_state state;
     enum lifetime lifetime;
     bool noreserve;
-    bool declared; /* a configuration file asks for it; not stored */
-    bool adopted;  /* another process made it and handed it over */
+    bool declared;   /* a configuration file asks for it; not stored */
+    bool adopted;    /* another process made it and handed it over */
+    bool has_unseen; /* it has had ties to processes that no other daemon can find again */
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
@@ -44,7 +45,9 @@ struct segment {
     size_t n_labels;
 
     /* The rest is not stored. */
-    struct charge charge;
+    struct account *account; /* that it is charged to: segment_charge.h; NULL: none */
+    bool is_left_behind;     /* a former daemon had such ties: their processes may live on */
+    bool is_lock_charged, is_anchor_charged;
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */
     void *anchor;           /* the daemon's own attachment; no answer counts it */

@@ -26,6 +26,7 @@ struct wait_terms {
 struct waiter {
     char *name; /* owned; NULL: it does not wait */
     struct caller *caller;
+    struct account *account; /* charged with it */
     struct wait_terms terms;
     struct deadline timeout;
     int64_t timeout_ms;

@@ -24,6 +24,7 @@ int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
     TAILQ_INIT(&loop->busy);
+    TAILQ_INIT(&loop->connections);
     struct event_config *config = event_config_new();
     if (config) {
         /* Nothing relies on the order of events in one pass: no priorities, no cached time. */

@@ -26,7 +26,7 @@ struct loop {
     struct event *tick; /* a timerfd of the boot clock */
     int tick_fd;
     int64_t tick_at_ms;                            /* what the timer is set to; -1: nothing */
-    LIST_HEAD(, connection) connections;           /* all */
+    TAILQ_HEAD(, connection) connections;          /* all, the longest idle first */
     TAILQ_HEAD(busy_connections, connection) busy; /* looked after at the end of this turn */
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;

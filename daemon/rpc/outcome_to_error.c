@@ -67,6 +67,13 @@ static const char *way_out(const char *quota)
         {"max_connections", "close connections that are idle, or try again later"},
         {"max_connections_per_uid", "close connections that are idle, or try again later"},
         {"max_waiters", "try again later, or ask by stat whether it is there"},
+        {"max_waiters_per_uid", "end some of your waits, or ask by stat whether it is there"},
+        {"max_processes", "try again later"},
+        {"max_processes_per_uid", "end processes that hold segments, or release those"},
+        {"max_subscriptions_per_uid", "close connections that have subscribed"},
+        {"max_buffer_bytes_per_uid", "read the answers, and send each request whole"},
+        {"max_locked_bytes", "unlock segments that need it no more"},
+        {"max_locked_bytes_per_uid", "unlock segments that need it no more"},
         {"max_holders_per_segment", "have a holder release it"},
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
@@ -119,6 +126,14 @@ static void internal(struct failure *f, int error)
 {
     if (error == -EMFILE || error == -ENFILE) {
         no_descriptors(f);
+        return;
+    }
+    if (error == -ESRCH) {
+        failure_init(f, PROTOCOL_ERROR_NOT_SUPPORTED);
+        failure_add_string(f, "what", "a process that the daemon cannot find");
+        failure_set_message(f, "the process that made this connection has ended, or is in a pid "
+                               "namespace that this kernel hides: no segment can depend on it; "
+                               "connect from the process that is to use the segment");
         return;
     }
     if (error == -EPERM || error == -EACCES) {

@@ -14,6 +14,7 @@
 #include "daemon/rpc/outbox.h"
 #include "protocol/methods.h"
 
+struct session;
 struct subscription;
 
 struct rpc_counters {
@@ -37,7 +38,7 @@ struct rpc {
     struct refusals refusals;
     struct residency residency;
     LIST_HEAD(, subscription) subscribers;
-    struct outboxes outboxes;
+    LIST_HEAD(, session) sessions;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
     void *wake_context;

@@ -297,15 +297,18 @@ TEST(sizes_have_units)
     assert_int_equal(config.limits.output_high_water, 4 << 10);
     assert_int_equal(config.limits.subscriber_cap, 1 << 30);
     config_deinit(&config);
+    load_good("max_anchored_bytes=2T\n", &config);
+    assert_int_equal(config.limits.max_anchored_bytes, INT64_C(2) << 40);
+    config_deinit(&config);
     load_good("max_bytes=8589934591G\n", &config);
     assert_int_equal(config.limits.max_bytes, INT64_C(8589934591) << 30);
     config_deinit(&config);
-    static const char *const bad[] = {"K",   "1KB",         "1k",   "1T",
+    static const char *const bad[] = {"K",   "1KB",         "1k",   "1P",
                                       "1 K", "8589934592G", "1.5G", "17179869185G"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *text = text_of("max_bytes=%s\n", bad[i]);
         check_bad(text, 1, "max_bytes \"");
-        check_bad(text, 1, "K, M or G");
+        check_bad(text, 1, "K, M, G or T");
         free(text);
     }
     check_bad("max_segments=1K\n", 1, "max_segments \"1K\"");

@@ -183,8 +183,8 @@ TEST(what_makes_no_sense)
 
 TEST(quotas)
 {
-    f->core.settings.limits.max_segments_per_uid = 2;
-    f->core.settings.limits.max_bytes = 10000;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
+    FIXTURE_LIMIT(f, max_bytes, 10000);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
@@ -201,8 +201,8 @@ TEST(quotas)
 
 TEST(quotas_of_what_is_gone)
 {
-    f->core.settings.limits.max_segments_per_uid = 2;
-    f->core.settings.limits.max_segments = 3;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
+    FIXTURE_LIMIT(f, max_segments, 3);
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
     int32_t shmid = f->found.segment->shmid;
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
@@ -250,7 +250,7 @@ static unsigned long looks_of_refusal(void)
 
 TEST(those_of_others_are_looked_at_once_a_second)
 {
-    f->core.settings.limits.max_segments = 4;
+    FIXTURE_LIMIT(f, max_segments, 4);
     int32_t shmids[4];
     for (int i = 0; i < 4; i++) {
         assert_int_equal(CREATE(i == 0 ? &root : &alice, .size = GIVEN(1)), 0);
@@ -278,7 +278,7 @@ TEST(those_of_others_are_looked_at_once_a_second)
 
 TEST(others_bytes_that_are_gone)
 {
-    f->core.settings.limits.max_bytes = 10000;
+    FIXTURE_LIMIT(f, max_bytes, 10000);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&bob, .size = GIVEN(6000)), 0);
     int32_t shmid = f->found.segment->shmid;

@@ -246,7 +246,7 @@ TEST(cancelled)
 
 TEST(too_many)
 {
-    f->core.settings.limits.max_waiters = 2;
+    FIXTURE_LIMIT(f, max_waiters, 2);
     assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
     assert_int_equal(WAIT(&alice, &b, .name = "x"), OUTCOME_WAITING);
     assert_int_equal(WAIT(&alice, &c, .name = "x"), OUTCOME_QUOTA_EXCEEDED);
