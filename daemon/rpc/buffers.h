@@ -30,7 +30,7 @@ static inline void buffers_set(struct buffers *b, uint64_t *has, uint64_t wanted
 /* The uid has so much that each of its connections may have only little output. */
 static inline bool buffers_are_scarce(const struct buffers *b)
 {
-    return quota_is_above(b->quota, b->account, QUOTA_BUFFER_BYTES, 2);
+    return quota_is_above(b->quota, b->account, QUOTA_BUFFER_BYTES, 4);
 }
 
 /* The uid has more than it may. */
