@@ -76,6 +76,7 @@ libcore_la_SOURCES = \
 libcore_la_LIBADD = libutil.la libprotocol.la
 
 libshmdaemon_la_SOURCES = \
+	daemon/config_names.c daemon/config_names.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_errors.c daemon/config_errors.h \
 	daemon/configuration.c daemon/configuration.h \

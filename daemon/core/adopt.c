@@ -65,6 +65,9 @@ static int check(struct core *core, const struct caller *caller, const struct ad
         r = check_attached(p, kernel, detail);
     if (r != 0)
         return r;
+    const struct name_rule *rule;
+    if (!access_may_use_name(a, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
     r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
     if (r != 0)
         return r < 0 ? r : 0;

@@ -321,6 +321,9 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
         *ret_created = false;
         return 0;
     }
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
     r = exists ? check_replace(core, caller, &existing, detail) : 0;
     if (r == 0)
         r = check_sense(core, p, detail);

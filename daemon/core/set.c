@@ -60,6 +60,9 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
         return 0;
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->new_name, &rule))
+        return outcome_reserved_name(detail, rule);
     int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;

@@ -8,12 +8,19 @@
 #include "daemon/core/find.h"
 #include "daemon/core/hold.h"
 #include "daemon/util/container_of.h"
+#include "daemon/util/siphash.h"
+
+/* By a secret hash, so that nobody can choose names that share a bucket. */
+static size_t bucket_of(const struct core *core, const char *name)
+{
+    return siphash(core->registry.secret, name, strlen(name)) % WAITER_BUCKETS;
+}
 
 /* Returns the name, which is the caller's to free. */
 static char *leave(struct core *core, struct waiter *waiter)
 {
     deadlines_clear(&core->deadlines, &waiter->timeout);
-    LIST_REMOVE(waiter, of_waiters);
+    LIST_REMOVE(waiter, of_bucket);
     core->waiters.count--;
     quota_give(&core->quota, steal_pointer(&waiter->account), QUOTA_WAITERS, 1);
     return steal_pointer(&waiter->name);
@@ -75,7 +82,7 @@ static int begin(struct core *core, const struct wait_params *p, struct waiter *
         return -ENOMEM;
     }
     waiter->name = steal_pointer(&name);
-    LIST_INSERT_HEAD(&core->waiters.all, waiter, of_waiters);
+    LIST_INSERT_HEAD(&core->waiters.by_name[bucket_of(core, waiter->name)], waiter, of_bucket);
     core->waiters.count++;
     return OUTCOME_WAITING;
 }
@@ -121,8 +128,9 @@ void wait_hear(struct core *core, const struct segment_event *event)
     const char *name = event->segment.name;
     if (!name)
         return;
-    for (struct waiter *waiter = LIST_FIRST(&core->waiters.all), *next; waiter; waiter = next) {
-        next = LIST_NEXT(waiter, of_waiters);
+    struct waiter *waiter = LIST_FIRST(&core->waiters.by_name[bucket_of(core, name)]);
+    for (struct waiter *next; waiter; waiter = next) {
+        next = LIST_NEXT(waiter, of_bucket);
         if (strcmp(waiter->name, name) == 0)
             hear(core, waiter, event);
     }
@@ -131,6 +139,7 @@ void wait_hear(struct core *core, const struct segment_event *event)
 void wait_end_all(struct core *core, int outcome)
 {
     static const struct outcome_detail none;
-    while (!LIST_EMPTY(&core->waiters.all))
-        answer(core, LIST_FIRST(&core->waiters.all), outcome, NULL, &none);
+    for (size_t i = 0; i < WAITER_BUCKETS; i++)
+        while (!LIST_EMPTY(&core->waiters.by_name[i]))
+            answer(core, LIST_FIRST(&core->waiters.by_name[i]), outcome, NULL, &none);
 }

@@ -1,5 +1,6 @@
 #include "daemon/rpc/outcome_to_error.h"
 
+#include "daemon/core/access.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -109,6 +110,15 @@ static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
                         d->what, d->used, d->max, way_out(d->what));
 }
 
+static void reserved_name(struct failure *f, const struct name_rule *rule)
+{
+    failure_add_string(f, "prefix", rule->prefix);
+    failure_set_message(f,
+                        "permission denied: names that begin with %s are reserved for %s %" PRIu32
+                        ": choose another name, or ask the administrator ([names] in shmd.conf)",
+                        rule->prefix, rule->is_group ? "group" : "user", rule->id);
+}
+
 /* A limit that is met far from where it could be named. */
 static void no_descriptors(struct failure *f)
 {
@@ -176,7 +186,9 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_add_string(f, "needs", d->what);
         if (d->has_uid)
             failure_add_int(f, "uid", d->uid);
-        if (d->hint)
+        if (d->rule)
+            reserved_name(f, d->rule);
+        else if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
             failure_set_message(f,
