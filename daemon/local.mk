@@ -88,6 +88,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/loop.c daemon/io/loop.h \
 	daemon/io/process_watch.c daemon/io/process_watch.h \
 	daemon/io/service_manager.c daemon/io/service_manager.h \
+	daemon/io/trim.c daemon/io/trim.h \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \

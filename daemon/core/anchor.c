@@ -3,6 +3,15 @@
 #include "daemon/core/core.h"
 #include "daemon/core/segment_charge.h"
 
+/* The kernel has noted when we attached. Our own clock may say something else. */
+static void note_time(const struct core *core, struct segment *segment)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_stat kernel;
+    if (sysv->ops->stat(sysv->context, segment->shmid, &kernel) == 0)
+        segment->anchored_at_s = kernel.atime;
+}
+
 int anchor_take(struct core *core, struct segment *segment, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
@@ -15,7 +24,7 @@ int anchor_take(struct core *core, struct segment *segment, struct outcome_detai
     if (r < 0)
         segment_uncharge_anchor(&core->quota, segment);
     else
-        segment->anchored_at_s = core_realtime_ms(core) / 1000;
+        note_time(core, segment);
     return r;
 }
 

@@ -98,6 +98,7 @@ static void end_turn(struct loop *loop)
     loop->n_readable = 0;
     if (loop->listener)
         listener_end_turn(loop->listener);
+    trim_if_much_was_freed(&loop->trim, &loop->rpc->core->quota, core_boottime_ms(loop->rpc->core));
 }
 
 void loop_close_connections(struct loop *loop)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "daemon/io/trim.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/cleanup.h"
 
@@ -30,6 +31,7 @@ struct loop {
     TAILQ_HEAD(busy_connections, connection) busy; /* looked after at the end of this turn */
     size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
     char *scratch;
+    struct trim trim;
     bool is_stopping;
     struct listener *listener; /* NULL: no peer is let in */
     /* The store was written in this turn: how the last write ended (0 or a negative errno). */

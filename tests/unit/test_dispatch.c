@@ -173,8 +173,8 @@ TEST(info)
         "\"boot_id\":\"0e8f3ac2-0000-4000-8000-000000000001\",\"ipc_namespace\":4026531839",
         "\"kernel\":{\"shmmni\":", /* the default shmmax and shmall are no limits */
         "\"segments\":1,\"bytes\":4096",
-        "\"max_bytes_per_uid\":5000",
-        "\"subscriber_cap\":4194304",
+        "\"max_bytes_per_uid\":{\"used\":4000,\"max\":5000}",
+        "\"subscriber_cap\":{\"max\":4194304}",
         "\"usage\":{\"segments\":1,\"bytes\":4000}",
         "\"huge_page_sizes\":[2097152]",
         "\"durable\":true",
