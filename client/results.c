@@ -240,7 +240,8 @@ struct shmd_info *result_info(const struct client_info *c)
         .records_since_at_ms = i->records_since_at_ms,
     };
     for (size_t k = 0; k < i->n_limits; k++)
-        limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].value};
+        limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].max,
+                                        i->limits[k].is_counted, i->limits[k].used};
     if (i->n_huge_page_sizes > 0)
         memcpy(page_sizes, i->huge_page_sizes, i->n_huge_page_sizes * sizeof(uint64_t));
     return info;

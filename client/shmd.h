@@ -567,7 +567,9 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
 
 struct shmd_limit {
     const char *name; /* the configuration's key */
-    uint64_t value;
+    uint64_t max;     /* UINT64_MAX: no limit */
+    bool is_counted;  /* there is a count of what it limits, in `used` */
+    uint64_t used;    /* by the caller; by all users, where the limit is for all of them */
 };
 
 /* Newer libraries may add members at the end. */

@@ -133,7 +133,9 @@ struct core_settings configuration_settings(const struct configuration *c)
     return (struct core_settings){.limits = c->config.limits,
                                   .access = {.own_uid = geteuid(),
                                              .has_admin_group = c->config.has_admin_group,
-                                             .admin_group = c->config.admin_group},
+                                             .admin_group = c->config.admin_group,
+                                             .names = c->config.names.rules,
+                                             .n_names = c->config.names.count},
                                   .attach_timeout_ms = c->config.attach_timeout_ms,
                                   .reconcile_ms = c->config.reconcile_ms,
                                   .turn_work_us = c->config.turn_work_us};

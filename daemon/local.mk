@@ -36,6 +36,7 @@ libcore_la_SOURCES = \
 	daemon/core/anchor.c daemon/core/anchor.h \
 	daemon/core/caller.h \
 	daemon/core/charge.c daemon/core/charge.h \
+	daemon/core/segment_charge.c daemon/core/segment_charge.h \
 	daemon/core/core.c daemon/core/core.h \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
@@ -77,6 +78,7 @@ libcore_la_SOURCES = \
 libcore_la_LIBADD = libutil.la libprotocol.la
 
 libshmdaemon_la_SOURCES = \
+	daemon/config_names.c daemon/config_names.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_errors.c daemon/config_errors.h \
 	daemon/configuration.c daemon/configuration.h \
@@ -88,10 +90,11 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/loop.c daemon/io/loop.h \
 	daemon/io/process_watch.c daemon/io/process_watch.h \
 	daemon/io/service_manager.c daemon/io/service_manager.h \
+	daemon/io/trim.c daemon/io/trim.h \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \
-	daemon/rpc/batch.c daemon/rpc/batch.h \
+	daemon/rpc/batch.c daemon/rpc/batch.h daemon/rpc/buffers.h \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \

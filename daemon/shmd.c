@@ -237,6 +237,16 @@ static int build_core(struct shmd *d)
     return r;
 }
 
+static void log_caps(const struct shmd *d)
+{
+    const struct quota_cap *caps = d->core.quota.caps;
+    if (d->machine.max_descriptors != UINT64_MAX)
+        log_notice("RLIMIT_NOFILE is %" PRIu64 ": at most %" PRIu64 " connections and %" PRIu64
+                   " processes that segments depend on",
+                   d->machine.max_descriptors, caps[QUOTA_CONNECTIONS].total,
+                   caps[QUOTA_PROCESSES].total);
+}
+
 static int start_core(struct shmd *d)
 {
     struct core_start found;
@@ -246,6 +256,7 @@ static int start_core(struct shmd *d)
         return r;
     }
     log_start(&found, "started");
+    log_caps(d);
     if (found.store_error < 0)
         on_store_written(d, found.store_error, strerror(-found.store_error));
     warn_of_rmid_forced(d);
@@ -318,8 +329,8 @@ static int open_listener(struct shmd *d)
 
 static int build(struct shmd *d)
 {
-    machine_read(&d->machine);
     raise_descriptor_limit();
+    machine_read(&d->machine);
     int r = check_kernel();
     if (r == 0)
         r = make_state_dir(&d->options);

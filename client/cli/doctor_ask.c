@@ -162,14 +162,9 @@ static void take_quotas(const struct shmd_info *info, struct doctor_facts *f)
 {
     for (size_t i = 0; i < info->n_limits && f->daemon.n_quotas < QUOTAS_MAX; i++) {
         const struct shmd_limit *limit = &info->limits[i];
-        uint64_t used = info->usage_bytes;
-        if (strcmp(limit->name, "max_segments_per_uid") == 0)
-            used = info->usage_segments;
-        else if (strcmp(limit->name, "max_bytes_per_uid") != 0)
-            continue;
-        if (limit->value > 0)
+        if (limit->is_counted && limit->max != UINT64_MAX && limit->max > 0)
             f->daemon.quotas[f->daemon.n_quotas++] =
-                (struct quota_use){limit->name, used, limit->value};
+                (struct quota_use){limit->name, limit->used, limit->max};
     }
 }
 

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
+#include "daemon/core/kernel_refusal.h"
 #include "daemon/core/new_segment.h"
+#include "daemon/core/segment_charge.h"
 
 static int find(struct core *core, const struct caller *caller, const struct adopt_params *p,
                 struct found *ret, struct outcome_detail *detail)
@@ -69,8 +72,15 @@ static int check(struct core *core, const struct caller *caller, const struct ad
             detail, "the daemon as owner",
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
             "tells it); shmdctl adopt, run by the creator, does both");
-    int r = check_attached(p, kernel, detail);
-    return r != 0 ? r : check_names(core, caller, p, kernel, detail);
+    int r = kernel_refusal_of_size(kernel->size, detail);
+    if (r == 0)
+        r = check_attached(p, kernel, detail);
+    if (r != 0)
+        return r;
+    const struct name_rule *rule;
+    if (!access_may_use_name(a, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
+    return check_names(core, caller, p, kernel, detail);
 }
 
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,
@@ -123,13 +133,16 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
     if (r == 0)
         r = new_segment_prepare(core, caller, &n, detail);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
-        r = anchor_take(core, s);
+        r = charge_anchor(core, caller, s, detail);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = new_segment_record(core, &n, NULL, detail);
     if (r != 0) {
         new_segment_discard(core, &n);
         return r;
     }
+    segment_charge_follow_lock(&core->quota, s, found.kernel.locked);
     new_segment_enter(core, &n, &found.kernel);
     anchor_settle(core, s, &found.kernel);
     news_add(core, s, &found.kernel, EVENT_ADOPTED, REASON_REQUEST);

@@ -1,6 +1,10 @@
 #include "daemon/core/charge.h"
 
+#include <errno.h>
+
 #include "daemon/core/find.h"
+#include "daemon/core/kernel_refusal.h"
+#include "daemon/core/segment_charge.h"
 
 /* A client that is refused over and over is not worth a look each time. */
 enum { LOOKS_IN_A_TURN = 4 };
@@ -38,18 +42,39 @@ static void look(struct core *core, uint32_t uid, bool others)
     }
 }
 
-int charge_segment(struct core *core, uint32_t uid, uint64_t size, struct charge *ret,
-                   struct outcome_detail *ret_detail)
+int charge_segment(struct core *core, const struct caller *caller, struct segment *segment,
+                   struct outcome_detail *detail)
 {
-    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = size};
-    const struct limits *limits = &core->settings.limits;
-    int r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    const uint32_t uid = segment->creator.uid;
+    int r = segment_charge(&core->quota, segment, is_admin, detail);
     if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->looks, uid))
         return r;
     look(core, uid, false);
-    r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
-    if (r != OUTCOME_QUOTA_EXCEEDED || !ret_detail->is_total || !may_look_at_others(core))
+    r = segment_charge(&core->quota, segment, is_admin, detail);
+    if (r != OUTCOME_QUOTA_EXCEEDED || !detail->is_total || !may_look_at_others(core))
         return r;
     look(core, uid, true);
-    return quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    return segment_charge(&core->quota, segment, is_admin, detail);
+}
+
+int charge_lock(struct core *core, const struct caller *caller, struct segment *segment,
+                struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    uint64_t max;
+    int r = segment_charge_lock(&core->quota, segment, is_admin, detail);
+    /* The kernel would refuse it too, and its limit is the one to raise first. */
+    if (r == OUTCOME_QUOTA_EXCEEDED && sysv->ops->memlock(sysv->context, &max) == 0 &&
+        segment->size > max)
+        return kernel_refusal_of_lock(core, segment->size, -ENOMEM, detail);
+    return r;
+}
+
+int charge_anchor(struct core *core, const struct caller *caller, struct segment *segment,
+                  struct outcome_detail *detail)
+{
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    return segment_charge_anchor(&core->quota, segment, is_admin, detail);
 }

@@ -16,7 +16,8 @@ void core_init(struct core *core, const struct core_seams *on, const struct core
                           .own_gid = own_gid};
     registry_init(&core->registry, machine->secret);
     quota_init(&core->quota);
-    parties_init(&core->parties, on->processes, on->watcher);
+    quota_configure(&core->quota, &settings->limits, machine);
+    parties_init(&core->parties, on->processes, on->watcher, &core->quota, &core->settings.access);
     deadlines_init(&core->deadlines);
     event_log_init(&core->events, 0);
     news_init(&core->news);
@@ -45,6 +46,7 @@ void core_configure(struct core *core, const struct core_settings *settings)
 {
     core->settings = *settings;
     core->work.turn_us = settings->turn_work_us;
+    quota_configure(&core->quota, &settings->limits, core->machine);
     deadlines_clear(&core->deadlines, &core->sweep.due);
     reconcile_watch(core);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/hold.h"
@@ -37,6 +38,9 @@ static int check_rights(const struct core *core, const struct caller *caller,
 static int check_sense(const struct core *core, const struct create_params *p,
                        struct outcome_detail *detail)
 {
+    int r = kernel_refusal_of_size((uint64_t)p->size.value, detail);
+    if (r != 0)
+        return r;
     if (lifetime_of(p) == LIFETIME_ATTACHED) {
         if (p->key.value != 0)
             return outcome_invalid(
@@ -215,8 +219,8 @@ static int hand_over(struct core *core, const struct caller *caller, const struc
         if (r < 0)
             return kernel_refusal_of_lock(core, s->size, r, detail);
     }
-    if (s->lifetime == LIFETIME_ATTACHED || core->rmid_forced)
-        r = anchor_take(core, s);
+    if (s->is_anchor_charged)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = sysv->ops->set(sysv->context, s->shmid, uid, gid, mode_of(p));
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
@@ -262,6 +266,24 @@ static int make(struct core *core, const struct caller *caller, const struct cre
     return r;
 }
 
+static bool needs_anchor(const struct core *core, const struct segment *s)
+{
+    return s->lifetime == LIFETIME_ATTACHED || core->rmid_forced;
+}
+
+/* All that S, which is in NEW, charges; and memory for the rest. */
+static int prepare(struct core *core, struct caller *caller, const struct create_params *p,
+                   struct new_segment *n, struct outcome_detail *detail)
+{
+    struct segment *s = n->segment;
+    int r = new_segment_prepare(core, caller, n, detail);
+    if (r == 0 && p->locked.value)
+        r = charge_lock(core, caller, s, detail);
+    if (r == 0 && needs_anchor(core, s))
+        r = charge_anchor(core, caller, s, detail);
+    return r;
+}
+
 /* OLD: the segment that has the name and is to be replaced; NULL: none. */
 static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
                       struct found *old, struct found *ret, struct outcome_detail *detail)
@@ -274,7 +296,7 @@ static int create_new(struct core *core, struct caller *caller, const struct cre
     int r = fill_record(core, caller, p, old ? old->segment : NULL, s);
     const bool replaces_now = old && s->name;
     if (r == 0)
-        r = new_segment_prepare(core, caller, &n, detail);
+        r = prepare(core, caller, p, &n, detail);
     if (r == 0)
         r = make(core, caller, p, replaces_now ? old->segment : NULL, &n, &kernel, detail);
     if (r != 0) {
@@ -308,6 +330,9 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
         *ret_created = false;
         return 0;
     }
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
     r = exists ? check_replace(core, caller, &existing, detail) : 0;
     if (r == 0)
         r = check_sense(core, p, detail);

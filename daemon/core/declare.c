@@ -163,8 +163,8 @@ static void look_is_due(struct deadline *deadline, void *context);
 static void look_later(struct core *core)
 {
     int64_t now = core_boottime_ms(core), at = now + core->settings.reconcile_ms;
-    if (core->sweep.place && core->sweep.at_ms > now)
-        at = core->sweep.at_ms;
+    if (core->sweep.due.place && core->sweep.due.at_ms > now)
+        at = core->sweep.due.at_ms;
     int r = deadlines_set(&core->deadlines, &core->declarations.look, at, look_is_due);
     (void)r; /* it has had room since it was set first */
 }

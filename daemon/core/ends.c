@@ -24,17 +24,36 @@ static int end_now(struct core *core, struct segment *segment, enum reason reaso
     return r < 0 ? r : removal_do(core, &found, reason);
 }
 
-int ends_if_abandoned(struct core *core, struct segment *segment)
+/* Whether SEGMENT, which nobody that is known depends on, may still be used by a process that a
+ * former daemon could not see: whoever has it attached may be that. */
+static bool may_be_in_use(struct core *core, struct segment *segment)
+{
+    struct sysv_stat kernel;
+    return segment->is_left_behind && find_again(core, segment, &kernel) == 0 &&
+           segment_attachments(segment, &kernel) > 0;
+}
+
+/* Why SEGMENT is abandoned; false when it is not. */
+static bool is_abandoned(const struct segment *segment, enum reason *ret)
 {
     if (segment->state == STATE_REMOVING)
+        return false;
+    if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER)) {
+        *ret = REASON_INITIALISER_DIED;
+        return true;
+    }
+    *ret = segment->lifetime == LIFETIME_PROCESS ? REASON_LAST_HOLDER_EXITED
+                                                 : REASON_CONNECTION_CLOSED;
+    return segment->n_holders == 0 && lifetime_has_holders(segment->lifetime);
+}
+
+int ends_if_abandoned(struct core *core, struct segment *segment)
+{
+    enum reason reason;
+    if (!is_abandoned(segment, &reason) || may_be_in_use(core, segment))
         return 1;
-    if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER))
-        return end_now(core, segment, REASON_INITIALISER_DIED);
-    if (segment->n_holders > 0 || !lifetime_has_holders(segment->lifetime))
-        return 1;
-    return end_now(core, segment,
-                   segment->lifetime == LIFETIME_PROCESS ? REASON_LAST_HOLDER_EXITED
-                                                         : REASON_CONNECTION_CLOSED);
+    /* The look may have found that it is gone. */
+    return segment->state == STATE_REMOVED ? 0 : end_now(core, segment, reason);
 }
 
 /* --- at a time */

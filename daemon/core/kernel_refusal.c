@@ -2,6 +2,9 @@
 
 #include <errno.h>
 
+/* What a process of 64 bits can have mapped. */
+#define ADDRESS_SPACE_MAX (UINT64_C(1) << 47)
+
 static int limit(struct outcome_detail *detail, const char *what, uint64_t used, uint64_t max,
                  const char *hint)
 {
@@ -100,6 +103,17 @@ int kernel_refusal_of_create(const struct core *core, const struct sysv_create *
         return outcome_invalid(detail, "size", "the kernel refuses this size");
     default: return r;
     }
+}
+
+int kernel_refusal_of_size(uint64_t size, struct outcome_detail *detail)
+{
+    const uint64_t max = ADDRESS_SPACE_MAX < SIZE_MAX ? ADDRESS_SPACE_MAX : SIZE_MAX;
+    if (size <= max)
+        return 0;
+    limit(detail, "address-space", OUTCOME_UNKNOWN, max,
+          "no process can attach so many bytes: ask for less");
+    detail->requested = size;
+    return OUTCOME_LIMIT_REACHED;
 }
 
 int kernel_refusal_of_lock(const struct core *core, uint64_t size, int r,

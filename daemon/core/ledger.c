@@ -25,7 +25,7 @@ void ledger_deinit(struct ledger *ledger)
 
 static bool is_recorded(const struct tie *tie)
 {
-    return tie && !tie->party->is_connection;
+    return tie && !tie->party->is_connection && !party_is_unseen(tie->party);
 }
 
 static struct stored_tie stored_tie(const struct tie *tie)
@@ -113,11 +113,13 @@ int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome
     struct ledger *l = &core->ledger;
     int64_t now = clock->ops->kernel_s(clock->context);
     /* A segment that was disowned in this second looks like one of a create that begins in it, and
-     * must not be taken for that. */
+     * must not be taken for that, also when the clock was set back since: rather leave one behind.
+     */
     const struct store_intent intent = {.key = key,
                                         .size = size,
                                         .pid = core->own_pid,
-                                        .at_s = now > l->disowned_at_s ? now : now + 1};
+                                        .at_s =
+                                            now > l->disowned_at_s ? now : l->disowned_at_s + 1};
     int r = store->ops->intend(store->context, &intent, &l->reason);
     if (r == 0)
         return 0;

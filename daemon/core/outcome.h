@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct config_error;
+struct name_rule;
 
 enum outcome {
     OUTCOME_NO_SUCH_SEGMENT = 1,
@@ -50,6 +51,7 @@ struct outcome_detail {
     uint64_t unit_bytes; /* how many bytes such a one has */
     uint64_t nattch;
     int64_t timeout_ms;
+    const struct name_rule *rule; /* that reserves the name; borrowed from the configuration */
     bool has_uid;
     uint32_t uid;                             /* whose the segment is */
     const struct config_error *config_errors; /* borrowed from who reads the configuration */
@@ -79,6 +81,13 @@ static inline int outcome_not_supported(struct outcome_detail *detail, const cha
 {
     *detail = (struct outcome_detail){.what = what};
     return OUTCOME_NOT_SUPPORTED;
+}
+
+/* The name is reserved by RULE for others. */
+static inline int outcome_reserved_name(struct outcome_detail *detail, const struct name_rule *rule)
+{
+    *detail = (struct outcome_detail){.what = "reserved name", .rule = rule};
+    return OUTCOME_PERMISSION_DENIED;
 }
 
 static inline int outcome_invalid(struct outcome_detail *detail, const char *parameter,

@@ -1,8 +1,10 @@
 #include "daemon/core/reconcile.h"
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/segment_charge.h"
 #include "daemon/core/use.h"
 #include "daemon/core/view.h"
 
@@ -42,8 +44,11 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
         removal_finish(core, segment, &kernel);
         return;
     }
+    segment_charge_follow_lock(&core->quota, segment, kernel.locked);
     use_notice(core, segment, &kernel);
     anchor_settle(core, segment, &kernel);
+    if (segment->is_left_behind)
+        (void)!ends_if_abandoned(core, segment); /* when the kernel refuses: the next sweep tries */
 }
 
 static void begin_sweep(struct core *core)

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
+#include "daemon/core/segment_charge.h"
 
 static int not_supported(struct outcome_detail *detail, const char *what)
 {
@@ -58,6 +60,9 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
         return 0;
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->new_name, &rule))
+        return outcome_reserved_name(detail, rule);
     int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;
@@ -86,11 +91,16 @@ static int refused_owner(int r, struct outcome_detail *detail)
     return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
-static int set_lock(struct core *core, bool locked, struct found *found,
-                    struct outcome_detail *detail)
+static int set_lock(struct core *core, const struct caller *caller, bool locked,
+                    struct found *found, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
-    int r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
+    int r = locked ? charge_lock(core, caller, found->segment, detail) : 0;
+    if (r != 0)
+        return r;
+    r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
+    segment_charge_follow_lock(&core->quota, found->segment,
+                               r == 0 ? locked : found->kernel.locked);
     if (r == -EPERM && !locked)
         return outcome_denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
     if (r == -ENOENT)
@@ -102,14 +112,14 @@ static int set_lock(struct core *core, bool locked, struct found *found,
 }
 
 /* What P asks for that the kernel keeps. On failure part of it may have been done. */
-static int set_kernel(struct core *core, const struct set_params *p, struct found *found,
-                      struct outcome_detail *detail)
+static int set_kernel(struct core *core, const struct caller *caller, const struct set_params *p,
+                      struct found *found, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_stat *k = &found->kernel;
     int r = 0;
     if (p->locked.given && p->locked.value != k->locked)
-        r = set_lock(core, p->locked.value, found, detail);
+        r = set_lock(core, caller, p->locked.value, found, detail);
     if (r != 0 || !(p->mode.given || p->uid.given || p->gid.given))
         return r;
     uint32_t uid = p->uid.given ? (uint32_t)p->uid.value : k->uid;
@@ -163,20 +173,24 @@ static int change_labels(const struct labels *labels, struct change *c)
 }
 
 static int change_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
-                           struct change *c)
+                           struct change *c, struct outcome_detail *detail)
 {
     const enum tie_role role = lifetime == LIFETIME_ATTACHED ? TIE_ATTACHER : TIE_HOLDER;
     c->begins_lifetime = true;
     c->next.lifetime = lifetime;
     if (lifetime == LIFETIME_PERSISTENT)
         return 0;
-    return tie_new_of(&core->parties, caller, lifetime, role, core_realtime_ms(core), &c->tie);
+    int r =
+        tie_new_of(&core->parties, caller, lifetime, role, core_realtime_ms(core), &c->tie, detail);
+    if (r == 0)
+        c->next.has_unseen |= tie_is_unseen(c->tie);
+    return r;
 }
 
 /* Gets all memory that the change of S needs, so that nothing fails for it after the kernel's part.
  */
 static int change_prepare(struct core *core, struct caller *caller, const struct set_params *p,
-                          const struct segment *s, struct change *c)
+                          const struct segment *s, struct change *c, struct outcome_detail *detail)
 {
     *c = (struct change){.next = *s};
     int r = ledger_reserve(core, s);
@@ -193,8 +207,8 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
     if (p->idle_ttl_ms.given)
         c->next.idle_ttl_ms = p->idle_ttl_ms.value;
     if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
-        r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c);
-    if (r < 0)
+        r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c, detail);
+    if (r != 0)
         change_free(core, c);
     return r;
 }
@@ -233,6 +247,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
         return;
     ties_free(&core->parties, s, 1U << TIE_HOLDER);
     s->lifetime = c->next.lifetime;
+    s->has_unseen = c->next.has_unseen;
     if (c->tie)
         tie_bind(&core->parties, steal_pointer(&c->tie), s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
@@ -241,16 +256,18 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
 }
 
 /* In the kernel and in the store, or in neither. */
-static int make(struct core *core, const struct set_params *p, struct found *found,
-                const struct change *c, struct outcome_detail *detail)
+static int make(struct core *core, const struct caller *caller, const struct set_params *p,
+                struct found *found, const struct change *c, struct outcome_detail *detail)
 {
     struct segment *s = found->segment;
     const struct sysv_stat before = found->kernel;
     const bool had_anchor = s->anchor;
-    int r = set_kernel(core, p, found, detail);
+    int r = set_kernel(core, caller, p, found, detail);
     /* Only now, for it may be the new mode that lets the daemon attach. */
     if (r == 0 && c->begins_lifetime && c->next.lifetime == LIFETIME_ATTACHED)
-        r = anchor_take(core, s);
+        r = charge_anchor(core, caller, s, detail);
+    if (r == 0 && s->is_anchor_charged)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = change_record(core, s, c, detail);
     if (r == 0)
@@ -258,6 +275,7 @@ static int make(struct core *core, const struct set_params *p, struct found *fou
     if (!had_anchor)
         anchor_drop(core, s);
     int back = kernel_put_back(core, s, &before);
+    segment_charge_follow_lock(&core->quota, s, before.locked);
     return back < 0 && back != -ESTALE ? -EIO : r;
 }
 
@@ -298,10 +316,10 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
         return 0;
     int r = check(core, caller, p, found, detail);
     if (r == 0)
-        r = change_prepare(core, caller, p, s, &change);
+        r = change_prepare(core, caller, p, s, &change, detail);
     if (r != 0)
         return r;
-    r = make(core, p, found, &change, detail);
+    r = make(core, caller, p, found, &change, detail);
     if (r == 0)
         change_apply(core, s, &change);
     const bool begins_lifetime = change.begins_lifetime;

@@ -32,7 +32,7 @@ static void leave_out_anchor(const struct core *core, const struct segment *segm
     /* Our own attach or detach has overwritten lpid and dtime. */
     s->last_pid = 0;
     s->detached_at_ms = 0;
-    if (s->nattch == 0 && s->attached_at_ms <= segment->anchored_at_s * 1000)
+    if (s->nattch == 0 && s->attached_at_ms == segment->anchored_at_s * 1000)
         s->attached_at_ms = 0;
 }
 

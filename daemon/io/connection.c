@@ -26,12 +26,11 @@ enum watch {
 
 struct connection {
     struct loop *loop;
-    LIST_ENTRY(connection) of_loop;
+    TAILQ_ENTRY(connection) of_loop;
     struct task task;
     struct event readable;
     struct event *other;     /* what `watch` says; NULL until it is needed */
     struct event *timer;     /* for an unfinished value, or the end of lingering */
-    struct account *account; /* charged with one connection */
     uint64_t readable_since; /* the turn in which that was reported */
     int fd;
     enum watch watch;
@@ -71,12 +70,20 @@ static void look_whether_left(struct connection *c)
     c->has_left = c->is_deaf = true;
 }
 
+/* C is the one that was idle for the shortest time. */
+static void mark_active(struct connection *c)
+{
+    TAILQ_REMOVE(&c->loop->connections, c, of_loop);
+    TAILQ_INSERT_TAIL(&c->loop->connections, c, of_loop);
+}
+
 static void receive(struct connection *c)
 {
     c->is_readable = false;
     ssize_t n = recv(c->fd, c->loop->scratch, read_share(c), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    mark_active(c);
     if (n > 0 && !c->is_lingering)
         session_receive(&c->session, c->loop->scratch, (size_t)n);
     else if (n == 0 && !c->is_lingering)
@@ -150,7 +157,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 void connections_read_last(struct loop *loop)
 {
     struct connection *c;
-    LIST_FOREACH (c, &loop->connections, of_loop) {
+    TAILQ_FOREACH (c, &loop->connections, of_loop) {
         if (!c->is_reading || c->is_lingering)
             continue;
         c->is_readable = true;
@@ -189,8 +196,7 @@ static void clear_timer(struct connection *c)
 
 static void serve(struct task *task);
 
-int connection_open(struct loop *loop, int fd, const struct caller *caller,
-                    const struct charge *charge)
+int connection_open(struct loop *loop, int fd, const struct caller *caller)
 {
     struct connection *c = calloc(1, sizeof(*c));
     if (!c) {
@@ -207,27 +213,51 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
         close(fd);
         return -ENOMEM;
     }
-    c->account = charge->account;
     session_init(&c->session, loop->rpc, caller);
-    LIST_INSERT_HEAD(&loop->connections, c, of_loop);
+    TAILQ_INSERT_TAIL(&loop->connections, c, of_loop);
     return 0;
 }
 
 static void close_connection(struct connection *c)
 {
     struct loop *loop = c->loop;
+    struct account *account = c->session.caller.account;
     /* What the end of the session sets going may still look at it. */
     session_deinit(&c->session);
     turns_leave(&loop->turns, &c->task);
-    LIST_REMOVE(c, of_loop);
+    TAILQ_REMOVE(&loop->connections, c, of_loop);
     event_del(&c->readable);
     if (c->other)
         event_free(c->other);
     clear_timer(c);
-    struct charge charge = {c->account, {[QUOTA_CONNECTIONS] = 1}};
-    quota_release(&loop->rpc->core->quota, &charge);
+    quota_give(&loop->rpc->core->quota, account, QUOTA_CONNECTIONS, 1);
     close(c->fd);
     free(c);
+}
+
+/* The longest idle plain connection of the uid that has most, if that has no fewer connections than
+ * OF: nobody makes room for a uid that has more. */
+static struct connection *find_room(const struct loop *loop, const struct account *of)
+{
+    struct connection *c, *best = NULL;
+    uint64_t most = quota_used_by(of, QUOTA_CONNECTIONS);
+    TAILQ_FOREACH (c, &loop->connections, of_loop) {
+        uint64_t has = quota_used_by(c->session.caller.account, QUOTA_CONNECTIONS);
+        if ((best ? has > most : has >= most) && session_is_plain(&c->session)) {
+            best = c;
+            most = has;
+        }
+    }
+    return best;
+}
+
+bool connections_make_room(struct loop *loop, uint32_t uid)
+{
+    struct connection *c = find_room(loop, quota_find(&loop->rpc->core->quota, uid));
+    if (!c)
+        return false;
+    close_connection(c);
+    return true;
 }
 
 /* --- a turn */
@@ -240,7 +270,7 @@ static bool has_unsent(const struct connection *c)
 bool connections_have_more(const struct loop *loop)
 {
     const struct connection *c;
-    LIST_FOREACH (c, &loop->connections, of_loop)
+    TAILQ_FOREACH (c, &loop->connections, of_loop)
         if (has_unsent(c) || (!c->is_broken && session_has_work(&c->session)))
             return true;
     return false;
@@ -356,6 +386,6 @@ static void serve(struct task *task)
 
 void connections_close(struct loop *loop)
 {
-    while (!LIST_EMPTY(&loop->connections))
-        close_connection(LIST_FIRST(&loop->connections));
+    while (!TAILQ_EMPTY(&loop->connections))
+        close_connection(TAILQ_FIRST(&loop->connections));
 }

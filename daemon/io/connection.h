@@ -13,9 +13,14 @@
 
 struct connection;
 
-/* Takes FD, CALLER's groups and CHARGE; 0 or a negative errno, FD is closed then. */
-int connection_open(struct loop *loop, int fd, const struct caller *caller,
-                    const struct charge *charge) MUST_CHECK;
+/* Takes FD, CALLER's groups and the charge of a connection on CALLER's account; 0 or a negative
+ * errno, FD is closed then. */
+int connection_open(struct loop *loop, int fd, const struct caller *caller) MUST_CHECK;
+
+/* All connections that there may be are taken, and UID wants one: closes the longest idle plain one
+ * (no holder, waiter or subscription) of the uid that has most. False when there is none to close,
+ * or UID itself has more. */
+bool connections_make_room(struct loop *loop, uint32_t uid);
 
 struct connection *connection_of(struct outbox *outbox);
 

@@ -217,22 +217,29 @@ static bool has_left(const struct caller *guest)
     return recv(guest->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+static int charge_guest(struct core *core, struct caller *guest, struct outcome_detail *detail)
+{
+    return quota_take(&core->quota, guest->uid, access_is_admin(&core->settings.access, guest),
+                      QUOTA_CONNECTIONS, 1, &guest->account, detail);
+}
+
 /* Whether GUEST is dealt with: let in or, when it is the LAST time, refused if there is no room. */
 static bool receive_guest(struct listener *l, struct caller *guest, bool last)
 {
     struct core *core = l->loop->rpc->core;
-    static const uint64_t amount[QUOTA_KINDS] = {[QUOTA_CONNECTIONS] = 1};
-    struct charge charge = {0};
     struct outcome_detail detail = {0};
-    int r =
-        quota_charge(&core->quota, &core->settings.limits, guest->uid, amount, &charge, &detail);
+    int r = charge_guest(core, guest, &detail);
+    /* Nobody has made room by leaving, so one that is idle must go. */
+    if (r == OUTCOME_QUOTA_EXCEEDED && detail.is_total && last && !has_left(guest) &&
+        connections_make_room(l->loop, guest->uid))
+        r = charge_guest(core, guest, &detail);
     if (r == OUTCOME_QUOTA_EXCEEDED && !last && !has_left(guest))
         return false;
     if (r != 0) {
         turn_out(l, guest, r, &detail);
-    } else if (connection_open(l->loop, guest->socket, guest, &charge) < 0) {
+    } else if (connection_open(l->loop, guest->socket, guest) < 0) {
         free(guest->groups);
-        quota_release(&core->quota, &charge);
+        quota_give(&core->quota, guest->account, QUOTA_CONNECTIONS, 1);
     }
     return true;
 }

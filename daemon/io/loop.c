@@ -47,6 +47,7 @@ static int join_chores(struct loop *loop)
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
+    TAILQ_INIT(&loop->connections);
     turns_init(&loop->turns, &rpc->core->work);
     int r = join_chores(loop);
     if (r < 0)
@@ -124,6 +125,7 @@ static void serve_turn(struct loop *loop)
     end_rpc_turn(loop);
     if (loop->listener)
         accepts = listener_end_turn(loop->listener);
+    trim_if_much_was_freed(&loop->trim, &loop->rpc->core->quota, core_boottime_ms(loop->rpc->core));
     work_end_turn(work, accepts);
 }
 

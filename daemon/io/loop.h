@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "daemon/io/trim.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/rpc/turns.h"
 #include "daemon/util/cleanup.h"
@@ -33,13 +34,14 @@ struct loop {
     struct rpc *rpc;
     struct event *tick; /* a timerfd of the boot clock */
     int tick_fd;
-    int64_t tick_at_ms;                  /* what the timer is set to; -1: nothing */
-    LIST_HEAD(, connection) connections; /* all */
+    int64_t tick_at_ms;                   /* what the timer is set to; -1: nothing */
+    TAILQ_HEAD(, connection) connections; /* all, the longest idle first */
     struct turns turns;
     struct chore chores[CORE_CHORES];
     uint64_t n_turns;
     size_t n_readable; /* connections that became so, as the last look at the kernel reported */
     char *scratch;
+    struct trim trim;
     bool is_stopping;
     struct listener *listener; /* NULL: no peer is let in */
     /* The store was written in this turn: how the last write ended (0 or a negative errno). */

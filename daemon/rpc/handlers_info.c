@@ -2,6 +2,16 @@
 
 #include "daemon/rpc/dispatch.h"
 
+/* What is in force of configuration key NAME: what is counted may derive from the machine. */
+static struct info_limit limit_of(const struct core *core, uint32_t uid, const char *name,
+                                  uint64_t setting)
+{
+    struct quota_use use;
+    if (!quota_show(&core->quota, uid, name, &use))
+        return (struct info_limit){.name = name, .max = setting};
+    return (struct info_limit){.name = name, .max = use.max, .is_counted = true, .used = use.used};
+}
+
 int handle_info(struct request *rq, struct reply *reply)
 {
     const struct core *core = rq->core;
@@ -11,7 +21,8 @@ int handle_info(struct request *rq, struct reply *reply)
     int r = sysv->ops->limits(sysv->context, &kernel);
     if (r < 0)
         return r;
-#define X(name, def, min, max) rq->limits[LIMIT_##name] = (struct info_limit){#name, limits->name};
+#define X(name, def, min, max)                                                                     \
+    rq->limits[LIMIT_##name] = limit_of(core, rq->caller->uid, #name, limits->name);
     LIMITS(X)
 #undef X
     reply->kind = REPLY_INFO;

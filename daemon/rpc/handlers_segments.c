@@ -13,7 +13,7 @@
 #include "daemon/core/view.h"
 #include "daemon/rpc/dispatch.h"
 
-enum { SCARCE_PAGE_BYTES = 8192 }; /* a page of list when output is scarce */
+enum { SCARCE_PAGE_BYTES = 8192 }; /* a page of list when the uid has much unread */
 
 static int reply_segment(struct request *rq, int r, struct reply *reply)
 {
@@ -71,7 +71,7 @@ int handle_remove(struct request *rq, struct reply *reply)
 int handle_list(struct request *rq, struct reply *reply)
 {
     size_t page_bytes =
-        outboxes_are_scarce(&rq->rpc->outboxes) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
+        buffers_are_scarce(rq->outbox->buffers) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
     int r = core_list(rq->core, rq->caller, &rq->params->list, page_bytes, &rq->page, &rq->detail);
     if (r != 0)
         return r;

@@ -1,5 +1,6 @@
 #include "daemon/rpc/outcome_to_error.h"
 
+#include "daemon/core/access.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,13 @@ static const char *way_out(const char *quota)
         {"max_connections", "close connections that are idle, or try again later"},
         {"max_connections_per_uid", "close connections that are idle, or try again later"},
         {"max_waiters", "try again later, or ask by stat whether it is there"},
+        {"max_waiters_per_uid", "end some of your waits, or ask by stat whether it is there"},
+        {"max_processes", "try again later"},
+        {"max_processes_per_uid", "end processes that hold segments, or release those"},
+        {"max_subscriptions_per_uid", "close connections that have subscribed"},
+        {"max_buffer_bytes_per_uid", "read the answers, and send each request whole"},
+        {"max_locked_bytes", "unlock segments that need it no more"},
+        {"max_locked_bytes_per_uid", "unlock segments that need it no more"},
         {"max_holders_per_segment", "have a holder release it"},
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
@@ -140,6 +148,15 @@ static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
                         d->what, d->used, d->max, way_out(d->what));
 }
 
+static void reserved_name(struct failure *f, const struct name_rule *rule)
+{
+    failure_add_string(f, "prefix", rule->prefix);
+    failure_set_message(f,
+                        "permission denied: names that begin with %s are reserved for %s %" PRIu32
+                        ": choose another name, or ask the administrator ([names] in shmd.conf)",
+                        rule->prefix, rule->is_group ? "group" : "user", rule->id);
+}
+
 /* A limit that is met far from where it could be named. */
 static void no_descriptors(struct failure *f)
 {
@@ -157,6 +174,14 @@ static void internal(struct failure *f, int error)
 {
     if (error == -EMFILE || error == -ENFILE) {
         no_descriptors(f);
+        return;
+    }
+    if (error == -ESRCH) {
+        failure_init(f, PROTOCOL_ERROR_NOT_SUPPORTED);
+        failure_add_string(f, "what", "a process that the daemon cannot find");
+        failure_set_message(f, "the process that made this connection has ended, or is in a pid "
+                               "namespace that this kernel hides: no segment can depend on it; "
+                               "connect from the process that is to use the segment");
         return;
     }
     if (error == -EPERM || error == -EACCES) {
@@ -206,7 +231,9 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
             failure_add_int(f, "uid", d->uid);
             failure_set_message(f, "permission denied: the segment belongs to uid %" PRIu32 ": %s",
                                 d->uid, d->hint);
-        } else if (d->hint)
+        } else if (d->rule)
+            reserved_name(f, d->rule);
+        else if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
             failure_set_message(f,

@@ -10,7 +10,6 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
     *rpc = (struct rpc){.core = core,
                         .version = version,
                         .started_at_ms = core_realtime_ms(core),
-                        .outboxes = {.limits = &core->settings.limits},
                         .wake = wake,
                         .wake_context = wake_context};
     log_budget_init(&rpc->log, core);

@@ -16,6 +16,7 @@
 #include "protocol/errors.h"
 #include "protocol/methods.h"
 
+struct session;
 struct subscription;
 
 /* How long requests took: the upper ends of the buckets, in microseconds. */
@@ -47,7 +48,7 @@ struct rpc {
     struct residency residency;
     LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
     size_t n_subscribers;
-    struct outboxes outboxes;
+    LIST_HEAD(, session) sessions;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
     void *wake_context;

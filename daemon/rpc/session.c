@@ -16,13 +16,16 @@
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
-    outbox_init(&s->outbox, &rpc->outboxes, &jsonrpc_dialect);
+    s->buffers = (struct buffers){.quota = &rpc->core->quota, .account = caller->account};
+    outbox_init(&s->outbox, &rpc->core->settings.limits, &s->buffers, &jsonrpc_dialect);
+    LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
     waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
 }
 
 void session_deinit(struct session *s)
 {
+    LIST_REMOVE(s, of_rpc);
     subscription_end(steal_pointer(&s->subscription));
     if (s->batch)
         s->batch->is_executed = true; /* it goes with the last of its waits */
@@ -36,6 +39,7 @@ void session_deinit(struct session *s)
     scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
+    buffers_set(&s->buffers, &s->counted, 0);
     outbox_deinit(&s->outbox);
 }
 
@@ -298,6 +302,8 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
     return scanner_unfinished(&s->scanner) ? at - s->scanner.length : at;
 }
 
+enum { HELD_STEP = 4096 };
+
 /* Input that was not dealt with: an unfinished value, or what came behind a stop. */
 struct held {
     size_t len, capacity;
@@ -315,7 +321,10 @@ static int hold(struct session *s, const char *data, size_t n)
 {
     size_t len = s->held ? s->held->len : 0;
     if (!s->held || s->held->capacity - len < n) {
-        size_t capacity = len + n < 4096 ? len + n : (len + n) * 2;
+        /* Close to what it holds, for all of it is charged. */
+        size_t capacity = len + n;
+        if (capacity > HELD_STEP)
+            capacity = (capacity + HELD_STEP - 1) / HELD_STEP * HELD_STEP;
         struct held *held = realloc(s->held, sizeof(*held) + capacity);
         if (!held)
             return -ENOMEM;
@@ -348,11 +357,66 @@ static void consume_held(struct session *s)
     held->scanned = scanned - done;
 }
 
-void session_receive(struct session *s, const char *data, size_t n)
+/* --- what is buffered */
+
+static void count(struct session *s)
+{
+    uint64_t held = s->held ? sizeof(*s->held) + s->held->capacity : 0;
+    uint64_t message = message_is_empty(&s->message) ? 0 : message_bytes(&s->message);
+    buffers_set(&s->buffers, &s->counted, held + message);
+}
+
+/* Gives up all that S has buffered, and S with it. Its peer gets the reason if that cannot stand in
+ * the midst of something else. */
+static void give_up(struct session *s)
+{
+    const struct outbox *o = &s->outbox;
+    const struct outcome_detail detail = {
+        .what = "max_buffer_bytes_per_uid",
+        .used = quota_used_by(s->buffers.account, QUOTA_BUFFER_BYTES),
+        .max = s->rpc->core->quota.caps[QUOTA_BUFFER_BYTES].per_uid};
+    bool can_hear = outbox_unsent(o) == 0 && message_is_empty(&s->message) && !s->batch;
+    drop_held(s);
+    message_free(&s->message);
+    if (s->batch)
+        batch_give_up(s->batch);
+    waits_give_up(&s->waits);
+    count(s);
+    if (can_hear) {
+        struct failure f;
+        outcome_to_failure(OUTCOME_QUOTA_EXCEEDED, &detail, NULL, NULL, &f);
+        write_failure(s, &f);
+        s->outbox.is_closed = true;
+    } else {
+        outbox_cut_off(&s->outbox);
+    }
+    s->rpc->wake(s->rpc->wake_context, &s->outbox);
+}
+
+/* The session of S's uid that has buffered most, and has not been given up. */
+static struct session *largest_like(const struct session *s)
+{
+    struct session *other, *largest = NULL;
+    LIST_FOREACH (other, &s->rpc->sessions, of_rpc)
+        if (other->buffers.account == s->buffers.account && !other->outbox.is_cut_off &&
+            other->buffers.total > 0 && (!largest || other->buffers.total > largest->buffers.total))
+            largest = other;
+    return largest;
+}
+
+/* The buffers of S are as they stay until more comes. While the uid has too much, its largest are
+ * given up. */
+static void settle_buffers(struct session *s)
+{
+    struct session *largest;
+    count(s);
+    while (buffers_are_over(&s->buffers) && (largest = largest_like(s)))
+        give_up(largest);
+}
+
+static void receive(struct session *s, const char *data, size_t n)
 {
     s->has_served = false;
-    if (s->outbox.is_closed)
-        return;
     if (s->held) {
         if (hold(s, data, n) < 0)
             out_of_memory(s);
@@ -387,7 +451,7 @@ static void consume_end(struct session *s)
     drop_held(s);
 }
 
-void session_continue(struct session *s)
+static void go_on(struct session *s)
 {
     s->has_served = false;
     if (s->subscription)
@@ -398,6 +462,22 @@ void session_continue(struct session *s)
         consume_held(s);
     if (s->input_ended && !is_stopped(s) && !has_unscanned(s) && !must_yield(s))
         consume_end(s);
+}
+
+void session_receive(struct session *s, const char *data, size_t n)
+{
+    if (s->outbox.is_closed || s->outbox.is_cut_off)
+        return;
+    receive(s, data, n);
+    settle_buffers(s);
+}
+
+void session_continue(struct session *s)
+{
+    if (s->outbox.is_cut_off)
+        return;
+    go_on(s);
+    settle_buffers(s);
 }
 
 void session_end_input(struct session *s)
@@ -423,10 +503,15 @@ bool session_has_work(const struct session *s)
 {
     if (subscription_has_work(s->subscription))
         return true;
-    if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+    if (s->outbox.is_closed || s->outbox.is_cut_off || outbox_is_above_high_water(&s->outbox))
         return false;
     return !message_is_empty(&s->message) || has_unscanned(s) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
+}
+
+bool session_is_plain(const struct session *s)
+{
+    return !s->caller.party && !s->subscription && !waits_are_pending(&s->waits);
 }
 
 bool session_is_unfinished(const struct session *s)

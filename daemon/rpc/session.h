@@ -26,6 +26,8 @@ struct session {
     struct rpc *rpc;
     struct caller caller; /* its groups and its party are the session's to free */
     struct scanner scanner;
+    struct buffers buffers;
+    uint64_t counted; /* bytes of `held` and `message`, in `buffers` */
     struct outbox outbox;
     struct held *held;      /* input that was not handled yet; NULL: none */
     struct message message; /* being answered; empty: none */
@@ -37,9 +39,10 @@ struct session {
     bool value_ended; /* one was finished, or given up, since the connection asked last */
     struct waits waits;
     struct subscription *subscription;
+    LIST_ENTRY(session) of_rpc;
 };
 
-/* Takes CALLER with its groups. */
+/* Takes CALLER with its groups; what it buffers is charged to CALLER's account. */
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller);
 /* Whatever depended on the connection ends. */
 void session_deinit(struct session *s);
@@ -58,6 +61,8 @@ void session_continue(struct session *s);
 bool session_wants_input(const struct session *s);
 /* It was stopped, or events have come, and it can go on now. */
 bool session_has_work(const struct session *s);
+/* Nothing depends on it: it holds nothing, waits for nothing and is no subscriber. */
+bool session_is_plain(const struct session *s);
 /* In the midst of a value. */
 bool session_is_unfinished(const struct session *s);
 /* Whether a value has ended since this was asked last: an unfinished one began after that. */

@@ -57,13 +57,37 @@ void subscription_end(struct subscription *sub)
     set_kinds(sub, 0);
     wake_up(sub); /* off the list */
     sub->rpc->n_subscribers--;
+    quota_give(&sub->rpc->core->quota, sub->account, QUOTA_SUBSCRIPTIONS, 1);
     free(sub->prefix);
     free(sub);
 }
 
+static int add(struct rpc *rpc, const struct caller *caller, struct outbox *outbox,
+               struct subscription **ret, struct outcome_detail *detail)
+{
+    struct subscription *sub = calloc(1, sizeof(*sub));
+    if (!sub)
+        return -ENOMEM;
+    int r = quota_take(&rpc->core->quota, caller->uid,
+                       access_is_admin(&rpc->core->settings.access, caller), QUOTA_SUBSCRIPTIONS, 1,
+                       &sub->account, detail);
+    if (r != 0) {
+        free(sub);
+        return r;
+    }
+    sub->rpc = rpc;
+    sub->caller = caller;
+    sub->outbox = outbox;
+    sub->is_awake = true;
+    go_to_sleep(sub);
+    rpc->n_subscribers++;
+    *ret = sub;
+    return 0;
+}
+
 int subscription_begin(struct subscription **subscription, struct rpc *rpc,
                        const struct caller *caller, struct outbox *outbox,
-                       const struct subscribe_params *p)
+                       const struct subscribe_params *p, struct outcome_detail *detail)
 {
     const struct event_log *log = &rpc->core->events;
     struct subscription *sub = *subscription;
@@ -71,15 +95,9 @@ int subscription_begin(struct subscription **subscription, struct rpc *rpc,
     if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
         return -ENOMEM;
     if (!sub) {
-        sub = calloc(1, sizeof(*sub));
-        if (!sub)
-            return -ENOMEM;
-        sub->rpc = rpc;
-        sub->caller = caller;
-        sub->outbox = outbox;
-        sub->is_awake = true;
-        go_to_sleep(sub);
-        rpc->n_subscribers++;
+        int r = add(rpc, caller, outbox, &sub, detail);
+        if (r != 0)
+            return r;
         *subscription = sub;
     }
     free(sub->prefix);

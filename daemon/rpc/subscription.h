@@ -18,6 +18,7 @@
 struct subscription {
     struct rpc *rpc;
     const struct caller *caller;
+    struct account *account; /* charged with it */
     struct outbox *outbox;
     char *prefix;        /* owned; NULL: all */
     uint32_t kinds;      /* a bit for each enum event_kind */
@@ -30,10 +31,12 @@ struct subscription {
 };
 
 /* Subscribes the owner of OUTBOX, or changes what it is subscribed to: *SUBSCRIPTION is NULL at
- * first, and stays the caller's. CALLER and OUTBOX must outlive it. 0 or -ENOMEM. */
+ * first, and stays the caller's. CALLER and OUTBOX must outlive it. 0, OUTCOME_QUOTA_EXCEEDED or
+ * -ENOMEM. */
 int subscription_begin(struct subscription **subscription, struct rpc *rpc,
                        const struct caller *caller, struct outbox *outbox,
-                       const struct subscribe_params *params) MUST_CHECK;
+                       const struct subscribe_params *params,
+                       struct outcome_detail *ret_detail) MUST_CHECK;
 /* Ends and frees SUBSCRIPTION (NULL: nothing). */
 void subscription_end(struct subscription *subscription);
 

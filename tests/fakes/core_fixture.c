@@ -101,6 +101,11 @@ struct core_fixture *core_fixture_new(void)
     return f;
 }
 
+void core_fixture_configure(struct core_fixture *f)
+{
+    quota_configure(&f->core.quota, &f->core.settings.limits, f->core.machine);
+}
+
 static void stop(struct core_fixture *f)
 {
     core_deinit(&f->core); /* which asserts that no charge and no tie is left */

@@ -42,7 +42,12 @@ void rpc_fixture_free(struct rpc_fixture *f)
 
 struct client *client_open(struct rpc_fixture *f, uint32_t uid, int32_t pid)
 {
-    const struct caller caller = core_fixture_caller(f->core, uid, pid);
+    struct caller caller = core_fixture_caller(f->core, uid, pid);
+    /* As io/ charges a connection. */
+    fake_memory_pause();
+    assert_int_equal(quota_add(&f->core->core.quota, uid, QUOTA_CONNECTIONS, 1, &caller.account),
+                     0);
+    fake_memory_resume();
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *c = &f->clients[i];
         if (c->is_open)
@@ -58,7 +63,10 @@ void client_close(struct client *c)
 {
     if (!c->is_open)
         return;
+    struct quota *quota = &c->session.rpc->core->quota;
+    struct account *account = c->session.caller.account;
     session_deinit(&c->session);
+    quota_give(quota, account, QUOTA_CONNECTIONS, 1);
     free(c->text);
     *c = (struct client){0};
 }

@@ -416,7 +416,7 @@ def evil_reply(request, n):
             if target:
                 target.update(segment)
         if "version" in result:
-            result.update(version=EVIL, boot_id=EVIL, limits={EVIL: 1})
+            result.update(version=EVIL, boot_id=EVIL, limits={EVIL: {"used": 1, "max": 2}})
     return b"".join(json.dumps(a, ensure_ascii=False).encode() + b"\n" for a in answers)
 
 

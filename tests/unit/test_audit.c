@@ -196,11 +196,11 @@ TEST(refusals_without_a_segment)
          "create refused: -, InvalidParameter: key" BOB_ASKS);
     logs(bob, ASK("create", "\"size\":10,\"uid\":0"),
          "create refused: -, PermissionDenied: admin" BOB_ASKS);
-    f->core->core.settings.limits.max_segments_per_uid = 0;
-    f->core->core.settings.limits.max_bytes_per_uid = 5;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 0);
+    FIXTURE_LIMIT(f->core, max_bytes_per_uid, 5);
     logs(bob, ASK("create", "\"size\":10"),
          "create refused: -, QuotaExceeded: max_bytes_per_uid" BOB_ASKS);
-    f->core->core.settings.limits.max_bytes_per_uid = 0;
+    FIXTURE_LIMIT(f->core, max_bytes_per_uid, 0);
     f->core->k->shmmni = 1;
     logs(bob, ASK("create", "\"size\":10"),
          "create refused: -, LimitReached: kernel.shmmni" BOB_ASKS);
@@ -233,7 +233,7 @@ TEST(refusals_by_methods_that_have_no_lines)
             ", PermissionDenied: read" BOB_ASKS);
     logs(bob, ASK("stat", "\"name\":\"a\",\"serial\":9"),
          "stat refused: a serial 9, StaleSegment" BOB_ASKS);
-    f->core->core.settings.limits.max_waiters = 0;
+    FIXTURE_LIMIT(f->core, max_waiters, 0);
     logs(bob, ASK("wait", "\"name\":\"x\""),
          "wait refused: x, QuotaExceeded: max_waiters" BOB_ASKS);
     /* What is the peer's own. */
@@ -330,7 +330,7 @@ TEST(nothing_is_done_without_a_line)
 TEST(a_full_disk_leaves_no_line_that_says_done)
 {
     char *many = repeat(ASK("create", "\"size\":1"), 300);
-    f->core->core.settings.limits.max_segments_per_uid = 0;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 0);
     lines[0] = '\0';
     n_lines = 0;
     store_fails_next(300);

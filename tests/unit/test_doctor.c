@@ -610,8 +610,12 @@ TEST(quotas)
     f.daemon.quotas[1].used = 80;
     assert_finding(&f, "quota", SEVERITY_WARNING, "80 of 100 (max_bytes_per_uid), 80 %");
     f.daemon.quotas[0].used = 100;
-    assert_finding(&f, "quota", SEVERITY_ERROR, "100 of 100 (max_segments_per_uid), 100 %");
+    assert_finding(&f, "quota", SEVERITY_WARNING, "100 of 100 (max_segments_per_uid), 100 %");
+    assert_contains(check(&f, "quota")->mend, "remove segments");
     assert_contains(check(&f, "quota")->mend, "raise max_segments_per_uid");
+    f.daemon.quotas[0] = (struct quota_use){"max_waiters", 99, 100};
+    assert_finding(&f, "quota", SEVERITY_WARNING, "all users together use 99 of 100 (max_waiters)");
+    assert_contains(check(&f, "quota")->mend, "raise max_waiters");
 }
 
 TEST(a_shmmax_smaller_than_a_tenth_of_memory)
