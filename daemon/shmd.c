@@ -26,7 +26,7 @@
 #include "protocol/json_arena.h"
 
 enum {
-    DRAIN_MS = 5000,
+    DRAIN_MS = 4000,     /* of the 5 s that an end may take */
     STATUS_BYTES = 1200, /* of the unit's status line */
 };
 

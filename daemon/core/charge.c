@@ -8,6 +8,8 @@
 
 /* A client that is refused over and over is not worth a look each time. */
 enum { LOOKS_IN_A_TURN = 4 };
+/* What one refusal may look at and pass over; the next goes on from there, and so do the sweeps. */
+enum { LOOKS_MAX = 300, STEPS_MAX = 4096 };
 /* The segments of all others may be very many, and the refused client may have few of its own. */
 enum { OTHERS_EVERY_MS = 1000 };
 
@@ -29,16 +31,26 @@ static bool may_look_at_others(struct core *core)
     return true;
 }
 
-/* At all records that are charged to UID, or at all others. */
+/* At records that are charged to UID, or at those of all others: at some of them, from where the
+ * last look ended. */
 static void look(struct core *core, uint32_t uid, bool others)
 {
-    struct segment *segment;
-    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
+    struct registry_walk *walk = &core->looks.walk;
+    size_t steps = core->registry.count < STEPS_MAX ? core->registry.count : STEPS_MAX;
+    for (size_t looks = 0; steps > 0 && looks < LOOKS_MAX; steps--) {
+        struct segment *segment = registry_step(&core->registry, walk);
         struct sysv_stat kernel;
-        if ((segment->creator.uid != uid) == others) {
-            int r = find_again(core, segment, &kernel);
-            (void)r; /* the charge of what is gone was given back; anything else counts */
+        if (!segment) {
+            *walk = (struct registry_walk){0};
+            segment = registry_step(&core->registry, walk);
         }
+        if (!segment)
+            return;
+        if ((segment->creator.uid != uid) != others)
+            continue;
+        int r = find_again(core, segment, &kernel);
+        (void)r; /* the charge of what is gone was given back; anything else counts */
+        looks++;
     }
 }
 

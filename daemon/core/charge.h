@@ -1,8 +1,8 @@
 /*
  * What a request charges for a segment. Segments may end without the daemon (ipcrm, the last detach
  * of one that was removed), and what is gone does not count: so before a charge is refused,
- * segments are looked at again. Those of the refused uid once a turn, all others, if only the total
- * is in the way, once a second.
+ * some segments are looked at again: those of the refused uid once a turn, all others, if only the
+ * total is in the way, once a second.
  */
 #ifndef SHMD_CORE_CHARGE_H
 #define SHMD_CORE_CHARGE_H

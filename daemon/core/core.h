@@ -48,8 +48,9 @@ struct core_settings {
 
 /* How often segments were looked at before a charge was refused: charge.h. */
 struct looks {
-    unsigned n;              /* in this turn */
-    uint32_t uid;            /* whose the last was */
+    unsigned n;   /* in this turn */
+    uint32_t uid; /* whose the last was */
+    struct registry_walk walk;
     int64_t others_again_ms; /* boot clock: until then those of all others are not looked at */
 };
 

@@ -286,6 +286,25 @@ static unsigned long looks_of_refusal(void)
     return f->k->calls[FAKE_STAT] - looks;
 }
 
+TEST(a_refusal_looks_at_some_and_the_next_goes_on)
+{
+    enum { MANY = 450, LOOKS = 300 };
+    int32_t last = -1;
+    f->core.settings.limits.max_segments_per_uid = MANY;
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
+        last = f->found.segment->shmid;
+    }
+    turn_ends();
+    (void)core_fixture_told(f);
+    assert_int_equal(fake_sysv_remove_as(f->k, last), 0);
+    const unsigned long looks = f->k->calls[FAKE_STAT];
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_int_equal(f->k->calls[FAKE_STAT] - looks, LOOKS);
+    turn_ends();
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0); /* it has found the one that is gone */
+}
+
 TEST(those_of_others_are_looked_at_once_a_second)
 {
     FIXTURE_LIMIT(f, max_segments, 4);
@@ -643,6 +662,7 @@ int main(void)
         CASE(quotas_of_locked_and_anchored_bytes),
         CASE(more_than_an_address_space),
         CASE(quotas_of_what_is_gone),
+        CASE(a_refusal_looks_at_some_and_the_next_goes_on),
         CASE(those_of_others_are_looked_at_once_a_second),
         CASE(others_bytes_that_are_gone),
         CASE(a_key_that_a_foreign_segment_has),

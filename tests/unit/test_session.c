@@ -38,6 +38,57 @@ TEST(pipelined)
     assert_int_equal(f->core->store.n_commits, commits + 4); /* three creations; the removal */
 }
 
+/* What ALICE is served of when her uid has a share; the clock goes on with each request. */
+static void gets_a_share(bool is_first, const char *text)
+{
+    struct work *work = &f->core->core.work;
+    f->core->clock.mono_step_us = SHARE_US / 2;
+    work_begin_share(work);
+    if (is_first)
+        client_send(alice, text, strlen(text));
+    else
+        session_continue(&alice->session);
+    work_end_share(work, false);
+    f->core->clock.mono_step_us = 0;
+    rpc_publish(&f->rpc);
+}
+
+TEST(a_session_stops_when_its_share_is_over)
+{
+    static const char text[] = STAT("1", "a") STAT("2", "a")
+        STAT("3", "a") "[" STAT("4", "a") "," STAT("5", "a") "," STAT("6", "a") "]" STAT("7", "a");
+    const struct work *work = &f->core->core.work;
+    const uint64_t before = work->turn.requests;
+    gets_a_share(true, text);
+    for (unsigned shares = 1; session_has_work(&alice->session); shares++) {
+        assert_int_equal(work->turn.requests - before, 2 * shares);
+        assert_false(session_wants_input(&alice->session)); /* what it received comes first */
+        gets_a_share(false, NULL);
+    }
+    assert_int_equal(work->turn.requests - before, 7);
+    assert_true(session_wants_input(&alice->session));
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!NoSuchSegment 2!NoSuchSegment 3!NoSuchSegment "
+                 "[4!NoSuchSegment;5!NoSuchSegment;6!NoSuchSegment] 7!NoSuchSegment");
+}
+
+TEST(one_request_is_served_however_long_it_takes)
+{
+    static const char text[] = STAT("1", "a") STAT("2", "a");
+    struct work *work = &f->core->core.work;
+    const uint64_t before = work->turn.requests;
+    f->core->clock.mono_step_us = 10 * SHARE_US;
+    work_begin_share(work);
+    work_look_at_clock(work); /* it is over before it begins */
+    client_send(alice, text, strlen(text));
+    assert_int_equal(work->turn.requests - before, 1);
+    work_end_share(work, false);
+    f->core->clock.mono_step_us = 0;
+    assert_true(session_has_work(&alice->session));
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!NoSuchSegment 2!NoSuchSegment");
+}
+
 TEST(nothing_is_sent_before_it_is_recorded)
 {
     client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
@@ -641,6 +692,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(one_after_the_other),
         CASE(pipelined),
+        CASE(a_session_stops_when_its_share_is_over),
+        CASE(one_request_is_served_however_long_it_takes),
         CASE(nothing_is_sent_before_it_is_recorded),
         CASE(batches),
         CASE(large_batches),
