@@ -654,7 +654,7 @@ static void scenario_call(char **args)
     struct shmd_info *info = NULL;
     WORKS(shmd_info(shmd, &info));
     IS_TEXT(info->version, shmd_version());
-    CHECK(info->protocol == 1 && info->pid > 0 && info->started_at_ms > 0);
+    CHECK(info->protocol == 2 && info->pid > 0 && info->started_at_ms > 0);
     CHECK(info->kernel.shmmni > 0 && info->n_limits > 5 && strlen(info->boot_id) == 36);
     shmd_info_free(info);
     shmd_info_free(NULL);
