@@ -73,7 +73,7 @@ static void scenario_create(char **args)
     CHECK(segment->creator.pid == getpid() && segment->creator.uid == getuid());
     IS_TEXT(segment->creator.comm, "library");
     CHECK(segment->state == SHMD_STATE_READY && segment->lifetime == SHMD_LIFETIME_PROCESS);
-    CHECK(segment->managed && !segment->declared && !segment->locked);
+    CHECK(segment->managed && !segment->declared && segment->n_drift == 0 && !segment->locked);
     CHECK(segment->n_labels == 2);
     IS_TEXT(segment->labels[0].value, "video \"x\"");
     CHECK(segment->created_at_ms > 0 && segment->expires_at_ms > segment->created_at_ms);
