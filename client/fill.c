@@ -69,11 +69,11 @@ static int set_what_was_left_out(struct shmd *shmd, const struct shmd_target *ta
 
 static void remove_again(struct shmd *shmd, const struct shmd_target *target)
 {
-    struct kept_failure kept;
-    failure_keep(shmd, &kept);
+    struct kept_call kept;
+    connection_keep(shmd, &kept);
     int r = shmd_remove(shmd, target, 0, NULL);
     (void)r; /* the daemon removes it when this process ends, at the latest */
-    failure_put_back(shmd, &kept);
+    connection_put_back(shmd, &kept);
 }
 
 int shmd_create_filled(struct shmd *shmd, const struct shmd_create_options *o,

@@ -63,15 +63,6 @@ int failure_set(struct shmd *shmd, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for an answer that is none; R is -EBADMSG or -ENOMEM. */
 int failure_of_answer(struct shmd *shmd, int r);
-/* The last call with its failure, put aside while others clean up behind it. */
-struct kept_failure {
-    struct shmd_failure failure;
-    char *params, *line; /* owned */
-    struct client_message reply;
-    char text[FAILURE_TEXT_SIZE];
-};
-void failure_keep(struct shmd *shmd, struct kept_failure *ret);
-void failure_put_back(struct shmd *shmd, struct kept_failure *kept);
 
 /* --- stream.c */
 
@@ -97,6 +88,16 @@ int stream_open(const struct sockaddr_un *address, int timeout_ms, int *ret_fd) 
 
 /* Forgets the last call's reply and failure: a call begins. */
 void connection_begin(struct shmd *shmd);
+
+/* The last call with its failure, put aside while others clean up behind it. */
+struct kept_call {
+    struct shmd_failure failure;
+    char *params, *line; /* owned */
+    struct client_message reply;
+    char text[FAILURE_TEXT_SIZE];
+};
+void connection_keep(struct shmd *shmd, struct kept_call *ret);
+void connection_put_back(struct shmd *shmd, struct kept_call *kept);
 
 /*
  * Asks and waits for the answer. The daemon may take DUE_MS for it (-1: for ever); the handle's

@@ -43,7 +43,9 @@ bool access_may_change(const struct access *a, const struct caller *caller,
 bool access_may_see(const struct access *a, const struct caller *caller,
                     const struct segment *segment, const struct sysv_stat *kernel)
 {
-    return access_may_read(a, caller, kernel) || access_may_change(a, caller, segment, kernel);
+    bool is_closed_to_all = (kernel->mode & 0777) == 0;
+    return access_may_read(a, caller, kernel) ||
+           (is_closed_to_all && access_may_change(a, caller, segment, kernel));
 }
 
 bool access_may_adopt(const struct access *a, const struct caller *caller,

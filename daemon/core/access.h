@@ -36,7 +36,8 @@ bool access_is_admin(const struct access *a, const struct caller *caller);
 bool access_may_read(const struct access *a, const struct caller *caller,
                      const struct sysv_stat *kernel);
 
-/* Be shown the segment: its readers, and those who may change its mode, whatever that is now. */
+/* Be shown the segment by `list`: its readers. One of mode 0000 has none, so those who may change
+ * the mode see it. */
 bool access_may_see(const struct access *a, const struct caller *caller,
                     const struct segment *segment, const struct sysv_stat *kernel);
 
