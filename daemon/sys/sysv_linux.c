@@ -239,7 +239,7 @@ static int linux_limits(void *context, struct sysv_limits *ret)
         .pages = k->usage.pages,
         .resident = k->usage.resident,
         .swapped = k->usage.swapped,
-        .max_index = max_index,
+        .max_index = k->usage.segments > 0 ? max_index : -1,
         .page_size = (uint64_t)sysconf(_SC_PAGESIZE),
         .shm_rmid_forced = forced,
     };

@@ -290,7 +290,7 @@ TEST(a_refusal_looks_at_some_and_the_next_goes_on)
 {
     enum { MANY = 450, LOOKS = 300 };
     int32_t last = -1;
-    f->core.settings.limits.max_segments_per_uid = MANY;
+    FIXTURE_LIMIT(f, max_segments_per_uid, MANY);
     for (int i = 0; i < MANY; i++) {
         assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
         last = f->found.segment->shmid;

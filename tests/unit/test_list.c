@@ -264,7 +264,7 @@ enum { MANY = 3000 };
 
 static void create_many(void)
 {
-    f->core.settings.limits.max_segments_per_uid = 0;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 0);
     for (int i = 0; i < MANY; i++) {
         char name[32];
         snprintf(name, sizeof(name), "many/%d", i);
