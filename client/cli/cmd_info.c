@@ -16,7 +16,9 @@
 
 static void print_text(const char *what, const char *value)
 {
-    printf(LINE, what);
+    char name[64];
+    plain_text(what, name, sizeof(name));
+    printf(LINE, name);
     print_plain(stdout, value);
     putchar('\n');
 }
