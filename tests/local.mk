@@ -93,6 +93,7 @@ integration_tests = \
 	tests/integration/test_info.py \
 	tests/integration/test_json_rpc_table.py \
 	tests/integration/test_kernel_facts.py \
+	tests/integration/test_kills.py \
 	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
 	tests/integration/test_lifetimes.py \
@@ -152,7 +153,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
-EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py tests/integration/tracing.py
 EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
