@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_deadlines \
 	tests/unit/test_declare \
 	tests/unit/test_declared \
+	tests/unit/test_disown \
 	tests/unit/test_dispatch \
 	tests/unit/test_doctor \
 	tests/unit/test_errors \
@@ -50,6 +51,7 @@ unit_tests = \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
+	tests/unit/test_replace \
 	tests/unit/test_reply \
 	tests/unit/test_residency \
 	tests/unit/test_rpc \
@@ -261,6 +263,10 @@ tests_unit_test_reconcile_LDADD = $(core_fixture)
 tests_unit_test_reconcile_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_adopt_LDADD = $(core_fixture)
 tests_unit_test_adopt_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_disown_LDADD = $(core_fixture)
+tests_unit_test_disown_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_replace_LDADD = $(core_fixture)
+tests_unit_test_replace_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_wait_LDADD = $(core_fixture)
 tests_unit_test_wait_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_declare_LDADD = $(core_fixture)
