@@ -385,6 +385,34 @@ TEST(everything_can_be_removed_on_a_full_disk)
     assert_int_equal(world_put(&w, 3000, LARGEST), 0);
 }
 
+TEST(room_is_kept_after_a_compaction)
+{
+    enum { SEGMENTS = 800 };
+    assert_opens(false);
+    for (uint64_t serial = 1; serial <= SEGMENTS; serial++) {
+        const struct store_record records[] = {
+            {.type = STORE_SEGMENT, .serial = serial, .segment = example_segment(&w, serial, 2)},
+            {.type = STORE_TIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 8)},
+            {.type = STORE_TIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 9)},
+        };
+        assert_int_equal(world_write(&w, records, 3), 0);
+    }
+    for (uint64_t before = 0; journal_file()->size > before; (void)compact()) {
+        assert_int_equal(world_put(&w, 5, LARGEST), 0);
+        before = journal_file()->size - 1;
+    }
+    w.host.disk_free = 0;
+    while (w.model.n > 0) {
+        const uint64_t serial = w.model.segments[0].serial;
+        for (int pid = 8; pid <= 9; pid++) {
+            const struct store_record untie = {
+                .type = STORE_UNTIE, .serial = serial, .tie = example_tie(TIE_HOLDER, pid)};
+            assert_int_equal(world_write(&w, &untie, 1), 0);
+        }
+        assert_int_equal(world_remove(&w, serial), 0);
+    }
+}
+
 TEST(a_file_system_that_cannot_keep_room)
 {
     w.host.lacks_allocation = true;
@@ -396,6 +424,25 @@ TEST(a_file_system_that_cannot_keep_room)
     assert_int_equal(world_put(&w, 20, 3), 0);
     world_kill(&w);
     assert_opens(false);
+}
+
+/* The user above is to know one errno for a disk that has no room. */
+TEST(a_quota_is_a_full_disk)
+{
+    unsigned refused = 0;
+    assert_opens(false);
+    run_script();
+    for (unsigned call = 1; call <= 3; call++) {
+        fake_host_fail(&w.host, 1, FAKE_ERROR, EDQUOT);
+        w.host.fail_from = w.host.fail_to = w.host.n_calls + call;
+        int r = world_put(&w, 20 + call, LARGEST);
+        fake_host_mend(&w.host);
+        assert_true(r == 0 || r == -ENOSPC);
+        if (r < 0)
+            assert_contains(w.reason, "quota exceeded");
+        refused += r < 0;
+    }
+    assert_true(refused > 0);
 }
 
 TEST(room_is_kept_after_a_write_that_failed)
@@ -430,6 +477,8 @@ int main(void)
         JOURNAL_TEST(another_daemon_has_taken_the_directory),
         JOURNAL_TEST(a_fault_at_each_call_while_it_is_written_anew),
         JOURNAL_TEST(everything_can_be_removed_on_a_full_disk),
+        JOURNAL_TEST(room_is_kept_after_a_compaction),
+        JOURNAL_TEST(a_quota_is_a_full_disk),
         JOURNAL_TEST(a_file_system_that_cannot_keep_room),
         JOURNAL_TEST(room_is_kept_after_a_write_that_failed),
     };
