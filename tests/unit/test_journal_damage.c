@@ -120,6 +120,24 @@ TEST(records_of_another_seed)
     free(bytes);
 }
 
+/* A header that says that less was acknowledged, or a part of a change: with the right sum. */
+TEST(what_was_acknowledged_ends_with_a_change)
+{
+    struct header header;
+    char why[200];
+    make_small(0);
+    size_t changes = 0, good = 0;
+    for (size_t at = HEADER_SIZE; at < size; at += 16 + bytes[at] + (size_t)bytes[at + 1] * 256)
+        changes += bytes[at + 5] == 0; /* the record ends its change */
+    assert_int_equal(header_decode(bytes, size, &header, why, sizeof(why)), 0);
+    for (header.committed = HEADER_SIZE; header.committed <= size; header.committed++) {
+        header_encode(&header, bytes);
+        good += opens(bytes, size);
+    }
+    assert_int_equal(good, changes + 1);
+    free(bytes);
+}
+
 /* With right sums, and yet what no daemon would have written. */
 TEST(two_records_of_one_segment)
 {
@@ -246,6 +264,7 @@ int main(void)
         JOURNAL_TEST(each_byte_replaced),
         JOURNAL_TEST(each_prefix),
         JOURNAL_TEST(records_of_another_seed),
+        JOURNAL_TEST(what_was_acknowledged_ends_with_a_change),
         JOURNAL_TEST(two_records_of_one_segment),
         JOURNAL_TEST(each_record_left_out_or_moved),
         JOURNAL_TEST(a_torn_end_is_cut_off),

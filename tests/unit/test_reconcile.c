@@ -397,6 +397,24 @@ TEST(what_differs_in_anything_is_another)
         assert_non_null(fake_sysv_segment(f->k, kept[i]));
 }
 
+/* Somebody attaches the segment once the sweep has found it. */
+static void attach_before_the_second_look(struct fake_sysv *k, enum fake_op op, int32_t shmid)
+{
+    if (op == FAKE_STAT && fake_sysv_segment(k, shmid)->size == INTENDED_SIZE)
+        fake_sysv_attach_as(k, shmid, 9);
+}
+
+TEST(what_is_removed_is_looked_at_again)
+{
+    intends();
+    int32_t shmid = make(&intended);
+    f->k->before = attach_before_the_second_look;
+    crashed(false, 0);
+    f->k->before = NULL;
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    assert_false(fake_sysv_segment(f->k, shmid)->destroyed);
+}
+
 TEST(a_record_that_is_like_the_intent_is_kept)
 {
     const struct create_params p = {.size = GIVEN(INTENDED_SIZE), .key = GIVEN(INTENDED_KEY)};
@@ -573,6 +591,7 @@ int main(void)
         CASE(a_create_that_came_to_no_segment),
         CASE(the_kernels_second_is_behind),
         CASE(what_differs_in_anything_is_another),
+        CASE(what_is_removed_is_looked_at_again),
         CASE(a_record_that_is_like_the_intent_is_kept),
         CASE(of_several_none_is_removed),
         CASE(a_daemon_that_ended_in_order_left_no_intent),
