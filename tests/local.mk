@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_deadlines \
 	tests/unit/test_declare \
 	tests/unit/test_declared \
+	tests/unit/test_disown \
 	tests/unit/test_dispatch \
 	tests/unit/test_doctor \
 	tests/unit/test_errors \
@@ -50,6 +51,7 @@ unit_tests = \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
 	tests/unit/test_removal \
+	tests/unit/test_replace \
 	tests/unit/test_reply \
 	tests/unit/test_residency \
 	tests/unit/test_rpc \
@@ -94,6 +96,7 @@ integration_tests = \
 	tests/integration/test_info.py \
 	tests/integration/test_json_rpc_table.py \
 	tests/integration/test_kernel_facts.py \
+	tests/integration/test_kills.py \
 	tests/integration/test_leaks.py \
 	tests/integration/test_library.py \
 	tests/integration/test_lifetimes.py \
@@ -163,7 +166,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.p
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
-EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py
+EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py tests/integration/tracing.py
 EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
@@ -273,6 +276,10 @@ tests_unit_test_reconcile_LDADD = $(core_fixture)
 tests_unit_test_reconcile_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_adopt_LDADD = $(core_fixture)
 tests_unit_test_adopt_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_disown_LDADD = $(core_fixture)
+tests_unit_test_disown_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_replace_LDADD = $(core_fixture)
+tests_unit_test_replace_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_wait_LDADD = $(core_fixture)
 tests_unit_test_wait_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_declare_LDADD = $(core_fixture)

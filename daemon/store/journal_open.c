@@ -118,7 +118,8 @@ static int make_new(struct journal *j, const struct store_counters *counters, bo
     j->buffer.len = 0;
     if (r < 0) {
         journal_file_close(host, &file);
-        return r;
+        return journal_fail(j, r, "%s/%s cannot be made: %s", j->options.directory,
+                            JOURNAL_NEW_NAME, strerror(-r));
     }
     journal_file_close(host, &j->file);
     j->file = file;
@@ -262,6 +263,7 @@ static int open_or_make(struct journal *j)
     int r = -EAGAIN;
     for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
         struct candidate c = {.fd = -1};
+        j->reason[0] = '\0';
         r = open_existing(host, &c);
         if (r == 0)
             r = use_existing(j, &c);
@@ -291,9 +293,14 @@ int journal_open(const struct journal_options *options, struct journal **ret)
     j->file.fd = j->rewrite.file.fd = -1;
     r = open_or_make(j);
     if (r < 0) {
+        if (r == -EBUSY || r == -EAGAIN)
+            r = refuse_busy(options);
+        else if (*j->reason)
+            journal_say(options, LOG_LEVEL_ERROR, "%s", j->reason);
+        else
+            r = refuse(options, r, "it cannot be opened");
         journal_close(j);
-        return r == -EBUSY || r == -EAGAIN ? refuse_busy(options)
-                                           : refuse(options, r, "it cannot be opened");
+        return r;
     }
     journal_directory_set_old_aside(options);
     /* What a compaction that was killed has left. */

@@ -155,14 +155,19 @@ static int write_records(struct journal *j, const struct store_record *records, 
     return 0;
 }
 
+/* How a change ended, as store.h has it: a quota that is used up is a disk that is full. */
+static int report(const struct journal *j, int r, const char **ret_reason)
+{
+    if (r < 0)
+        *ret_reason = j->reason;
+    return r == -EDQUOT ? -ENOSPC : r;
+}
+
 static int journal_write(void *context, const struct store_record *records, size_t n,
                          const char **ret_reason)
 {
     struct journal *j = context;
-    int r = write_records(j, records, n);
-    if (r < 0)
-        *ret_reason = j->reason;
-    return r;
+    return report(j, write_records(j, records, n), ret_reason);
 }
 
 static int journal_intend(void *context, const struct store_intent *intent, const char **ret_reason)
@@ -176,11 +181,9 @@ static int journal_intend(void *context, const struct store_intent *intent, cons
         if (r < 0)
             (void)journal_fail(j, r, "the journal cannot be written to: %s", strerror(-r));
     }
-    if (r < 0)
-        *ret_reason = j->reason;
-    else
+    if (r == 0)
         j->intent_is_ours = true;
-    return r;
+    return report(j, r, ret_reason);
 }
 
 static int journal_abandon(void *context, const char **ret_reason)
@@ -189,11 +192,9 @@ static int journal_abandon(void *context, const char **ret_reason)
     if (!j->file.header.has_intent)
         return 0;
     int r = journal_file_abandon(&j->options.host, &j->file);
-    if (r < 0) {
+    if (r < 0)
         (void)journal_fail(j, r, "the journal cannot be written to: %s", strerror(-r));
-        *ret_reason = j->reason;
-    }
-    return r;
+    return report(j, r, ret_reason);
 }
 
 static int journal_load(void *context, struct store_contents *ret)

@@ -2,40 +2,19 @@
 of it, and what has become of it; and nothing else is touched.
 """
 
-import contextlib
-import shutil
-import signal
-import subprocess
-import unittest
-
 import sysv
 from harness import (
     ALICE,
     DAEMON,
     ROOT,
     SOMEBODY,
-    WRAPPER,
     as_user,
     encode,
     main,
     needs_several_uids,
-    wait_until,
 )
 from peers import LifeCase, kill
-
-
-def _obstacle_to_strace():
-    if WRAPPER:
-        return "the daemon is traced already"
-    if shutil.which("strace") is None:
-        return "strace is not installed"
-    probe = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False,
-                           stderr=subprocess.DEVNULL)
-    return "processes cannot be traced here" if probe.returncode else None
-
-
-_OBSTACLE = _obstacle_to_strace()
-needs_strace = unittest.skipIf(_OBSTACLE, _OBSTACLE)
+from tracing import killed_at, needs_strace
 
 
 class RestartCase(LifeCase):
@@ -181,21 +160,8 @@ class Meanwhile(RestartCase):
 class Unacknowledged(RestartCase):
     """Killed between shmget() and the end of the commit: nobody was told of the segment."""
 
-    @contextlib.contextmanager
     def killed_at(self, call, when):
-        """SIGKILL comes before the daemon's WHENth CALL in the block, which ends it."""
-        tracer = subprocess.Popen(
-            ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
-             "-e", f"inject={call}:signal=SIGKILL:when={when}", "-p", str(self.daemon.pid)],
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until(lambda: self.daemon.proc_status("TracerPid") == tracer.pid,
-                       "the daemon is traced")
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait()
+        return killed_at(self.daemon, call, when)
 
     def test_it_is_removed_at_the_next_start(self):
         self.client.create(name="kept")

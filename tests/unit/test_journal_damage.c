@@ -102,6 +102,72 @@ TEST(each_prefix)
     free(bytes);
 }
 
+/* The header of one journal does not go with the records of another. */
+TEST(records_of_another_seed)
+{
+    struct header header;
+    char why[200];
+    make_small(0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(header_decode(bytes, size, &header, why, sizeof(why)), 0);
+        header.seed[i] ^= 1;
+        header_encode(&header, bytes);
+        assert_false(opens(bytes, size));
+        header.seed[i] ^= 1;
+        header_encode(&header, bytes);
+    }
+    assert_true(opens(bytes, size));
+    free(bytes);
+}
+
+/* A header that says that less was acknowledged, or a part of a change: with the right sum. */
+TEST(what_was_acknowledged_ends_with_a_change)
+{
+    struct header header;
+    char why[200];
+    make_small(0);
+    size_t changes = 0, good = 0;
+    for (size_t at = HEADER_SIZE; at < size; at += 16 + bytes[at] + (size_t)bytes[at + 1] * 256)
+        changes += bytes[at + 5] == 0; /* the record ends its change */
+    assert_int_equal(header_decode(bytes, size, &header, why, sizeof(why)), 0);
+    for (header.committed = HEADER_SIZE; header.committed <= size; header.committed++) {
+        header_encode(&header, bytes);
+        good += opens(bytes, size);
+    }
+    assert_int_equal(good, changes + 1);
+    free(bytes);
+}
+
+/* With right sums, and yet what no daemon would have written. */
+TEST(two_records_of_one_segment)
+{
+    static const char *const whys[] = {"same shmid", "same key", "same name"};
+    for (int i = 0; i < 3; i++) {
+        struct stored_segment first = *example_segment(&w, 1, 0), second = first;
+        const struct store_record records[] = {
+            {.type = STORE_SEGMENT, .serial = 1, .segment = &first},
+            {.type = STORE_SEGMENT, .serial = 2, .segment = &second},
+        };
+        struct store_contents contents;
+        const char *reason;
+        first.key = 7;
+        first.name = "a";
+        second.serial = 2;
+        second.shmid = first.shmid + (i > 0);
+        second.key = i == 1 ? 7 : 8;
+        second.name = i == 2 ? "a" : "b";
+        world_deinit(&w);
+        world_init(&w);
+        assert_opens(false);
+        assert_int_equal(journal_ops.write(w.journal, records, 2, &reason), 0);
+        world_kill(&w);
+        assert_int_equal(world_open(&w, &contents), 0);
+        assert_int_equal(contents.n_segments, 0);
+        assert_contains(w.log, whys[i]);
+        store_contents_deinit(&contents);
+    }
+}
+
 TEST(each_record_left_out_or_moved)
 {
     make_small(0);
@@ -218,6 +284,9 @@ int main(void)
         JOURNAL_TEST(each_bit),
         JOURNAL_TEST(each_byte_replaced),
         JOURNAL_TEST(each_prefix),
+        JOURNAL_TEST(records_of_another_seed),
+        JOURNAL_TEST(what_was_acknowledged_ends_with_a_change),
+        JOURNAL_TEST(two_records_of_one_segment),
         JOURNAL_TEST(each_record_left_out_or_moved),
         JOURNAL_TEST(a_header_that_ends_within_a_change),
         JOURNAL_TEST(a_torn_end_is_cut_off),

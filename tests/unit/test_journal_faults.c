@@ -156,6 +156,34 @@ TEST(a_daemon_is_killed_while_calls_fail)
 
 /* --- kills */
 
+/* One call of a change fails, and the daemon is killed while it brings the file back. */
+TEST(a_kill_while_a_failure_is_mended)
+{
+    enum { CALLS = 8, LATER = 4 };
+    static struct model changed;
+    fill();
+    begin_with_filled();
+    assert_opens(false);
+    assert_int_equal(world_put(&w, 20, 3), 0);
+    changed = w.model;
+    world_kill(&w);
+    for (unsigned i = 0; i < FAULTS * CALLS * LATER; i++) {
+        const unsigned at = i / FAULTS % CALLS + 1, later = i / FAULTS / CALLS + 1;
+        begin_with_filled();
+        assert_opens(false);
+        fake_host_fail(&w.host, 1, faults[i % FAULTS].fault, faults[i % FAULTS].errnum);
+        w.host.fail_from = w.host.fail_to = w.host.n_calls + at;
+        w.host.kill_at = w.host.n_calls + at + later;
+        const bool is_done = world_put(&w, 20, 3) == 0;
+        w.model = is_done ? changed : filled_model;
+        world_kill(&w);
+        fake_host_mend(&w.host);
+        assert_opens_as(is_done ? NULL : &changed);
+    }
+    world_close(&w);
+    fake_host_deinit(&filled);
+}
+
 /* Kills at call number N of the script: false when that is behind its end. */
 static bool check_kill(unsigned n, bool cuts)
 {
@@ -364,6 +392,7 @@ int main(void)
         JOURNAL_TEST(a_call_of_a_change_fails_once),
         JOURNAL_TEST(calls_of_a_change_fail_from_one_on),
         JOURNAL_TEST(a_daemon_is_killed_while_calls_fail),
+        JOURNAL_TEST(a_kill_while_a_failure_is_mended),
         JOURNAL_TEST(a_kill_between_any_two_calls_of_changes),
         JOURNAL_TEST(a_call_of_a_start_fails),
         JOURNAL_TEST(a_call_of_the_first_start_fails),

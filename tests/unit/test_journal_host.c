@@ -179,13 +179,28 @@ TEST(a_directory_that_is_not_fit_is_refused)
 {
     struct real r;
     size_t n;
-    assert_int_equal(chmod(dir, 0770), 0);
-    assert_int_equal(open_real(&r, &n), -EPERM);
-    assert_contains(said, "mode 0770");
-    assert_int_equal(access(in_dir("state.journal"), F_OK), -1);
+    static const struct {
+        mode_t mode;
+        const char *said;
+    } modes[] = {{0770, "mode 0770"}, {0757, "mode 0757"}};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(chmod(dir, modes[i].mode), 0);
+        assert_int_equal(open_real(&r, &n), -EPERM);
+        assert_contains(said, modes[i].said);
+        assert_int_equal(access(in_dir("state.journal"), F_OK), -1);
+    }
     assert_int_equal(chmod(dir, 0755), 0);
     must_open(&r, 0);
     close_real(&r);
+}
+
+TEST(what_is_in_the_way_of_a_new_file_is_named)
+{
+    struct real r;
+    size_t n;
+    assert_int_equal(mkdir(in_dir("state.journal.new"), 0700), 0);
+    assert_int_equal(open_real(&r, &n), -EISDIR);
+    assert_contains(said, "state.journal.new cannot be made: Is a directory");
 }
 
 TEST(a_directory_that_is_not_there_is_refused)
@@ -393,6 +408,7 @@ int main(void)
         HOST_TEST(a_second_one_is_refused_and_touches_nothing),
         HOST_TEST(what_is_no_regular_file_is_set_aside),
         HOST_TEST(a_directory_that_is_not_fit_is_refused),
+        HOST_TEST(what_is_in_the_way_of_a_new_file_is_named),
         HOST_TEST(a_directory_that_is_not_there_is_refused),
         HOST_TEST(a_file_that_was_deleted_or_replaced_is_written_anew),
         HOST_TEST(a_file_that_another_daemon_took_is_left_alone),

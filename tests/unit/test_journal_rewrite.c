@@ -440,6 +440,25 @@ TEST(a_file_system_that_cannot_keep_room)
     assert_opens(false);
 }
 
+/* The user above is to know one errno for a disk that has no room. */
+TEST(a_quota_is_a_full_disk)
+{
+    unsigned refused = 0;
+    assert_opens(false);
+    run_script();
+    for (unsigned call = 1; call <= 3; call++) {
+        fake_host_fail(&w.host, 1, FAKE_ERROR, EDQUOT);
+        w.host.fail_from = w.host.fail_to = w.host.n_calls + call;
+        int r = world_put(&w, 20 + call, LARGEST);
+        fake_host_mend(&w.host);
+        assert_true(r == 0 || r == -ENOSPC);
+        if (r < 0)
+            assert_contains(w.reason, "quota exceeded");
+        refused += r < 0;
+    }
+    assert_true(refused > 0);
+}
+
 TEST(room_is_kept_after_a_write_that_failed)
 {
     assert_opens(false);
@@ -474,6 +493,7 @@ int main(void)
         JOURNAL_TEST(a_fault_at_each_call_while_it_is_written_anew),
         JOURNAL_TEST(everything_can_be_removed_on_a_full_disk),
         JOURNAL_TEST(a_compacted_file_has_room_for_removals),
+        JOURNAL_TEST(a_quota_is_a_full_disk),
         JOURNAL_TEST(a_file_system_that_cannot_keep_room),
         JOURNAL_TEST(room_is_kept_after_a_write_that_failed),
     };

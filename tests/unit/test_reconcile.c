@@ -459,16 +459,36 @@ TEST(what_differs_in_anything_is_another)
     int32_t kept[] = {make_as(&stranger, &no_key),  make_as(&same_pid, &no_key),
                       make_as(&former, &other_key), make_as(&former, &other_size),
                       make_as(&former, &no_key),    make_as(&former, &no_key),
-                      make_as(&former, &no_key)};
+                      make_as(&former, &no_key),    make_as(&former, &no_key)};
     fake_sysv_attach_as(f->k, kept[4], 9);
     fake_sysv_attach_as(f->k, kept[5], 9);
     fake_sysv_remove_as(f->k, kept[5]);
     fake_sysv_segment(f->k, kept[6])->ctime = f->k->now - 1; /* older than the intent */
+    fake_sysv_attach_as(f->k, kept[7], 9);                   /* somebody knew of it */
+    fake_sysv_detach_as(f->k, kept[7], 9);
     int32_t exact = make_as(&former, &no_key);
     crashed(true, 0);
     assert_null(fake_sysv_segment(f->k, exact));
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         assert_non_null(fake_sysv_segment(f->k, kept[i]));
+}
+
+/* Somebody attaches the segment once the sweep has found it. */
+static void attach_before_the_second_look(struct fake_sysv *k, enum fake_op op, int32_t shmid)
+{
+    if (op == FAKE_STAT && fake_sysv_segment(k, shmid)->size == INTENDED_SIZE)
+        fake_sysv_attach_as(k, shmid, 9);
+}
+
+TEST(what_is_removed_is_looked_at_again)
+{
+    intends();
+    int32_t shmid = make(&intended);
+    f->k->before = attach_before_the_second_look;
+    crashed(false, 0);
+    f->k->before = NULL;
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    assert_false(fake_sysv_segment(f->k, shmid)->destroyed);
 }
 
 TEST(a_record_that_is_like_the_intent_is_kept)
@@ -650,6 +670,7 @@ int main(void)
         CASE(a_create_that_came_to_no_segment),
         CASE(the_kernels_second_is_behind),
         CASE(what_differs_in_anything_is_another),
+        CASE(what_is_removed_is_looked_at_again),
         CASE(a_record_that_is_like_the_intent_is_kept),
         CASE(of_several_none_is_removed),
         CASE(a_daemon_that_ended_in_order_left_no_intent),

@@ -1,0 +1,116 @@
+/*
+ * `disown`: what the daemon created is given back in the kernel first, what was adopted in the
+ * records first; and it is done whole, or nothing is.
+ */
+#include "tests/unit/core_case.h"
+
+#include "daemon/core/disown.h"
+#include "daemon/core/find.h"
+#include "daemon/core/ledger.h"
+#include "tests/fakes/change.h"
+
+static int disown(struct core_fixture *g)
+{
+    int r = find_name(&g->core, "a", &g->found);
+    return r == 0 ? core_disown(&g->core, &g->found, &g->detail) : r;
+}
+
+/* Of root's, made for bob: to give it back is to change its owner. */
+static void create_for_bob(struct core_fixture *g)
+{
+    struct caller caller = core_fixture_caller(g, 0, 3);
+    const struct create_params p = {
+        .name = "a", .size = GIVEN(5000), .uid = GIVEN(BOB), .gid = GIVEN(BOBS)};
+    assert_int_equal(fixture_create(g, &caller, &p), 0);
+    assert_int_equal(core_fixture_turn(g), 0);
+}
+
+static int32_t adopt_of_alice(struct core_fixture *g)
+{
+    const struct fake_process creator = {ALICE, ALICES, 1};
+    const struct sysv_create args = {.size = 5000};
+    struct caller caller = core_fixture_caller(g, ALICE, 1);
+    int32_t shmid;
+    assert_int_equal(fake_sysv_create_as(g->k, &creator, &args, 0640, &shmid), 0);
+    fake_sysv_segment(g->k, shmid)->uid = DAEMON;
+    const struct adopt_params p = {.shmid = GIVEN(shmid), .name = "a"};
+    assert_int_equal(fixture_adopt(g, &caller, &p), 0);
+    assert_int_equal(core_fixture_turn(g), 0);
+    return shmid;
+}
+
+static void adopt(struct core_fixture *g)
+{
+    (void)adopt_of_alice(g);
+}
+
+static const struct change created = {create_for_bob, disown};
+static const struct change adopted = {adopt, disown};
+
+TEST(whole_or_not_at_all)
+{
+    change_without_memory(&adopted);
+    /* Of a created one the owner is put back then. */
+    change_without_store(&created);
+    change_without_store(&adopted);
+}
+
+/* The kernel refuses: the records have not changed. */
+TEST(of_created_that_was_taken_back)
+{
+    create_for_bob(f);
+    fake_sysv_fail(f->k, FAKE_SET, 1, EPERM);
+    assert_int_equal(disown(f), OUTCOME_PERMISSION_DENIED);
+    assert_non_null(fixture_record(f, "a"));
+    assert_non_null(fake_store_find_name(&f->store, "a"));
+    turn_ends();
+}
+
+TEST(of_created)
+{
+    create_for_bob(f);
+    int32_t shmid = fixture_record(f, "a")->shmid;
+    assert_int_equal(disown(f), 0);
+    assert_int_equal(f->core.registry.count, 0);
+    assert_null(fake_store_find_name(&f->store, "a"));
+    assert_int_equal(fake_sysv_segment(f->k, shmid)->uid, 0);
+    turn_ends();
+}
+
+/* Its creator has taken back the owner: the daemon has no rights any more, and needs none. */
+TEST(of_an_adopted_one_that_was_taken_back)
+{
+    int32_t shmid = adopt_of_alice(f);
+    fake_sysv_segment(f->k, shmid)->uid = ALICE;
+    assert_int_equal(disown(f), 0);
+    assert_int_equal(f->core.registry.count, 0);
+    assert_null(fake_store_find_name(&f->store, "a"));
+    turn_ends();
+}
+
+/* In the second in which it is disowned, a segment looks like one of a create that begins then. */
+TEST(a_create_in_the_same_second)
+{
+    f->k->now = f->clock.real_ms / 1000;
+    create_for_bob(f);
+    int32_t shmid = fixture_record(f, "a")->shmid;
+    assert_int_equal(disown(f), 0);
+    turn_ends();
+    assert_int_equal(ledger_intend(&f->core, 0, 5000, &f->detail), 0);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_false(f->start.unacknowledged.is_removed);
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    turn_ends();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_or_not_at_all),
+        CASE(of_created_that_was_taken_back),
+        CASE(of_created),
+        CASE(of_an_adopted_one_that_was_taken_back),
+        CASE(a_create_in_the_same_second),
+    };
+    return RUN_TESTS(tests);
+}

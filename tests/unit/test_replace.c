@@ -1,0 +1,149 @@
+/*
+ * `create` with `replace`, and `ready` of a segment that replaces another: the new one's record and
+ * the old one's end are one write, and the old one goes from the kernel after it.
+ */
+#include "tests/unit/core_case.h"
+
+#include "daemon/core/find.h"
+#include "daemon/core/ready.h"
+#include "tests/fakes/change.h"
+
+enum { OLD_SIZE = 4096, NEW_SIZE = 6000 };
+
+static void make(struct core_fixture *g, uint32_t uid, int32_t pid, const struct create_params *p)
+{
+    struct caller caller = core_fixture_caller(g, uid, pid);
+    assert_int_equal(fixture_create(g, &caller, p), 0);
+    assert_int_equal(core_fixture_turn(g), 0);
+}
+
+static void make_old(struct core_fixture *g)
+{
+    make(g, ALICE, 1, &(const struct create_params){.name = "a", .size = GIVEN(OLD_SIZE)});
+}
+
+static int replace(struct core_fixture *g)
+{
+    struct caller caller = core_fixture_caller(g, ALICE, 1);
+    const struct create_params p = {.name = "a", .size = GIVEN(NEW_SIZE), .replace = GIVEN(true)};
+    return fixture_create(g, &caller, &p);
+}
+
+/* An old one, and a new one that is not ready. */
+static void make_both(struct core_fixture *g)
+{
+    make_old(g);
+    make(g, ALICE, 1,
+         &(const struct create_params){
+             .name = "a", .size = GIVEN(NEW_SIZE), .replace = GIVEN(true), .ready = GIVEN(false)});
+}
+
+/* Of the newest. */
+static int ready(struct core_fixture *g)
+{
+    const struct target target = {.serial = GIVEN((int64_t)g->core.registry.last_serial)};
+    int r = find_target(&g->core, &target, &g->found, &g->detail);
+    return r == 0 ? core_ready(&g->core, &g->found, &g->detail) : r;
+}
+
+static const struct change at_once = {make_old, replace};
+static const struct change at_ready = {make_both, ready};
+
+TEST(whole_or_not_at_all)
+{
+    change_without_memory(&at_once);
+    change_without_memory(&at_ready);
+    change_without_store(&at_once);
+    change_without_store(&at_ready);
+    assert_int_equal(change_without_kernel(&at_once, FAKE_CREATE, ENOSPC), 1);
+    assert_int_equal(change_without_kernel(&at_once, FAKE_SET, EPERM), 1);
+}
+
+static unsigned commits_at_remove;
+
+static void note_commits(struct fake_sysv *k, enum fake_op op, int32_t shmid)
+{
+    (void)k;
+    (void)shmid;
+    if (op == FAKE_REMOVE)
+        commits_at_remove = f->store.n_commits;
+}
+
+/* Of the name: one, of SIZE, here and after the daemon was killed before the turn's end. */
+static void one_is_left(uint64_t size)
+{
+    assert_int_equal(fixture_record(f, "a")->size, size);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(fixture_record(f, "a")->size, size);
+    assert_int_equal(f->core.registry.count, 1);
+    assert_int_equal(fake_sysv_count(f->k), 1);
+    core_fixture_check_kernel(f);
+    turn_ends();
+}
+
+static void check_order(const struct change *change)
+{
+    change->prepare(f);
+    unsigned before = f->store.n_commits;
+    f->k->before = note_commits;
+    assert_int_equal(change->act(f), 0);
+    f->k->before = NULL;
+    assert_int_equal(commits_at_remove, before + 1);
+    one_is_left(NEW_SIZE);
+}
+
+TEST(recorded_before_the_old_one_goes)
+{
+    check_order(&at_once);
+}
+
+TEST(recorded_before_the_old_one_goes_at_ready)
+{
+    check_order(&at_ready);
+}
+
+/* As when the daemon is killed between the record and IPC_RMID: the next start does it. */
+static void check_unfinished(const struct change *change)
+{
+    change->prepare(f);
+    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
+    assert_int_equal(change->act(f), 0);
+    assert_int_equal(fake_sysv_count(f->k), 2);
+    one_is_left(NEW_SIZE);
+}
+
+TEST(the_next_start_finishes_it)
+{
+    check_unfinished(&at_once);
+}
+
+TEST(the_next_start_finishes_it_at_ready)
+{
+    check_unfinished(&at_ready);
+}
+
+/* Meanwhile the name went to somebody whose segment the new one's owner may not remove. */
+TEST(not_a_strangers_name)
+{
+    make_both(f);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    turn_ends();
+    make(f, BOB, 2, &(const struct create_params){.name = "a", .size = GIVEN(OLD_SIZE)});
+    uint64_t bobs = f->core.registry.last_serial;
+    const struct target target = {.serial = GIVEN((int64_t)bobs - 1)};
+    assert_int_equal(find_target(&f->core, &target, &f->found, &f->detail), 0);
+    assert_int_equal(core_ready(&f->core, &f->found, &f->detail), OUTCOME_PERMISSION_DENIED);
+    assert_int_equal(fixture_record(f, "a")->serial, bobs);
+    assert_int_equal(registry_by_serial(&f->core.registry, bobs - 1)->state, STATE_INITIALISING);
+    turn_ends();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_or_not_at_all),           CASE(recorded_before_the_old_one_goes),
+        CASE(recorded_before_the_old_one_goes_at_ready), CASE(the_next_start_finishes_it),
+        CASE(the_next_start_finishes_it_at_ready),       CASE(not_a_strangers_name),
+    };
+    return RUN_TESTS(tests);
+}
