@@ -12,7 +12,7 @@
 #include "client/cli/plain_text.h"
 #include "protocol/writer.h"
 
-enum { REASON_SIZE = 256, TEXT_SIZE = 400 };
+enum { REASON_SIZE = 640, TEXT_SIZE = 800, WORD_SIZE = 512 };
 
 /* --- sums and reasons */
 
@@ -56,12 +56,15 @@ static void reason_text(const struct gc *gc, const struct candidate *c, char ret
 {
     const struct guard *guard = orphan_guard_of(&gc->knowledge, c->segment);
     const struct gc_outcome *o = &c->outcome;
-    char path[REASON_SIZE / 2];
+    char path[WORD_SIZE];
     if (o->result != GC_KEPT) {
         snprintf(ret, REASON_SIZE, "%s%s%s", gc_result_reason(o->result), o->error ? ": " : "",
                  o->error ? strerror(-o->error) : "");
     } else if (o->class == GC_GUARDED && guard) {
-        plain_text(guard->path, path, sizeof(path));
+        if (guard->serves)
+            shell_word(guard->path, path, sizeof(path));
+        else
+            plain_text(guard->path, path, sizeof(path));
         snprintf(ret, REASON_SIZE,
                  guard->serves ? "may be another daemon's, which was not asked: name its socket "
                                  "by --socket %s"

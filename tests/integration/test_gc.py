@@ -540,6 +540,19 @@ class WithDaemon(GcCase):
         self.assertNotIn(self.managed, self.classes())
 
     @needs_several_uids
+    def test_the_advice_quotes_a_socket_that_others_named(self):
+        # Whoever copies it runs no command of theirs.
+        path = os.path.join(self.directory, "shmd $(id);'x")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(path)
+            os.chown(path, SOMEBODY.uid, SOMEBODY.gid)
+            other.listen(1)
+            quoted = path.replace("'", r"\'")
+            (segment,) = self.result("--uid", SOMEBODY.uid)["segments"]
+        self.assertEqual((segment["shmid"], segment["class"]), (self.foreign, "guarded"))
+        self.assertTrue(segment["reason"].endswith(f"by --socket $'{quoted}'"), segment)
+
+    @needs_several_uids
     def test_another_daemon_in_another_ipc_namespace(self):
         # What it manages are other segments.
         shmid = self.leak(ROOT)
