@@ -342,9 +342,9 @@ static void print_totals(const struct gc *gc)
             continue;
         n++;
         size_text(gc, total.bytes, text, sizeof(text));
-        bool may_stay = class == GC_LEAKED && cli_given(gc->cli, OPT(REMOVE));
+        bool was_to_go = cli_given(gc->cli, OPT(REMOVE)) && gc->may_go[class];
         printf("%" PRIu64 " %s, %s: %s.\n", total.segments, gc_class_word(class), text,
-               may_stay ? "kept for the reason above" : listed[class].advice);
+               was_to_go ? "kept for the reason above" : listed[class].advice);
     }
     if (gc->younger > 0)
         printf("%zu more %s too young: --older-than 0 includes %s.\n", gc->younger,

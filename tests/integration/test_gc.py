@@ -292,6 +292,9 @@ class Removing(GcCase):
         self.assertIn("only its owner", self.gc("--remove", user=BOB, status=PERMISSION_DENIED))
         self.assertEqual(self.results("--remove", "--uid", BOB.uid, user=BOB), {})
         self.assertEqual(set(sysv.proc_table()), {hers})
+        self.leave()
+        out = self.gc("--remove", "--left", user=BOB, status=PERMISSION_DENIED)
+        self.assertIn("1 left, 4K: kept for the reason above.", out)
 
     def test_many(self):
         def create():
