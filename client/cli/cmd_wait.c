@@ -79,6 +79,8 @@ int cmd_wait(struct cli *cli)
             return status;
         cli_watch_delay(cli);
         r = ask(cli, end_ms, &segment);
+        if (r != 0 && is_over(end_ms))
+            break;
         if (r != 0)
             pause_ms(RETRY_MS); /* one that ends at once each time is not asked without a pause */
     }
