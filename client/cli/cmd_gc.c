@@ -194,22 +194,6 @@ static int ask_remove(void *context, int shmid)
 
 static const struct orphan_ops real_ops = {ask_is_foreign, ask_stat, ask_look, ask_remove};
 
-static bool may_go(const struct gc *gc, enum gc_class class)
-{
-    switch (class) {
-    case GC_LEAKED: return true;
-    case GC_LEFT: return cli_given(gc->cli, OPT(LEFT));
-    case GC_UNDECIDED: return cli_given(gc->cli, OPT(UNDECIDED));
-    case GC_LOST: return cli_given(gc->cli, OPT(LOST));
-    case GC_GUARDED:
-    case GC_ATTACHED:
-    case GC_CREATOR_LIVES:
-    case GC_MANAGED:
-    case GC_CLASSES: break;
-    }
-    return false;
-}
-
 static int status_of(const struct gc_outcome *outcome)
 {
     switch (outcome->result) {
@@ -241,7 +225,7 @@ static int remove_many(struct gc *gc)
     int status = EXIT_OK;
     for (size_t i = 0; i < gc->count; i++) {
         struct candidate *c = &gc->candidates[i];
-        if (!may_go(gc, c->outcome.class))
+        if (!gc->may_go[c->outcome.class])
             continue;
         c->outcome =
             orphan_remove(&real_ops, gc, c->segment, c->outcome.class, &gc->knowledge, false);
@@ -308,6 +292,10 @@ int cmd_gc(struct cli *cli)
         .by_decision = cli_given(cli, OPT(SHMID) | OPT(KEY)),
         .older_than_ms = cli_given(cli, OPT(OLDER_THAN)) ? o->older_than_ms : GC_OLDER_THAN_MS,
         .idle_ms = cli_given(cli, OPT(IDLE)) ? o->idle_ms : GC_IDLE_MS,
+        .may_go = {[GC_LEAKED] = true,
+                   [GC_LEFT] = cli_given(cli, OPT(LEFT)),
+                   [GC_UNDECIDED] = cli_given(cli, OPT(UNDECIDED)),
+                   [GC_LOST] = cli_given(cli, OPT(LOST))},
     };
     int status = check_options(cli);
     if (status != 0)

@@ -73,6 +73,8 @@ int cli_wait(struct cli *cli, unsigned flags, const struct shmd_trust *trust,
             return status;
         cli_watch_delay(cli);
         r = ask(cli, end_ms, flags, trust, ret);
+        if (r != 0 && is_over(end_ms))
+            break;
         if (r != 0)
             pause_ms(RETRY_MS); /* one that ends at once each time is not asked without a pause */
     }

@@ -135,15 +135,17 @@ static void count_classes(const struct orphan_knowledge *k, struct doctor_facts 
 static void name_daemon(const struct cli *cli, struct doctor_facts *f)
 {
     const struct daemon_choice *choice = &cli->daemon;
+    char path[DAEMON_OPTIONS_SIZE - sizeof("--socket  ")];
+    shell_word(choice->path, path, sizeof(path));
     if (cli_given(cli, OPT(USER)))
         strcpy(f->options, "--user ");
     else if (cli_given(cli, OPT(SYSTEM)))
         strcpy(f->options, "--system ");
     else if (choice->kind == DAEMON_NAMED && *choice->path)
-        snprintf(f->options, sizeof(f->options), "--socket %s ", choice->path);
+        snprintf(f->options, sizeof(f->options), "--socket %s ", path);
     /* By default root's shmdctl asks the system's daemon. */
     if (choice->kind != DAEMON_SYSTEMS && *choice->path)
-        snprintf(f->options_of_root, sizeof(f->options_of_root), "--socket %s ", choice->path);
+        snprintf(f->options_of_root, sizeof(f->options_of_root), "--socket %s ", path);
 }
 
 /* --- the daemon's pid namespace, and the caller's quotas */

@@ -295,7 +295,8 @@ static void check_memlock(const struct doctor_facts *m, struct finding *f)
         f->severity = by_percent(full);
     why(f, "a segment beyond it that asks to be locked is refused");
     mend(f, "systemctl edit shmd.service: AmbientCapabilities=CAP_IPC_LOCK, "
-            "CapabilityBoundingSet=CAP_IPC_LOCK and LimitMEMLOCK=infinity under [Service]");
+            "CapabilityBoundingSet=CAP_IPC_LOCK and LimitMEMLOCK=infinity under [Service]; for a "
+            "daemon that you start from a shell: raise ulimit -l there first");
 }
 
 /* --- what the kernel can do */

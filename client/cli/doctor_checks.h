@@ -19,7 +19,7 @@ struct finding {
     enum severity severity;
     char found[512];
     char why[512];  /* it hurts; "" of what is well */
-    char mend[512]; /* how; "" where there is nothing to do */
+    char mend[768]; /* how; "" where there is nothing to do */
 };
 
 enum { FINDINGS_MAX = 32 };

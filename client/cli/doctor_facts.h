@@ -17,7 +17,7 @@ enum {
     POOLS_MAX = 16,
     GC_IDS_MAX = 8,
     QUOTAS_MAX = 32,
-    DAEMON_OPTIONS_SIZE = 160,
+    DAEMON_OPTIONS_SIZE = 512,
 };
 
 /* What a user owns. */

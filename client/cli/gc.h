@@ -26,7 +26,8 @@ struct forgotten {
 
 struct gc {
     struct cli *cli;
-    bool by_decision; /* one segment was named */
+    bool by_decision;        /* one segment was named */
+    bool may_go[GC_CLASSES]; /* which classes --remove removes */
     int64_t older_than_ms, idle_ms;
     struct daemon_seen daemon;         /* owned */
     struct orphan_knowledge knowledge; /* owned */

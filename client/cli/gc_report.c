@@ -12,7 +12,7 @@
 #include "client/cli/plain_text.h"
 #include "protocol/writer.h"
 
-enum { REASON_SIZE = 256, TEXT_SIZE = 400 };
+enum { REASON_SIZE = 640, TEXT_SIZE = 800, WORD_SIZE = 512 };
 
 /* --- sums and reasons */
 
@@ -56,12 +56,15 @@ static void reason_text(const struct gc *gc, const struct candidate *c, char ret
 {
     const struct guard *guard = orphan_guard_of(&gc->knowledge, c->segment);
     const struct gc_outcome *o = &c->outcome;
-    char path[REASON_SIZE / 2];
+    char path[WORD_SIZE];
     if (o->result != GC_KEPT) {
         snprintf(ret, REASON_SIZE, "%s%s%s", gc_result_reason(o->result), o->error ? ": " : "",
                  o->error ? strerror(-o->error) : "");
     } else if (o->class == GC_GUARDED && guard) {
-        plain_text(guard->path, path, sizeof(path));
+        if (guard->serves)
+            shell_word(guard->path, path, sizeof(path));
+        else
+            plain_text(guard->path, path, sizeof(path));
         snprintf(ret, REASON_SIZE,
                  guard->serves ? "may be another daemon's, which was not asked: name its socket "
                                  "by --socket %s"
@@ -339,9 +342,9 @@ static void print_totals(const struct gc *gc)
             continue;
         n++;
         size_text(gc, total.bytes, text, sizeof(text));
-        bool may_stay = class == GC_LEAKED && cli_given(gc->cli, OPT(REMOVE));
+        bool was_to_go = cli_given(gc->cli, OPT(REMOVE)) && gc->may_go[class];
         printf("%" PRIu64 " %s, %s: %s.\n", total.segments, gc_class_word(class), text,
-               may_stay ? "kept for the reason above" : listed[class].advice);
+               was_to_go ? "kept for the reason above" : listed[class].advice);
     }
     if (gc->younger > 0)
         printf("%zu more %s too young: --older-than 0 includes %s.\n", gc->younger,

@@ -14,7 +14,7 @@
 #define SIZE_ACCEPTED                                                                              \
     "bytes, or a number with K, M, G, T, P or E, such as 64K (whole numbers; K means KiB)"
 #define DURATION_ACCEPTED "a whole number with ms, s, m, h or d, such as 500ms or 10s"
-#define MODE_ACCEPTED     "three or four octal digits, such as 0640"
+#define MODE_ACCEPTED     "three or four octal digits up to 0777, such as 0640"
 #define KEY_ACCEPTED      "a number of 32 bits, such as 0x1234"
 
 /* Bytes; the units are powers of 1024. */

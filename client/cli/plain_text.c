@@ -74,6 +74,42 @@ void plain_text(const char *text, char *ret, size_t size)
     ret[used] = '\0';
 }
 
+/* How a shell reads a word: as it stands, between '...', or between $'...', where the escapes of
+ * next_piece() mean the characters that they stand for. */
+enum quoting { QUOTING_NONE, QUOTING_LITERAL, QUOTING_ESCAPES };
+
+static enum quoting quoting_of(const char *text)
+{
+    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                   "_./:@%+=,-";
+    char piece[PIECE_SIZE];
+    if (*text && text[strspn(text, harmless)] == '\0')
+        return QUOTING_NONE;
+    for (size_t len = strlen(text), n; len > 0; text += n, len -= n) {
+        n = next_piece(text, len, piece);
+        if (strpbrk(piece, "'\\"))
+            return QUOTING_ESCAPES;
+    }
+    return QUOTING_LITERAL;
+}
+
+void shell_word(const char *text, char *ret, size_t size)
+{
+    static const char *const begin[] = {"", "'", "$'"}, *const end[] = {"", "'", "'"};
+    enum quoting quoting = quoting_of(text);
+    char piece[PIECE_SIZE];
+    size_t used = (size_t)snprintf(ret, size, "%s", begin[quoting]);
+    for (size_t len = strlen(text), n; len > 0 && used < size; text += n, len -= n) {
+        n = next_piece(text, len, piece);
+        bool is_special = n == 1 && (*text == '\'' || *text == '\\');
+        used += (size_t)snprintf(ret + used, size - used, "%s%s", is_special ? "\\" : "", piece);
+    }
+    if (used < size)
+        used += (size_t)snprintf(ret + used, size - used, "%s", end[quoting]);
+    if (used >= size)
+        *ret = '\0';
+}
+
 void print_json_text(FILE *file, const char *json, size_t len)
 {
     for (size_t n; len > 0; json += n, len -= n) {

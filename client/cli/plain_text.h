@@ -14,6 +14,11 @@ void print_plain(FILE *file, const char *text);
 /* The same into a buffer of SIZE, cut where it is full. */
 void plain_text(const char *text, char *ret, size_t size);
 
+/* TEXT as one word of a shell's command line, for advice that somebody may copy. It is quoted where
+ * a shell would read more than a word in it, and it holds no control character. A word that SIZE
+ * has no room for becomes "", because a part of it would lack the closing quote. */
+void shell_word(const char *text, char *ret, size_t size);
+
 /* Prints LEN bytes of JSON, which keeps its meaning: a control character in a string is escaped,
  * one between values becomes a space. */
 void print_json_text(FILE *file, const char *json, size_t len);

@@ -139,6 +139,11 @@ static bool has_word(const char *text, struct json_slice word)
     return false;
 }
 
+static bool is_empty_list(struct json_slice value)
+{
+    return value.len == 2 && memcmp(value.text, "[]", 2) == 0;
+}
+
 /* The parameters of a refusal whose values its sentence does not have. Strings are names, words and
  * sentences, so they can be read without unescaping. */
 static void print_parameters(FILE *out, const struct shmd_failure *failure)
@@ -150,7 +155,7 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
     while (json_walk_next(&walk, &key, &value)) {
         if (value.len > 1 && *value.text == '"')
             value = (struct json_slice){value.text + 1, value.len - 2};
-        if (value.len == 0 || has_word(failure->message, value))
+        if (value.len == 0 || is_empty_list(value) || has_word(failure->message, value))
             continue;
         if (key.len == 3 && memcmp(key.text, "key", 3) == 0) /* as ipcs and its user write it */
             fprintf(out, "%skey: 0x%08lx", before, strtoul(value.text, NULL, 10));

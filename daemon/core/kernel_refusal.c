@@ -34,13 +34,14 @@ static int refused_for_space(const struct core *core, const struct sysv_create *
     struct sysv_limits now;
     if (sysv->ops->limits(sysv->context, &now) < 0)
         return limit(detail, "kernel.shmmni", OUTCOME_UNKNOWN, OUTCOME_UNKNOWN,
-                     "raise kernel.shmmni or kernel.shmall by sysctl, or remove segments");
+                     "raise kernel.shmmni or kernel.shmall with sysctl -w, or remove segments");
     uint64_t pages = units_of(args->size, now.page_size);
     if (now.segments >= now.shmmni || now.pages > now.shmall || pages <= now.shmall - now.pages)
-        return limit(detail, "kernel.shmmni", now.segments, now.shmmni,
-                     "raise it with sysctl kernel.shmmni, or remove segments (shmdctl list --all)");
+        return limit(
+            detail, "kernel.shmmni", now.segments, now.shmmni,
+            "raise it with sysctl -w kernel.shmmni=N, or remove segments (shmdctl list --all)");
     (void)limit(detail, "kernel.shmall", now.pages, now.shmall,
-                "counted in pages: raise it with sysctl kernel.shmall, or remove segments");
+                "counted in pages: raise it with sysctl -w kernel.shmall=N, or remove segments");
     return asked_for(detail, pages, "pages", now.page_size);
 }
 
@@ -91,9 +92,10 @@ int kernel_refusal_of_create(const struct core *core, const struct sysv_create *
                     "hides it from the daemon");
     case -EINVAL:
         if (sysv->ops->limits(sysv->context, &now) == 0 && args->size > now.shmmax) {
-            (void)limit(detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
-                        "the most bytes of one segment: raise it with sysctl kernel.shmmax, or "
-                        "ask for less");
+            (void)limit(
+                detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
+                "the most bytes of one segment: raise it with sysctl -w kernel.shmmax=N, or "
+                "ask for less");
             return asked_for(detail, args->size, "bytes", 1);
         }
         if (args->huge_page_size)

@@ -20,15 +20,24 @@ int journal_directory_enter(const struct journal_options *options, char *why, si
     if (info.uid != options->own_uid) {
         snprintf(why, why_size,
                  "the state directory %s belongs to uid %" PRIu32 ", and the daemon runs as uid "
-                 "%" PRIu32 ": give it to the daemon with chown, or name another one with "
-                 "--state-dir",
+                 "%" PRIu32 ": name one of the daemon's own with --state-dir; give this one to the "
+                 "daemon with chown only if nobody else uses it",
                  options->directory, info.uid, options->own_uid);
+        return -EPERM;
+    }
+    if (info.mode & 01000 && info.mode & 022) {
+        /* No chmod is advised: it would end the directory's use for everybody else. */
+        snprintf(why, why_size,
+                 "the state directory %s is shared with others (mode %04" PRIo32 "): name one of "
+                 "the daemon's own with --state-dir",
+                 options->directory, info.mode);
         return -EPERM;
     }
     if (info.mode & 022) {
         snprintf(why, why_size,
                  "others may write to the state directory %s (mode %04" PRIo32 "): run `chmod "
-                 "go-w` on it, or name another one with --state-dir",
+                 "go-w` on it if nobody else uses it, or name one of the daemon's own with "
+                 "--state-dir",
                  options->directory, info.mode);
         return -EPERM;
     }

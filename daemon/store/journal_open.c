@@ -280,7 +280,7 @@ static int open_or_make(struct journal *j)
 
 int journal_open(const struct journal_options *options, struct journal **ret)
 {
-    char why[300];
+    char why[512];
     int r = journal_directory_enter(options, why, sizeof(why));
     if (r < 0) {
         journal_say(options, LOG_LEVEL_ERROR, "%s", why);

@@ -292,6 +292,9 @@ class Removing(GcCase):
         self.assertIn("only its owner", self.gc("--remove", user=BOB, status=PERMISSION_DENIED))
         self.assertEqual(self.results("--remove", "--uid", BOB.uid, user=BOB), {})
         self.assertEqual(set(sysv.proc_table()), {hers})
+        self.leave()
+        out = self.gc("--remove", "--left", user=BOB, status=PERMISSION_DENIED)
+        self.assertIn("1 left, 4K: kept for the reason above.", out)
 
     def test_many(self):
         def create():
@@ -538,6 +541,19 @@ class WithDaemon(GcCase):
         # Asked itself, it tells them apart.
         self.path = self.daemon.socket_path
         self.assertNotIn(self.managed, self.classes())
+
+    @needs_several_uids
+    def test_the_advice_quotes_a_socket_that_others_named(self):
+        # Whoever copies it runs no command of theirs.
+        path = os.path.join(self.directory, "shmd $(id);'x")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(path)
+            os.chown(path, SOMEBODY.uid, SOMEBODY.gid)
+            other.listen(1)
+            quoted = path.replace("'", r"\'")
+            (segment,) = self.result("--uid", SOMEBODY.uid)["segments"]
+        self.assertEqual((segment["shmid"], segment["class"]), (self.foreign, "guarded"))
+        self.assertTrue(segment["reason"].endswith(f"by --socket $'{quoted}'"), segment)
 
     @needs_several_uids
     def test_another_daemon_in_another_ipc_namespace(self):

@@ -340,6 +340,19 @@ class Lost(WithAFake):
                         self.assertIn(out, ("", b""))
                 fake.close()
 
+    def test_wait_ends_in_time_when_each_connection_is_closed(self):
+        fake = self.serve(lambda request, n: None)
+        self.ctl("wait", "x", "--timeout", "200ms", status=UNREACHABLE)
+        self.assertGreater(len(fake.requests), 1, "it asks again")
+
+    def test_an_empty_list_of_a_refusal_is_not_shown(self):
+        error = {"code": 16, "message": "cannot start", "data": {
+            "error": "io.shmd.InvalidConfiguration", "errors": [], "used": 7}}
+        self.serve(lambda request, n: json.dumps(
+            {"jsonrpc": "2.0", "id": request["id"], "error": error}).encode() + b"\n")
+        self.ctl("list", status=REFUSED)
+        self.assertIn("cannot start (used: 7) [", self.message)
+
     def test_events_say_how_to_go_on(self):
         def answer(request, n):
             events = b"".join(

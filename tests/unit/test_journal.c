@@ -212,7 +212,7 @@ TEST(a_directory_that_others_may_write_to_is_refused)
         const char *part, *remedy;
     } cases[] = {
         {0, 0777, "mode 0777", "chmod go-w"},
-        {0, 01777, "mode 1777", "chmod go-w"},
+        {0, 01777, "mode 1777", "shared with others"},
         {0, 0775, "mode 0775", "chmod go-w"},
         {1000, 0700, "belongs to uid 1000", "chown"},
     };
@@ -224,6 +224,8 @@ TEST(a_directory_that_others_may_write_to_is_refused)
         assert_contains(w.log, cases[i].part);
         assert_contains(w.log, cases[i].remedy);
         assert_contains(w.log, "--state-dir");
+        if (cases[i].mode & 01000)
+            assert_null(strstr(w.log, "chmod"));
         assert_int_equal(fake_host_count(&w.host, ""), 0);
     }
     w.host.directory_uid = 0;

@@ -63,6 +63,42 @@ TEST(a_small_buffer_holds_whole_pieces)
     assert_string_equal(got, "abcde");
 }
 
+static void check_word(const char *text, const char *want)
+{
+    char got[64];
+    shell_word(text, got, sizeof(got));
+    assert_string_equal(got, want);
+}
+
+TEST(a_word_of_a_shell_is_quoted_where_it_must_be)
+{
+    check_word("/run/shmd/a-b_c.1@x:2=%+,", "/run/shmd/a-b_c.1@x:2=%+,");
+    check_word("", "''");
+    check_word("/tmp/a b", "'/tmp/a b'");
+    check_word("/tmp/$(id);`id`>x&\"*~#", "'/tmp/$(id);`id`>x&\"*~#'");
+    check_word("/tmp/\xC3\xA9", "'/tmp/\xC3\xA9'");
+    check_word("/tmp/it's", "$'/tmp/it\\'s'");
+    check_word("/tmp/a\\b", "$'/tmp/a\\\\b'");
+    check_word("/tmp/\x1b[31m;id\n\xFF\xC2\x9B", "$'/tmp/\\x1b[31m;id\\x0a\\xff\\u009b'");
+}
+
+TEST(a_word_of_a_shell_is_whole_or_left_out)
+{
+    char got[8];
+    shell_word("abcdefg", got, sizeof(got));
+    assert_string_equal(got, "abcdefg");
+    shell_word("abcdefgh", got, sizeof(got));
+    assert_string_equal(got, "");
+    shell_word("abcd ", got, sizeof(got));
+    assert_string_equal(got, "'abcd '");
+    shell_word("abcde ", got, sizeof(got));
+    assert_string_equal(got, "");
+    shell_word("a\x1b", got, sizeof(got));
+    assert_string_equal(got, "");
+    shell_word("a very much longer word", got, 1);
+    assert_string_equal(got, "");
+}
+
 TEST(json_keeps_its_meaning)
 {
     static const char json[] = "{\"a\":\t\"\xC2\x9B\x7F\\u001b\xC3\xA9\"}\r";
@@ -83,6 +119,8 @@ int main(void)
         cmocka_unit_test(control_characters_are_escaped),
         cmocka_unit_test(what_is_no_utf8_is_escaped),
         cmocka_unit_test(a_small_buffer_holds_whole_pieces),
+        cmocka_unit_test(a_word_of_a_shell_is_quoted_where_it_must_be),
+        cmocka_unit_test(a_word_of_a_shell_is_whole_or_left_out),
         cmocka_unit_test(json_keeps_its_meaning),
     };
     return RUN_TESTS(tests);
