@@ -39,6 +39,7 @@ libcore_la_SOURCES = \
 	daemon/core/core.c daemon/core/core.h \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
+	daemon/core/declaration.c daemon/core/declaration.h \
 	daemon/core/declare.c daemon/core/declare.h \
 	daemon/core/disown.c daemon/core/disown.h \
 	daemon/core/ends.c daemon/core/ends.h \

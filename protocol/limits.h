@@ -5,7 +5,7 @@
 #ifndef SHMD_PROTOCOL_LIMITS_H
 #define SHMD_PROTOCOL_LIMITS_H
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 #define SEGMENT_NAME_MAX    255 /* without the terminating NUL */
 #define SEGMENT_LABELS_MAX  16  /* pairs */

@@ -52,11 +52,6 @@ static inline int reserve(struct writer *w, size_t n)
     return !w->failed && w->capacity - w->len >= n ? 0 : grow(w, n);
 }
 
-int writer_reserve(struct writer *w, size_t n)
-{
-    return reserve(w, n);
-}
-
 struct writer_mark writer_mark(const struct writer *w)
 {
     return (struct writer_mark){w->len, w->comma};

@@ -32,9 +32,6 @@ void writer_deinit(struct writer *w);
 /* Gives the memory of an empty writer back; it goes on where it was. */
 void writer_free_buffer(struct writer *w);
 
-/* Makes room for N more bytes: 0 or -ENOMEM, which also sets `failed`. */
-int writer_reserve(struct writer *w, size_t n);
-
 struct writer_mark writer_mark(const struct writer *w);
 /* Back to MARK; clears `failed`. */
 void writer_rewind(struct writer *w, struct writer_mark mark);

@@ -116,6 +116,14 @@ struct doctor_facts {
 
     struct declared_facts declared;
 
+    /* The declared segments that the daemon lists. */
+    struct {
+        bool is_known;
+        uint64_t segments;
+        uint64_t drifting; /* those that are not as declared */
+        char first[256];   /* of those: "frames (mode,size)", as far as there is room */
+    } drift;
+
     bool has_rmid_forced, rmid_forced;
     bool has_hugetlb_group;
     uint32_t hugetlb_group;

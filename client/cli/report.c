@@ -3,6 +3,8 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,12 +37,16 @@ static const struct {
     {EXIT_TIMED_OUT, "TimedOut", {SHMD_ERROR_TIMED_OUT, 0}},
     {EXIT_INITIALISER_DIED, "InitialiserDied", {SHMD_ERROR_INITIALISER_DIED, 0}},
     {EXIT_STALE, "StaleSegment", {SHMD_ERROR_STALE_SEGMENT, 0}},
+    {EXIT_SIZE_MISMATCH, "SizeMismatch", {SHMD_ERROR_SIZE_MISMATCH, 0}},
+    {EXIT_NOT_STARTED, "run, and hold with a command: the command was not started", {0, 0}},
+    {EXIT_CANNOT_RUN, "run and hold: the command cannot be run", {0, 0}},
+    {EXIT_NO_SUCH_COMMAND, "run and hold: there is no such command", {0, 0}},
 };
 
 void exit_status_list(void)
 {
     for (size_t i = 0; i < COUNT(statuses); i++)
-        printf("  %2d  %s\n", (int)statuses[i].status, statuses[i].meaning);
+        printf("  %3d  %s\n", (int)statuses[i].status, statuses[i].meaning);
 }
 
 bool cli_is_lost(int r)
@@ -149,11 +155,63 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
             value = (struct json_slice){value.text + 1, value.len - 2};
         if (value.len == 0 || has_word(failure->message, value))
             continue;
-        fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len, value.text);
+        if (key.len == 3 && memcmp(key.text, "key", 3) == 0) /* as ipcs and its user write it */
+            fprintf(out, "%skey: 0x%08lx", before, strtoul(value.text, NULL, 10));
+        else
+            fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len,
+                    value.text);
         before = "; ";
     }
     if (*before == ';')
         fputc(')', out);
+}
+
+/* The value of a parameter of the refusal; "" when there is none. */
+static struct json_slice parameter(const struct shmd_failure *failure, const char *name)
+{
+    struct json_slice value;
+    if (!json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
+                           name, &value))
+        return (struct json_slice){"", 0};
+    return value;
+}
+
+static bool slice_is(struct json_slice slice, const char *text)
+{
+    return slice.len == strlen(text) && memcmp(slice.text, text, slice.len) == 0;
+}
+
+static bool is_stranger(const struct shmd_failure *failure)
+{
+    if (!failure || failure->code != SHMD_ERROR_PERMISSION_DENIED)
+        return false;
+    struct json_slice needs = parameter(failure, "needs");
+    return (slice_is(needs, "\"owner\"") || slice_is(needs, "\"any_owner\"")) &&
+           parameter(failure, "uid").len > 0;
+}
+
+bool cli_is_stranger(const struct cli *cli)
+{
+    return is_stranger(shmd_last_failure(cli->shmd));
+}
+
+/* Whose the segment is, and what to type if that is right. */
+static void print_stranger(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    uint32_t uid = (uint32_t)strtoul(parameter(failure, "uid").text, NULL, 10);
+    const struct passwd *user = getpwuid(uid);
+    char name[64];
+    if (user)
+        snprintf(name, sizeof(name), "%s", user->pw_name);
+    else
+        snprintf(name, sizeof(name), "%" PRIu32, uid);
+    fprintf(out,
+            "permission denied: %s belongs to user %s (uid %" PRIu32
+            "), and not to you, root or the daemon; if you trust that user: ",
+            cli->n_args > 0 ? cli->args[0] : "the segment", name, uid);
+    if (cli->command->options & OPT(OWNER))
+        fprintf(out, "--owner %s, or ", name);
+    fputs("--any-owner", out);
 }
 
 /* A number was taken for a name, which it can be: is there a segment with that id or key? */
@@ -193,9 +251,13 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
         fputs(shmd_strerror(r), out);
         return;
     }
-    fputs(failure->message, out);
-    print_parameters(out, failure);
-    print_number_hint(out, failure);
+    if (is_stranger(failure)) {
+        print_stranger(out, cli, failure);
+    } else {
+        fputs(failure->message, out);
+        print_parameters(out, failure);
+        print_number_hint(out, failure);
+    }
     daemon_choice_text(&cli->daemon, daemon);
     fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));
 }

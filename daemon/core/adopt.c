@@ -98,7 +98,8 @@ static int fill_record(struct core *core, const struct caller *caller, const str
     s->state = STATE_READY;
     s->lifetime = p->lifetime.given ? (enum lifetime)p->lifetime.value : LIFETIME_PERSISTENT;
     s->created_at_ms = core_realtime_ms(core);
-    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
+    s->ttl_ms = p->ttl_ms.value;
+    s->expires_at_ms = ends_after(core, s->ttl_ms);
     if (p->name && !(s->name = strdup(p->name)))
         return -ENOMEM;
     s->n_labels = p->labels.count;

@@ -28,6 +28,7 @@ void core_deinit(struct core *core)
     for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
         removal_discard(core, registry_take(&core->registry, segment));
     core_bury(core);
+    declarations_deinit(&core->declarations);
     news_deinit(&core->news);
     ledger_deinit(&core->ledger);
     event_log_deinit(&core->events);

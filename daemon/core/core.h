@@ -12,6 +12,7 @@
 #include "daemon/core/access.h"
 #include "daemon/core/caller.h"
 #include "daemon/core/deadlines.h"
+#include "daemon/core/declaration.h"
 #include "daemon/core/event_log.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/limits.h"
@@ -68,6 +69,7 @@ struct core {
     struct waiters waiters;
     struct news news;
     struct ledger ledger;
+    struct declarations declarations;
     struct dead_segments dead; /* out of the registry; freed when the turn is over */
     struct looks looks;
     bool is_started; /* until then no event tells of attachments */

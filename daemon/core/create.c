@@ -89,8 +89,7 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
         return outcome_not_owner(
             detail, "any_owner", other,
-            "the segment of that name or key is another user's: choose another, or set "
-            "any_owner if that user is to be trusted");
+            "choose another name or key, or set any_owner if you trust that user");
     if ((uint64_t)p->size.value > s->size) {
         *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
         return OUTCOME_SIZE_MISMATCH;
@@ -143,7 +142,8 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->noreserve = p->noreserve.value;
     s->huge_page_size = (uint64_t)p->huge_page_size.value;
     s->created_at_ms = core_realtime_ms(core);
-    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
+    s->ttl_ms = p->ttl_ms.value;
+    s->expires_at_ms = ends_after(core, s->ttl_ms);
     s->idle_ttl_ms = p->idle_ttl_ms.value;
     int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;

@@ -56,8 +56,7 @@ struct outcome_detail {
 
 /* The reason of outcome_not_owner() where the caller named the owner that he expects. */
 #define OUTCOME_HINT_NOT_OWNER                                                                     \
-    "the segment is another user's than the owner that was asked for: choose another name, or "    \
-    "name that user as `owner` if he is to be trusted"
+    "choose another name, or give that uid as `owner` if you trust that user"
 
 /* NEEDS is what the caller would have to be, or to be allowed. */
 static inline int outcome_denied(struct outcome_detail *detail, const char *needs, const char *hint)

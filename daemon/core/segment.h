@@ -31,8 +31,7 @@ struct segment {
     enum segment_state state;
     enum lifetime lifetime;
     bool noreserve;
-    bool declared; /* a configuration file asks for it; not stored */
-    bool adopted;  /* another process made it and handed it over */
+    bool adopted; /* another process made it and handed it over */
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
@@ -44,6 +43,7 @@ struct segment {
     size_t n_labels;
 
     /* The rest is not stored. */
+    int64_t ttl_ms; /* the last that this daemon was asked to give it; 0: none, or not known */
     struct charge charge;
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */

@@ -186,8 +186,10 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
         r = change_name(core, p->new_name, c);
     if (r == 0 && p->labels.given)
         r = change_labels(&p->labels, c);
-    if (p->ttl_ms.given)
-        c->next.expires_at_ms = ends_after(core, p->ttl_ms.value);
+    if (p->ttl_ms.given) {
+        c->next.ttl_ms = p->ttl_ms.value;
+        c->next.expires_at_ms = ends_after(core, c->next.ttl_ms);
+    }
     if (p->idle_ttl_ms.given)
         c->next.idle_ttl_ms = p->idle_ttl_ms.value;
     if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
@@ -219,6 +221,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
         s->n_labels = c->next.n_labels;
     }
     c->renames = c->relabels = false;
+    s->ttl_ms = c->next.ttl_ms;
     if (c->next.idle_ttl_ms != s->idle_ttl_ms)
         s->idle_since_ms = core_boottime_ms(core);
     if (c->next.expires_at_ms != s->expires_at_ms || c->next.idle_ttl_ms != s->idle_ttl_ms) {

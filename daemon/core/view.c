@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/declaration.h"
+
 static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
 {
     s->shmid = kernel->shmid;
@@ -51,6 +53,17 @@ static int64_t end_of(const struct segment *segment, const struct sysv_stat *ker
     return at == 0 || idle < at ? idle : at;
 }
 
+static void view_declaration(const struct core *core, const struct segment *segment,
+                             const struct sysv_stat *kernel, struct wire_segment *ret)
+{
+    const struct declaration *d = declaration_of(&core->declarations, segment->name, segment->key);
+    if (!d)
+        return;
+    ret->declared = true;
+    ret->drift = declaration_drift(d, segment, kernel, core->settings.access.own_uid,
+                                   core_boottime_ms(core));
+}
+
 void view_segment(const struct core *core, const struct segment *segment,
                   const struct sysv_stat *kernel, struct wire_segment *ret)
 {
@@ -84,7 +97,7 @@ void view_segment(const struct core *core, const struct segment *segment,
     ret->labels = segment->labels;
     ret->n_labels = segment->n_labels;
     ret->managed = true;
-    ret->declared = segment->declared;
+    view_declaration(core, segment, kernel, ret);
 }
 
 void view_foreign(const struct core *core, const struct sysv_stat *kernel, struct wire_segment *ret)
@@ -105,6 +118,9 @@ void view_foreign(const struct core *core, const struct sysv_stat *kernel, struc
     ret->state = kernel->destroyed ? STATE_REMOVING : STATE_READY;
     ret->orphaned = orphan_is_orphaned(&facts);
     ret->used_by_others = orphan_is_used_by_others(&facts);
+    /* Its key is that of a declared segment, which therefore cannot be created. */
+    ret->declared = declaration_of(&core->declarations, NULL, kernel->key);
+    ret->drift = ret->declared ? 1U << DRIFT_MANAGED : 0;
 }
 
 void view_found(const struct core *core, const struct found *found, struct wire_segment *ret)

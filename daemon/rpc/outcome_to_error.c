@@ -159,9 +159,11 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         return;
     case OUTCOME_PERMISSION_DENIED:
         failure_add_string(f, "needs", d->what);
-        if (d->has_uid)
+        if (d->has_uid) {
             failure_add_int(f, "uid", d->uid);
-        if (d->hint)
+            failure_set_message(f, "permission denied: the segment belongs to uid %" PRIu32 ": %s",
+                                d->uid, d->hint);
+        } else if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
             failure_set_message(f,

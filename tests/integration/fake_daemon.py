@@ -106,7 +106,7 @@ def info_reply(request):
     kernel = {"shmmax": 1, "shmall": 1, "shmmni": limits.shmmni, "segments": 0, "bytes": 0,
               "shm_rmid_forced": False}
     return reply(request, {
-        "version": "0", "protocol": 1, "pid": os.getpid(), "uid": 0, "started_at_ms": 1,
+        "version": "0", "protocol": 2, "pid": os.getpid(), "uid": 0, "started_at_ms": 1,
         "boot_id": "b", "ipc_namespace": os.stat("/proc/self/ns/ipc").st_ino, "kernel": kernel,
         "limits": {}, "usage": {"segments": 0, "bytes": 0}, "huge_page_sizes": [], "durable": True,
     })

@@ -33,7 +33,7 @@ class Info(TestCase):
         info = self.client.call("info")
         self.assertEqual(info["pid"], self.daemon.pid)
         self.assertEqual(info["uid"], DAEMON.uid if SEVERAL_UIDS else ROOT.uid)
-        self.assertEqual(info["protocol"], 1)
+        self.assertEqual(info["protocol"], 2)
         self.assertRegex(info["version"], r"^\d+\.\d+\.\d+")
         self.assertLessEqual(abs(info["started_at_ms"] - now_ms()), 3_600_000)
         self.assertIs(info["durable"], True)

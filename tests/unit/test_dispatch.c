@@ -168,7 +168,7 @@ TEST(info)
     size_t len;
     char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
     static const char *const parts[] = {
-        "\"version\":\"0.1.0\",\"protocol\":1,\"pid\":100,\"uid\":990",
+        "\"version\":\"0.1.0\",\"protocol\":2,\"pid\":100,\"uid\":990",
         "\"started_at_ms\":1700000000000",
         "\"boot_id\":\"0e8f3ac2-0000-4000-8000-000000000001\",\"ipc_namespace\":4026531839",
         "\"kernel\":{\"shmmni\":", /* the default shmmax and shmall are no limits */

@@ -444,7 +444,6 @@ TEST(no_memory_for_a_request)
     struct writer w;
     char *text = text_of("%s", INFO("\"x\""));
     writer_init(&w);
-    assert_int_equal(writer_reserve(&w, 1000), 0);
     json_set_alloc_funcs(no_memory, free);
     serve_by(message_decode, &w, text);
     json_set_alloc_funcs(malloc, free);

@@ -56,7 +56,7 @@ TEST(info)
                    .durable = true},
     };
     check(&reply,
-          "{\"version\":\"0.1.0\",\"protocol\":1,\"pid\":10,\"uid\":11,"
+          "{\"version\":\"0.1.0\",\"protocol\":2,\"pid\":10,\"uid\":11,"
           "\"started_at_ms\":1700000000000,\"boot_id\":\"b\",\"ipc_namespace\":4026531839,"
           "\"kernel\":{\"shmmni\":4096,\"segments\":5,\"bytes\":6,\"shm_rmid_forced\":true},"
           "\"limits\":{\"max_segments\":0,\"max_bytes\":9223372036854775807},"
