@@ -50,6 +50,7 @@ libcore_la_SOURCES = \
 	daemon/core/kernel.c daemon/core/kernel.h \
 	daemon/core/kernel_refusal.c daemon/core/kernel_refusal.h \
 	daemon/core/ledger.c daemon/core/ledger.h \
+	daemon/core/ledger_batch.c daemon/core/ledger_batch.h \
 	daemon/core/limits.h \
 	daemon/core/list.c daemon/core/list.h \
 	daemon/core/lookup.c daemon/core/lookup.h \
