@@ -353,7 +353,8 @@ static void settle(struct connection *c)
         close_connection(c);
         return;
     }
-    if (session_has_work(s) || (c->has_left && waits_are_pending(&s->waits)))
+    /* One that is readable still may be reported no more: it was stopped, and can read now. */
+    if (session_has_work(s) || c->is_readable || (c->has_left && waits_are_pending(&s->waits)))
         connection_add_work(c);
 }
 

@@ -256,6 +256,10 @@ def connect(client, path):
     client.settimeout(DEADLINE)
 
 
+class EndInALine(AssertionError):
+    """The connection was closed in the midst of a line."""
+
+
 class Client:
     """One connection. Replies are JSON lines; a reply that does not come in time raises."""
 
@@ -299,11 +303,19 @@ class Client:
             except ConnectionResetError:
                 data = b""
             if not data:
-                assert not self._input, f"the last line has no LF: {self._input[-200:]!r}"
+                if self._input:
+                    raise EndInALine(f"the last line has no LF: {self._input[-200:]!r}")
                 return None
             self._input += data
         line, self._input = self._input.split(b"\n", 1)
         return line
+
+    def read_line_or_end(self):
+        """The next line without its LF, or None where the connection ends, also in a line."""
+        try:
+            return self.read_line()
+        except EndInALine:
+            return None
 
     def reply(self):
         """The next reply, decoded, or None at the end."""

@@ -4,6 +4,7 @@ closes, goes on serving others, and stays small. Input at random is in test_muta
 
 import collections
 import contextlib
+import json
 import resource
 import select
 import signal
@@ -206,7 +207,7 @@ class Memory(HostileCase):
 
     def test_no_memory_at_all(self):
         """Long strings and many values, whole and in batches: each is answered, or its connection
-        is closed."""
+        is closed, for a batch also in the midst of its answers."""
         watcher = self.connect(self.daemon)
         watcher.call("list")
         texts = [
@@ -219,8 +220,9 @@ class Memory(HostileCase):
             for text in texts * 20:
                 client = self.connect(self.daemon)
                 client.send_what_is_taken(text)
-                reply = client.reply()
-                if reply is not None:
+                line = client.read_line_or_end()
+                if line is not None:
+                    reply = json.loads(line)
                     self.assertTrue(isinstance(reply, list) or "error" in reply or "result" in reply)
                 client.close()
                 self.assertIsNone(self.daemon.process.poll(), self.daemon.log())
