@@ -153,6 +153,7 @@ void outbox_tidy(struct outbox *o, bool goes_on)
         memmove(o->out.data, o->out.data + o->sent, unsent);
     o->out.len = unsent;
     o->sent = 0;
-    if (unsent == 0 && (o->out.capacity > KEEP_BYTES || !goes_on))
-        writer_free_buffer(&o->out); /* a batch may go on in it later */
+    /* A batch of which a part is sent must find room for its end. */
+    if (unsent == 0 && !o->in_answer && (o->out.capacity > KEEP_BYTES || !goes_on))
+        writer_free_buffer(&o->out);
 }

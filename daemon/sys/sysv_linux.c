@@ -224,6 +224,9 @@ static int linux_limits(void *context, struct sysv_limits *ret)
     int max_index = shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&info);
     if (max_index < 0)
         return -errno;
+    struct shmid_ds first;
+    if (max_index == 0 && shmctl(0, SHM_STAT_ANY, &first) < 0)
+        max_index = -1; /* there is none, which the kernel does not say */
     int u = read_usage(k);
     if (u < 0)
         return u;
