@@ -87,7 +87,7 @@ static void close_place(struct place *p)
 
 static void create(struct place *p, const char *name)
 {
-    const char *reason = NULL;
+    const char *reason = "";
     const struct store_intent intent = {.size = 4096, .pid = 100, .at_s = 1};
     struct stored_segment segment = segment_of(++p->serial);
     segment.name = name;
@@ -99,7 +99,7 @@ static void create(struct place *p, const char *name)
 
 static void change(struct place *p)
 {
-    const char *reason = NULL;
+    const char *reason = "";
     const struct stored_segment segment = segment_of(p->serial);
     const struct store_record record = {
         .type = STORE_SEGMENT, .serial = segment.serial, .segment = &segment};
@@ -108,7 +108,7 @@ static void change(struct place *p)
 
 static void remove_last(struct place *p)
 {
-    const char *reason = NULL;
+    const char *reason = "";
     const struct store_record record = {.type = STORE_GONE, .serial = p->serial};
     must(journal_ops.write(p->journal, &record, 1, &reason), reason);
     p->removed = p->serial;
