@@ -38,7 +38,9 @@ int attach_check_namespace(struct shmd *shmd)
 int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
                 void **ret_address)
 {
-    int r = attach_check_namespace(shmd);
+    int r = option_flags(shmd, flags, SHMD_ATTACH_READONLY);
+    if (r == 0)
+        r = attach_check_namespace(shmd);
     if (r != 0)
         return r;
     void *address = shmat(segment->shmid, NULL, flags & SHMD_ATTACH_READONLY ? SHM_RDONLY : 0);

@@ -14,7 +14,7 @@ const char *shmd_version(void)
     return PACKAGE_VERSION;
 }
 
-static struct opt_int option_int(bool given, int64_t value)
+struct opt_int option_int(bool given, int64_t value)
 {
     return (struct opt_int){given, value};
 }
@@ -25,7 +25,7 @@ static struct opt_int option_uint(bool given, uint64_t value)
     return (struct opt_int){given, value > INT64_MAX ? INT64_MAX : (int64_t)value};
 }
 
-static struct opt_bool option_flag(bool value)
+struct opt_bool option_flag(bool value)
 {
     return (struct opt_bool){value, value};
 }
@@ -48,7 +48,7 @@ int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n, 
     return 0;
 }
 
-static struct target option_target(const struct shmd_target *target)
+struct target option_target(const struct shmd_target *target)
 {
     return (struct target){
         .name = target->name,
@@ -56,6 +56,15 @@ static struct target option_target(const struct shmd_target *target)
         .key = option_int(target->key != 0, target->key),
         .serial = option_uint(target->serial != 0, target->serial),
     };
+}
+
+int option_flags(struct shmd *shmd, unsigned flags, unsigned known)
+{
+    if (!(flags & ~known))
+        return 0;
+    connection_begin(shmd);
+    return failure_set(shmd, -EINVAL, "unknown flags 0x%x: only 0x%x are known", flags & ~known,
+                       known);
 }
 
 static int call_for_segment(struct shmd *shmd, enum method method, const union params *params,
@@ -106,7 +115,10 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
             .gid = option_int(o->has_gid, o->gid),
             .lifetime = option_word((int)o->lifetime),
             .ttl_ms = option_int(o->ttl_ms != 0, o->ttl_ms),
+            .idle_ttl_ms = option_int(o->idle_ttl_ms != 0, o->idle_ttl_ms),
             .ready = {o->not_ready, false},
+            .replace = option_flag(o->replace),
+            .hold = {o->no_hold, false},
             .huge_page_size = option_uint(o->huge_page_size != 0, o->huge_page_size),
             .noreserve = option_flag(o->noreserve),
             .locked = option_flag(o->locked),
@@ -138,6 +150,7 @@ int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct s
                                .new_name = o->new_name,
                                .lifetime = option_word((int)o->lifetime),
                                .ttl_ms = option_int(o->has_ttl, o->ttl_ms),
+                               .idle_ttl_ms = option_int(o->has_idle_ttl, o->idle_ttl_ms),
                                .locked = {o->has_locked, o->locked},
                            }};
     int r = option_labels(shmd, o->labels, o->n_labels, &params.set.labels);
@@ -178,6 +191,12 @@ int shmd_release(struct shmd *shmd, const struct shmd_target *target,
     return call_target(shmd, METHOD_RELEASE, target, ret_segment);
 }
 
+int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
+                struct shmd_segment **ret_segment)
+{
+    return call_target(shmd, METHOD_DISOWN, target, ret_segment);
+}
+
 int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
                 struct shmd_segment **ret_segment)
 {
@@ -186,6 +205,9 @@ int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned fl
             .target = option_target(target),
             .only_if_unattached = option_flag(flags & SHMD_REMOVE_IF_UNATTACHED),
         }};
+    int r = option_flags(shmd, flags, SHMD_REMOVE_IF_UNATTACHED);
+    if (r < 0)
+        return r;
     return call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
 }
 

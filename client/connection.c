@@ -21,6 +21,31 @@ void connection_begin(struct shmd *shmd)
     shmd->failure = (struct shmd_failure){.parameters = "{}"};
 }
 
+/* The strings of the failure lie in the reply, which moves along, or in failure_text. */
+void connection_keep(struct shmd *shmd, struct kept_call *ret)
+{
+    *ret = (struct kept_call){
+        .failure = shmd->failure,
+        .params = shmd->failure_params,
+        .line = shmd->line,
+        .reply = shmd->reply,
+    };
+    memcpy(ret->text, shmd->failure_text, sizeof(ret->text));
+    shmd->failure_params = NULL;
+    shmd->line = NULL;
+    shmd->reply = (struct client_message){0};
+}
+
+void connection_put_back(struct shmd *shmd, struct kept_call *kept)
+{
+    connection_begin(shmd);
+    shmd->failure = kept->failure;
+    shmd->failure_params = kept->params;
+    shmd->line = kept->line;
+    shmd->reply = kept->reply;
+    memcpy(shmd->failure_text, kept->text, sizeof(kept->text));
+}
+
 /* The daemon's refusal becomes the failure. */
 static int fail_by_reply(struct shmd *shmd)
 {

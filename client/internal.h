@@ -24,6 +24,8 @@ struct queued_event {
  * daemon's. */
 enum { INPUT_MAX_BYTES = 256 * 1024 * 1024 };
 
+enum { FAILURE_TEXT_SIZE = 256 };
+
 struct shmd {
     int fd;
     int timeout_ms;          /* -1: none */
@@ -45,7 +47,7 @@ struct shmd {
     struct client_message reply;
     struct shmd_failure failure; /* code 0: none */
     char *failure_params;        /* owned */
-    char failure_text[256];
+    char failure_text[FAILURE_TEXT_SIZE];
 
     /* The daemon's, asked for when they are needed first; a connection has one daemon. */
     bool knows_daemon;
@@ -87,6 +89,16 @@ int stream_open(const struct sockaddr_un *address, int timeout_ms, int *ret_fd) 
 /* Forgets the last call's reply and failure: a call begins. */
 void connection_begin(struct shmd *shmd);
 
+/* The last call with its failure, put aside while others clean up behind it. */
+struct kept_call {
+    struct shmd_failure failure;
+    char *params, *line; /* owned */
+    struct client_message reply;
+    char text[FAILURE_TEXT_SIZE];
+};
+void connection_keep(struct shmd *shmd, struct kept_call *ret);
+void connection_put_back(struct shmd *shmd, struct kept_call *kept);
+
 /*
  * Asks and waits for the answer. The daemon may take DUE_MS for it (-1: for ever); the handle's
  * timeout comes on top.
@@ -109,8 +121,14 @@ struct shmd_event *result_event(const struct wire_event *wire, struct json_slice
 int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret) MUST_CHECK;
 int result_reply_page(struct shmd *shmd, struct shmd_page **ret) MUST_CHECK;
 
-/* Public enum -> the wire's optional field. */
+/* --- calls.c: what is public -> what the wire has */
+
 struct opt_int option_word(int value);
+struct opt_int option_int(bool given, int64_t value);
+struct opt_bool option_flag(bool value);
+struct target option_target(const struct shmd_target *target);
+/* 0, or -EINVAL when FLAGS has others than KNOWN. */
+int option_flags(struct shmd *shmd, unsigned flags, unsigned known) MUST_CHECK;
 /* 0, or -E2BIG when there are more labels than a segment may have. */
 int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n,
                   struct labels *ret) MUST_CHECK;

@@ -7,10 +7,12 @@ libshmd_la_SOURCES = \
 	client/calls.c \
 	client/connection.c \
 	client/failure.c \
+	client/fill.c \
 	client/find.c \
 	client/internal.h \
 	client/results.c \
-	client/stream.c
+	client/stream.c \
+	client/trust.c
 libshmd_la_LIBADD = libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
@@ -23,7 +25,9 @@ EXTRA_DIST += client/libshmd.map
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
 	client/cli/ask.c \
+	client/cli/child.c client/cli/child.h \
 	client/cli/cli.h \
+	client/cli/cmd_create.c \
 	client/cli/cmd_doctor.c \
 	client/cli/cmd_events.c \
 	client/cli/cmd_gc.c \
@@ -34,6 +38,7 @@ shmdctl_SOURCES = \
 	client/cli/cmd_reload.c \
 	client/cli/cmd_ps.c \
 	client/cli/cmd_rm.c \
+	client/cli/cmd_run.c \
 	client/cli/cmd_segment.c \
 	client/cli/cmd_wait.c \
 	client/cli/commands.c \
@@ -48,6 +53,7 @@ shmdctl_SOURCES = \
 	client/cli/doctor_say.h \
 	client/cli/gc.h \
 	client/cli/gc_report.c \
+	client/cli/hints.c client/cli/hints.h \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \

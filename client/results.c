@@ -11,7 +11,7 @@ _Static_assert(SHMD_STATE_REMOVED == STATE_REMOVED + 1, "states are numbered ali
 _Static_assert(SHMD_LIFETIME_ATTACHED == LIFETIME_ATTACHED + 1, "lifetimes are numbered alike");
 _Static_assert(SHMD_SCOPE_ALL == SCOPE_ALL + 1, "scopes are numbered alike");
 _Static_assert(SHMD_EVENT_ADOPTED == 1 << EVENT_ADOPTED, "event kinds are the bits of ours");
-_Static_assert(SHMD_REASON_RECYCLED == REASON_RECYCLED + 1, "reasons are numbered alike");
+_Static_assert(SHMD_REASON_REPLACED == REASON_REPLACED + 1, "reasons are numbered alike");
 
 static size_t text_size(const char *text)
 {
@@ -45,6 +45,20 @@ static const struct shmd_holder *put_holders(struct shmd_holder *holders,
     return holders;
 }
 
+static size_t count_bits(uint32_t bits)
+{
+    return (size_t)__builtin_popcount(bits);
+}
+
+static void put_drift(const char **words, uint32_t drift)
+{
+    for (int i = 0; i < DRIFT_COUNT; i++)
+        if (drift & (1U << i))
+            *words++ = drift_words[i];
+    if (drift & (1U << DRIFT_COUNT))
+        *words = "other";
+}
+
 static enum shmd_lifetime lifetime_of(const struct wire_segment *w)
 {
     if (!w->has_lifetime)
@@ -57,8 +71,9 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
 {
     size_t n_holders = w->holder_list ? w->holders : 0;
     size_t size = sizeof(struct shmd_segment) + n_holders * sizeof(struct shmd_holder) +
-                  w->n_labels * sizeof(struct shmd_label) + text_size(w->name) +
-                  text_size(w->creator.comm);
+                  w->n_labels * sizeof(struct shmd_label) +
+                  count_bits(w->drift) * sizeof(const char *) + text_size(w->name) +
+                  text_size(w->former_name) + text_size(w->creator.comm);
     for (size_t i = 0; i < n_holders; i++)
         size += text_size(w->holder_list[i].comm);
     for (size_t i = 0; i < w->n_labels; i++)
@@ -68,7 +83,9 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         return NULL;
     struct shmd_holder *holders = (struct shmd_holder *)(s + 1);
     struct shmd_label *labels = (struct shmd_label *)(holders + n_holders);
-    char *at = (char *)(labels + w->n_labels);
+    const char **drift = (const char **)(labels + w->n_labels);
+    char *at = (char *)(drift + count_bits(w->drift));
+    put_drift(drift, w->drift);
     *s = (struct shmd_segment){
         .serial = w->serial,
         .name = put_text(&at, w->name),
@@ -102,6 +119,10 @@ struct shmd_segment *result_segment(const struct wire_segment *w)
         .has_memory = w->has_memory,
         .rss = w->rss,
         .swap = w->swap,
+        .drift = drift,
+        .n_drift = count_bits(w->drift),
+        .former_name = put_text(&at, w->former_name),
+        .replaces = w->replaces,
     };
     for (size_t i = 0; i < w->n_labels; i++) {
         labels[i].key = put_text(&at, w->labels[i].key);
@@ -219,7 +240,8 @@ struct shmd_info *result_info(const struct client_info *c)
         .records_since_at_ms = i->records_since_at_ms,
     };
     for (size_t k = 0; k < i->n_limits; k++)
-        limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].value};
+        limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].max,
+                                        i->limits[k].is_counted, i->limits[k].used};
     if (i->n_huge_page_sizes > 0)
         memcpy(page_sizes, i->huge_page_sizes, i->n_huge_page_sizes * sizeof(uint64_t));
     return info;

@@ -200,6 +200,12 @@ struct shmd_segment {
     bool used_by_others; /* only of one that is not: not only its creator has attached it */
     bool has_memory;     /* the kernel told rss and swap (only stat asks) */
     uint64_t rss, swap;  /* bytes of it that are in memory, and in swap */
+    /* Only of a declared one: the names of what is otherwise than the file says, as "mode"; "other"
+     * stands for what this library does not know. */
+    const char *const *drift;
+    size_t n_drift;
+    const char *former_name; /* of one that is being removed: what it was called; or NULL */
+    uint64_t replaces; /* the serial of the segment whose name it takes at shmd_ready(); or 0 */
 };
 
 /* NULL is good. */
@@ -252,16 +258,58 @@ struct shmd_create_options {
     uint64_t huge_page_size;
     bool noreserve;
     bool locked;
-    bool any_owner; /* accept an existing one whoever owns it */
-    uint64_t reserved[8];
+    bool any_owner;      /* accept an existing one whoever owns it */
+    bool replace;        /* make a new one in the place of the one that has the name */
+    bool no_hold;        /* of an existing one: do not become its holder */
+    int64_t idle_ttl_ms; /* it goes when nobody has attached it for so long; 0: it does not */
+    uint64_t reserved[7];
 };
 
-/* RET_CREATED: false when it was there already. */
+/*
+ * RET_CREATED: false when it was there already. Without `any_owner` that must be the caller's,
+ * root's or the daemon's, else SHMD_ERROR_PERMISSION_DENIED. Of a segment of lifetime `process` or
+ * `connection` the caller is then a holder, in the same step, so that it cannot go in between.
+ *
+ * With `replace` (not with `exclusive` or `key`) the segment that has the name is removed, and
+ * those that have attached it keep it. With `not_ready` too, that happens at shmd_ready(), and
+ * until then the new one has no name: name it by its serial.
+ */
 int shmd_create(struct shmd *shmd, const struct shmd_create_options *options,
                 struct shmd_segment **ret_segment, bool *ret_created);
 
 int shmd_stat(struct shmd *shmd, const struct shmd_target *target,
               struct shmd_segment **ret_segment);
+
+/*
+ * What a segment that shmd_create_filled() makes holds at first: `length` bytes at `bytes`, or, if
+ * `fill` is given, what that writes to ADDRESS, where SIZE bytes are attached, all of them zero.
+ * `fill` returns 0 or a negative errno, which is then the result, and must not use the handle.
+ */
+struct shmd_content {
+    const void *bytes;
+    size_t length; /* at most the segment's size; the rest is zero */
+    int (*fill)(void *address, uint64_t size, void *data);
+    void *data;
+    uint64_t reserved[4];
+};
+
+/*
+ * Makes a segment that nobody can find by its name before it is filled: created with `not_ready`,
+ * attached, filled, detached, then ready. With `replace` the name goes from the old segment to the
+ * filled one in one step, so that a reader sees the old data or the new.
+ *
+ * An existing one (RET_CREATED: false) is returned as shmd_create() does and is not filled; it may
+ * be one that another process is filling just now. When anything fails, the new segment is removed
+ * again and nothing has changed. A mode without read or write permission for the owner is set when
+ * the segment has been filled.
+ *
+ * Besides what shmd_create() returns: -EINVAL, `length` is more than the segment's size,
+ * `not_ready` is set, or the lifetime is `attached`, for then it would go with the detaching; what
+ * `fill` returned; and as shmd_attach().
+ */
+int shmd_create_filled(struct shmd *shmd, const struct shmd_create_options *options,
+                       const struct shmd_content *content, struct shmd_segment **ret_segment,
+                       bool *ret_created);
 
 struct shmd_set_options {
     bool has_mode, has_uid, has_gid, has_labels, has_ttl, has_locked;
@@ -273,7 +321,9 @@ struct shmd_set_options {
     enum shmd_lifetime lifetime;
     int64_t ttl_ms; /* from now on; 0: it does not expire any more */
     bool locked;
-    uint64_t reserved[8];
+    bool has_idle_ttl;
+    int64_t idle_ttl_ms; /* see shmd_create_options; 0: none any more */
+    uint64_t reserved[7];
 };
 
 int shmd_set(struct shmd *shmd, const struct shmd_target *target,
@@ -281,7 +331,8 @@ int shmd_set(struct shmd *shmd, const struct shmd_target *target,
 
 #define SHMD_REMOVE_IF_UNATTACHED 1U /* else SHMD_ERROR_SEGMENT_BUSY */
 
-/* The segment's state is then `removing` while it is attached somewhere, else `removed`. */
+/* -EINVAL: unknown FLAGS. The segment's state is then `removing` while it is attached somewhere,
+ * else `removed`. */
 int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
                 struct shmd_segment **ret_segment);
 
@@ -340,6 +391,11 @@ int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
 int shmd_release(struct shmd *shmd, const struct shmd_target *target,
                  struct shmd_segment **ret_segment);
 
+/* Takes a segment out of the daemon's care: it is its creator's alone, as shmget() would have made
+ * it. Nothing is removed. A segment of lifetime `attached` cannot be disowned. */
+int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
+                struct shmd_segment **ret_segment);
+
 struct shmd_adopt_options {
     bool has_shmid;
     int shmid;
@@ -366,11 +422,48 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
 /*
  * shmat() of SEGMENT, but never of another one that has the same id in another IPC namespace:
  * -EXDEV when the daemon's is not the caller's. Otherwise shmat()'s errno: -EACCES, and -EINVAL or
- * -EIDRM when it is gone. Undo with shmd_detach(), or plain shmdt().
+ * -EIDRM when it is gone. -EINVAL also for unknown FLAGS. Undo with shmd_detach(), or plain
+ * shmdt(). Whose SEGMENT is, is not looked at: shmd_attach_name() does.
  */
 int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
                 void **ret_address);
 int shmd_detach(const void *address);
+
+/* --- whose segment is it? */
+
+/*
+ * A name can be taken by anybody, so a program that looks for its own data by a name may find a
+ * stranger's. These functions do not: the segment must belong to the caller, to root or to the
+ * daemon, else SHMD_ERROR_PERMISSION_DENIED, which names the uid that it belongs to. To belong to a
+ * user, it must be that user's and made by that user or by an admin.
+ *
+ * TRUST widens that; NULL is all zero. The daemon looks and answers in one step.
+ */
+struct shmd_trust {
+    bool any_owner;
+    bool has_owner;
+    uint32_t owner; /* segments of this uid pass, too */
+    uint64_t reserved[4];
+};
+
+int shmd_stat_trusted(struct shmd *shmd, const struct shmd_target *target,
+                      const struct shmd_trust *trust, struct shmd_segment **ret_segment);
+int shmd_hold_trusted(struct shmd *shmd, const struct shmd_target *target,
+                      const struct shmd_trust *trust, struct shmd_segment **ret_segment);
+
+/* As soon as the segment is ready the caller is its holder, if its lifetime has holders: in the
+ * same step, so that the last holder's exit cannot take it away in between. */
+#define SHMD_WAIT_HOLD 1U
+
+/* As shmd_wait(). -EINVAL: unknown FLAGS. */
+int shmd_wait_trusted(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
+                      const struct shmd_trust *trust, struct shmd_segment **ret_segment);
+
+/* Finds the segment of that name and attaches it. FLAGS and the result as shmd_attach() has them,
+ * or what shmd_stat_trusted() gives. RET_SEGMENT may be NULL. */
+int shmd_attach_name(struct shmd *shmd, const char *name, unsigned flags,
+                     const struct shmd_trust *trust, struct shmd_segment **ret_segment,
+                     void **ret_address);
 
 /* --- which processes have it attached */
 
@@ -433,6 +526,7 @@ enum shmd_reason {
     SHMD_REASON_LAST_DETACH = 6,
     SHMD_REASON_OUT_OF_BAND = 7, /* outside of the daemon, as ipcrm does */
     SHMD_REASON_RECYCLED = 8,    /* it is gone and its shmid denotes another */
+    SHMD_REASON_REPLACED = 9,    /* another was created in its place */
     SHMD_REASON_UNKNOWN = 65535,
 };
 
@@ -473,7 +567,9 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
 
 struct shmd_limit {
     const char *name; /* the configuration's key */
-    uint64_t value;
+    uint64_t max;     /* UINT64_MAX: no limit */
+    bool is_counted;  /* there is a count of what it limits, in `used` */
+    uint64_t used;    /* by the caller; by all users, where the limit is for all of them */
 };
 
 /* Newer libraries may add members at the end. */

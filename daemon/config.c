@@ -34,6 +34,7 @@ static const struct key keys[] = {
         {"admin_group", KEY_GROUP, 0, 0, 0},
     {"attach_timeout_ms", KEY_NUMBER, offsetof(struct config, attach_timeout_ms), 1, 3600000},
     {"reconcile_ms", KEY_NUMBER, offsetof(struct config, reconcile_ms), 10, 3600000},
+    {"turn_work_us", KEY_NUMBER, offsetof(struct config, turn_work_us), 250, 1000000},
     {"log_level", KEY_LEVEL, 0, 0, 0},
     {"segments_dir", KEY_DIRECTORY, 0, 0, 0},
 };
@@ -65,7 +66,7 @@ static void refuse_number(struct reading *r, const struct key *key, const char *
 {
     fail(r, key->name, "%s \"%s\": must be a whole number from %" PRIu64 " to %" PRIu64 "%s",
          key->name, value, key->min, key->max,
-         is_size(key) ? ", or one followed by K, M or G" : "");
+         is_size(key) ? ", or one followed by K, M, G or T" : "");
 }
 
 static void set_number(struct reading *r, const struct key *key, const char *value)
@@ -74,7 +75,7 @@ static void set_number(struct reading *r, const struct key *key, const char *val
     const char *unit = value + digits;
     unsigned shift = 0;
     if (is_size(key) && *unit && !unit[1])
-        shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : 0;
+        shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : *unit == 'T' ? 40 : 0;
     errno = 0;
     uint64_t number = strtoull(value, NULL, 10);
     if (digits == 0 || (*unit && shift == 0) || errno || number > UINT64_MAX >> shift ||
@@ -171,12 +172,25 @@ static void set(struct reading *r, const char *name, const char *value)
     }
 }
 
+static void reserve(struct reading *r, const char *prefix, const char *value)
+{
+    char error[RESERVED_NAMES_ERROR_BYTES];
+    int result = reserved_names_add(&r->config->names, prefix, value, error);
+    if (result == -ENOMEM)
+        r->errors->out_of_memory = true;
+    else if (result < 0)
+        fail(r, prefix, "%s", error);
+}
+
 /* inih's handler. It always gives the 1 that says that the pair was taken: errors have a list. */
 static int take_pair(void *context, const char *section, const char *name, const char *value)
 {
     struct reading *r = context;
-    if (*section && strcmp(section, "shmd") != 0)
-        fail(r, name, "%s: is in section [%s], and only [shmd] is read", name, section);
+    if (strcmp(section, "names") == 0)
+        reserve(r, name, value);
+    else if (*section && strcmp(section, "shmd") != 0)
+        fail(r, name, "%s: is in section [%s], and only [shmd] and [names] are read", name,
+             section);
     else
         set(r, name, value);
     return 1;
@@ -216,7 +230,7 @@ static void take_line(struct reading *r, const char *line)
     if (r->errors->count > before)
         return;
     if (bad_line > 0) {
-        fail(r, NULL, "must be KEY = VALUE, [shmd] or a comment");
+        fail(r, NULL, "must be KEY = VALUE, [shmd], [names] or a comment");
         return;
     }
     if (*line == '[') {
@@ -265,6 +279,7 @@ static const struct config defaults = {
     .limits = LIMITS_DEFAULT,
     .attach_timeout_ms = 60000,
     .reconcile_ms = 5000,
+    .turn_work_us = 2000,
     .log_level = LOG_LEVEL_INFO,
 };
 
@@ -322,10 +337,12 @@ int config_load(const char *path, bool is_given, struct config *ret, struct conf
         return -ENOMEM;
     *ret = config;
     config.segments_dir = NULL;
+    config.names = (struct reserved_names){.count = 0};
     return 0;
 }
 
 void config_deinit(struct config *config)
 {
     free(steal_pointer(&config->segments_dir));
+    reserved_names_deinit(&config->names);
 }

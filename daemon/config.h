@@ -2,7 +2,8 @@
  * The administrator's settings, from an INI file. Whoever finds an error in the file uses none of
  * its values: a file counts whole or not at all.
  *
- * Keys are at the top or in a section [shmd]. Sizes may be given in K, M and G of 1024.
+ * Keys are at the top or in a section [shmd]; reserved prefixes of names are in [names]. Sizes may
+ * be given in K, M, G and T of 1024.
  */
 #ifndef SHMD_CONFIG_H
 #define SHMD_CONFIG_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/config_errors.h"
+#include "daemon/config_names.h"
 #include "daemon/core/limits.h"
 #include "daemon/util/cleanup.h"
 #include "daemon/util/log.h"
@@ -21,7 +23,9 @@ struct config {
     uint32_t admin_group;
     int64_t attach_timeout_ms;
     int64_t reconcile_ms;
+    int64_t turn_work_us;
     enum log_level log_level;
+    struct reserved_names names;
     char *segments_dir;         /* owned; NULL: no segments are declared */
     unsigned segments_dir_line; /* of the file, which sets it there; 0: it does not */
 };

@@ -133,36 +133,117 @@ struct core_settings configuration_settings(const struct configuration *c)
     return (struct core_settings){.limits = c->config.limits,
                                   .access = {.own_uid = geteuid(),
                                              .has_admin_group = c->config.has_admin_group,
-                                             .admin_group = c->config.admin_group},
+                                             .admin_group = c->config.admin_group,
+                                             .names = c->config.names.rules,
+                                             .n_names = c->config.names.count},
                                   .attach_timeout_ms = c->config.attach_timeout_ms,
-                                  .reconcile_ms = c->config.reconcile_ms};
+                                  .reconcile_ms = c->config.reconcile_ms,
+                                  .turn_work_us = c->config.turn_work_us};
 }
 
-static void declare(const struct declaration *declaration, struct core *core)
+/* --- declared segments */
+
+/* Its name, or "(key 77)" in KEY. */
+static const char *name_of(const struct create_params *p, char *key, size_t size)
 {
-    const struct create_params *params = &declaration->params;
-    struct outcome_detail detail = {0};
-    struct failure failure;
-    bool created = false;
-    char key[32];
-    const char *name = params->name ? params->name : key;
-    snprintf(key, sizeof(key), "(key %" PRIu32 ")", (uint32_t)params->key.value);
-    int r = declare_segment(core, params, &created, &detail);
-    if (r == 0) {
-        if (created)
-            log_info("%s: created %s, which is declared here", declaration->file, name);
+    snprintf(key, size, "(key %" PRIu32 ")", (uint32_t)p->key.value);
+    return p->name ? p->name : key;
+}
+
+/* "mode, labels" */
+static void list_fields(unsigned fields, char *ret, size_t size)
+{
+    size_t used = 0;
+    *ret = '\0';
+    for (int i = 0; i < DRIFT_COUNT && used < size; i++)
+        if (fields & (1U << i))
+            used += (size_t)snprintf(ret + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                     drift_words[i]);
+}
+
+/* What is otherwise of FIELD, and what is declared: "its size is 100, not 101". */
+static void describe_conflict(const struct segment *s, const struct create_params *p,
+                              enum drift field, char *ret, size_t size)
+{
+    switch (field) {
+    case DRIFT_CREATOR: snprintf(ret, size, "uid %" PRIu32 " created it", s->creator.uid); return;
+    case DRIFT_NAME:
+        snprintf(ret, size, "the segment with its key is called %s", s->name ? s->name : "nothing");
         return;
+    case DRIFT_KEY:
+        snprintf(ret, size, "its key is %" PRIu32 ", not %" PRIu32, s->key, (uint32_t)p->key.value);
+        return;
+    case DRIFT_SIZE:
+        snprintf(ret, size, "its size is %" PRIu64 ", not %" PRId64, s->size, p->size.value);
+        return;
+    case DRIFT_LIFETIME:
+        snprintf(ret, size, "its lifetime is %s, not persistent", lifetime_words[s->lifetime]);
+        return;
+    default: snprintf(ret, size, "its %s is not as declared", drift_words[field]); return;
     }
-    outcome_to_failure(r, &detail, NULL, NULL, &failure);
-    log_error("%s: the declared segment %s: %s", declaration->file, name,
-              failure_message(&failure));
+}
+
+static void log_conflict(const struct declare_report *r, const char *name)
+{
+    char text[LINE_BYTES / 2] = "";
+    size_t used = 0;
+    for (int i = 0; i < DRIFT_COUNT && used < sizeof(text) - 3; i++) {
+        if (!(r->fields & (1U << i)))
+            continue;
+        if (used > 0)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "; ");
+        describe_conflict(r->segment, &r->declaration->params, (enum drift)i, text + used,
+                          sizeof(text) - used);
+        used += strlen(text + used);
+    }
+    log_error("%s: the declared segment %s: %s. It stays as it is: change the file, or remove the "
+              "segment and it is created as declared (serial %" PRIu64 " shmid %" PRId32 ")",
+              r->declaration->file, name, text, r->segment->serial, r->segment->shmid);
+}
+
+static void log_declared(void *context, const struct declare_report *r)
+{
+    const char *file = r->declaration->file;
+    const struct segment *s = r->segment;
+    char key[32], fields[256];
+    const char *name = name_of(&r->declaration->params, key, sizeof(key));
+    struct failure failure;
+    (void)context;
+    list_fields(r->fields, fields, sizeof(fields));
+    if (r->error != 0)
+        outcome_to_failure(r->error, r->detail, NULL, NULL, &failure);
+    switch (r->result) {
+    case DECLARE_CREATED:
+        log_info("%s: created %s, which is declared here (serial %" PRIu64 " shmid %" PRId32 ")",
+                 file, name, s->serial, s->shmid);
+        return;
+    case DECLARE_CHANGED:
+        log_info("%s: changed %s to what is declared here: %s (serial %" PRIu64 " shmid %" PRId32
+                 ")",
+                 file, name, fields, s->serial, s->shmid);
+        return;
+    case DECLARE_NOT_CREATED:
+        log_error("%s: the declared segment %s: %s", file, name, failure_message(&failure));
+        return;
+    case DECLARE_NOT_CHANGED:
+        log_error("%s: the declared segment %s: cannot change its %s: %s", file, name, fields,
+                  failure_message(&failure));
+        return;
+    case DECLARE_CONFLICT: log_conflict(r, name); return;
+    }
 }
 
 void configuration_declare(const struct configuration *c, struct core *core)
 {
-    declare_none(core);
-    for (size_t i = 0; i < c->declared.count; i++)
-        declare(&c->declared.items[i], core);
+    struct declarations declarations CLEANUP(declarations_deinit) = {.report = log_declared};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < c->declared.count; i++)
+        r = declarations_add(&declarations, c->declared.items[i].file,
+                             &c->declared.items[i].params);
+    if (r == 0)
+        r = declare_segments(core, &declarations);
+    if (r < 0)
+        log_error("the declared segments stay as they were: %s", strerror(-r));
 }
 
 void configuration_describe_errors(const struct configuration *c, const char *what, char *ret,

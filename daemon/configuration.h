@@ -32,7 +32,8 @@ int configuration_reload(struct configuration *c) MUST_CHECK;
 int configuration_check(struct configuration *c) MUST_CHECK;
 void configuration_deinit(struct configuration *c);
 
-/* Creates what is declared and missing; what cannot be had is logged. */
+/* From now on CORE keeps the segments as they are declared; it logs what it does to that end, and
+ * what it cannot do. */
 void configuration_declare(const struct configuration *c, struct core *core);
 struct core_settings configuration_settings(const struct configuration *c);
 /* "WHAT: " and the first of the errors, on one line. */

@@ -99,11 +99,11 @@ static const char *string_param(const struct failure *f, const char *name)
     return "";
 }
 
-static int append(struct declared *declared, const struct declaration *declaration)
+static int append(struct declared *declared, const struct declared_segment *declaration)
 {
     if (declared->count == declared->capacity) {
         size_t capacity = declared->capacity ? declared->capacity * 2 : 16;
-        struct declaration *items = reallocarray(declared->items, capacity, sizeof(*items));
+        struct declared_segment *items = reallocarray(declared->items, capacity, sizeof(*items));
         if (!items)
             return -ENOMEM;
         declared->items = items;
@@ -132,7 +132,7 @@ static int take_entry(struct declared *declared, const struct declared_file *fil
         why = check(&params.create, &key);
     }
     if (!why) {
-        struct declaration declaration = {file->path, place->line, params.create};
+        struct declared_segment declaration = {file->path, place->line, params.create};
         return append(declared, &declaration);
     }
     config_errors_add(errors, file->path, line_of_key(*place, entry, key), key, "%s%s", where, why);

@@ -13,7 +13,7 @@
 #include "protocol/params.h"
 
 /* An entry of a file. It has a name or a key, and no lifetime but `persistent`. */
-struct declaration {
+struct declared_segment {
     const char *file; /* the whole path, borrowed from the file */
     unsigned line;
     struct create_params params; /* borrowed from the file's message */
@@ -26,7 +26,8 @@ struct declared_file {
 };
 
 struct declared {
-    struct declaration *items; /* owned, in the order of the files' names and of their entries */
+    struct declared_segment
+        *items; /* owned, in the order of the files' names and of their entries */
     size_t count, capacity;
     struct declared_file *files;
 };

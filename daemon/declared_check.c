@@ -10,7 +10,7 @@
 
 /* An entry as the trees have it. */
 struct seen {
-    const struct declaration *declaration;
+    const struct declared_segment *declaration;
     char *text; /* all that it asks for, owned */
 };
 
@@ -64,6 +64,7 @@ static char *describe(const struct create_params *p)
     write_optional(to, "uid", &p->uid);
     write_optional(to, "gid", &p->gid);
     write_optional(to, "ttl_ms", &p->ttl_ms);
+    write_optional(to, "idle_ttl_ms", &p->idle_ttl_ms);
     fprintf(to, "%" PRId64 " %d %d\n", p->huge_page_size.value, p->noreserve.value,
             p->locked.value);
     qsort(labels.items, labels.count, sizeof(labels.items[0]), by_label);

@@ -36,9 +36,11 @@ libcore_la_SOURCES = \
 	daemon/core/anchor.c daemon/core/anchor.h \
 	daemon/core/caller.h \
 	daemon/core/charge.c daemon/core/charge.h \
+	daemon/core/segment_charge.c daemon/core/segment_charge.h \
 	daemon/core/core.c daemon/core/core.h \
 	daemon/core/create.c daemon/core/create.h \
 	daemon/core/deadlines.c daemon/core/deadlines.h \
+	daemon/core/declaration.c daemon/core/declaration.h \
 	daemon/core/declare.c daemon/core/declare.h \
 	daemon/core/disown.c daemon/core/disown.h \
 	daemon/core/ends.c daemon/core/ends.h \
@@ -71,10 +73,12 @@ libcore_la_SOURCES = \
 	daemon/core/verdict.c daemon/core/verdict.h \
 	daemon/core/view.c daemon/core/view.h \
 	daemon/core/wait.c daemon/core/wait.h \
+	daemon/core/work.c daemon/core/work.h \
 	daemon/util/cleanup.h
 libcore_la_LIBADD = libutil.la libprotocol.la
 
 libshmdaemon_la_SOURCES = \
+	daemon/config_names.c daemon/config_names.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_errors.c daemon/config_errors.h \
 	daemon/configuration.c daemon/configuration.h \
@@ -86,20 +90,24 @@ libshmdaemon_la_SOURCES = \
 	daemon/io/loop.c daemon/io/loop.h \
 	daemon/io/process_watch.c daemon/io/process_watch.h \
 	daemon/io/service_manager.c daemon/io/service_manager.h \
+	daemon/io/trim.c daemon/io/trim.h \
 	daemon/io/signals.c daemon/io/signals.h \
 	daemon/options.c daemon/options.h \
 	daemon/rpc/audit.c daemon/rpc/audit.h \
-	daemon/rpc/batch.c daemon/rpc/batch.h \
+	daemon/rpc/batch.c daemon/rpc/batch.h daemon/rpc/buffers.h \
 	daemon/rpc/dispatch.c daemon/rpc/dispatch.h \
 	daemon/rpc/handlers_events.c \
 	daemon/rpc/handlers_info.c \
+	daemon/rpc/handlers_metrics.c \
 	daemon/rpc/handlers_reload.c \
 	daemon/rpc/handlers_segments.c \
+	daemon/rpc/log_budget.c daemon/rpc/log_budget.h \
 	daemon/rpc/outbox.c daemon/rpc/outbox.h \
 	daemon/rpc/outcome_to_error.c daemon/rpc/outcome_to_error.h \
 	daemon/rpc/rpc.c daemon/rpc/rpc.h \
 	daemon/rpc/session.c daemon/rpc/session.h \
 	daemon/rpc/subscription.c daemon/rpc/subscription.h \
+	daemon/rpc/turns.c daemon/rpc/turns.h \
 	daemon/rpc/waits.c daemon/rpc/waits.h \
 	daemon/shmd.c daemon/shmd.h \
 	daemon/sys/clock.h daemon/sys/clock_linux.c \

@@ -26,7 +26,7 @@
 #include "protocol/json_arena.h"
 
 enum {
-    DRAIN_MS = 5000,
+    DRAIN_MS = 4000,     /* of the 5 s that an end may take */
     STATUS_BYTES = 1200, /* of the unit's status line */
 };
 
@@ -237,6 +237,16 @@ static int build_core(struct shmd *d)
     return r;
 }
 
+static void log_caps(const struct shmd *d)
+{
+    const struct quota_cap *caps = d->core.quota.caps;
+    if (d->machine.max_descriptors != UINT64_MAX)
+        log_notice("RLIMIT_NOFILE is %" PRIu64 ": at most %" PRIu64 " connections and %" PRIu64
+                   " processes that segments depend on",
+                   d->machine.max_descriptors, caps[QUOTA_CONNECTIONS].total,
+                   caps[QUOTA_PROCESSES].total);
+}
+
 static int start_core(struct shmd *d)
 {
     struct core_start found;
@@ -246,11 +256,31 @@ static int start_core(struct shmd *d)
         return r;
     }
     log_start(&found, "started");
+    log_caps(d);
     if (found.store_error < 0)
         on_store_written(d, found.store_error, strerror(-found.store_error));
     warn_of_rmid_forced(d);
     configuration_declare(&d->configuration, &d->core);
     return 0;
+}
+
+/* A daemon that can do nothing says so and does not start. */
+static int check_kernel(void)
+{
+    struct sysv_linux kernel;
+    struct sysv_limits limits;
+    sysv_linux_open(&kernel);
+    int r = sysv_linux_ops.limits(&kernel, &limits);
+    sysv_linux_close(&kernel);
+    if (r == -ENOSYS)
+        log_error("this kernel has no System V shared memory (CONFIG_SYSVIPC), or a seccomp filter "
+                  "hides it");
+    else if (r == -EPERM)
+        log_error("System V shared memory is forbidden to shmd by a seccomp filter or a security "
+                  "module: allow shmget, shmctl, shmat and shmdt");
+    else
+        r = 0;
+    return r;
 }
 
 static int make_state_dir(const struct options *options)
@@ -299,9 +329,11 @@ static int open_listener(struct shmd *d)
 
 static int build(struct shmd *d)
 {
-    machine_read(&d->machine);
     raise_descriptor_limit();
-    int r = make_state_dir(&d->options);
+    machine_read(&d->machine);
+    int r = check_kernel();
+    if (r == 0)
+        r = make_state_dir(&d->options);
     if (r == 0)
         r = open_journal(d);
     if (r == 0)

@@ -191,6 +191,16 @@ static uint64_t limit_of(const json_t *object, const char *key)
     return is_limit ? uint_of(object, key) : KERNEL_NO_LIMIT;
 }
 
+static struct info_limit info_limit_of(const char *name, const json_t *value)
+{
+    const json_t *max = json_object_get(value, "max");
+    return (struct info_limit){.name = name,
+                               .max = json_is_integer(max) ? (uint64_t)json_integer_value(max)
+                                                           : UINT64_MAX,
+                               .is_counted = json_is_integer(json_object_get(value, "used")),
+                               .used = uint_of(value, "used")};
+}
+
 int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
 {
     const json_t *kernel = json_object_get(m->body, "kernel");
@@ -221,9 +231,8 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     const char *key;
     json_t *value;
     json_object_foreach (json_object_get(m->body, "limits"), key, value) {
-        if (info->n_limits < CLIENT_LIMITS_MAX && json_is_integer(value))
-            ret->limits[info->n_limits++] =
-                (struct info_limit){key, (uint64_t)json_integer_value(value)};
+        if (info->n_limits < CLIENT_LIMITS_MAX && json_is_object(value))
+            ret->limits[info->n_limits++] = info_limit_of(key, value);
     }
     info->limits = ret->limits;
     size_t i;

@@ -221,6 +221,11 @@ void message_free(struct message *m)
     m->plain = NULL;
 }
 
+size_t message_bytes(const struct message *m)
+{
+    return m->arena ? json_arena_used(m->arena) : 0;
+}
+
 bool message_is_empty(const struct message *m)
 {
     return !m->root && !m->plain;

@@ -38,6 +38,8 @@ int message_decode_request(const char *value, size_t len, struct message *ret,
 /* Whether it is sure where VALUE ends, JSON or not: it does not end in a bare word or number. */
 bool message_has_sure_end(const char *value, size_t len);
 void message_free(struct message *m);
+/* The bytes that its tree takes. */
+size_t message_bytes(const struct message *m);
 /* There is none: it was freed, or never decoded. */
 bool message_is_empty(const struct message *m);
 

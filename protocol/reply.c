@@ -28,6 +28,16 @@ static void write_kernel(struct writer *w, const struct info *info)
     writer_object_end(w);
 }
 
+static void write_info_limit(struct writer *w, const struct info_limit *limit)
+{
+    writer_key(w, limit->name);
+    writer_object_begin(w);
+    if (limit->is_counted)
+        write_uint(w, "used", limit->used);
+    write_limit(w, "max", limit->max);
+    writer_object_end(w);
+}
+
 static void write_info(struct writer *w, const struct info *info)
 {
     writer_object_begin(w);
@@ -47,7 +57,7 @@ static void write_info(struct writer *w, const struct info *info)
     writer_key(w, "limits");
     writer_object_begin(w);
     for (size_t i = 0; i < info->n_limits; i++)
-        write_uint(w, info->limits[i].name, info->limits[i].value);
+        write_info_limit(w, &info->limits[i]);
     writer_object_end(w);
     writer_key(w, "usage");
     writer_object_begin(w);

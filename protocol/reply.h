@@ -33,7 +33,9 @@ struct info {
 
 struct info_limit {
     const char *name; /* the configuration key */
-    uint64_t value;
+    uint64_t max;     /* UINT64_MAX: none */
+    bool is_counted;  /* there is a count of what it limits */
+    uint64_t used;
 };
 
 enum reply_kind {

@@ -80,6 +80,16 @@ static void write_holder_list(struct writer *w, const struct wire_segment *s)
     writer_array_end(w);
 }
 
+static void write_drift(struct writer *w, uint32_t drift)
+{
+    writer_key(w, "drift");
+    writer_array_begin(w);
+    for (int i = 0; i < DRIFT_COUNT; i++)
+        if (drift & (1U << i))
+            writer_string(w, drift_words[i]);
+    writer_array_end(w);
+}
+
 void segment_json_write(struct writer *w, const struct wire_segment *s)
 {
     writer_object_begin(w);
@@ -130,6 +140,8 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
         write_bool(w, "used_by_others", s->used_by_others);
     }
     write_bool(w, "declared", s->declared);
+    if (s->drift)
+        write_drift(w, s->drift);
     writer_object_end(w);
 }
 
@@ -204,6 +216,18 @@ static void read_labels(const json_t *object, struct labels *labels)
         if (labels->count < SEGMENT_LABELS_MAX && json_is_string(value))
             labels->items[labels->count++] = (struct label){key, json_string_value(value)};
     }
+}
+
+static uint32_t read_drift(const json_t *object)
+{
+    uint32_t drift = 0;
+    size_t i;
+    json_t *value;
+    json_array_foreach (json_object_get(object, "drift"), i, value) {
+        int bit = json_is_string(value) ? term_find(drift_words, json_string_value(value)) : -1;
+        drift |= 1U << (bit < 0 ? DRIFT_COUNT : bit);
+    }
+    return drift;
 }
 
 size_t segment_json_holders(const json_t *object)
@@ -285,6 +309,7 @@ int segment_json_read(const json_t *object, struct labels *labels, struct wire_h
     s.orphaned = bool_of(object, "orphaned");
     s.used_by_others = bool_of(object, "used_by_others");
     s.declared = bool_of(object, "declared");
+    s.drift = read_drift(object);
     s.has_memory = json_is_integer(json_object_get(object, "rss"));
     s.rss = (uint64_t)int_of(object, "rss");
     s.swap = (uint64_t)int_of(object, "swap");

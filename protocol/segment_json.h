@@ -55,6 +55,8 @@ struct wire_segment {
     bool managed;
     bool orphaned, used_by_others; /* only of a segment that is not managed */
     bool declared;
+    uint32_t drift;  /* how it differs from what is declared: a bit for each enum drift; of what was
+                        read, bit DRIFT_COUNT for a word that is not known here */
     bool has_memory; /* rss and swap are known; only stat tells them */
     uint64_t rss, swap;
 };

@@ -40,6 +40,24 @@ const char *const reason_words[REASON_COUNT + 1] = {
     [REASON_REPLACED] = "replaced",
 };
 
+const char *const drift_words[DRIFT_COUNT + 1] = {
+    [DRIFT_CREATOR] = "creator",
+    [DRIFT_MANAGED] = "managed",
+    [DRIFT_NAME] = "name",
+    [DRIFT_KEY] = "key",
+    [DRIFT_SIZE] = "size",
+    [DRIFT_LIFETIME] = "lifetime",
+    [DRIFT_HUGE_PAGE_SIZE] = "huge_page_size",
+    [DRIFT_NORESERVE] = "noreserve",
+    [DRIFT_MODE] = "mode",
+    [DRIFT_UID] = "uid",
+    [DRIFT_GID] = "gid",
+    [DRIFT_LABELS] = "labels",
+    [DRIFT_TTL_MS] = "ttl_ms",
+    [DRIFT_IDLE_TTL_MS] = "idle_ttl_ms",
+    [DRIFT_LOCKED] = "locked",
+};
+
 int term_find(const char *const *words, const char *word)
 {
     for (int i = 0; words[i]; i++)

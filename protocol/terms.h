@@ -1,6 +1,7 @@
 /*
- * The words the wire uses for a segment's state, its lifetime, a listing's scope and what events
- * tell; one table each, for both directions. Index and enum value are the same.
+ * The words the wire uses for a segment's state, its lifetime, how it differs from what is
+ * declared, a listing's scope and what events tell; one table each, for both directions. Index and
+ * enum value are the same.
  */
 #ifndef SHMD_PROTOCOL_TERMS_H
 #define SHMD_PROTOCOL_TERMS_H
@@ -42,12 +43,34 @@ enum reason {
     REASON_COUNT
 };
 
+/* In what a segment can differ from what a configuration file declares. The first two are members
+ * of the segment object, all others parameters of `create`. */
+enum drift {
+    DRIFT_CREATOR, /* another user made it */
+    DRIFT_MANAGED, /* the daemon does not manage it */
+    DRIFT_NAME,
+    DRIFT_KEY,
+    DRIFT_SIZE,
+    DRIFT_LIFETIME,
+    DRIFT_HUGE_PAGE_SIZE,
+    DRIFT_NORESERVE,
+    DRIFT_MODE,
+    DRIFT_UID,
+    DRIFT_GID,
+    DRIFT_LABELS,
+    DRIFT_TTL_MS,
+    DRIFT_IDLE_TTL_MS,
+    DRIFT_LOCKED,
+    DRIFT_COUNT
+};
+
 /* NULL-terminated, so that a table can also be read without its enum. */
 extern const char *const state_words[STATE_COUNT + 1];
 extern const char *const lifetime_words[LIFETIME_COUNT + 1];
 extern const char *const scope_words[SCOPE_COUNT + 1];
 extern const char *const event_words[EVENT_KINDS + 1];
 extern const char *const reason_words[REASON_COUNT + 1];
+extern const char *const drift_words[DRIFT_COUNT + 1];
 
 /* The index of WORD in WORDS, or -1. */
 int term_find(const char *const *words, const char *word);

@@ -63,6 +63,7 @@ unit_tests = \
 	tests/unit/test_siphash \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
+	tests/unit/test_turns \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
@@ -104,6 +105,10 @@ integration_tests = \
 	tests/integration/test_protocol_md.py \
 	tests/integration/test_disown.py \
 	tests/integration/test_holding.py \
+	tests/integration/test_holding_races.py \
+	tests/integration/test_publish.py \
+	tests/integration/test_trust.py \
+	tests/integration/test_words.py \
 	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
 	tests/integration/test_replace.py \
@@ -117,7 +122,13 @@ integration_tests = \
 	tests/integration/test_target.py \
 	tests/integration/test_wait_goes_on.py \
 	tests/integration/test_wire.py \
-	tests/interop/test_interop.py
+	tests/interop/test_interop.py \
+	tests/interop/real/test_perl.py \
+	tests/interop/real/test_php.py \
+	tests/interop/real/test_postgresql.py \
+	tests/interop/real/test_python_sysv_ipc.py \
+	tests/interop/real/test_qt.py \
+	tests/interop/real/test_xvfb.py
 
 # Checks of the source itself: of the files that git tracks, or of those that a release lists. They
 # need tools of one version, and so they are no part of `make check`.
@@ -164,6 +175,7 @@ LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 check_PROGRAMS += tests/integration/library
 tests_integration_library_LDADD = libshmd.la
 EXTRA_DIST += tests/integration/programs.py
+EXTRA_DIST += tests/interop/real/real.py tests/interop/real/shared_memory.cpp
 
 # For test_gc.py and test_doctor.py: -rpath makes libtool build what can be loaded.
 check_LTLIBRARIES += tests/integration/later.la
@@ -208,6 +220,7 @@ tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
 tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
+tests_unit_test_turns_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)
 tests_unit_test_verdict_LDADD = libcore.la $(LDADD)
 

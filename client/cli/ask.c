@@ -217,6 +217,17 @@ void cli_warn_of_ids(struct cli *cli)
     shmd_set_timeout(cli->shmd, left);
 }
 
+struct shmd_trust cli_trust(const struct cli *cli)
+{
+    /* An id and a serial denote one segment, which nobody can make another one stand for. */
+    bool is_exact = cli->n_args == 0 && cli_given(cli, OPT(SHMID) | OPT(SERIAL));
+    return (struct shmd_trust){
+        .any_owner = is_exact || cli_given(cli, OPT(ANY_OWNER)),
+        .has_owner = cli_given(cli, OPT(OWNER)),
+        .owner = cli->options.owner,
+    };
+}
+
 int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret)
 {
     struct shmd_target target;
@@ -226,6 +237,9 @@ int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret)
     r = cli_connect_for_ids(cli, use);
     if (r != 0)
         return r;
-    r = shmd_stat(cli_ask(cli), &target, ret);
+    const struct shmd_trust trust = cli_trust(cli);
+    bool is_looked_at = !(cli->command->options & OPT(OWNER)); /* and not used */
+    r = is_looked_at ? shmd_stat(cli_ask(cli), &target, ret)
+                     : shmd_stat_trusted(cli_ask(cli), &target, &trust, ret);
     return r != 0 ? cli_failure(cli, r) : 0;
 }

@@ -44,6 +44,12 @@
     X(LOCKED)                                                                                      \
     X(UNLOCKED)                                                                                    \
     X(ANY_OWNER)                                                                                   \
+    X(OWNER)                                                                                       \
+    X(REPLACE)                                                                                     \
+    X(FROM)                                                                                        \
+    X(IDLE_TTL)                                                                                    \
+    X(WAIT)                                                                                        \
+    X(INITIALISING)                                                                                \
     X(NEW_NAME)                                                                                    \
     X(IF_UNATTACHED)                                                                               \
     X(PREFIX)                                                                                      \
@@ -85,15 +91,15 @@ struct options {
     int shmid; /* as the last of its kind has it */
     uint32_t key;
     uint64_t serial, size, offset, length, after, count;
-    uint32_t mode, uid, gid;
+    uint32_t mode, uid, gid, owner;
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, timeout_ms, older_than_ms, idle_ms;
+    int64_t ttl_ms, idle_ttl_ms, timeout_ms, older_than_ms, idle_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
-    const char *new_name, *prefix, *columns;
+    const char *new_name, *prefix, *columns, *from;
     unsigned kinds;
 };
 
@@ -118,7 +124,8 @@ struct command {
     uint64_t options;    /* besides those of every command */
     uint64_t repeatable; /* those that may be repeated here */
     int min_args, max_args;
-    bool has_child;
+    bool has_child;   /* it runs the command behind "--" */
+    bool needs_child; /* and nothing else */
     int (*run)(struct cli *cli);
 };
 
@@ -148,7 +155,9 @@ enum exit_status {
     EXIT_TIMED_OUT = 9,
     EXIT_INITIALISER_DIED = 10,
     EXIT_STALE = 11,
-    EXIT_CANNOT_RUN = 126, /* as a shell has it */
+    EXIT_SIZE_MISMATCH = 12,
+    EXIT_NOT_STARTED = 125, /* of a command that is to be run; these three as env has them */
+    EXIT_CANNOT_RUN = 126,
     EXIT_NO_SUCH_COMMAND = 127,
 };
 
@@ -173,6 +182,8 @@ int cli_failure(const struct cli *cli, int r);
 int cli_failure_of(const struct cli *cli, const char *subject, int r);
 /* Whether R, which a call on the handle returned, means that the daemon was lost. */
 bool cli_is_lost(int r);
+/* Whether the last call was refused because the segment belongs to somebody who is not trusted. */
+bool cli_is_stranger(const struct cli *cli);
 
 /* --- asking */
 
@@ -205,7 +216,14 @@ int cli_connect_for_ids(struct cli *cli, enum id_use use) MUST_CHECK;
 /* For a command that has printed shmids: warns when they denote other segments here. Asks the
  * daemon, so the last result of the handle is gone. */
 void cli_warn_of_ids(struct cli *cli);
-/* The segment asked for, to be freed: 0 or an exit status. */
+/* Whose segment the command may use. */
+struct shmd_trust cli_trust(const struct cli *cli);
+/* Waits for the segment of that name until --timeout is over, also over a restart of the daemon.
+ * FLAGS and TRUST are the library's. 0 or an exit status. */
+int cli_wait(struct cli *cli, unsigned flags, const struct shmd_trust *trust,
+             struct shmd_segment **ret) MUST_CHECK;
+/* The segment asked for, to be freed; a command that has --owner refuses a stranger's. 0 or an exit
+ * status. */
 int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret) MUST_CHECK;
 
 /* --- options */
@@ -223,8 +241,8 @@ void options_deinit(struct options *o);
 void options_list(uint64_t options);
 /* "--size", for messages. */
 const char *option_name(enum option_id id);
-/* Where a ttl of 0 would be none: 0 or EXIT_USAGE. */
-int options_check_ttl(const struct options *o) MUST_CHECK;
+/* What makes no sense for a new segment: 0 or EXIT_USAGE. */
+int options_check_new(const struct options *o) MUST_CHECK;
 /* Fills what create, run and adopt have in common with the options given. */
 int options_create(const struct options *o, struct shmd_create_options *ret) MUST_CHECK;
 
@@ -244,6 +262,7 @@ int cmd_ready(struct cli *cli);
 int cmd_hold(struct cli *cli);
 int cmd_release(struct cli *cli);
 int cmd_adopt(struct cli *cli);
+int cmd_disown(struct cli *cli);
 int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);

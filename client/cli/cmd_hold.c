@@ -1,7 +1,5 @@
 /*
- * hold, release and run. A holder is a process (or its connection), so the command to be run
- * replaces shmdctl by exec: it is the holder then, and its exit status is shmdctl's, whatever
- * happens to either.
+ * hold and release.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,22 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/child.h"
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
-
-static int become(char **command)
-{
-    fflush(stdout);
-    execvp(*command, command);
-    int error = errno;
-    return cli_error(error == ENOENT ? EXIT_NO_SUCH_COMMAND : EXIT_CANNOT_RUN, "cannot run %s: %s",
-                     *command, strerror(error));
-}
-
-static int check_child(const struct cli *cli)
-{
-    return cli->child && !*cli->child ? cli_usage("a command must follow --") : 0;
-}
 
 /* Whether the end of standard input means that the user ended it: not for /dev/null and files. */
 static bool input_can_end(void)
@@ -95,14 +80,6 @@ static int hold_until_end(struct cli *cli, const struct shmd_segment *segment, i
                : EXIT_OK;
 }
 
-/* The connection is what holds a segment of lifetime `connection`: COMMAND inherits it. */
-static int hold_by_command(const struct cli *cli, const struct shmd_segment *segment)
-{
-    if (segment->lifetime == SHMD_LIFETIME_CONNECTION && fcntl(shmd_fd(cli->shmd), F_SETFD, 0) < 0)
-        return cli_error(EXIT_REFUSED, "cannot hand the connection on: %s", strerror(errno));
-    return become(cli->child);
-}
-
 static int show_and_hold(struct cli *cli, const struct shmd_segment *segment, int signals)
 {
     int status = output_segment(cli, segment);
@@ -132,7 +109,8 @@ static int convert(struct cli *cli, struct shmd_target *target, bool *ret_conver
 {
     const struct shmd_set_options options = {.lifetime = cli->options.lifetime};
     struct shmd_segment *segment;
-    int r = shmd_stat(cli_ask(cli), target, &segment);
+    const struct shmd_trust trust = cli_trust(cli);
+    int r = shmd_stat_trusted(cli_ask(cli), target, &trust, &segment);
     if (r != 0)
         return cli_failure(cli, r);
     enum shmd_lifetime before = segment->lifetime;
@@ -163,15 +141,46 @@ static void convert_back(struct cli *cli, const struct shmd_target *target)
         (void)cli_failure(cli, r);
 }
 
+static int refuse_lifetime(void)
+{
+    return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
+                                   "persistent and should be removed with its last holder: "
+                                   "shmdctl hold TARGET --lifetime process");
+}
+
 /* 0 or an exit status. */
 static int hold(struct cli *cli, const struct shmd_target *target, struct shmd_segment **ret)
 {
-    int r = shmd_hold(cli_ask(cli), target, ret);
+    const struct shmd_trust trust = cli_trust(cli);
+    int r = shmd_hold_trusted(cli_ask(cli), target, &trust, ret);
     if (r == SHMD_ERROR_NOT_HOLDABLE)
-        return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
-                                       "persistent and should be removed with its last holder: "
-                                       "shmdctl hold TARGET --lifetime process");
+        return refuse_lifetime();
     return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+}
+
+/* Waiting and holding are one step, so the last holder's exit cannot come in between. */
+static int wait_and_hold(struct cli *cli, struct shmd_segment **ret)
+{
+    const struct shmd_trust trust = cli_trust(cli);
+    struct shmd_segment *segment;
+    int status = cli_wait(cli, SHMD_WAIT_HOLD, &trust, &segment);
+    if (status != EXIT_OK)
+        return status;
+    if (segment->lifetime != SHMD_LIFETIME_PROCESS &&
+        segment->lifetime != SHMD_LIFETIME_CONNECTION) {
+        shmd_segment_free(segment);
+        return refuse_lifetime();
+    }
+    *ret = segment;
+    return EXIT_OK;
+}
+
+static int check_wait(const struct cli *cli)
+{
+    return cli_given(cli, OPT(WAIT)) && cli_given(cli, OPT(SHMID) | OPT(KEY) | OPT(SERIAL))
+               ? cli_usage(
+                     "--wait takes a NAME: a segment that does not exist yet has nothing else")
+               : 0;
 }
 
 int cmd_hold(struct cli *cli)
@@ -180,9 +189,11 @@ int cmd_hold(struct cli *cli)
     struct shmd_segment *segment;
     bool converted = false;
     int signals = -1;
-    int r = check_child(cli);
+    int r = child_check(cli);
     if (r == 0)
         r = check_lifetime(cli);
+    if (r == 0)
+        r = check_wait(cli);
     if (r == 0)
         r = cli_target(cli, &target);
     if (r == 0)
@@ -204,11 +215,13 @@ int cmd_hold(struct cli *cli)
             return cli_error(EXIT_REFUSED, "cannot wait for signals: %s", strerror(errno));
     }
     int status = cli_given(cli, OPT(LIFETIME)) ? convert(cli, &target, &converted) : EXIT_OK;
-    if (status == EXIT_OK)
+    if (status == EXIT_OK && cli_given(cli, OPT(WAIT)))
+        status = wait_and_hold(cli, &segment);
+    else if (status == EXIT_OK)
         status = hold(cli, &target, &segment);
     if (status == EXIT_OK) {
         if (cli->child)
-            status = hold_by_command(cli, segment);
+            status = child_hold(cli, segment);
         else
             status = show_and_hold(cli, segment, signals);
         shmd_segment_free(segment);
@@ -240,75 +253,6 @@ int cmd_release(struct cli *cli)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);
     cli_warn_of_ids(cli);
-    shmd_segment_free(segment);
-    return status;
-}
-
-/* The segment, in the environment of the command. 0 or an exit status. */
-static int set_environment(const struct cli *cli, const struct shmd_segment *segment)
-{
-    char shmid[16], size[24], serial[24];
-    bool is_chosen = cli_given(cli, OPT(SOCKET) | OPT(USER) | OPT(SYSTEM));
-    snprintf(shmid, sizeof(shmid), "%d", segment->shmid);
-    snprintf(size, sizeof(size), "%" PRIu64, segment->size);
-    snprintf(serial, sizeof(serial), "%" PRIu64, segment->serial);
-    if (setenv("SHMD_SHMID", shmid, 1) < 0 || setenv("SHMD_SIZE", size, 1) < 0 ||
-        setenv("SHMD_SERIAL", serial, 1) < 0 || setenv("SHMD_NAME", cli->args[0], 1) < 0 ||
-        (is_chosen && setenv("SHMD_SOCKET", cli->daemon.path, 1) < 0))
-        return cli_error(EXIT_REFUSED, "cannot set the environment: %s", strerror(errno));
-    return 0;
-}
-
-static const char *lifetime_text(const struct shmd_segment *segment)
-{
-    const char *word = shmd_lifetime_word(segment->lifetime);
-    return word ? word : "unknown";
-}
-
-/* One that was there already keeps its lifetime. */
-static int join(struct cli *cli, const struct shmd_segment *segment)
-{
-    int r = shmd_hold(cli_ask(cli), &(struct shmd_target){.serial = segment->serial}, NULL);
-    if (r == SHMD_ERROR_NOT_HOLDABLE)
-        return cli_error(EXIT_REFUSED,
-                         "%s exists already, and a segment of lifetime %s has no holders%s",
-                         cli->args[0], lifetime_text(segment),
-                         segment->lifetime == SHMD_LIFETIME_PERSISTENT
-                             ? "; to remove it with the command: shmdctl hold NAME "
-                               "--lifetime process -- COMMAND"
-                             : "");
-    if (r != 0)
-        return cli_failure(cli, r);
-    cli_note(cli, "%s exists already and is left as it is; the command becomes one of its holders",
-             cli->args[0]);
-    return EXIT_OK;
-}
-
-int cmd_run(struct cli *cli)
-{
-    struct shmd_create_options options;
-    struct shmd_segment *segment;
-    bool created;
-    int status = check_child(cli);
-    if (status == 0 && !cli->child)
-        status = cli_usage("run needs a command after --");
-    if (status == 0)
-        status = options_create(&cli->options, &options);
-    if (status == 0)
-        status = cli_connect_for_ids(cli, IDS_USED);
-    if (status != 0)
-        return status;
-    options.name = cli->args[0];
-    options.lifetime = SHMD_LIFETIME_PROCESS;
-    int r = shmd_create(cli_ask(cli), &options, &segment, &created);
-    if (r != 0)
-        return cli_failure(cli, r);
-    /* The creator holds it already. */
-    status = created ? EXIT_OK : join(cli, segment);
-    if (status == 0)
-        status = set_environment(cli, segment);
-    if (status == 0)
-        status = hold_by_command(cli, segment);
     shmd_segment_free(segment);
     return status;
 }

@@ -39,6 +39,19 @@ static void print_bytes(const struct cli *cli, const char *what, uint64_t bytes)
     printf(LINE "%s\n", what, text);
 }
 
+static void print_limit(const struct shmd_limit *limit)
+{
+    char text[64] = "none";
+    int len = 0;
+    if (limit->is_counted)
+        len = snprintf(text, sizeof(text), "%" PRIu64 " of ", limit->used);
+    if (limit->max != UINT64_MAX)
+        snprintf(text + len, sizeof(text) - (size_t)len, "%" PRIu64, limit->max);
+    else if (limit->is_counted)
+        snprintf(text, sizeof(text), "%" PRIu64 " (no limit)", limit->used);
+    print_text(limit->name, text);
+}
+
 static void print_info(const struct cli *cli, const struct shmd_info *info)
 {
     static const char *const kinds[] = {
@@ -75,7 +88,7 @@ static void print_info(const struct cli *cli, const struct shmd_info *info)
     for (size_t i = 0; i < info->n_huge_page_sizes; i++)
         print_bytes(cli, "huge page size", info->huge_page_sizes[i]);
     for (size_t i = 0; i < info->n_limits; i++)
-        print_number(info->limits[i].name, info->limits[i].value);
+        print_limit(&info->limits[i]);
 }
 
 int cmd_info(struct cli *cli)

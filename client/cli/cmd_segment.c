@@ -1,5 +1,5 @@
 /*
- * The commands that are one request about one segment: create, stat, set, ready, adopt.
+ * The commands that are one request about one segment: stat, set, ready, disown, adopt.
  */
 #include <inttypes.h>
 
@@ -15,56 +15,6 @@ static int answer(struct cli *cli, int r, struct shmd_segment *segment)
     cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;
-}
-
-static void note_existing(const struct cli *cli, const struct shmd_segment *segment)
-{
-    if (segment->name)
-        cli_note(cli, "%s exists already and is left as it is", segment->name);
-    else
-        cli_note(cli, "the segment with key 0x%08" PRIx32 " exists already and is left as it is",
-                 segment->key);
-}
-
-/* This command ends once it has answered, and a segment that only it holds is removed then. */
-static void note_end(const struct cli *cli, const struct shmd_segment *segment)
-{
-    bool is_held =
-        segment->lifetime == SHMD_LIFETIME_PROCESS || segment->lifetime == SHMD_LIFETIME_CONNECTION;
-    if (is_held && segment->holders <= 1)
-        cli_note(
-            cli,
-            "lifetime %s: the segment goes when this command ends, unless another process holds "
-            "it; use 'shmdctl run', or 'shmdctl hold' beside it",
-            shmd_lifetime_word(segment->lifetime));
-    else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
-        cli_note(cli,
-                 "lifetime attached: the segment goes when this command ends, unless a process "
-                 "has attached it by then");
-    else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
-        cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
-                      "initialiser; use 'shmdctl run'");
-}
-
-int cmd_create(struct cli *cli)
-{
-    struct shmd_create_options options;
-    struct shmd_segment *segment = NULL;
-    int r = options_create(&cli->options, &options);
-    if (r == 0)
-        r = output_check(&cli->options);
-    if (r == 0)
-        r = cli_connect_for_ids(cli, IDS_SHOWN);
-    if (r != 0)
-        return r;
-    options.name = cli->n_args > 0 ? cli->args[0] : NULL;
-    bool created = false;
-    r = shmd_create(cli_ask(cli), &options, &segment, &created);
-    if (r == 0 && created)
-        note_end(cli, segment);
-    else if (r == 0)
-        note_existing(cli, segment);
-    return answer(cli, r, segment);
 }
 
 /* Connects, and finds which segment is meant: 0 or an exit status. */
@@ -135,6 +85,8 @@ int cmd_set(struct cli *cli)
         .lifetime = o->lifetime,
         .has_ttl = cli_given(cli, OPT(TTL) | OPT(NO_TTL)),
         .ttl_ms = o->ttl_ms,
+        .has_idle_ttl = cli_given(cli, OPT(IDLE_TTL)),
+        .idle_ttl_ms = o->idle_ttl_ms,
         .has_locked = cli_given(cli, OPT(LOCKED) | OPT(UNLOCKED)),
         .locked = cli_given(cli, OPT(LOCKED)),
     };
@@ -165,6 +117,17 @@ int cmd_ready(struct cli *cli)
     return answer(cli, r, segment);
 }
 
+int cmd_disown(struct cli *cli)
+{
+    struct shmd_target target;
+    struct shmd_segment *segment = NULL;
+    int r = prepare(cli, &target);
+    if (r != 0)
+        return r;
+    r = shmd_disown(cli_ask(cli), &target, &segment);
+    return answer(cli, r, segment);
+}
+
 int cmd_adopt(struct cli *cli)
 {
     const struct options *o = &cli->options;
@@ -183,7 +146,7 @@ int cmd_adopt(struct cli *cli)
         .labels = o->labels,
         .n_labels = o->n_labels,
     };
-    int r = options_check_ttl(o);
+    int r = options_check_new(o);
     if (r == 0)
         r = output_check(o);
     if (r == 0)

@@ -26,7 +26,8 @@ static bool is_over(int64_t end_ms)
 }
 
 /* Asks for the segment until END_MS (-1: for ever). */
-static int ask(struct cli *cli, int64_t end_ms, struct shmd_segment **ret)
+static int ask(struct cli *cli, int64_t end_ms, unsigned flags, const struct shmd_trust *trust,
+               struct shmd_segment **ret)
 {
     /* First whether the daemon answers at all: after that, silence is no news. */
     shmd_set_timeout(cli->shmd, end_ms < 0 ? -1 : LATE_MS);
@@ -36,7 +37,7 @@ static int ask(struct cli *cli, int64_t end_ms, struct shmd_segment **ret)
     int64_t left = end_ms < 0 ? -1 : end_ms - cli_now_ms();
     if (end_ms >= 0 && left < 0)
         left = 0;
-    return shmd_wait(cli->shmd, cli->args[0], left, ret);
+    return shmd_wait_trusted(cli->shmd, cli->args[0], left, flags, trust, ret);
 }
 
 /* The daemon is gone: 0 when there is one again, or an exit status when the time is over. */
@@ -61,31 +62,37 @@ static int connect_again(struct cli *cli, int64_t end_ms)
     return 0;
 }
 
-int cmd_wait(struct cli *cli)
+int cli_wait(struct cli *cli, unsigned flags, const struct shmd_trust *trust,
+             struct shmd_segment **ret)
 {
-    const struct options *o = &cli->options;
-    struct shmd_segment *segment = NULL;
-    int64_t end_ms = o->timeout_ms < 0 ? -1 : cli_now_ms() + o->timeout_ms;
-    cli->grace_ms = LATE_MS;
-    int status = output_check(o);
-    if (status == 0)
-        status = cli_connect(cli);
-    if (status != 0)
-        return status;
-    int r = ask(cli, end_ms, &segment);
+    int64_t end_ms = cli->deadline_ms < 0 ? -1 : cli->deadline_ms - cli->grace_ms;
+    int r = ask(cli, end_ms, flags, trust, ret);
     while (cli_is_lost(r) && r != -ETIMEDOUT) {
-        status = connect_again(cli, end_ms);
+        int status = connect_again(cli, end_ms);
         if (status != 0)
             return status;
         cli_watch_delay(cli);
-        r = ask(cli, end_ms, &segment);
+        r = ask(cli, end_ms, flags, trust, ret);
         if (r != 0 && is_over(end_ms))
             break;
         if (r != 0)
             pause_ms(RETRY_MS); /* one that ends at once each time is not asked without a pause */
     }
-    if (r != 0)
-        return cli_failure(cli, r);
+    return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+}
+
+int cmd_wait(struct cli *cli)
+{
+    const struct shmd_trust trust = cli_trust(cli);
+    struct shmd_segment *segment = NULL;
+    cli->grace_ms = LATE_MS;
+    int status = output_check(&cli->options);
+    if (status == 0)
+        status = cli_connect(cli);
+    if (status == 0)
+        status = cli_wait(cli, 0, &trust, &segment);
+    if (status != 0)
+        return status;
     status = output_segment(cli, segment);
     cli_warn_of_ids(cli);
     shmd_segment_free(segment);

@@ -13,13 +13,16 @@
 /* Of create and run. */
 #define CREATE                                                                                     \
     (OPT(SIZE) | OPT(KEY) | OPT(MODE) | OPT(EXCLUSIVE) | OPT(UID) | OPT(GID) | OPT(TTL) |          \
-     OPT(NOT_READY) | OPT(LABEL) | OPT(HUGE) | OPT(NORESERVE) | OPT(LOCKED) | OPT(ANY_OWNER))
+     OPT(IDLE_TTL) | OPT(NOT_READY) | OPT(LABEL) | OPT(HUGE) | OPT(NORESERVE) | OPT(LOCKED) |      \
+     OPT(ANY_OWNER) | OPT(REPLACE))
+/* Of what uses a segment that others could have made under the name that is looked for. */
+#define TRUST (OPT(OWNER) | OPT(ANY_OWNER))
 
 const struct command commands[] = {
     {.name = "create",
-     .arguments = "[NAME] --size SIZE",
+     .arguments = "[NAME] --size SIZE | --from FILE",
      .summary = "Create a segment, or find the existing one",
-     .options = CREATE | OPT(LIFETIME) | TABLE,
+     .options = CREATE | OPT(FROM) | OPT(LIFETIME) | TABLE,
      .max_args = 1,
      .run = cmd_create},
     {.name = "stat",
@@ -32,8 +35,8 @@ const struct command commands[] = {
      .arguments = TARGET_TEXT,
      .summary = "Change a segment",
      .options = TARGET | TABLE | OPT(MODE) | OPT(UID) | OPT(GID) | OPT(NEW_NAME) | OPT(LABEL) |
-                OPT(NO_LABELS) | OPT(LIFETIME) | OPT(TTL) | OPT(NO_TTL) | OPT(LOCKED) |
-                OPT(UNLOCKED),
+                OPT(NO_LABELS) | OPT(LIFETIME) | OPT(TTL) | OPT(NO_TTL) | OPT(IDLE_TTL) |
+                OPT(LOCKED) | OPT(UNLOCKED),
      .max_args = 1,
      .run = cmd_set},
     {.name = "rm",
@@ -57,13 +60,13 @@ const struct command commands[] = {
     {.name = "read",
      .arguments = TARGET_TEXT,
      .summary = "Copy a segment to standard output",
-     .options = TARGET | OPT(OFFSET) | OPT(LENGTH),
+     .options = TARGET | TRUST | OPT(OFFSET) | OPT(LENGTH),
      .max_args = 1,
      .run = cmd_read},
     {.name = "write",
      .arguments = TARGET_TEXT,
      .summary = "Copy standard input into a segment",
-     .options = TARGET | OPT(OFFSET) | OPT(LENGTH),
+     .options = TARGET | TRUST | OPT(OFFSET) | OPT(LENGTH),
      .max_args = 1,
      .run = cmd_write},
     {.name = "call",
@@ -76,7 +79,7 @@ const struct command commands[] = {
     {.name = "wait",
      .arguments = "NAME",
      .summary = "Wait until a segment exists and is ready",
-     .options = TABLE,
+     .options = TABLE | TRUST,
      .min_args = 1,
      .max_args = 1,
      .run = cmd_wait},
@@ -89,7 +92,7 @@ const struct command commands[] = {
     {.name = "hold",
      .arguments = "TARGET [-- COMMAND...]",
      .summary = "Hold a segment until interrupted, or while a command runs",
-     .options = TARGET | TABLE | OPT(LIFETIME),
+     .options = TARGET | TABLE | TRUST | OPT(LIFETIME) | OPT(WAIT),
      .max_args = 1,
      .has_child = true,
      .run = cmd_hold},
@@ -105,6 +108,12 @@ const struct command commands[] = {
      .options = OPT(SHMID) | OPT(KEY) | OPT(LIFETIME) | OPT(TTL) | OPT(LABEL) | TABLE,
      .max_args = 1,
      .run = cmd_adopt},
+    {.name = "disown",
+     .arguments = TARGET_TEXT,
+     .summary = "Take a segment out of shmd's care, and leave it as it is",
+     .options = TARGET | TABLE,
+     .max_args = 1,
+     .run = cmd_disown},
     {.name = "events",
      .arguments = "",
      .summary = "Print what happens to segments, until interrupted",
@@ -113,10 +122,11 @@ const struct command commands[] = {
     {.name = "run",
      .arguments = "NAME --size SIZE -- COMMAND...",
      .summary = "Run a command with a segment that lives as long as the command",
-     .options = CREATE,
+     .options = CREATE | OPT(OWNER) | OPT(INITIALISING),
      .min_args = 1,
      .max_args = 1,
      .has_child = true,
+     .needs_child = true,
      .run = cmd_run},
     {.name = "ps",
      .arguments = "[" TARGET_TEXT "]",

@@ -3,6 +3,7 @@
  * doctor itself.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
@@ -163,15 +164,43 @@ static void take_quotas(const struct shmd_info *info, struct doctor_facts *f)
 {
     for (size_t i = 0; i < info->n_limits && f->daemon.n_quotas < QUOTAS_MAX; i++) {
         const struct shmd_limit *limit = &info->limits[i];
-        uint64_t used = info->usage_bytes;
-        if (strcmp(limit->name, "max_segments_per_uid") == 0)
-            used = info->usage_segments;
-        else if (strcmp(limit->name, "max_bytes_per_uid") != 0)
-            continue;
-        if (limit->value > 0)
+        if (limit->is_counted && limit->max != UINT64_MAX && limit->max > 0)
             f->daemon.quotas[f->daemon.n_quotas++] =
-                (struct quota_use){limit->name, used, limit->value};
+                (struct quota_use){limit->name, limit->used, limit->max};
     }
+}
+
+/* --- declared segments */
+
+static void note_drift(const struct shmd_segment *s, struct doctor_facts *f)
+{
+    char text[sizeof(f->drift.first)], name[64];
+    size_t used = strlen(f->drift.first);
+    snprintf(text, sizeof(text), "key 0x%08" PRIx32, s->key);
+    plain_text(s->name ? s->name : text, name, sizeof(name));
+    size_t len = (size_t)snprintf(text, sizeof(text), "%s%s (", used > 0 ? ", " : "", name);
+    for (size_t i = 0; i < s->n_drift && len < sizeof(text); i++)
+        len +=
+            (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i > 0 ? "," : "", s->drift[i]);
+    /* Whole, or not at all. */
+    if (used + len + 1 < sizeof(f->drift.first))
+        snprintf(f->drift.first + used, sizeof(f->drift.first) - used, "%s)", text);
+    f->drift.drifting++;
+}
+
+static int look_at_declared(const struct shmd_segment *s, void *data)
+{
+    struct doctor_facts *f = data;
+    f->drift.segments += s->declared;
+    if (s->declared && s->n_drift > 0)
+        note_drift(s, f);
+    return 0;
+}
+
+static void ask_declared(struct cli *cli, struct doctor_facts *f)
+{
+    const struct shmd_list_options all = {.scope = SHMD_SCOPE_ALL};
+    f->drift.is_known = shmd_list(cli_ask(cli), &all, look_at_declared, f) == 0;
 }
 
 int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_facts *ret)
@@ -203,6 +232,7 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
         f.daemon.ipc_namespace = seen->info->ipc_namespace;
         f.daemon.pid_namespace = ask_pid_namespace(cli, seen->info->pid);
         take_quotas(seen->info, &f);
+        ask_declared(cli, &f);
     }
     *ret = f;
     return 0;

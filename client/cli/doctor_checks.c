@@ -188,6 +188,29 @@ static void check_declared(const struct doctor_facts *m, struct finding *f)
     mend(f, "systemctl enable --now shmd.service");
 }
 
+static void check_drift(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->drift.is_known) {
+        not_checked(f);
+        return;
+    }
+    if (m->drift.drifting == 0) {
+        found(f, SEVERITY_OK, "no declared segment differs from its file");
+        return;
+    }
+    found(f, SEVERITY_WARNING, "%" PRIu64 " of %" PRIu64 " declared segments differ%s from %s: %s",
+          m->drift.drifting, m->drift.segments, m->drift.drifting > 1 ? "" : "s",
+          m->drift.drifting > 1 ? "their files" : "its file", m->drift.first);
+    why(f, "somebody has changed it since, or it cannot be changed to what the file says: then the "
+           "daemon's log has the reason");
+    mend(
+        f,
+        "shmdctl %sreload sets mode, uid, gid, labels, ttl_ms, idle_ttl_ms and locked as declared; "
+        "for all else change the file, or remove the segment when nobody needs its data: the "
+        "daemon then creates it as declared",
+        m->options);
+}
+
 static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
 {
     if (!m->has_rmid_forced) {
@@ -335,6 +358,7 @@ static const struct {
     {"group-members", check_group},
     {"logind-remove-ipc", check_logind},
     {"declared-at-boot", check_declared},
+    {"declared-drift", check_drift},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},
     {"left", check_left},

@@ -16,7 +16,7 @@ enum {
     GROUPS_MAX = 64,
     POOLS_MAX = 16,
     GC_IDS_MAX = 8,
-    QUOTAS_MAX = 2,
+    QUOTAS_MAX = 32,
     DAEMON_OPTIONS_SIZE = 512,
 };
 
@@ -93,7 +93,7 @@ struct doctor_facts {
         bool has_memlock;
         uint64_t memlock;
         enum namespace_state pid_namespace;  /* against the caller's */
-        struct quota_use quotas[QUOTAS_MAX]; /* the caller's */
+        struct quota_use quotas[QUOTAS_MAX]; /* the caller's, and the totals */
         size_t n_quotas;
     } daemon;
 
@@ -115,6 +115,14 @@ struct doctor_facts {
     } logind;
 
     struct declared_facts declared;
+
+    /* The declared segments that the daemon lists. */
+    struct {
+        bool is_known;
+        uint64_t segments;
+        uint64_t drifting; /* those that are not as declared */
+        char first[256];   /* of those: "frames (mode,size)", as far as there is room */
+    } drift;
 
     bool has_rmid_forced, rmid_forced;
     bool has_hugetlb_group;

@@ -6,6 +6,12 @@
 
 #include "client/cli/doctor_say.h"
 
+static bool is_per_uid(const char *quota)
+{
+    const char *end = strstr(quota, "_per_uid");
+    return end && !end[8];
+}
+
 void check_quota(const struct doctor_facts *m, struct finding *f)
 {
     const struct quota_use *fullest = NULL;
@@ -19,17 +25,23 @@ void check_quota(const struct doctor_facts *m, struct finding *f)
             fullest = q;
     }
     if (!fullest) {
-        found(f, SEVERITY_OK, "the daemon sets you no quota of segments or bytes");
+        found(f, SEVERITY_OK, "the daemon sets you no quota");
         return;
     }
     unsigned full = percent(fullest->used, fullest->max);
-    found(f, by_percent(full), "you use %" PRIu64 " of %" PRIu64 " (%s), %u %%", fullest->used,
+    found(f, by_percent(full) == SEVERITY_OK ? SEVERITY_OK : SEVERITY_WARNING,
+          "%s %" PRIu64 " of %" PRIu64 " (%s), %u %%",
+          is_per_uid(fullest->name) ? "you use" : "all users together use", fullest->used,
           fullest->max, fullest->name, full);
     if (f->severity == SEVERITY_OK)
         return;
-    why(f, "when it is used up the daemon refuses you more with QuotaExceeded");
-    mend(f, "remove segments that you do not need (shmdctl %slist), or raise %s in shmd.conf",
-         m->options, fullest->name);
+    why(f, "when it is used up the daemon refuses more with QuotaExceeded");
+    if (strncmp(fullest->name, "max_segments", 12) == 0 ||
+        strncmp(fullest->name, "max_bytes", 9) == 0)
+        mend(f, "remove segments that you do not need (shmdctl %slist), or raise %s in shmd.conf",
+             m->options, fullest->name);
+    else
+        mend(f, "give back what you do not need, or raise %s in shmd.conf", fullest->name);
 }
 
 /* A limit that the wire cannot say is none: those of a kernel by default. */

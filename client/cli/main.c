@@ -89,6 +89,16 @@ static int parse_command(struct cli *cli, int argc, char **argv)
     return run_command(cli);
 }
 
+/* Where a command is run, its exit status and that of a failure to run it are told apart, as env
+ * does it. */
+static int status_of_child(const struct cli *cli, int status)
+{
+    bool runs_child = cli->child || cli->command->needs_child;
+    if (status == EXIT_OK || status == EXIT_CANNOT_RUN || status == EXIT_NO_SUCH_COMMAND)
+        return status;
+    return runs_child ? EXIT_NOT_STARTED : status;
+}
+
 static int start(struct cli *cli, int argc, char **argv)
 {
     int rest;
@@ -110,7 +120,7 @@ static int start(struct cli *cli, int argc, char **argv)
     if (!cli->command)
         return unknown_command(name);
     cli_usage_of(name);
-    return parse_command(cli, argc - rest, argv + rest);
+    return status_of_child(cli, parse_command(cli, argc - rest, argv + rest));
 }
 
 /*

@@ -142,6 +142,24 @@ int take_ttl(struct options *o, const char *option, const char *value)
     return take_time(option, value, &o->ttl_ms);
 }
 
+int take_idle_ttl(struct options *o, const char *option, const char *value)
+{
+    return take_time(option, value, &o->idle_ttl_ms);
+}
+
+int take_owner(struct options *o, const char *option, const char *value)
+{
+    return parse_user(value, &o->owner) < 0 ? refuse(option, value, "a user's name or number") : 0;
+}
+
+int take_from(struct options *o, const char *option, const char *value)
+{
+    if (!*value)
+        return cli_usage("--%s is empty; it takes the path of a file, or -", option);
+    o->from = value;
+    return 0;
+}
+
 int take_no_ttl(struct options *o, const char *option, const char *value)
 {
     (void)option;

@@ -35,5 +35,8 @@ int take_after(struct options *o, const char *option, const char *value);
 int take_count(struct options *o, const char *option, const char *value);
 int take_older_than(struct options *o, const char *option, const char *value);
 int take_idle(struct options *o, const char *option, const char *value);
+int take_idle_ttl(struct options *o, const char *option, const char *value);
+int take_owner(struct options *o, const char *option, const char *value);
+int take_from(struct options *o, const char *option, const char *value);
 
 #endif

@@ -49,7 +49,16 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_NORESERVE] = {"noreserve", 0, NULL, NULL, "reserve no swap space"},
     [OPT_LOCKED] = {"locked", 0, NULL, NULL, "keep it out of swap"},
     [OPT_UNLOCKED] = {"unlocked", 0, NULL, NULL, "allow it to be swapped out again"},
-    [OPT_ANY_OWNER] = {"any-owner", 0, NULL, NULL, "accept an existing segment of any owner"},
+    [OPT_ANY_OWNER] = {"any-owner", 0, NULL, NULL, "accept an existing segment of any user"},
+    [OPT_OWNER] = {"owner", 0, "USER", take_owner, "accept a segment of this user, too"},
+    [OPT_REPLACE] = {"replace", 0, NULL, NULL, "take the place of the segment that has the name"},
+    [OPT_FROM] = {"from", 0, "FILE", take_from,
+                  "fill it with this file, then let it be found; -: standard input"},
+    [OPT_IDLE_TTL] = {"idle-ttl", 0, "DURATION", take_idle_ttl,
+                      "remove it when nobody has attached it for so long"},
+    [OPT_WAIT] = {"wait", 0, NULL, NULL, "wait until it exists and is ready"},
+    [OPT_INITIALISING] = {"initialising", 0, NULL, NULL,
+                          "do not wait until an existing segment is ready"},
     [OPT_NEW_NAME] = {"new-name", 0, "NAME", take_new_name, "rename it"},
     [OPT_IF_UNATTACHED] = {"if-unattached", 0, NULL, NULL, "only if no process has it attached"},
     [OPT_PREFIX] = {"prefix", 0, "P", take_prefix, "only names that begin with P"},
@@ -86,6 +95,11 @@ static const uint64_t alternatives[] = {
     OPT(TTL) | OPT(NO_TTL),
     OPT(LABEL) | OPT(NO_LABELS),
     OPT(LOCKED) | OPT(UNLOCKED),
+    OPT(OWNER) | OPT(ANY_OWNER),
+    OPT(EXCLUSIVE) | OPT(REPLACE),
+    OPT(KEY) | OPT(REPLACE),
+    OPT(FROM) | OPT(NOT_READY),
+    OPT(WAIT) | OPT(LIFETIME),
 };
 
 const char *option_name(enum option_id id)
@@ -214,11 +228,15 @@ static bool given(const struct options *o, uint64_t option)
     return (o->given & option) != 0;
 }
 
-int options_check_ttl(const struct options *o)
+int options_check_new(const struct options *o)
 {
-    return given(o, OPT(TTL)) && o->ttl_ms == 0
-               ? cli_usage("--ttl 0: a new segment that does not expire has none: leave it out")
-               : 0;
+    if (given(o, OPT(TTL)) && o->ttl_ms == 0)
+        return cli_usage("--ttl 0: a new segment that does not expire has none: leave it out");
+    if (given(o, OPT(IDLE_TTL)) && o->idle_ttl_ms == 0)
+        return cli_usage("--idle-ttl 0: a new segment that does not expire has none: leave it out");
+    if (given(o, OPT(KEY)) && o->key == 0)
+        return cli_usage("--key 0 is IPC_PRIVATE, a segment without a key: leave it out");
+    return 0;
 }
 
 int options_create(const struct options *o, struct shmd_create_options *ret)
@@ -227,7 +245,7 @@ int options_create(const struct options *o, struct shmd_create_options *ret)
         return cli_usage("--size is missing: %s", SIZE_ACCEPTED);
     if (o->size == 0)
         return cli_usage("--size 0: a segment has at least 1 byte");
-    int r = options_check_ttl(o);
+    int r = options_check_new(o);
     if (r != 0)
         return r;
     *ret = (struct shmd_create_options){
@@ -242,6 +260,8 @@ int options_create(const struct options *o, struct shmd_create_options *ret)
         .gid = o->gid,
         .lifetime = o->lifetime,
         .ttl_ms = o->ttl_ms,
+        .idle_ttl_ms = o->idle_ttl_ms,
+        .replace = given(o, OPT(REPLACE)),
         .not_ready = given(o, OPT(NOT_READY)),
         .labels = o->labels,
         .n_labels = o->n_labels,

@@ -225,6 +225,13 @@ COLUMN(col_declared)
 {
     print_flag(t, s->declared);
 }
+COLUMN(col_drift)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < s->n_drift && used < sizeof(t->buffer); i++)
+        used += (size_t)snprintf(t->buffer + used, sizeof(t->buffer) - used, "%s%s", i ? "," : "",
+                                 s->drift[i]);
+}
 
 static const struct column {
     const char *name;
@@ -264,6 +271,7 @@ static const struct column {
     {"RSS", true, col_rss},
     {"SWAP", true, col_swap},
     {"DECLARED", false, col_declared},
+    {"DRIFT", false, col_drift},
 };
 
 enum { CHOSEN_MAX = 64 };

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "client/cli/kernel_segments.h"
-#include "client/cli/parse.h"
+#include "client/cli/hints.h"
 #include "client/cli/plain_text.h"
 #include "protocol/json_slice.h"
 
@@ -35,12 +34,16 @@ static const struct {
     {EXIT_TIMED_OUT, "TimedOut", {SHMD_ERROR_TIMED_OUT, 0}},
     {EXIT_INITIALISER_DIED, "InitialiserDied", {SHMD_ERROR_INITIALISER_DIED, 0}},
     {EXIT_STALE, "StaleSegment", {SHMD_ERROR_STALE_SEGMENT, 0}},
+    {EXIT_SIZE_MISMATCH, "SizeMismatch", {SHMD_ERROR_SIZE_MISMATCH, 0}},
+    {EXIT_NOT_STARTED, "run, and hold with a command: the command was not started", {0, 0}},
+    {EXIT_CANNOT_RUN, "run and hold: the command cannot be run", {0, 0}},
+    {EXIT_NO_SUCH_COMMAND, "run and hold: there is no such command", {0, 0}},
 };
 
 void exit_status_list(void)
 {
     for (size_t i = 0; i < COUNT(statuses); i++)
-        printf("  %2d  %s\n", (int)statuses[i].status, statuses[i].meaning);
+        printf("  %3d  %s\n", (int)statuses[i].status, statuses[i].meaning);
 }
 
 bool cli_is_lost(int r)
@@ -165,34 +168,6 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
         fputc(')', out);
 }
 
-/* A number was taken for a name, which it can be: is there a segment with that id or key? */
-static void print_number_hint(FILE *out, const struct shmd_failure *failure)
-{
-    struct json_slice name;
-    char text[32];
-    uint32_t number;
-    struct kernel_segments all;
-    bool is_id = false, is_key = false;
-    if (failure->code != SHMD_ERROR_NO_SUCH_SEGMENT ||
-        !json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
-                           "name", &name) ||
-        name.len < 3 || name.len - 2 >= sizeof(text))
-        return;
-    snprintf(text, sizeof(text), "%.*s", (int)(name.len - 2), name.text + 1);
-    if (parse_key(text, &number) < 0 || kernel_segments_read(&all) < 0)
-        return;
-    bool is_decimal = strspn(text, "0123456789") == strlen(text);
-    for (size_t i = 0; i < all.count; i++) {
-        is_id |= is_decimal && (uint32_t)all.rows[i].shmid == number;
-        is_key |= number != 0 && all.rows[i].key == number;
-    }
-    kernel_segments_deinit(&all);
-    if (is_id)
-        fprintf(out, "; the segment with that id is --shmid %s", text);
-    if (is_key)
-        fprintf(out, "; the segment with that key is --key %s", text);
-}
-
 /* The daemon's refusal, or what went wrong in asking it. */
 static void print_failure(FILE *out, const struct cli *cli, int r)
 {
@@ -202,9 +177,11 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
         fputs(shmd_strerror(r), out);
         return;
     }
-    fputs(failure->message, out);
-    print_parameters(out, failure);
-    print_number_hint(out, failure);
+    if (!hints_replace(out, cli, failure)) {
+        fputs(failure->message, out);
+        print_parameters(out, failure);
+        hints_add(out, failure);
+    }
     daemon_choice_text(&cli->daemon, daemon);
     fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));
 }

@@ -1,5 +1,7 @@
 #include "daemon/core/access.h"
 
+#include <string.h>
+
 #include "daemon/core/segment.h"
 
 static bool in_group(const struct caller *caller, uint32_t gid)
@@ -38,6 +40,14 @@ bool access_may_change(const struct access *a, const struct caller *caller,
            access_is_admin(a, caller);
 }
 
+bool access_may_see(const struct access *a, const struct caller *caller,
+                    const struct segment *segment, const struct sysv_stat *kernel)
+{
+    bool is_closed_to_all = (kernel->mode & 0777) == 0;
+    return access_may_read(a, caller, kernel) ||
+           (is_closed_to_all && access_may_change(a, caller, segment, kernel));
+}
+
 bool access_may_adopt(const struct access *a, const struct caller *caller,
                       const struct sysv_stat *kernel)
 {
@@ -52,6 +62,25 @@ bool access_may_give_uid(const struct access *a, const struct caller *caller, ui
 bool access_may_give_gid(const struct access *a, const struct caller *caller, uint32_t gid)
 {
     return in_group(caller, gid) || access_is_admin(a, caller);
+}
+
+bool access_may_use_name(const struct access *a, const struct caller *caller, const char *name,
+                         const struct name_rule **ret_rule)
+{
+    const struct name_rule *rule = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; name && i < a->n_names; i++) {
+        size_t len = strlen(a->names[i].prefix);
+        if (len > longest && strncmp(name, a->names[i].prefix, len) == 0) {
+            rule = &a->names[i];
+            longest = len;
+        }
+    }
+    if (!rule || access_is_admin(a, caller) ||
+        (rule->is_group ? in_group(caller, rule->id) : caller->uid == rule->id))
+        return true;
+    *ret_rule = rule;
+    return false;
 }
 
 static bool is_uid_or_system(const struct access *a, uint32_t uid, uint32_t whose)

@@ -13,10 +13,19 @@
 
 struct segment;
 
+/* Names that begin so are for one user or one group. */
+struct name_rule {
+    char *prefix;
+    bool is_group;
+    uint32_t id;
+};
+
 struct access {
     uint32_t own_uid; /* the daemon's */
     bool has_admin_group;
     uint32_t admin_group;
+    const struct name_rule *names; /* borrowed from the configuration */
+    size_t n_names;
 };
 
 /* uid 0, the daemon's own uid, members of admin_group. */
@@ -27,6 +36,11 @@ bool access_is_admin(const struct access *a, const struct caller *caller);
 bool access_may_read(const struct access *a, const struct caller *caller,
                      const struct sysv_stat *kernel);
 
+/* Be shown the segment by `list`: its readers. One of mode 0000 has none, so those who may change
+ * the mode see it. */
+bool access_may_see(const struct access *a, const struct caller *caller,
+                    const struct segment *segment, const struct sysv_stat *kernel);
+
 /* Change or remove: the owner, the creator of record, an admin. */
 bool access_may_change(const struct access *a, const struct caller *caller,
                        const struct segment *segment, const struct sysv_stat *kernel);
@@ -35,6 +49,12 @@ bool access_may_change(const struct access *a, const struct caller *caller,
  * admin. */
 bool access_may_adopt(const struct access *a, const struct caller *caller,
                       const struct sysv_stat *kernel);
+
+/* Give a segment the name NAME (NULL: none): everybody, unless it begins as a reserved prefix. Then
+ * only the user or the group that it is reserved for, or an admin; of several prefixes the longest
+ * counts. RET_RULE is what forbids it. */
+bool access_may_use_name(const struct access *a, const struct caller *caller, const char *name,
+                         const struct name_rule **ret_rule);
 
 /* Make UID and GID the owner: the caller's own uid or the daemon's, and a group of the caller's;
  * anything else an admin. A segment that is given away could deceive its new owner. */

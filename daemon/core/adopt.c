@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
+#include "daemon/core/kernel_refusal.h"
 #include "daemon/core/new_segment.h"
+#include "daemon/core/segment_charge.h"
 
 static int find(struct core *core, const struct caller *caller, const struct adopt_params *p,
                 struct found *ret, struct outcome_detail *detail)
@@ -19,7 +22,7 @@ static int find(struct core *core, const struct caller *caller, const struct ado
         return r;
     /* Which segment it is, is for those who may read it. */
     if (!access_may_read(&core->settings.access, caller, &ret->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, ret, detail);
     *detail = (struct outcome_detail){.serial = ret->segment->serial,
                                       .shmid = ret->segment->shmid,
                                       .hint = "the segment is managed already"};
@@ -69,8 +72,15 @@ static int check(struct core *core, const struct caller *caller, const struct ad
             detail, "the daemon as owner",
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "
             "tells it); shmdctl adopt, run by the creator, does both");
-    int r = check_attached(p, kernel, detail);
-    return r != 0 ? r : check_names(core, caller, p, kernel, detail);
+    int r = kernel_refusal_of_size(kernel->size, detail);
+    if (r == 0)
+        r = check_attached(p, kernel, detail);
+    if (r != 0)
+        return r;
+    const struct name_rule *rule;
+    if (!access_may_use_name(a, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
+    return check_names(core, caller, p, kernel, detail);
 }
 
 static int fill_record(struct core *core, const struct caller *caller, const struct adopt_params *p,
@@ -98,7 +108,8 @@ static int fill_record(struct core *core, const struct caller *caller, const str
     s->state = STATE_READY;
     s->lifetime = p->lifetime.given ? (enum lifetime)p->lifetime.value : LIFETIME_PERSISTENT;
     s->created_at_ms = core_realtime_ms(core);
-    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
+    s->ttl_ms = p->ttl_ms.value;
+    s->expires_at_ms = ends_after(core, s->ttl_ms);
     if (p->name && !(s->name = strdup(p->name)))
         return -ENOMEM;
     s->n_labels = p->labels.count;
@@ -122,13 +133,16 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
     if (r == 0)
         r = new_segment_prepare(core, caller, &n, detail);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
-        r = anchor_take(core, s);
+        r = charge_anchor(core, caller, s, detail);
+    if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = new_segment_record(core, &n, NULL, detail);
     if (r != 0) {
         new_segment_discard(core, &n);
         return r;
     }
+    segment_charge_follow_lock(&core->quota, s, found.kernel.locked);
     new_segment_enter(core, &n, &found.kernel);
     anchor_settle(core, s, &found.kernel);
     news_add(core, s, &found.kernel, EVENT_ADOPTED, REASON_REQUEST);

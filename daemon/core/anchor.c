@@ -1,15 +1,30 @@
 #include "daemon/core/anchor.h"
 
 #include "daemon/core/core.h"
+#include "daemon/core/segment_charge.h"
 
-int anchor_take(struct core *core, struct segment *segment)
+/* The kernel has noted when we attached. Our own clock may say something else. */
+static void note_time(const struct core *core, struct segment *segment)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_stat kernel;
+    if (sysv->ops->stat(sysv->context, segment->shmid, &kernel) == 0)
+        segment->anchored_at_s = kernel.atime;
+}
+
+int anchor_take(struct core *core, struct segment *segment, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
     if (segment->anchor)
         return 0;
-    int r = sysv->ops->attach(sysv->context, segment->shmid, &segment->anchor);
-    if (r == 0)
-        segment->anchored_at_s = core_realtime_ms(core) / 1000;
+    int r = segment_charge_anchor(&core->quota, segment, segment->creator.was_admin, detail);
+    if (r != 0)
+        return r;
+    r = sysv->ops->attach(sysv->context, segment->shmid, &segment->anchor);
+    if (r < 0)
+        segment_uncharge_anchor(&core->quota, segment);
+    else
+        note_time(core, segment);
     return r;
 }
 
@@ -17,6 +32,7 @@ void anchor_drop(struct core *core, struct segment *segment)
 {
     const struct sysv *sysv = &core->on.sysv;
     deadlines_clear(&core->deadlines, &segment->anchor_check);
+    segment_uncharge_anchor(&core->quota, segment);
     if (!segment->anchor)
         return;
     int r = sysv->ops->detach(sysv->context, segment->anchor);
@@ -27,12 +43,13 @@ void anchor_drop(struct core *core, struct segment *segment)
 void anchor_settle(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
 {
     const struct sysv *sysv = &core->on.sysv;
+    struct outcome_detail detail;
     int r = 0;
     if (segment->state == STATE_REMOVING)
         return;
     if (segment->lifetime == LIFETIME_ATTACHED && !kernel->destroyed)
         r = sysv->ops->remove(sysv->context, segment->shmid);
     else if (segment->lifetime != LIFETIME_ATTACHED && core->rmid_forced)
-        r = anchor_take(core, segment);
-    (void)r; /* the segment's owner may have forbidden it */
+        r = anchor_take(core, segment, &detail);
+    (void)r; /* the segment's owner may have forbidden it, or its creator has no room for it */
 }

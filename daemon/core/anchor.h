@@ -11,14 +11,17 @@
 #ifndef SHMD_CORE_ANCHOR_H
 #define SHMD_CORE_ANCHOR_H
 
+#include "daemon/core/outcome.h"
 #include "daemon/sys/sysv.h"
 #include "daemon/util/cleanup.h"
 
 struct core;
 struct segment;
 
-/* Attaches: 0 or a negative errno. Nothing is done when there is an anchor. */
-int anchor_take(struct core *core, struct segment *segment) MUST_CHECK;
+/* Attaches, and charges SEGMENT for it unless that is done: 0, OUTCOME_QUOTA_EXCEEDED with
+ * RET_DETAIL, or a negative errno. Nothing is done when there is an anchor. */
+int anchor_take(struct core *core, struct segment *segment,
+                struct outcome_detail *ret_detail) MUST_CHECK;
 /* Detaches, and waits for no client any more. */
 void anchor_drop(struct core *core, struct segment *segment);
 

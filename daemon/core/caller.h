@@ -7,6 +7,7 @@
 
 #include "protocol/limits.h"
 
+struct account;
 struct party;
 
 struct caller {
@@ -17,7 +18,9 @@ struct caller {
     size_t n_groups;
     int socket;           /* for the process behind it; -1: there is none (the daemon itself) */
     uint64_t since_ticks; /* when it connected, as process_ops.now() has it */
-    struct party *party;  /* of the connection; made when it first holds something */
+    uint64_t unseen;      /* tells apart processes that the daemon cannot see; 0: not needed yet */
+    struct account *account; /* of its uid, charged with the connection; NULL: the daemon itself */
+    struct party *party;     /* of the connection; made when it first holds something */
 };
 
 #endif

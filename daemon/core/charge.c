@@ -1,9 +1,15 @@
 #include "daemon/core/charge.h"
 
+#include <errno.h>
+
 #include "daemon/core/find.h"
+#include "daemon/core/kernel_refusal.h"
+#include "daemon/core/segment_charge.h"
 
 /* A client that is refused over and over is not worth a look each time. */
 enum { LOOKS_IN_A_TURN = 4 };
+/* What one refusal may look at and pass over; the next goes on from there, and so do the sweeps. */
+enum { LOOKS_MAX = 300, STEPS_MAX = 4096 };
 /* The segments of all others may be very many, and the refused client may have few of its own. */
 enum { OTHERS_EVERY_MS = 1000 };
 
@@ -25,31 +31,62 @@ static bool may_look_at_others(struct core *core)
     return true;
 }
 
-/* At all records that are charged to UID, or at all others. */
+/* At records that are charged to UID, or at those of all others: at some of them, from where the
+ * last look ended. */
 static void look(struct core *core, uint32_t uid, bool others)
 {
-    struct segment *segment;
-    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));) {
+    struct registry_walk *walk = &core->looks.walk;
+    size_t steps = core->registry.count < STEPS_MAX ? core->registry.count : STEPS_MAX;
+    for (size_t looks = 0; steps > 0 && looks < LOOKS_MAX; steps--) {
+        struct segment *segment = registry_step(&core->registry, walk);
         struct sysv_stat kernel;
-        if ((segment->creator.uid != uid) == others) {
-            int r = find_again(core, segment, &kernel);
-            (void)r; /* the charge of what is gone was given back; anything else counts */
+        if (!segment) {
+            *walk = (struct registry_walk){0};
+            segment = registry_step(&core->registry, walk);
         }
+        if (!segment)
+            return;
+        if ((segment->creator.uid != uid) != others)
+            continue;
+        int r = find_again(core, segment, &kernel);
+        (void)r; /* the charge of what is gone was given back; anything else counts */
+        looks++;
     }
 }
 
-int charge_segment(struct core *core, uint32_t uid, uint64_t size, struct charge *ret,
-                   struct outcome_detail *ret_detail)
+int charge_segment(struct core *core, const struct caller *caller, struct segment *segment,
+                   struct outcome_detail *detail)
 {
-    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = size};
-    const struct limits *limits = &core->settings.limits;
-    int r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    const uint32_t uid = segment->creator.uid;
+    int r = segment_charge(&core->quota, segment, is_admin, detail);
     if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->looks, uid))
         return r;
     look(core, uid, false);
-    r = quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
-    if (r != OUTCOME_QUOTA_EXCEEDED || !ret_detail->is_total || !may_look_at_others(core))
+    r = segment_charge(&core->quota, segment, is_admin, detail);
+    if (r != OUTCOME_QUOTA_EXCEEDED || !detail->is_total || !may_look_at_others(core))
         return r;
     look(core, uid, true);
-    return quota_charge(&core->quota, limits, uid, amount, ret, ret_detail);
+    return segment_charge(&core->quota, segment, is_admin, detail);
+}
+
+int charge_lock(struct core *core, const struct caller *caller, struct segment *segment,
+                struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    uint64_t max;
+    int r = segment_charge_lock(&core->quota, segment, is_admin, detail);
+    /* The kernel would refuse it too, and its limit is the one to raise first. */
+    if (r == OUTCOME_QUOTA_EXCEEDED && sysv->ops->memlock(sysv->context, &max) == 0 &&
+        segment->size > max)
+        return kernel_refusal_of_lock(core, segment->size, -ENOMEM, detail);
+    return r;
+}
+
+int charge_anchor(struct core *core, const struct caller *caller, struct segment *segment,
+                  struct outcome_detail *detail)
+{
+    const bool is_admin = access_is_admin(&core->settings.access, caller);
+    return segment_charge_anchor(&core->quota, segment, is_admin, detail);
 }

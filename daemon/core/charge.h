@@ -1,17 +1,22 @@
 /*
- * What a segment charges its creator. Segments may end without the daemon (ipcrm, the last detach
+ * What a request charges for a segment. Segments may end without the daemon (ipcrm, the last detach
  * of one that was removed), and what is gone does not count: so before a charge is refused,
- * segments are looked at again. Those of the refused uid once a turn, all others, if only the total
- * is in the way, once a second.
+ * some segments are looked at again: those of the refused uid once a turn, all others, if only the
+ * total is in the way, once a second.
  */
 #ifndef SHMD_CORE_CHARGE_H
 #define SHMD_CORE_CHARGE_H
 
 #include "daemon/core/core.h"
 
-/* Charges UID with one segment of SIZE bytes: 0, -ENOMEM, or OUTCOME_QUOTA_EXCEEDED as
- * quota_charge() has it. */
-int charge_segment(struct core *core, uint32_t uid, uint64_t size, struct charge *ret,
+/* Each charges SEGMENT's creator on behalf of CALLER, who may use the admins' reserve if he is one:
+ * as segment_charge.h has it. Of more than the kernel allows to lock, the answer is
+ * OUTCOME_LIMIT_REACHED. */
+int charge_segment(struct core *core, const struct caller *caller, struct segment *segment,
                    struct outcome_detail *ret_detail) MUST_CHECK;
+int charge_lock(struct core *core, const struct caller *caller, struct segment *segment,
+                struct outcome_detail *ret_detail) MUST_CHECK;
+int charge_anchor(struct core *core, const struct caller *caller, struct segment *segment,
+                  struct outcome_detail *ret_detail) MUST_CHECK;
 
 #endif

@@ -16,10 +16,13 @@ void core_init(struct core *core, const struct core_seams *on, const struct core
                           .own_gid = own_gid};
     registry_init(&core->registry, machine->secret);
     quota_init(&core->quota);
-    parties_init(&core->parties, on->processes, on->watcher);
+    quota_configure(&core->quota, &settings->limits, machine);
+    parties_init(&core->parties, on->processes, on->watcher, &core->quota, &core->settings.access);
     deadlines_init(&core->deadlines);
     event_log_init(&core->events, 0);
     news_init(&core->news);
+    work_init(&core->work, on->clock, settings->turn_work_us);
+    STAILQ_INIT(&core->ended);
 }
 
 void core_deinit(struct core *core)
@@ -27,7 +30,9 @@ void core_deinit(struct core *core)
     struct segment *segment;
     for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
         removal_discard(core, registry_take(&core->registry, segment));
+    ends_deinit(core);
     core_bury(core);
+    declarations_deinit(&core->declarations);
     news_deinit(&core->news);
     ledger_deinit(&core->ledger);
     event_log_deinit(&core->events);
@@ -40,27 +45,63 @@ void core_deinit(struct core *core)
 void core_configure(struct core *core, const struct core_settings *settings)
 {
     core->settings = *settings;
-    deadlines_clear(&core->deadlines, &core->sweep);
+    core->work.turn_us = settings->turn_work_us;
+    quota_configure(&core->quota, &settings->limits, core->machine);
+    deadlines_clear(&core->deadlines, &core->sweep.due);
     reconcile_watch(core);
 }
 
+/* --- chores */
+
+static bool deadlines_are_due(const struct core *core)
+{
+    int64_t next = deadlines_next(&core->deadlines);
+    return next >= 0 && next <= core_boottime_ms(core);
+}
+
+static void run_deadlines(struct core *core)
+{
+    deadlines_run(&core->deadlines, core_boottime_ms(core), &core->work, core);
+}
+
+static bool store_is_due(const struct core *core)
+{
+    return core->ledger.has_more_to_tend;
+}
+
+const struct core_chore core_chores[CORE_CHORES] = {
+    {deadlines_are_due, run_deadlines},
+    {ends_are_due, ends_go_on},
+    {reconcile_is_under_way, reconcile_go_on},
+    {store_is_due, ledger_tend},
+};
+
 void core_tick(struct core *core)
 {
-    deadlines_run(&core->deadlines, core_boottime_ms(core), core);
-    if (core->ledger.has_more_to_tend)
-        ledger_tend(core);
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        if (core_chores[i].is_due(core))
+            core_chores[i].go_on(core);
 }
 
 int64_t core_next_tick(const struct core *core)
 {
-    return core->ledger.has_more_to_tend ? core_boottime_ms(core)
-                                         : deadlines_next(&core->deadlines);
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        if (core_chores[i].is_due(core))
+            return core_boottime_ms(core);
+    return deadlines_next(&core->deadlines);
+}
+
+/* --- the end of a turn */
+
+void core_record_facts(struct core *core)
+{
+    ledger_catch_up(core);
 }
 
 void core_end_turn(struct core *core)
 {
     core->looks.n = 0;
-    ledger_catch_up(core);
+    core_record_facts(core);
     /* Once it has begun, it goes on with the ticks, so that a turn has one part of it. */
     if (core->ledger.has_written && !core->ledger.has_more_to_tend)
         ledger_tend(core);
@@ -90,8 +131,8 @@ static uint64_t remove_abandoned(struct core *core)
 
 void core_reconcile(struct core *core, struct core_start *ret)
 {
-    *ret = (struct core_start){0};
     struct sweep_result sweep;
+    *ret = (struct core_start){0};
     reconcile_sweep(core, &sweep);
     ret->kept = sweep.match;
     ret->gone = sweep.gone;

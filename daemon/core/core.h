@@ -12,6 +12,7 @@
 #include "daemon/core/access.h"
 #include "daemon/core/caller.h"
 #include "daemon/core/deadlines.h"
+#include "daemon/core/declaration.h"
 #include "daemon/core/event_log.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/limits.h"
@@ -21,6 +22,7 @@
 #include "daemon/core/quota.h"
 #include "daemon/core/registry.h"
 #include "daemon/core/wait.h"
+#include "daemon/core/work.h"
 #include "daemon/store/store.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/machine.h"
@@ -41,13 +43,38 @@ struct core_settings {
     struct access access;
     int64_t attach_timeout_ms;
     int64_t reconcile_ms;
+    int64_t turn_work_us;
 };
 
 /* How often segments were looked at before a charge was refused: charge.h. */
 struct looks {
-    unsigned n;              /* in this turn */
-    uint32_t uid;            /* whose the last was */
+    unsigned n;   /* in this turn */
+    uint32_t uid; /* whose the last was */
+    struct registry_walk walk;
     int64_t others_again_ms; /* boot clock: until then those of all others are not looked at */
+};
+
+/* How many records got which verdict. */
+struct sweep_result {
+    uint64_t match, gone, recycled, dying, indeterminate;
+};
+
+/* The periodic look at all records: reconcile.h. */
+struct sweep {
+    struct deadline due; /* set while there are segments, and none is under way */
+    bool is_under_way;
+    struct registry_walk walk;
+    struct sweep_result result; /* so far */
+    int32_t next_index;         /* of the kernel's, once all records are looked at */
+    uint64_t foreign, orphaned; /* so far: segments that are not the daemon's */
+    unsigned listeners;         /* who subscribe to what only a sweep finds */
+    uint64_t n_done;
+};
+
+/* What the last sweep counted. */
+struct counted {
+    uint64_t foreign, orphaned;
+    struct sysv_limits kernel;
 };
 
 SLIST_HEAD(dead_segments, segment);
@@ -63,14 +90,18 @@ struct core {
     struct quota quota;
     struct parties parties;
     struct deadlines deadlines;
-    struct deadline sweep; /* set while there are segments */
+    struct sweep sweep;
+    struct counted counted;
     struct event_log events;
     struct waiters waiters;
     struct news news;
     struct ledger ledger;
+    struct declarations declarations;
     struct dead_segments dead; /* out of the registry; freed when the turn is over */
     struct looks looks;
-    bool is_started; /* until then no event tells of attachments */
+    struct work work;
+    struct ended_parties ended; /* what depends on them is to be dealt with: ends.h */
+    bool is_started;            /* until then no event tells of attachments */
 };
 
 /* A segment as it is now. */
@@ -110,14 +141,24 @@ void core_reconcile(struct core *core, struct core_start *ret);
 /* New settings, in force for what comes. */
 void core_configure(struct core *core, const struct core_settings *settings);
 
-/* Does what is due. A turn must end after it. */
+/* What the daemon does by itself, in parts: each goes on until the share is over. */
+struct core_chore {
+    bool (*is_due)(const struct core *core);
+    void (*go_on)(struct core *core);
+};
+enum { CORE_CHORES = 4 };
+extern const struct core_chore core_chores[CORE_CHORES];
+
+/* Goes on with each that is due. A turn must end after it. */
 void core_tick(struct core *core);
 /* When it is next due (boot clock), or -1. */
 int64_t core_next_tick(const struct core *core);
 
-/* The end of a turn: facts are recorded. Then events are told, then what is dead is buried. */
+/* Facts are recorded. Then events are told, then what is dead is buried. */
+void core_record_facts(struct core *core);
+/* The end of a turn: the same, and the store is tended. */
 void core_end_turn(struct core *core);
-/* Whether anything waits for a turn's end. */
+/* Whether facts are to be recorded, events to be told, or dead to be buried. */
 bool core_turn_is_due(const struct core *core);
 /* Frees what has left the registry; nothing may point to it any more. */
 void core_bury(struct core *core);

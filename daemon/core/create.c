@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/hold.h"
@@ -37,6 +38,9 @@ static int check_rights(const struct core *core, const struct caller *caller,
 static int check_sense(const struct core *core, const struct create_params *p,
                        struct outcome_detail *detail)
 {
+    int r = kernel_refusal_of_size((uint64_t)p->size.value, detail);
+    if (r != 0)
+        return r;
     if (lifetime_of(p) == LIFETIME_ATTACHED) {
         if (p->key.value != 0)
             return outcome_invalid(
@@ -68,6 +72,41 @@ static int find_existing(struct core *core, const struct create_params *p, struc
     return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
+static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    *detail = (struct outcome_detail){.key = key};
+    if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
+        detail->shmid = -1;
+    return OUTCOME_KEY_IN_USE;
+}
+
+/* FOUND's segment has the name or the key that was asked for, and not both. The answer names the
+ * segment that has the key, if there is one. */
+static int name_and_key_differ(struct core *core, const struct caller *caller, uint32_t key,
+                               const struct found *found, struct outcome_detail *detail)
+{
+    struct found with_key;
+    int r = find_key(core, key, &with_key);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        r = find_exists(core, caller, &with_key,
+                        "name and key do not belong to one segment: use the one there is by its "
+                        "key alone, or choose another key",
+                        detail);
+        detail->key = key;
+        return r;
+    }
+    (void)key_in_use(core, key, detail);
+    if (detail->shmid >= 0)
+        return OUTCOME_KEY_IN_USE;
+    return find_exists(core, caller, found,
+                       "the segment of that name does not have that key: leave the key out, or "
+                       "choose another name",
+                       detail);
+}
+
 static int use_existing(struct core *core, struct caller *caller, const struct create_params *p,
                         struct found *found, struct outcome_detail *detail)
 {
@@ -77,20 +116,15 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     bool is_other = (p->name && (!s->name || strcmp(p->name, s->name) != 0)) ||
                     (p->key.value != 0 && (uint32_t)p->key.value != s->key);
     if (is_other)
-        return find_exists(
-            core, caller, found,
-            "name and key do not belong to one segment: use the one there is, or choose "
-            "others",
-            detail);
+        return name_and_key_differ(core, caller, (uint32_t)p->key.value, found, detail);
     if (p->exclusive.value)
         return find_exists(core, caller, found, NULL, detail);
     if (!access_may_read(a, caller, &found->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, found, detail);
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
         return outcome_not_owner(
             detail, "any_owner", other,
-            "the segment of that name or key is another user's: choose another, or set "
-            "any_owner if that user is to be trusted");
+            "choose another name or key, or set any_owner if you trust that user");
     if ((uint64_t)p->size.value > s->size) {
         *detail = (struct outcome_detail){.size = s->size, .requested = (uint64_t)p->size.value};
         return OUTCOME_SIZE_MISMATCH;
@@ -143,20 +177,12 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->noreserve = p->noreserve.value;
     s->huge_page_size = (uint64_t)p->huge_page_size.value;
     s->created_at_ms = core_realtime_ms(core);
-    s->expires_at_ms = ends_after(core, p->ttl_ms.value);
+    s->ttl_ms = p->ttl_ms.value;
+    s->expires_at_ms = ends_after(core, s->ttl_ms);
     s->idle_ttl_ms = p->idle_ttl_ms.value;
     int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;
     return r < 0 ? r : segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
-}
-
-static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
-{
-    const struct sysv *sysv = &core->on.sysv;
-    *detail = (struct outcome_detail){.key = key};
-    if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
-        detail->shmid = -1;
-    return OUTCOME_KEY_IN_USE;
 }
 
 /* The kernel has given out a shmid that a record has: the record's segment is gone. */
@@ -193,8 +219,8 @@ static int hand_over(struct core *core, const struct caller *caller, const struc
         if (r < 0)
             return kernel_refusal_of_lock(core, s->size, r, detail);
     }
-    if (s->lifetime == LIFETIME_ATTACHED || core->rmid_forced)
-        r = anchor_take(core, s);
+    if (s->is_anchor_charged)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = sysv->ops->set(sysv->context, s->shmid, uid, gid, mode_of(p));
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
@@ -240,6 +266,24 @@ static int make(struct core *core, const struct caller *caller, const struct cre
     return r;
 }
 
+static bool needs_anchor(const struct core *core, const struct segment *s)
+{
+    return s->lifetime == LIFETIME_ATTACHED || core->rmid_forced;
+}
+
+/* All that S, which is in NEW, charges; and memory for the rest. */
+static int prepare(struct core *core, struct caller *caller, const struct create_params *p,
+                   struct new_segment *n, struct outcome_detail *detail)
+{
+    struct segment *s = n->segment;
+    int r = new_segment_prepare(core, caller, n, detail);
+    if (r == 0 && p->locked.value)
+        r = charge_lock(core, caller, s, detail);
+    if (r == 0 && needs_anchor(core, s))
+        r = charge_anchor(core, caller, s, detail);
+    return r;
+}
+
 /* OLD: the segment that has the name and is to be replaced; NULL: none. */
 static int create_new(struct core *core, struct caller *caller, const struct create_params *p,
                       struct found *old, struct found *ret, struct outcome_detail *detail)
@@ -252,7 +296,7 @@ static int create_new(struct core *core, struct caller *caller, const struct cre
     int r = fill_record(core, caller, p, old ? old->segment : NULL, s);
     const bool replaces_now = old && s->name;
     if (r == 0)
-        r = new_segment_prepare(core, caller, &n, detail);
+        r = prepare(core, caller, p, &n, detail);
     if (r == 0)
         r = make(core, caller, p, replaces_now ? old->segment : NULL, &n, &kernel, detail);
     if (r != 0) {
@@ -286,6 +330,9 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
         *ret_created = false;
         return 0;
     }
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->name, &rule))
+        return outcome_reserved_name(detail, rule);
     r = exists ? check_replace(core, caller, &existing, detail) : 0;
     if (r == 0)
         r = check_sense(core, p, detail);

@@ -80,12 +80,14 @@ int64_t deadlines_next(const struct deadlines *d)
     return d->count > 0 ? d->heap[0]->at_ms : -1;
 }
 
-void deadlines_run(struct deadlines *d, int64_t now_ms, void *context)
+void deadlines_run(struct deadlines *d, int64_t now_ms, struct work *work, void *context)
 {
-    for (size_t budget = d->count; budget > 0 && d->count > 0 && d->heap[0]->at_ms <= now_ms;
+    for (size_t budget = d->count;
+         budget > 0 && d->count > 0 && d->heap[0]->at_ms <= now_ms && !work_share_is_over(work);
          budget--) {
         struct deadline *first = d->heap[0];
         deadlines_clear(d, first);
         first->passed(first, context);
+        work_look_at_clock(work);
     }
 }

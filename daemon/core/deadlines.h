@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/core/work.h"
 #include "daemon/util/cleanup.h"
 
 struct deadline;
@@ -40,8 +41,9 @@ void deadlines_clear(struct deadlines *d, struct deadline *deadline);
 
 /* The earliest, or -1. */
 int64_t deadlines_next(const struct deadlines *d);
-/* Clears and calls each that has passed, the earliest first; no more calls than there were
- * deadlines, so that one that is due again at once does not hold up the rest of the daemon. */
-void deadlines_run(struct deadlines *d, int64_t now_ms, void *context);
+/* Clears and calls each that has passed, the earliest first, until the share of WORK is over; no
+ * more calls than there were deadlines, so that one that is due again at once does not hold up the
+ * rest of the daemon. */
+void deadlines_run(struct deadlines *d, int64_t now_ms, struct work *work, void *context);
 
 #endif

@@ -1,20 +1,38 @@
-/* Segments that a configuration file asks for: made sure of, never changed and never removed. */
+/*
+ * The segments that configuration files declare always exist. A missing one is created: when the
+ * files are read, and by the next look at all of them, which comes as often as the sweep. When the
+ * files are read, one that exists is also changed to what is declared, as far as `set` can do that.
+ * What cannot be changed is a conflict: it is reported once, and the segment stays as it is.
+ *
+ * Nothing is removed here, and nothing of another user's is changed.
+ */
 #ifndef SHMD_CORE_DECLARE_H
 #define SHMD_CORE_DECLARE_H
 
 #include "daemon/core/core.h"
 
-/* No segment is declared any more; before the files are read again. */
-void declare_none(struct core *core);
+enum declare_result {
+    DECLARE_CREATED,
+    DECLARE_CHANGED,     /* FIELDS are now as declared */
+    DECLARE_NOT_CREATED, /* for ERROR and DETAIL */
+    DECLARE_NOT_CHANGED, /* FIELDS are not as declared, for ERROR and DETAIL */
+    DECLARE_CONFLICT,    /* FIELDS are not as declared and cannot be changed */
+};
+
+/* For the log. Everything is borrowed. */
+struct declare_report {
+    enum declare_result result;
+    const struct declaration *declaration;
+    const struct segment *segment; /* NULL: there is none */
+    unsigned fields;               /* bits of enum drift */
+    int error;                     /* an outcome or a negative errno */
+    const struct outcome_detail *detail;
+};
 
 /*
- * There shall be a segment of PARAMS, which have a name or a key; by the key it is looked for when
- * there is no name. A missing one is created; one that is there is left alone. 0 with what was
- * created or not; an outcome: it could not be created, or what is there is another's, or too small,
- * or another segment has the key (OUTCOME_SEGMENT_EXISTS, OUTCOME_SIZE_MISMATCH,
- * OUTCOME_KEY_IN_USE).
+ * DECLARATIONS are declared from now on, and nothing else: missing segments are created, others are
+ * changed. They become the core's, and are empty then. 0, or -ENOMEM and all is as it was.
  */
-int declare_segment(struct core *core, const struct create_params *params, bool *ret_created,
-                    struct outcome_detail *ret_detail) MUST_CHECK;
+int declare_segments(struct core *core, struct declarations *declarations) MUST_CHECK;
 
 #endif

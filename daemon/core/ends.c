@@ -24,17 +24,36 @@ static int end_now(struct core *core, struct segment *segment, enum reason reaso
     return r < 0 ? r : removal_do(core, &found, reason);
 }
 
-int ends_if_abandoned(struct core *core, struct segment *segment)
+/* Whether SEGMENT, which nobody that is known depends on, may still be used by a process that a
+ * former daemon could not see: whoever has it attached may be that. */
+static bool may_be_in_use(struct core *core, struct segment *segment)
+{
+    struct sysv_stat kernel;
+    return segment->is_left_behind && find_again(core, segment, &kernel) == 0 &&
+           segment_attachments(segment, &kernel) > 0;
+}
+
+/* Why SEGMENT is abandoned; false when it is not. */
+static bool is_abandoned(const struct segment *segment, enum reason *ret)
 {
     if (segment->state == STATE_REMOVING)
+        return false;
+    if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER)) {
+        *ret = REASON_INITIALISER_DIED;
+        return true;
+    }
+    *ret = segment->lifetime == LIFETIME_PROCESS ? REASON_LAST_HOLDER_EXITED
+                                                 : REASON_CONNECTION_CLOSED;
+    return segment->n_holders == 0 && lifetime_has_holders(segment->lifetime);
+}
+
+int ends_if_abandoned(struct core *core, struct segment *segment)
+{
+    enum reason reason;
+    if (!is_abandoned(segment, &reason) || may_be_in_use(core, segment))
         return 1;
-    if (segment->state == STATE_INITIALISING && !tie_find(segment, NULL, TIE_INITIALISER))
-        return end_now(core, segment, REASON_INITIALISER_DIED);
-    if (segment->n_holders > 0 || !lifetime_has_holders(segment->lifetime))
-        return 1;
-    return end_now(core, segment,
-                   segment->lifetime == LIFETIME_PROCESS ? REASON_LAST_HOLDER_EXITED
-                                                         : REASON_CONNECTION_CLOSED);
+    /* The look may have found that it is gone. */
+    return segment->state == STATE_REMOVED ? 0 : end_now(core, segment, reason);
 }
 
 /* --- at a time */
@@ -150,15 +169,56 @@ static void party_left(struct core *core, struct segment *segment, enum tie_role
     (void)r; /* the kernel refused: the segment stays without a holder, and is listed so */
 }
 
+/* Ends one tie of PARTY. */
+static void end_tie(struct core *core, struct party *party)
+{
+    struct tie *tie = LIST_FIRST(&party->ties);
+    struct segment *segment = tie->segment;
+    enum tie_role role = tie->role;
+    ledger_note_untied(core, tie);
+    tie_free(&core->parties, tie);
+    party_left(core, segment, role);
+}
+
+static void free_first(struct core *core)
+{
+    struct party *party = STAILQ_FIRST(&core->ended);
+    STAILQ_REMOVE_HEAD(&core->ended, of_ended);
+    party_end(&core->parties, party);
+}
+
+void ends_note(struct core *core, struct party *party)
+{
+    if (!party->is_ending)
+        STAILQ_INSERT_TAIL(&core->ended, party, of_ended);
+    party->is_ending = true;
+}
+
 void ends_with_party(struct core *core, struct party *party)
 {
-    party->is_ending = true;
-    for (struct tie *tie; (tie = LIST_FIRST(&party->ties));) {
-        struct segment *segment = tie->segment;
-        enum tie_role role = tie->role;
-        ledger_note_untied(core, tie);
-        tie_free(&core->parties, tie);
-        party_left(core, segment, role);
+    ends_note(core, party);
+    ends_go_on(core);
+}
+
+bool ends_are_due(const struct core *core)
+{
+    return !STAILQ_EMPTY(&core->ended);
+}
+
+void ends_go_on(struct core *core)
+{
+    while (ends_are_due(core) && !work_share_is_over(&core->work)) {
+        struct party *party = STAILQ_FIRST(&core->ended);
+        if (LIST_EMPTY(&party->ties))
+            free_first(core);
+        else
+            end_tie(core, party);
+        work_look_at_clock(&core->work);
     }
-    party_end(&core->parties, party);
+}
+
+void ends_deinit(struct core *core)
+{
+    while (ends_are_due(core))
+        free_first(core);
 }

@@ -23,7 +23,15 @@ int ends_unless_attached(struct core *core, struct segment *segment) MUST_CHECK;
  * when it stays; or a negative errno. */
 int ends_if_abandoned(struct core *core, struct segment *segment) MUST_CHECK;
 
-/* The process behind PARTY has exited, or its connection was closed. PARTY is freed. */
+/* The process behind PARTY has exited, or its connection was closed. What that means for the
+ * segments that depend on it is done by ends_go_on(), which frees PARTY at last. */
+void ends_note(struct core *core, struct party *party);
+/* The same, and what there is time for is done at once. */
 void ends_with_party(struct core *core, struct party *party);
+/* Whether there is something left to be done. */
+bool ends_are_due(const struct core *core);
+void ends_go_on(struct core *core);
+/* Frees the parties; no tie must be left. */
+void ends_deinit(struct core *core);
 
 #endif

@@ -26,6 +26,7 @@ static int heed(struct core *core, const struct looked_up *looked, struct found 
     struct segment *segment = looked->segment;
     struct found found = {segment, looked->sight.kernel};
     int r = 0;
+    work_add_records(&core->work, 1);
     switch (looked->sight.verdict) {
     case VERDICT_MATCH:
         if (segment)
@@ -118,6 +119,17 @@ int find_target(struct core *core, const struct target *target, struct found *re
     if (r == 0)
         *ret = found;
     return r;
+}
+
+int find_unreadable(const struct core *core, const struct caller *caller, const struct found *found,
+                    struct outcome_detail *detail)
+{
+    bool is_shut_out =
+        access_may_change(&core->settings.access, caller, found->segment, &found->kernel);
+    return outcome_denied(detail, "read",
+                          is_shut_out ? "the segment is yours, but its mode shuts you out: set "
+                                        "another mode (\"0600\")"
+                                      : NULL);
 }
 
 int find_exists(const struct core *core, const struct caller *caller, const struct found *found,

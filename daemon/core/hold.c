@@ -17,26 +17,28 @@ static int not_holdable(const struct segment *segment, struct outcome_detail *de
     return OUTCOME_NOT_HOLDABLE;
 }
 
-/* The tie by which CALLER holds SEGMENT, or NULL: 0 or a negative errno. */
-static int find_tie(struct core *core, struct caller *caller, const struct segment *segment,
-                    struct tie **ret)
-{
-    struct party *party;
-    int r = tie_party(&core->parties, caller, segment->lifetime, TIE_HOLDER, &party);
-    if (r < 0)
-        return r;
-    *ret = tie_find(segment, party, TIE_HOLDER);
-    party_put(&core->parties, party);
-    return 0;
-}
-
 int core_holds(struct core *core, struct caller *caller, const struct segment *segment)
 {
     struct tie *tie = NULL;
     if (!can_be_held(segment))
         return 0;
-    int r = find_tie(core, caller, segment, &tie);
+    int r = tie_of_caller(&core->parties, caller, segment, TIE_HOLDER, &tie);
     return r < 0 ? r : tie != NULL;
+}
+
+/* The tie itself, or that the segment has such ties as cannot be recorded. */
+static int record_holder(struct core *core, struct segment *segment, const struct tie *tie,
+                         struct outcome_detail *detail)
+{
+    struct segment next = *segment;
+    struct ledger_change change = {.added = {tie}};
+    next.has_unseen |= tie_is_unseen(tie);
+    if (next.has_unseen != segment->has_unseen)
+        change.record = &next;
+    int r = ledger_write(core, segment, &change, detail);
+    if (r == 0)
+        segment->has_unseen = next.has_unseen;
+    return r;
 }
 
 int core_hold(struct core *core, struct caller *caller, struct found *found,
@@ -48,8 +50,8 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
     if (!can_be_held(segment))
         return not_holdable(segment, detail);
     int r = tie_new_of(&core->parties, caller, segment->lifetime, TIE_HOLDER,
-                       core_realtime_ms(core), &tie);
-    if (r < 0)
+                       core_realtime_ms(core), &tie, detail);
+    if (r != 0)
         return r;
     if (tie_find(segment, tie->party, TIE_HOLDER)) {
         tie_free(&core->parties, tie);
@@ -60,13 +62,13 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
             .what = "max_holders_per_segment", .used = segment->n_holders, .max = max};
         r = OUTCOME_QUOTA_EXCEEDED;
     } else {
-        r = ledger_write(core, segment, &(struct ledger_change){.added = {tie}}, detail);
+        r = record_holder(core, segment, tie, detail);
     }
     if (r != 0) {
         tie_free(&core->parties, tie);
         return r;
     }
-    tie_bind(tie, segment);
+    tie_bind(&core->parties, tie, segment);
     news_add(core, segment, &found->kernel, EVENT_CHANGED, REASON_REQUEST);
     return 0;
 }
@@ -94,7 +96,7 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
     struct tie *tie = NULL;
     if (!can_be_held(segment))
         return not_holdable(segment, detail);
-    int r = find_tie(core, caller, segment, &tie);
+    int r = tie_of_caller(&core->parties, caller, segment, TIE_HOLDER, &tie);
     if (r < 0 || !tie)
         return r;
     if (segment->n_holders == 1)

@@ -16,4 +16,7 @@ int kernel_refusal_of_create(const struct core *core, const struct sysv_create *
 int kernel_refusal_of_lock(const struct core *core, uint64_t size, int r,
                            struct outcome_detail *ret_detail);
 
+/* Whether a process can attach a segment of SIZE bytes at all: 0 or OUTCOME_LIMIT_REACHED. */
+int kernel_refusal_of_size(uint64_t size, struct outcome_detail *ret_detail);
+
 #endif

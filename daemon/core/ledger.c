@@ -25,7 +25,7 @@ void ledger_deinit(struct ledger *ledger)
 
 static bool is_recorded(const struct tie *tie)
 {
-    return tie && !tie->party->is_connection;
+    return tie && !tie->party->is_connection && !party_is_unseen(tie->party);
 }
 
 static struct stored_tie stored_tie(const struct tie *tie)
@@ -113,11 +113,13 @@ int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome
     struct ledger *l = &core->ledger;
     int64_t now = clock->ops->kernel_s(clock->context);
     /* A segment that was disowned in this second looks like one of a create that begins in it, and
-     * must not be taken for that. */
+     * must not be taken for that, also when the clock was set back since: rather leave one behind.
+     */
     const struct store_intent intent = {.key = key,
                                         .size = size,
                                         .pid = core->own_pid,
-                                        .at_s = now > l->disowned_at_s ? now : now + 1};
+                                        .at_s =
+                                            now > l->disowned_at_s ? now : l->disowned_at_s + 1};
     int r = store->ops->intend(store->context, &intent, &l->reason);
     if (r == 0)
         return 0;
@@ -244,18 +246,19 @@ static bool is_among(const struct ledger_fact *fact, enum facts which)
     return which == FACTS_ALL || fact->type != STORE_SEGMENT;
 }
 
-static int reserve_write(struct ledger *l, size_t n_ties)
+/* Memory for a write of what is noted and of N_NOTED more facts, and of changes of two segments
+ * that have N_TIES ties: 0 or -ENOMEM. */
+static int reserve_write(struct ledger *l, size_t n_noted, size_t n_ties)
 {
-    /* The daemon, the counters, two segments and their ties, and what may yet be noted. */
-    enum { FIXED = 4 + ADDED_MAX, NOTED_SOON = 2, SEGMENTS = 2 };
-    struct store_record *records =
-        array_reserve(l->records, &l->records_capacity, 0, FIXED + n_ties + l->n_noted + NOTED_SOON,
-                      sizeof(*records));
+    enum { SEGMENTS = 2, FIXED = 2 + SEGMENTS + ADDED_MAX }; /* with the daemon and the counters */
+    n_noted += l->n_noted;
+    struct store_record *records = array_reserve(l->records, &l->records_capacity, 0,
+                                                 FIXED + n_ties + n_noted, sizeof(*records));
     if (!records)
         return -ENOMEM;
     l->records = records;
-    struct stored_segment *images = array_reserve(
-        l->images, &l->images_capacity, 0, SEGMENTS + l->n_noted + NOTED_SOON, sizeof(*images));
+    struct stored_segment *images =
+        array_reserve(l->images, &l->images_capacity, 0, SEGMENTS + n_noted, sizeof(*images));
     if (!images)
         return -ENOMEM;
     l->images = images;
@@ -297,7 +300,7 @@ static int try_write(struct core *core, enum facts which, const struct segment *
     size_t n_ties = segment ? count_ties(segment) : 0;
     if (segment && change->also)
         n_ties += count_ties(change->also);
-    int r = reserve_write(l, n_ties);
+    int r = reserve_write(l, 0, n_ties);
     if (r < 0) {
         note_result(l, r);
         l->reason = "the daemon is out of memory";
@@ -328,11 +331,12 @@ static int reserve_notes(struct ledger *l, size_t more)
 
 int ledger_reserve_two(struct core *core, const struct segment *segment, const struct segment *also)
 {
-    int r = reserve_notes(&core->ledger, 2);
+    enum { NOTED_SOON = 2 };
+    int r = reserve_notes(&core->ledger, NOTED_SOON);
     if (r < 0)
         return r;
     size_t n_ties = (segment ? count_ties(segment) : 0) + (also ? count_ties(also) : 0);
-    return reserve_write(&core->ledger, n_ties);
+    return reserve_write(&core->ledger, NOTED_SOON, n_ties);
 }
 
 /* Whether the store has anything of what CHANGE changes. */

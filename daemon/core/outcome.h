@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct config_error;
+struct name_rule;
 
 enum outcome {
     OUTCOME_NO_SUCH_SEGMENT = 1,
@@ -46,8 +47,11 @@ struct outcome_detail {
     int32_t shmid;
     uint32_t key;
     uint64_t size, requested;
+    const char *unit;    /* of a limit: what used, max and requested count; NULL: segments */
+    uint64_t unit_bytes; /* how many bytes such a one has */
     uint64_t nattch;
     int64_t timeout_ms;
+    const struct name_rule *rule; /* that reserves the name; borrowed from the configuration */
     bool has_uid;
     uint32_t uid;                             /* whose the segment is */
     const struct config_error *config_errors; /* borrowed from who reads the configuration */
@@ -56,8 +60,7 @@ struct outcome_detail {
 
 /* The reason of outcome_not_owner() where the caller named the owner that he expects. */
 #define OUTCOME_HINT_NOT_OWNER                                                                     \
-    "the segment is another user's than the owner that was asked for: choose another name, or "    \
-    "name that user as `owner` if he is to be trusted"
+    "choose another name, or give that uid as `owner` if you trust that user"
 
 /* NEEDS is what the caller would have to be, or to be allowed. */
 static inline int outcome_denied(struct outcome_detail *detail, const char *needs, const char *hint)
@@ -71,6 +74,19 @@ static inline int outcome_not_owner(struct outcome_detail *detail, const char *n
                                     const char *hint)
 {
     *detail = (struct outcome_detail){.what = needs, .hint = hint, .has_uid = true, .uid = uid};
+    return OUTCOME_PERMISSION_DENIED;
+}
+
+static inline int outcome_not_supported(struct outcome_detail *detail, const char *what)
+{
+    *detail = (struct outcome_detail){.what = what};
+    return OUTCOME_NOT_SUPPORTED;
+}
+
+/* The name is reserved by RULE for others. */
+static inline int outcome_reserved_name(struct outcome_detail *detail, const struct name_rule *rule)
+{
+    *detail = (struct outcome_detail){.what = "reserved name", .rule = rule};
     return OUTCOME_PERMISSION_DENIED;
 }
 

@@ -10,7 +10,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/core/access.h"
 #include "daemon/core/caller.h"
+#include "daemon/core/quota.h"
 #include "daemon/sys/process.h"
 #include "daemon/util/cleanup.h"
 
@@ -23,11 +25,22 @@ struct party {
     struct process_identity identity; /* of a connection: its process's pid and nothing else */
     uint32_t uid;
     char comm[COMM_MAX];
-    int pidfd;        /* owned; -1: a connection's */
-    void *watch;      /* the watcher's */
-    bool is_ending;   /* it stays though it may have no ties: its end is being handled */
-    struct ties ties; /* newest first */
+    struct account *account; /* charged with the process; NULL: a connection's */
+    int pidfd;               /* owned; -1: a connection's */
+    void *watch;             /* the watcher's */
+    bool is_ending;          /* it stays though it may have no ties: its end is being handled */
+    struct ties ties;        /* newest first */
+    STAILQ_ENTRY(party) of_ended;
 };
+
+STAILQ_HEAD(ended_parties, party);
+
+/* A process of another pid namespace: the daemon has its pidfd, and no number by which another
+ * daemon could find it again. */
+static inline bool party_is_unseen(const struct party *party)
+{
+    return !party->is_connection && party->identity.pid == 0;
+}
 
 /* The seam to the event loop, which reports that the process behind a pidfd has exited. */
 struct watch_ops {
@@ -45,23 +58,34 @@ struct parties {
     void *by_process; /* tsearch tree of parties */
     struct processes processes;
     struct watcher watcher;
+    struct quota *quota;
+    const struct access *access;
     size_t n_processes;
+    size_t n_holders;     /* of all segments together */
+    uint64_t last_unseen; /* caller.unseen is given from here */
 };
 
-void parties_init(struct parties *p, struct processes processes, struct watcher watcher);
+void parties_init(struct parties *p, struct processes processes, struct watcher watcher,
+                  struct quota *quota, const struct access *access);
 /* All ties must be gone. */
 void parties_deinit(struct parties *p);
 
 /*
- * The party of process IDENTITY, watched; takes PIDFD in any case. 0 or a negative errno. A party
- * without ties must be given back by party_put().
+ * The party of process IDENTITY, which a former daemon knew, watched and charged whatever the caps;
+ * takes PIDFD in any case. 0 or a negative errno. A party without ties must be given back by
+ * party_put().
  */
 int parties_of_process(struct parties *p, const struct process_identity *identity, int pidfd,
                        uint32_t uid, const char *comm, struct party **ret) MUST_CHECK;
 
-/* The party of CALLER's process; as parties_of_process(). */
-int parties_of_caller(struct parties *p, const struct caller *caller,
-                      struct party **ret) MUST_CHECK;
+/* The party of CALLER's process; as parties_of_process(), or OUTCOME_QUOTA_EXCEEDED with
+ * RET_DETAIL. */
+int parties_of_caller(struct parties *p, struct caller *caller, struct party **ret,
+                      struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* The party of CALLER's process if it has one already, else NULL: 0 or a negative errno. */
+int parties_find_caller(struct parties *p, struct caller *caller,
+                        const struct party **ret) MUST_CHECK;
 
 /* The party of CALLER's connection, made when it is first needed: 0 or -ENOMEM. */
 int parties_of_connection(struct caller *caller, struct party **ret) MUST_CHECK;

@@ -1,16 +1,26 @@
 #include "daemon/core/reconcile.h"
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/removal.h"
+#include "daemon/core/segment_charge.h"
 #include "daemon/core/use.h"
+#include "daemon/core/view.h"
 
-static void read_rmid_forced(struct core *core)
+enum {
+    RECORDS_AT_A_TIME = 16, /* between two looks at the clock */
+    LISTENERS_MS = 200,
+};
+
+static void read_limits(struct core *core)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_limits limits;
-    if (sysv->ops->limits(sysv->context, &limits) == 0)
-        core->rmid_forced = limits.shm_rmid_forced;
+    if (sysv->ops->limits(sysv->context, &limits) < 0)
+        return;
+    core->counted.kernel = limits;
+    core->rmid_forced = limits.shm_rmid_forced;
 }
 
 static void sweep_one(struct core *core, struct segment *segment, struct sweep_result *result)
@@ -34,37 +44,124 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
         removal_finish(core, segment, &kernel);
         return;
     }
+    segment_charge_follow_lock(&core->quota, segment, kernel.locked);
     use_notice(core, segment, &kernel);
     anchor_settle(core, segment, &kernel);
+    if (segment->is_left_behind)
+        (void)!ends_if_abandoned(core, segment); /* when the kernel refuses: the next sweep tries */
+}
+
+static void begin_sweep(struct core *core)
+{
+    read_limits(core);
+    core->sweep.is_under_way = true;
+    core->sweep.walk = (struct registry_walk){0};
+    core->sweep.result = (struct sweep_result){0};
+    core->sweep.next_index = 0;
+    core->sweep.foreign = core->sweep.orphaned = 0;
+}
+
+static void end_sweep(struct core *core)
+{
+    core->sweep.is_under_way = false;
+    core->sweep.n_done++;
+    ledger_retry(core);
+}
+
+/* Counts what of the kernel's slots is not the daemon's, up to MOST of them; whether there may be
+ * more. */
+static bool count_some(struct core *core, size_t most)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sweep *sweep = &core->sweep;
+    for (; most > 0; most--) {
+        struct sysv_stat kernel;
+        if (sweep->next_index > core->counted.kernel.max_index)
+            return false;
+        work_add_records(&core->work, 1);
+        if (sysv->ops->stat_index(sysv->context, sweep->next_index++, &kernel) < 0 ||
+            registry_by_shmid(&core->registry, kernel.shmid))
+            continue;
+        sweep->foreign++;
+        sweep->orphaned += view_is_orphaned(core, &kernel);
+    }
+    return true;
+}
+
+/* Looks at up to MOST records; whether there may be more. */
+static bool sweep_some(struct core *core, size_t most)
+{
+    for (; most > 0; most--) {
+        struct segment *segment = registry_step(&core->registry, &core->sweep.walk);
+        if (!segment)
+            return false;
+        sweep_one(core, segment, &core->sweep.result);
+    }
+    return true;
 }
 
 void reconcile_sweep(struct core *core, struct sweep_result *ret)
 {
-    struct sweep_result result = {0};
-    struct segment *segment;
-    read_rmid_forced(core);
-    for (struct registry_walk walk = {0}; (segment = registry_step(&core->registry, &walk));)
-        sweep_one(core, segment, &result);
-    ledger_retry(core);
-    *ret = result;
+    begin_sweep(core); /* one that is under way is replaced by it */
+    (void)sweep_some(core, SIZE_MAX);
+    end_sweep(core);
+    *ret = core->sweep.result;
+    reconcile_watch(core);
+}
+
+bool reconcile_is_under_way(const struct core *core)
+{
+    return core->sweep.is_under_way;
+}
+
+void reconcile_go_on(struct core *core)
+{
+    while (!work_share_is_over(&core->work)) {
+        if (!sweep_some(core, RECORDS_AT_A_TIME) && !count_some(core, RECORDS_AT_A_TIME)) {
+            core->counted.foreign = core->sweep.foreign;
+            core->counted.orphaned = core->sweep.orphaned;
+            end_sweep(core);
+            reconcile_watch(core);
+            return;
+        }
+        work_look_at_clock(&core->work);
+    }
 }
 
 static void sweep_is_due(struct deadline *deadline, void *context)
 {
-    struct core *core = context;
-    struct sweep_result result;
     (void)deadline;
-    reconcile_sweep(core, &result);
-    reconcile_watch(core);
+    begin_sweep(context);
+}
+
+static int64_t pause_ms(const struct core *core)
+{
+    int64_t ms = core->settings.reconcile_ms;
+    return core->sweep.listeners > 0 && ms > LISTENERS_MS ? LISTENERS_MS : ms;
 }
 
 void reconcile_watch(struct core *core)
 {
-    if (core->sweep.place || core->registry.count == 0)
+    if (core->sweep.due.place || core->sweep.is_under_way || core->registry.count == 0)
         return;
-    int r = deadlines_set(&core->deadlines, &core->sweep,
-                          core_boottime_ms(core) + core->settings.reconcile_ms, sweep_is_due);
+    int r = deadlines_set(&core->deadlines, &core->sweep.due,
+                          core_boottime_ms(core) + pause_ms(core), sweep_is_due);
     (void)r; /* out of memory: the next segment sets it */
+}
+
+/* The sweep that is due may only come earlier: listeners who come and go cannot put it off. */
+void reconcile_listen(struct core *core)
+{
+    core->sweep.listeners++;
+    if (!core->sweep.due.place || core->sweep.due.at_ms <= core_boottime_ms(core) + pause_ms(core))
+        return;
+    deadlines_clear(&core->deadlines, &core->sweep.due);
+    reconcile_watch(core);
+}
+
+void reconcile_unlisten(struct core *core)
+{
+    core->sweep.listeners--;
 }
 
 static bool is_intended(const struct core *core, const struct sysv_stat *kernel,

@@ -7,14 +7,19 @@
 
 #include "daemon/core/core.h"
 
-/* How many records got which verdict. */
-struct sweep_result {
-    uint64_t match, gone, recycled, dying, indeterminate;
-};
-
-/* One look at every record and at kernel.shm_rmid_forced. What has its segment is anchored if it
- * needs that; attachments and detachments since the last sweep are told. */
+/* One look at every record and at kernel.shm_rmid_forced, however long it takes. What has its
+ * segment is anchored if it needs that; attachments and detachments since the last sweep are told.
+ */
 void reconcile_sweep(struct core *core, struct sweep_result *ret);
+
+/* The periodic sweep, in parts. */
+bool reconcile_is_under_way(const struct core *core);
+void reconcile_go_on(struct core *core);
+
+/* Somebody subscribes to what only a sweep finds, or does so no more: while there is one, a sweep
+ * comes every 200 ms. */
+void reconcile_listen(struct core *core);
+void reconcile_unlisten(struct core *core);
 
 /* Sees to it that a sweep is due while there are segments: to be called when there is a new one. */
 void reconcile_watch(struct core *core);

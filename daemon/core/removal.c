@@ -4,6 +4,7 @@
 
 #include "daemon/core/anchor.h"
 #include "daemon/core/kernel.h"
+#include "daemon/core/segment_charge.h"
 
 /* Lets go of all that keeps SEGMENT, or waits for its end. */
 static void cut_loose(struct core *core, struct segment *segment)
@@ -22,7 +23,7 @@ static void cut_loose(struct core *core, struct segment *segment)
 void removal_discard(struct core *core, struct segment *segment)
 {
     cut_loose(core, segment);
-    quota_release(&core->quota, &segment->charge);
+    segment_uncharge(&core->quota, segment);
     segment_free(segment);
 }
 
@@ -31,7 +32,7 @@ void removal_discard(struct core *core, struct segment *segment)
 static void bury(struct core *core, struct segment *segment)
 {
     cut_loose(core, segment);
-    quota_release(&core->quota, &segment->charge);
+    segment_uncharge(&core->quota, segment);
     ledger_note_gone(core, segment);
     registry_take(&core->registry, segment);
     SLIST_INSERT_HEAD(&core->dead, segment, of_dead);
@@ -188,7 +189,7 @@ void removal_finish(struct core *core, struct segment *segment, const struct sys
 void removal_let_go(struct core *core, struct segment *segment)
 {
     cut_loose(core, segment);
-    quota_release(&core->quota, &segment->charge);
+    segment_uncharge(&core->quota, segment);
     registry_take(&core->registry, segment);
     segment->state = STATE_REMOVED;
     SLIST_INSERT_HEAD(&core->dead, segment, of_dead);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "daemon/core/ends.h"
+#include "daemon/core/segment_charge.h"
 
 /* The process that was recorded, if it still lives: 0, -ESRCH, or another negative errno. */
 static int find_process(struct core *core, const struct stored_tie *stored, struct party **ret)
@@ -38,18 +39,15 @@ static int restore_tie(struct core *core, struct segment *segment, const struct 
         party_put(&core->parties, party);
         return -ENOMEM;
     }
-    tie_bind(tie, segment);
+    tie_bind(&core->parties, tie, segment);
     return 0;
 }
 
 static int restore_segment(struct core *core, const struct stored *stored)
 {
-    static const struct limits none; /* what is there counts, and is not refused */
     struct segment *segment = segment_new_stored(&stored->segment);
-    struct outcome_detail detail;
     if (!segment)
         return -ENOMEM;
-    const uint64_t amount[QUOTA_KINDS] = {[QUOTA_SEGMENTS] = 1, [QUOTA_BYTES] = segment->size};
     /* Until it is looked at in the kernel. Should it be gone, its creator may hear of it. */
     segment->seen.uid = segment->creator.uid;
     segment->seen.gid = segment->creator.gid;
@@ -59,7 +57,7 @@ static int restore_segment(struct core *core, const struct stored *stored)
         segment_free(segment);
         return r;
     }
-    r = quota_charge(&core->quota, &none, segment->creator.uid, amount, &segment->charge, &detail);
+    r = segment_charge_found(&core->quota, segment);
     if (r == 0) {
         /* Whether it was idle before cannot be told: it begins anew. */
         segment->idle_since_ms = core_boottime_ms(core);
@@ -67,7 +65,7 @@ static int restore_segment(struct core *core, const struct stored *stored)
     }
     for (size_t i = 0; r == 0 && i < stored->n_ties; i++)
         r = restore_tie(core, segment, &stored->ties[i]);
-    return r > 0 ? -EOVERFLOW : r;
+    return r;
 }
 
 int restore_segments(struct core *core, const struct store_contents *contents)

@@ -25,6 +25,7 @@ struct segment *segment_new_stored(const struct stored_segment *stored)
     s->lifetime = stored->lifetime;
     s->noreserve = stored->noreserve;
     s->adopted = stored->adopted;
+    s->has_unseen = s->is_left_behind = stored->has_unseen;
     s->huge_page_size = stored->huge_page_size;
     s->created_at_ms = stored->created_at_ms;
     s->expires_at_ms = stored->expires_at_ms;
@@ -54,6 +55,7 @@ struct stored_segment segment_stored(const struct segment *s)
                                    .lifetime = s->lifetime,
                                    .noreserve = s->noreserve,
                                    .adopted = s->adopted,
+                                   .has_unseen = s->has_unseen,
                                    .huge_page_size = s->huge_page_size,
                                    .created_at_ms = s->created_at_ms,
                                    .expires_at_ms = s->expires_at_ms,

@@ -31,8 +31,8 @@ struct segment {
     enum segment_state state;
     enum lifetime lifetime;
     bool noreserve;
-    bool declared; /* a configuration file asks for it; not stored */
-    bool adopted;  /* another process made it and handed it over */
+    bool adopted;    /* another process made it and handed it over */
+    bool has_unseen; /* it has had ties to processes that no other daemon can find again */
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
@@ -44,11 +44,14 @@ struct segment {
     size_t n_labels;
 
     /* The rest is not stored. */
-    struct charge charge;
+    int64_t ttl_ms; /* the last that this daemon was asked to give it; 0: none, or not known */
+    struct account *account; /* that it is charged to: segment_charge.h; NULL: none */
+    bool is_left_behind;     /* a former daemon had such ties: their processes may live on */
+    bool is_lock_charged, is_anchor_charged;
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */
     void *anchor;           /* the daemon's own attachment; no answer counts it */
-    int64_t anchored_at_s;  /* wall clock: the anchor was not made later; 0: there never was one */
+    int64_t anchored_at_s;  /* the kernel's time of it; 0: there never was one */
     struct deadline expiry; /* of expires_at_ms and idle_ttl_ms, whichever comes first */
     struct deadline anchor_check;
     int64_t anchor_until_ms; /* boot clock: when an anchor is let go though nobody has attached */

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
+#include "daemon/core/segment_charge.h"
 
 static int not_supported(struct outcome_detail *detail, const char *what)
 {
@@ -58,6 +60,9 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
         return 0;
+    const struct name_rule *rule;
+    if (!access_may_use_name(&core->settings.access, caller, p->new_name, &rule))
+        return outcome_reserved_name(detail, rule);
     int r = find_name(core, p->new_name, &other);
     if (r != 0)
         return r < 0 ? r : 0;
@@ -86,11 +91,16 @@ static int refused_owner(int r, struct outcome_detail *detail)
     return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
-static int set_lock(struct core *core, bool locked, struct found *found,
-                    struct outcome_detail *detail)
+static int set_lock(struct core *core, const struct caller *caller, bool locked,
+                    struct found *found, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
-    int r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
+    int r = locked ? charge_lock(core, caller, found->segment, detail) : 0;
+    if (r != 0)
+        return r;
+    r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
+    segment_charge_follow_lock(&core->quota, found->segment,
+                               r == 0 ? locked : found->kernel.locked);
     if (r == -EPERM && !locked)
         return outcome_denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
     if (r == -ENOENT)
@@ -102,14 +112,14 @@ static int set_lock(struct core *core, bool locked, struct found *found,
 }
 
 /* What P asks for that the kernel keeps. On failure part of it may have been done. */
-static int set_kernel(struct core *core, const struct set_params *p, struct found *found,
-                      struct outcome_detail *detail)
+static int set_kernel(struct core *core, const struct caller *caller, const struct set_params *p,
+                      struct found *found, struct outcome_detail *detail)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_stat *k = &found->kernel;
     int r = 0;
     if (p->locked.given && p->locked.value != k->locked)
-        r = set_lock(core, p->locked.value, found, detail);
+        r = set_lock(core, caller, p->locked.value, found, detail);
     if (r != 0 || !(p->mode.given || p->uid.given || p->gid.given))
         return r;
     uint32_t uid = p->uid.given ? (uint32_t)p->uid.value : k->uid;
@@ -163,20 +173,24 @@ static int change_labels(const struct labels *labels, struct change *c)
 }
 
 static int change_lifetime(struct core *core, struct caller *caller, enum lifetime lifetime,
-                           struct change *c)
+                           struct change *c, struct outcome_detail *detail)
 {
     const enum tie_role role = lifetime == LIFETIME_ATTACHED ? TIE_ATTACHER : TIE_HOLDER;
     c->begins_lifetime = true;
     c->next.lifetime = lifetime;
     if (lifetime == LIFETIME_PERSISTENT)
         return 0;
-    return tie_new_of(&core->parties, caller, lifetime, role, core_realtime_ms(core), &c->tie);
+    int r =
+        tie_new_of(&core->parties, caller, lifetime, role, core_realtime_ms(core), &c->tie, detail);
+    if (r == 0)
+        c->next.has_unseen |= tie_is_unseen(c->tie);
+    return r;
 }
 
 /* Gets all memory that the change of S needs, so that nothing fails for it after the kernel's part.
  */
 static int change_prepare(struct core *core, struct caller *caller, const struct set_params *p,
-                          const struct segment *s, struct change *c)
+                          const struct segment *s, struct change *c, struct outcome_detail *detail)
 {
     *c = (struct change){.next = *s};
     int r = ledger_reserve(core, s);
@@ -186,13 +200,15 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
         r = change_name(core, p->new_name, c);
     if (r == 0 && p->labels.given)
         r = change_labels(&p->labels, c);
-    if (p->ttl_ms.given)
-        c->next.expires_at_ms = ends_after(core, p->ttl_ms.value);
+    if (p->ttl_ms.given) {
+        c->next.ttl_ms = p->ttl_ms.value;
+        c->next.expires_at_ms = ends_after(core, c->next.ttl_ms);
+    }
     if (p->idle_ttl_ms.given)
         c->next.idle_ttl_ms = p->idle_ttl_ms.value;
     if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
-        r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c);
-    if (r < 0)
+        r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c, detail);
+    if (r != 0)
         change_free(core, c);
     return r;
 }
@@ -219,6 +235,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
         s->n_labels = c->next.n_labels;
     }
     c->renames = c->relabels = false;
+    s->ttl_ms = c->next.ttl_ms;
     if (c->next.idle_ttl_ms != s->idle_ttl_ms)
         s->idle_since_ms = core_boottime_ms(core);
     if (c->next.expires_at_ms != s->expires_at_ms || c->next.idle_ttl_ms != s->idle_ttl_ms) {
@@ -230,24 +247,27 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
         return;
     ties_free(&core->parties, s, 1U << TIE_HOLDER);
     s->lifetime = c->next.lifetime;
+    s->has_unseen = c->next.has_unseen;
     if (c->tie)
-        tie_bind(steal_pointer(&c->tie), s);
+        tie_bind(&core->parties, steal_pointer(&c->tie), s);
     if (r == 0 && s->lifetime == LIFETIME_ATTACHED)
         r = ends_unless_attached(core, s);
     (void)r; /* room for two deadlines was made */
 }
 
 /* In the kernel and in the store, or in neither. */
-static int make(struct core *core, const struct set_params *p, struct found *found,
-                const struct change *c, struct outcome_detail *detail)
+static int make(struct core *core, const struct caller *caller, const struct set_params *p,
+                struct found *found, const struct change *c, struct outcome_detail *detail)
 {
     struct segment *s = found->segment;
     const struct sysv_stat before = found->kernel;
     const bool had_anchor = s->anchor;
-    int r = set_kernel(core, p, found, detail);
+    int r = set_kernel(core, caller, p, found, detail);
     /* Only now, for it may be the new mode that lets the daemon attach. */
     if (r == 0 && c->begins_lifetime && c->next.lifetime == LIFETIME_ATTACHED)
-        r = anchor_take(core, s);
+        r = charge_anchor(core, caller, s, detail);
+    if (r == 0 && s->is_anchor_charged)
+        r = anchor_take(core, s, detail);
     if (r == 0)
         r = change_record(core, s, c, detail);
     if (r == 0)
@@ -255,7 +275,30 @@ static int make(struct core *core, const struct set_params *p, struct found *fou
     if (!had_anchor)
         anchor_drop(core, s);
     int back = kernel_put_back(core, s, &before);
+    segment_charge_follow_lock(&core->quota, s, before.locked);
     return back < 0 && back != -ESTALE ? -EIO : r;
+}
+
+static bool is_other(const struct opt_int *wanted, uint64_t now)
+{
+    return wanted->given && (uint64_t)wanted->value != now;
+}
+
+bool set_would_change(const struct set_params *p, const struct found *found)
+{
+    const struct segment *s = found->segment;
+    const struct sysv_stat *k = &found->kernel;
+    if (is_other(&p->mode, k->mode) || is_other(&p->uid, k->uid) || is_other(&p->gid, k->gid) ||
+        is_other(&p->lifetime, s->lifetime))
+        return true;
+    if (p->ttl_ms.given || is_other(&p->idle_ttl_ms, (uint64_t)s->idle_ttl_ms))
+        return true;
+    if (p->locked.given && p->locked.value != k->locked)
+        return true;
+    if (p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
+        return true;
+    return p->labels.given &&
+           (p->labels.count != s->n_labels || !segment_has_labels(s, &p->labels));
 }
 
 static bool is_empty(const struct set_params *p)
@@ -273,10 +316,10 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
         return 0;
     int r = check(core, caller, p, found, detail);
     if (r == 0)
-        r = change_prepare(core, caller, p, s, &change);
+        r = change_prepare(core, caller, p, s, &change, detail);
     if (r != 0)
         return r;
-    r = make(core, p, found, &change, detail);
+    r = make(core, caller, p, found, &change, detail);
     if (r == 0)
         change_apply(core, s, &change);
     const bool begins_lifetime = change.begins_lifetime;

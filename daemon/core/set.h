@@ -9,4 +9,7 @@
 int core_set(struct core *core, struct caller *caller, const struct set_params *params,
              struct found *found, struct outcome_detail *ret_detail) MUST_CHECK;
 
+/* Whether anything of FOUND would be other than it is; a time to live begins anew in any case. */
+bool set_would_change(const struct set_params *params, const struct found *found);
+
 #endif

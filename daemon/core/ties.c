@@ -6,11 +6,24 @@
 #include "daemon/core/segment.h"
 
 int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-              struct party **ret)
+              struct party **ret, struct outcome_detail *detail)
 {
     if (role == TIE_HOLDER && lifetime == LIFETIME_CONNECTION)
         return parties_of_connection(caller, ret);
-    return parties_of_caller(p, caller, ret);
+    return parties_of_caller(p, caller, ret, detail);
+}
+
+int tie_of_caller(struct parties *p, struct caller *caller, const struct segment *segment,
+                  enum tie_role role, struct tie **ret)
+{
+    const struct party *party = caller->party;
+    if (role != TIE_HOLDER || segment->lifetime != LIFETIME_CONNECTION) {
+        int r = parties_find_caller(p, caller, &party);
+        if (r < 0)
+            return r;
+    }
+    *ret = party ? tie_find(segment, party, role) : NULL;
+    return 0;
 }
 
 struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms)
@@ -26,11 +39,11 @@ struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms
 }
 
 int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-               int64_t since_at_ms, struct tie **ret)
+               int64_t since_at_ms, struct tie **ret, struct outcome_detail *detail)
 {
     struct party *party;
-    int r = tie_party(p, caller, lifetime, role, &party);
-    if (r < 0)
+    int r = tie_party(p, caller, lifetime, role, &party, detail);
+    if (r != 0)
         return r;
     struct tie *tie = tie_new(party, role, since_at_ms);
     if (!tie) {
@@ -41,12 +54,14 @@ int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime,
     return 0;
 }
 
-void tie_bind(struct tie *tie, struct segment *segment)
+void tie_bind(struct parties *p, struct tie *tie, struct segment *segment)
 {
     tie->segment = segment;
     LIST_INSERT_HEAD(&segment->ties, tie, of_segment);
-    if (tie->role == TIE_HOLDER)
+    if (tie->role == TIE_HOLDER) {
         segment->n_holders++;
+        p->n_holders++;
+    }
 }
 
 void tie_free(struct parties *p, struct tie *tie)
@@ -55,8 +70,10 @@ void tie_free(struct parties *p, struct tie *tie)
         return;
     if (tie->segment) {
         LIST_REMOVE(tie, of_segment);
-        if (tie->role == TIE_HOLDER)
+        if (tie->role == TIE_HOLDER) {
             tie->segment->n_holders--;
+            p->n_holders--;
+        }
     }
     LIST_REMOVE(tie, of_party);
     party_put(p, tie->party);

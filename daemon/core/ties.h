@@ -23,17 +23,28 @@ struct tie {
 /* The party by which CALLER has ROLE for a segment of LIFETIME: its connection as a holder where
  * the lifetime is that, else its process. As parties_of_caller(). */
 int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-              struct party **ret) MUST_CHECK;
+              struct party **ret, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* The tie of SEGMENT in ROLE to the party that tie_party() gives, or NULL: 0 or a negative errno.
+ * No process is watched for it that was not watched before. */
+int tie_of_caller(struct parties *p, struct caller *caller, const struct segment *segment,
+                  enum tie_role role, struct tie **ret) MUST_CHECK;
 
 /* A tie to PARTY: NULL when out of memory. */
 struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms);
 
-/* A tie to tie_party(): 0 or a negative errno. */
+/* A tie to tie_party(): 0, or as tie_party(). */
 int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-               int64_t since_at_ms, struct tie **ret) MUST_CHECK;
+               int64_t since_at_ms, struct tie **ret, struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* Whether TIE (NULL: no) is to a process that the daemon cannot see. */
+static inline bool tie_is_unseen(const struct tie *tie)
+{
+    return tie && party_is_unseen(tie->party);
+}
 
 /* Binds TIE to SEGMENT, before the ties that it has. It cannot fail. */
-void tie_bind(struct tie *tie, struct segment *segment);
+void tie_bind(struct parties *p, struct tie *tie, struct segment *segment);
 
 /* Unbinds and frees TIE (NULL: nothing), and the party of a process with its last. */
 void tie_free(struct parties *p, struct tie *tie);

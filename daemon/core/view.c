@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/declaration.h"
+
 static void view_kernel(const struct sysv_stat *kernel, struct wire_segment *s)
 {
     s->shmid = kernel->shmid;
@@ -30,7 +32,7 @@ static void leave_out_anchor(const struct core *core, const struct segment *segm
     /* Our own attach or detach has overwritten lpid and dtime. */
     s->last_pid = 0;
     s->detached_at_ms = 0;
-    if (s->nattch == 0 && s->attached_at_ms <= segment->anchored_at_s * 1000)
+    if (s->nattch == 0 && s->attached_at_ms == segment->anchored_at_s * 1000)
         s->attached_at_ms = 0;
 }
 
@@ -49,6 +51,17 @@ static int64_t end_of(const struct segment *segment, const struct sysv_stat *ker
         return at;
     int64_t idle = segment->idle_since_ms + segment->idle_ttl_ms;
     return at == 0 || idle < at ? idle : at;
+}
+
+static void view_declaration(const struct core *core, const struct segment *segment,
+                             const struct sysv_stat *kernel, struct wire_segment *ret)
+{
+    const struct declaration *d = declaration_of(&core->declarations, segment->name, segment->key);
+    if (!d)
+        return;
+    ret->declared = true;
+    ret->drift = declaration_drift(d, segment, kernel, core->settings.access.own_uid,
+                                   core_boottime_ms(core));
 }
 
 void view_segment(const struct core *core, const struct segment *segment,
@@ -84,7 +97,29 @@ void view_segment(const struct core *core, const struct segment *segment,
     ret->labels = segment->labels;
     ret->n_labels = segment->n_labels;
     ret->managed = true;
-    ret->declared = segment->declared;
+    view_declaration(core, segment, kernel, ret);
+}
+
+static struct orphan_facts facts_of(const struct sysv_stat *kernel, enum process_state creator)
+{
+    return (struct orphan_facts){
+        .creator = creator,
+        .cpid = kernel->cpid,
+        .lpid = kernel->lpid,
+        .nattch = kernel->nattch,
+        .atime = kernel->atime,
+    };
+}
+
+bool view_is_orphaned(const struct core *core, const struct sysv_stat *kernel)
+{
+    const struct processes *p = &core->on.processes;
+    char comm[COMM_MAX];
+    if (kernel->nattch > 0)
+        return false; /* without asking for the process */
+    const struct orphan_facts facts =
+        facts_of(kernel, p->ops->look(p->context, kernel->cpid, comm));
+    return orphan_is_orphaned(&facts);
 }
 
 void view_foreign(const struct core *core, const struct sysv_stat *kernel, struct wire_segment *ret)
@@ -92,19 +127,17 @@ void view_foreign(const struct core *core, const struct sysv_stat *kernel, struc
     const struct processes *p = &core->on.processes;
     *ret = (struct wire_segment){0};
     view_kernel(kernel, ret);
-    const struct orphan_facts facts = {
-        .creator = p->ops->look(p->context, kernel->cpid, ret->creator.comm_now),
-        .cpid = kernel->cpid,
-        .lpid = kernel->lpid,
-        .nattch = kernel->nattch,
-        .atime = kernel->atime,
-    };
+    const struct orphan_facts facts =
+        facts_of(kernel, p->ops->look(p->context, kernel->cpid, ret->creator.comm_now));
     ret->creator.uid = kernel->cuid;
     ret->creator.gid = kernel->cgid;
     ret->creator.pid = kernel->cpid;
     ret->state = kernel->destroyed ? STATE_REMOVING : STATE_READY;
     ret->orphaned = orphan_is_orphaned(&facts);
     ret->used_by_others = orphan_is_used_by_others(&facts);
+    /* Its key is that of a declared segment, which therefore cannot be created. */
+    ret->declared = declaration_of(&core->declarations, NULL, kernel->key);
+    ret->drift = ret->declared ? 1U << DRIFT_MANAGED : 0;
 }
 
 void view_found(const struct core *core, const struct found *found, struct wire_segment *ret)

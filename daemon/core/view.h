@@ -12,6 +12,8 @@ void view_segment(const struct core *core, const struct segment *segment,
 /* A segment that is not the daemon's. */
 void view_foreign(const struct core *core, const struct sysv_stat *kernel,
                   struct wire_segment *ret);
+/* Whether it is orphaned. */
+bool view_is_orphaned(const struct core *core, const struct sysv_stat *kernel);
 
 void view_found(const struct core *core, const struct found *found, struct wire_segment *ret);
 

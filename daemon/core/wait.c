@@ -8,13 +8,21 @@
 #include "daemon/core/find.h"
 #include "daemon/core/hold.h"
 #include "daemon/util/container_of.h"
+#include "daemon/util/siphash.h"
+
+/* By a secret hash, so that nobody can choose names that share a bucket. */
+static size_t bucket_of(const struct core *core, const char *name)
+{
+    return siphash(core->registry.secret, name, strlen(name)) % WAITER_BUCKETS;
+}
 
 /* Returns the name, which is the caller's to free. */
 static char *leave(struct core *core, struct waiter *waiter)
 {
     deadlines_clear(&core->deadlines, &waiter->timeout);
-    LIST_REMOVE(waiter, of_waiters);
+    LIST_REMOVE(waiter, of_bucket);
     core->waiters.count--;
+    quota_give(&core->quota, steal_pointer(&waiter->account), QUOTA_WAITERS, 1);
     return steal_pointer(&waiter->name);
 }
 
@@ -45,7 +53,7 @@ static int look(struct core *core, struct caller *caller, const char *name,
     if (r > 0)
         return OUTCOME_WAITING;
     if (!access_may_read(a, caller, &ret->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, ret, detail);
     if (terms->owner.given &&
         !access_is_of(a, (uint32_t)terms->owner.value, ret->segment, &ret->kernel, &other))
         return outcome_not_owner(detail, "owner", other, OUTCOME_HINT_NOT_OWNER);
@@ -54,11 +62,35 @@ static int look(struct core *core, struct caller *caller, const char *name,
     return terms->holds ? core_hold_if_holdable(core, caller, ret, detail) : 0;
 }
 
+/* OUTCOME_WAITING, OUTCOME_QUOTA_EXCEEDED or -ENOMEM. */
+static int begin(struct core *core, const struct wait_params *p, struct waiter *waiter,
+                 struct outcome_detail *detail)
+{
+    const struct caller *caller = waiter->caller;
+    char *name CLEANUP(cleanup_free) = strdup(p->name);
+    if (!name)
+        return -ENOMEM;
+    int r = quota_take(&core->quota, caller->uid, access_is_admin(&core->settings.access, caller),
+                       QUOTA_WAITERS, 1, &waiter->account, detail);
+    if (r != 0)
+        return r;
+    waiter->timeout_ms = p->timeout_ms.value;
+    if (p->timeout_ms.given &&
+        deadlines_set(&core->deadlines, &waiter->timeout,
+                      core_boottime_ms(core) + p->timeout_ms.value, timed_out) < 0) {
+        quota_give(&core->quota, steal_pointer(&waiter->account), QUOTA_WAITERS, 1);
+        return -ENOMEM;
+    }
+    waiter->name = steal_pointer(&name);
+    LIST_INSERT_HEAD(&core->waiters.by_name[bucket_of(core, waiter->name)], waiter, of_bucket);
+    core->waiters.count++;
+    return OUTCOME_WAITING;
+}
+
 int core_wait(struct core *core, struct caller *caller, const struct wait_params *p,
               struct waiter *waiter, struct found *ret, struct outcome_detail *detail)
 {
     const struct wait_terms terms = {p->owner, p->hold.value};
-    uint64_t max = core->settings.limits.max_waiters;
     int r = look(core, caller, p->name, &terms, ret, detail);
     if (r != OUTCOME_WAITING)
         return r;
@@ -66,27 +98,9 @@ int core_wait(struct core *core, struct caller *caller, const struct wait_params
         *detail = (struct outcome_detail){0};
         return OUTCOME_TIMED_OUT;
     }
-    if (core->waiters.count >= max) {
-        *detail =
-            (struct outcome_detail){.what = "max_waiters", .used = core->waiters.count, .max = max};
-        return OUTCOME_QUOTA_EXCEEDED;
-    }
-    char *name = strdup(p->name);
-    if (!name)
-        return -ENOMEM;
-    waiter->timeout_ms = p->timeout_ms.value;
-    if (p->timeout_ms.given &&
-        deadlines_set(&core->deadlines, &waiter->timeout,
-                      core_boottime_ms(core) + p->timeout_ms.value, timed_out) < 0) {
-        free(name);
-        return -ENOMEM;
-    }
-    waiter->name = name;
     waiter->caller = caller;
     waiter->terms = terms;
-    LIST_INSERT_HEAD(&core->waiters.all, waiter, of_waiters);
-    core->waiters.count++;
-    return OUTCOME_WAITING;
+    return begin(core, p, waiter, detail);
 }
 
 void wait_cancel(struct core *core, struct waiter *waiter)
@@ -114,8 +128,9 @@ void wait_hear(struct core *core, const struct segment_event *event)
     const char *name = event->segment.name;
     if (!name)
         return;
-    for (struct waiter *waiter = LIST_FIRST(&core->waiters.all), *next; waiter; waiter = next) {
-        next = LIST_NEXT(waiter, of_waiters);
+    struct waiter *waiter = LIST_FIRST(&core->waiters.by_name[bucket_of(core, name)]);
+    for (struct waiter *next; waiter; waiter = next) {
+        next = LIST_NEXT(waiter, of_bucket);
         if (strcmp(waiter->name, name) == 0)
             hear(core, waiter, event);
     }
@@ -124,6 +139,7 @@ void wait_hear(struct core *core, const struct segment_event *event)
 void wait_end_all(struct core *core, int outcome)
 {
     static const struct outcome_detail none;
-    while (!LIST_EMPTY(&core->waiters.all))
-        answer(core, LIST_FIRST(&core->waiters.all), outcome, NULL, &none);
+    for (size_t i = 0; i < WAITER_BUCKETS; i++)
+        while (!LIST_EMPTY(&core->waiters.by_name[i]))
+            answer(core, LIST_FIRST(&core->waiters.by_name[i]), outcome, NULL, &none);
 }

@@ -26,18 +26,21 @@ struct wait_terms {
 struct waiter {
     char *name; /* owned; NULL: it does not wait */
     struct caller *caller;
+    struct account *account; /* charged with it */
     struct wait_terms terms;
     struct deadline timeout;
     int64_t timeout_ms;
-    LIST_ENTRY(waiter) of_waiters;
+    LIST_ENTRY(waiter) of_bucket;
     /* Called once, when the wait for NAME is over: OUTCOME 0 with FOUND, or a named outcome or a
      * negative errno with DETAIL. It may free WAITER. */
     void (*answer)(struct waiter *waiter, const char *name, int outcome, const struct found *found,
                    const struct outcome_detail *detail);
 };
 
+enum { WAITER_BUCKETS = 256 };
+
 struct waiters {
-    LIST_HEAD(, waiter) all;
+    LIST_HEAD(, waiter) by_name[WAITER_BUCKETS]; /* by a hash of the name that they wait for */
     size_t count;
 };
 

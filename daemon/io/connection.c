@@ -14,8 +14,8 @@
 
 enum {
     LINGER_MS = 2000,         /* how long we throw away what a refused peer still sends */
-    READ_MIN = 256,           /* a connection may always read this much in a turn */
-    READ_ALL = SCRATCH_BYTES, /* all connections together may read about this much in a turn */
+    READ_MIN = 256,           /* a connection may always read this much at a time */
+    READ_ALL = SCRATCH_BYTES, /* those of one uid that have work read about this much together */
 };
 
 enum watch {
@@ -26,16 +26,16 @@ enum watch {
 
 struct connection {
     struct loop *loop;
-    LIST_ENTRY(connection) of_loop;
-    TAILQ_ENTRY(connection) of_busy;
+    TAILQ_ENTRY(connection) of_loop;
+    struct task task;
     struct event readable;
     struct event *other;     /* what `watch` says; NULL until it is needed */
     struct event *timer;     /* for an unfinished value, or the end of lingering */
-    struct account *account; /* charged with one connection */
+    uint64_t readable_since; /* the turn in which that was reported */
     int fd;
     enum watch watch;
-    bool is_busy;
-    bool is_reading;
+    bool is_reading;   /* the event loop reports when it is readable */
+    bool is_readable;  /* it has reported that, and C has not been read since */
     bool is_lingering; /* all is sent; what still comes is thrown away */
     bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
     bool has_left;     /* the peer is gone for good, and deaf: what it sent is executed first */
@@ -48,19 +48,17 @@ struct connection *connection_of(struct outbox *outbox)
     return container_of(outbox, struct connection, session.outbox);
 }
 
-void connection_mark_busy(struct connection *c)
+void connection_add_work(struct connection *c)
 {
-    if (!c->is_busy)
-        TAILQ_INSERT_TAIL(&c->loop->busy, c, of_busy);
-    c->is_busy = true;
+    turns_add(&c->loop->turns, &c->task);
 }
 
 /* --- reading */
 
-/* How much of a turn's reading one connection gets, by how many were readable in the last turn. */
-static size_t read_share(const struct loop *loop)
+/* How much C may read at a time, by how many others of its uid have work. */
+static size_t read_share(const struct connection *c)
 {
-    size_t share = READ_ALL / (loop->n_readable_before + 1);
+    size_t share = READ_ALL / (turns_others(&c->task) + 1);
     return share < READ_MIN ? READ_MIN : share > SCRATCH_BYTES ? SCRATCH_BYTES : share;
 }
 
@@ -72,12 +70,20 @@ static void look_whether_left(struct connection *c)
     c->has_left = c->is_deaf = true;
 }
 
-static void receive(struct connection *c, size_t share)
+/* C is the one that was idle for the shortest time. */
+static void mark_active(struct connection *c)
 {
-    ssize_t n = recv(c->fd, c->loop->scratch, share, MSG_DONTWAIT);
+    TAILQ_REMOVE(&c->loop->connections, c, of_loop);
+    TAILQ_INSERT_TAIL(&c->loop->connections, c, of_loop);
+}
+
+static void receive(struct connection *c)
+{
+    c->is_readable = false;
+    ssize_t n = recv(c->fd, c->loop->scratch, read_share(c), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    connection_mark_busy(c);
+    mark_active(c);
     if (n > 0 && !c->is_lingering)
         session_receive(&c->session, c->loop->scratch, (size_t)n);
     else if (n == 0 && !c->is_lingering)
@@ -86,25 +92,7 @@ static void receive(struct connection *c, size_t share)
         c->is_broken = true;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
-{
-    struct connection *c = context;
-    (void)fd;
-    (void)what;
-    c->loop->n_readable++;
-    receive(c, read_share(c->loop));
-}
-
-void connections_read_last(struct loop *loop)
-{
-    for (struct connection *c = LIST_FIRST(&loop->connections), *next; c; c = next) {
-        next = LIST_NEXT(c, of_loop);
-        if (c->is_reading && !c->is_lingering)
-            receive(c, SCRATCH_BYTES);
-    }
-}
-
-/* --- events */
+/* --- events: they are noted, and dealt with when it is the uid's turn */
 
 static void on_other(evutil_socket_t fd, short what, void *context)
 {
@@ -116,7 +104,7 @@ static void on_other(evutil_socket_t fd, short what, void *context)
         if (!c->has_left)
             return;
     }
-    connection_mark_busy(c);
+    connection_add_work(c);
 }
 
 static int set_watch(struct connection *c, enum watch watch)
@@ -151,6 +139,32 @@ static int set_reading(struct connection *c, bool reading)
     return 0;
 }
 
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+    struct connection *c = context;
+    (void)fd;
+    (void)what;
+    if (!c->is_readable) {
+        c->is_readable = true;
+        c->readable_since = c->loop->n_turns;
+        c->loop->n_readable++;
+    } else if (c->readable_since != c->loop->n_turns && set_reading(c, false) < 0) {
+        c->is_broken = true; /* it should not be reported again until it is read */
+    }
+    connection_add_work(c);
+}
+
+void connections_read_last(struct loop *loop)
+{
+    struct connection *c;
+    TAILQ_FOREACH (c, &loop->connections, of_loop) {
+        if (!c->is_reading || c->is_lingering)
+            continue;
+        c->is_readable = true;
+        connection_add_work(c);
+    }
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
     struct connection *c = context;
@@ -160,7 +174,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         c->is_broken = true;
     else if (session_is_unfinished(&c->session))
         session_value_overdue(&c->session);
-    connection_mark_busy(c);
+    connection_add_work(c);
 }
 
 static int set_timer(struct connection *c, int ms)
@@ -180,8 +194,9 @@ static void clear_timer(struct connection *c)
 
 /* --- opening and closing */
 
-int connection_open(struct loop *loop, int fd, const struct caller *caller,
-                    const struct charge *charge)
+static void serve(struct task *task);
+
+int connection_open(struct loop *loop, int fd, const struct caller *caller)
 {
     struct connection *c = calloc(1, sizeof(*c));
     if (!c) {
@@ -190,37 +205,62 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller,
     }
     c->loop = loop;
     c->fd = fd;
+    c->task.serve = serve;
     if (event_assign(&c->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, c) < 0 ||
-        set_reading(c, true) < 0) {
+        turns_join(&loop->turns, &c->task, caller->uid) < 0 || set_reading(c, true) < 0) {
+        turns_leave(&loop->turns, &c->task);
         free(c);
         close(fd);
         return -ENOMEM;
     }
-    c->account = charge->account;
     session_init(&c->session, loop->rpc, caller);
-    LIST_INSERT_HEAD(&loop->connections, c, of_loop);
+    TAILQ_INSERT_TAIL(&loop->connections, c, of_loop);
     return 0;
 }
 
 static void close_connection(struct connection *c)
 {
     struct loop *loop = c->loop;
+    struct account *account = c->session.caller.account;
     /* What the end of the session sets going may still look at it. */
     session_deinit(&c->session);
-    if (c->is_busy)
-        TAILQ_REMOVE(&loop->busy, c, of_busy);
-    LIST_REMOVE(c, of_loop);
+    turns_leave(&loop->turns, &c->task);
+    TAILQ_REMOVE(&loop->connections, c, of_loop);
     event_del(&c->readable);
     if (c->other)
         event_free(c->other);
     clear_timer(c);
-    struct charge charge = {c->account, {[QUOTA_CONNECTIONS] = 1}};
-    quota_release(&loop->rpc->core->quota, &charge);
+    quota_give(&loop->rpc->core->quota, account, QUOTA_CONNECTIONS, 1);
     close(c->fd);
     free(c);
 }
 
-/* --- the end of a turn */
+/* The longest idle plain connection of the uid that has most, if that has no fewer connections than
+ * OF: nobody makes room for a uid that has more. */
+static struct connection *find_room(const struct loop *loop, const struct account *of)
+{
+    struct connection *c, *best = NULL;
+    uint64_t most = quota_used_by(of, QUOTA_CONNECTIONS);
+    TAILQ_FOREACH (c, &loop->connections, of_loop) {
+        uint64_t has = quota_used_by(c->session.caller.account, QUOTA_CONNECTIONS);
+        if ((best ? has > most : has >= most) && session_is_plain(&c->session)) {
+            best = c;
+            most = has;
+        }
+    }
+    return best;
+}
+
+bool connections_make_room(struct loop *loop, uint32_t uid)
+{
+    struct connection *c = find_room(loop, quota_find(&loop->rpc->core->quota, uid));
+    if (!c)
+        return false;
+    close_connection(c);
+    return true;
+}
+
+/* --- a turn */
 
 static bool has_unsent(const struct connection *c)
 {
@@ -230,26 +270,10 @@ static bool has_unsent(const struct connection *c)
 bool connections_have_more(const struct loop *loop)
 {
     const struct connection *c;
-    LIST_FOREACH (c, &loop->connections, of_loop)
+    TAILQ_FOREACH (c, &loop->connections, of_loop)
         if (has_unsent(c) || (!c->is_broken && session_has_work(&c->session)))
             return true;
     return false;
-}
-
-static void go_on(struct connection *c)
-{
-    struct session *s = &c->session;
-    if (c->has_left)
-        session_give_up_waiting(s);
-    if (!c->is_broken && session_has_work(s))
-        session_continue(s);
-}
-
-void connections_continue(struct loop *loop)
-{
-    struct connection *c;
-    TAILQ_FOREACH (c, &loop->busy, of_busy)
-        go_on(c);
 }
 
 static void send_output(struct connection *c)
@@ -301,15 +325,15 @@ static int watch_for_more(struct connection *c)
     struct session *s = &c->session;
     bool reads = c->is_lingering || session_wants_input(s);
     int r = reads ? 0 : set_reading(c, false);
+    c->is_readable = c->is_readable && reads; /* else it will be reported again */
     if (r == 0)
         r = set_watch(c, has_unsent(c) ? WATCH_ROOM : reads ? WATCH_NOTHING : WATCH_HANGUP);
-    if (r == 0 && reads)
+    if (r == 0 && reads && !c->is_readable)
         r = set_reading(c, true);
     return r == 0 ? watch_value(c) : r;
 }
 
-/* Sends, and sets up what C waits for next. C may be closed after that, or busy again when it can
- * go on in the next turn. */
+/* Sends, and sets up what C waits for next. C may be closed after that, or have more work. */
 static void settle(struct connection *c)
 {
     struct session *s = &c->session;
@@ -330,22 +354,38 @@ static void settle(struct connection *c)
         return;
     }
     if (session_has_work(s) || (c->has_left && waits_are_pending(&s->waits)))
-        connection_mark_busy(c);
+        connection_add_work(c);
 }
 
-void connections_settle(struct loop *loop)
+/* What it received earlier comes first, and then what there is to be read. */
+static void go_on(struct connection *c)
 {
-    struct busy_connections now = TAILQ_HEAD_INITIALIZER(now);
-    TAILQ_CONCAT(&now, &loop->busy, of_busy);
-    for (struct connection *c; (c = TAILQ_FIRST(&now));) {
-        TAILQ_REMOVE(&now, c, of_busy);
-        c->is_busy = false;
-        settle(c);
-    }
+    struct session *s = &c->session;
+    if (c->has_left)
+        session_give_up_waiting(s);
+    if (c->is_broken)
+        return;
+    session_continue(s);
+    if (!c->is_readable || !(c->is_lingering || session_wants_input(s)))
+        return;
+    if (work_share_is_over(&c->loop->rpc->core->work))
+        connection_add_work(c);
+    else
+        receive(c);
+}
+
+static void serve(struct task *task)
+{
+    struct connection *c = container_of(task, struct connection, task);
+    struct rpc *rpc = c->loop->rpc;
+    go_on(c);
+    if (core_turn_is_due(rpc->core))
+        rpc_publish(rpc); /* before anybody hears that it is done */
+    settle(c);
 }
 
 void connections_close(struct loop *loop)
 {
-    while (!LIST_EMPTY(&loop->connections))
-        close_connection(LIST_FIRST(&loop->connections));
+    while (!TAILQ_EMPTY(&loop->connections))
+        close_connection(TAILQ_FIRST(&loop->connections));
 }

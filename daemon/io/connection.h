@@ -1,6 +1,7 @@
 /*
- * One accepted socket: moves bytes between it and its session. It writes when a turn ends and arms
- * a write event only when the kernel would block; beside its session it needs memory only then.
+ * One accepted socket: moves bytes between it and its session. All of that is done when it is its
+ * uid's turn (rpc/turns.h): what the event loop reports only says that there is work. It arms a
+ * write event only when the kernel would block; beside its session it needs memory only then.
  */
 #ifndef SHMD_IO_CONNECTION_H
 #define SHMD_IO_CONNECTION_H
@@ -12,26 +13,23 @@
 
 struct connection;
 
-/* Takes FD, CALLER's groups and CHARGE; 0 or a negative errno, FD is closed then. */
-int connection_open(struct loop *loop, int fd, const struct caller *caller,
-                    const struct charge *charge) MUST_CHECK;
+/* Takes FD, CALLER's groups and the charge of a connection on CALLER's account; 0 or a negative
+ * errno, FD is closed then. */
+int connection_open(struct loop *loop, int fd, const struct caller *caller) MUST_CHECK;
+
+/* All connections that there may be are taken, and UID wants one: closes the longest idle plain one
+ * (no holder, waiter or subscription) of the uid that has most. False when there is none to close,
+ * or UID itself has more. */
+bool connections_make_room(struct loop *loop, uint32_t uid);
 
 struct connection *connection_of(struct outbox *outbox);
 
-/* C is looked after at the end of the turn. */
-void connection_mark_busy(struct connection *c);
-
-/* --- the end of a turn: the connections that are busy */
-
-/* They go on with what they received earlier. */
-void connections_continue(struct loop *loop);
-/* They send, and wait for what comes next. Some are closed by that, and some are busy again for the
- * next turn. */
-void connections_settle(struct loop *loop);
+/* C has work. */
+void connection_add_work(struct connection *c);
 
 /* --- the end of the loop: all connections */
 
-/* What is there to be read now is received. */
+/* What is there to be read now will be received. */
 void connections_read_last(struct loop *loop);
 /* Whether one has received something that can be answered, or has not sent an answer. */
 bool connections_have_more(const struct loop *loop);

@@ -21,6 +21,7 @@
 
 enum {
     PAUSE_MS = 100,
+    ACCEPTS_A_TURN = 16,
     GUEST_TURNS =
         16, /* the kernel reports some at a time, and a peer that left may have sent much */
     GROUPS_FIRST = 64, /* most users have fewer */
@@ -216,34 +217,52 @@ static bool has_left(const struct caller *guest)
     return recv(guest->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+static int charge_guest(struct core *core, struct caller *guest, struct outcome_detail *detail)
+{
+    return quota_take(&core->quota, guest->uid, access_is_admin(&core->settings.access, guest),
+                      QUOTA_CONNECTIONS, 1, &guest->account, detail);
+}
+
 /* Whether GUEST is dealt with: let in or, when it is the LAST time, refused if there is no room. */
 static bool receive_guest(struct listener *l, struct caller *guest, bool last)
 {
     struct core *core = l->loop->rpc->core;
-    static const uint64_t amount[QUOTA_KINDS] = {[QUOTA_CONNECTIONS] = 1};
-    struct charge charge = {0};
     struct outcome_detail detail = {0};
-    int r =
-        quota_charge(&core->quota, &core->settings.limits, guest->uid, amount, &charge, &detail);
+    int r = charge_guest(core, guest, &detail);
+    /* Nobody has made room by leaving, so one that is idle must go. */
+    if (r == OUTCOME_QUOTA_EXCEEDED && detail.is_total && last && !has_left(guest) &&
+        connections_make_room(l->loop, guest->uid))
+        r = charge_guest(core, guest, &detail);
     if (r == OUTCOME_QUOTA_EXCEEDED && !last && !has_left(guest))
         return false;
     if (r != 0) {
         turn_out(l, guest, r, &detail);
-    } else if (connection_open(l->loop, guest->socket, guest, &charge) < 0) {
+    } else if (connection_open(l->loop, guest->socket, guest) < 0) {
         free(guest->groups);
-        quota_release(&core->quota, &charge);
+        quota_give(&core->quota, guest->account, QUOTA_CONNECTIONS, 1);
     }
     return true;
 }
 
 static void receive_guests(struct listener *l)
 {
-    bool last = l->turns++ == GUEST_TURNS;
     size_t kept = 0;
-    for (size_t i = 0; i < l->n_guests; i++)
-        if (!receive_guest(l, &l->guests[i], last))
-            l->guests[kept++] = l->guests[i];
+    for (size_t i = 0; i < l->n_guests; i++) {
+        struct guest *guest = &l->guests[i];
+        if (!receive_guest(l, &guest->caller, guest->turns++ == GUEST_TURNS))
+            l->guests[kept++] = *guest;
+    }
     l->n_guests = kept;
+}
+
+/* There is room for one more guest after that. */
+static void make_room_for_guest(struct listener *l)
+{
+    if (l->n_guests < GUESTS_MAX)
+        return;
+    bool is_received = receive_guest(l, &l->guests[0].caller, true);
+    (void)is_received; /* the last time it always is */
+    memmove(&l->guests[0], &l->guests[1], --l->n_guests * sizeof(l->guests[0]));
 }
 
 /* There is no descriptor for the next peer: the spare one serves to answer that. Whether it did. */
@@ -287,14 +306,17 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
     l->has_arrivals = true;
 }
 
-static void accept_guests(struct listener *l)
+static unsigned accept_guests(struct listener *l)
 {
     struct core *core = l->loop->rpc->core;
-    l->turns = 0;
-    for (int i = 0; i < GUESTS_MAX; i++) {
+    unsigned n = 0;
+    for (; n < ACCEPTS_A_TURN; n++) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            if (read_peer(core, fd, &l->guests[l->n_guests]) == 0)
+            make_room_for_guest(l);
+            struct guest *guest = &l->guests[l->n_guests];
+            guest->turns = 0;
+            if (read_peer(core, fd, &guest->caller) == 0)
                 l->n_guests++;
             else
                 close(fd);
@@ -302,23 +324,24 @@ static void accept_guests(struct listener *l)
             if (turn_away(l))
                 continue;
             pause_accepting(l);
-            return;
+            break;
         } else if (errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(l);
-            return;
+            break;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
+            break;
         }
     }
+    return n;
 }
 
-void listener_end_turn(struct listener *l)
+unsigned listener_end_turn(struct listener *l)
 {
-    if (l->n_guests == 0 && l->has_arrivals)
-        accept_guests(l);
+    unsigned accepted = l->has_arrivals ? accept_guests(l) : 0;
     l->has_arrivals = false;
     if (l->n_guests > 0)
         receive_guests(l);
+    return accepted;
 }
 
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path)
@@ -350,8 +373,8 @@ void listener_deinit(struct listener *l)
         return;
     l->loop->listener = NULL;
     for (size_t i = 0; i < l->n_guests; i++) {
-        free(l->guests[i].groups);
-        close(l->guests[i].socket);
+        free(l->guests[i].caller.groups);
+        close(l->guests[i].caller.socket);
     }
     if (l->acceptable)
         event_free(l->acceptable);

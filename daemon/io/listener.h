@@ -3,9 +3,10 @@
  * which no descriptor is left, gets an answer that says so before it is closed; a spare descriptor
  * is kept for that.
  *
- * Peers are let in at the end of a turn, when those that have left are gone. A peer for which there
- * is no room then stays a guest for some turns, and no other is accepted meanwhile: the hang-up
- * that makes the room may be in the kernel already, and not have been seen.
+ * Peers are let in at the end of a turn, when those that have left are gone; a turn accepts a few.
+ * A peer for which there is no room then stays a guest for some turns: the hang-up that makes the
+ * room may be in the kernel already, and not have been seen. Others are accepted meanwhile, and
+ * when there are too many guests the oldest is refused at once.
  */
 #ifndef SHMD_IO_LISTENER_H
 #define SHMD_IO_LISTENER_H
@@ -18,6 +19,11 @@
 
 enum { GUESTS_MAX = 64 };
 
+struct guest {
+    struct caller caller; /* owned, with its socket */
+    unsigned turns;       /* that it has been there */
+};
+
 struct listener {
     struct loop *loop;
     struct event *acceptable;
@@ -25,10 +31,9 @@ struct listener {
     int fd;
     int spare;
     bool has_arrivals; /* libevent has said in this turn that a peer can be accepted */
-    unsigned turns;    /* that the guests have been there */
     size_t n_guests;
-    struct caller guests[GUESTS_MAX]; /* accepted and not let in yet; owned, with their sockets */
-    char *path;                       /* owned; bound here and to be unlinked; NULL: inherited */
+    struct guest guests[GUESTS_MAX]; /* accepted and not let in yet, the oldest first */
+    char *path;                      /* owned; bound here and to be unlinked; NULL: inherited */
     dev_t device;
     ino_t inode;
 };
@@ -50,8 +55,9 @@ void listener_turn_out(int fd, const struct writer *answer);
 /* Accepts on FD, which it takes; PATH is unlinked at the end if it is still that socket (NULL: it
  * was inherited). 0 or a negative errno. */
 int listener_init(struct listener *l, struct loop *loop, int fd, const char *path) MUST_CHECK;
-/* At the end of a turn: lets in those for which there is room. */
-void listener_end_turn(struct listener *l);
+/* At the end of a turn: accepts some, and lets in those for which there is room. Returns how many
+ * were accepted. */
+unsigned listener_end_turn(struct listener *l);
 /* Whether guests wait for a turn to end. */
 static inline bool listener_has_guests(const struct listener *l)
 {

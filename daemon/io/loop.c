@@ -8,6 +8,7 @@
 
 #include "daemon/io/connection.h"
 #include "daemon/io/listener.h"
+#include "daemon/util/container_of.h"
 
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
@@ -15,15 +16,42 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     uint64_t times;
     (void)what;
     if (read(fd, &times, sizeof(times)) < 0)
-        return; /* set anew meanwhile */
-    loop->tick_at_ms = -1;
-    core_tick(loop->rpc->core);
+        return;            /* set anew meanwhile */
+    loop->tick_at_ms = -1; /* what is due has its turn now */
+}
+
+static void serve_chore(struct task *task)
+{
+    const struct chore *chore = container_of(task, struct chore, task);
+    chore->does->go_on(chore->loop->rpc->core);
+}
+
+/* Chores that are due have work. */
+static void add_chores(struct loop *loop)
+{
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        if (core_chores[i].is_due(loop->rpc->core))
+            turns_add(&loop->turns, &loop->chores[i].task);
+}
+
+static int join_chores(struct loop *loop)
+{
+    int r = 0;
+    for (size_t i = 0; i < CORE_CHORES && r == 0; i++) {
+        loop->chores[i] = (struct chore){{.serve = serve_chore}, loop, &core_chores[i]};
+        r = turns_join_own(&loop->turns, &loop->chores[i].task);
+    }
+    return r;
 }
 
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
-    TAILQ_INIT(&loop->busy);
+    TAILQ_INIT(&loop->connections);
+    turns_init(&loop->turns, &rpc->core->work);
+    int r = join_chores(loop);
+    if (r < 0)
+        return r;
     struct event_config *config = event_config_new();
     if (config) {
         /* Nothing relies on the order of events in one pass: no priorities, no cached time. */
@@ -52,12 +80,14 @@ void loop_deinit(struct loop *loop)
     if (loop->base)
         event_base_free(loop->base);
     free(loop->scratch);
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        turns_leave(&loop->turns, &loop->chores[i].task);
 }
 
 void loop_wake(void *context, struct outbox *outbox)
 {
     (void)context;
-    connection_mark_busy(connection_of(outbox));
+    connection_add_work(connection_of(outbox));
 }
 
 static void set_tick(struct loop *loop)
@@ -85,44 +115,67 @@ static void end_rpc_turn(struct loop *loop)
         loop->store_written(loop->context, result, reason);
 }
 
-static void end_turn(struct loop *loop)
+static void serve_turn(struct loop *loop)
 {
-    connections_continue(loop);
-    /* Closing a connection may end segments, of which events must tell others. */
-    do {
-        end_rpc_turn(loop);
-        connections_settle(loop);
-    } while (core_turn_is_due(loop->rpc->core));
-    loop->n_readable_before = loop->n_readable;
-    loop->n_readable = 0;
+    struct work *work = &loop->rpc->core->work;
+    uint64_t accepts = 0;
+    work_begin_turn(work);
+    add_chores(loop);
+    turns_serve(&loop->turns);
+    end_rpc_turn(loop);
     if (loop->listener)
-        listener_end_turn(loop->listener);
+        accepts = listener_end_turn(loop->listener);
+    trim_if_much_was_freed(&loop->trim, &loop->rpc->core->quota, core_boottime_ms(loop->rpc->core));
+    work_end_turn(work, accepts);
 }
 
 void loop_close_connections(struct loop *loop)
 {
     connections_close(loop);
+    core_tick(loop->rpc->core);
     /* What ended with them is recorded. */
-    end_turn(loop);
+    end_rpc_turn(loop);
 }
 
-static int turn(struct loop *loop, int flags)
+static bool has_work(const struct loop *loop)
+{
+    return turns_have_work(&loop->turns) || (loop->listener && listener_has_guests(loop->listener));
+}
+
+/* Notes what the kernel reports. libevent takes some reports at a time, at first this many: those
+ * behind them may be of another uid. */
+enum { REPORTS_AT_A_TIME = 32, LOOKS_MAX = 8 };
+
+static int look(struct loop *loop)
+{
+    int flags = EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0);
+    loop->n_turns++;
+    for (int i = 0; i < LOOKS_MAX; i++) {
+        loop->n_readable = 0;
+        if (event_base_loop(loop->base, flags) < 0)
+            return -errno;
+        if (loop->n_readable < REPORTS_AT_A_TIME)
+            break;
+        flags |= EVLOOP_NONBLOCK;
+    }
+    return 0;
+}
+
+static int turn(struct loop *loop)
 {
     set_tick(loop);
-    if (!TAILQ_EMPTY(&loop->busy) || (loop->listener && listener_has_guests(loop->listener)))
-        flags |= EVLOOP_NONBLOCK;
-    if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
-        return -errno;
-    end_turn(loop);
-    return 0;
+    int r = look(loop);
+    if (r == 0)
+        serve_turn(loop);
+    return r;
 }
 
 int loop_run(struct loop *loop)
 {
     int r = 0;
-    end_turn(loop); /* what the start found */
+    serve_turn(loop); /* what the start found */
     while (!loop->is_stopping && r == 0)
-        r = turn(loop, 0);
+        r = turn(loop);
     return r;
 }
 
@@ -136,14 +189,14 @@ void loop_drain(struct loop *loop, int64_t timeout_ms)
     int64_t end = core_boottime_ms(loop->rpc->core) + timeout_ms;
     rpc_shut_down(loop->rpc);
     connections_read_last(loop);
-    end_turn(loop);
+    serve_turn(loop);
     while (core_boottime_ms(loop->rpc->core) < end) {
-        if (!connections_have_more(loop))
+        if (!turns_have_work(&loop->turns) && !connections_have_more(loop))
             return;
         /* So that a peer that reads nothing cannot hold the end up. */
         const struct timeval pause = {.tv_usec = 50000};
         event_base_loopexit(loop->base, &pause);
-        if (turn(loop, 0) < 0)
+        if (turn(loop) < 0)
             return;
     }
 }

@@ -1,7 +1,7 @@
 /*
- * The event loop: one thread, libevent. A pass of it is a turn: whatever is readable is dealt with,
- * then the turn ends: facts are recorded, events told, answers sent, connections that are over
- * closed, and new peers let in.
+ * The event loop: one thread, libevent. A pass of it is a turn: what the kernel reports is noted,
+ * then what has work is served, uid after uid, until turn_work_us is over (rpc/turns.h), then facts
+ * are recorded, events published and new peers let in. What is left goes on in the next turn.
  */
 #ifndef SHMD_IO_LOOP_H
 #define SHMD_IO_LOOP_H
@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "daemon/io/trim.h"
 #include "daemon/rpc/rpc.h"
+#include "daemon/rpc/turns.h"
 #include "daemon/util/cleanup.h"
 
 struct event_base;
@@ -20,16 +22,26 @@ struct listener;
 /* Shared by all connections: what is read is handled before the next read. */
 #define SCRATCH_BYTES 65536
 
+/* A part of what the core does by itself, which has a share of each turn. */
+struct chore {
+    struct task task;
+    struct loop *loop;
+    const struct core_chore *does;
+};
+
 struct loop {
     struct event_base *base;
     struct rpc *rpc;
     struct event *tick; /* a timerfd of the boot clock */
     int tick_fd;
-    int64_t tick_at_ms;                            /* what the timer is set to; -1: nothing */
-    LIST_HEAD(, connection) connections;           /* all */
-    TAILQ_HEAD(busy_connections, connection) busy; /* looked after at the end of this turn */
-    size_t n_readable, n_readable_before; /* connections that were read in this turn, in the last */
+    int64_t tick_at_ms;                   /* what the timer is set to; -1: nothing */
+    TAILQ_HEAD(, connection) connections; /* all, the longest idle first */
+    struct turns turns;
+    struct chore chores[CORE_CHORES];
+    uint64_t n_turns;
+    size_t n_readable; /* connections that became so, as the last look at the kernel reported */
     char *scratch;
+    struct trim trim;
     bool is_stopping;
     struct listener *listener; /* NULL: no peer is let in */
     /* The store was written in this turn: how the last write ended (0 or a negative errno). */

@@ -15,10 +15,10 @@ struct process_watch {
 
 static void on_exit_of_process(evutil_socket_t fd, short what, void *context)
 {
-    struct process_watch *watch = context;
+    const struct process_watch *watch = context;
     (void)fd;
     (void)what;
-    ends_with_party(watch->loop->rpc->core, watch->party); /* which takes the watch away */
+    ends_note(watch->loop->rpc->core, watch->party);
 }
 
 static int watch_add(void *context, int pidfd, struct party *party, void **ret_watch)

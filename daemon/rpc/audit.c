@@ -6,8 +6,6 @@
 
 #include "daemon/util/log.h"
 
-enum { REFUSALS_LOGGED_A_SECOND = 20 };
-
 static bool is_logged(enum method method)
 {
     switch (method) {
@@ -65,23 +63,6 @@ static const char *or_dash(const char *text)
     return text && *text ? text : "-";
 }
 
-/* A client that is refused over and over does not fill the log: the rest of a second is counted. */
-static bool may_log_refusal(struct rpc *rpc)
-{
-    int64_t second = core_boottime_ms(rpc->core) / 1000;
-    if (second != rpc->refusals.second) {
-        if (rpc->refusals.unlogged > 0)
-            log_notice("%" PRIu64 " more refusals in that second", rpc->refusals.unlogged);
-        rpc->refusals = (struct refusals){.second = second};
-    }
-    if (rpc->refusals.logged == REFUSALS_LOGGED_A_SECOND) {
-        rpc->refusals.unlogged++;
-        return false;
-    }
-    rpc->refusals.logged++;
-    return true;
-}
-
 /* What a line is about. */
 struct subject {
     enum method method;
@@ -114,7 +95,7 @@ static void log_refusal(struct rpc *rpc, const struct subject *s, const char *re
 {
     struct log_field fields[LOG_FIELDS_MAX];
     char serial[32] = "", shmid[32] = "";
-    if (!may_log_refusal(rpc))
+    if (!log_budget_take(&rpc->log, s->uid))
         return;
     size_t n = fields_of(s, fields);
     fields[n++] = (struct log_field){.name = "REFUSAL", .string = refusal};
@@ -228,7 +209,7 @@ void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int 
 {
     const char *word = word_of(failure->error);
     const char *why = outcome < 0 ? strerrordesc_np(-outcome) : detail->what;
-    if (!may_log_refusal(rpc))
+    if (!log_budget_take(&rpc->log, caller->uid))
         return;
     word = word ? word : "Internal";
     const struct log_field fields[] = {
@@ -244,7 +225,8 @@ void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int 
 void audit_done(const struct request *rq)
 {
     const struct segment *segment = rq->found.segment;
-    if (!is_logged(rq->method) || !segment || rq->was_there)
+    if (!is_logged(rq->method) || !segment || rq->changed_nothing ||
+        !log_budget_take(&rq->rpc->log, rq->caller->uid))
         return;
     struct subject s = subject_of(rq);
     struct log_field fields[LOG_FIELDS_MAX];
@@ -256,10 +238,11 @@ void audit_done(const struct request *rq)
               (int)s.pid, s.uid, or_dash(s.comm));
 }
 
-void audit_event(const struct segment_event *event)
+void audit_event(struct rpc *rpc, const struct segment_event *event)
 {
     const struct wire_segment *s = &event->segment;
-    if (event->kind != EVENT_REMOVED || event->reason == REASON_REQUEST)
+    if (event->kind != EVENT_REMOVED || event->reason == REASON_REQUEST ||
+        !log_budget_take(&rpc->log, s->creator.uid))
         return;
     const struct log_field fields[] = {
         {.name = "REASON", .string = reason_words[event->reason]},

@@ -1,6 +1,7 @@
 /*
  * The daemon's log of what it did: a line for each create, set, remove, adopt and refusal, and for
- * each segment that ended without a request. Logging is done here and in shmd.c only.
+ * each segment that ended without a request, as many as its uid may have (log_budget.h). Logging is
+ * done here and in shmd.c only.
  */
 #ifndef SHMD_RPC_AUDIT_H
 #define SHMD_RPC_AUDIT_H
@@ -16,6 +17,6 @@ void audit_connection_refused(struct rpc *rpc, const struct caller *caller, int 
                               const struct outcome_detail *detail, const struct failure *failure);
 
 /* What happened to a segment of itself. */
-void audit_event(const struct segment_event *event);
+void audit_event(struct rpc *rpc, const struct segment_event *event);
 
 #endif

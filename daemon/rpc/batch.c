@@ -18,9 +18,16 @@ void batch_free(struct batch *batch)
 {
     if (!batch)
         return;
+    batch_give_up(batch);
+    free(batch);
+}
+
+void batch_give_up(struct batch *batch)
+{
     for (size_t i = 0; i < batch->n_members; i++)
         writer_deinit(&batch->answers[i]);
-    free(batch);
+    batch->has_failed = true;
+    buffers_set(batch->outbox->buffers, &batch->counted, 0);
 }
 
 void batch_answer(struct batch *batch, size_t index, const struct call *call,
@@ -28,6 +35,8 @@ void batch_answer(struct batch *batch, size_t index, const struct call *call,
 {
     if (!outbox_write_answer(batch->outbox, &batch->answers[index], call, reply, true))
         batch->has_failed = true;
+    buffers_set(batch->outbox->buffers, &batch->counted,
+                batch->counted + batch->answers[index].len);
 }
 
 static void send(struct batch *batch)

@@ -15,6 +15,7 @@ struct batch {
     bool is_executed; /* all members but those that wait */
     bool has_failed;  /* there was no memory for an answer */
     size_t n_waiting;
+    uint64_t counted; /* bytes of the answers, in the connection's buffers */
     size_t n_members;
     struct writer answers[]; /* by member, so that they leave in order; empty: none (yet) */
 };
@@ -26,6 +27,9 @@ void batch_free(struct batch *batch);
 /* The answer to member INDEX. */
 void batch_answer(struct batch *batch, size_t index, const struct call *call,
                   const struct reply *reply);
+
+/* The answers so far are thrown away: the connection closes. */
+void batch_give_up(struct batch *batch);
 
 /* All members were executed, or one more wait is over: sends and frees the batch if all members
  * have their answers. */

@@ -59,7 +59,6 @@ static int check_right(struct request *rq, enum right right)
 {
     const struct access *a = &rq->core->settings.access;
     const struct found *found = &rq->found;
-    const char *needs;
     if (!found->segment)
         return rq->method == METHOD_STAT ? 0 : OUTCOME_NOT_MANAGED;
     switch (right) {
@@ -70,20 +69,16 @@ static int check_right(struct request *rq, enum right right)
         /* If we cannot tell, treat the caller as not holding it. */
         if (right == RIGHT_RELEASE && core_holds(rq->core, rq->caller, found->segment) > 0)
             return 0;
-        needs = "read";
-        break;
+        return find_unreadable(rq->core, rq->caller, found, &rq->detail);
     case RIGHT_CHANGE:
         if (access_may_change(a, rq->caller, found->segment, &found->kernel))
             return 0;
-        needs = "owner, creator or admin";
-        break;
+        return outcome_denied(&rq->detail, "owner, creator or admin", NULL);
     case RIGHT_NONE:
     case RIGHT_ADMIN:
     case RIGHT_OWN:
     default: return 0;
     }
-    rq->detail = (struct outcome_detail){.what = needs};
-    return OUTCOME_PERMISSION_DENIED;
 }
 
 /* The caller's name is looked up once, when it is first needed. */
@@ -114,6 +109,7 @@ static void fail(struct request *rq, int outcome, struct reply *reply)
     }
     reply->kind = REPLY_FAILURE;
     outcome_to_failure(outcome, &rq->detail, target, name_of(rq), &reply->u.failure);
+    rq->rpc->counters.requests[rq->method][reply->u.failure.error]++;
     rq->rpc->counters.errors++;
     rq->rpc->counters.store_failures += outcome == OUTCOME_STORE_FAILURE;
 }
@@ -124,7 +120,6 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    rq->rpc->counters.requests[rq->method]++;
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
         r = OUTCOME_SHUTTING_DOWN;
@@ -151,6 +146,7 @@ void dispatch(struct request *rq, struct answer *ret)
         audit_refusal(rq, r, &ret->reply.u.failure);
         return;
     }
+    rq->rpc->counters.requests[rq->method][PROTOCOL_ERROR_COUNT]++;
     audit_done(rq);
 }
 
@@ -167,6 +163,7 @@ void dispatch_waited(struct request *rq, int outcome, const struct found *found,
     if (outcome == 0) {
         reply->kind = REPLY_SEGMENT;
         view_found(rq->core, found, &reply->u.one.segment);
+        rq->rpc->counters.requests[rq->method][PROTOCOL_ERROR_COUNT]++;
         return;
     }
     rq->detail = *detail;

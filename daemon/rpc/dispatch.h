@@ -21,8 +21,8 @@ struct request {
     struct waiter *waiter;              /* of a `wait`; NULL: there was no memory for it */
     enum method method;
     const union params *params;
-    struct found found; /* the target, where the method has one */
-    bool was_there;     /* create: nothing was done, for there was one already */
+    struct found found;   /* the target, where the method has one */
+    bool changed_nothing; /* all was so already: there is nothing to log */
     struct outcome_detail detail;
     /* What the reply borrows, until it is written. */
     struct page page;

@@ -21,7 +21,7 @@ int handle_wait(struct request *rq, struct reply *reply)
 int handle_subscribe(struct request *rq, struct reply *reply)
 {
     int r = subscription_begin(rq->subscription, rq->rpc, rq->caller, rq->outbox,
-                               &rq->params->subscribe);
+                               &rq->params->subscribe, &rq->detail);
     reply->kind = REPLY_SUBSCRIBED;
     reply->u.event_serial = rq->core->events.last;
     return r;

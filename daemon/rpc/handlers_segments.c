@@ -13,7 +13,7 @@
 #include "daemon/core/view.h"
 #include "daemon/rpc/dispatch.h"
 
-enum { SCARCE_PAGE_BYTES = 8192 }; /* a page of list when output is scarce */
+enum { SCARCE_PAGE_BYTES = 8192 }; /* a page of list when the uid has much unread */
 
 static int reply_segment(struct request *rq, int r, struct reply *reply)
 {
@@ -29,7 +29,7 @@ int handle_create(struct request *rq, struct reply *reply)
     bool created = false;
     int r =
         core_create(rq->core, rq->caller, &rq->params->create, &rq->found, &created, &rq->detail);
-    rq->was_there = r == 0 && !created;
+    rq->changed_nothing = r == 0 && !created;
     r = reply_segment(rq, r, reply);
     if (r == 0) {
         reply->kind = REPLY_CREATED;
@@ -57,6 +57,7 @@ int handle_stat(struct request *rq, struct reply *reply)
 
 int handle_set(struct request *rq, struct reply *reply)
 {
+    rq->changed_nothing = !set_would_change(&rq->params->set, &rq->found);
     int r = core_set(rq->core, rq->caller, &rq->params->set, &rq->found, &rq->detail);
     return reply_segment(rq, r, reply);
 }
@@ -70,7 +71,7 @@ int handle_remove(struct request *rq, struct reply *reply)
 int handle_list(struct request *rq, struct reply *reply)
 {
     size_t page_bytes =
-        outboxes_are_scarce(&rq->rpc->outboxes) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
+        buffers_are_scarce(rq->outbox->buffers) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
     int r = core_list(rq->core, rq->caller, &rq->params->list, page_bytes, &rq->page, &rq->detail);
     if (r != 0)
         return r;

@@ -3,23 +3,20 @@
 #include <string.h>
 
 enum {
-    UNSENT_ALL_MAX = 64 << 20, /* above it output is scarce */
-    SCARCE_UNSENT = 4096,      /* what an outbox may hold then until its session stops */
-    KEEP_BYTES = 16384,        /* a buffer larger than this is freed when it is empty */
+    SCARCE_UNSENT =
+        4096,           /* what an outbox may hold until its session stops, when its uid has much */
+    KEEP_BYTES = 16384, /* a buffer larger than this is freed when it is empty */
 };
 
-/* Brings the sum of all outboxes up to date. */
 static void count(struct outbox *o)
 {
-    size_t unsent = outbox_unsent(o);
-    o->all->unsent += unsent;
-    o->all->unsent -= o->counted;
-    o->counted = unsent;
+    buffers_set(o->buffers, &o->counted, outbox_unsent(o));
 }
 
-void outbox_init(struct outbox *o, struct outboxes *all, const struct dialect *dialect)
+void outbox_init(struct outbox *o, const struct limits *limits, struct buffers *buffers,
+                 const struct dialect *dialect)
 {
-    *o = (struct outbox){.all = all, .dialect = dialect};
+    *o = (struct outbox){.limits = limits, .buffers = buffers, .dialect = dialect};
     writer_init(&o->out);
 }
 
@@ -108,27 +105,22 @@ size_t outbox_unsent(const struct outbox *o)
     return o->out.len - o->sent;
 }
 
-bool outboxes_are_scarce(const struct outboxes *all)
-{
-    return all->unsent > UNSENT_ALL_MAX;
-}
-
 bool outbox_is_above_high_water(const struct outbox *o)
 {
     size_t unsent = outbox_unsent(o);
-    return unsent > o->all->limits->output_high_water ||
-           (unsent > SCARCE_UNSENT && outboxes_are_scarce(o->all));
+    return unsent > o->limits->output_high_water ||
+           (unsent > SCARCE_UNSENT && buffers_are_scarce(o->buffers));
 }
 
 bool outbox_is_above_subscriber_cap(const struct outbox *o)
 {
-    return outbox_unsent(o) > o->all->limits->subscriber_cap ||
-           (outboxes_are_scarce(o->all) && outbox_is_above_high_water(o));
+    return outbox_unsent(o) > o->limits->subscriber_cap ||
+           (buffers_are_scarce(o->buffers) && outbox_is_above_high_water(o));
 }
 
 bool outbox_has_room_for_log(const struct outbox *o)
 {
-    return !outbox_is_above_high_water(o) && outbox_unsent(o) < o->all->limits->subscriber_cap / 2;
+    return !outbox_is_above_high_water(o) && outbox_unsent(o) < o->limits->subscriber_cap / 2;
 }
 
 /* --- sending */
@@ -141,6 +133,14 @@ const char *outbox_bytes(const struct outbox *o)
 void outbox_took(struct outbox *o, size_t n)
 {
     o->sent += n;
+    count(o);
+}
+
+void outbox_cut_off(struct outbox *o)
+{
+    o->is_cut_off = true;
+    o->out.len = o->sent = 0;
+    writer_free_buffer(&o->out);
     count(o);
 }
 

@@ -3,8 +3,7 @@
  * write; the connection (io/) takes the bytes. An answer is final when it is written.
  *
  * A peer that does not read cannot make it grow without bound: above the high-water mark its
- * session stops, and when the peers that do not read hold very much together, each may have only
- * little.
+ * session stops, and when the connections of its uid hold much together, each may have only little.
  */
 #ifndef SHMD_RPC_OUTBOX_H
 #define SHMD_RPC_OUTBOX_H
@@ -14,27 +13,25 @@
 #include <stdint.h>
 
 #include "daemon/core/limits.h"
+#include "daemon/rpc/buffers.h"
 #include "protocol/dialect.h"
 
-/* What all outboxes share. */
-struct outboxes {
-    const struct limits *limits; /* output_high_water, subscriber_cap */
-    uint64_t unsent;             /* bytes, of all together */
-};
-
 struct outbox {
-    struct outboxes *all;
+    const struct limits *limits; /* output_high_water, subscriber_cap */
+    struct buffers *buffers;     /* the connection's */
     const struct dialect *dialect;
     struct writer out;
-    size_t sent;    /* of `out`, by the connection */
-    size_t counted; /* of this outbox, in all->unsent */
-    bool in_answer; /* a message is being answered: events wait until that is done */
+    size_t sent;      /* of `out`, by the connection */
+    uint64_t counted; /* in `buffers` */
+    bool in_answer;   /* a message is being answered: events wait until that is done */
     bool is_closed; /* nothing more is written; what is there is sent, then the connection closes */
     bool is_cut_off;   /* the connection closes at once */
     bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
 };
 
-void outbox_init(struct outbox *o, struct outboxes *all, const struct dialect *dialect);
+/* LIMITS and BUFFERS must outlive it. */
+void outbox_init(struct outbox *o, const struct limits *limits, struct buffers *buffers,
+                 const struct dialect *dialect);
 void outbox_deinit(struct outbox *o);
 
 /* --- writing */
@@ -70,8 +67,6 @@ bool outbox_is_above_high_water(const struct outbox *o);
 bool outbox_is_above_subscriber_cap(const struct outbox *o);
 /* There is room for events from the log, which need not reach the cap. */
 bool outbox_has_room_for_log(const struct outbox *o);
-/* All outboxes together hold so much that each may have only little. */
-bool outboxes_are_scarce(const struct outboxes *all);
 
 /* --- sending */
 
@@ -79,6 +74,8 @@ bool outboxes_are_scarce(const struct outboxes *all);
 const char *outbox_bytes(const struct outbox *o);
 /* N of them are sent. */
 void outbox_took(struct outbox *o, size_t n);
+/* What there is is thrown away, and the connection closes at once. */
+void outbox_cut_off(struct outbox *o);
 /* After sending: gives back memory that is not needed. GOES_ON: the session will write more soon.
  */
 void outbox_tidy(struct outbox *o, bool goes_on);

@@ -1,7 +1,11 @@
 #include "daemon/rpc/outcome_to_error.h"
 
+#include "daemon/core/access.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+#define NOT_MANAGED_HINT "adopt it first, or use ipcs and ipcrm"
 
 static const enum protocol_error errors[] = {
     [OUTCOME_NO_SUCH_SEGMENT] = PROTOCOL_ERROR_NO_SUCH_SEGMENT,
@@ -52,10 +56,12 @@ static void add_target(struct failure *f, const struct target *target, const cha
         failure_add_int(f, "serial", target->serial.value);
 }
 
+/* What is wrong, as the table says it, and HINT in the place of the table's own advice. */
 static void say(struct failure *f, const char *hint)
 {
+    const char *sentence = error_row(f->error)->message;
     if (hint)
-        failure_set_message(f, "%s: %s", error_row(f->error)->message, hint);
+        failure_set_message(f, "%.*s: %s", (int)strcspn(sentence, ":"), sentence, hint);
 }
 
 /* What makes room again under the quota of that name. */
@@ -67,6 +73,13 @@ static const char *way_out(const char *quota)
         {"max_connections", "close connections that are idle, or try again later"},
         {"max_connections_per_uid", "close connections that are idle, or try again later"},
         {"max_waiters", "try again later, or ask by stat whether it is there"},
+        {"max_waiters_per_uid", "end some of your waits, or ask by stat whether it is there"},
+        {"max_processes", "try again later"},
+        {"max_processes_per_uid", "end processes that hold segments, or release those"},
+        {"max_subscriptions_per_uid", "close connections that have subscribed"},
+        {"max_buffer_bytes_per_uid", "read the answers, and send each request whole"},
+        {"max_locked_bytes", "unlock segments that need it no more"},
+        {"max_locked_bytes_per_uid", "unlock segments that need it no more"},
         {"max_holders_per_segment", "have a holder release it"},
     };
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
@@ -75,20 +88,53 @@ static const char *way_out(const char *quota)
     return "remove what is not needed";
 }
 
+enum { AMOUNT_SIZE = 96 };
+
+/* AMOUNT in the unit of the limit and, where that is another, in bytes. */
+static void amount_text(const struct outcome_detail *d, uint64_t amount, char ret[AMOUNT_SIZE])
+{
+    if (d->unit_bytes > 1 && amount <= UINT64_MAX / d->unit_bytes)
+        snprintf(ret, AMOUNT_SIZE, "%" PRIu64 " %s (%" PRIu64 " bytes)", amount, d->unit,
+                 amount * d->unit_bytes);
+    else
+        snprintf(ret, AMOUNT_SIZE, "%" PRIu64 " %s", amount, d->unit);
+}
+
+/* How much of what was asked for is more than the limit leaves; 0: it is not known. */
+static uint64_t missing(const struct outcome_detail *d)
+{
+    uint64_t used = d->used == OUTCOME_UNKNOWN ? 0 : d->used;
+    if (d->max == OUTCOME_UNKNOWN)
+        return 0;
+    uint64_t left = used < d->max ? d->max - used : 0;
+    return d->requested > left ? d->requested - left : 0;
+}
+
 static void limit_reached(struct failure *f, const struct outcome_detail *d)
 {
+    char use[64] = "", asked[AMOUNT_SIZE] = "", lacks[AMOUNT_SIZE] = "";
+    bool has_asked = d->unit && d->requested > 0;
+    uint64_t lack = missing(d);
     failure_add_string(f, "limit", d->what);
     add_known(f, "used", d->used);
     /* A limit that the wire cannot say is none, as in info. */
     add_known(f, "max", d->max <= INT64_MAX ? d->max : OUTCOME_UNKNOWN);
     if (d->requested)
         failure_add_int(f, "requested", clamp(d->requested));
+    if (lack > 0)
+        failure_add_int(f, "missing", clamp(lack));
     failure_add_string(f, "hint", d->hint);
-    if (d->used != OUTCOME_UNKNOWN && d->max != OUTCOME_UNKNOWN)
-        failure_set_message(f, "the limit %s is reached (%" PRIu64 " of %" PRIu64 "): %s", d->what,
-                            d->used, d->max, d->hint);
-    else
-        failure_set_message(f, "the limit %s is reached: %s", d->what, d->hint);
+    if (d->max != OUTCOME_UNKNOWN && d->used != OUTCOME_UNKNOWN)
+        snprintf(use, sizeof(use), " (%" PRIu64 " of %" PRIu64 " in use)", d->used, d->max);
+    else if (d->max != OUTCOME_UNKNOWN)
+        snprintf(use, sizeof(use), " (%" PRIu64 ")", d->max);
+    if (has_asked)
+        amount_text(d, d->requested, asked);
+    if (has_asked && lack > 0)
+        amount_text(d, lack, lacks);
+    failure_set_message(f, "the limit %s is reached%s%s%s%s%s: %s", d->what, use,
+                        has_asked ? "; asked for: " : "", asked, *lacks ? ", missing: " : "", lacks,
+                        d->hint);
 }
 
 static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
@@ -100,6 +146,15 @@ static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
                         "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
                         "administrator raise it in shmd.conf",
                         d->what, d->used, d->max, way_out(d->what));
+}
+
+static void reserved_name(struct failure *f, const struct name_rule *rule)
+{
+    failure_add_string(f, "prefix", rule->prefix);
+    failure_set_message(f,
+                        "permission denied: names that begin with %s are reserved for %s %" PRIu32
+                        ": choose another name, or ask the administrator ([names] in shmd.conf)",
+                        rule->prefix, rule->is_group ? "group" : "user", rule->id);
 }
 
 /* A limit that is met far from where it could be named. */
@@ -119,6 +174,14 @@ static void internal(struct failure *f, int error)
 {
     if (error == -EMFILE || error == -ENFILE) {
         no_descriptors(f);
+        return;
+    }
+    if (error == -ESRCH) {
+        failure_init(f, PROTOCOL_ERROR_NOT_SUPPORTED);
+        failure_add_string(f, "what", "a process that the daemon cannot find");
+        failure_set_message(f, "the process that made this connection has ended, or is in a pid "
+                               "namespace that this kernel hides: no segment can depend on it; "
+                               "connect from the process that is to use the segment");
         return;
     }
     if (error == -EPERM || error == -EACCES) {
@@ -146,22 +209,31 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
     case OUTCOME_NO_SUCH_SEGMENT: add_target(f, target, name); return;
     case OUTCOME_NOT_MANAGED:
         add_target(f, target, name);
-        failure_add_string(f, "hint", "the segment is not shmd's: adopt it first");
-        failure_set_message(f, "the segment exists but is not shmd's to change: adopt it first, or "
-                               "use ipcs and ipcrm");
+        failure_add_string(f, "hint", NOT_MANAGED_HINT);
+        failure_set_message(f, "the segment exists but is not shmd's to change: " NOT_MANAGED_HINT);
         return;
     case OUTCOME_SEGMENT_EXISTS:
         if (d->serial != 0) { /* the caller may know which it is */
             failure_add_int(f, "serial", clamp(d->serial));
             failure_add_int(f, "shmid", d->shmid);
         }
-        say(f, d->hint);
+        if (d->key != 0)
+            failure_add_int(f, "key", d->key);
+        if (d->key != 0 && d->serial != 0)
+            failure_set_message(f, "the key 0x%08" PRIx32 " belongs to segment %" PRId32 ": %s",
+                                d->key, d->shmid, d->hint);
+        else
+            say(f, d->hint);
         return;
     case OUTCOME_PERMISSION_DENIED:
         failure_add_string(f, "needs", d->what);
-        if (d->has_uid)
+        if (d->has_uid) {
             failure_add_int(f, "uid", d->uid);
-        if (d->hint)
+            failure_set_message(f, "permission denied: the segment belongs to uid %" PRIu32 ": %s",
+                                d->uid, d->hint);
+        } else if (d->rule)
+            reserved_name(f, d->rule);
+        else if (d->hint)
             failure_set_message(f, "permission denied: %s", d->hint);
         else
             failure_set_message(f,

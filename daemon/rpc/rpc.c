@@ -10,21 +10,40 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
     *rpc = (struct rpc){.core = core,
                         .version = version,
                         .started_at_ms = core_realtime_ms(core),
-                        .outboxes = {.limits = &core->settings.limits},
                         .wake = wake,
                         .wake_context = wake_context};
+    log_budget_init(&rpc->log, core);
+}
+
+void rpc_count_time(struct rpc *rpc, int64_t us)
+{
+    static const int64_t ends[ANSWER_BUCKET_COUNT] = {
+#define X(us) us,
+        ANSWER_BUCKETS(X)
+#undef X
+    };
+    size_t i = 0;
+    while (i < ANSWER_BUCKET_COUNT && us > ends[i])
+        i++;
+    rpc->counters.answered_in[i]++;
+    rpc->counters.answered_us += (uint64_t)us;
 }
 
 static void tell_events(struct rpc *rpc)
 {
     for (struct segment_event *event; (event = news_next(rpc->core));) {
-        audit_event(event);
+        audit_event(rpc, event);
         event_log_publish(&rpc->core->events, event);
         wait_hear(rpc->core, event);
-        struct subscription *sub;
-        LIST_FOREACH (sub, &rpc->subscribers, of_subscribers)
-            subscription_tell(sub);
+        subscriptions_wake(rpc);
     }
+}
+
+void rpc_publish(struct rpc *rpc)
+{
+    core_record_facts(rpc->core);
+    tell_events(rpc);
+    core_bury(rpc->core);
 }
 
 void rpc_end_turn(struct rpc *rpc)

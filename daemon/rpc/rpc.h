@@ -11,21 +11,31 @@
 
 #include "daemon/core/core.h"
 #include "daemon/core/residency.h"
+#include "daemon/rpc/log_budget.h"
 #include "daemon/rpc/outbox.h"
+#include "protocol/errors.h"
 #include "protocol/methods.h"
 
+struct session;
 struct subscription;
 
-struct rpc_counters {
-    uint64_t requests[METHOD_COUNT];
-    uint64_t errors;
-    uint64_t store_failures;
+/* How long requests took: the upper ends of the buckets, in microseconds. */
+#define ANSWER_BUCKETS(X) X(50) X(100) X(250) X(500) X(1000) X(2500) X(10000) X(100000)
+
+enum {
+#define X(us) ANSWERED_IN_##us,
+    ANSWER_BUCKETS(X)
+#undef X
+        ANSWER_BUCKET_COUNT
 };
 
-/* What of a second's refusals is in the log. */
-struct refusals {
-    int64_t second; /* of the boot clock */
-    uint64_t logged, unlogged;
+struct rpc_counters {
+    /* Answered, by outcome: the error and, at the last place, success. */
+    uint64_t requests[METHOD_COUNT][PROTOCOL_ERROR_COUNT + 1];
+    uint64_t answered_in[ANSWER_BUCKET_COUNT + 1]; /* the last: longer */
+    uint64_t answered_us;                          /* of all together */
+    uint64_t errors;
+    uint64_t store_failures;
 };
 
 struct rpc {
@@ -34,10 +44,11 @@ struct rpc {
     int64_t started_at_ms; /* wall clock */
     bool is_shutting_down;
     struct rpc_counters counters;
-    struct refusals refusals;
+    struct log_budget log;
     struct residency residency;
-    LIST_HEAD(, subscription) subscribers;
-    struct outboxes outboxes;
+    LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
+    size_t n_subscribers;
+    LIST_HEAD(, session) sessions;
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
     void *wake_context;
@@ -50,7 +61,13 @@ struct rpc {
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct outbox *outbox), void *wake_context);
 
-/* Records what is left to be recorded, tells events, and answers those who wait for them. */
+/* A request took US to answer. */
+void rpc_count_time(struct rpc *rpc, int64_t us);
+
+/* Records facts, and lets events be known: to the log, to those who wait, to subscribers, who get
+ * them when it is their turn. Nothing may borrow from segments then. */
+void rpc_publish(struct rpc *rpc);
+/* The end of a turn: the same, and what the core does then. */
 void rpc_end_turn(struct rpc *rpc);
 
 /* Every waiter is answered ShuttingDown, and so is what would wait or subscribe from now on. */

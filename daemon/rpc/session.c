@@ -16,13 +16,16 @@
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
-    outbox_init(&s->outbox, &rpc->outboxes, &jsonrpc_dialect);
+    s->buffers = (struct buffers){.quota = &rpc->core->quota, .account = caller->account};
+    outbox_init(&s->outbox, &rpc->core->settings.limits, &s->buffers, &jsonrpc_dialect);
+    LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
     waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
 }
 
 void session_deinit(struct session *s)
 {
+    LIST_REMOVE(s, of_rpc);
     subscription_end(steal_pointer(&s->subscription));
     if (s->batch)
         s->batch->is_executed = true; /* it goes with the last of its waits */
@@ -36,6 +39,7 @@ void session_deinit(struct session *s)
     scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
+    buffers_set(&s->buffers, &s->counted, 0);
     outbox_deinit(&s->outbox);
 }
 
@@ -160,13 +164,31 @@ static void answer_call(struct session *s)
     }
 }
 
+/* --- its share */
+
+/* The uid's share is over. A session that has served nothing goes on all the same. */
+static bool must_yield(const struct session *s)
+{
+    return s->has_served && work_share_is_over(&s->rpc->core->work);
+}
+
+static void served(struct session *s)
+{
+    struct work *work = &s->rpc->core->work;
+    const int64_t before = work->now_us;
+    s->has_served = true;
+    work_request_done(work);
+    rpc_count_time(s->rpc, work->now_us - before);
+}
+
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
-        if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+        if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox) || must_yield(s))
             return false;
         answer_call(s);
+        served(s);
     }
     if (s->batch)
         batch_executed(steal_pointer(&s->batch));
@@ -175,9 +197,6 @@ static bool finish_message(struct session *s)
     s->batch_begun = false;
     message_free(&s->message);
     s->outbox.in_answer = false;
-    /* Events that came meanwhile had to wait for the batch's end. */
-    if (s->subscription)
-        subscription_tell(s->subscription);
     return true;
 }
 
@@ -196,6 +215,7 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
         call.id = s->outbox.dialect->find_id(value, len);
     outbox_answer(&s->outbox, &call, &reply, false);
     s->rpc->counters.errors++;
+    served(s);
 }
 
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
@@ -216,6 +236,7 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
     if (s->outbox.dialect->check(&s->message, &f) < 0) {
         write_failure(s, &f);
         message_free(&s->message);
+        served(s);
         return;
     }
     if (message_is_batch(&s->message) && s->outbox.dialect->calls(&s->message, METHOD_WAIT)) {
@@ -249,6 +270,7 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
         byte = data[at];
     scanner_failure(&s->scanner, status, byte, &f);
     write_failure(s, &f);
+    served(s);
     if (status == SCAN_BAD && !scanner_spans_lines(&s->scanner))
         scanner_resync(&s->scanner);
     else
@@ -259,7 +281,7 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
 static size_t consume(struct session *s, const char *data, size_t n, size_t *scanned)
 {
     size_t at = *scanned;
-    while (at < n && !is_stopped(s)) {
+    while (at < n && !is_stopped(s) && !must_yield(s)) {
         size_t taken;
         enum scan_status status = scanner_scan(&s->scanner, data + at, n - at, &taken);
         at += taken;
@@ -280,6 +302,8 @@ static size_t consume(struct session *s, const char *data, size_t n, size_t *sca
     return scanner_unfinished(&s->scanner) ? at - s->scanner.length : at;
 }
 
+enum { HELD_STEP = 4096 };
+
 /* Input that was not dealt with: an unfinished value, or what came behind a stop. */
 struct held {
     size_t len, capacity;
@@ -297,7 +321,10 @@ static int hold(struct session *s, const char *data, size_t n)
 {
     size_t len = s->held ? s->held->len : 0;
     if (!s->held || s->held->capacity - len < n) {
-        size_t capacity = len + n < 4096 ? len + n : (len + n) * 2;
+        /* Close to what it holds, for all of it is charged. */
+        size_t capacity = len + n;
+        if (capacity > HELD_STEP)
+            capacity = (capacity + HELD_STEP - 1) / HELD_STEP * HELD_STEP;
         struct held *held = realloc(s->held, sizeof(*held) + capacity);
         if (!held)
             return -ENOMEM;
@@ -330,10 +357,66 @@ static void consume_held(struct session *s)
     held->scanned = scanned - done;
 }
 
-void session_receive(struct session *s, const char *data, size_t n)
+/* --- what is buffered */
+
+static void count(struct session *s)
 {
-    if (s->outbox.is_closed)
-        return;
+    uint64_t held = s->held ? sizeof(*s->held) + s->held->capacity : 0;
+    uint64_t message = message_is_empty(&s->message) ? 0 : message_bytes(&s->message);
+    buffers_set(&s->buffers, &s->counted, held + message);
+}
+
+/* Gives up all that S has buffered, and S with it. Its peer gets the reason if that cannot stand in
+ * the midst of something else. */
+static void give_up(struct session *s)
+{
+    const struct outbox *o = &s->outbox;
+    const struct outcome_detail detail = {
+        .what = "max_buffer_bytes_per_uid",
+        .used = quota_used_by(s->buffers.account, QUOTA_BUFFER_BYTES),
+        .max = s->rpc->core->quota.caps[QUOTA_BUFFER_BYTES].per_uid};
+    bool can_hear = outbox_unsent(o) == 0 && message_is_empty(&s->message) && !s->batch;
+    drop_held(s);
+    message_free(&s->message);
+    if (s->batch)
+        batch_give_up(s->batch);
+    waits_give_up(&s->waits);
+    count(s);
+    if (can_hear) {
+        struct failure f;
+        outcome_to_failure(OUTCOME_QUOTA_EXCEEDED, &detail, NULL, NULL, &f);
+        write_failure(s, &f);
+        s->outbox.is_closed = true;
+    } else {
+        outbox_cut_off(&s->outbox);
+    }
+    s->rpc->wake(s->rpc->wake_context, &s->outbox);
+}
+
+/* The session of S's uid that has buffered most, and has not been given up. */
+static struct session *largest_like(const struct session *s)
+{
+    struct session *other, *largest = NULL;
+    LIST_FOREACH (other, &s->rpc->sessions, of_rpc)
+        if (other->buffers.account == s->buffers.account && !other->outbox.is_cut_off &&
+            other->buffers.total > 0 && (!largest || other->buffers.total > largest->buffers.total))
+            largest = other;
+    return largest;
+}
+
+/* The buffers of S are as they stay until more comes. While the uid has too much, its largest are
+ * given up. */
+static void settle_buffers(struct session *s)
+{
+    struct session *largest;
+    count(s);
+    while (buffers_are_over(&s->buffers) && (largest = largest_like(s)))
+        give_up(largest);
+}
+
+static void receive(struct session *s, const char *data, size_t n)
+{
+    s->has_served = false;
     if (s->held) {
         if (hold(s, data, n) < 0)
             out_of_memory(s);
@@ -368,16 +451,33 @@ static void consume_end(struct session *s)
     drop_held(s);
 }
 
-void session_continue(struct session *s)
+static void go_on(struct session *s)
 {
-    if (subscription_can_resume(s->subscription))
+    s->has_served = false;
+    if (s->subscription)
         subscription_tell(s->subscription);
     if (!message_is_empty(&s->message) && !finish_message(s))
         return;
     if (has_unscanned(s) && !is_stopped(s))
         consume_held(s);
-    if (s->input_ended && !is_stopped(s))
+    if (s->input_ended && !is_stopped(s) && !has_unscanned(s) && !must_yield(s))
         consume_end(s);
+}
+
+void session_receive(struct session *s, const char *data, size_t n)
+{
+    if (s->outbox.is_closed || s->outbox.is_cut_off)
+        return;
+    receive(s, data, n);
+    settle_buffers(s);
+}
+
+void session_continue(struct session *s)
+{
+    if (s->outbox.is_cut_off)
+        return;
+    go_on(s);
+    settle_buffers(s);
 }
 
 void session_end_input(struct session *s)
@@ -401,11 +501,17 @@ bool session_wants_input(const struct session *s)
 
 bool session_has_work(const struct session *s)
 {
-    if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox))
+    if (subscription_has_work(s->subscription))
+        return true;
+    if (s->outbox.is_closed || s->outbox.is_cut_off || outbox_is_above_high_water(&s->outbox))
         return false;
     return !message_is_empty(&s->message) || has_unscanned(s) ||
-           subscription_can_resume(s->subscription) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
+}
+
+bool session_is_plain(const struct session *s)
+{
+    return !s->caller.party && !s->subscription && !waits_are_pending(&s->waits);
 }
 
 bool session_is_unfinished(const struct session *s)

@@ -3,7 +3,8 @@
  * into the outbox. No descriptors: the connection (io/) moves the bytes.
  *
  * Replies leave in the order of the requests; only a `wait` is answered when it is over, and holds
- * nothing up meanwhile (waits.h). An outbox above the high-water mark stops the session. What was
+ * nothing up meanwhile (waits.h). A session stops when its uid's share of the turn is over, but not
+ * before it has served one request, and when its outbox is above the high-water mark. What was
  * received meanwhile is held, and the connection reads no more until session_wants_input().
  */
 #ifndef SHMD_RPC_SESSION_H
@@ -25,19 +26,23 @@ struct session {
     struct rpc *rpc;
     struct caller caller; /* its groups and its party are the session's to free */
     struct scanner scanner;
+    struct buffers buffers;
+    uint64_t counted; /* bytes of `held` and `message`, in `buffers` */
     struct outbox outbox;
     struct held *held;      /* input that was not handled yet; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */
+    bool has_served;        /* something, since it was given time last */
     bool batch_begun;
     struct batch *batch; /* that gathers the answers to the message, of which members may wait */
     bool input_ended;
     bool value_ended; /* one was finished, or given up, since the connection asked last */
     struct waits waits;
     struct subscription *subscription;
+    LIST_ENTRY(session) of_rpc;
 };
 
-/* Takes CALLER with its groups. */
+/* Takes CALLER with its groups; what it buffers is charged to CALLER's account. */
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller);
 /* Whatever depended on the connection ends. */
 void session_deinit(struct session *s);
@@ -50,12 +55,14 @@ void session_end_input(struct session *s);
 void session_value_overdue(struct session *s);
 /* The peer is gone, and will not hear how its waits end. */
 void session_give_up_waiting(struct session *s);
-/* Goes on where it was stopped, if it can now. */
+/* Tells events and goes on where it was stopped, until the share is over. */
 void session_continue(struct session *s);
 
 bool session_wants_input(const struct session *s);
-/* It was stopped and can go on now. */
+/* It was stopped, or events have come, and it can go on now. */
 bool session_has_work(const struct session *s);
+/* Nothing depends on it: it holds nothing, waits for nothing and is no subscriber. */
+bool session_is_plain(const struct session *s);
 /* In the midst of a value. */
 bool session_is_unfinished(const struct session *s);
 /* Whether a value has ended since this was asked last: an unfinished one began after that. */

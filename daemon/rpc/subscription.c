@@ -4,24 +4,90 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool subscription_can_resume(const struct subscription *sub)
+#include "daemon/core/reconcile.h"
+
+/* What of the events a sweep alone finds. */
+enum { FOUND_BY_SWEEP = 1U << EVENT_ATTACHED | 1U << EVENT_DETACHED };
+
+bool subscription_has_work(const struct subscription *sub)
 {
-    return sub && sub->is_behind && !sub->outbox->in_answer && !sub->outbox->is_cut_off &&
-           outbox_has_room_for_log(sub->outbox);
+    return sub && sub->next <= sub->rpc->core->events.last && !sub->outbox->in_answer &&
+           !sub->outbox->is_cut_off && !sub->outbox->is_closed &&
+           (!sub->is_behind || outbox_has_room_for_log(sub->outbox));
+}
+
+static void go_to_sleep(struct subscription *sub)
+{
+    if (sub->is_awake)
+        LIST_INSERT_HEAD(&sub->rpc->subscribers, sub, of_subscribers);
+    sub->is_awake = false;
+}
+
+static void wake_up(struct subscription *sub)
+{
+    if (!sub->is_awake)
+        LIST_REMOVE(sub, of_subscribers);
+    sub->is_awake = true;
+}
+
+void subscriptions_wake(struct rpc *rpc)
+{
+    for (struct subscription *sub; (sub = LIST_FIRST(&rpc->subscribers));) {
+        wake_up(sub);
+        rpc->wake(rpc->wake_context, sub->outbox);
+    }
+}
+
+/* Sweeps come often while somebody wants to know what they find. */
+static void set_kinds(struct subscription *sub, uint32_t kinds)
+{
+    struct core *core = sub->rpc->core;
+    bool listened = sub->kinds & FOUND_BY_SWEEP, listens = kinds & FOUND_BY_SWEEP;
+    sub->kinds = kinds;
+    if (listens && !listened)
+        reconcile_listen(core);
+    else if (listened && !listens)
+        reconcile_unlisten(core);
 }
 
 void subscription_end(struct subscription *sub)
 {
     if (!sub)
         return;
-    LIST_REMOVE(sub, of_subscribers);
+    set_kinds(sub, 0);
+    wake_up(sub); /* off the list */
+    sub->rpc->n_subscribers--;
+    quota_give(&sub->rpc->core->quota, sub->account, QUOTA_SUBSCRIPTIONS, 1);
     free(sub->prefix);
     free(sub);
 }
 
+static int add(struct rpc *rpc, const struct caller *caller, struct outbox *outbox,
+               struct subscription **ret, struct outcome_detail *detail)
+{
+    struct subscription *sub = calloc(1, sizeof(*sub));
+    if (!sub)
+        return -ENOMEM;
+    int r = quota_take(&rpc->core->quota, caller->uid,
+                       access_is_admin(&rpc->core->settings.access, caller), QUOTA_SUBSCRIPTIONS, 1,
+                       &sub->account, detail);
+    if (r != 0) {
+        free(sub);
+        return r;
+    }
+    sub->rpc = rpc;
+    sub->caller = caller;
+    sub->outbox = outbox;
+    sub->is_awake = true;
+    go_to_sleep(sub);
+    rpc->n_subscribers++;
+    *ret = sub;
+    return 0;
+}
+
 int subscription_begin(struct subscription **subscription, struct rpc *rpc,
                        const struct caller *caller, struct outbox *outbox,
-                       const struct subscribe_params *p)
+                       const struct subscribe_params *p, struct outcome_detail *detail)
 {
     const struct event_log *log = &rpc->core->events;
     struct subscription *sub = *subscription;
@@ -29,18 +95,14 @@ int subscription_begin(struct subscription **subscription, struct rpc *rpc,
     if (p->prefix && *p->prefix && !(prefix = strdup(p->prefix)))
         return -ENOMEM;
     if (!sub) {
-        sub = calloc(1, sizeof(*sub));
-        if (!sub)
-            return -ENOMEM;
-        sub->rpc = rpc;
-        sub->caller = caller;
-        sub->outbox = outbox;
-        LIST_INSERT_HEAD(&rpc->subscribers, sub, of_subscribers);
+        int r = add(rpc, caller, outbox, &sub, detail);
+        if (r != 0)
+            return r;
         *subscription = sub;
     }
     free(sub->prefix);
     sub->prefix = steal_pointer(&prefix);
-    sub->kinds = p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX;
+    set_kinds(sub, p->kinds.given ? (uint32_t)p->kinds.value : UINT32_MAX);
     /* A serial above the newest is of no daemon on this state: from now on, then. */
     sub->is_behind = p->after.given && (uint64_t)p->after.value < log->last;
     sub->next = sub->is_behind ? (uint64_t)p->after.value + 1 : log->last + 1;
@@ -118,16 +180,16 @@ static bool tell_next(struct subscription *sub)
 void subscription_tell(struct subscription *sub)
 {
     struct outbox *outbox = sub->outbox;
+    go_to_sleep(sub);
     if (outbox->in_answer || outbox->is_closed || outbox->is_cut_off) {
         sub->is_behind |= outbox->in_answer;
         return;
     }
+    struct work *work = &sub->rpc->core->work;
     const struct event_log *log = &sub->rpc->core->events;
-    const size_t before = outbox_unsent(outbox);
-    while (sub->next <= log->last && !outbox->is_cut_off && tell_next(sub))
-        ;
+    while (sub->next <= log->last && !outbox->is_cut_off && !work_share_is_over(work) &&
+           tell_next(sub))
+        work_look_at_clock(work);
     if (sub->next > log->last)
         sub->is_behind = false;
-    if (outbox_unsent(outbox) != before || outbox->is_cut_off)
-        sub->rpc->wake(sub->rpc->wake_context, outbox);
 }

@@ -95,6 +95,14 @@ void wait_keep(struct waits *w, struct wait *wait)
     LIST_INSERT_HEAD(&w->pending, wait, pending);
 }
 
+void waits_give_up(struct waits *w)
+{
+    struct wait *wait;
+    LIST_FOREACH (wait, &w->pending, pending)
+        if (wait->batch)
+            batch_give_up(wait->batch);
+}
+
 void waits_cancel(struct waits *w)
 {
     while (waits_are_pending(w)) {

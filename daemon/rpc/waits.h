@@ -28,6 +28,9 @@ void waits_init(struct waits *w, struct rpc *rpc, struct caller *caller, struct 
 /* None of them is answered any more. BATCHes of which members wait are freed. */
 void waits_cancel(struct waits *w);
 
+/* The answers of BATCHes that wait are thrown away: the connection closes. */
+void waits_give_up(struct waits *w);
+
 static inline bool waits_are_pending(const struct waits *w)
 {
     return !LIST_EMPTY(&w->pending);

@@ -19,7 +19,8 @@ enum segment_flag {
     FLAG_ADOPTED = 4,
     FLAG_HAS_NAME = 8,
     FLAG_HAS_OTHER_NAME = 16,
-    FLAGS_ALL = 31,
+    FLAG_HAS_UNSEEN = 32,
+    FLAGS_ALL = 63,
 };
 
 static const char *const type_words[] = {
@@ -97,6 +98,7 @@ static uint8_t flags_of(const struct stored_segment *s)
     flags |= s->creator.was_admin ? FLAG_WAS_ADMIN : 0U;
     flags |= s->noreserve ? FLAG_NORESERVE : 0U;
     flags |= s->adopted ? FLAG_ADOPTED : 0U;
+    flags |= s->has_unseen ? FLAG_HAS_UNSEEN : 0U;
     flags |= s->name ? FLAG_HAS_NAME : 0U;
     flags |= s->other_name ? FLAG_HAS_OTHER_NAME : 0U;
     return (uint8_t)flags;
@@ -264,6 +266,7 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     s->creator.was_admin = flags & FLAG_WAS_ADMIN;
     s->noreserve = flags & FLAG_NORESERVE;
     s->adopted = flags & FLAG_ADOPTED;
+    s->has_unseen = flags & FLAG_HAS_UNSEEN;
     s->state = (enum segment_state)get_8(left);
     s->lifetime = (enum lifetime)get_8(left);
     s->n_labels = get_8(left);

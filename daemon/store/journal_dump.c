@@ -120,6 +120,7 @@ static void put_segment(struct dump *d, const struct stored_segment *s)
     put_string(d, "lifetime", lifetime_words[s->lifetime]);
     put_bool(d, "noreserve", s->noreserve);
     put_bool(d, "adopted", s->adopted);
+    put_bool(d, "has_unseen", s->has_unseen);
     put_uint(d, "huge_page_size", s->huge_page_size);
     put_int(d, "created_at_ms", s->created_at_ms);
     put_int(d, "expires_at_ms", s->expires_at_ms);

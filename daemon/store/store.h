@@ -52,6 +52,7 @@ struct stored_segment {
     enum lifetime lifetime;
     bool noreserve;
     bool adopted;
+    bool has_unseen; /* ties to processes that the daemon cannot see, which are not stored */
     uint64_t huge_page_size;
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */

@@ -1,4 +1,5 @@
-/* The seam to time. Milliseconds: the wall clock only for showing, boot time for deadlines. */
+/* The seam to time: the wall clock only for showing, boot time for deadlines, the monotonic clock
+ * for how long the daemon has worked. */
 #ifndef SHMD_SYS_CLOCK_H
 #define SHMD_SYS_CLOCK_H
 
@@ -10,6 +11,7 @@ struct clock_ops {
      * on with the tick, and so is up to some milliseconds behind. */
     int64_t (*kernel_s)(void *context);
     int64_t (*boottime_ms)(void *context);
+    int64_t (*monotonic_us)(void *context);
 };
 
 struct clock {

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 
 static void read_boot_id(char ret[static 37])
 {
@@ -39,6 +41,23 @@ static void read_huge_page_sizes(struct machine *m)
     qsort(m->huge_page_sizes, m->n_huge_page_sizes, sizeof(m->huge_page_sizes[0]), compare_sizes);
 }
 
+static uint64_t read_rlimit(__rlimit_resource_t resource)
+{
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) < 0)
+        return 0;
+    return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit.rlim_cur;
+}
+
+static void read_memory(struct machine *m)
+{
+    struct sysinfo info;
+    if (sysinfo(&info) < 0)
+        return;
+    m->memory = (uint64_t)info.totalram * info.mem_unit;
+    m->swap = (uint64_t)info.totalswap * info.mem_unit;
+}
+
 void machine_read(struct machine *ret)
 {
     *ret = (struct machine){0};
@@ -47,6 +66,10 @@ void machine_read(struct machine *ret)
     if (stat("/proc/self/ns/ipc", &st) == 0)
         ret->ipc_namespace = st.st_ino;
     read_huge_page_sizes(ret);
+    read_memory(ret);
+    ret->max_descriptors = read_rlimit(RLIMIT_NOFILE);
+    ret->max_locked_bytes = read_rlimit(RLIMIT_MEMLOCK);
+    ret->max_address_space = read_rlimit(RLIMIT_AS);
     /* So few bytes come whole. Where there are none it works all the same, but is no secret. */
     if (getrandom(ret->secret, sizeof(ret->secret), 0) < 0)
         ret->secret[0] = ret->secret[1] = 0;

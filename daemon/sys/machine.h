@@ -12,7 +12,12 @@ struct machine {
     uint64_t ipc_namespace; /* inode of our /proc/self/ns/ipc; 0 when unknown */
     uint64_t huge_page_sizes[HUGE_PAGE_SIZES_MAX]; /* bytes, ascending */
     size_t n_huge_page_sizes;
-    uint64_t secret[2]; /* of this run, random: what others choose is hashed with it */
+    /* What the caps derive from; 0: not known. UINT64_MAX: no limit. */
+    uint64_t memory, swap;      /* bytes */
+    uint64_t max_descriptors;   /* RLIMIT_NOFILE */
+    uint64_t max_locked_bytes;  /* RLIMIT_MEMLOCK */
+    uint64_t max_address_space; /* RLIMIT_AS, bytes */
+    uint64_t secret[2];         /* of this run, random: what others choose is hashed with it */
 };
 
 void machine_read(struct machine *ret);

@@ -86,7 +86,10 @@ static enum process_state linux_look(void *context, int32_t pid, char ret_comm[C
 static int linux_open(void *context, int32_t pid, int *ret_pidfd)
 {
     (void)context;
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    /* 0: a process of another pid namespace, which cannot be found by a number. */
+    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pid <= 0)
+        return -ESRCH;
     if (fd < 0)
         return -errno;
     *ret_pidfd = fd;
@@ -98,8 +101,9 @@ static int linux_open_peer(void *context, int socket, int *ret_pidfd)
     (void)context;
     int fd = -1;
     socklen_t len = sizeof(fd);
+    /* Kernels differ in what they say of a process that has been reaped. */
     if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
-        return -errno;
+        return errno == EINVAL ? -ESRCH : -errno;
     *ret_pidfd = fd;
     return 0;
 }

@@ -34,7 +34,8 @@ struct sysv_create {
 
 struct sysv_limits {
     uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
-    uint64_t segments, pages;        /* in use */
+    uint64_t segments, pages;        /* in use; with very many segments up to some seconds old */
+    uint64_t resident, swapped;      /* pages of all segments; as old as these */
     int32_t max_index;               /* the highest slot in use */
     uint64_t page_size;
     bool shm_rmid_forced;
@@ -83,6 +84,12 @@ struct sysv_linux {
     /* Of kernel.shm_rmid_forced: it stays open, so that no lack of descriptors hides the setting.
      * -1: it cannot be read here. */
     int rmid_forced;
+    /* What is in use, as the kernel told it last; asked for again after a time of the monotonic
+     * clock. */
+    struct {
+        uint64_t segments, pages, resident, swapped;
+        int64_t again_us;
+    } usage;
 };
 
 void sysv_linux_open(struct sysv_linux *kernel);

@@ -2,13 +2,16 @@
 
 #include "daemon/util/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef HAVE_LIBSYSTEMD
@@ -23,11 +26,19 @@ enum { PREFIX_BYTES = sizeof(PREFIX) - 1, LINE_MAX_BYTES = 1024, FIELD_MAX_BYTES
 
 const char *const log_level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
-static enum log_level max_level = LOG_LEVEL_INFO;
+static struct {
+    enum log_level max_level;
+    uint64_t lost, lost_untold; /* lines */
+} state = {.max_level = LOG_LEVEL_INFO};
 
 void log_set_level(enum log_level level)
 {
-    max_level = level;
+    state.max_level = level;
+}
+
+uint64_t log_lost(void)
+{
+    return state.lost;
 }
 
 /* syslog's numbers, which the journal has too: LOG_ERR is 3. */
@@ -86,13 +97,49 @@ static bool send_to_journal(const char *stream, enum log_level level,
 }
 #endif
 
+/*
+ * Writes a line if that can be done at once; whether it was. Standard error may be a pipe or a
+ * socket that somebody else reads, or does not. It is shared with other processes, so its flags
+ * stay as they are.
+ */
+static bool write_now(const char *line, size_t len)
+{
+    struct iovec iov = {(char *)line, len};
+    ssize_t n = pwritev2(STDERR_FILENO, &iov, 1, -1, RWF_NOWAIT);
+    if (n < 0 && errno != EAGAIN) {
+        /* A file, a terminal, or a kernel that does not know it of pipes: a pipe that is writable
+         * has room for a whole line. */
+        struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+        if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
+            n = write(STDERR_FILENO, line, len);
+    }
+    return n > 0;
+}
+
+/* What was lost before is told first. */
+static void write_line(const char *line, size_t len)
+{
+    if (state.lost_untold > 0) {
+        char told[128];
+        int n = snprintf(told, sizeof(told),
+                         PREFIX "lines lost because standard error took none: %" PRIu64 "\n",
+                         state.lost_untold);
+        if (write_now(told, (size_t)n))
+            state.lost_untold = 0;
+    }
+    if (write_now(line, len))
+        return;
+    state.lost++;
+    state.lost_untold++;
+}
+
 __attribute__((format(printf, 4, 0))) static void put(enum log_level level,
                                                       const struct log_field *fields,
                                                       size_t n_fields, const char *format,
                                                       va_list args)
 {
     char line[LINE_MAX_BYTES], *text = line + PREFIX_BYTES;
-    if (level > max_level)
+    if (level > state.max_level)
         return;
     vsnprintf(text, LINE_MAX_BYTES - PREFIX_BYTES, format, args);
     const char *stream = getenv("JOURNAL_STREAM");
@@ -104,8 +151,7 @@ __attribute__((format(printf, 4, 0))) static void put(enum log_level level,
         len = (size_t)snprintf(prefix, sizeof(prefix), "<%d>", priority(level));
     char *start = memcpy(text - len, prefix, len), *end = text + strlen(text);
     *end++ = '\n';
-    if (write(STDERR_FILENO, start, (size_t)(end - start)) < 0)
-        return; /* there is nowhere else to say it */
+    write_line(start, (size_t)(end - start));
 }
 
 void log_line(enum log_level level, const char *format, ...)

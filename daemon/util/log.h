@@ -1,8 +1,9 @@
 /*
  * The log: lines on standard error, each whole in one write. Where standard error is the journal,
  * entries go to it directly, with fields that can be searched for (SHMD_NAME=frames); under another
- * reader of the kind a line carries the priority prefix. The level is the one mutable global of the
- * daemon.
+ * reader of the kind a line carries the priority prefix. A line never waits: what standard error does
+ * not take at once is lost, and counted. The level and that count are the only mutable globals of
+ * the daemon.
  */
 #ifndef SHMD_UTIL_LOG_H
 #define SHMD_UTIL_LOG_H
@@ -31,6 +32,8 @@ struct log_field {
 #define LOG_FIELDS_MAX 12
 
 void log_set_level(enum log_level level);
+/* Lines that were lost because standard error took none. */
+uint64_t log_lost(void);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same with at most LOG_FIELDS_MAX fields. */
 void log_entry(enum log_level level, const struct log_field *fields, size_t n_fields,

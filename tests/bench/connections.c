@@ -32,10 +32,10 @@ static struct cost measure(struct server *s, const char *request)
     for (size_t i = 0; i < IDLE_CONNECTIONS; i++)
         fds[i] = connect_patiently(s->socket, 1000000);
     ask(fds[IDLE_CONNECTIONS - 1], request); /* in order: all are taken in */
-    struct cost cost = {.silent = (double)(server_memory(s) - before) / IDLE_CONNECTIONS};
+    struct cost cost = {.silent = (double)(server_memory(s) - before) / (double)IDLE_CONNECTIONS};
     for (size_t i = 0; i < IDLE_CONNECTIONS; i++)
         ask(fds[i], request);
-    cost.used = (double)(server_memory(s) - before) / IDLE_CONNECTIONS;
+    cost.used = (double)(server_memory(s) - before) / (double)IDLE_CONNECTIONS;
     for (size_t i = 0; i < IDLE_CONNECTIONS; i++)
         close(fds[i]);
     close(first);

@@ -102,7 +102,7 @@ static double time_exchange(int fd, const char *request, size_t len, size_t repl
         send_all(fd, request, len);
         receive_bytes(fd, buffer, reply);
     }
-    return (double)(now_ns() - begin) / TIMES;
+    return (double)(now_ns() - begin) / (double)TIMES;
 }
 
 /* --- the services */
@@ -204,7 +204,7 @@ static double time_pairs(struct exchange *x)
         send_all(fd, removal, sizeof(removal) - 1);
         receive_lines(fd, buffer, sizeof(buffer), 1);
     }
-    return (double)(now_ns() - begin) / PAIRS;
+    return (double)(now_ns() - begin) / (double)PAIRS;
 }
 
 static double time_bare(void)
@@ -215,7 +215,7 @@ static double time_bare(void)
         if (id < 0 || shmctl(id, IPC_RMID, NULL) < 0)
             die("shmget or IPC_RMID: %s", strerror(errno));
     }
-    return (double)(now_ns() - begin) / PAIRS;
+    return (double)(now_ns() - begin) / (double)PAIRS;
 }
 
 /* Runs ARGV and gives the last number that it prints, -1 when it prints none. */
@@ -294,8 +294,8 @@ static void time_clients(struct service *s, size_t round)
                 open--;
         }
     }
-    s->rate[round] = CLIENT_TIMES * 1e9 / (double)(now_ns() - begin);
-    s->cpu[round] = (double)(server_cpu_ns(&s->server) - cpu) / 1000 / CLIENT_TIMES;
+    s->rate[round] = (double)CLIENT_TIMES * 1e9 / (double)(now_ns() - begin);
+    s->cpu[round] = (double)(server_cpu_ns(&s->server) - cpu) / 1000 / (double)CLIENT_TIMES;
     for (size_t i = 0; i < CLIENTS; i++)
         close(fds[i]);
     close(epoll);

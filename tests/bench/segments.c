@@ -59,13 +59,13 @@ static void fill_many(struct bench *b, struct subject *s)
     make_segments(s->fd, 0, FIRST, 0, s->made);
     int64_t before = server_memory(&s->server);
     make_segments(s->fd, FIRST, WEIGHED, 0, s->made + FIRST);
-    report_row(&b->report,
-               (struct row){.id = "segment-memory",
-                            .title = "a segment, of 20,000",
-                            .figure = (double)(server_memory(&s->server) - before) / WEIGHED,
-                            .unit = "B",
-                            .bar = 1024,
-                            .goal = 512});
+    report_row(&b->report, (struct row){.id = "segment-memory",
+                                        .title = "a segment, of 20,000",
+                                        .figure = (double)(server_memory(&s->server) - before) /
+                                                  (double)WEIGHED,
+                                        .unit = "B",
+                                        .bar = 1024,
+                                        .goal = 512});
     make_segments(s->fd, FIRST + WEIGHED, MANY - WEIGHED - FIRST, 1, s->made + FIRST + WEIGHED);
 }
 
@@ -246,7 +246,7 @@ static double time_lookups(const struct subject *s, enum kind kind)
         send_all(s->fd, requests[i], lengths[i]);
         receive_lines(s->fd, answer, sizeof(answer), 1);
     }
-    return (double)(now_ns() - begin) / LOOKUPS;
+    return (double)(now_ns() - begin) / (double)LOOKUPS;
 }
 
 static void measure_lookups(struct bench *b, const struct subject *many, const struct subject *few)

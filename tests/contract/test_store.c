@@ -213,6 +213,7 @@ static struct stored_segment segment(uint64_t serial, const char *name)
                                    .lifetime = LIFETIME_ATTACHED,
                                    .noreserve = true,
                                    .adopted = true,
+                                   .has_unseen = true,
                                    .huge_page_size = 1 << 30,
                                    .created_at_ms = -1,
                                    .expires_at_ms = INT64_MAX,
@@ -287,7 +288,7 @@ TEST(it_keeps_every_field)
         assert_int_equal(k->creator.gid, 2);
         assert_int_equal(k->creator.pid, 3);
         assert_string_equal(k->creator.comm, "a comm of 15 ch");
-        assert_true(k->creator.was_admin && k->noreserve && k->adopted);
+        assert_true(k->creator.was_admin && k->noreserve && k->adopted && k->has_unseen);
         assert_int_equal(k->state, STATE_REMOVING);
         assert_int_equal(k->lifetime, LIFETIME_ATTACHED);
         assert_int_equal(k->huge_page_size, 1 << 30);

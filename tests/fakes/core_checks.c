@@ -22,17 +22,23 @@ static uint64_t bytes_of(const struct core_fixture *f, uint32_t uid, uint64_t *r
 static void check_charges(const struct core_fixture *f)
 {
     const struct segment *s;
-    uint64_t bytes = 0, n = 0;
+    uint64_t bytes = 0, n = 0, anchored = 0, locked = 0;
     for (uint64_t after = 0; (s = registry_next(&f->core.registry, after)); after = s->serial) {
         uint64_t segments, used = bytes_of(f, s->creator.uid, &segments);
         assert_int_equal(quota_used(&f->core.quota, s->creator.uid, QUOTA_BYTES), used);
         assert_int_equal(quota_used(&f->core.quota, s->creator.uid, QUOTA_SEGMENTS), segments);
         bytes += s->size;
+        anchored += s->anchor ? s->size : 0;
+        locked += s->is_lock_charged ? s->size : 0;
         n++;
     }
     assert_int_equal(f->core.quota.total[QUOTA_BYTES], bytes);
     assert_int_equal(f->core.quota.total[QUOTA_SEGMENTS], n);
     assert_int_equal(f->core.registry.count, n);
+    assert_int_equal(f->core.quota.total[QUOTA_ANCHORED_BYTES], anchored);
+    assert_int_equal(f->core.quota.total[QUOTA_LOCKED_BYTES], locked);
+    assert_int_equal(f->core.quota.total[QUOTA_PROCESSES], f->core.parties.n_processes);
+    assert_int_equal(f->core.quota.total[QUOTA_WAITERS], f->core.waiters.count);
 }
 
 static void check_ties(const struct core_fixture *f)
@@ -82,7 +88,7 @@ static void check_stored(const struct core_fixture *f, const struct segment *s)
     size_t n = 0;
     const struct tie *tie;
     LIST_FOREACH (tie, &s->ties, of_segment) {
-        if (tie->party->is_connection)
+        if (tie->party->is_connection || tie_is_unseen(tie))
             continue;
         assert_true(is_stored(record, tie));
         n++;
@@ -208,7 +214,7 @@ char *core_fixture_snapshot(struct core_fixture *f)
             "deadlines %zu waiters %zu noted %zu due %d\n",
             core->registry.count, core->quota.total[QUOTA_BYTES], core->quota.total[QUOTA_SEGMENTS],
             core->parties.n_processes, f->p.n_open,
-            core->deadlines.count - (core->sweep.place != 0), core->waiters.count,
+            core->deadlines.count - (core->sweep.due.place != 0), core->waiters.count,
             core->ledger.n_noted, core->ledger.is_due);
     const struct segment_event *e;
     STAILQ_FOREACH (e, &core->news.waiting, in_news)

@@ -93,11 +93,17 @@ struct core_fixture *core_fixture_new(void)
     f->settings = (struct core_settings){.limits = LIMITS_DEFAULT,
                                          .access = {.own_uid = DAEMON},
                                          .attach_timeout_ms = 60000,
-                                         .reconcile_ms = 5000};
+                                         .reconcile_ms = 5000,
+                                         .turn_work_us = 2000};
     (void)fake_processes_start(&f->p, DAEMON_PID, "shmd");
     assert_int_equal(start(f), 0);
     f->store.n_commits = 0; /* this daemon's own record */
     return f;
+}
+
+void core_fixture_configure(struct core_fixture *f)
+{
+    quota_configure(&f->core.quota, &f->core.settings.limits, f->core.machine);
 }
 
 static void stop(struct core_fixture *f)

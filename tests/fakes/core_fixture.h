@@ -45,6 +45,11 @@ struct core_fixture {
     bool has_restarted;
 };
 
+/* Sets a limit of the running daemon. */
+#define FIXTURE_LIMIT(f, key, value)                                                               \
+    ((f)->core.settings.limits.key = (value), core_fixture_configure(f))
+void core_fixture_configure(struct core_fixture *f);
+
 /* A started core of the daemon, on a machine with 2 MiB pages, none of them free. */
 struct core_fixture *core_fixture_new(void);
 /* Checks that nothing is left behind. */

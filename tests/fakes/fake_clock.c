@@ -16,10 +16,18 @@ static int64_t fake_boottime_ms(void *context)
     return ((const struct fake_clock *)context)->boot_ms;
 }
 
+static int64_t fake_monotonic_us(void *context)
+{
+    struct fake_clock *c = context;
+    c->mono_us += c->mono_step_us;
+    return c->mono_us;
+}
+
 static const struct clock_ops fake_clock_ops = {
     .realtime_ms = fake_realtime_ms,
     .kernel_s = fake_kernel_s,
     .boottime_ms = fake_boottime_ms,
+    .monotonic_us = fake_monotonic_us,
 };
 
 void fake_clock_init(struct fake_clock *c)

@@ -83,7 +83,7 @@ static int fake_identify(void *context, int pidfd, int32_t pid, struct process_i
         return -ESRCH; /* its pid may be another's by now, and so may the start time */
     *ret = (struct process_identity){.pid = pid};
     if (f->no_pidfs)
-        ret->started_at = task->started_at;
+        ret->started_at = pid != 0 ? task->started_at : 0; /* /proc does not show it */
     else
         ret->inode = task->inode;
     return 0;
@@ -151,7 +151,7 @@ void fake_processes_init(struct fake_processes *f)
 
 int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm)
 {
-    if (f->n_tasks == FAKE_TASKS || living(f, pid))
+    if (f->n_tasks == FAKE_TASKS || (pid != 0 && living(f, pid)))
         abort();
     struct fake_task *task = &f->tasks[f->n_tasks];
     *task = (struct fake_task){.pid = pid, .inode = 70000 + f->n_tasks, .started_at = ++f->now};

@@ -49,6 +49,7 @@ void fake_processes_init(struct fake_processes *f);
 
 /* A process starts; no other that lives may have PID. Returns the socket by which it is connected
  * to the daemon, which remains its own when it is dead. */
+/* A pid of 0 is of a process that the daemon cannot see; there may be several. */
 int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm);
 
 /* It dies, and the daemon does not know yet. */

@@ -60,6 +60,7 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .lifetime = (enum lifetime)(version % LIFETIME_COUNT),
                                  .noreserve = version % 2,
                                  .adopted = version % 5 == 1,
+                                 .has_unseen = version % 7 == 1,
                                  .huge_page_size = version % 4 ? 0 : 2097152,
                                  .created_at_ms = -5 + (int64_t)serial,
                                  .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7,
@@ -208,9 +209,9 @@ static bool is_same_segment(const struct stored_segment *a, const struct stored_
                 a->creator.pid == b->creator.pid && strcmp(a->creator.comm, b->creator.comm) == 0 &&
                 a->creator.was_admin == b->creator.was_admin && a->state == b->state &&
                 a->lifetime == b->lifetime && a->noreserve == b->noreserve &&
-                a->adopted == b->adopted && a->huge_page_size == b->huge_page_size &&
-                a->created_at_ms == b->created_at_ms && a->expires_at_ms == b->expires_at_ms &&
-                a->n_labels == b->n_labels;
+                a->adopted == b->adopted && a->has_unseen == b->has_unseen &&
+                a->huge_page_size == b->huge_page_size && a->created_at_ms == b->created_at_ms &&
+                a->expires_at_ms == b->expires_at_ms && a->n_labels == b->n_labels;
     for (size_t i = 0; same && i < a->n_labels; i++)
         same = strcmp(a->labels[i].key, b->labels[i].key) == 0 &&
                strcmp(a->labels[i].value, b->labels[i].value) == 0;

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "daemon/util/container_of.h"
 #include "daemon/util/log.h"
 #include "protocol/json_arena.h"
 #include "tests/fakes/fake_memory.h"
@@ -11,8 +12,8 @@
 static void wake(void *context, struct outbox *outbox)
 {
     struct rpc_fixture *f = context;
-    (void)outbox;
     f->wakes++;
+    container_of(outbox, struct client, session.outbox)->is_awake = true;
 }
 
 struct rpc_fixture *rpc_fixture_new(void)
@@ -41,7 +42,12 @@ void rpc_fixture_free(struct rpc_fixture *f)
 
 struct client *client_open(struct rpc_fixture *f, uint32_t uid, int32_t pid)
 {
-    const struct caller caller = core_fixture_caller(f->core, uid, pid);
+    struct caller caller = core_fixture_caller(f->core, uid, pid);
+    /* As io/ charges a connection. */
+    fake_memory_pause();
+    assert_int_equal(quota_add(&f->core->core.quota, uid, QUOTA_CONNECTIONS, 1, &caller.account),
+                     0);
+    fake_memory_resume();
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *c = &f->clients[i];
         if (c->is_open)
@@ -57,7 +63,10 @@ void client_close(struct client *c)
 {
     if (!c->is_open)
         return;
+    struct quota *quota = &c->session.rpc->core->quota;
+    struct account *account = c->session.caller.account;
     session_deinit(&c->session);
+    quota_give(quota, account, QUOTA_CONNECTIONS, 1);
     free(c->text);
     *c = (struct client){0};
 }
@@ -112,8 +121,9 @@ int rpc_fixture_turn(struct rpc_fixture *f)
             if (!c->is_open)
                 continue;
             send_output(c);
-            if (!session_has_work(&c->session))
+            if (!session_has_work(&c->session) && !c->is_awake)
                 continue;
+            c->is_awake = false;
             session_continue(&c->session);
             again = true;
         }

@@ -14,8 +14,9 @@ enum { CLIENTS = 8 };
 struct client {
     struct session session;
     bool is_open;
-    bool is_slow; /* what is in its output stays there */
-    char *text;   /* all that was sent to it and not heard */
+    bool is_awake; /* it was woken, and has not gone on since */
+    bool is_slow;  /* what is in its output stays there */
+    char *text;    /* all that was sent to it and not heard */
     size_t len;
 };
 

@@ -37,7 +37,7 @@ static void put(const char *path, const uint8_t *data, size_t size)
     MUST(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
 }
 
-static void check_declaration(const struct declaration *declaration)
+static void check_declaration(const struct declared_segment *declaration)
 {
     const struct create_params *params = &declaration->params;
     MUST(strcmp(declaration->file, json) == 0 && declaration->line > 0);

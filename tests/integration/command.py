@@ -6,10 +6,11 @@ from harness import SOMEBODY, TestCase, wait_until
 from programs import Programs
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
-EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE = 6, 7, 8, 9, 10, 11
+EXISTS, LIMIT, BUSY, TIMED_OUT, INITIALISER_DIED, STALE, SIZE_MISMATCH = 6, 7, 8, 9, 10, 11, 12
+NOT_STARTED = 125  # the command that was to be run
 
 COMMANDS = (
-    "create stat set rm list info read write call wait ready hold release adopt events run "
+    "create stat set rm list info read write call wait ready hold release adopt disown events run "
     "ps gc doctor reload"
 ).split()
 

@@ -343,7 +343,13 @@ class Client:
         return self.call("stat", **target)["segment"]
 
     def list(self, **params):
-        return self.call("list", **params)["segments"]
+        """All pages together; they may be short or empty."""
+        segments, page = [], self.call("list", **params)
+        segments += page["segments"]
+        while "cursor" in page:
+            page = self.call("list", **{**params, "cursor": page["cursor"]})
+            segments += page["segments"]
+        return segments
 
 
 def without_details(segment):

@@ -73,7 +73,7 @@ static void scenario_create(char **args)
     CHECK(segment->creator.pid == getpid() && segment->creator.uid == getuid());
     IS_TEXT(segment->creator.comm, "library");
     CHECK(segment->state == SHMD_STATE_READY && segment->lifetime == SHMD_LIFETIME_PROCESS);
-    CHECK(segment->managed && !segment->declared && !segment->locked);
+    CHECK(segment->managed && !segment->declared && segment->n_drift == 0 && !segment->locked);
     CHECK(segment->n_labels == 2);
     IS_TEXT(segment->labels[0].value, "video \"x\"");
     CHECK(segment->created_at_ms > 0 && segment->expires_at_ms > segment->created_at_ms);
@@ -355,6 +355,193 @@ static void scenario_hold(char **args)
     GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_stat(shmd, SHMD_NAME("h"), NULL));
 }
 
+/* A segment that exists already, is found and held in one step. */
+static void scenario_find(char **args)
+{
+    (void)args;
+    struct shmd_create_options options = {
+        .name = "h", .size = 1, .lifetime = SHMD_LIFETIME_PROCESS, .no_hold = true};
+    struct shmd_segment *segment = create(&options), *found = NULL;
+    CHECK(segment->holders == 1); /* of a new one the maker is always a holder */
+    pid_t child = fork();
+    if (child == 0) {
+        shmd = NULL;
+        WORKS(shmd_connect(NULL, -1, &shmd));
+        shmd_segment_free(segment);
+        segment = create(&options);
+        CHECK(segment->holders == 1);
+        WORKS(shmd_wait_trusted(shmd, "h", 0, 0, NULL, &found));
+        CHECK(found->holders == 1);
+        shmd_segment_free(found);
+        WORKS(shmd_wait_trusted(shmd, "h", 0, SHMD_WAIT_HOLD, NULL, &found));
+        CHECK(found->holders == 2);
+        WORKS(shmd_release(shmd, SHMD_NAME("h"), NULL));
+        shmd_segment_free(segment);
+        options.no_hold = false;
+        segment = create(&options);
+        CHECK(segment->holders == 2);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    GIVES(-EINVAL, shmd_wait_trusted(shmd, "h", 0, 2, NULL, NULL));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "unknown flags 0x2"));
+    GIVES(SHMD_ERROR_TIMED_OUT, shmd_wait_trusted(shmd, "none", 1, 0, NULL, NULL));
+    shmd_segment_free(segment);
+}
+
+static int fill_letters(void *address, uint64_t size, void *data)
+{
+    memset(address, *(const char *)data, size);
+    return 0;
+}
+
+static int fail_to_fill(void *address, uint64_t size, void *data)
+{
+    (void)address;
+    (void)size;
+    (void)data;
+    return -EBADF;
+}
+
+static void check_content(const char *name, const char *content)
+{
+    void *address;
+    struct shmd_segment *segment;
+    WORKS(shmd_attach_name(shmd, name, SHMD_ATTACH_READONLY, NULL, &segment, &address));
+    CHECK(memcmp(address, content, segment->size) == 0);
+    WORKS(shmd_detach(address));
+    shmd_segment_free(segment);
+}
+
+static void scenario_filled(char **args)
+{
+    (void)args;
+    struct shmd_create_options options = {
+        .name = "f", .size = 4, .has_mode = true, .mode = 0400, .idle_ttl_ms = 3600000};
+    const struct shmd_content bytes = {.bytes = "old", .length = 3};
+    char letter = 'n';
+    const struct shmd_content letters = {.fill = fill_letters, .data = &letter},
+                              nothing = {.fill = fail_to_fill};
+    struct shmd_segment *first, *second;
+    bool created = false;
+    WORKS(shmd_create_filled(shmd, &options, &bytes, &first, &created));
+    CHECK(created && first->state == SHMD_STATE_READY && first->mode == 0400);
+    check_content("f", "old\0");
+
+    WORKS(shmd_create_filled(shmd, &options, &letters, &second, &created));
+    CHECK(!created && second->serial == first->serial);
+    check_content("f", "old\0");
+    shmd_segment_free(second);
+
+    options.replace = true;
+    GIVES(-EBADF, shmd_create_filled(shmd, &options, &nothing, NULL, NULL));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "could not be filled"));
+    check_content("f", "old\0");
+    options.size = 8;
+    WORKS(shmd_create_filled(shmd, &options, &letters, &second, &created));
+    CHECK(created && second->serial != first->serial);
+    check_content("f", "nnnnnnnn");
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_stat(shmd, SHMD_SERIAL(first->serial), NULL));
+    shmd_segment_free(first);
+    int count = 0;
+    WORKS(shmd_list(shmd, NULL, count_all, &count));
+    CHECK(count == 1);
+
+    options.lifetime = SHMD_LIFETIME_ATTACHED;
+    GIVES(-EINVAL, shmd_create_filled(shmd, &options, &bytes, NULL, NULL));
+    options.lifetime = SHMD_LIFETIME_PERSISTENT;
+    options.size = 2;
+    GIVES(-EINVAL, shmd_create_filled(shmd, &options, &bytes, NULL, NULL));
+    options.not_ready = true;
+    options.size = 4;
+    GIVES(-EINVAL, shmd_create_filled(shmd, &options, &bytes, NULL, NULL));
+    shmd_segment_free(second);
+}
+
+/* A segment whose name passes to another at shmd_ready(). */
+static void scenario_replace(char **args)
+{
+    (void)args;
+    struct shmd_create_options options = {.name = "r", .size = 1};
+    struct shmd_segment *old = create(&options), *new, *found;
+    options.replace = options.not_ready = true;
+    new = create(&options);
+    CHECK(!new->name &&new->replaces == old->serial);
+    WORKS(shmd_ready(shmd, SHMD_SERIAL(new->serial), &found));
+    IS_TEXT(found->name, "r");
+    CHECK(found->replaces == 0);
+    shmd_segment_free(found);
+    void *address;
+    WORKS(shmd_attach(shmd, new, 0, &address));
+    WORKS(shmd_remove(shmd, SHMD_NAME("r"), 0, &found));
+    CHECK(!found->name && found->state == SHMD_STATE_REMOVING);
+    IS_TEXT(found->former_name, "r");
+    shmd_segment_free(found);
+    GIVES(-EINVAL, shmd_remove(shmd, SHMD_NAME("r"), 2, NULL));
+    GIVES(-EINVAL, shmd_attach(shmd, new, 2, &address));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "unknown flags 0x2"));
+    CHECK(shmd_reason_word(SHMD_REASON_REPLACED));
+    IS_TEXT(shmd_reason_word(SHMD_REASON_REPLACED), "replaced");
+    shmd_segment_free(old);
+    shmd_segment_free(new);
+}
+
+static void scenario_disown(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment = create(&(struct shmd_create_options){.name = "d", .size = 1});
+    struct shmd_segment *left = NULL;
+    WORKS(shmd_set(shmd, SHMD_NAME("d"),
+                   &(struct shmd_set_options){.has_idle_ttl = true, .idle_ttl_ms = 3600000}, NULL));
+    WORKS(shmd_disown(shmd, SHMD_NAME("d"), &left));
+    CHECK(!left->managed && left->serial == 0 && left->shmid == segment->shmid);
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_stat(shmd, SHMD_NAME("d"), NULL));
+    CHECK(shmctl(segment->shmid, IPC_RMID, NULL) == 0);
+    shmd_segment_free(left);
+    shmd_segment_free(segment);
+}
+
+/* ARGS: a stranger's uid, who has a segment "theirs". The caller has one: "mine". */
+static void scenario_trust(char **args)
+{
+    uint32_t uid = (uint32_t)atoi(args[0]);
+    const struct shmd_trust any = {.any_owner = true}, owner = {.has_owner = true, .owner = uid},
+                            another = {.has_owner = true, .owner = uid + 1};
+    const struct shmd_trust *const refused[] = {NULL, &another}, *const accepted[] = {&any, &owner};
+    struct shmd_segment *mine = create(&(struct shmd_create_options){.name = "mine", .size = 1});
+    char told[32];
+    void *address;
+    snprintf(told, sizeof(told), "\"uid\":%u", uid);
+    for (size_t i = 0; i < 2; i++) {
+        GIVES(SHMD_ERROR_PERMISSION_DENIED,
+              shmd_stat_trusted(shmd, SHMD_NAME("theirs"), refused[i], NULL));
+        CHECK(strstr(shmd_last_failure(shmd)->parameters, told));
+        snprintf(told, sizeof(told), "uid %u", uid);
+        CHECK(strstr(shmd_last_failure(shmd)->message, told));
+        snprintf(told, sizeof(told), "\"uid\":%u", uid);
+        GIVES(SHMD_ERROR_PERMISSION_DENIED,
+              shmd_hold_trusted(shmd, SHMD_NAME("theirs"), refused[i], NULL));
+        GIVES(SHMD_ERROR_PERMISSION_DENIED,
+              shmd_wait_trusted(shmd, "theirs", -1, SHMD_WAIT_HOLD, refused[i], NULL));
+        GIVES(SHMD_ERROR_PERMISSION_DENIED,
+              shmd_attach_name(shmd, "theirs", 0, refused[i], NULL, &address));
+        WORKS(shmd_stat_trusted(shmd, SHMD_NAME("theirs"), accepted[i], NULL));
+        WORKS(shmd_hold_trusted(shmd, SHMD_NAME("theirs"), accepted[i], NULL));
+        WORKS(shmd_wait_trusted(shmd, "theirs", -1, SHMD_WAIT_HOLD, accepted[i], NULL));
+        WORKS(shmd_attach_name(shmd, "theirs", 0, accepted[i], NULL, &address));
+        WORKS(shmd_detach(address));
+        /* The caller's own passes, whoever else is trusted. */
+        WORKS(shmd_wait_trusted(shmd, "mine", -1, 0, refused[i], NULL));
+        WORKS(shmd_wait_trusted(shmd, "mine", 0, 0, accepted[i], NULL));
+        WORKS(shmd_attach_name(shmd, "mine", 0, accepted[i], NULL, &address));
+        WORKS(shmd_detach(address));
+    }
+    GIVES(-EINVAL, shmd_attach_name(shmd, "mine", 2, NULL, NULL, &address));
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_attach_name(shmd, "none", 0, NULL, NULL, &address));
+    shmd_segment_free(mine);
+}
+
 static struct shmid_ds kernel_stat(int shmid)
 {
     struct shmid_ds ds;
@@ -467,7 +654,7 @@ static void scenario_call(char **args)
     struct shmd_info *info = NULL;
     WORKS(shmd_info(shmd, &info));
     IS_TEXT(info->version, shmd_version());
-    CHECK(info->protocol == 1 && info->pid > 0 && info->started_at_ms > 0);
+    CHECK(info->protocol == 2 && info->pid > 0 && info->started_at_ms > 0);
     CHECK(info->kernel.shmmni > 0 && info->n_limits > 5 && strlen(info->boot_id) == 36);
     shmd_info_free(info);
     shmd_info_free(NULL);
@@ -659,6 +846,11 @@ static const struct {
     {"attachments", true, scenario_attachments},
     {"namespace", true, scenario_namespace},
     {"hold", true, scenario_hold},
+    {"find", true, scenario_find},
+    {"filled", true, scenario_filled},
+    {"replace", true, scenario_replace},
+    {"disown", true, scenario_disown},
+    {"trust", true, scenario_trust},
     {"adopt", true, scenario_adopt},
     {"adopt_strange", true, scenario_adopt_strange},
     {"events", true, scenario_events},

@@ -1,5 +1,6 @@
 """The programs of the build that tests run besides the daemon: where they are, as whom they run."""
 
+import glob
 import os
 import shutil
 import subprocess
@@ -14,6 +15,14 @@ def real_program(name):
     folder, base = os.path.split(os.path.join(build, name))
     real = os.path.join(folder, ".libs", base)
     return real if os.path.exists(real) else os.path.join(build, name)
+
+
+def skip_beside_other_daemons(test, *users):
+    """Skips TEST, in which gc removes segments of USERS: it keeps those of a uid that has a daemon
+    which it cannot ask."""
+    for directory in ("/run/shmd", *glob.glob("/run/user/*/shmd")):
+        if os.path.isdir(directory) and os.stat(directory).st_uid in {user.uid for user in users}:
+            test.skipTest(f"{directory} is of a daemon whose segments would be kept")
 
 
 class Programs:

@@ -110,9 +110,9 @@ class New(CreateCase):
         self.assertNotIn("expires_at_ms", segment)
 
     def test_noreserve(self):
-        segment = self.client.create(size=1 << 40, noreserve=True)
+        segment = self.client.create(size=64 << 20, noreserve=True)
         self.assertIs(segment["noreserve"], True)
-        self.assertEqual(sysv.stat(segment["shmid"]).size, 1 << 40)
+        self.assertEqual(sysv.stat(segment["shmid"]).size, 64 << 20)
 
     def test_locked(self):
         segment = self.client.create(locked=True)

@@ -1,5 +1,5 @@
-"""Segments that the administrator declares in files: the daemon creates them at its start and on
-reload."""
+"""Segments that the administrator declares in files: the daemon creates missing ones at its start, on
+reload and by the next sweep, changes others at its start and on reload, and shows what differs."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from harness import (
     needs_several_uids,
 )
 from peers import LifeCase, kill
+from programs import Programs
 
 
 class DeclaredCase(LifeCase):
@@ -91,12 +92,13 @@ class Start(DeclaredCase):
         segment = self.connect(self.daemon, ALICE).stat(name="hers")
         self.assertEqual((segment["uid"], segment["gid"]), (ALICE.uid, ALICE.gid))
 
-    def test_left_alone_when_it_is_there(self):
-        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0600"})
+    def test_left_alone_where_the_file_does_not_say(self):
+        self.declare("a.json", {"name": "frames", "size": 5000})
         self.restart()
         with self.daemon.connect(ROOT) as root:
             root.call("set", name="frames", mode="0666", labels={"mine": "1"})
         before = self.listed()
+        self.assertNotIn("drift", before["frames"])
         for end in (kill, lambda daemon: daemon.stop()):
             end(self.daemon)
             self.restart()
@@ -126,6 +128,195 @@ class Start(DeclaredCase):
             self.declare(file, {"name": "x", "size": 1})
         self.restart()
         self.assertEqual(self.listed(), {})
+
+
+class Drift(DeclaredCase):
+    """The file says otherwise than the segment is."""
+
+    DECLARED = {"name": "frames", "size": 5000, "mode": "0640", "labels": {"a": "1"},
+                "ttl_ms": 3600000, "idle_ttl_ms": 7200000}
+    OTHERWISE = {"mode": "0666", "labels": {"mine": "1"}, "ttl_ms": 0, "idle_ttl_ms": 0}
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.declare("a.json", self.DECLARED)
+        self.restart()
+        self.made = self.listed()["frames"]
+        self.assertNotIn("drift", self.made)
+
+    def set(self, **parameters):
+        with self.daemon.connect(ROOT) as root:
+            return root.call("set", name="frames", **parameters)["segment"]
+
+    def stat(self):
+        with self.daemon.connect(ROOT) as root:
+            return root.stat(name="frames")
+
+    def as_declared(self):
+        """The segment, which is as the file says."""
+        segment = self.stat()
+        self.assertEqual([segment["serial"], segment["mode"], segment["labels"]],
+                         [self.made["serial"], "0640", {"a": "1"}])
+        self.assertIn("expires_at_ms", segment)
+        self.assertNotIn("drift", segment)
+        return segment
+
+    def test_it_is_shown(self):
+        drift = ["mode", "labels", "ttl_ms", "idle_ttl_ms"]
+        self.assertEqual(self.set(**self.OTHERWISE)["drift"], drift)
+        self.assertEqual(self.stat()["drift"], drift)
+        self.assertEqual(self.listed()["frames"]["drift"], drift)
+        self.set(mode="0640", labels={"a": "1"}, ttl_ms=3600000, idle_ttl_ms=7200000)
+        self.as_declared()
+
+    def test_changed_behind_its_back(self):
+        sysv.set_owner(self.made["shmid"], self.made["uid"], self.made["gid"], 0o600)
+        self.assertEqual(self.stat()["drift"], ["mode"])
+        self.reload()
+        self.as_declared()
+
+    def test_reload_changes_it(self):
+        self.set(**self.OTHERWISE)
+        subscriber = self.subscribe(user=ROOT)
+        self.reload()
+        self.as_declared()
+        event = self.event(subscriber)
+        self.assertEqual((event["kind"], event["segment"]["mode"]), ("changed", "0640"))
+        self.assertIn(f"{self.path}: changed frames to what is declared here: "
+                      f"mode, labels, ttl_ms, idle_ttl_ms (serial {self.made['serial']}",
+                      self.daemon.log())
+        kill(self.daemon)
+        self.restart()
+        self.as_declared()
+
+    def test_the_start_changes_it(self):
+        for end in (kill, lambda daemon: daemon.stop()):
+            self.set(**self.OTHERWISE)
+            end(self.daemon)
+            self.restart()
+            self.as_declared()
+
+    def test_a_changed_file(self):
+        self.declare("a.json", {**self.DECLARED, "mode": "0644", "labels": {"a": "2"},
+                                "ttl_ms": 1800000})
+        self.reload()
+        segment = self.stat()
+        self.assertEqual([segment["serial"], segment["mode"], segment["labels"]],
+                         [self.made["serial"], "0644", {"a": "2"}])
+        self.assertLess(segment["expires_at_ms"], self.made["expires_at_ms"])
+        self.assertNotIn("drift", segment)
+
+    @needs_several_uids
+    def test_another_owner(self):
+        self.declare("a.json", {**self.DECLARED, "uid": ALICE.uid, "gid": ALICE.gid})
+        self.reload()
+        segment = self.as_declared()
+        self.assertEqual((segment["uid"], segment["gid"]), (ALICE.uid, ALICE.gid))
+        self.assertEqual(self.set(uid=ROOT.uid, gid=ROOT.gid)["drift"], ["uid", "gid"])
+
+
+class Again(DeclaredCase):
+    """Removed since the files were read."""
+
+    def restart(self, **arguments):
+        config = f"segments_dir = {self.files}\n" if self.files else ""
+        LifeCase.restart(self, config=LifeCase.CONFIG + config, **arguments)
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0644"})
+        self.restart()
+        self.subscriber = self.subscribe(user=ROOT)
+        self.made = self.listed()["frames"]
+
+    def comes_again(self, reason):
+        removed, created = self.event(self.subscriber), self.event(self.subscriber)
+        self.assertEqual((removed["kind"], removed["reason"]), ("removed", reason))
+        self.assertEqual(created["kind"], "created")
+        segment = created["segment"]
+        self.assertEqual([segment[field] for field in ("name", "size", "mode", "declared")],
+                         ["frames", 5000, "0644", True])
+        self.assertGreater(segment["serial"], self.made["serial"])
+        self.assertEqual(self.daemon.log().count(f"{self.path}: created frames"), 2)
+
+    def test_behind_its_back(self):
+        sysv.remove(self.made["shmid"])
+        self.comes_again("out-of-band")
+
+    def test_by_request(self):
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="frames")
+        self.comes_again("request")
+
+    def test_not_when_no_file_asks_for_it(self):
+        os.unlink(self.path)
+        self.reload()
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="frames")
+            self.assertEqual(self.event(self.subscriber)["kind"], "removed")
+            # The sweep that finds the next one gone has looked at what is declared, too.
+            sysv.remove(root.create(name="other", size=1)["shmid"])
+        self.assertEqual(self.event(self.subscriber)["kind"], "created")
+        self.assertEqual(self.event(self.subscriber)["reason"], "out-of-band")
+        self.assertEqual(self.listed(), {})
+
+    def test_a_conflict_is_logged_once(self):
+        self.declare("a.json", {"name": "frames", "size": 6000, "mode": "0644"})
+        self.reload()
+        self.assertEqual(self.listed()["frames"]["drift"], ["size"])
+        for _ in range(3):
+            with self.daemon.connect(ROOT) as root:
+                sysv.remove(root.create(name="other", size=1)["shmid"])
+            self.assertEqual(self.event(self.subscriber)["kind"], "created")
+            self.assertEqual(self.event(self.subscriber)["reason"], "out-of-band")
+        said = [line for line in self.daemon.log().splitlines() if self.path in line]
+        self.assertEqual(len(said), 2, said)
+        self.assertIn("the declared segment frames: its size is 5000, not 6000.", said[1])
+        # Removed, it is created as declared.
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="frames")
+        self.assertEqual(self.event(self.subscriber)["kind"], "removed")
+        self.assertEqual(self.event(self.subscriber)["segment"]["size"], 6000)
+
+
+class Shown(Programs, DeclaredCase):
+    """By shmdctl."""
+
+    def ctl(self, *arguments):
+        return self.run_program("shmdctl", *arguments, user=ROOT,
+                                environment={"SHMD_SOCKET": self.daemon.socket_path})
+
+    def doctor(self):
+        _, out, _ = self.ctl("doctor", "--json")
+        return next(one for one in json.loads(out) if one["id"] == "declared-drift")
+
+    def test_by_list_stat_and_doctor(self):
+        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0644", "labels": {"a": "1"}},
+                     {"name": "stills", "size": 1})
+        self.restart()
+        self.assertEqual(self.doctor()["severity"], "ok")
+        self.assertEqual(self.ctl("list", "-n", "-o", "NAME,DRIFT")[1].decode().split(),
+                         ["frames", "stills"])
+        self.assertNotIn(b"DRIFT", self.ctl("stat", "frames")[1])
+        self.ctl("set", "frames", "--mode", "600", "--label", "a=2")
+        self.assertIn(["frames", "mode,labels"],
+                      [line.split() for line in
+                       self.ctl("list", "-n", "-o", "NAME,DRIFT")[1].decode().splitlines()])
+        self.assertRegex(self.ctl("stat", "frames")[1].decode(), r"(?m)^DRIFT +mode,labels$")
+        finding = self.doctor()
+        self.assertEqual((finding["severity"], finding["found"]),
+                         ("warning", "1 of 2 declared segments differs from its file: "
+                                     "frames (mode,labels)"))
+        self.assertIn("reload", finding["mend"])
+        self.assertEqual(self.ctl("reload")[0], 0)
+        self.assertEqual(self.doctor()["severity"], "ok")
+
+    def test_a_foreign_segment_has_the_key(self):
+        sysv.create(4096, 0o600, key=99)
+        self.declare("a.json", {"name": "frames", "size": 1, "key": 99})
+        self.restart()
+        self.assertEqual(self.doctor()["found"],
+                         "1 of 1 declared segments differs from its file: key 0x00000063 (managed)")
 
 
 class Beside(DeclaredCase):
@@ -167,7 +358,7 @@ class Conflict(DeclaredCase):
         if SEVERAL_UIDS:
             self.assertIn(path, self.daemon.log())
             self.assertIn("frames", self.daemon.log())
-            self.assertFalse(self.listed()["frames"].get("declared", False))
+            self.assertEqual(self.listed()["frames"]["drift"], ["creator"])
         self.assertEqual(self.listed()["frames"]["serial"], made["serial"])
         self.assertIn("other", self.listed())
 
@@ -183,6 +374,7 @@ class Conflict(DeclaredCase):
         self.assertIn("frames", said)
         self.assertEqual(self.listed()["frames"]["serial"], made["serial"])
         self.assertEqual(self.listed()["frames"]["size"], 100)
+        self.assertEqual(self.listed()["frames"]["drift"], ["size"])
 
     def test_a_foreign_one_has_the_key(self):
         shmid = sysv.create(4096, 0o600, key=99)
@@ -213,8 +405,8 @@ class Conflict(DeclaredCase):
         self.reload()
         said = [line for line in self.daemon.log()[before:].splitlines() if path in line]
         self.assertEqual(len(said), 1, said)
-        self.assertIn("the declared segment a: ", said[0])
-        self.assertIn("name and key", said[0])
+        self.assertIn("the declared segment a: its key is 1, not 2.", said[0])
+        self.assertEqual(self.listed()["a"]["drift"], ["key"])
         self.assertEqual({name: segment["key"] for name, segment in self.listed().items()},
                          {"a": 1, "b": 2})
 
@@ -235,6 +427,12 @@ class Conflict(DeclaredCase):
         self.restart()
         self.assertEqual(self.listed()["frames"]["size"], 100)
         self.assertEqual(len(self.listed()), 1)
+        # In any parameter.
+        self.declare("a.json", {"name": "frames", "size": 100, "idle_ttl_ms": 1000000})
+        path = self.declare("b.json", {"name": "frames", "size": 100, "idle_ttl_ms": 2000000})
+        with self.daemon.connect(ROOT) as root:
+            self.refused("InvalidConfiguration", root, "reload")
+        self.assertIn(f"{path}:1: frames is declared otherwise in ", self.daemon.log())
 
 
 class Bad(DeclaredCase):

@@ -394,6 +394,22 @@ class Cap(EventCase):
         self.assertEqual(events[0]["event_serial"], first + 1)
         self.assertEqual(events[-1]["segment"]["name"], "new")
 
+    def test_what_came_during_a_wait_too(self):
+        subscriber = self.subscribe()
+        subscriber.send(encode("wait", {"name": "last"}, id=7))
+        first = self.newest()
+        self.client.create(name="frames")
+        events = self.events(subscriber, 1)
+        for _ in range(50):
+            for i in range(20):
+                self.client.call("set", name="frames", labels={"x": "y" * 255, "i": str(i)})
+            events += self.events(subscriber, 20)
+        self.client.create(name="last")
+        messages = [subscriber.reply(), subscriber.reply()]
+        self.assertEqual([m["id"] for m in messages if "id" in m], [7])
+        events += [m["params"] for m in messages if "params" in m]
+        self.check_in_sequence(events)
+        self.assertEqual(events[0]["event_serial"], first + 1)
 
 
 class Bursts(EventCase):

@@ -83,11 +83,11 @@ class Info(TestCase):
         info = self.client.call("info")
         self.assertEqual(info["usage"], {"segments": 2, "bytes": 4196})
         for name, value in {
-            "max_segments_per_uid": 1024,
-            "max_bytes_per_uid": 0,
-            "max_connections": 4096,
-            "max_connections_per_uid": 1024,
-            "max_message_bytes": 65536,
+            "max_segments_per_uid": {"used": 2, "max": 1024},
+            "max_segments": {"used": 2},  # no limit of the daemon's
+            "max_bytes": {"used": 4196},
+            "max_waiters_per_uid": {"used": 0, "max": 256},
+            "max_message_bytes": {"max": 65536},
         }.items():
             with self.subTest(limit=name):
                 self.assertEqual(info["limits"][name], value)

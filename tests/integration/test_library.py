@@ -194,6 +194,24 @@ class WithTheDaemon(LibraryCase):
     def test_hold(self):
         self.scenario("hold", self.path)
 
+    def test_finding_and_holding_are_one_step(self):
+        self.scenario("find", self.path)
+
+    def test_filled(self):
+        self.scenario("filled", self.path)
+
+    def test_replace(self):
+        self.scenario("replace", self.path)
+
+    def test_disown(self):
+        self.scenario("disown", self.path)
+
+    @needs_several_uids
+    def test_trust(self):
+        with Client(self.path, BOB) as client:
+            client.create(name="theirs", mode="0666", lifetime="process")
+            self.scenario("trust", self.path, BOB.uid, user=ALICE)
+
     def test_events(self):
         self.scenario("events", self.path)
 

@@ -125,7 +125,7 @@ class Reload(ReloadCase):
         self.client.create()
         data = self.refused("QuotaExceeded", self.client, "create", size=1)
         self.assertEqual((data["quota"], data["max"]), ("max_segments_per_uid", 2))
-        self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"], 2)
+        self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"]["max"], 2)
         self.reload(self.CONFIG + "max_segments_per_uid = 1\n")
         self.assertEqual(len(self.client.list()), 2, "what is there stays")
         self.reload(self.CONFIG)
@@ -164,11 +164,11 @@ class Reload(ReloadCase):
                 self.assertIn(f"{self.daemon.config_path}:{4 + line.count(chr(10))}", said)
                 self.assertIn(word, said)
                 self.assertIn("stays", said)
-                self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"], 3)
+                self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"]["max"], 3)
                 self.check_removed(subscriber, made, "out-of-band")  # it reconciles still
         os.unlink(self.daemon.config_path)
         self.reload()
-        self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"], 3)
+        self.assertEqual(self.client.call("info")["limits"]["max_segments_per_uid"]["max"], 3)
 
     def test_again_and_again(self):
         made = self.client.create(lifetime="process")

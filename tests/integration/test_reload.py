@@ -37,7 +37,7 @@ class ReloadCase(Programs, TestCase):
         return path
 
     def max_segments(self):
-        return self.admin.call("info")["limits"]["max_segments"]
+        return self.admin.call("info")["limits"]["max_segments"]["max"]
 
     def names(self):
         return sorted(segment["name"] for segment in self.admin.list())
@@ -155,7 +155,7 @@ class Method(ReloadCase):
         self.admin.send(b"[" + batch + b"]\n")
         replies = self.admin.reply()
         self.assertTrue(all("result" in reply for reply in replies), replies)
-        self.assertEqual(replies[3]["result"]["limits"]["max_segments"], 7)
+        self.assertEqual(replies[3]["result"]["limits"]["max_segments"]["max"], 7)
 
     def test_a_notification(self):
         self.configure("max_segments = 7\n")

@@ -17,9 +17,11 @@ from command import (
     EXISTS,
     INITIALISER_DIED,
     LIMIT,
+    NOT_STARTED,
     NO_SUCH_SEGMENT,
     PERMISSION_DENIED,
     REFUSED,
+    SIZE_MISMATCH,
     STALE,
     TIMED_OUT,
     UNREACHABLE,
@@ -91,7 +93,7 @@ class Create(Shmdctl):
         self.ctl("create", "--key", "0xBEEF", "--size", "1",
                  note="the segment with key 0x0000beef exists already")
         self.ctl("create", "x", "--size", "100", "--exclusive", status=EXISTS)
-        self.ctl("create", "x", "--size", "101", status=REFUSED)
+        self.ctl("create", "x", "--size", "101", status=SIZE_MISMATCH)
         self.assertIn("100", self.message)
 
     def test_a_foreign_key(self):
@@ -568,7 +570,7 @@ class Memory(Shmdctl):
         self.ctl("write", "mem", data=request)
         for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
             with self.subTest(closed=closed):
-                status, out, err = self.redirected(closed, "read", "mem")
+                status, out, err = self.redirected(closed, "read", "mem", "--any-owner")
                 self.assertEqual((status, out), (REFUSED, b""))
                 if "2>" not in closed:
                     self.assertIn("cannot write to standard output", err)
@@ -582,20 +584,21 @@ class Memory(Shmdctl):
         self.assertEqual((status, out, err), (NO_SUCH_SEGMENT, b"", ""))
 
     def test_a_closed_input(self):
-        for arguments in (["write", "mem"], ["call", "create", "-"]):
+        for arguments in (["write", "mem", "--any-owner"], ["call", "create", "-"]):
             with self.subTest(arguments=arguments):
                 status, out, err = self.redirected("<&-", *arguments)
                 self.assertEqual((status, out), (REFUSED, b""))
                 self.assertIn("standard input", err)
         self.assertEqual(self.content(), bytes(1000))
-        self.assertEqual(self.redirected("<&-", "read", "mem"), (0, bytes(1000), ""))
+        self.assertEqual(self.redirected("<&-", "read", "mem", "--any-owner"), (0, bytes(1000), ""))
 
     @needs_several_uids
     def test_permissions(self):
-        self.ctl("read", "mem", user=BOB, status=PERMISSION_DENIED)
+        trusted = ("mem", "--owner", SOMEBODY.uid)
+        self.ctl("read", *trusted, user=BOB, status=PERMISSION_DENIED)
         self.client.call("set", name="mem", mode="0604")
-        self.assertEqual(self.ctl("read", "mem", user=BOB), bytes(1000))
-        self.ctl("write", "mem", user=BOB, data=b"x", status=PERMISSION_DENIED)
+        self.assertEqual(self.ctl("read", *trusted, user=BOB), bytes(1000))
+        self.ctl("write", *trusted, user=BOB, data=b"x", status=PERMISSION_DENIED)
 
     def test_none(self):
         self.ctl("read", "nothing", status=NO_SUCH_SEGMENT)
@@ -620,7 +623,7 @@ class Memory(Shmdctl):
     def test_an_ignored_signal_stays_ignored(self):
         program, library = self.where_programs_are("shmdctl")
         process = subprocess.Popen(
-            ["sh", "-c", 'trap "" INT; exec "$0" "$@"', program, "write", "mem"],
+            ["sh", "-c", 'trap "" INT; exec "$0" "$@"', program, "write", "mem", "--any-owner"],
             stdin=subprocess.PIPE,
             env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library},
         )
@@ -803,11 +806,11 @@ class Hold(Shmdctl):
 
     def test_not_holdable(self):
         self.client.create(name="x")
-        self.ctl("hold", "x", "--", "true", status=REFUSED)
+        self.ctl("hold", "x", status=REFUSED)
         self.assertIn("shmdctl hold TARGET --lifetime process", self.message)
         self.ctl("release", "x", status=REFUSED)
         self.assertIn("nothing to release", self.message)
-        self.ctl("run", "x", "--size", "1", "--", "true", status=REFUSED)
+        self.ctl("run", "x", "--size", "1", "--", "true", status=NOT_STARTED)
         self.assertIn("shmdctl hold NAME --lifetime process", self.message)
         self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
 
@@ -847,6 +850,30 @@ class Hold(Shmdctl):
         foreign = sysv.create(100)
         for command in ("hold", "set"):
             self.ctl(command, "--shmid", foreign, "--lifetime", "process", status=NO_SUCH_SEGMENT)
+
+    def test_wait(self):
+        process = self.start("hold", "x", "--wait", "--", "sh", "-c", "echo; cat", stdin=-1)
+        wait_until(lambda: "shmd_waiters 1\n" in self.client.call("metrics")["text"], "it waits")
+        with self.daemon.connect() as maker:
+            maker.create(name="x", lifetime="connection")
+            process.stdout.readline()
+        wait_until(lambda: self.holders("x") == [process.pid], "the maker is gone")
+        process.communicate(timeout=DEADLINE)
+        self.wait_until_gone("x")
+
+    def test_wait_ends_with_the_timeout(self):
+        self.ctl("hold", "x", "--wait", "--timeout", "50ms", status=TIMED_OUT)
+        self.ctl("hold", "x", "--wait", "--timeout", "50ms", "--", "true", status=NOT_STARTED)
+
+    def test_wait_for_what_has_no_holders(self):
+        self.client.create(name="x")
+        self.ctl("hold", "x", "--wait", status=REFUSED)
+        self.assertIn("has no holders", self.message)
+
+    def test_wait_takes_a_name(self):
+        self.ctl("hold", "--serial", "1", "--wait", status=USAGE)
+        self.assertIn("--wait takes a NAME", self.message)
+        self.ctl("hold", "x", "--wait", "--lifetime", "process", status=USAGE)
 
     def test_release_by_the_holder_itself(self):
         # run becomes release, which is therefore the holder: the last one.
@@ -923,11 +950,64 @@ class Run(Shmdctl):
         self.wait_until_gone("job")
 
     def test_usage(self):
-        self.ctl("run", "job", "--size", "1", status=USAGE)
-        self.ctl("run", "job", "--size", "1", "--", status=USAGE)
-        self.ctl("run", "job", "--", "true", status=USAGE)
-        self.assertIn("--size", self.message)
-        self.ctl("run", "job", "--size", "1", "true", status=USAGE)
+        # No exit status of a command can be taken for one of these.
+        for arguments, part in (
+            (["job", "--size", "1"], "after --"),
+            (["job", "--size", "1", "--"], "a command must follow --"),
+            (["job", "--", "true"], "--size"),
+            (["job", "--size", "1", "true"], "unexpected argument 'true'"),
+            (["job", "--colour", "--", "true"], "--colour"),
+        ):
+            self.ctl("run", *arguments, status=NOT_STARTED)
+            self.assertIn(part, self.message)
+
+    def test_its_own_failures_are_no_exit_status_of_a_command(self):
+        self.client.create(name="job", size=10, lifetime="process")
+        self.ctl("run", "job", "--size", "11", "--", "true", status=NOT_STARTED)
+        self.ctl("run", "no good", "--size", "1", "--", "true", status=NOT_STARTED)
+        self.ctl("hold", "nothing", "--", "true", status=NOT_STARTED)
+        self.ctl("hold", "--colour", "job", "--", "true", status=NOT_STARTED)
+        self.path = "/nonexistent"
+        self.ctl("run", "job", "--size", "1", "--", "true", status=NOT_STARTED)
+
+    def test_the_command_knows_whether_the_segment_is_new(self):
+        script = ("run", "job", "--size", "1", "--", "sh", "-c", "echo $SHMD_CREATED; cat")
+        first = self.start(*script, stdin=-1)
+        self.assertEqual(first.stdout.readline(), b"1\n")
+        second = self.start(*script, stdin=-1, stderr=subprocess.PIPE)
+        self.assertEqual(second.stdout.readline(), b"0\n")
+        for process in (first, second):
+            process.communicate(timeout=DEADLINE)
+
+    def initialise(self):
+        peer = self.connect(self.daemon)
+        peer.create(name="job", lifetime="process", ready=False)
+        return peer
+
+    def test_it_waits_until_an_existing_segment_is_ready(self):
+        peer = self.initialise()
+        process = self.start("run", "job", "--size", "1", "--", "echo", "ran", stderr=subprocess.PIPE)
+        wait_until(lambda: "shmd_waiters 1\n" in self.client.call("metrics")["text"],
+                   "it waits")
+        peer.call("ready", name="job")
+        out, _ = process.communicate(timeout=DEADLINE)
+        self.assertEqual((process.returncode, out), (0, b"ran\n"))
+
+    def test_it_does_not_start_on_one_that_is_never_ready(self):
+        self.initialise()
+        out = self.ctl("--timeout", "50ms", "run", "job", "--size", "1", "--", "echo", "ran",
+                       status=NOT_STARTED)
+        self.assertEqual(out, "")
+
+    def test_it_starts_on_an_initialising_one_if_that_is_said(self):
+        self.initialise()
+        out = self.ctl("run", "job", "--size", "1", "--initialising", "--", "echo", "ran",
+                       note="job exists already")
+        self.assertEqual(out, "ran\n")
+
+    def test_of_one_of_its_own_it_does_not_wait(self):
+        out = self.ctl("run", "job", "--size", "1", "--not-ready", "--", "echo", "ran")
+        self.assertEqual(out, "ran\n")
 
 
 class Numbers(Shmdctl):
@@ -1121,7 +1201,7 @@ class AnotherNamespace(CommandCase):
         self.assertTrue(sysv.exists(shmid))
 
     def test_run_creates_nothing(self):
-        out = self.ctl("run", "x", "--size", "1", "--", "echo", "ran", status=REFUSED)
+        out = self.ctl("run", "x", "--size", "1", "--", "echo", "ran", status=NOT_STARTED)
         self.assertEqual(out, "")
         self.assertIn("another IPC namespace", self.message)
         self.assertEqual(self.client.list(), [])
@@ -1228,7 +1308,8 @@ VALUES = {
     "socket": "/x", "timeout": "1s", "shmid": "1", "key": "1", "serial": "1", "size": "1",
     "mode": "600", "uid": "0", "gid": "0", "lifetime": "process", "ttl": "1s", "new-name": "x",
     "prefix": "x", "state": "ready", "scope": "all", "output": "NAME", "offset": "0", "length": "1",
-    "after": "1", "count": "1", "older-than": "1s", "idle": "1s",
+    "after": "1", "count": "1", "older-than": "1s", "idle": "1s", "idle-ttl": "1s", "owner": "0",
+    "from": "x",
 }  # fmt: skip
 
 
@@ -1298,7 +1379,8 @@ class CommandLine(CommandCase):
                 n += 1
                 once = [f"--{option}", *([VALUES[option]] if value else [])]
                 with self.subTest(command=command, option=option):
-                    self.ctl(command, *once, *once, status=USAGE)
+                    status = NOT_STARTED if command == "run" else USAGE
+                    self.ctl(command, *once, *once, status=status)
                     self.assertRegex(self.message, rf"^shmdctl: --{option} is given twice\n")
         self.assertGreater(n, 100)
 
@@ -1357,15 +1439,17 @@ class CommandLine(CommandCase):
             (["create", "--size", "1", "--ttl", "0s"], "leave it out"),
             (["run", "x", "--size", "1", "--ttl", "0", "--", "true"], "leave it out"),
             (["adopt", "--shmid", "1", "--ttl", "0"], "leave it out"),
+            (["create", "--size", "1", "--idle-ttl", "0"], "leave it out"),
+            (["create", "--size", "1", "--key", "0"], "--key 0 is IPC_PRIVATE, a segment without a key"),
         ):
             with self.subTest(arguments=arguments):
-                self.ctl(*arguments, status=USAGE)
+                self.ctl(*arguments, status=NOT_STARTED if arguments[0] == "run" else USAGE)
                 self.assertIn(part, self.message)
 
     def test_missing_arguments(self):
         for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x"]):
             with self.subTest(arguments=arguments):
-                self.ctl(*arguments, status=USAGE)
+                self.ctl(*arguments, status=NOT_STARTED if arguments == ["run"] else USAGE)
                 self.assertTrue(self.message.endswith(f"\nTry 'shmdctl {arguments[0]} --help'.\n"))
                 self.assertNotRegex(self.message, r"(?m) $")
         self.ctl("nonsense", status=USAGE)

@@ -186,6 +186,19 @@ class Damaged(StoreCase):
             self.check_serves()
         self.assertEqual(len(self.set_aside()), 3)
 
+    def test_since_when_there_are_records(self):
+        since = self.client.call("info")["records_since_at_ms"]
+        self.assertLessEqual(since, self.client.call("info")["started_at_ms"])
+        self.client.create(name="a")
+        os.unlink(self.journal)
+        self.client.create(name="b")  # the file is written anew, and lacks nothing
+        self.kill_and_restart()
+        self.assertEqual(self.client.call("info")["records_since_at_ms"], since)
+        kill(self.daemon)
+        self.overwrite()
+        self.restart()
+        self.assertGreater(self.client.call("info")["records_since_at_ms"], since)
+
     def test_a_torn_end_is_cut_off(self):
         made = self.make_some()
         kill(self.daemon)

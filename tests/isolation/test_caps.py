@@ -142,7 +142,7 @@ class PerUid(CapsCase):
         self.connect(self.daemon, VICTIM).create(size=4096)
 
     def test_sums_of_bytes_never_wrap(self):
-        self.start("max_bytes_per_uid = 0\n")
+        self.start(f"max_bytes_per_uid = {2**63 - 1}\n")
         attacker = self.connect(self.daemon, ATTACKER)
         for size in (2**63 - 1, 2**47 + 1):
             for _ in range(3):
@@ -153,7 +153,7 @@ class PerUid(CapsCase):
         self.connect(self.daemon, ROOT).create(size=4096)
 
     def test_address_space_of_anchors(self):
-        self.start("max_bytes_per_uid = 0\n")
+        self.start("max_bytes_per_uid = 8T\n")
         attacker = self.connect(self.daemon, ATTACKER)
         attached = {"lifetime": "attached", "noreserve": True}
         attacker.create(size=1 << 39, **attached)
@@ -235,8 +235,9 @@ class Memory(CapsCase):
         self.start()
         request = encode("wait", {"name": "never"}, id=1, junk=[])
         payload = request.replace(b"[]", b"[" + b"{}," * 20000 + b"{}]")
-        flood = self.flood(ATTACKER, payload, 200).wait_until_ready()
-        wait_until(lambda: self.metrics()["shmd_waiters"] == 200, "all of them wait")
+        # Together less than max_buffer_bytes_per_uid, for they may come all at once.
+        flood = self.flood(ATTACKER, payload, 100).wait_until_ready()
+        wait_until(lambda: self.metrics()["shmd_waiters"] == 100, "all of them wait")
         self.check_small(64)
         flood.end()
         wait_until(lambda: self.metrics()["shmd_waiters"] == 0, "none of them waits")

@@ -19,7 +19,7 @@ _CLONE_NEWPID = 0x20000000
 
 @needs_several_uids
 class PidNamespaces(IsolationCase):
-    """The daemon is the first process of a pid namespace, its clients are outside: it cannot see them,
+    """The daemon is in a pid namespace of its own, its clients are outside: it cannot see them,
     and their pid is 0 to it. One IPC namespace and a pid namespace for each container is what Kubernetes
     does by default."""
 
@@ -27,10 +27,26 @@ class PidNamespaces(IsolationCase):
 
     def setUp(self):
         super().setUp()
+        self.own = self.open_namespace("pid")
+        if sysv.libc.unshare(_CLONE_NEWPID) != 0:
+            self.skipTest(f"no pid namespace: {os.strerror(ctypes.get_errno())}")
+        try:
+            # The namespace lasts as long as its first process: longer than one daemon.
+            first = subprocess.Popen(["sleep", "infinity"])
+            self.addCleanup(first.wait)
+            self.addCleanup(first.kill)
+            self.namespace = self.open_namespace("pid_for_children")
+        finally:
+            sysv.libc.setns(self.own, _CLONE_NEWPID)
         self.start_unseen()
 
+    def open_namespace(self, kind):
+        fd = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        return fd
+
     def _accessible_program(self, user):
-        # It forks, and the first process of the namespace must be the daemon.
+        # It forks, which is for a process of this namespace.
         if not self.is_apart:
             super()._accessible_program(user)
 
@@ -38,16 +54,13 @@ class PidNamespaces(IsolationCase):
 
     def start_unseen(self):
         self._accessible_program(DAEMON)
-        own = os.open("/proc/self/ns/pid", os.O_RDONLY)
-        self.addCleanup(os.close, own)
-        if sysv.libc.unshare(_CLONE_NEWPID) != 0:
-            self.skipTest(f"no pid namespace: {os.strerror(ctypes.get_errno())}")
+        sysv.libc.setns(self.namespace, _CLONE_NEWPID)
         self.is_apart = True
         try:
             daemon = self.launch_daemon(config=self.CONFIG)
         finally:
             self.is_apart = False
-            sysv.libc.setns(own, _CLONE_NEWPID)
+            sysv.libc.setns(self.own, _CLONE_NEWPID)
         daemon.wait_until_ready()
         self.daemon = daemon
 

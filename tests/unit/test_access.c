@@ -257,6 +257,36 @@ TEST(trusting)
     assert_false(access_is_of(&plain, 0, &bobs, &s, &other));
 }
 
+TEST(reserved_names)
+{
+    static const struct name_rule rules[] = {{(char *)"db/", false, ALICE},
+                                             {(char *)"team/", true, VIDEO},
+                                             {(char *)"team/x", false, BOB}};
+    const struct access a = {.own_uid = DAEMON, .names = rules, .n_names = 3};
+    uint32_t video[] = {VIDEO};
+    const struct caller alice = {.uid = ALICE, .gid = 5}, bob = {.uid = BOB, .gid = 5},
+                        member = {.uid = 7, .gid = 5, .groups = video, .n_groups = 1},
+                        root = {.uid = 0}, self = {.uid = DAEMON};
+    const struct name_rule *rule = NULL;
+    static const char *const free_names[] = {NULL, "db", "d", "other/db/", "teams", "dbx/"};
+    for (size_t i = 0; i < COUNT(free_names); i++)
+        assert_true(access_may_use_name(&a, &bob, free_names[i], &rule));
+    assert_null(rule);
+    assert_true(access_may_use_name(&a, &alice, "db/a", &rule));
+    assert_true(access_may_use_name(&a, &root, "db/a", &rule));
+    assert_true(access_may_use_name(&a, &self, "db/a", &rule));
+    assert_false(access_may_use_name(&a, &bob, "db/a", &rule));
+    assert_ptr_equal(rule, &rules[0]);
+    assert_false(access_may_use_name(&a, &member, "db/", &rule));
+    assert_true(access_may_use_name(&a, &member, "team/a", &rule));
+    assert_false(access_may_use_name(&a, &alice, "team/a", &rule));
+    assert_ptr_equal(rule, &rules[1]);
+    /* The longest prefix counts, wherever it stands. */
+    assert_true(access_may_use_name(&a, &bob, "team/xyz", &rule));
+    assert_false(access_may_use_name(&a, &member, "team/xyz", &rule));
+    assert_ptr_equal(rule, &rules[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +297,7 @@ int main(void)
         cmocka_unit_test(adopting),
         cmocka_unit_test(giving_away),
         cmocka_unit_test(trusting),
+        cmocka_unit_test(reserved_names),
     };
     return RUN_TESTS(tests);
 }

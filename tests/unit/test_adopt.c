@@ -221,7 +221,7 @@ TEST(what_cannot_be_adopted)
 
 TEST(quotas)
 {
-    f->core.settings.limits.max_bytes_per_uid = 6000;
+    FIXTURE_LIMIT(f, max_bytes_per_uid, 6000);
     assert_int_equal(ADOPT(&root, .shmid = GIVEN(handed_over(f, 0))), 0);
     assert_int_equal(ADOPT(&root, .shmid = GIVEN(handed_over(f, 0))), OUTCOME_QUOTA_EXCEEDED);
     assert_string_equal(f->detail.what, "max_bytes_per_uid");

@@ -40,7 +40,8 @@ void __wrap_log_entry(enum log_level level, const struct log_field *fields, size
     add_line(format, args);
     va_end(args);
     assert_true(n_fields <= LOG_FIELDS_MAX);
-    assert_int_equal(level, strstr(format, "refused") ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO);
+    const bool is_notice = strstr(format, "refused") || strstr(format, "more of uid");
+    assert_int_equal(level, is_notice ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO);
     last_fields[0] = '\0';
     for (size_t i = 0; i < n_fields; i++) {
         size_t used = strlen(last_fields);
@@ -62,7 +63,7 @@ void __wrap_log_line(enum log_level level, const char *format, ...)
     va_end(args);
 }
 
-/* What CLIENT says makes these lines. No more than a second's refusals come in one test. */
+/* What CLIENT says makes these lines. No more than a burst comes in one test. */
 static void logs(struct client *client, const char *text, const char *want)
 {
     lines[0] = '\0';
@@ -195,11 +196,11 @@ TEST(refusals_without_a_segment)
          "create refused: -, InvalidParameter: key" BOB_ASKS);
     logs(bob, ASK("create", "\"size\":10,\"uid\":0"),
          "create refused: -, PermissionDenied: admin" BOB_ASKS);
-    f->core->core.settings.limits.max_segments_per_uid = 0;
-    f->core->core.settings.limits.max_bytes_per_uid = 5;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 0);
+    FIXTURE_LIMIT(f->core, max_bytes_per_uid, 5);
     logs(bob, ASK("create", "\"size\":10"),
          "create refused: -, QuotaExceeded: max_bytes_per_uid" BOB_ASKS);
-    f->core->core.settings.limits.max_bytes_per_uid = 0;
+    FIXTURE_LIMIT(f->core, max_bytes_per_uid, 0);
     f->core->k->shmmni = 1;
     logs(bob, ASK("create", "\"size\":10"),
          "create refused: -, LimitReached: kernel.shmmni" BOB_ASKS);
@@ -232,7 +233,7 @@ TEST(refusals_by_methods_that_have_no_lines)
             ", PermissionDenied: read" BOB_ASKS);
     logs(bob, ASK("stat", "\"name\":\"a\",\"serial\":9"),
          "stat refused: a serial 9, StaleSegment" BOB_ASKS);
-    f->core->core.settings.limits.max_waiters = 0;
+    FIXTURE_LIMIT(f->core, max_waiters, 0);
     logs(bob, ASK("wait", "\"name\":\"x\""),
          "wait refused: x, QuotaExceeded: max_waiters" BOB_ASKS);
     /* What is the peer's own. */
@@ -329,27 +330,109 @@ TEST(nothing_is_done_without_a_line)
 TEST(a_full_disk_leaves_no_line_that_says_done)
 {
     char *many = repeat(ASK("create", "\"size\":1"), 300);
-    f->core->core.settings.limits.max_segments_per_uid = 0;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 0);
     lines[0] = '\0';
     n_lines = 0;
     store_fails_next(300);
     (void)client_say(f, alice, many);
-    assert_int_equal(n_lines, 20);
+    assert_int_equal(n_lines, LOG_BURST);
     assert_null(strstr(lines, "create: "));
+    free(many);
+}
+
+static void forget_lines(void)
+{
+    lines[0] = '\0';
+    n_lines = 0;
+}
+
+/* Time passes, and what is due is done. */
+static void pass(int64_t ms)
+{
+    fake_clock_advance(&f->core->clock, ms);
+    core_tick(&f->core->core);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+}
+
+static void is_refused(struct client *client, unsigned times)
+{
+    char *many = repeat(ASK("remove", "\"name\":\"x\""), times);
+    SAYS(client, many);
+    (void)client_heard(client);
     free(many);
 }
 
 TEST(so_many_and_no_more)
 {
-    char *many = repeat(ASK("remove", "\"name\":\"x\""), 25);
-    lines[0] = '\0';
-    n_lines = 0;
-    SAYS(bob, many);
-    assert_int_equal(n_lines, 20);
-    lines[0] = '\0';
-    logs(bob, ASK("remove", "\"name\":\"x\""),
-         "5 more refusals in that second\nremove refused: x, NoSuchSegment" BOB_ASKS);
+    forget_lines();
+    is_refused(bob, LOG_BURST + 25);
+    assert_int_equal(n_lines, LOG_BURST);
+    /* It is no matter of others. */
+    forget_lines();
+    logs(alice, ASK("remove", "\"name\":\"x\""), "remove refused: x, NoSuchSegment" ALICE_ASKS);
+}
+
+TEST(what_is_left_out_is_counted)
+{
+    is_refused(bob, LOG_BURST + 25);
+    forget_lines();
+    pass(LOG_TELL_MS);
+    assert_string_equal(lines, "25 more of uid 1001");
+    assert_string_equal(last_fields, "PEER_UID=1001 LEFT_OUT=25 ");
+    /* That line was one of the 20 that it has again after a second. */
+    forget_lines();
+    is_refused(bob, 100);
+    assert_int_equal(n_lines, LOG_PER_SECOND - 1);
+    forget_lines();
+    pass(LOG_TELL_MS);
+    assert_string_equal(lines, "81 more of uid 1001");
+    forget_lines();
+    pass(LOG_TELL_MS);
+    assert_string_equal(lines, "");
+    pass(LOG_BURST / LOG_PER_SECOND * 1000);
+    is_refused(bob, LOG_BURST);
+    assert_int_equal(n_lines, LOG_BURST);
+}
+
+TEST(what_is_done_counts_too)
+{
+    char *many = repeat(ASK("create", "\"name\":\"a\",\"size\":1") ASK("remove", "\"name\":\"a\""),
+                        LOG_BURST);
+    forget_lines();
+    SAYS(alice, many);
+    (void)client_heard(alice);
+    assert_int_equal(n_lines, LOG_BURST);
     free(many);
+}
+
+TEST(a_change_of_nothing_has_no_line)
+{
+    SAYS(alice, ASK("create", "\"name\":\"a\",\"size\":1,\"labels\":{\"k\":\"v\"}"));
+    static const char *const nothing[] = {
+        ASK("set", "\"name\":\"a\""),
+        ASK("set", "\"name\":\"a\",\"mode\":\"0600\""),
+        ASK("set", "\"name\":\"a\",\"new_name\":\"a\",\"uid\":1000"),
+        ASK("set", "\"name\":\"a\",\"labels\":{\"k\":\"v\"},\"idle_ttl_ms\":0"),
+        ASK("set", "\"name\":\"a\",\"lifetime\":\"persistent\",\"locked\":false"),
+    };
+    for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++)
+        logs(alice, nothing[i], "");
+    static const char *const something[] = {
+        ASK("set", "\"name\":\"a\",\"mode\":\"0640\""),
+        ASK("set", "\"name\":\"a\",\"labels\":{}"),
+        ASK("set", "\"name\":\"a\",\"labels\":{\"k\":\"v\"}"),
+        ASK("set", "\"name\":\"a\",\"labels\":{\"k\":\"w\"}"),
+        ASK("set", "\"name\":\"a\",\"ttl_ms\":60000"),
+        ASK("set", "\"name\":\"a\",\"idle_ttl_ms\":60000"),
+        ASK("set", "\"name\":\"a\",\"lifetime\":\"process\""),
+        ASK("set", "\"name\":\"a\",\"new_name\":\"b\""),
+    };
+    for (size_t i = 0; i < sizeof(something) / sizeof(something[0]); i++) {
+        forget_lines();
+        SAYS(alice, something[i]);
+        (void)client_heard(alice);
+        assert_int_equal(n_lines, 1);
+    }
 }
 
 static void refuse_connection(int outcome, const struct outcome_detail *detail)
@@ -375,8 +458,8 @@ TEST(refused_connections)
     refuse_connection(-ENOMEM, NULL);
     assert_string_equal(lines, "connection refused: Internal: Cannot allocate memory (peer pid 2 "
                                "uid 1001)");
-    /* Within the bound of all refusals. */
-    for (int i = 0; i < 17; i++)
+    /* Within the bound of the uid's lines. */
+    for (int i = 0; i < LOG_BURST - 3; i++)
         refuse_connection(OUTCOME_QUOTA_EXCEEDED, &detail);
     assert_int_equal(n_lines, 1);
     refuse_connection(OUTCOME_QUOTA_EXCEEDED, &detail);
@@ -397,6 +480,9 @@ int main(void)
         CASE(nothing_is_done_without_a_line),
         CASE(a_full_disk_leaves_no_line_that_says_done),
         CASE(so_many_and_no_more),
+        CASE(what_is_left_out_is_counted),
+        CASE(what_is_done_counts_too),
+        CASE(a_change_of_nothing_has_no_line),
         CASE(refused_connections),
     };
     return RUN_TESTS(tests);

@@ -154,7 +154,7 @@ TEST(an_error_has_its_key)
     } want[] = {
         {1, "max_waiters", "max_waiters \"x\": must be a whole number from 1 to 1000000"},
         {2, "max_waiter", NULL},
-        {3, "", "must be KEY = VALUE, [shmd] or a comment"},
+        {3, "", "must be KEY = VALUE, [shmd], [names] or a comment"},
         {4, "segments_dir", "segments_dir \"here\": must be a path that begins with /"},
         {5, "admin_group", NULL},
         {6, "log_level", "log_level \"??\": must be error, warning, notice, info or debug"},
@@ -285,6 +285,35 @@ TEST(numbers_are_whole_and_decimal)
     config_deinit(&config);
 }
 
+TEST(reserved_names)
+{
+    struct config config;
+    load_good("max_waiters = 5\n[names]\npostgres/ = 26\nteam/ = @4000\nroots/ = root\n"
+              "[shmd]\nmax_segments = 6\n",
+              &config);
+    static const struct name_rule rules[] = {
+        {(char *)"postgres/", false, 26},
+        {(char *)"team/", true, 4000},
+        {(char *)"roots/", false, 0},
+    };
+    assert_int_equal(config.limits.max_segments, 6);
+    assert_int_equal(config.names.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(config.names.rules[i].prefix, rules[i].prefix);
+        assert_int_equal(config.names.rules[i].is_group, rules[i].is_group);
+        assert_int_equal(config.names.rules[i].id, rules[i].id);
+    }
+    config_deinit(&config);
+    check_bad("[names]\na/ = no-such-user-here\n", 2, "no such user");
+    check_bad("[names]\na/ = @no-such-group-here\n", 2, "no such group");
+    check_bad("[names]\na/ = \n", 2, "a/ \"\"");
+    check_bad("[names]\na/ = @\n", 2, "no such group");
+    check_bad("[names]\na/ = 4294967295\n", 2, "no such user");
+    check_bad("[names]\n/a = root\n", 2, "no name can begin so");
+    check_bad("[names]\na b = root\n", 2, "no name can begin so");
+    check_bad("[names]\na/ = root\na/ = 5\n", 3, "for the second time");
+}
+
 TEST(sizes_have_units)
 {
     struct config config;
@@ -297,15 +326,18 @@ TEST(sizes_have_units)
     assert_int_equal(config.limits.output_high_water, 4 << 10);
     assert_int_equal(config.limits.subscriber_cap, 1 << 30);
     config_deinit(&config);
+    load_good("max_anchored_bytes=2T\n", &config);
+    assert_int_equal(config.limits.max_anchored_bytes, INT64_C(2) << 40);
+    config_deinit(&config);
     load_good("max_bytes=8589934591G\n", &config);
     assert_int_equal(config.limits.max_bytes, INT64_C(8589934591) << 30);
     config_deinit(&config);
-    static const char *const bad[] = {"K",   "1KB",         "1k",   "1T",
+    static const char *const bad[] = {"K",   "1KB",         "1k",   "1P",
                                       "1 K", "8589934592G", "1.5G", "17179869185G"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *text = text_of("max_bytes=%s\n", bad[i]);
         check_bad(text, 1, "max_bytes \"");
-        check_bad(text, 1, "K, M or G");
+        check_bad(text, 1, "K, M, G or T");
         free(text);
     }
     check_bad("max_segments=1K\n", 1, "max_segments \"1K\"");
@@ -502,7 +534,7 @@ TEST(sections_and_blanks)
     assert_int_equal(config.limits.max_segments, 6);
     assert_int_equal(config.limits.max_connections, 7);
     config_deinit(&config);
-    check_bad("[other]\nmax_waiters = 5\n", 2, "[other], and only [shmd]");
+    check_bad("[other]\nmax_waiters = 5\n", 2, "[other], and only [shmd] and [names]");
     check_bad("[Shmd]\n\nmax_waiters = 5\n", 3, "only [shmd]");
 }
 
@@ -643,6 +675,7 @@ int main(void)
         cmocka_unit_test(what_says_nothing_changes_nothing),
         cmocka_unit_test(every_limit_has_the_range_of_the_table),
         cmocka_unit_test(numbers_are_whole_and_decimal),
+        cmocka_unit_test(reserved_names),
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(durations),
         cmocka_unit_test(words),

@@ -183,8 +183,8 @@ TEST(what_makes_no_sense)
 
 TEST(quotas)
 {
-    f->core.settings.limits.max_segments_per_uid = 2;
-    f->core.settings.limits.max_bytes = 10000;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
+    FIXTURE_LIMIT(f, max_bytes, 10000);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
@@ -199,10 +199,48 @@ TEST(quotas)
     core_fixture_check_kernel(f);
 }
 
+TEST(quotas_of_locked_and_anchored_bytes)
+{
+    FIXTURE_LIMIT(f, max_locked_bytes_per_uid, 5000);
+    FIXTURE_LIMIT(f, max_anchored_bytes_per_uid, 6000);
+    assert_int_equal(CREATE(&alice, .size = GIVEN(4000), .locked = GIVEN(true)), 0);
+    f->k->calls[FAKE_CREATE] = 0;
+    assert_int_equal(CREATE(&alice, .size = GIVEN(4000), .locked = GIVEN(true)),
+                     OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_locked_bytes_per_uid");
+    assert_int_equal(f->detail.used, 4000);
+    assert_int_equal(CREATE(&bob, .size = GIVEN(4000), .locked = GIVEN(true)), 0);
+    assert_int_equal(CREATE(&alice, .size = GIVEN(6000), .lifetime = GIVEN(LIFETIME_ATTACHED)), 0);
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1), .lifetime = GIVEN(LIFETIME_ATTACHED)),
+                     OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_anchored_bytes_per_uid");
+    assert_int_equal(CREATE(&bob, .size = GIVEN(1), .lifetime = GIVEN(LIFETIME_ATTACHED)), 0);
+    /* What was refused was not made. */
+    assert_int_equal(f->k->calls[FAKE_CREATE], 3);
+    turn_ends();
+    /* What is locked still counts after a restart, and anchors of the former daemon are gone. */
+    assert_int_equal(core_fixture_restart(f), 0);
+    assert_int_equal(quota_used(&f->core.quota, ALICE, QUOTA_LOCKED_BYTES), 4000);
+    assert_int_equal(quota_used(&f->core.quota, ALICE, QUOTA_ANCHORED_BYTES), 0);
+}
+
+TEST(more_than_an_address_space)
+{
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(CREATE(&alice, .size = GIVEN(i == 0 ? INT64_MAX : (INT64_C(1) << 47) + 1),
+                                .noreserve = GIVEN(true)),
+                         OUTCOME_LIMIT_REACHED);
+        assert_string_equal(f->detail.what, "address-space");
+        assert_int_equal(f->detail.max, INT64_C(1) << 47);
+    }
+    assert_int_equal(f->k->calls[FAKE_CREATE], 0);
+    assert_int_equal(f->core.quota.total[QUOTA_BYTES], 0);
+}
+
 TEST(quotas_of_what_is_gone)
 {
-    f->core.settings.limits.max_segments_per_uid = 2;
-    f->core.settings.limits.max_segments = 3;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
+    FIXTURE_LIMIT(f, max_segments, 3);
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
     int32_t shmid = f->found.segment->shmid;
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
@@ -248,9 +286,28 @@ static unsigned long looks_of_refusal(void)
     return f->k->calls[FAKE_STAT] - looks;
 }
 
+TEST(a_refusal_looks_at_some_and_the_next_goes_on)
+{
+    enum { MANY = 450, LOOKS = 300 };
+    int32_t last = -1;
+    FIXTURE_LIMIT(f, max_segments_per_uid, MANY);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
+        last = f->found.segment->shmid;
+    }
+    turn_ends();
+    (void)core_fixture_told(f);
+    assert_int_equal(fake_sysv_remove_as(f->k, last), 0);
+    const unsigned long looks = f->k->calls[FAKE_STAT];
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_QUOTA_EXCEEDED);
+    assert_int_equal(f->k->calls[FAKE_STAT] - looks, LOOKS);
+    turn_ends();
+    assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0); /* it has found the one that is gone */
+}
+
 TEST(those_of_others_are_looked_at_once_a_second)
 {
-    f->core.settings.limits.max_segments = 4;
+    FIXTURE_LIMIT(f, max_segments, 4);
     int32_t shmids[4];
     for (int i = 0; i < 4; i++) {
         assert_int_equal(CREATE(i == 0 ? &root : &alice, .size = GIVEN(1)), 0);
@@ -278,7 +335,7 @@ TEST(those_of_others_are_looked_at_once_a_second)
 
 TEST(others_bytes_that_are_gone)
 {
-    f->core.settings.limits.max_bytes = 10000;
+    FIXTURE_LIMIT(f, max_bytes, 10000);
     assert_int_equal(CREATE(&alice, .size = GIVEN(4000)), 0);
     assert_int_equal(CREATE(&bob, .size = GIVEN(6000)), 0);
     int32_t shmid = f->found.segment->shmid;
@@ -471,12 +528,23 @@ TEST(locks)
 
 TEST(unexplained_refusals_are_forwarded)
 {
-    static const int errors[] = {EPERM, EACCES, EMFILE, EIO};
-    for (size_t i = 0; i < 4; i++) {
+    static const int errors[] = {EACCES, EMFILE, EIO};
+    for (size_t i = 0; i < 3; i++) {
         fake_sysv_fail(f->k, FAKE_CREATE, 1, errors[i]);
         assert_int_equal(CREATE(&alice, .size = GIVEN(1)), -errors[i]);
     }
     assert_false(core_turn_is_due(&f->core));
+}
+
+/* A kernel without System V shared memory, or a sandbox that keeps it away. */
+TEST(what_is_not_there_is_not_supported)
+{
+    static const int errors[] = {EPERM, ENOSYS};
+    for (size_t i = 0; i < 2; i++) {
+        fake_sysv_fail(f->k, FAKE_CREATE, 1, errors[i]);
+        assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_NOT_SUPPORTED);
+        assert_contains(f->detail.what, "System V shared memory");
+    }
 }
 
 /* --- changes that fail on the way */
@@ -591,7 +659,10 @@ int main(void)
         CASE(rights),
         CASE(what_makes_no_sense),
         CASE(quotas),
+        CASE(quotas_of_locked_and_anchored_bytes),
+        CASE(more_than_an_address_space),
         CASE(quotas_of_what_is_gone),
+        CASE(a_refusal_looks_at_some_and_the_next_goes_on),
         CASE(those_of_others_are_looked_at_once_a_second),
         CASE(others_bytes_that_are_gone),
         CASE(a_key_that_a_foreign_segment_has),
@@ -606,6 +677,7 @@ int main(void)
         CASE(sizes),
         CASE(locks),
         CASE(unexplained_refusals_are_forwarded),
+        CASE(what_is_not_there_is_not_supported),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(the_kernel_fails),
         cmocka_unit_test(the_store_fails),

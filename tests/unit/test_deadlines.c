@@ -19,12 +19,24 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size)
 }
 
 static struct deadlines d;
+static struct work work;
+static int64_t now_us, step_us;
 static int64_t passed_at[4096];
 static size_t n_passed;
+
+static int64_t monotonic_us(void *context)
+{
+    (void)context;
+    return now_us += step_us;
+}
+
+static const struct clock_ops clock_ops = {.monotonic_us = monotonic_us};
 
 static int begin(void **state)
 {
     (void)state;
+    step_us = 0;
+    work_init(&work, (struct clock){&clock_ops, NULL}, 2000);
     deadlines_init(&d);
     n_passed = 0;
     return 0;
@@ -64,7 +76,7 @@ TEST(none)
 {
     struct deadline one = {0};
     assert_int_equal(deadlines_next(&d), -1);
-    deadlines_run(&d, INT64_MAX, &d);
+    deadlines_run(&d, INT64_MAX, &work, &d);
     deadlines_clear(&d, &one);
     assert_int_equal(n_passed, 0);
 }
@@ -74,11 +86,11 @@ TEST(one)
     struct deadline one = {0};
     set(&one, 100);
     assert_int_equal(deadlines_next(&d), 100);
-    deadlines_run(&d, 99, &d);
+    deadlines_run(&d, 99, &work, &d);
     assert_int_equal(n_passed, 0);
-    deadlines_run(&d, 100, &d);
+    deadlines_run(&d, 100, &work, &d);
     assert_int_equal(n_passed, 1);
-    deadlines_run(&d, 1000, &d);
+    deadlines_run(&d, 1000, &work, &d);
     assert_int_equal(n_passed, 1);
     assert_int_equal(deadlines_next(&d), -1);
     set(&one, 200);
@@ -87,7 +99,7 @@ TEST(one)
     assert_int_equal(deadlines_next(&d), 50);
     deadlines_clear(&d, &one);
     assert_int_equal(deadlines_next(&d), -1);
-    deadlines_run(&d, 1000, &d);
+    deadlines_run(&d, 1000, &work, &d);
     assert_int_equal(n_passed, 1);
 }
 
@@ -109,15 +121,31 @@ TEST(any_order)
     }
     size_t count = d.count;
     assert_true(count > 100);
-    deadlines_run(&d, 500, &d);
+    deadlines_run(&d, 500, &work, &d);
     for (size_t i = 0; i < n_passed; i++)
         assert_true(passed_at[i] <= 500 && (i == 0 || passed_at[i - 1] <= passed_at[i]));
     assert_int_equal(n_passed + d.count, count);
     assert_true(deadlines_next(&d) > 500);
     check_heap();
-    deadlines_run(&d, 1000, &d);
+    deadlines_run(&d, 1000, &work, &d);
     assert_int_equal(n_passed, count);
     assert_int_equal(d.count, 0);
+}
+
+TEST(until_the_share_is_over)
+{
+    static struct deadline all[8];
+    memset(all, 0, sizeof(all));
+    for (int i = 0; i < 8; i++)
+        set(&all[i], i);
+    step_us = SHARE_US / 2;
+    for (size_t shares = 1; shares <= 4; shares++) {
+        work_begin_share(&work);
+        deadlines_run(&d, 100, &work, &d);
+        work_end_share(&work, false);
+        assert_int_equal(n_passed, 2 * shares);
+    }
+    assert_int_equal(deadlines_next(&d), -1);
 }
 
 static struct deadline other;
@@ -135,7 +163,7 @@ TEST(set_and_cleared_by_a_call)
     other = (struct deadline){0};
     assert_int_equal(deadlines_set(&d, &one, 1, set_again), 0);
     set(&other, 2);
-    deadlines_run(&d, 10, &d);
+    deadlines_run(&d, 10, &work, &d);
     assert_int_equal(n_passed, 2); /* as many as there were when it began */
     assert_int_equal(passed_at[0] + passed_at[1], 2);
     assert_int_equal(other.place, 0);
@@ -172,6 +200,7 @@ int main(void)
         CASE(none),
         CASE(one),
         CASE(any_order),
+        CASE(until_the_share_is_over),
         CASE(set_and_cleared_by_a_call),
         CASE(no_memory_to_set_one),
     };

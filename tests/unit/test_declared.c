@@ -59,7 +59,7 @@ struct seen {
     char keys[40][64];     /* of the errors */
 };
 
-static void see(const struct declaration *declaration, struct seen *seen)
+static void see(const struct declared_segment *declaration, struct seen *seen)
 {
     const struct create_params *p = &declaration->params;
     assert_true(seen->n < 40);

@@ -162,7 +162,7 @@ TEST(holders_are_listed_by_stat)
 
 TEST(info)
 {
-    f->core->core.settings.limits.max_bytes_per_uid = 5000;
+    FIXTURE_LIMIT(f->core, max_bytes_per_uid, 5000);
     answers(alice, ASK("create", "\"size\":4000"), "1+-/ready");
     SAYS(alice, ASK("info", ""));
     size_t len;
@@ -173,8 +173,8 @@ TEST(info)
         "\"boot_id\":\"0e8f3ac2-0000-4000-8000-000000000001\",\"ipc_namespace\":4026531839",
         "\"kernel\":{\"shmmni\":", /* the default shmmax and shmall are no limits */
         "\"segments\":1,\"bytes\":4096",
-        "\"max_bytes_per_uid\":5000",
-        "\"subscriber_cap\":4194304",
+        "\"max_bytes_per_uid\":{\"used\":4000,\"max\":5000}",
+        "\"subscriber_cap\":{\"max\":4194304}",
         "\"usage\":{\"segments\":1,\"bytes\":4000}",
         "\"huge_page_sizes\":[2097152]",
         "\"durable\":true",
@@ -202,8 +202,13 @@ TEST(metrics)
     size_t len;
     char *raw = client_heard_raw(alice, &len), *text = strndup(raw, len);
     static const char *const parts[] = {
-        "shmd_requests_total{method=\\\"create\\\"} 1\\n",
-        "shmd_requests_total{method=\\\"wait\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"create\\\",outcome=\\\"ok\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"stat\\\",outcome=\\\"NoSuchSegment\\\"} 1\\n",
+        "shmd_requests_total{method=\\\"wait\\\",outcome=\\\"ok\\\"} 0\\n",
+        "shmd_request_duration_seconds_bucket{le=\\\"+Inf\\\"} 3\\n",
+        "shmd_foreign_segments 0\\n",
+        "shmd_turn_longest_requests 0\\n",
+        "shmd_subscribers 0\\n",
         "shmd_request_errors_total 1\\n",
         "shmd_store_failures_total 0\\n",
         "shmd_segments 1\\n",
@@ -285,9 +290,9 @@ TEST(refusals_of_every_sort)
     answers(bob, ASK("create", "\"size\":10,\"key\":99"), "1!KeyInUse");
     f->core->k->shmmni = 1;
     answers(bob, ASK("create", "\"size\":10"), "1!LimitReached");
-    f->core->core.settings.limits.max_segments_per_uid = 1;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 1);
     answers(bob, ASK("create", "\"size\":10"), "1!QuotaExceeded");
-    f->core->core.settings.limits.max_waiters = 0;
+    FIXTURE_LIMIT(f->core, max_waiters, 0);
     answers(bob, ASK("wait", TARGET("x")), "1!QuotaExceeded");
     answers(bob, ASK("wait", TARGET("x") ",\"timeout_ms\":0"), "1!TimedOut");
     assert_int_equal(f->rpc.counters.errors, 15);

@@ -118,6 +118,7 @@ static struct doctor_facts facts_of_a_good_machine(void)
                    .pid = DAEMON_PID,
                    .uid = DAEMON_UID,
                    .ipc_namespace = 7},
+        .drift = {.is_known = true, .segments = 2},
         .pidfd = FEATURE_THERE,
         .peerpidfd = FEATURE_THERE,
         .pidfs = FEATURE_THERE,
@@ -128,7 +129,7 @@ static struct doctor_facts facts_of_a_good_machine(void)
 static void without_daemon(struct doctor_facts *f, int error, const char *text)
 {
     f->daemon.state = DAEMON_UNREACHABLE;
-    f->daemon.is_known = false;
+    f->daemon.is_known = f->drift.is_known = false;
     f->daemon.error = error;
     f->daemon.state_text = text;
 }
@@ -189,7 +190,7 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 24);
+    assert_int_equal(findings.count, 25);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
@@ -258,6 +259,23 @@ TEST(declared_segments_may_be_elsewhere)
     plant_link("/usr/lib/systemd/system/local.target.requires/shmd.service", "../shmd.service");
     doctor_facts_read(root, &f);
     assert_finding(&f, "declared-at-boot", SEVERITY_OK, "/srv/declared");
+}
+
+TEST(declared_segments_may_differ_from_their_files)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "declared-drift", SEVERITY_OK, "no declared segment differs");
+    strcpy(f.options, "--user ");
+    f.drift.drifting = 1;
+    strcpy(f.drift.first, "frames (mode,size)");
+    assert_finding(&f, "declared-drift", SEVERITY_WARNING,
+                   "1 of 2 declared segments differs from its file: frames (mode,size)");
+    assert_contains(check(&f, "declared-drift")->mend, "shmdctl --user reload");
+    f.drift.drifting = 2;
+    assert_finding(&f, "declared-drift", SEVERITY_WARNING,
+                   "2 of 2 declared segments differ from their files: ");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "declared-drift", SEVERITY_INFO, "not checked");
 }
 
 /* --- logind.conf */
@@ -592,8 +610,12 @@ TEST(quotas)
     f.daemon.quotas[1].used = 80;
     assert_finding(&f, "quota", SEVERITY_WARNING, "80 of 100 (max_bytes_per_uid), 80 %");
     f.daemon.quotas[0].used = 100;
-    assert_finding(&f, "quota", SEVERITY_ERROR, "100 of 100 (max_segments_per_uid), 100 %");
+    assert_finding(&f, "quota", SEVERITY_WARNING, "100 of 100 (max_segments_per_uid), 100 %");
+    assert_contains(check(&f, "quota")->mend, "remove segments");
     assert_contains(check(&f, "quota")->mend, "raise max_segments_per_uid");
+    f.daemon.quotas[0] = (struct quota_use){"max_waiters", 99, 100};
+    assert_finding(&f, "quota", SEVERITY_WARNING, "all users together use 99 of 100 (max_waiters)");
+    assert_contains(check(&f, "quota")->mend, "raise max_waiters");
 }
 
 TEST(a_shmmax_smaller_than_a_tenth_of_memory)
@@ -865,6 +887,7 @@ int main(void)
         cmocka_unit_test(the_worst_counts),
         ON_A_TREE(declared_segments_need_the_service_at_boot),
         ON_A_TREE(declared_segments_may_be_elsewhere),
+        ON_A_TREE(declared_segments_may_differ_from_their_files),
         ON_A_TREE(logind_by_default),
         ON_A_TREE(logind_main_file),
         ON_A_TREE(logind_drop_ins),

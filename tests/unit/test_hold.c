@@ -222,6 +222,66 @@ TEST(too_many_holders)
     turn_ends();
 }
 
+TEST(too_many_processes)
+{
+    made("a", LIFETIME_PROCESS);
+    FIXTURE_LIMIT(f, max_processes_per_uid, 1);
+    struct caller dave = core_fixture_caller(f, 1003, 778);
+    struct caller another = core_fixture_caller(f, bob.uid, 777);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    turn_ends();
+    assert_int_equal(fixture_hold(f, &another, "a"), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_processes_per_uid");
+    /* One that holds nothing needs no room to let go of nothing. */
+    assert_int_equal(fixture_release(f, &another, "a"), 0);
+    assert_int_equal(fixture_hold(f, &dave, "a"), 0);
+    turn_ends();
+    core_fixture_kill(f, bob.pid);
+    turn_ends();
+    assert_int_equal(fixture_hold(f, &another, "a"), 0);
+    turn_ends();
+}
+
+static void check_unseen(bool no_pidfs)
+{
+    /* Each has pid 0; their pidfds tell them apart, or else their connections. */
+    struct segment *s = made("a", LIFETIME_PROCESS);
+    f->p.no_pidfs = no_pidfs;
+    struct caller one = core_fixture_caller(f, BOB, 0), two = one;
+    two.socket = fake_processes_start(&f->p, 0, "other");
+    assert_int_equal(fixture_hold(f, &one, "a"), 0);
+    assert_int_equal(fixture_hold(f, &two, "a"), 0);
+    assert_int_equal(fixture_hold(f, &two, "a"), 0);
+    assert_int_equal(s->n_holders, 3);
+    assert_true(s->has_unseen);
+    assert_int_equal(fixture_release(f, &two, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    turn_ends();
+    /* Another daemon finds neither of them, so whoever has it attached may be one. */
+    fake_sysv_attach_as(f->k, s->shmid, 50);
+    core_fixture_kill(f, alice.pid);
+    turn_ends();
+    assert_int_equal(core_fixture_restart(f), 0);
+    s = fixture_record(f, "a");
+    assert_non_null(s);
+    assert_int_equal(s->n_holders, 0);
+    core_fixture_pass(f, 20000);
+    assert_non_null(fixture_record(f, "a"));
+    fake_sysv_exit(f->k, 50);
+    core_fixture_pass(f, 20000);
+    assert_null(fixture_record(f, "a"));
+}
+
+TEST(processes_that_cannot_be_seen)
+{
+    check_unseen(false);
+}
+
+TEST(processes_that_cannot_be_seen_without_pidfs)
+{
+    check_unseen(true);
+}
+
 /* --- the initialiser */
 
 TEST(ready)
@@ -602,6 +662,9 @@ int main(void)
         OWN_CASE(one_process_of_many_segments),
         OWN_CASE(what_has_no_holders),
         OWN_CASE(too_many_holders),
+        OWN_CASE(too_many_processes),
+        OWN_CASE(processes_that_cannot_be_seen),
+        OWN_CASE(processes_that_cannot_be_seen_without_pidfs),
         OWN_CASE(ready),
         OWN_CASE(the_initialiser_dies),
         OWN_CASE(the_initialisers_connection_is_closed_first),

@@ -2,6 +2,8 @@
  * is set aside whole; and the next daemon works. */
 #include "tests/unit/journal_case.h"
 
+#include "daemon/store/header.h"
+
 static uint8_t *bytes; /* a small journal */
 static size_t size;
 
@@ -129,6 +131,27 @@ TEST(each_record_left_out_or_moved)
     free(bytes);
 }
 
+/* With the right sum, as no daemon would have written it. */
+TEST(a_header_that_ends_within_a_change)
+{
+    make_small(0);
+    struct header header;
+    char why[200];
+    assert_int_equal(header_decode(bytes, size, &header, why, sizeof(why)), 0);
+    assert_int_equal(header.committed, size);
+    unsigned aside = 0, ends = 0;
+    for (header.committed = 128; header.committed <= size; header.committed++) {
+        header_encode(&header, bytes);
+        if (opens(bytes, size))
+            ends++; /* whole changes behind it are taken */
+        else
+            aside++;
+    }
+    print_message("# %u places within a change, %u between changes\n", aside, ends);
+    assert_int_equal(ends, 10); /* before and behind the counters, and behind eight changes */
+    free(bytes);
+}
+
 TEST(a_torn_end_is_cut_off)
 {
     enum { TORN = 40 };
@@ -196,6 +219,7 @@ int main(void)
         JOURNAL_TEST(each_byte_replaced),
         JOURNAL_TEST(each_prefix),
         JOURNAL_TEST(each_record_left_out_or_moved),
+        JOURNAL_TEST(a_header_that_ends_within_a_change),
         JOURNAL_TEST(a_torn_end_is_cut_off),
         JOURNAL_TEST(what_is_no_file_or_no_journal_is_set_aside),
     };

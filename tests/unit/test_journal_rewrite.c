@@ -385,6 +385,48 @@ TEST(everything_can_be_removed_on_a_full_disk)
     assert_int_equal(world_put(&w, 3000, LARGEST), 0);
 }
 
+/* So many that their removal takes more than the steps in which room is got. */
+static void make_many(void)
+{
+    for (uint64_t serial = 1; serial <= 1500; serial++) {
+        const struct store_record records[] = {
+            {.type = STORE_SEGMENT, .serial = serial, .segment = example_segment(&w, serial, 1)},
+            {.type = STORE_TIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 8)},
+            {.type = STORE_TIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 9)},
+        };
+        assert_int_equal(world_write(&w, records, 3), 0);
+    }
+}
+
+/* Each holder dies, then its segment goes, on a disk that gives nothing. */
+static void remove_all_on_a_full_disk(void)
+{
+    w.host.disk_free = 0;
+    while (w.model.n > 0) {
+        const uint64_t serial = w.model.segments[0].serial;
+        const struct store_record records[] = {
+            {.type = STORE_UNTIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 8)},
+            {.type = STORE_UNTIE, .serial = serial, .tie = example_tie(TIE_HOLDER, 9)},
+        };
+        assert_int_equal(world_write(&w, records, 2), 0);
+        assert_int_equal(world_remove(&w, serial), 0);
+    }
+}
+
+TEST(a_compacted_file_has_room_for_removals)
+{
+    assert_opens(false);
+    make_many();
+    for (unsigned i = 0; i < 400; i++)
+        assert_int_equal(world_put(&w, 5, LARGEST), 0);
+    uint64_t before = journal_file()->size;
+    (void)compact();
+    assert_true(journal_file()->size < before);
+    remove_all_on_a_full_disk();
+    world_kill(&w);
+    assert_opens(false);
+}
+
 TEST(a_file_system_that_cannot_keep_room)
 {
     w.host.lacks_allocation = true;
@@ -401,15 +443,16 @@ TEST(a_file_system_that_cannot_keep_room)
 TEST(room_is_kept_after_a_write_that_failed)
 {
     assert_opens(false);
-    run_script();
-    fake_host_fail(&w.host, 1, FAKE_SHORT, EIO);
-    w.host.fail_from = w.host.fail_to = w.host.n_calls + 2; /* the write of the record */
-    assert_true(world_put(&w, 20, LARGEST) < 0);
-    assert_int_equal(w.host.n_faults, 1);
-    fake_host_mend(&w.host);
-    fill_disk();
-    while (w.model.n > 0)
-        assert_int_equal(world_remove(&w, w.model.segments[0].serial), 0);
+    make_many();
+    unsigned reached = 0;
+    for (unsigned call = 1; call <= 3; call++) {
+        fake_host_fail(&w.host, 1, FAKE_SHORT, EIO);
+        w.host.fail_from = w.host.fail_to = w.host.n_calls + call;
+        reached += world_put(&w, 5, LARGEST) < 0;
+        fake_host_mend(&w.host);
+    }
+    assert_true(reached > 1); /* the look at the file, the write of the record, the header's */
+    remove_all_on_a_full_disk();
 }
 
 int main(void)
@@ -430,6 +473,7 @@ int main(void)
         JOURNAL_TEST(another_daemon_has_taken_the_directory),
         JOURNAL_TEST(a_fault_at_each_call_while_it_is_written_anew),
         JOURNAL_TEST(everything_can_be_removed_on_a_full_disk),
+        JOURNAL_TEST(a_compacted_file_has_room_for_removals),
         JOURNAL_TEST(a_file_system_that_cannot_keep_room),
         JOURNAL_TEST(room_is_kept_after_a_write_that_failed),
     };

@@ -134,7 +134,9 @@ TEST(pages_come_back)
 
 TEST(info_comes_back)
 {
-    const struct info_limit limits[] = {{"max_segments", 0}, {"max_bytes", UINT64_MAX}};
+    const struct info_limit limits[] = {{"max_segments", 5, true, 3},
+                                        {"max_bytes", UINT64_MAX, true, 4},
+                                        {"max_message_bytes", 6, false, 0}};
     const uint64_t sizes[] = {2097152, 1073741824};
     const struct reply reply = {.kind = REPLY_INFO,
                                 .u.info = {.version = "1.2",
@@ -145,7 +147,7 @@ TEST(info_comes_back)
                                            .ipc_namespace = 4026531839,
                                            .kernel = {6, 7, 8, 9, 10, true},
                                            .limits = limits,
-                                           .n_limits = 2,
+                                           .n_limits = 3,
                                            .usage_segments = 11,
                                            .usage_bytes = 12,
                                            .huge_page_sizes = sizes,
@@ -163,9 +165,13 @@ TEST(info_comes_back)
     assert_int_equal(c.info.started_at_ms, 5);
     assert_int_equal(c.info.ipc_namespace, 4026531839);
     assert_memory_equal(&c.info.kernel, &reply.u.info.kernel, sizeof(c.info.kernel));
-    assert_int_equal(c.info.n_limits, 2);
-    assert_string_equal(c.info.limits[1].name, "max_bytes");
-    assert_int_equal(c.info.limits[1].value, INT64_MAX);
+    assert_int_equal(c.info.n_limits, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(c.info.limits[i].name, limits[i].name);
+        assert_int_equal(c.info.limits[i].max, limits[i].max);
+        assert_int_equal(c.info.limits[i].is_counted, limits[i].is_counted);
+        assert_int_equal(c.info.limits[i].used, limits[i].used);
+    }
     assert_int_equal(c.info.usage_segments, 11);
     assert_int_equal(c.info.usage_bytes, 12);
     assert_int_equal(c.info.huge_page_sizes[1], 1073741824);

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/support.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +55,41 @@ TEST(a_line)
     check("shmd: it is 5\n");
     log_error("%s", "");
     check("shmd: \n");
+    check(NULL);
+}
+
+static void on_full_pipe(void)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    char page[4096] = "";
+    while (write(ends[1], page, sizeof(page)) > 0)
+        ;
+    /* The daemon's end waits, as it would under a shell. */
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    int before = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    const uint64_t lost = log_lost();
+    log_info("%d", 1);
+    log_info("%d", 2);
+    assert_int_equal(log_lost(), lost + 2);
+    while (read(ends[0], page, sizeof(page)) > 0)
+        ;
+    log_info("%d", 3);
+    ssize_t n = read(ends[0], page, sizeof(page));
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(n > 0);
+    assert_text(page, (size_t)n,
+                "shmd: lines lost because standard error took none: 2\nshmd: 3\n");
+    assert_int_equal(log_lost(), lost + 2);
+}
+
+TEST(a_full_pipe)
+{
+    on_full_pipe();
     check(NULL);
 }
 
@@ -114,6 +150,7 @@ TEST(nobody_reads)
     close(pair[1]);
     written_end = pair[0];
     log_error("found");
+    check("shmd: lines lost because standard error took none: 1\n");
     check("shmd: found\n");
 }
 
@@ -122,6 +159,7 @@ int main(void)
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, listen_in, hang_up)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_line),
+        LOG_TEST(a_full_pipe),
         LOG_TEST(levels),
         LOG_TEST(the_journals_priorities),
         LOG_TEST(a_line_too_long_is_cut_and_still_a_line),

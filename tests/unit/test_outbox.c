@@ -1,6 +1,6 @@
 /*
- * What goes out on a connection: answers and events in order, counted for all connections together,
- * and never half of one when memory runs out. Linked with --wrap for realloc.
+ * What goes out on a connection: answers and events in order, counted for all connections of a uid
+ * together, and never half of one when memory runs out. Linked with --wrap for realloc.
  */
 #include "tests/unit/support.h"
 
@@ -23,15 +23,21 @@ void *__wrap_realloc(void *old, size_t size)
 }
 
 static struct limits limits;
-static struct outboxes all;
+static struct quota quota;
+static struct account *account;
+static struct buffers buffers, others; /* of two connections of one uid */
 static struct outbox o;
 
 static int begin(void **state)
 {
     (void)state;
     limits = (struct limits){.output_high_water = 4000, .subscriber_cap = 8000};
-    all = (struct outboxes){.limits = &limits};
-    outbox_init(&o, &all, &jsonrpc_dialect);
+    quota_init(&quota);
+    quota.caps[QUOTA_BUFFER_BYTES].per_uid = 8 << 20;
+    account = NULL;
+    assert_int_equal(quota_add(&quota, 1000, QUOTA_CONNECTIONS, 1, &account), 0);
+    buffers = others = (struct buffers){.quota = &quota, .account = account};
+    outbox_init(&o, &limits, &buffers, &jsonrpc_dialect);
     return 0;
 }
 
@@ -40,7 +46,9 @@ static int end(void **state)
     (void)state;
     growths_left = -1;
     outbox_deinit(&o);
-    assert_int_equal(all.unsent, 0);
+    assert_int_equal(buffers.total, 0);
+    quota_give(&quota, account, QUOTA_CONNECTIONS, 1);
+    quota_deinit(&quota); /* asserts that nothing is charged */
     return 0;
 }
 
@@ -72,7 +80,7 @@ TEST(in_order)
     assert_true(strstr(text, "\"id\":7") < strstr(text, "\"missed\":3"));
     assert_int_equal(text[strlen(text) - 1], '\n');
     free(text);
-    assert_int_equal(all.unsent, outbox_unsent(&o));
+    assert_int_equal(buffers.total, outbox_unsent(&o));
 }
 
 TEST(sent_in_parts)
@@ -88,7 +96,7 @@ TEST(sent_in_parts)
         sent += n;
         outbox_tidy(&o, false);
         assert_int_equal(outbox_unsent(&o), len - sent);
-        assert_int_equal(all.unsent, len - sent);
+        assert_int_equal(buffers.total, len - sent);
         assert_true(o.sent <= o.out.len / 2);
     }
     assert_null(o.out.data);
@@ -125,18 +133,47 @@ TEST(above_the_high_water)
 
 TEST(scarce)
 {
-    /* Others hold very much: each may have only a little. */
+    /* The uid's other connections hold very much: each may have only a little. */
+    uint64_t has = 0;
     limits.output_high_water = limits.subscriber_cap = 1 << 30;
     answer(5000);
     assert_false(outbox_is_above_high_water(&o));
-    assert_false(outboxes_are_scarce(&all));
-    all.unsent += 64 << 20;
-    assert_true(outboxes_are_scarce(&all));
+    assert_false(buffers_are_scarce(&buffers));
+    buffers_set(&others, &has, 4 << 20);
+    assert_true(buffers_are_scarce(&buffers));
+    assert_false(buffers_are_over(&buffers));
     assert_true(outbox_is_above_high_water(&o));
     assert_true(outbox_is_above_subscriber_cap(&o));
     outbox_took(&o, 2000);
     assert_false(outbox_is_above_high_water(&o));
-    all.unsent -= 64 << 20;
+    buffers_set(&others, &has, 8 << 20);
+    assert_true(buffers_are_over(&buffers));
+    buffers_set(&others, &has, 0);
+}
+
+TEST(another_uid_does_not_notice)
+{
+    struct account *other = NULL;
+    struct buffers of_other;
+    uint64_t has = 0;
+    limits.output_high_water = limits.subscriber_cap = 1 << 30;
+    assert_int_equal(quota_add(&quota, 1001, QUOTA_CONNECTIONS, 1, &other), 0);
+    of_other = (struct buffers){.quota = &quota, .account = other};
+    buffers_set(&of_other, &has, 1 << 30);
+    answer(5000);
+    assert_false(outbox_is_above_high_water(&o));
+    assert_false(outbox_is_above_subscriber_cap(&o));
+    buffers_set(&of_other, &has, 0);
+    quota_give(&quota, other, QUOTA_CONNECTIONS, 1);
+}
+
+TEST(cut_off)
+{
+    answer(5000);
+    outbox_cut_off(&o);
+    assert_true(o.is_cut_off);
+    assert_int_equal(outbox_unsent(&o), 0);
+    assert_int_equal(buffers.total, 0);
 }
 
 TEST(memory_runs_out)
@@ -158,7 +195,7 @@ TEST(memory_runs_out)
     }
     assert_int_equal(outbox_unsent(&o), before);
     assert_int_equal(outbox_bytes(&o)[before - 1], '\n');
-    assert_int_equal(all.unsent, before);
+    assert_int_equal(buffers.total, before);
 }
 
 TEST(no_memory_for_an_event)
@@ -201,6 +238,8 @@ int main(void)
         CASE(memory_is_kept_for_what_follows),
         CASE(above_the_high_water),
         CASE(scarce),
+        CASE(another_uid_does_not_notice),
+        CASE(cut_off),
         CASE(memory_runs_out),
         CASE(no_memory_for_an_event),
         CASE(no_memory_around_a_batch),

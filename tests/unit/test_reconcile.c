@@ -55,6 +55,82 @@ TEST(another_period)
     assert_int_equal(fixture_create(f, &alice, &p), OUTCOME_QUOTA_EXCEEDED);
 }
 
+/* A share of which the clock is over after half as many looks at it. */
+static void go_on_for_a_share(void)
+{
+    f->clock.mono_step_us = SHARE_US / 2;
+    work_begin_share(&f->core.work);
+    reconcile_go_on(&f->core);
+    work_end_share(&f->core.work, false);
+    f->clock.mono_step_us = 0;
+}
+
+TEST(a_sweep_goes_on_where_its_share_ended)
+{
+    enum { MANY = 200 };
+    for (int i = 0; i < MANY; i++) {
+        const struct create_params p = {.size = GIVEN(1)};
+        assert_int_equal(fixture_create(f, &alice, &p), 0);
+    }
+    turn_ends();
+    (void)core_fixture_told(f);
+    fake_sysv_remove_as(f->k, f->found.segment->shmid); /* the last of them */
+    fake_clock_advance(&f->clock, 5000);
+    work_begin_share(&f->core.work);
+    deadlines_run(&f->core.deadlines, f->clock.boot_ms, &f->core.work, &f->core);
+    work_end_share(&f->core.work, false);
+    unsigned shares = 0;
+    for (; reconcile_is_under_way(&f->core); shares++) {
+        const unsigned long looks = f->k->calls[FAKE_STAT] + f->k->calls[FAKE_STAT_INDEX];
+        assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms);
+        go_on_for_a_share();
+        assert_in_range(f->k->calls[FAKE_STAT] + f->k->calls[FAKE_STAT_INDEX] - looks, 1, 64);
+        assert_true(shares < MANY);
+    }
+    assert_true(shares > 5);
+    turn_ends();
+    told("removed/out-of-band:-");
+    assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms + 5000);
+}
+
+TEST(what_is_not_the_daemons_is_counted)
+{
+    const struct fake_process stranger = {BOB, BOB, 55};
+    int32_t shmid;
+    made("a", LIFETIME_PERSISTENT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            fake_sysv_create_as(f->k, &stranger, &(struct sysv_create){.size = 10}, 0600, &shmid),
+            0);
+    fake_sysv_attach_as(f->k, shmid, 9);
+    core_fixture_pass(f, 5000);
+    assert_int_equal(f->core.counted.foreign, 3);
+    assert_int_equal(f->core.counted.orphaned, 2);
+    assert_int_equal(f->core.sweep.n_done, 2); /* the first at the start */
+}
+
+TEST(sweeps_come_often_for_those_who_listen)
+{
+    made("a", LIFETIME_PERSISTENT);
+    const int64_t begin = f->clock.boot_ms;
+    reconcile_listen(&f->core);
+    reconcile_listen(&f->core);
+    assert_int_equal(core_next_tick(&f->core), begin + 200);
+    core_fixture_pass(f, 200);
+    assert_int_equal(core_next_tick(&f->core), begin + 400);
+    reconcile_unlisten(&f->core);
+    core_fixture_pass(f, 200);
+    assert_int_equal(core_next_tick(&f->core), begin + 600);
+    /* Those who come and go do not put it off. */
+    reconcile_unlisten(&f->core);
+    core_fixture_pass(f, 100);
+    reconcile_listen(&f->core);
+    assert_int_equal(core_next_tick(&f->core), begin + 600);
+    reconcile_unlisten(&f->core);
+    core_fixture_pass(f, 100);
+    assert_int_equal(core_next_tick(&f->core), begin + 600 + 5000);
+}
+
 TEST(every_verdict)
 {
     made("match", LIFETIME_PERSISTENT);
@@ -557,6 +633,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(no_sweep_without_segments),
         CASE(another_period),
+        CASE(a_sweep_goes_on_where_its_share_ended),
+        CASE(what_is_not_the_daemons_is_counted),
+        CASE(sweeps_come_often_for_those_who_listen),
         CASE(every_verdict),
         CASE(attachments_are_told),
         CASE(everything_is_found_again),

@@ -31,7 +31,9 @@ static void check(const struct reply *reply, const char *want)
 
 TEST(info)
 {
-    static const struct info_limit limits[] = {{"max_segments", 0}, {"max_bytes", UINT64_MAX}};
+    static const struct info_limit limits[] = {{"max_segments", 5, true, 3},
+                                               {"max_bytes", UINT64_MAX, true, 4},
+                                               {"max_message_bytes", 6, false, 0}};
     static const uint64_t huge[] = {2097152, 1073741824};
     struct reply reply = {
         .kind = REPLY_INFO,
@@ -48,7 +50,7 @@ TEST(info)
                               .bytes = 6,
                               .shm_rmid_forced = true},
                    .limits = limits,
-                   .n_limits = 2,
+                   .n_limits = 3,
                    .usage_segments = 7,
                    .usage_bytes = 8,
                    .huge_page_sizes = huge,
@@ -59,7 +61,8 @@ TEST(info)
           "{\"version\":\"0.1.0\",\"protocol\":2,\"pid\":10,\"uid\":11,"
           "\"started_at_ms\":1700000000000,\"boot_id\":\"b\",\"ipc_namespace\":4026531839,"
           "\"kernel\":{\"shmmni\":4096,\"segments\":5,\"bytes\":6,\"shm_rmid_forced\":true},"
-          "\"limits\":{\"max_segments\":0,\"max_bytes\":9223372036854775807},"
+          "\"limits\":{\"max_segments\":{\"used\":3,\"max\":5},\"max_bytes\":{\"used\":4},"
+          "\"max_message_bytes\":{\"max\":6}},"
           "\"usage\":{\"segments\":7,\"bytes\":8},"
           "\"huge_page_sizes\":[2097152,1073741824],\"durable\":true}");
 

@@ -112,6 +112,7 @@ static void check_round_trip(const struct wire_segment *s)
     assert_int_equal(r.rss, s->rss);
     assert_int_equal(r.swap, s->swap);
     assert_int_equal(r.declared, s->declared);
+    assert_int_equal(r.drift, s->drift);
     assert_int_equal(r.n_labels, s->n_labels);
     assert_ptr_equal(r.labels, labels.items);
     for (size_t i = 0; i < r.n_labels; i++) {
@@ -262,6 +263,7 @@ TEST(round_trip_of_the_least_and_the_most)
         .n_labels = SEGMENT_LABELS_MAX,
         .managed = true,
         .declared = true,
+        .drift = (1U << DRIFT_COUNT) - 1,
     };
     check_round_trip(&most);
     free(name);
@@ -293,6 +295,27 @@ TEST(holders_are_left_out_unless_wanted)
     assert_int_equal(segment_json_read(object, &labels, NULL, &r), 0);
     assert_int_equal(r.holders, 2);
     assert_null(r.holder_list);
+    json_decref(object);
+    writer_deinit(&w);
+}
+
+TEST(what_differs_from_what_is_declared)
+{
+    struct wire_segment s = full, r;
+    struct labels labels;
+    struct writer w;
+    json_t *object = written(&s, &w);
+    assert_null(json_object_get(object, "drift")); /* nothing */
+    json_decref(object);
+    writer_deinit(&w);
+    s.drift = 1U << DRIFT_MODE | 1U << DRIFT_CREATOR;
+    object = written(&s, &w);
+    assert_contains(w.data, "\"declared\":true,\"drift\":[\"creator\",\"mode\"]}");
+    /* A newer daemon may have other words. */
+    json_array_append_new(json_object_get(object, "drift"), json_string("colour"));
+    json_array_append_new(json_object_get(object, "drift"), json_integer(1));
+    assert_int_equal(segment_json_read(object, &labels, NULL, &r), 0);
+    assert_int_equal(r.drift, s.drift | 1U << DRIFT_COUNT);
     json_decref(object);
     writer_deinit(&w);
 }
@@ -462,6 +485,7 @@ int main(void)
         cmocka_unit_test(round_trip_of_the_least_and_the_most),
         cmocka_unit_test(round_trip_with_holders),
         cmocka_unit_test(holders_are_left_out_unless_wanted),
+        cmocka_unit_test(what_differs_from_what_is_declared),
         cmocka_unit_test(sizes_beyond_int64_are_clamped),
         cmocka_unit_test(unknown_members_are_passed_over),
         cmocka_unit_test(more_labels_than_there_is_room_for_are_left_out),

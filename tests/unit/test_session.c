@@ -38,6 +38,57 @@ TEST(pipelined)
     assert_int_equal(f->core->store.n_commits, commits + 4); /* three creations; the removal */
 }
 
+/* What ALICE is served of when her uid has a share; the clock goes on with each request. */
+static void gets_a_share(bool is_first, const char *text)
+{
+    struct work *work = &f->core->core.work;
+    f->core->clock.mono_step_us = SHARE_US / 2;
+    work_begin_share(work);
+    if (is_first)
+        client_send(alice, text, strlen(text));
+    else
+        session_continue(&alice->session);
+    work_end_share(work, false);
+    f->core->clock.mono_step_us = 0;
+    rpc_publish(&f->rpc);
+}
+
+TEST(a_session_stops_when_its_share_is_over)
+{
+    static const char text[] = STAT("1", "a") STAT("2", "a")
+        STAT("3", "a") "[" STAT("4", "a") "," STAT("5", "a") "," STAT("6", "a") "]" STAT("7", "a");
+    const struct work *work = &f->core->core.work;
+    const uint64_t before = work->turn.requests;
+    gets_a_share(true, text);
+    for (unsigned shares = 1; session_has_work(&alice->session); shares++) {
+        assert_int_equal(work->turn.requests - before, 2 * shares);
+        assert_false(session_wants_input(&alice->session)); /* what it received comes first */
+        gets_a_share(false, NULL);
+    }
+    assert_int_equal(work->turn.requests - before, 7);
+    assert_true(session_wants_input(&alice->session));
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!NoSuchSegment 2!NoSuchSegment 3!NoSuchSegment "
+                 "[4!NoSuchSegment;5!NoSuchSegment;6!NoSuchSegment] 7!NoSuchSegment");
+}
+
+TEST(one_request_is_served_however_long_it_takes)
+{
+    static const char text[] = STAT("1", "a") STAT("2", "a");
+    struct work *work = &f->core->core.work;
+    const uint64_t before = work->turn.requests;
+    f->core->clock.mono_step_us = 10 * SHARE_US;
+    work_begin_share(work);
+    work_look_at_clock(work); /* it is over before it begins */
+    client_send(alice, text, strlen(text));
+    assert_int_equal(work->turn.requests - before, 1);
+    work_end_share(work, false);
+    f->core->clock.mono_step_us = 0;
+    assert_true(session_has_work(&alice->session));
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "1!NoSuchSegment 2!NoSuchSegment");
+}
+
 TEST(nothing_is_sent_before_it_is_recorded)
 {
     client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
@@ -467,6 +518,74 @@ TEST(closed_above_the_mark)
     assert_true(session_is_over(&alice->session));
 }
 
+/* --- what a uid buffers */
+
+/* An unfinished value of about N bytes. */
+static char *beginning(size_t n)
+{
+    char *text = malloc(n + 1);
+    memset(text, 'x', n);
+    memcpy(text, "[\"", 2);
+    text[n] = '\0';
+    return text;
+}
+
+TEST(the_largest_buffers_of_a_uid_are_given_up)
+{
+    struct client *carol = client_open(f, BOB, 4); /* bob's uid */
+    FIXTURE_LIMIT(f->core, max_buffer_bytes_per_uid, 70000);
+    char *large = beginning(40000), *small = beginning(20000), *more = beginning(30000);
+    client_send(alice, large, 40000);
+    client_send(bob, large, 40000);
+    client_send(carol, small, 20000);
+    assert_true(session_is_unfinished(&bob->session));
+    assert_true(quota_used(&f->core->core.quota, BOB, QUOTA_BUFFER_BYTES) >= 60000);
+    client_send(carol, more + 2, 28000);
+    /* Bob's was not the larger any more. */
+    assert_true(session_is_unfinished(&bob->session));
+    assert_true(session_is_over(&carol->session));
+    size_t len;
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    char *raw = client_heard_raw(carol, &len), *text = strndup(raw, len);
+    assert_contains(text, "\"id\":null");
+    assert_contains(text, "\"quota\":\"max_buffer_bytes_per_uid\"");
+    assert_contains(text, "\"max\":70000");
+    assert_true(quota_used(&f->core->core.quota, BOB, QUOTA_BUFFER_BYTES) < 50000);
+    /* Alice has as much as before. */
+    assert_true(session_is_unfinished(&alice->session));
+    assert_true(quota_used(&f->core->core.quota, ALICE, QUOTA_BUFFER_BYTES) >= 40000);
+    client_send(bob, "\"]", 2);
+    assert_int_equal(quota_used(&f->core->core.quota, BOB, QUOTA_BUFFER_BYTES),
+                     outbox_unsent(&bob->session.outbox));
+    free(raw);
+    free(text);
+    free(large);
+    free(small);
+    free(more);
+}
+
+TEST(answers_that_are_not_read_are_given_up_at_once)
+{
+    struct client *carol = client_open(f, BOB, 4);
+    FIXTURE_LIMIT(f->core, max_buffer_bytes_per_uid, 30000);
+    bob->is_slow = true;
+    for (int i = 0; i < 20 && outbox_unsent(&bob->session.outbox) < 5000; i++)
+        SAYS(bob, CALL("1", "info", ""));
+    assert_true(outbox_unsent(&bob->session.outbox) >= 5000);
+    char *large = beginning(28000);
+    client_send(carol, large, 28000);
+    /* The larger was carol's; after that there is room. */
+    assert_true(session_is_over(&carol->session));
+    assert_false(bob->session.outbox.is_cut_off);
+    FIXTURE_LIMIT(f->core, max_buffer_bytes_per_uid, 4000);
+    struct client *dave = client_open(f, BOB, 5);
+    client_send(dave, large, 500);
+    assert_true(bob->session.outbox.is_cut_off);
+    assert_int_equal(outbox_unsent(&bob->session.outbox), 0);
+    assert_true(session_is_unfinished(&dave->session));
+    free(large);
+}
+
 /* --- connections */
 
 TEST(what_a_connection_holds_goes_with_it)
@@ -573,6 +692,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(one_after_the_other),
         CASE(pipelined),
+        CASE(a_session_stops_when_its_share_is_over),
+        CASE(one_request_is_served_however_long_it_takes),
         CASE(nothing_is_sent_before_it_is_recorded),
         CASE(batches),
         CASE(large_batches),
@@ -600,6 +721,8 @@ int main(void)
         CASE(a_reader_that_is_slow),
         CASE(a_batch_above_the_mark),
         CASE(closed_above_the_mark),
+        CASE(the_largest_buffers_of_a_uid_are_given_up),
+        CASE(answers_that_are_not_read_are_given_up_at_once),
         CASE(what_a_connection_holds_goes_with_it),
         CASE(closed_while_it_waits),
         CASE(refused_connections),

@@ -242,7 +242,7 @@ TEST(a_burst_larger_than_the_cap)
 TEST(a_burst_larger_than_the_log)
 {
     f->core->core.settings.limits.subscriber_cap = 1024;
-    f->core->core.settings.limits.max_segments_per_uid = 0;
+    FIXTURE_LIMIT(f->core, max_segments_per_uid, 0);
     struct client *reader = client_open(f, 0, 3);
     SAYS(reader, CALL("1", "subscribe", ""));
     HEARS(reader, "1=@0");

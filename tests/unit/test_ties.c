@@ -20,15 +20,19 @@ static struct tie *tied(struct segment *segment, struct party *party, enum tie_r
 {
     struct tie *tie = tie_new(party, role, since_at_ms);
     assert_non_null(tie);
-    tie_bind(tie, segment);
+    tie_bind(&h, tie, segment);
     return tie;
 }
+
+static struct quota q;
+static const struct access access_rules = {.own_uid = 990};
 
 static int begin(void **state)
 {
     (void)state;
     fake_processes_init(&p);
-    parties_init(&h, p.processes, p.watcher);
+    quota_init(&q);
+    parties_init(&h, p.processes, p.watcher, &q, &access_rules);
     one = two = (struct segment){0};
     return 0;
 }
@@ -37,6 +41,7 @@ static int end(void **state)
 {
     (void)state;
     parties_deinit(&h);
+    quota_deinit(&q);
     assert_int_equal(p.n_open, 0);
     assert_int_equal(p.n_watched, 0);
     return 0;
@@ -165,7 +170,7 @@ TEST(not_bound_yet)
     assert_null(first->segment);
     tie_free(&h, first);
     assert_int_equal(h.n_processes, 1);
-    tie_bind(second, &one);
+    tie_bind(&h, second, &one);
     assert_ptr_equal(second->segment, &one);
     assert_int_equal(one.n_holders, 1);
     tie_free(&h, second);
@@ -191,13 +196,15 @@ TEST(connections)
 TEST(whose_tie_it_is)
 {
     struct caller caller = {.uid = 1000, .pid = 5, .comm = "client"};
+    struct outcome_detail d;
     struct tie *tie;
     caller.socket = fake_processes_start(&p, 5, "client");
     caller.since_ticks = p.now;
     for (int lifetime = 0; lifetime < LIFETIME_COUNT; lifetime++)
         for (int role = 0; role < TIE_ROLES; role++) {
             assert_int_equal(
-                tie_new_of(&h, &caller, (enum lifetime)lifetime, (enum tie_role)role, 7, &tie), 0);
+                tie_new_of(&h, &caller, (enum lifetime)lifetime, (enum tie_role)role, 7, &tie, &d),
+                0);
             assert_int_equal(tie->role, role);
             assert_int_equal(tie->since_at_ms, 7);
             assert_int_equal(tie->party->is_connection,
@@ -205,11 +212,12 @@ TEST(whose_tie_it_is)
             tie_free(&h, tie);
         }
     p.fail_open_peer = EMFILE;
-    assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie), -EMFILE);
+    assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie, &d), -EMFILE);
     p.fail_open_peer = 0;
-    for (unsigned long n = 1; n <= 3; n++) { /* party, tree, tie */
+    for (unsigned long n = 1; n <= 5; n++) { /* party, account and its tree, tree, tie */
         fake_memory_fail(n);
-        assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie), -ENOMEM);
+        assert_int_equal(tie_new_of(&h, &caller, LIFETIME_PROCESS, TIE_HOLDER, 0, &tie, &d),
+                         -ENOMEM);
         assert_true(fake_memory_restore());
         assert_int_equal(h.n_processes, 0);
     }
@@ -223,7 +231,7 @@ TEST(failures)
     p.fail_watch = ENOSPC;
     assert_int_equal(party_of(socket, "x", &party), -ENOSPC);
     p.fail_watch = 0;
-    for (unsigned long n = 1; n <= 2; n++) {
+    for (unsigned long n = 1; n <= 4; n++) {
         fake_memory_fail(n);
         assert_int_equal(party_of(socket, "x", &party), -ENOMEM);
         assert_true(fake_memory_restore());

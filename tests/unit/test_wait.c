@@ -49,7 +49,8 @@ static int end(void **state)
     for (size_t i = 0; i < 3; i++)
         wait_cancel(&f->core, &all[i]->waiter);
     assert_int_equal(f->core.waiters.count, 0);
-    assert_true(LIST_EMPTY(&f->core.waiters.all));
+    for (size_t i = 0; i < WAITER_BUCKETS; i++)
+        assert_true(LIST_EMPTY(&f->core.waiters.by_name[i]));
     return core_end(state);
 }
 
@@ -246,7 +247,7 @@ TEST(cancelled)
 
 TEST(too_many)
 {
-    f->core.settings.limits.max_waiters = 2;
+    FIXTURE_LIMIT(f, max_waiters, 2);
     assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
     assert_int_equal(WAIT(&alice, &b, .name = "x"), OUTCOME_WAITING);
     assert_int_equal(WAIT(&alice, &c, .name = "x"), OUTCOME_QUOTA_EXCEEDED);
@@ -255,6 +256,18 @@ TEST(too_many)
     assert_int_equal(f->detail.max, 2);
     (void)fixture_made(f, &alice, "y", LIFETIME_PERSISTENT);
     assert_int_equal(WAIT(&alice, &c, .name = "y"), 0); /* which need not wait */
+}
+
+TEST(too_many_of_one_uid)
+{
+    FIXTURE_LIMIT(f, max_waiters_per_uid, 1);
+    assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
+    assert_int_equal(WAIT(&alice, &b, .name = "y"), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_waiters_per_uid");
+    assert_int_equal(WAIT(&bob, &b, .name = "y"), OUTCOME_WAITING);
+    /* Each gives its place back once. */
+    wait_cancel(&f->core, &a.waiter);
+    assert_int_equal(WAIT(&alice, &c, .name = "y"), OUTCOME_WAITING);
 }
 
 TEST(the_daemon_ends)
@@ -307,6 +320,7 @@ int main(void)
         OWN_CASE(timeouts),
         OWN_CASE(cancelled),
         OWN_CASE(too_many),
+        OWN_CASE(too_many_of_one_uid),
         OWN_CASE(the_daemon_ends),
         OWN_CASE(a_kernel_that_does_not_tell),
         OWN_CASE(no_memory),

@@ -1,0 +1,28 @@
+#include "daemon/io/trim.h"
+
+#include <malloc.h>
+
+enum {
+    MUCH = 4 << 20,
+    PAUSE_MS = 100, /* it looks at the whole heap */
+};
+
+/* About what each thing takes, without its buffers. */
+static const uint64_t bytes_of[QUOTA_KINDS] = {
+    [QUOTA_SEGMENTS] = 512,  [QUOTA_CONNECTIONS] = 1024,  [QUOTA_WAITERS] = 512,
+    [QUOTA_PROCESSES] = 256, [QUOTA_SUBSCRIPTIONS] = 128, [QUOTA_BUFFER_BYTES] = 1,
+};
+
+void trim_if_much_was_freed(struct trim *trim, const struct quota *quota, int64_t now_ms)
+{
+    uint64_t now = 0;
+    for (int i = 0; i < QUOTA_KINDS; i++)
+        now += quota->total[i] * bytes_of[i];
+    if (now > trim->most)
+        trim->most = now;
+    if (trim->most - now < MUCH || now_ms < trim->again_ms)
+        return;
+    malloc_trim(0);
+    trim->most = now;
+    trim->again_ms = now_ms + PAUSE_MS;
+}

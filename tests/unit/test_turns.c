@@ -1,0 +1,277 @@
+/*
+ * Uids take turns: what has work is served uid after uid, a share each, whatever number of tasks a
+ * uid has; a turn ends; and the longest is counted. Time is a clock that goes on by the same step
+ * each time that it is read.
+ */
+#include "tests/unit/support.h"
+
+#include "daemon/rpc/turns.h"
+#include "daemon/util/container_of.h"
+#include "tests/fakes/fake_clock.h"
+
+enum { TURN_US = 2000, REQUEST_US = 100, TASKS = 1000 };
+
+/* Requests that a share has when each takes REQUEST_US: the clock is read once for each. */
+enum { IN_A_SHARE = SHARE_US / REQUEST_US + 1 };
+
+struct asker {
+    struct task task;
+    uint32_t uid;
+    unsigned wants, served;
+    bool leaves; /* when it is served */
+};
+
+static struct fake_clock clock_;
+static struct work work;
+static struct turns turns;
+static struct asker askers[TASKS];
+static size_t n_askers;
+static uint32_t order[4096]; /* the uids, as they were served */
+static size_t n_served;
+
+static void serve(struct task *task)
+{
+    struct asker *asker = container_of(task, struct asker, task);
+    asker->served++;
+    order[n_served++] = asker->uid;
+    work.turn.requests++; /* work_request_done() would read the clock once more */
+    work.share.requests++;
+    if (asker->leaves)
+        turns_leave(&turns, task);
+    else if (asker->served < asker->wants)
+        turns_add(&turns, task);
+}
+
+static struct asker *join(uint32_t uid, unsigned wants)
+{
+    struct asker *asker = &askers[n_askers++];
+    *asker = (struct asker){.task.serve = serve, .uid = uid, .wants = wants};
+    assert_int_equal(turns_join(&turns, &asker->task, uid), 0);
+    if (wants > 0)
+        turns_add(&turns, &asker->task);
+    return asker;
+}
+
+static void run_turn(void)
+{
+    work_begin_turn(&work);
+    turns_serve(&turns);
+    work_end_turn(&work, 0);
+}
+
+static unsigned served_of(uint32_t uid)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < n_served; i++)
+        n += order[i] == uid;
+    return n;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    fake_clock_init(&clock_);
+    clock_.mono_step_us = REQUEST_US;
+    work_init(&work, clock_.clock, TURN_US);
+    turns_init(&turns, &work);
+    n_askers = n_served = 0;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_askers; i++)
+        turns_leave(&turns, &askers[i].task);
+    assert_false(turns_have_work(&turns));
+    return 0;
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+TEST(nobody)
+{
+    run_turn();
+    assert_int_equal(n_served, 0);
+    assert_false(turns_have_work(&turns));
+}
+
+TEST(one_gets_the_whole_turn)
+{
+    const struct asker *one = join(1, 1000);
+    run_turn();
+    assert_true(one->served > IN_A_SHARE);
+    assert_true(one->served <= TURN_US / REQUEST_US);
+    assert_true(turns_have_work(&turns)); /* the rest is for the next turn */
+    for (int i = 0; i < 1000 && turns_have_work(&turns); i++)
+        run_turn();
+    assert_int_equal(one->served, 1000);
+}
+
+TEST(work_that_takes_no_time_is_done_in_one_turn)
+{
+    clock_.mono_step_us = 0;
+    const struct asker *one = join(1, 1000);
+    run_turn();
+    assert_int_equal(one->served, 1000);
+}
+
+TEST(many_connections_get_what_one_gets)
+{
+    for (int i = 0; i < 500; i++)
+        join(1, 100);
+    join(2, 1000);
+    for (int i = 0; i < 20; i++)
+        run_turn();
+    unsigned many = served_of(1), one = served_of(2);
+    assert_true(many <= one + IN_A_SHARE && one <= many + IN_A_SHARE);
+    /* Neither gets more than a share while the other waits. */
+    for (size_t i = 0, row = 0; i < n_served; i++) {
+        row = i > 0 && order[i] == order[i - 1] ? row + 1 : 1;
+        assert_true(row <= IN_A_SHARE);
+    }
+}
+
+TEST(connections_of_one_uid_take_turns_too)
+{
+    for (int i = 0; i < 10; i++)
+        join(1, 100);
+    for (int i = 0; i < 3; i++)
+        run_turn();
+    for (int i = 1; i < 10; i++)
+        assert_in_range(askers[i].served + 1, askers[0].served, askers[0].served + 2);
+}
+
+TEST(who_comes_while_another_is_served_is_next)
+{
+    join(1, 1000);
+    join(2, 0);
+    run_turn();
+    assert_int_equal(served_of(2), 0);
+    askers[1].wants = 1;
+    turns_add(&turns, &askers[1].task);
+    n_served = 0;
+    run_turn();
+    assert_int_equal(served_of(2), 1);
+    size_t at = 0;
+    while (order[at] != 2)
+        at++;
+    assert_true(at <= IN_A_SHARE);
+}
+
+TEST(one_request_that_takes_longer_than_a_share)
+{
+    clock_.mono_step_us = 10 * SHARE_US;
+    join(1, 5);
+    join(2, 5);
+    for (int i = 0; i < 10; i++)
+        run_turn();
+    assert_int_equal(n_served, 10);
+    for (size_t i = 0; i < n_served; i++)
+        assert_int_equal(order[i], i % 2 + 1);
+}
+
+TEST(a_task_that_leaves_while_it_is_served)
+{
+    struct asker *first = join(1, 5);
+    join(1, 2);
+    first->leaves = true;
+    struct asker *only = join(2, 5);
+    only->leaves = true; /* and its lane with it */
+    run_turn();
+    assert_int_equal(first->served, 1);
+    assert_int_equal(only->served, 1);
+    assert_int_equal(askers[1].served, 2);
+}
+
+TEST(a_task_that_leaves_before_it_is_served)
+{
+    struct asker *first = join(1, 5);
+    join(2, 1);
+    turns_leave(&turns, &first->task);
+    turns_leave(&turns, &first->task);
+    run_turn();
+    assert_int_equal(n_served, 1);
+    assert_int_equal(first->served, 0);
+}
+
+TEST(others_of_the_uid)
+{
+    const struct asker *one = join(1, 1);
+    assert_int_equal(turns_others(&one->task), 0);
+    join(1, 1);
+    join(1, 0);
+    join(2, 1);
+    assert_int_equal(turns_others(&one->task), 1);
+    assert_int_equal(turns_others(&askers[2].task), 2);
+}
+
+TEST(the_daemons_own_work_has_its_share)
+{
+    struct asker own = {.task.serve = serve, .uid = 77, .wants = 100};
+    assert_int_equal(turns_join_own(&turns, &own.task), 0);
+    for (int i = 0; i < 50; i++)
+        join(1, 100);
+    join(77, 100); /* a uid has nothing to do with it */
+    turns_add(&turns, &own.task);
+    for (int i = 0; i < 9; i++)
+        run_turn();
+    assert_true(own.served > IN_A_SHARE);
+    assert_true(askers[50].served > IN_A_SHARE);
+    turns_leave(&turns, &own.task);
+}
+
+TEST(the_longest_is_counted)
+{
+    join(1, 1000);
+    run_turn();
+    assert_int_equal(work.turn_most.requests, n_served);
+    assert_int_equal(work.share_most.requests, 0); /* nobody else had work */
+    assert_true(work.turn_longest_us >= TURN_US);
+    join(2, 1000);
+    run_turn();
+    assert_in_range(work.share_most.requests, 1, IN_A_SHARE);
+    const struct work before = work;
+    work_begin_turn(&work);
+    work_begin_share(&work);
+    work_add_records(&work, 7);
+    work_end_share(&work, true);
+    work_end_turn(&work, 3);
+    assert_int_equal(work.turn_most.records, 7);
+    assert_int_equal(work.share_most.records, 7);
+    assert_int_equal(work.accepts_most, 3);
+    assert_int_equal(work.turn_most.requests, before.turn_most.requests);
+}
+
+TEST(outside_a_share_nothing_is_over)
+{
+    clock_.mono_step_us = 1000000;
+    work_look_at_clock(&work);
+    assert_false(work_share_is_over(&work));
+    work_begin_share(&work);
+    work_look_at_clock(&work);
+    assert_true(work_share_is_over(&work));
+    work_end_share(&work, false);
+    work_look_at_clock(&work);
+    assert_false(work_share_is_over(&work));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(nobody),
+        CASE(one_gets_the_whole_turn),
+        CASE(work_that_takes_no_time_is_done_in_one_turn),
+        CASE(many_connections_get_what_one_gets),
+        CASE(connections_of_one_uid_take_turns_too),
+        CASE(who_comes_while_another_is_served_is_next),
+        CASE(one_request_that_takes_longer_than_a_share),
+        CASE(a_task_that_leaves_while_it_is_served),
+        CASE(a_task_that_leaves_before_it_is_served),
+        CASE(others_of_the_uid),
+        CASE(the_daemons_own_work_has_its_share),
+        CASE(the_longest_is_counted),
+        CASE(outside_a_share_nothing_is_over),
+    };
+    return RUN_TESTS(tests);
+}
