@@ -14,9 +14,12 @@
 
 #define LINE "%-28s "
 
+/* WHAT may be a word of the daemon's, as a limit's name is. */
 static void print_text(const char *what, const char *value)
 {
-    printf(LINE, what);
+    char name[64];
+    plain_text(what, name, sizeof(name));
+    printf(LINE, name);
     print_plain(stdout, value);
     putchar('\n');
 }
