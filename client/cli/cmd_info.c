@@ -14,6 +14,7 @@
 
 #define LINE "%-28s "
 
+/* WHAT may be a word of the daemon's, as a limit's name is. */
 static void print_text(const char *what, const char *value)
 {
     char name[64];
