@@ -53,6 +53,7 @@ shmdctl_SOURCES = \
 	client/cli/doctor_say.h \
 	client/cli/gc.h \
 	client/cli/gc_report.c \
+	client/cli/hints.c client/cli/hints.h \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \

@@ -253,6 +253,25 @@ static int start_core(struct shmd *d)
     return 0;
 }
 
+/* A daemon that can do nothing says so and does not start. */
+static int check_kernel(void)
+{
+    struct sysv_linux kernel;
+    struct sysv_limits limits;
+    sysv_linux_open(&kernel);
+    int r = sysv_linux_ops.limits(&kernel, &limits);
+    sysv_linux_close(&kernel);
+    if (r == -ENOSYS)
+        log_error("this kernel has no System V shared memory (CONFIG_SYSVIPC), or a seccomp filter "
+                  "hides it");
+    else if (r == -EPERM)
+        log_error("System V shared memory is forbidden to shmd by a seccomp filter or a security "
+                  "module: allow shmget, shmctl, shmat and shmdt");
+    else
+        r = 0;
+    return r;
+}
+
 static int make_state_dir(const struct options *options)
 {
     const char *path = options->state_dir;
@@ -301,7 +320,9 @@ static int build(struct shmd *d)
 {
     machine_read(&d->machine);
     raise_descriptor_limit();
-    int r = make_state_dir(&d->options);
+    int r = check_kernel();
+    if (r == 0)
+        r = make_state_dir(&d->options);
     if (r == 0)
         r = open_journal(d);
     if (r == 0)

@@ -23,7 +23,7 @@
     X(INVALID_PARAMETER, "org.varlink.service.InvalidParameter", -32602, EINVAL,                   \
       "a parameter is not as the method wants it")                                                 \
     X(NO_SUCH_SEGMENT, "io.shmd.NoSuchSegment", 1, ENOENT,                                         \
-      "no such segment: create it, or list what there is")                                         \
+      "no such segment: list shows what there is")                                         \
     X(SEGMENT_EXISTS, "io.shmd.SegmentExists", 2, EEXIST,                                          \
       "the segment exists already: use it, remove it, or choose another name or key")              \
     X(PERMISSION_DENIED, "org.varlink.service.PermissionDenied", 3, EACCES,                        \

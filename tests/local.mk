@@ -107,6 +107,7 @@ integration_tests = \
 	tests/integration/test_holding_races.py \
 	tests/integration/test_publish.py \
 	tests/integration/test_trust.py \
+	tests/integration/test_words.py \
 	tests/integration/test_idle.py \
 	tests/integration/test_readiness.py \
 	tests/integration/test_replace.py \

@@ -133,6 +133,20 @@ static void print_report(const struct findings *all)
     print_summary(counts);
 }
 
+/* What kept doctor from looking. */
+static int cannot_look(int r)
+{
+    if (r == -ENOSYS)
+        return cli_error(DOCTOR_ERRORS, "this kernel has no System V shared memory "
+                                        "(CONFIG_SYSVIPC), or a seccomp filter hides it");
+    if (r == -EPERM)
+        return cli_error(DOCTOR_ERRORS,
+                         "System V shared memory is forbidden here by a seccomp filter or a "
+                         "security module, as in some containers: allow shmget, shmctl, shmat and "
+                         "shmdt");
+    return cli_error(DOCTOR_ERRORS, "cannot look at this machine: %s", strerror(-r));
+}
+
 int cmd_doctor(struct cli *cli)
 {
     struct daemon_seen seen = {.state = DAEMON_UNREACHABLE};
@@ -158,6 +172,5 @@ int cmd_doctor(struct cli *cli)
     free(facts);
     free(findings);
     daemon_seen_deinit(&seen);
-    return r < 0 ? cli_error(DOCTOR_ERRORS, "cannot look at this machine: %s", strerror(-r))
-                 : status;
+    return r < 0 ? cannot_look(r) : status;
 }

@@ -3,16 +3,13 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "client/cli/kernel_segments.h"
-#include "client/cli/parse.h"
+#include "client/cli/hints.h"
 #include "client/cli/plain_text.h"
 #include "protocol/json_slice.h"
 
@@ -166,82 +163,6 @@ static void print_parameters(FILE *out, const struct shmd_failure *failure)
         fputc(')', out);
 }
 
-/* The value of a parameter of the refusal; "" when there is none. */
-static struct json_slice parameter(const struct shmd_failure *failure, const char *name)
-{
-    struct json_slice value;
-    if (!json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
-                           name, &value))
-        return (struct json_slice){"", 0};
-    return value;
-}
-
-static bool slice_is(struct json_slice slice, const char *text)
-{
-    return slice.len == strlen(text) && memcmp(slice.text, text, slice.len) == 0;
-}
-
-static bool is_stranger(const struct shmd_failure *failure)
-{
-    if (!failure || failure->code != SHMD_ERROR_PERMISSION_DENIED)
-        return false;
-    struct json_slice needs = parameter(failure, "needs");
-    return (slice_is(needs, "\"owner\"") || slice_is(needs, "\"any_owner\"")) &&
-           parameter(failure, "uid").len > 0;
-}
-
-bool cli_is_stranger(const struct cli *cli)
-{
-    return is_stranger(shmd_last_failure(cli->shmd));
-}
-
-/* Whose the segment is, and what to type if that is right. */
-static void print_stranger(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
-{
-    uint32_t uid = (uint32_t)strtoul(parameter(failure, "uid").text, NULL, 10);
-    const struct passwd *user = getpwuid(uid);
-    char name[64];
-    if (user)
-        snprintf(name, sizeof(name), "%s", user->pw_name);
-    else
-        snprintf(name, sizeof(name), "%" PRIu32, uid);
-    fprintf(out,
-            "permission denied: %s belongs to user %s (uid %" PRIu32
-            "), and not to you, root or the daemon; if you trust that user: ",
-            cli->n_args > 0 ? cli->args[0] : "the segment", name, uid);
-    if (cli->command->options & OPT(OWNER))
-        fprintf(out, "--owner %s, or ", name);
-    fputs("--any-owner", out);
-}
-
-/* A number was taken for a name, which it can be: is there a segment with that id or key? */
-static void print_number_hint(FILE *out, const struct shmd_failure *failure)
-{
-    struct json_slice name;
-    char text[32];
-    uint32_t number;
-    struct kernel_segments all;
-    bool is_id = false, is_key = false;
-    if (failure->code != SHMD_ERROR_NO_SUCH_SEGMENT ||
-        !json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
-                           "name", &name) ||
-        name.len < 3 || name.len - 2 >= sizeof(text))
-        return;
-    snprintf(text, sizeof(text), "%.*s", (int)(name.len - 2), name.text + 1);
-    if (parse_key(text, &number) < 0 || kernel_segments_read(&all) < 0)
-        return;
-    bool is_decimal = strspn(text, "0123456789") == strlen(text);
-    for (size_t i = 0; i < all.count; i++) {
-        is_id |= is_decimal && (uint32_t)all.rows[i].shmid == number;
-        is_key |= number != 0 && all.rows[i].key == number;
-    }
-    kernel_segments_deinit(&all);
-    if (is_id)
-        fprintf(out, "; the segment with that id is --shmid %s", text);
-    if (is_key)
-        fprintf(out, "; the segment with that key is --key %s", text);
-}
-
 /* The daemon's refusal, or what went wrong in asking it. */
 static void print_failure(FILE *out, const struct cli *cli, int r)
 {
@@ -251,12 +172,10 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
         fputs(shmd_strerror(r), out);
         return;
     }
-    if (is_stranger(failure)) {
-        print_stranger(out, cli, failure);
-    } else {
+    if (!hints_replace(out, cli, failure)) {
         fputs(failure->message, out);
         print_parameters(out, failure);
-        print_number_hint(out, failure);
+        hints_add(out, failure);
     }
     daemon_choice_text(&cli->daemon, daemon);
     fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));

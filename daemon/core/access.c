@@ -38,6 +38,12 @@ bool access_may_change(const struct access *a, const struct caller *caller,
            access_is_admin(a, caller);
 }
 
+bool access_may_see(const struct access *a, const struct caller *caller,
+                    const struct segment *segment, const struct sysv_stat *kernel)
+{
+    return access_may_read(a, caller, kernel) || access_may_change(a, caller, segment, kernel);
+}
+
 bool access_may_adopt(const struct access *a, const struct caller *caller,
                       const struct sysv_stat *kernel)
 {

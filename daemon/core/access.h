@@ -27,6 +27,10 @@ bool access_is_admin(const struct access *a, const struct caller *caller);
 bool access_may_read(const struct access *a, const struct caller *caller,
                      const struct sysv_stat *kernel);
 
+/* Be shown the segment: its readers, and those who may change its mode, whatever that is now. */
+bool access_may_see(const struct access *a, const struct caller *caller,
+                    const struct segment *segment, const struct sysv_stat *kernel);
+
 /* Change or remove: the owner, the creator of record, an admin. */
 bool access_may_change(const struct access *a, const struct caller *caller,
                        const struct segment *segment, const struct sysv_stat *kernel);

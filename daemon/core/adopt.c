@@ -19,7 +19,7 @@ static int find(struct core *core, const struct caller *caller, const struct ado
         return r;
     /* Which segment it is, is for those who may read it. */
     if (!access_may_read(&core->settings.access, caller, &ret->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, ret, detail);
     *detail = (struct outcome_detail){.serial = ret->segment->serial,
                                       .shmid = ret->segment->shmid,
                                       .hint = "the segment is managed already"};

@@ -68,6 +68,41 @@ static int find_existing(struct core *core, const struct create_params *p, struc
     return r > 0 ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
+static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    *detail = (struct outcome_detail){.key = key};
+    if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
+        detail->shmid = -1;
+    return OUTCOME_KEY_IN_USE;
+}
+
+/* FOUND's segment has the name or the key that was asked for, and not both. The answer names the
+ * segment that has the key, if there is one. */
+static int name_and_key_differ(struct core *core, const struct caller *caller, uint32_t key,
+                               const struct found *found, struct outcome_detail *detail)
+{
+    struct found with_key;
+    int r = find_key(core, key, &with_key);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        r = find_exists(core, caller, &with_key,
+                        "name and key do not belong to one segment: use the one there is by its "
+                        "key alone, or choose another key",
+                        detail);
+        detail->key = key;
+        return r;
+    }
+    (void)key_in_use(core, key, detail);
+    if (detail->shmid >= 0)
+        return OUTCOME_KEY_IN_USE;
+    return find_exists(core, caller, found,
+                       "the segment of that name does not have that key: leave the key out, or "
+                       "choose another name",
+                       detail);
+}
+
 static int use_existing(struct core *core, struct caller *caller, const struct create_params *p,
                         struct found *found, struct outcome_detail *detail)
 {
@@ -77,15 +112,11 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     bool is_other = (p->name && (!s->name || strcmp(p->name, s->name) != 0)) ||
                     (p->key.value != 0 && (uint32_t)p->key.value != s->key);
     if (is_other)
-        return find_exists(
-            core, caller, found,
-            "name and key do not belong to one segment: use the one there is, or choose "
-            "others",
-            detail);
+        return name_and_key_differ(core, caller, (uint32_t)p->key.value, found, detail);
     if (p->exclusive.value)
         return find_exists(core, caller, found, NULL, detail);
     if (!access_may_read(a, caller, &found->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, found, detail);
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
         return outcome_not_owner(
             detail, "any_owner", other,
@@ -148,15 +179,6 @@ static int fill_record(struct core *core, const struct caller *caller,
     int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;
     return r < 0 ? r : segment_copy_labels(p->labels.items, p->labels.count, &s->labels);
-}
-
-static int key_in_use(const struct core *core, uint32_t key, struct outcome_detail *detail)
-{
-    const struct sysv *sysv = &core->on.sysv;
-    *detail = (struct outcome_detail){.key = key};
-    if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
-        detail->shmid = -1;
-    return OUTCOME_KEY_IN_USE;
 }
 
 /* The kernel has given out a shmid that a record has: the record's segment is gone. */

@@ -111,6 +111,8 @@ int declarations_sort(struct declarations *d)
 const struct declaration *declaration_of(const struct declarations *d, const char *name,
                                          uint32_t key)
 {
+    if (d->count == 0)
+        return NULL;
     const struct declaration wanted = {.params = {.name = name, .key = {true, key}}};
     const struct declaration *const looked_for = &wanted, *const *found = NULL;
     if (name && d->n_names > 0)

@@ -159,12 +159,14 @@ static void make_sure_of_all(struct core *core, bool changes)
 
 static void look_is_due(struct deadline *deadline, void *context);
 
-/* It has had room since it was set first. */
+/* With the next sweep, so that an idle daemon wakes up once for both. */
 static void look_later(struct core *core)
 {
-    int r = deadlines_set(&core->deadlines, &core->declarations.look,
-                          core_boottime_ms(core) + core->settings.reconcile_ms, look_is_due);
-    (void)r;
+    int64_t now = core_boottime_ms(core), at = now + core->settings.reconcile_ms;
+    if (core->sweep.place && core->sweep.at_ms > now)
+        at = core->sweep.at_ms;
+    int r = deadlines_set(&core->deadlines, &core->declarations.look, at, look_is_due);
+    (void)r; /* it has had room since it was set first */
 }
 
 static void look_is_due(struct deadline *deadline, void *context)

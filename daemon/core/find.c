@@ -120,6 +120,17 @@ int find_target(struct core *core, const struct target *target, struct found *re
     return r;
 }
 
+int find_unreadable(const struct core *core, const struct caller *caller, const struct found *found,
+                    struct outcome_detail *detail)
+{
+    bool is_shut_out =
+        access_may_change(&core->settings.access, caller, found->segment, &found->kernel);
+    return outcome_denied(detail, "read",
+                          is_shut_out ? "the segment is yours, but its mode shuts you out: set "
+                                        "another mode (\"0600\")"
+                                      : NULL);
+}
+
 int find_exists(const struct core *core, const struct caller *caller, const struct found *found,
                 const char *hint, struct outcome_detail *detail)
 {

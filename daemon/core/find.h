@@ -26,6 +26,10 @@ int find_key(struct core *core, uint32_t key, struct found *ret) MUST_CHECK;
 int find_target(struct core *core, const struct target *target, struct found *ret,
                 struct outcome_detail *ret_detail) MUST_CHECK;
 
+/* OUTCOME_PERMISSION_DENIED, for CALLER may not read FOUND's segment. */
+int find_unreadable(const struct core *core, const struct caller *caller, const struct found *found,
+                    struct outcome_detail *ret_detail);
+
 /* OUTCOME_SEGMENT_EXISTS, for FOUND's segment is in CALLER's way. Which segment it is, is for those
  * who may read it. HINT may be NULL. */
 int find_exists(const struct core *core, const struct caller *caller, const struct found *found,

@@ -9,6 +9,21 @@ static int limit(struct outcome_detail *detail, const char *what, uint64_t used,
     return OUTCOME_LIMIT_REACHED;
 }
 
+/* What was asked for, in the unit of the limit. */
+static int asked_for(struct outcome_detail *detail, uint64_t requested, const char *unit,
+                     uint64_t unit_bytes)
+{
+    detail->requested = requested;
+    detail->unit = unit;
+    detail->unit_bytes = unit_bytes;
+    return OUTCOME_LIMIT_REACHED;
+}
+
+static uint64_t units_of(uint64_t size, uint64_t unit)
+{
+    return size / unit + (size % unit != 0);
+}
+
 static int refused_for_space(const struct core *core, const struct sysv_create *args,
                              struct outcome_detail *detail)
 {
@@ -17,12 +32,13 @@ static int refused_for_space(const struct core *core, const struct sysv_create *
     if (sysv->ops->limits(sysv->context, &now) < 0)
         return limit(detail, "kernel.shmmni", OUTCOME_UNKNOWN, OUTCOME_UNKNOWN,
                      "raise kernel.shmmni or kernel.shmall by sysctl, or remove segments");
-    uint64_t pages = args->size / now.page_size + (args->size % now.page_size != 0);
+    uint64_t pages = units_of(args->size, now.page_size);
     if (now.segments >= now.shmmni || now.pages > now.shmall || pages <= now.shmall - now.pages)
         return limit(detail, "kernel.shmmni", now.segments, now.shmmni,
                      "raise it with sysctl kernel.shmmni, or remove segments (shmdctl list --all)");
-    return limit(detail, "kernel.shmall", now.pages, now.shmall,
-                 "counted in pages: raise it with sysctl kernel.shmall, or remove segments");
+    (void)limit(detail, "kernel.shmall", now.pages, now.shmall,
+                "counted in pages: raise it with sysctl kernel.shmall, or remove segments");
+    return asked_for(detail, pages, "pages", now.page_size);
 }
 
 static int refused_for_memory(const struct core *core, const struct sysv_create *args,
@@ -36,15 +52,18 @@ static int refused_for_memory(const struct core *core, const struct sysv_create 
             max = total;
             used = total - unused;
         }
-        return limit(detail, "hugepages", used, max,
-                     "counted in huge pages of that size: reserve more (vm.nr_hugepages), or ask "
-                     "for less");
+        (void)limit(detail, "hugepages", used, max,
+                    "counted in huge pages of that size: reserve more (vm.nr_hugepages), or ask "
+                    "for less");
+        return asked_for(detail, units_of(args->size, args->huge_page_size), "huge pages",
+                         args->huge_page_size);
     }
     if (sysv->ops->memory(sysv->context, &used, &max) < 0)
         used = max = OUTCOME_UNKNOWN;
-    return limit(detail, "memory", used, max,
-                 "more bytes than the machine can promise: ask for less, set noreserve, or see "
-                 "vm.overcommit_memory");
+    (void)limit(detail, "memory", used, max,
+                "more bytes than the machine can promise: ask for less, set noreserve, or see "
+                "vm.overcommit_memory");
+    return asked_for(detail, args->size, "bytes", 1);
 }
 
 int kernel_refusal_of_create(const struct core *core, const struct sysv_create *args, int r,
@@ -57,15 +76,23 @@ int kernel_refusal_of_create(const struct core *core, const struct sysv_create *
     case -ENOMEM: return refused_for_memory(core, args, detail);
     case -EPERM:
         if (!args->huge_page_size)
-            return r;
+            return outcome_not_supported(
+                detail, "System V shared memory: a seccomp filter or a security module forbids it "
+                        "to the daemon");
         return outcome_denied(detail, "CAP_IPC_LOCK or vm.hugetlb_shm_group",
                               "the daemon may not use huge pages: put its group into "
                               "vm.hugetlb_shm_group or give the service CAP_IPC_LOCK");
+    case -ENOSYS:
+        return outcome_not_supported(
+            detail, "System V shared memory: this kernel does not have it, or a seccomp filter "
+                    "hides it from the daemon");
     case -EINVAL:
-        if (sysv->ops->limits(sysv->context, &now) == 0 && args->size > now.shmmax)
-            return limit(detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
-                         "the most bytes of one segment: raise it with sysctl kernel.shmmax, or "
-                         "ask for less");
+        if (sysv->ops->limits(sysv->context, &now) == 0 && args->size > now.shmmax) {
+            (void)limit(detail, "kernel.shmmax", OUTCOME_UNKNOWN, now.shmmax,
+                        "the most bytes of one segment: raise it with sysctl kernel.shmmax, or "
+                        "ask for less");
+            return asked_for(detail, args->size, "bytes", 1);
+        }
         if (args->huge_page_size)
             return outcome_invalid(
                 detail, "huge_page_size",
@@ -84,9 +111,9 @@ int kernel_refusal_of_lock(const struct core *core, uint64_t size, int r,
     uint64_t max = OUTCOME_UNKNOWN;
     if (sysv->ops->memlock(sysv->context, &max) < 0)
         max = OUTCOME_UNKNOWN;
-    limit(detail, "RLIMIT_MEMLOCK", OUTCOME_UNKNOWN, max,
-          "the daemon may not lock so much memory: raise LimitMEMLOCK of the service, or give it "
-          "CAP_IPC_LOCK");
-    detail->requested = size;
-    return OUTCOME_LIMIT_REACHED;
+    (void)limit(
+        detail, "RLIMIT_MEMLOCK", OUTCOME_UNKNOWN, max,
+        "the daemon may not lock so much memory: raise LimitMEMLOCK of the service, or give it "
+        "CAP_IPC_LOCK");
+    return asked_for(detail, size, "bytes", 1);
 }

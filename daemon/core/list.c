@@ -94,7 +94,7 @@ static void list_managed(struct listing *l)
         l->at.after = record->serial;
         if (!may_be_wanted(l->params, record) || find_again(core, record, &kernel) != 0)
             continue;
-        if (!access_may_read(&core->settings.access, l->caller, &kernel))
+        if (!access_may_see(&core->settings.access, l->caller, record, &kernel))
             continue;
         view_segment(core, record, &kernel, &view);
         if (!wanted(l->params, &view, record))

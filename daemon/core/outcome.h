@@ -46,6 +46,8 @@ struct outcome_detail {
     int32_t shmid;
     uint32_t key;
     uint64_t size, requested;
+    const char *unit;    /* of a limit: what used, max and requested count; NULL: segments */
+    uint64_t unit_bytes; /* how many bytes such a one has */
     uint64_t nattch;
     int64_t timeout_ms;
     bool has_uid;
@@ -71,6 +73,12 @@ static inline int outcome_not_owner(struct outcome_detail *detail, const char *n
 {
     *detail = (struct outcome_detail){.what = needs, .hint = hint, .has_uid = true, .uid = uid};
     return OUTCOME_PERMISSION_DENIED;
+}
+
+static inline int outcome_not_supported(struct outcome_detail *detail, const char *what)
+{
+    *detail = (struct outcome_detail){.what = what};
+    return OUTCOME_NOT_SUPPORTED;
 }
 
 static inline int outcome_invalid(struct outcome_detail *detail, const char *parameter,

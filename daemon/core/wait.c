@@ -45,7 +45,7 @@ static int look(struct core *core, struct caller *caller, const char *name,
     if (r > 0)
         return OUTCOME_WAITING;
     if (!access_may_read(a, caller, &ret->kernel))
-        return outcome_denied(detail, "read", NULL);
+        return find_unreadable(core, caller, ret, detail);
     if (terms->owner.given &&
         !access_is_of(a, (uint32_t)terms->owner.value, ret->segment, &ret->kernel, &other))
         return outcome_not_owner(detail, "owner", other, OUTCOME_HINT_NOT_OWNER);

@@ -59,7 +59,6 @@ static int check_right(struct request *rq, enum right right)
 {
     const struct access *a = &rq->core->settings.access;
     const struct found *found = &rq->found;
-    const char *needs;
     if (!found->segment)
         return rq->method == METHOD_STAT ? 0 : OUTCOME_NOT_MANAGED;
     switch (right) {
@@ -70,20 +69,16 @@ static int check_right(struct request *rq, enum right right)
         /* If we cannot tell, treat the caller as not holding it. */
         if (right == RIGHT_RELEASE && core_holds(rq->core, rq->caller, found->segment) > 0)
             return 0;
-        needs = "read";
-        break;
+        return find_unreadable(rq->core, rq->caller, found, &rq->detail);
     case RIGHT_CHANGE:
         if (access_may_change(a, rq->caller, found->segment, &found->kernel))
             return 0;
-        needs = "owner, creator or admin";
-        break;
+        return outcome_denied(&rq->detail, "owner, creator or admin", NULL);
     case RIGHT_NONE:
     case RIGHT_ADMIN:
     case RIGHT_OWN:
     default: return 0;
     }
-    rq->detail = (struct outcome_detail){.what = needs};
-    return OUTCOME_PERMISSION_DENIED;
 }
 
 /* The caller's name is looked up once, when it is first needed. */

@@ -1,7 +1,10 @@
 #include "daemon/rpc/outcome_to_error.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+#define NOT_MANAGED_HINT "adopt it first, or use ipcs and ipcrm"
 
 static const enum protocol_error errors[] = {
     [OUTCOME_NO_SUCH_SEGMENT] = PROTOCOL_ERROR_NO_SUCH_SEGMENT,
@@ -52,10 +55,12 @@ static void add_target(struct failure *f, const struct target *target, const cha
         failure_add_int(f, "serial", target->serial.value);
 }
 
+/* What is wrong, as the table says it, and HINT in the place of the table's own advice. */
 static void say(struct failure *f, const char *hint)
 {
+    const char *sentence = error_row(f->error)->message;
     if (hint)
-        failure_set_message(f, "%s: %s", error_row(f->error)->message, hint);
+        failure_set_message(f, "%.*s: %s", (int)strcspn(sentence, ":"), sentence, hint);
 }
 
 /* What makes room again under the quota of that name. */
@@ -75,20 +80,53 @@ static const char *way_out(const char *quota)
     return "remove what is not needed";
 }
 
+enum { AMOUNT_SIZE = 96 };
+
+/* AMOUNT in the unit of the limit and, where that is another, in bytes. */
+static void amount_text(const struct outcome_detail *d, uint64_t amount, char ret[AMOUNT_SIZE])
+{
+    if (d->unit_bytes > 1 && amount <= UINT64_MAX / d->unit_bytes)
+        snprintf(ret, AMOUNT_SIZE, "%" PRIu64 " %s (%" PRIu64 " bytes)", amount, d->unit,
+                 amount * d->unit_bytes);
+    else
+        snprintf(ret, AMOUNT_SIZE, "%" PRIu64 " %s", amount, d->unit);
+}
+
+/* How much of what was asked for is more than the limit leaves; 0: it is not known. */
+static uint64_t missing(const struct outcome_detail *d)
+{
+    uint64_t used = d->used == OUTCOME_UNKNOWN ? 0 : d->used;
+    if (d->max == OUTCOME_UNKNOWN)
+        return 0;
+    uint64_t left = used < d->max ? d->max - used : 0;
+    return d->requested > left ? d->requested - left : 0;
+}
+
 static void limit_reached(struct failure *f, const struct outcome_detail *d)
 {
+    char use[64] = "", asked[AMOUNT_SIZE] = "", lacks[AMOUNT_SIZE] = "";
+    bool has_asked = d->unit && d->requested > 0;
+    uint64_t lack = missing(d);
     failure_add_string(f, "limit", d->what);
     add_known(f, "used", d->used);
     /* A limit that the wire cannot say is none, as in info. */
     add_known(f, "max", d->max <= INT64_MAX ? d->max : OUTCOME_UNKNOWN);
     if (d->requested)
         failure_add_int(f, "requested", clamp(d->requested));
+    if (lack > 0)
+        failure_add_int(f, "missing", clamp(lack));
     failure_add_string(f, "hint", d->hint);
-    if (d->used != OUTCOME_UNKNOWN && d->max != OUTCOME_UNKNOWN)
-        failure_set_message(f, "the limit %s is reached (%" PRIu64 " of %" PRIu64 "): %s", d->what,
-                            d->used, d->max, d->hint);
-    else
-        failure_set_message(f, "the limit %s is reached: %s", d->what, d->hint);
+    if (d->max != OUTCOME_UNKNOWN && d->used != OUTCOME_UNKNOWN)
+        snprintf(use, sizeof(use), " (%" PRIu64 " of %" PRIu64 " in use)", d->used, d->max);
+    else if (d->max != OUTCOME_UNKNOWN)
+        snprintf(use, sizeof(use), " (%" PRIu64 ")", d->max);
+    if (has_asked)
+        amount_text(d, d->requested, asked);
+    if (has_asked && lack > 0)
+        amount_text(d, lack, lacks);
+    failure_set_message(f, "the limit %s is reached%s%s%s%s%s: %s", d->what, use,
+                        has_asked ? "; asked for: " : "", asked, *lacks ? ", missing: " : "", lacks,
+                        d->hint);
 }
 
 static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
@@ -146,16 +184,21 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
     case OUTCOME_NO_SUCH_SEGMENT: add_target(f, target, name); return;
     case OUTCOME_NOT_MANAGED:
         add_target(f, target, name);
-        failure_add_string(f, "hint", "the segment is not shmd's: adopt it first");
-        failure_set_message(f, "the segment exists but is not shmd's to change: adopt it first, or "
-                               "use ipcs and ipcrm");
+        failure_add_string(f, "hint", NOT_MANAGED_HINT);
+        failure_set_message(f, "the segment exists but is not shmd's to change: " NOT_MANAGED_HINT);
         return;
     case OUTCOME_SEGMENT_EXISTS:
         if (d->serial != 0) { /* the caller may know which it is */
             failure_add_int(f, "serial", clamp(d->serial));
             failure_add_int(f, "shmid", d->shmid);
         }
-        say(f, d->hint);
+        if (d->key != 0)
+            failure_add_int(f, "key", d->key);
+        if (d->key != 0 && d->serial != 0)
+            failure_set_message(f, "the key 0x%08" PRIx32 " belongs to segment %" PRId32 ": %s",
+                                d->key, d->shmid, d->hint);
+        else
+            say(f, d->hint);
         return;
     case OUTCOME_PERMISSION_DENIED:
         failure_add_string(f, "needs", d->what);

@@ -73,7 +73,7 @@ static void scenario_create(char **args)
     CHECK(segment->creator.pid == getpid() && segment->creator.uid == getuid());
     IS_TEXT(segment->creator.comm, "library");
     CHECK(segment->state == SHMD_STATE_READY && segment->lifetime == SHMD_LIFETIME_PROCESS);
-    CHECK(segment->managed && !segment->declared && !segment->locked);
+    CHECK(segment->managed && !segment->declared && segment->n_drift == 0 && !segment->locked);
     CHECK(segment->n_labels == 2);
     IS_TEXT(segment->labels[0].value, "video \"x\"");
     CHECK(segment->created_at_ms > 0 && segment->expires_at_ms > segment->created_at_ms);
@@ -654,7 +654,7 @@ static void scenario_call(char **args)
     struct shmd_info *info = NULL;
     WORKS(shmd_info(shmd, &info));
     IS_TEXT(info->version, shmd_version());
-    CHECK(info->protocol == 1 && info->pid > 0 && info->started_at_ms > 0);
+    CHECK(info->protocol == 2 && info->pid > 0 && info->started_at_ms > 0);
     CHECK(info->kernel.shmmni > 0 && info->n_limits > 5 && strlen(info->boot_id) == 36);
     shmd_info_free(info);
     shmd_info_free(NULL);

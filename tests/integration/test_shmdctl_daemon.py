@@ -11,6 +11,7 @@ import tempfile
 
 import sysv
 from command import (
+    NOT_STARTED,
     REFUSED,
     UNREACHABLE,
     USAGE,
@@ -55,6 +56,12 @@ PRINTING_JSON = {
     "gc": ["gc"],
     "doctor": ["doctor"],
 }
+
+
+def unreachable(command):
+    """The exit status of COMMAND when it has lost the daemon: that of `run` cannot be its
+    command's."""
+    return NOT_STARTED if command == "run" else UNREACHABLE
 
 
 class WithAFake(CommandCase):
@@ -193,7 +200,7 @@ class Choice(WithAFake):
             with self.subTest(command=name):
                 environment = {"SHMD_SOCKET": "", "XDG_RUNTIME_DIR": "/nowhere"}
                 self.ctl(*line[:1], "--user", *line[1:], environment=environment,
-                         status=UNREACHABLE)
+                         status=unreachable(name))
                 self.assertIn("your own daemon at /nowhere/shmd/shmd.sock", self.message)
 
     def test_who_answered_is_told_in_errors(self):
@@ -264,7 +271,7 @@ class NoAnswer(Shmdctl):
                 continue  # the daemon may be some seconds late
             with self.subTest(command=name):
                 line = [*line[:1], "--timeout", "20ms", *line[1:]]
-                self.assertEqual(self.text(*line, status=UNREACHABLE), "")
+                self.assertEqual(self.text(*line, status=unreachable(name)), "")
                 self.assertIn("no answer from the daemon in time", self.message)
         self.ctl("-t", "20ms", "list", status=UNREACHABLE)
 
@@ -328,7 +335,7 @@ class Lost(WithAFake):
                     continue
                 fake = self.serve(answer)
                 with self.subTest(command=name, what=what):
-                    out = self.ctl(*line, status=UNREACHABLE)
+                    out = self.ctl(*line, status=unreachable(name))
                     if name != "call":
                         self.assertIn(out, ("", b""))
                 fake.close()

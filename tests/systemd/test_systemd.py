@@ -278,6 +278,7 @@ class ServiceTest(SystemdTest):
         self.assertIs(self.call("stat", name="declared")["segment"]["declared"], True)
         self.assertEqual(self.property("StatusText"), "reloaded")
         self.run_in("rm", f"{directory}/a.json")
+        self.run_in("systemctl", "reload", "shmd.service")  # or it would be created again
         self.call("remove", name="declared")
         self.assert_kept(segments)
         self.assertEqual(self.main_pid(), pid)

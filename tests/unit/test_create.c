@@ -471,12 +471,23 @@ TEST(locks)
 
 TEST(unexplained_refusals_are_forwarded)
 {
-    static const int errors[] = {EPERM, EACCES, EMFILE, EIO};
-    for (size_t i = 0; i < 4; i++) {
+    static const int errors[] = {EACCES, EMFILE, EIO};
+    for (size_t i = 0; i < 3; i++) {
         fake_sysv_fail(f->k, FAKE_CREATE, 1, errors[i]);
         assert_int_equal(CREATE(&alice, .size = GIVEN(1)), -errors[i]);
     }
     assert_false(core_turn_is_due(&f->core));
+}
+
+/* A kernel without System V shared memory, or a sandbox that keeps it away. */
+TEST(what_is_not_there_is_not_supported)
+{
+    static const int errors[] = {EPERM, ENOSYS};
+    for (size_t i = 0; i < 2; i++) {
+        fake_sysv_fail(f->k, FAKE_CREATE, 1, errors[i]);
+        assert_int_equal(CREATE(&alice, .size = GIVEN(1)), OUTCOME_NOT_SUPPORTED);
+        assert_contains(f->detail.what, "System V shared memory");
+    }
 }
 
 /* --- changes that fail on the way */
@@ -606,6 +617,7 @@ int main(void)
         CASE(sizes),
         CASE(locks),
         CASE(unexplained_refusals_are_forwarded),
+        CASE(what_is_not_there_is_not_supported),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(the_kernel_fails),
         cmocka_unit_test(the_store_fails),

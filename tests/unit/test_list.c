@@ -79,7 +79,7 @@ TEST(who_sees_what)
     assert_int_equal(LIST(&alice, .limit = {false, 0}), 0);
     shows("a-closed a-open");
     assert_int_equal(LIST(&bob, .limit = {false, 0}), 0);
-    shows("a-open b-closed");
+    shows("a-open b-closed b-none"); /* whoever can change its mode sees it */
     assert_int_equal(LIST(&root, .limit = {false, 0}), 0);
     shows("a-closed a-open b-closed b-none");
     /* What is not ours the kernel shows to everybody. */

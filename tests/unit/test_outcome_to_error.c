@@ -42,13 +42,18 @@ TEST(segments)
     becomes(OUTCOME_NO_SUCH_SEGMENT, DETAIL(.used = 1), NULL, NULL, PROTOCOL_ERROR_NO_SUCH_SEGMENT,
             "{}");
     becomes(OUTCOME_NOT_MANAGED, DETAIL(.used = 1), &nobody, NULL, PROTOCOL_ERROR_NO_SUCH_SEGMENT,
-            "{\"name\":\"frames\",\"hint\":\"the segment is not shmd's: adopt it first\"}");
+            "{\"name\":\"frames\",\"hint\":\"adopt it first, or use ipcs and ipcrm\"}");
     assert_contains(failure_message(&f), "adopt");
     becomes(OUTCOME_SEGMENT_EXISTS, DETAIL(.serial = UINT64_MAX, .shmid = 5), &nobody, NULL,
             PROTOCOL_ERROR_SEGMENT_EXISTS, "{\"serial\":9223372036854775807,\"shmid\":5}");
     becomes(OUTCOME_SEGMENT_EXISTS, DETAIL(.serial = 3, .shmid = 5, .hint = "use that one"), NULL,
             NULL, PROTOCOL_ERROR_SEGMENT_EXISTS, "{\"serial\":3,\"shmid\":5}");
-    assert_contains(failure_message(&f), "use that one");
+    assert_string_equal(failure_message(&f), "the segment exists already: use that one");
+    becomes(OUTCOME_SEGMENT_EXISTS,
+            DETAIL(.serial = 3, .shmid = 5, .key = 0xBEEF, .hint = "use that one"), NULL, NULL,
+            PROTOCOL_ERROR_SEGMENT_EXISTS, "{\"serial\":3,\"shmid\":5,\"key\":48879}");
+    assert_string_equal(failure_message(&f),
+                        "the key 0x0000beef belongs to segment 5: use that one");
     becomes(OUTCOME_SIZE_MISMATCH, DETAIL(.size = 4096, .requested = 8192), NULL, NULL,
             PROTOCOL_ERROR_SIZE_MISMATCH, "{\"size\":4096,\"requested\":8192}");
     assert_contains(failure_message(&f), "4096");
@@ -66,8 +71,36 @@ TEST(segments)
     assert_contains(failure_message(&f), "it is going");
 }
 
+TEST(limits_say_what_is_missing)
+{
+    becomes(OUTCOME_LIMIT_REACHED,
+            DETAIL(.what = "kernel.shmall", .used = 8, .max = 10, .requested = 3, .unit = "pages",
+                   .unit_bytes = 4096, .hint = "raise it"),
+            NULL, NULL, PROTOCOL_ERROR_LIMIT_REACHED,
+            "{\"limit\":\"kernel.shmall\",\"used\":8,\"max\":10,\"requested\":3,\"missing\":1,"
+            "\"hint\":\"raise it\"}");
+    assert_string_equal(failure_message(&f),
+                        "the limit kernel.shmall is reached (8 of 10 in use); asked for: 3 pages "
+                        "(12288 bytes), missing: 1 pages (4096 bytes): raise it");
+    /* What the kernel does not tell is not made up, and no sum wraps. */
+    becomes(OUTCOME_LIMIT_REACHED,
+            DETAIL(.what = "memory", .used = OUTCOME_UNKNOWN, .max = OUTCOME_UNKNOWN,
+                   .requested = UINT64_MAX, .unit = "pages", .unit_bytes = 4096,
+                   .hint = "ask less"),
+            NULL, NULL, PROTOCOL_ERROR_LIMIT_REACHED,
+            "{\"limit\":\"memory\",\"requested\":9223372036854775807,\"hint\":\"ask less\"}");
+    assert_string_equal(failure_message(&f),
+                        "the limit memory is reached; asked for: 18446744073709551615 pages: ask "
+                        "less");
+}
+
 TEST(rights)
 {
+    becomes(OUTCOME_PERMISSION_DENIED,
+            DETAIL(.what = "owner", .has_uid = true, .uid = 7, .hint = "choose another"), NULL,
+            NULL, PROTOCOL_ERROR_PERMISSION_DENIED, "{\"needs\":\"owner\",\"uid\":7}");
+    assert_string_equal(failure_message(&f),
+                        "permission denied: the segment belongs to uid 7: choose another");
     becomes(OUTCOME_PERMISSION_DENIED, DETAIL(.what = "read"), &nobody, NULL,
             PROTOCOL_ERROR_PERMISSION_DENIED, "{\"needs\":\"read\"}");
     assert_contains(failure_message(&f), "needs read");
@@ -174,9 +207,13 @@ TEST(errnos)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segments), cmocka_unit_test(rights),
-        cmocka_unit_test(limits),   cmocka_unit_test(ways_out_of_a_quota),
-        cmocka_unit_test(waiting),  cmocka_unit_test(others),
+        cmocka_unit_test(segments),
+        cmocka_unit_test(limits_say_what_is_missing),
+        cmocka_unit_test(rights),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(ways_out_of_a_quota),
+        cmocka_unit_test(waiting),
+        cmocka_unit_test(others),
         cmocka_unit_test(errnos),
     };
     return RUN_TESTS(tests);

@@ -1,0 +1,126 @@
+#include "client/cli/hints.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/kernel_segments.h"
+#include "client/cli/parse.h"
+#include "protocol/json_slice.h"
+
+/* The value of a parameter of the refusal; "" when there is none. */
+static struct json_slice parameter(const struct shmd_failure *failure, const char *name)
+{
+    struct json_slice value;
+    if (!json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
+                           name, &value))
+        return (struct json_slice){"", 0};
+    return value;
+}
+
+static bool slice_is(struct json_slice slice, const char *text)
+{
+    return slice.len == strlen(text) && memcmp(slice.text, text, slice.len) == 0;
+}
+
+static bool is_stranger(const struct shmd_failure *failure)
+{
+    if (!failure || failure->code != SHMD_ERROR_PERMISSION_DENIED)
+        return false;
+    struct json_slice needs = parameter(failure, "needs");
+    return (slice_is(needs, "\"owner\"") || slice_is(needs, "\"any_owner\"")) &&
+           parameter(failure, "uid").len > 0;
+}
+
+bool cli_is_stranger(const struct cli *cli)
+{
+    return is_stranger(shmd_last_failure(cli->shmd));
+}
+
+/* Whose the segment is, and what to type if that is right. */
+static void print_stranger(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    uint32_t uid = (uint32_t)strtoul(parameter(failure, "uid").text, NULL, 10);
+    const struct passwd *user = getpwuid(uid);
+    char name[64];
+    if (user)
+        snprintf(name, sizeof(name), "%s", user->pw_name);
+    else
+        snprintf(name, sizeof(name), "%" PRIu32, uid);
+    fprintf(out,
+            "permission denied: %s belongs to user %s (uid %" PRIu32
+            "), and not to you, root or the daemon; if you trust that user: ",
+            cli->n_args > 0 ? cli->args[0] : "the segment", name, uid);
+    if (cli->command->options & OPT(OWNER))
+        fprintf(out, "--owner %s, or ", name);
+    fputs("--any-owner", out);
+}
+
+/* A number was taken for a name, which it can be: is there a segment with that id or key? */
+static void add_number(FILE *out, const struct shmd_failure *failure)
+{
+    struct json_slice name;
+    char text[32];
+    uint32_t number;
+    struct kernel_segments all;
+    bool is_id = false, is_key = false;
+    if (failure->code != SHMD_ERROR_NO_SUCH_SEGMENT ||
+        !json_slice_member((struct json_slice){failure->parameters, strlen(failure->parameters)},
+                           "name", &name) ||
+        name.len < 3 || name.len - 2 >= sizeof(text))
+        return;
+    snprintf(text, sizeof(text), "%.*s", (int)(name.len - 2), name.text + 1);
+    if (parse_key(text, &number) < 0 || kernel_segments_read(&all) < 0)
+        return;
+    bool is_decimal = strspn(text, "0123456789") == strlen(text);
+    for (size_t i = 0; i < all.count; i++) {
+        is_id |= is_decimal && (uint32_t)all.rows[i].shmid == number;
+        is_key |= number != 0 && all.rows[i].key == number;
+    }
+    kernel_segments_deinit(&all);
+    if (is_id)
+        fprintf(out, "; the segment with that id is --shmid %s", text);
+    if (is_key)
+        fprintf(out, "; the segment with that key is --key %s", text);
+}
+
+/* There are too many segments: how many of them nobody needs any more? */
+static void add_orphans(FILE *out, const struct shmd_failure *failure)
+{
+    struct kernel_segments all;
+    size_t orphans = 0;
+    if (failure->code != SHMD_ERROR_LIMIT_REACHED ||
+        !slice_is(parameter(failure, "limit"), "\"kernel.shmmni\"") ||
+        kernel_segments_read(&all) < 0)
+        return;
+    for (size_t i = 0; i < all.count; i++) {
+        const struct kernel_segment *s = &all.rows[i];
+        const struct orphan_facts facts = {.creator = process_look(s->cpid),
+                                           .cpid = s->cpid,
+                                           .lpid = s->lpid,
+                                           .nattch = s->nattch,
+                                           .atime = s->atime};
+        orphans += orphan_is_orphaned(&facts);
+    }
+    kernel_segments_deinit(&all);
+    if (orphans > 0)
+        fprintf(
+            out,
+            "; the creators of %zu segments are dead and nobody has them attached: see shmdctl gc",
+            orphans);
+}
+
+bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    if (!is_stranger(failure))
+        return false;
+    print_stranger(out, cli, failure);
+    return true;
+}
+
+void hints_add(FILE *out, const struct shmd_failure *failure)
+{
+    add_number(out, failure);
+    add_orphans(out, failure);
+}
