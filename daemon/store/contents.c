@@ -100,17 +100,15 @@ static char *copy_text(char **at, const char *text)
 static int copy_segment(struct contents_builder *b, const struct stored_segment *segment,
                         struct stored_segment *ret)
 {
-    size_t bytes = segment->name ? strlen(segment->name) + 1 : 0;
+    size_t bytes = segment->name ? strlen(segment->name) + 1 : 1;
     bytes += segment->other_name ? strlen(segment->other_name) + 1 : 0;
     for (size_t i = 0; i < segment->n_labels; i++)
         bytes += strlen(segment->labels[i].key) + strlen(segment->labels[i].value) + 2;
     struct label *labels = NULL;
-    char *text = NULL;
     if (segment->n_labels > 0)
         labels = arena_get(&b->so_far.memory, segment->n_labels * sizeof(*labels));
-    if (bytes > 0)
-        text = arena_get(&b->so_far.memory, bytes);
-    if ((segment->n_labels > 0 && !labels) || (bytes > 0 && !text))
+    char *text = arena_get(&b->so_far.memory, bytes);
+    if ((segment->n_labels > 0 && !labels) || !text)
         return -ENOMEM;
     *ret = *segment;
     ret->labels = labels;

@@ -54,7 +54,7 @@ static int allocate(const struct host *host, struct journal_file *file, uint64_t
 int journal_file_make(const struct host *host, const char *name, const struct header *like,
                       struct journal_file *ret)
 {
-    struct file_info info;
+    struct file_info info = {0};
     struct journal_file file = {.fd = -1, .header = *like, .end = HEADER_SIZE};
     file.header.committed = HEADER_SIZE;
     int r = host->ops->open(host->context, name, true, &file.fd);

@@ -28,7 +28,7 @@ uint64_t journal_scan_at(const struct journal_scan *scan)
 /* Moves what is kept to the front and makes room for READ_AHEAD more: 0 or -ENOMEM. */
 static int make_room(struct journal_scan *scan)
 {
-    if (scan->kept > 0) {
+    if (scan->bytes && scan->kept > 0) {
         memmove(scan->bytes, scan->bytes + scan->kept, scan->len - scan->kept);
         scan->bytes_at += scan->kept;
         scan->len -= scan->kept;
