@@ -1,9 +1,9 @@
 /*
  * The log: lines on standard error, each whole in one write. Where standard error is the journal,
  * entries go to it directly, with fields that can be searched for (SHMD_NAME=frames); under another
- * reader of the kind a line carries the priority prefix. A line never waits: what standard error does
- * not take at once is lost, and counted. The level and that count are the only mutable globals of
- * the daemon.
+ * reader of the kind a line carries the priority prefix. A line never waits: what standard error
+ * does not take at once is lost, and counted. The level and that count are the only mutable globals
+ * of the daemon.
  */
 #ifndef SHMD_UTIL_LOG_H
 #define SHMD_UTIL_LOG_H

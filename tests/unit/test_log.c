@@ -82,8 +82,7 @@ static void on_full_pipe(void)
     close(ends[0]);
     close(ends[1]);
     assert_true(n > 0);
-    assert_text(page, (size_t)n,
-                "shmd: lines lost because standard error took none: 2\nshmd: 3\n");
+    assert_text(page, (size_t)n, "shmd: lines lost because standard error took none: 2\nshmd: 3\n");
     assert_int_equal(log_lost(), lost + 2);
 }
 
