@@ -27,38 +27,36 @@ struct wire_segment {
     const char *name;        /* NULL when unnamed */
     const char *former_name; /* of a segment that is being removed: what it was called; or NULL */
     uint64_t replaces;       /* the serial of the segment whose name it takes at `ready`; or 0 */
+    uint64_t size;
+    uint64_t nattch;
     int32_t shmid;
     uint32_t key;
-    uint64_t size;
     uint32_t mode; /* 0 .. 0777 */
     uint32_t uid, gid;
-    uint64_t nattch;
     int32_t last_pid;
     struct {
         uint32_t uid, gid;
         int32_t pid;
-        const char *comm;        /* NULL when unknown */
         char comm_now[COMM_MAX]; /* counts when `comm` is NULL: of a segment that is not managed */
+        const char *comm;        /* NULL when unknown */
     } creator;
     /* What was read may have a word that is not known here: then it is ..._COUNT. */
     enum segment_state state;
     enum lifetime lifetime; /* only of a managed segment */
-    bool has_lifetime;      /* of what was read: a segment that is not managed may have none */
     uint32_t holders;
+    uint32_t drift; /* how it differs from what is declared: a bit for each enum drift; of what was
+                       read, bit DRIFT_COUNT for a word that is not known here */
     const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
-    bool locked;
-    uint64_t huge_page_size; /* 0: ordinary pages */
-    bool noreserve;
+    uint64_t huge_page_size;               /* 0: ordinary pages */
     int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
     const struct label *labels;
     size_t n_labels;
-    bool managed;
-    bool orphaned, used_by_others; /* only of a segment that is not managed */
-    bool declared;
-    uint32_t drift;  /* how it differs from what is declared: a bit for each enum drift; of what was
-                        read, bit DRIFT_COUNT for a word that is not known here */
-    bool has_memory; /* rss and swap are known; only stat tells them */
     uint64_t rss, swap;
+    bool has_memory;   /* rss and swap are known; only stat tells them */
+    bool has_lifetime; /* of what was read: a segment that is not managed may have none */
+    bool locked, noreserve;
+    bool managed, declared;
+    bool orphaned, used_by_others; /* only of a segment that is not managed */
 };
 
 void segment_json_write(struct writer *w, const struct wire_segment *segment);

@@ -39,8 +39,10 @@ struct waiter {
 
 enum { WAITER_BUCKETS = 256 };
 
+LIST_HEAD(waiter_bucket, waiter);
+
 struct waiters {
-    LIST_HEAD(, waiter) by_name[WAITER_BUCKETS]; /* by a hash of the name that they wait for */
+    struct waiter_bucket by_name[WAITER_BUCKETS]; /* by a hash of the name that they wait for */
     size_t count;
 };
 
