@@ -16,7 +16,7 @@ from container import wait_until  # noqa: E402
 
 _SOCKET = "/run/shmd/shmd.sock"
 _FOLDER = "/usr/local/lib/shmd-tests"
-_ATTACKER = "alice"
+_ATTACKER = test_systemd._USER
 _SEGMENTS = 20000
 
 _CREATE = f"""
