@@ -1,5 +1,6 @@
 #include "daemon/core/declaration.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static int copy_texts(struct declaration *d)
     size_t size = text_size(d->file) + text_size(d->params.name);
     for (size_t i = 0; i < labels->count; i++)
         size += text_size(labels->items[i].key) + text_size(labels->items[i].value);
+    assert(size > 0); /* a declaration has at least its file */
     char *at = d->texts = malloc(size);
     if (!at)
         return -ENOMEM;
@@ -43,7 +45,6 @@ static int copy_texts(struct declaration *d)
 
 int declarations_add(struct declarations *d, const char *file, const struct create_params *params)
 {
-    struct declaration declaration = {.file = file, .params = *params};
     if (d->count == d->capacity) {
         size_t capacity = d->capacity ? d->capacity * 2 : 16;
         struct declaration *items = reallocarray(d->items, capacity, sizeof(*items));
@@ -52,9 +53,11 @@ int declarations_add(struct declarations *d, const char *file, const struct crea
         d->items = items;
         d->capacity = capacity;
     }
-    int r = copy_texts(&declaration);
+    struct declaration *added = &d->items[d->count];
+    *added = (struct declaration){.file = file, .params = *params};
+    int r = copy_texts(added);
     if (r == 0)
-        d->items[d->count++] = declaration;
+        d->count++;
     return r;
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/core/find.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "daemon/core/anchor.h"
@@ -112,9 +113,10 @@ int find_target(struct core *core, const struct target *target, struct found *re
         }
     }
     *detail = (struct outcome_detail){0};
-    if (r == OUTCOME_STALE_SEGMENT)
+    if (r == OUTCOME_STALE_SEGMENT) {
+        assert(looked.segment); /* only a record can turn out to be stale */
         detail->serial = looked.segment->serial;
-    else
+    } else
         r = check_serial(core, target, r, &found, detail);
     if (r == 0)
         *ret = found;

@@ -1,5 +1,6 @@
 #include "daemon/rpc/dispatch.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "daemon/core/find.h"
@@ -91,6 +92,7 @@ static void name_peer(struct request *rq)
 
 static const struct target *target_of(const struct request *rq)
 {
+    assert(rq->params);
     return params_table(rq->method)->has_target ? &rq->params->target.target : NULL;
 }
 

@@ -56,7 +56,7 @@ bool log_budget_take(struct log_budget *b, uint32_t uid)
     int64_t now = core_boottime_ms(b->core);
     struct log_user *user = find(b, uid);
     int64_t full_at = user->full_at_ms > now ? user->full_at_ms : now;
-    if (full_at + LINE_MS <= now + LOG_BURST * LINE_MS) {
+    if (full_at + LINE_MS <= now + (int64_t)LOG_BURST * LINE_MS) {
         user->full_at_ms = full_at + LINE_MS;
         return true;
     }

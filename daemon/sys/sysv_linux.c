@@ -254,7 +254,7 @@ static int linux_huge_pages(void *context, uint64_t page_size, uint64_t *ret_tot
 {
     (void)context;
     char path[128];
-    uint64_t total, free_pages;
+    uint64_t total = 0, free_pages = 0;
     snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
              page_size / 1024);
     int r = read_number(path, &total);
