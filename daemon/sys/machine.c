@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <linux/capability.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +60,21 @@ static void read_memory(struct machine *m)
     m->swap = (uint64_t)info.totalswap * info.mem_unit;
 }
 
+/* With CAP_IPC_LOCK the kernel does not look at RLIMIT_MEMLOCK. */
+static bool may_lock_any(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    if (!file)
+        return false;
+    char line[256];
+    uint64_t effective = 0;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "CapEff: %" SCNx64, &effective) == 1)
+            break;
+    fclose(file);
+    return effective & UINT64_C(1) << CAP_IPC_LOCK;
+}
+
 void machine_read(struct machine *ret)
 {
     *ret = (struct machine){0};
@@ -68,7 +85,7 @@ void machine_read(struct machine *ret)
     read_huge_page_sizes(ret);
     read_memory(ret);
     ret->max_descriptors = read_rlimit(RLIMIT_NOFILE);
-    ret->max_locked_bytes = read_rlimit(RLIMIT_MEMLOCK);
+    ret->max_locked_bytes = may_lock_any() ? UINT64_MAX : read_rlimit(RLIMIT_MEMLOCK);
     ret->max_address_space = read_rlimit(RLIMIT_AS);
     /* So few bytes come whole. Where there are none it works all the same, but is no secret. */
     if (getrandom(ret->secret, sizeof(ret->secret), 0) < 0)

@@ -15,7 +15,7 @@ struct machine {
     /* What the caps derive from; 0: not known. UINT64_MAX: no limit. */
     uint64_t memory, swap;      /* bytes */
     uint64_t max_descriptors;   /* RLIMIT_NOFILE */
-    uint64_t max_locked_bytes;  /* RLIMIT_MEMLOCK */
+    uint64_t max_locked_bytes;  /* RLIMIT_MEMLOCK, which CAP_IPC_LOCK lifts */
     uint64_t max_address_space; /* RLIMIT_AS, bytes */
     uint64_t secret[2];         /* of this run, random: what others choose is hashed with it */
 };
