@@ -195,8 +195,12 @@ static bool is_in_namespace(int32_t pid, const struct stat *own)
 static int read_processes(int shmid, int32_t not_pid, struct found *all)
 {
     struct stat own;
+    if (stat("/proc/self/ns/ipc", &own) < 0)
+        return -errno;
     DIR *proc = opendir("/proc");
-    int r = !proc || stat("/proc/self/ns/ipc", &own) < 0 ? -errno : 0;
+    if (!proc)
+        return -errno;
+    int r = 0;
     for (struct dirent *entry; r == 0 && (entry = readdir(proc));) {
         if (!isdigit((unsigned char)*entry->d_name))
             continue;
@@ -204,8 +208,7 @@ static int read_processes(int shmid, int32_t not_pid, struct found *all)
         if (pid != not_pid && is_in_namespace(pid, &own))
             r = read_maps(pid, shmid, all);
     }
-    if (proc)
-        closedir(proc);
+    closedir(proc);
     return r;
 }
 

@@ -163,7 +163,8 @@ int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct s
 static int call_target(struct shmd *shmd, enum method method, const struct shmd_target *target,
                        struct shmd_segment **ret_segment)
 {
-    const union params params = {.target = {option_target(target)}};
+    union params params = {0};
+    params.target = (struct target_params){.target = option_target(target)};
     return call_for_segment(shmd, method, &params, ret_segment);
 }
 

@@ -66,7 +66,8 @@ static int call_target_trusted(struct shmd *shmd, enum method method,
                                const struct shmd_target *target, const struct shmd_trust *trust,
                                struct shmd_segment **ret_segment)
 {
-    union params params = {.target = {.target = option_target(target)}};
+    union params params = {0};
+    params.target = (struct target_params){.target = option_target(target)};
     return call_trusted(shmd, method, &params, &params.target.owner, NULL, 0, trust, ret_segment);
 }
 

@@ -186,7 +186,7 @@ static int check_wait(const struct cli *cli)
 int cmd_hold(struct cli *cli)
 {
     struct shmd_target target;
-    struct shmd_segment *segment;
+    struct shmd_segment *segment = NULL; /* set when it is held */
     bool converted = false;
     int signals = -1;
     int r = child_check(cli);
@@ -219,7 +219,7 @@ int cmd_hold(struct cli *cli)
         status = wait_and_hold(cli, &segment);
     else if (status == EXIT_OK)
         status = hold(cli, &target, &segment);
-    if (status == EXIT_OK) {
+    if (segment) {
         if (cli->child)
             status = child_hold(cli, segment);
         else

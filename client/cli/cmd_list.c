@@ -31,7 +31,7 @@ static int add_page(struct table *table, const struct shmd_page *page)
     return 0;
 }
 
-/* TABLE NULL: as JSON. */
+/* JSON NULL: as TABLE. */
 static int list_pages(struct cli *cli, const struct shmd_list_options *options, struct table *table,
                       struct writer *json)
 {
@@ -45,7 +45,7 @@ static int list_pages(struct cli *cli, const struct shmd_list_options *options, 
         shmd_page_free(page);
         page = r == 0 ? next : NULL;
         if (page)
-            status = table ? add_page(table, page) : write_page(cli, json);
+            status = json ? write_page(cli, json) : add_page(table, page);
     } while (status == 0 && page && page->cursor);
     shmd_page_free(page);
     return status;

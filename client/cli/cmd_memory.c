@@ -162,7 +162,7 @@ static int copy_out(const struct window *w)
 
 int cmd_read(struct cli *cli)
 {
-    struct window w;
+    struct window w = {0};
     int status = window_open(cli, SHMD_ATTACH_READONLY, &w);
     if (status != 0)
         return status;
@@ -272,7 +272,7 @@ static int copy_in(const struct window *w, bool length_given, const sigset_t *ma
 
 int cmd_write(struct cli *cli)
 {
-    struct window w;
+    struct window w = {0};
     sigset_t mask;
     bool length_given = cli_given(cli, OPT(LENGTH));
     uint64_t done = 0;

@@ -91,7 +91,7 @@ static int remove_all(struct cli *cli)
 
 int cmd_rm(struct cli *cli)
 {
-    struct shmd_target guarded;
+    struct shmd_target guarded = {0};
     int r = check_targets(cli);
     if (r == 0 && has_guard(cli))
         r = cli_target(cli, &guarded);

@@ -2,6 +2,7 @@
  * run: a command and a segment that lives as long as it. Making the segment, or finding it, and
  * holding it are one step of the daemon, so that the last holder's exit cannot come in between.
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ static int check_existing(const struct run *run)
 {
     const char *name = run->cli->args[0];
     const struct shmd_segment *segment = run->segment;
+    assert(segment); /* it was found */
     if (segment->lifetime != SHMD_LIFETIME_PROCESS && segment->lifetime != SHMD_LIFETIME_CONNECTION)
         return cli_error(EXIT_REFUSED,
                          "%s exists already, and a segment of lifetime %s has no holders%s", name,
@@ -121,6 +123,7 @@ static int set_environment(const struct run *run)
     const struct cli *cli = run->cli;
     char shmid[16], size[24], serial[24];
     bool is_chosen = cli_given(cli, OPT(SOCKET) | OPT(USER) | OPT(SYSTEM));
+    assert(run->segment); /* it was made or found */
     snprintf(shmid, sizeof(shmid), "%d", run->segment->shmid);
     snprintf(size, sizeof(size), "%" PRIu64, run->segment->size);
     snprintf(serial, sizeof(serial), "%" PRIu64, run->segment->serial);

@@ -78,7 +78,7 @@ static int find_listener(const char *path, struct ucred *ret)
 static void add_socket(struct search *s, const char *path, bool follow)
 {
     struct stat st;
-    struct ucred peer;
+    struct ucred peer = {0};
     int r = follow ? stat(path, &st) : lstat(path, &st);
     if (r < 0 || !S_ISSOCK(st.st_mode) || is_asked(s, &st))
         return;
