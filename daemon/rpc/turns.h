@@ -28,13 +28,12 @@ struct task {
 enum { LANE_BUCKETS = 64 };
 
 TAILQ_HEAD(waiting_lanes, lane);
-LIST_HEAD(lane_list, lane);
 
 struct turns {
     struct work *work;
-    struct lane_list lanes[LANE_BUCKETS]; /* by uid */
-    struct lane_list own;                 /* the daemon's */
-    struct waiting_lanes waiting;         /* those with work, the next first */
+    LIST_HEAD(, lane) lanes[LANE_BUCKETS]; /* by uid */
+    LIST_HEAD(, lane) own;                 /* the daemon's */
+    struct waiting_lanes waiting;          /* those with work, the next first */
 };
 
 void turns_init(struct turns *t, struct work *work);

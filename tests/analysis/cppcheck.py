@@ -1,6 +1,24 @@
 """cppcheck, with every branch of the preprocessor that the build's definitions leave open."""
 
+import re
+import subprocess
+
 from analysis import Analysis
+
+
+def _path_of(header):
+    """The file that the compiler reads for <HEADER>."""
+    rule = subprocess.run(
+        ["gcc", "-M", "-x", "c", "-"],
+        input=f"#include <{header}>\n",
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    return re.search(rf"\S+/{re.escape(header)}(?=\s)", rule).group()
+
+
+_QUEUE_H = _path_of("sys/queue.h")
 
 
 def command(file, flags):
@@ -17,6 +35,8 @@ def command(file, flags):
         "--suppress=normalCheckLevelMaxBranches",
         # It does not know the keyword.
         "-D_Noreturn=__attribute__((noreturn))",
+        # It reads no header of the system, and the macros of this one are declarations and loops.
+        f"--include={_QUEUE_H}",
         *preprocessor,
         file,
     ]
