@@ -590,7 +590,7 @@ class WithDaemon(GcCase):
     def test_a_strangers_processes_and_sockets_keep_only_what_is_the_strangers(self):
         # 80 processes called shmd, which say nothing of a daemon, and 80 sockets, which do: but of
         # one of the stranger's uid.
-        program = os.path.join(self.directory, "bin", "shmd")
+        program = os.path.join(self.directory, "sleep", "shmd")  # the daemon may be a copy beside it
         os.mkdir(os.path.dirname(program))
         shutil.copy(shutil.which("sleep"), program)
         with contextlib.ExitStack() as stack:
