@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
 
-/* The groups of these tests, in place of the machine's. Linked with --wrap=getgrnam. */
+/* The groups and users of these tests, in place of the machine's. Linked with --wrap=getgrnam and
+ * --wrap=getpwnam. */
 struct group *__wrap_getgrnam(const char *name);
 
 struct group *__wrap_getgrnam(const char *name)
@@ -20,6 +22,14 @@ struct group *__wrap_getgrnam(const char *name)
     if (strcmp(name, "unreachable") == 0)
         errno = EIO;
     return strcmp(name, "shm-admins") == 0 ? &admins : NULL;
+}
+
+struct passwd *__wrap_getpwnam(const char *name);
+
+struct passwd *__wrap_getpwnam(const char *name)
+{
+    static struct passwd root = {.pw_uid = 0};
+    return strcmp(name, "root") == 0 ? &root : NULL;
 }
 
 static char path[64];
