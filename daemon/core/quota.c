@@ -105,14 +105,15 @@ static uint64_t connections_reserve(uint64_t total)
     return total >= UINT64_C(2) * ADMIN_CONNECTIONS ? ADMIN_CONNECTIONS : total / 8;
 }
 
-/* Connections and processes share the descriptors. */
+/* Connections and processes share the descriptors: half for each, and what one may not use is the
+ * other's. */
 static void share_descriptors(struct quota *q, const struct limits *l, uint64_t descriptors)
 {
     uint64_t connections = l->max_connections, processes = cap_or(l->max_processes, QUOTA_NO_CAP);
     if (descriptors != QUOTA_NO_CAP) {
         uint64_t rest = descriptors > OWN_DESCRIPTORS ? descriptors - OWN_DESCRIPTORS : 0;
         if (rest >= DESCRIPTORS_MIN)
-            connections = smaller(connections, rest / 2);
+            connections = smaller(connections, rest - smaller(processes, rest / 2));
         processes = smaller(processes, rest - smaller(connections, rest / 2));
     }
     q->caps[QUOTA_CONNECTIONS] = (struct quota_cap){l->max_connections_per_uid, connections,

@@ -280,6 +280,13 @@ TEST(few_descriptors_are_shared)
     configured((struct limits)LIMITS_DEFAULT, m);
     check_cap(QUOTA_CONNECTIONS, 512, 634, 64);
     check_cap(QUOTA_PROCESSES, 256, 634, 39);
+    /* What one may not use is the other's. */
+    configured((struct limits){.max_connections = 4096, .max_processes = 100}, m);
+    assert_int_equal(q.caps[QUOTA_CONNECTIONS].total, 1168);
+    assert_int_equal(q.caps[QUOTA_PROCESSES].total, 100);
+    configured((struct limits){.max_connections = 100}, m);
+    assert_int_equal(q.caps[QUOTA_CONNECTIONS].total, 100);
+    assert_int_equal(q.caps[QUOTA_PROCESSES].total, 1168);
     /* So few are not divided: the kernel refuses when they are used up. */
     m.max_descriptors = 40;
     configured((struct limits)LIMITS_DEFAULT, m);
