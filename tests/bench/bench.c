@@ -55,9 +55,10 @@ static void raise_limits(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur < CONNECTIONS_MAX)
-        die("RLIMIT_NOFILE ends at %ju, and the benchmark opens %d connections: raise it",
-            (uintmax_t)limit.rlim_cur, CONNECTIONS_MAX);
+    const rlim_t needed = CONNECTIONS_MAX + PROCESSES_MAX + 100;
+    if (limit.rlim_cur < needed)
+        die("RLIMIT_NOFILE ends at %ju; it must be at least %ju (ulimit -Hn)",
+            (uintmax_t)limit.rlim_cur, (uintmax_t)needed);
     write_file("/proc/sys/kernel/shmmni", "32768"); /* who needs it looks */
 }
 

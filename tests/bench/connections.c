@@ -67,7 +67,7 @@ void bench_connections(struct bench *b)
     struct server redis = server_redis(b->directory, b->server_cpu);
     report(b, &shmd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"}\n",
            (const char *[]){"connection-silent", "connection-used"},
-           (const char *[]){"idle connection, shmd", "the same after a request"}, 512, 256);
+           (const char *[]){"idle connection, shmd", "the same after a request"}, 480, 256);
     report(b, &memcached, "get nothing\r\n",
            (const char *[]){"connection-silent-memcached", "connection-used-memcached"},
            (const char *[]){"idle connection, memcached", "the same after a request"}, 0, 0);

@@ -64,8 +64,8 @@ static void fill_many(struct bench *b, struct subject *s)
                                         .figure = (double)(server_memory(&s->server) - before) /
                                                   (double)WEIGHED,
                                         .unit = "B",
-                                        .bar = 1024,
-                                        .goal = 512});
+                                        .bar = 512,
+                                        .goal = 400});
     make_segments(s->fd, FIRST + WEIGHED, MANY - WEIGHED - FIRST, 1, s->made + FIRST + WEIGHED);
 }
 
@@ -150,7 +150,7 @@ static void measure_list(struct bench *b, const struct subject *s)
                                         .unit = "ms",
                                         .ratio = has_peer ? median(ratios, LISTS) : 0,
                                         .against = "lsipc (times faster)",
-                                        .bar = has_peer ? 10 : 0,
+                                        .bar = has_peer ? 12 : 0,
                                         .goal = has_peer ? 20 : 0,
                                         .more_is_better = true});
     if (has_peer)
@@ -190,16 +190,16 @@ static void measure_restart(struct bench *b, struct subject *s)
                                         .title = "ready after a restart with 30,000",
                                         .figure = median(took, RESTARTS) / 1e6,
                                         .unit = "ms",
-                                        .bar = 500,
-                                        .goal = 150});
+                                        .bar = 150,
+                                        .goal = 60});
     for (size_t i = 0; i < RESTARTS; i++)
         took[i] = time_restart(b, s, SIGKILL);
     report_row(&b->report, (struct row){.id = "restart-killed",
                                         .title = "ready after SIGKILL with 30,000",
                                         .figure = median(took, RESTARTS) / 1e6,
                                         .unit = "ms",
-                                        .bar = 500,
-                                        .goal = 150});
+                                        .bar = 150,
+                                        .goal = 60});
     pin(b->server_cpu);
 }
 
@@ -268,8 +268,8 @@ static void measure_lookups(struct bench *b, const struct subject *many, const s
                                             .unit = "µs",
                                             .ratio = median(ratios[kind], ROUNDS),
                                             .against = "the same among 10",
-                                            .bar = 1.2,
-                                            .goal = 1.1});
+                                            .bar = 1.15,
+                                            .goal = 1.05});
 }
 
 void bench_segments(struct bench *b)

@@ -77,8 +77,8 @@ struct server server_shmd(const char *program, const char *directory, const char
         die("%s: %s", state, strerror(errno));
     snprintf(text, sizeof(text),
              "max_segments_per_uid = 0\nmax_connections = %d\nmax_connections_per_uid = %d\n"
-             "segments_dir = %s/segments.d\n",
-             CONNECTIONS_MAX, CONNECTIONS_MAX, state);
+             "max_processes = %d\nsegments_dir = %s/segments.d\n",
+             CONNECTIONS_MAX, CONNECTIONS_MAX, PROCESSES_MAX, state);
     if (!write_file(config, text))
         die("%s: %s", config, strerror(errno));
     char *const argv[] = {(char *)(uintptr_t)program,

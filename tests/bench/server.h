@@ -16,7 +16,7 @@ struct server {
 };
 
 /* Room for as many connections as the benchmark makes at once. */
-enum { IDLE_CONNECTIONS = 10000, CONNECTIONS_MAX = 12000 };
+enum { IDLE_CONNECTIONS = 10000, CONNECTIONS_MAX = 12000, PROCESSES_MAX = 1000 };
 
 /* Starts shmd; NAME is also that of its directory, where its state stays over a restart. With
  * OWN_IPC it has an IPC namespace of its own. It may not listen yet. */
