@@ -94,7 +94,8 @@ class PostgreSQL(RealCase):
             return self.start_real(
                 self.postgres, "-D", self.data, "-k", self.home, "-c", "listen_addresses=",
                 "-c", f"shared_memory_type={memory}", "-c", "fsync=off", "-c", "max_connections=10",
-                "-c", "shared_buffers=1MB", stdout=output, stderr=output)
+                # Killed, it would leave files behind in the machine's /dev/shm.
+                "-c", "dynamic_shared_memory_type=mmap", "-c", "shared_buffers=1MB", stdout=output, stderr=output)
 
     def sql(self, text):
         """The answer, or None: it does not serve yet."""
