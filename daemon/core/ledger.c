@@ -132,8 +132,11 @@ static int write_batch(struct core *core, const struct batch *b)
     /* What removes has room when nothing else has: that it succeeds says nothing of the rest. */
     if (r < 0 || b->adds)
         note_result(l, r);
-    if (r < 0)
+    if (r < 0) {
+        l->n_failed++;
         return r;
+    }
+    l->n_written++;
     l->is_entered = true;
     l->counters = b->counters;
     l->has_written = true;
@@ -281,6 +284,12 @@ void ledger_retry(struct core *core)
 bool ledger_is_due(const struct core *core)
 {
     return core->ledger.is_due;
+}
+
+uint64_t ledger_size(const struct core *core)
+{
+    const struct store *store = &core->on.store;
+    return store->ops->size(store->context);
 }
 
 void ledger_tend(struct core *core)

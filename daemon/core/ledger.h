@@ -47,11 +47,12 @@ struct ledger {
     size_t live_ties_capacity;
     struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
-    bool is_entered;             /* this daemon is recorded */
-    int64_t disowned_at_s;       /* the kernel's clock: the last ledger_write_gone() */
-    int64_t records_since_at_ms; /* wall clock: of older segments the records may be lost */
-    bool has_written;            /* and the store was not tended since */
-    bool has_more_to_tend;       /* the store has more to do, at once */
+    bool is_entered;              /* this daemon is recorded */
+    int64_t disowned_at_s;        /* the kernel's clock: the last ledger_write_gone() */
+    int64_t records_since_at_ms;  /* wall clock: of older segments the records may be lost */
+    bool has_written;             /* and the store was not tended since */
+    bool has_more_to_tend;        /* the store has more to do, at once */
+    uint64_t n_written, n_failed; /* changes, since the start */
     /* How the last write ended that tells whether the store takes changes, until it is reported. */
     bool has_result;
     int result;
@@ -129,6 +130,9 @@ void ledger_catch_up(struct core *core);
 void ledger_retry(struct core *core);
 /* Whether something was noted that has not been tried to be recorded. */
 bool ledger_is_due(const struct core *core);
+
+/* The bytes that the records take up in the store. */
+uint64_t ledger_size(const struct core *core);
 
 /* Lets the store do what can wait, for a part of a millisecond: to be called when nothing is half
  * done. */

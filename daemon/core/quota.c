@@ -294,3 +294,9 @@ bool quota_show(const struct quota *q, uint32_t uid, const char *key, struct quo
     }
     return false;
 }
+
+const char *quota_total(const struct quota *q, enum quota_kind kind, struct quota_use *ret)
+{
+    *ret = (struct quota_use){q->total[kind], q->caps[kind].total};
+    return keys[kind].total;
+}

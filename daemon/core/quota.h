@@ -88,4 +88,8 @@ struct quota_use {
 };
 bool quota_show(const struct quota *q, uint32_t uid, const char *key, struct quota_use *ret);
 
+/* What all uids together have of KIND. Returns the configuration key that limits it; NULL: none
+ * does. */
+const char *quota_total(const struct quota *q, enum quota_kind kind, struct quota_use *ret);
+
 #endif

@@ -62,18 +62,20 @@ static void write_requests(FILE *out, const struct rpc_counters *c)
 
 static void write_times(FILE *out, const struct rpc_counters *c)
 {
-    static const char *const ends[ANSWER_BUCKET_COUNT + 1] = {
-#define X(us) #us "e-06",
+    static const double ends_us[] = {
+#define X(us) us,
         ANSWER_BUCKETS(X)
 #undef X
-            [ANSWER_BUCKET_COUNT] = "+Inf",
     };
     uint64_t n = 0;
     write_head(out, "request_duration_seconds", "histogram", "Time to answer a request.");
-    for (size_t i = 0; i <= ANSWER_BUCKET_COUNT; i++) {
+    for (size_t i = 0; i < ANSWER_BUCKET_COUNT; i++) {
         n += c->answered_in[i];
-        fprintf(out, "shmd_request_duration_seconds_bucket{le=\"%s\"} %" PRIu64 "\n", ends[i], n);
+        fprintf(out, "shmd_request_duration_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+                ends_us[i] / 1e6, n);
     }
+    n += c->answered_in[ANSWER_BUCKET_COUNT];
+    fprintf(out, "shmd_request_duration_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", n);
     fprintf(out,
             "shmd_request_duration_seconds_sum %" PRIu64 ".%06" PRIu64 "\n"
             "shmd_request_duration_seconds_count %" PRIu64 "\n",
@@ -111,6 +113,33 @@ static void write_segments(FILE *out, const struct core *core)
                k->pages, k->shmall);
 }
 
+/* What all users together have of each thing that the configuration limits. Without a limit there
+ * is no _max. */
+static void write_quotas(FILE *out, const struct quota *quota)
+{
+    struct quota_use use;
+    write_head(out, "quota_used", "gauge", "In use, of what a configuration key limits.");
+    for (int kind = 0; kind < QUOTA_KINDS; kind++) {
+        const char *key = quota_total(quota, (enum quota_kind)kind, &use);
+        if (key)
+            fprintf(out, "shmd_quota_used{quota=\"%s\"} %" PRIu64 "\n", key, use.used);
+    }
+    write_head(out, "quota_max", "gauge", "The most there may be, for all users together.");
+    for (int kind = 0; kind < QUOTA_KINDS; kind++) {
+        const char *key = quota_total(quota, (enum quota_kind)kind, &use);
+        if (key && use.max != QUOTA_NO_CAP)
+            fprintf(out, "shmd_quota_max{quota=\"%s\"} %" PRIu64 "\n", key, use.max);
+    }
+}
+
+static void write_journal(FILE *out, const struct core *core)
+{
+    write_gauge(out, "journal_bytes", "Size of the journal's file.", ledger_size(core));
+    write_counter(out, "journal_writes", "Changes written to the journal.", core->ledger.n_written);
+    write_counter(out, "journal_write_failures", "Changes that the journal did not take.",
+                  core->ledger.n_failed);
+}
+
 static void write_rest(FILE *out, const struct rpc *rpc)
 {
     const struct core *core = rpc->core;
@@ -129,8 +158,9 @@ static void write_rest(FILE *out, const struct rpc *rpc)
 
 static void write_turns(FILE *out, const struct work *work)
 {
-    write_gauge(out, "turn_longest_us", "The longest turn of the loop, in microseconds.",
-                (uint64_t)work->turn_longest_us);
+    write_head(out, "turn_longest_seconds", "gauge", "The longest turn of the loop.");
+    fprintf(out, "shmd_turn_longest_seconds %" PRId64 ".%06" PRId64 "\n",
+            work->turn_longest_us / 1000000, work->turn_longest_us % 1000000);
     write_gauge(out, "turn_longest_requests", "The most requests in one turn.",
                 work->turn_most.requests);
     write_gauge(out, "turn_longest_records", "The most records looked at in one turn.",
@@ -153,6 +183,8 @@ int handle_metrics(struct request *rq, struct reply *reply)
     write_requests(out, &rq->rpc->counters);
     write_times(out, &rq->rpc->counters);
     write_segments(out, rq->core);
+    write_quotas(out, &rq->core->quota);
+    write_journal(out, rq->core);
     write_rest(out, rq->rpc);
     write_turns(out, &rq->core->work);
     fputs("# EOF\n", out);

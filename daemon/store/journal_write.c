@@ -219,6 +219,12 @@ static bool journal_tend(void *context, int64_t budget_us)
     return journal_rewrite_tend(context, budget_us);
 }
 
+static uint64_t journal_size(void *context)
+{
+    const struct journal *j = context;
+    return j->file.end;
+}
+
 const struct store_ops journal_ops = {
     .load = journal_load,
     .follow = journal_follow,
@@ -226,4 +232,5 @@ const struct store_ops journal_ops = {
     .write = journal_write,
     .abandon = journal_abandon,
     .tend = journal_tend,
+    .size = journal_size,
 };

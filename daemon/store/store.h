@@ -159,6 +159,8 @@ struct store_ops {
     /* Does what can wait, for about BUDGET_US: true when there is more to do at once. To be called
      * when nothing is half done, as at the end of a turn. */
     bool (*tend)(void *context, int64_t budget_us);
+    /* The bytes that the store takes up. It shrinks when what is gone is left out. */
+    uint64_t (*size)(void *context);
 };
 
 struct store {

@@ -425,6 +425,18 @@ TEST(what_may_not_be_stored_changes_nothing)
     store_contents_deinit(&c);
 }
 
+TEST(it_says_how_large_it_is)
+{
+    struct store_contents c;
+    load(&c);
+    store_contents_deinit(&c);
+    const uint64_t empty = store.ops->size(store.context);
+    const struct stored_segment s = segment(1, "a");
+    const struct store_record record = of_segment(&s);
+    assert_int_equal(put(&record, 1), 0);
+    assert_true(store.ops->size(store.context) > empty);
+}
+
 #define OF(name, i)                                                                                \
     {                                                                                              \
         name_of(#name, i), name, begin, end, &subjects[i]                                          \
@@ -448,6 +460,7 @@ int main(void)
         OF_ALL(what_is_gone_is_gone_and_the_rest_is_in_order),
         OF_ALL(an_intent_is_open_until_the_next_change),
         OF_ALL(what_may_not_be_stored_changes_nothing),
+        OF_ALL(it_says_how_large_it_is),
     };
     return RUN_TESTS(tests);
 }

@@ -58,12 +58,19 @@ static bool store_tend(void *context, int64_t budget_us)
     return s.ops->tend(s.context, budget_us);
 }
 
+static uint64_t store_size(void *context)
+{
+    const struct store s = fake_store(context);
+    return s.ops->size(s.context);
+}
+
 static const struct store_ops store_ops = {.load = store_load,
                                            .follow = store_follow,
                                            .intend = store_intend,
                                            .write = store_write,
                                            .abandon = store_abandon,
-                                           .tend = store_tend};
+                                           .tend = store_tend,
+                                           .size = store_size};
 
 /* --- life */
 

@@ -251,6 +251,13 @@ static bool fake_tend(void *context, int64_t budget_us)
     return true;
 }
 
+/* As if each record had one size. */
+static uint64_t fake_size(void *context)
+{
+    const struct fake_store *f = context;
+    return f->n_records * SEGMENT_NAME_MAX;
+}
+
 static const struct store_ops fake_ops = {
     .load = fake_load,
     .follow = fake_follow,
@@ -258,6 +265,7 @@ static const struct store_ops fake_ops = {
     .write = fake_write,
     .abandon = fake_abandon,
     .tend = fake_tend,
+    .size = fake_size,
 };
 
 void fake_store_init(struct fake_store *f)

@@ -77,7 +77,7 @@ class Measured(IsolationCase):
         except (OSError, AssertionError):
             return {}
         names = ("turn_longest_requests", "turn_longest_records", "turn_longest_accepts",
-                 "share_longest_requests", "share_longest_records", "turn_longest_us")
+                 "share_longest_requests", "share_longest_records", "turn_longest_seconds")
         return {n: metrics[f"shmd_{n}"] for n in names if f"shmd_{n}" in metrics}
 
     def stop_under_attack(self):
