@@ -27,6 +27,9 @@ struct dialect {
     int (*check)(const struct message *m, struct failure *ret_failure);
     /* Call INDEX of a message. */
     void (*call)(const struct message *m, size_t index, struct call *ret);
+    /* Takes the plain call at the start of TEXT, by which the call's pointers are borrowed then,
+     * and returns the bytes taken; 0, and TEXT is as it was: it is to be scanned and decoded. */
+    size_t (*take_plain)(char *text, size_t len, struct call *ret);
     /* Whether one of its calls is of METHOD. */
     bool (*calls)(const struct message *m, enum method method);
     /* The id of CALL as text, for an answer after the message is gone. */

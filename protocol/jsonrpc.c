@@ -51,13 +51,18 @@ static int find_method(const struct value *method, struct call *ret)
     return 0;
 }
 
-static void call_plain(const struct plain *request, struct call *ret)
+static size_t jsonrpc_take_plain(char *text, size_t len, struct call *ret)
 {
-    ret->id = request->id;
-    ret->answered = request->id.kind != VALUE_NONE;
+    struct plain request;
+    size_t taken = plain_take(text, len, &request);
+    if (taken == 0)
+        return 0;
+    ret->id = request.id;
+    ret->answered = request.id.kind != VALUE_NONE;
     ret->failed = false;
-    if (find_method(&request->method, ret) == 0)
-        ret->failed = params_decode_plain(ret->method, request, &ret->params, &ret->failure) < 0;
+    if (find_method(&request.method, ret) == 0)
+        ret->failed = params_decode_plain(ret->method, &request, &ret->params, &ret->failure) < 0;
+    return taken;
 }
 
 /* The id of a request is its id too when it is refused, unless it is of a kind that none may be. */
@@ -103,10 +108,6 @@ static bool may_be_params(const json_t *params)
 
 static void jsonrpc_call(const struct message *m, size_t index, struct call *ret)
 {
-    if (m->plain) {
-        call_plain(m->plain, ret);
-        return;
-    }
     const json_t *request = json_is_array(m->root) ? json_array_get(m->root, index) : m->root;
     ret->id = (struct value){.kind = VALUE_NONE};
     ret->failed = false;
@@ -278,6 +279,7 @@ static void jsonrpc_batch_end(struct writer *w)
 const struct dialect jsonrpc_dialect = {
     .check = jsonrpc_check,
     .call = jsonrpc_call,
+    .take_plain = jsonrpc_take_plain,
     .calls = jsonrpc_calls,
     .id = jsonrpc_id,
     .find_id = jsonrpc_find_id,

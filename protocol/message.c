@@ -9,7 +9,6 @@
 #include "protocol/json_check.h"
 #include "protocol/json_number.h"
 #include "protocol/limits.h"
-#include "protocol/plain.h"
 
 /* The length of the string at the start of TEXT, with its quotes. */
 static size_t string_length(const char *text, size_t len)
@@ -193,15 +192,6 @@ int message_decode(const char *value, size_t len, struct message *ret, struct fa
     return 0;
 }
 
-int message_decode_request(const char *value, size_t len, struct message *ret, struct failure *f)
-{
-    struct plain *plain = plain_read(value, len);
-    if (!plain)
-        return message_decode(value, len, ret, f);
-    *ret = (struct message){.plain = plain};
-    return 0;
-}
-
 bool message_has_sure_end(const char *value, size_t len)
 {
     if (len == 0)
@@ -215,10 +205,8 @@ void message_free(struct message *m)
     if (!m->arena)
         json_decref(m->root);
     json_arena_free(m->arena);
-    free(m->plain);
     m->root = NULL;
     m->arena = NULL;
-    m->plain = NULL;
 }
 
 size_t message_bytes(const struct message *m)
@@ -228,7 +216,7 @@ size_t message_bytes(const struct message *m)
 
 bool message_is_empty(const struct message *m)
 {
-    return !m->root && !m->plain;
+    return !m->root;
 }
 
 bool message_is_batch(const struct message *m)

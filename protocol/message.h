@@ -12,14 +12,11 @@
 
 struct json_arena;
 struct json_t;
-struct plain;
 
 struct message {
     struct json_t *root;
     /* Owned, and `root` lies in it; NULL: `root` is owned. */
     struct json_arena *arena;
-    /* Owned; in place of `root` when it is a plain JSON-RPC request. Never of message_decode(). */
-    struct plain *plain;
     /* The text had integers beyond int64; reals stand in for them. */
     bool widened;
 };
@@ -32,9 +29,6 @@ struct message {
  */
 int message_decode(const char *value, size_t len, struct message *ret, struct failure *ret_failure)
     __attribute__((warn_unused_result));
-/* The same for what may be a plain request, with less work when it is one. */
-int message_decode_request(const char *value, size_t len, struct message *ret,
-                           struct failure *ret_failure) __attribute__((warn_unused_result));
 /* Whether it is sure where VALUE ends, JSON or not: it does not end in a bare word or number. */
 bool message_has_sure_end(const char *value, size_t len);
 void message_free(struct message *m);

@@ -1,76 +1,91 @@
 #include "protocol/plain.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* A place in the copy, which ends in a NUL: no token goes beyond that. Strings get a NUL in place
- * of the quote that ends them. */
+/* A place in the text, and its end, which no token goes beyond. */
 struct cursor {
-    char *at;
+    char *at, *end;
 };
 
-static void skip_space(struct cursor *c)
+static inline bool is_space(char c)
 {
-    while (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static inline void skip_space(struct cursor *c)
+{
+    while (c->at < c->end && is_space(*c->at))
         c->at++;
 }
 
-/* Whether BYTE comes next, blanks aside; takes it. */
-static bool take(struct cursor *c, char byte)
+static inline bool stands_at(const struct cursor *c, char byte)
 {
-    skip_space(c);
-    if (*c->at != byte)
-        return false;
+    return c->at < c->end && *c->at == byte;
+}
+
+/* Whether BYTE comes next, blanks aside; takes it. */
+static inline bool take(struct cursor *c, char byte)
+{
+    if (!stands_at(c, byte)) { /* most requests have no blanks */
+        skip_space(c);
+        if (!stands_at(c, byte))
+            return false;
+    }
     c->at++;
     return true;
 }
 
 /* Of ASCII, and written in JSON as it is. */
-static bool is_plain(char c)
+static inline bool is_plain(char c)
 {
     unsigned char byte = (unsigned char)c;
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-static bool take_string(struct cursor *c, const char **ret, size_t *ret_len)
+/* The quote that ends it stays for now. */
+static inline bool take_string(struct cursor *c, const char **ret, size_t *ret_len)
 {
     if (!take(c, '"'))
         return false;
-    char *begin = c->at;
-    while (is_plain(*c->at))
-        c->at++;
-    if (*c->at != '"')
+    char *at = c->at;
+    while (at < c->end && is_plain(*at))
+        at++;
+    if (at == c->end || *at != '"')
         return false;
-    *ret = begin;
-    *ret_len = (size_t)(c->at - begin);
-    *c->at++ = '\0';
+    *ret = c->at;
+    *ret_len = (size_t)(at - c->at);
+    c->at = at + 1;
     return true;
 }
 
-static bool is_digit(char c)
+static inline bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* Up to 18 digits, which always fit. */
+/* Up to 18 digits, which always fit. What follows is looked at by who takes the next token. */
 static bool take_integer(struct cursor *c, int64_t *ret)
 {
-    bool negative = *c->at == '-';
-    const char *begin = c->at += negative;
+    enum { DIGITS_MAX = 18 };
+    bool negative = c->at < c->end && *c->at == '-';
+    char *begin = c->at + negative, *at = begin;
     int64_t value = 0;
-    for (; is_digit(*c->at) && c->at - begin < 18; c->at++)
-        value = value * 10 + (*c->at - '0');
-    /* 01, -0, 1.5, 1e3 and what is longer have a meaning of their own, or none. */
-    if (c->at == begin || (*begin == '0' && (negative || c->at - begin > 1)) || is_digit(*c->at) ||
-        *c->at == '.' || *c->at == 'e' || *c->at == 'E')
+    for (; at < c->end && is_digit(*at); at++) {
+        if (at - begin == DIGITS_MAX)
+            return false;
+        value = value * 10 + (*at - '0');
+    }
+    /* 01 and -0 have a meaning of their own, or none. */
+    if (at == begin || (*begin == '0' && (negative || at - begin > 1)))
         return false;
+    c->at = at;
     *ret = negative ? -value : value;
     return true;
 }
 
 static bool take_word(struct cursor *c, const char *word, size_t len)
 {
-    if (strncmp(c->at, word, len) != 0)
+    if ((size_t)(c->end - c->at) < len || memcmp(c->at, word, len) != 0)
         return false;
     c->at += len;
     return true;
@@ -79,20 +94,24 @@ static bool take_word(struct cursor *c, const char *word, size_t len)
 static bool take_value(struct cursor *c, struct value *ret)
 {
     skip_space(c);
-    switch (*c->at) {
+    char first = '\0';
+    if (c->at < c->end)
+        first = *c->at;
+    ret->json = NULL;
+    switch (first) {
     case '"': ret->kind = VALUE_STRING; return take_string(c, &ret->text, &ret->len);
     case 't':
     case 'f':
         ret->kind = VALUE_BOOL;
-        ret->boolean = *c->at == 't';
+        ret->boolean = first == 't';
         return ret->boolean ? take_word(c, "true", 4) : take_word(c, "false", 5);
     default: ret->kind = VALUE_INT; return take_integer(c, &ret->integer);
     }
 }
 
-static bool take_name(struct cursor *c, const char **ret, size_t *ret_len)
+static inline bool is_same(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    return take_string(c, ret, ret_len) && take(c, ':');
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
 static bool take_params(struct cursor *c, struct plain *p)
@@ -102,29 +121,28 @@ static bool take_params(struct cursor *c, struct plain *p)
     if (take(c, '}'))
         return true;
     do {
-        size_t len;
         if (p->n_params == PLAIN_PARAMS_MAX)
             return false;
         struct plain_param *param = &p->params[p->n_params];
-        param->value = (struct value){.kind = VALUE_NONE};
-        if (!take_name(c, &param->name, &len) || !take_value(c, &param->value))
+        if (!take_string(c, &param->name, &param->name_len) || !take(c, ':') ||
+            !take_value(c, &param->value))
             return false;
         for (size_t i = 0; i < p->n_params; i++)
-            if (strcmp(p->params[i].name, param->name) == 0)
+            if (is_same(param->name, param->name_len, p->params[i].name, p->params[i].name_len))
                 return false;
         p->n_params++;
     } while (take(c, ','));
     return take(c, '}');
 }
 
-static bool is_word(const char *text, size_t len, const char *word)
+static inline bool is_word(const char *text, size_t len, const char *word)
 {
-    return strlen(word) == len && memcmp(text, word, len) == 0;
+    return is_same(text, len, word, strlen(word));
 }
 
 enum member { MEMBER_JSONRPC = 1, MEMBER_ID = 2, MEMBER_METHOD = 4, MEMBER_PARAMS = 8 };
 
-static int find_member(const char *name, size_t len)
+static inline int find_member(const char *name, size_t len)
 {
     return is_word(name, len, "jsonrpc")  ? MEMBER_JSONRPC
            : is_word(name, len, "id")     ? MEMBER_ID
@@ -137,8 +155,8 @@ static bool take_member(struct cursor *c, struct plain *p, unsigned *seen)
 {
     const char *name;
     size_t len;
-    struct value version = {.kind = VALUE_NONE};
-    if (!take_name(c, &name, &len))
+    struct value version;
+    if (!take_string(c, &name, &len) || !take(c, ':'))
         return false;
     int member = find_member(name, len);
     if (member == 0 || (*seen & (unsigned)member))
@@ -167,25 +185,27 @@ static bool take_request(struct cursor *c, struct plain *p)
     return take(c, '}') && (seen & MEMBER_JSONRPC) && (seen & MEMBER_METHOD);
 }
 
-struct plain *plain_read(const char *text, size_t len)
+/* Puts a NUL in place of the quote that ends the string of VALUE, which lies in TEXT. */
+static void end_string(char *text, const struct value *value)
 {
-    if (len > PLAIN_TEXT_MAX)
-        return NULL;
-    struct plain *p = malloc(sizeof(*p) + len + 1);
-    if (!p)
-        return NULL;
-    memcpy(p->text, text, len);
-    p->text[len] = '\0';
-    p->id = p->method = (struct value){.kind = VALUE_NONE};
-    p->n_params = 0;
-    struct cursor c = {p->text};
-    bool taken = take_request(&c, p);
-    if (taken)
-        skip_space(&c);
-    /* A NUL in the midst of the text looks like its end. */
-    if (!taken || c.at != p->text + len) {
-        free(p);
-        return NULL;
+    if (value->kind == VALUE_STRING)
+        text[value->text + value->len - text] = '\0';
+}
+
+size_t plain_take(char *text, size_t len, struct plain *ret)
+{
+    struct cursor c = {text, text + (len < PLAIN_TEXT_MAX ? len : PLAIN_TEXT_MAX)};
+    ret->id = (struct value){.kind = VALUE_NONE};
+    ret->n_params = 0;
+    if (!take_request(&c, ret))
+        return 0;
+    end_string(text, &ret->id);
+    end_string(text, &ret->method);
+    for (size_t i = 0; i < ret->n_params; i++) {
+        const struct plain_param *param = &ret->params[i];
+        text[param->name + param->name_len - text] = '\0';
+        end_string(text, &param->value);
     }
-    return p;
+    skip_space(&c);
+    return (size_t)(c.at - text);
 }

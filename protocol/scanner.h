@@ -83,4 +83,10 @@ void scanner_resync(struct scanner *s);
 /* Whether bytes of a value were taken that is not complete. */
 bool scanner_unfinished(const struct scanner *s);
 
+/* Whether the next value may begin at the next byte: none is unfinished, none is thrown away. */
+static inline bool scanner_is_between(const struct scanner *s)
+{
+    return s->state == SCAN_BETWEEN;
+}
+
 #endif

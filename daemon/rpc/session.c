@@ -148,19 +148,16 @@ static void execute_wait(struct session *s, struct call *call)
     execute(s, call, wait);
 }
 
-static void answer_call(struct session *s)
+static void answer_call(struct session *s, struct call *call)
 {
-    struct call call;
-    struct reply refused = {.kind = REPLY_FAILURE};
-    s->outbox.dialect->call(&s->message, s->next_call++, &call);
-    if (call.failed) {
-        refused.u.failure = call.failure;
+    if (call->failed) {
+        struct reply refused = {.kind = REPLY_FAILURE, .u.failure = call->failure};
         s->rpc->counters.errors++;
-        write_answer(s, &call, &refused);
-    } else if (call.method == METHOD_WAIT) {
-        execute_wait(s, &call);
+        write_answer(s, call, &refused);
+    } else if (call->method == METHOD_WAIT) {
+        execute_wait(s, call);
     } else {
-        execute(s, &call, NULL);
+        execute(s, call, NULL);
     }
 }
 
@@ -187,7 +184,9 @@ static bool finish_message(struct session *s)
     while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
         if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox) || must_yield(s))
             return false;
-        answer_call(s);
+        struct call call;
+        s->outbox.dialect->call(&s->message, s->next_call++, &call);
+        answer_call(s, &call);
         served(s);
     }
     if (s->batch)
@@ -222,7 +221,7 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
 static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
 {
     struct failure f;
-    if (message_decode_request(value, len, &s->message, &f) < 0) {
+    if (message_decode(value, len, &s->message, &f) < 0) {
         if (at_end && f.error == PROTOCOL_ERROR_PARSE) {
             refuse_cut_off(s);
             return;
@@ -277,12 +276,32 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
         s->outbox.is_closed = true;
 }
 
+/* Answers the plain request at the start of DATA, which begins no value's rest; returns its length,
+ * 0 when there is none. */
+static size_t serve_plain(struct session *s, char *data, size_t n)
+{
+    struct call call;
+    size_t taken = s->outbox.dialect->take_plain(data, n, &call);
+    if (taken == 0)
+        return 0;
+    s->outbox.in_answer = true;
+    answer_call(s, &call);
+    s->outbox.in_answer = false;
+    served(s);
+    s->value_ended = true;
+    return taken;
+}
+
 /* Deals with DATA, of which SCANNED bytes are scanned; returns how many are done with. */
-static size_t consume(struct session *s, const char *data, size_t n, size_t *scanned)
+static size_t consume(struct session *s, char *data, size_t n, size_t *scanned)
 {
     size_t at = *scanned;
     while (at < n && !is_stopped(s) && !must_yield(s)) {
-        size_t taken;
+        size_t taken = scanner_is_between(&s->scanner) ? serve_plain(s, data + at, n - at) : 0;
+        if (taken > 0) {
+            at += taken;
+            continue;
+        }
         enum scan_status status = scanner_scan(&s->scanner, data + at, n - at, &taken);
         at += taken;
         s->value_ended = s->value_ended || status != SCAN_MORE;
@@ -414,7 +433,7 @@ static void settle_buffers(struct session *s)
         give_up(largest);
 }
 
-static void receive(struct session *s, const char *data, size_t n)
+static void receive(struct session *s, char *data, size_t n)
 {
     s->has_served = false;
     if (s->held) {
@@ -464,7 +483,7 @@ static void go_on(struct session *s)
         consume_end(s);
 }
 
-void session_receive(struct session *s, const char *data, size_t n)
+void session_receive(struct session *s, char *data, size_t n)
 {
     if (s->outbox.is_closed || s->outbox.is_cut_off)
         return;

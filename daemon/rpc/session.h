@@ -47,8 +47,8 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
 /* Whatever depended on the connection ends. */
 void session_deinit(struct session *s);
 
-/* N bytes came. */
-void session_receive(struct session *s, const char *data, size_t n);
+/* N bytes came. What DATA holds afterwards does not matter: requests are read in place. */
+void session_receive(struct session *s, char *data, size_t n);
 /* No more will come. */
 void session_end_input(struct session *s);
 /* The value that was begun was not finished in time. */

@@ -50,6 +50,16 @@ static void refuse(struct writer *w, const struct call *call, const struct failu
     jsonrpc_dialect.reply(w, call, &reply, in_batch);
 }
 
+static void answer_call(struct writer *w, const struct call *call, bool in_batch)
+{
+    if (!call->answered)
+        return;
+    if (call->failed)
+        refuse(w, call, &call->failure, in_batch);
+    else
+        jsonrpc_dialect.reply(w, call, &good_reply, in_batch);
+}
+
 /* Appends what MESSAGE is answered. */
 static void answer(struct writer *w, const struct message *m)
 {
@@ -68,22 +78,18 @@ static void answer(struct writer *w, const struct message *m)
         if (batch && !begun)
             jsonrpc_dialect.batch_begin(w);
         begun = true;
-        if (call.failed)
-            refuse(w, &call, &call.failure, batch);
-        else
-            jsonrpc_dialect.reply(w, &call, &good_reply, batch);
+        answer_call(w, &call, batch);
     }
     if (batch && begun)
         jsonrpc_dialect.batch_end(w);
 }
 
-typedef int decode_fn(const char *value, size_t len, struct message *ret, struct failure *f);
-
-static void serve_by(decode_fn *decode, struct writer *w, const char *text)
+/* Appends what TEXT is answered by way of the decoder. */
+static void serve_decoded(struct writer *w, const char *text)
 {
     struct message m;
     struct failure f;
-    int r = decode(text, strlen(text), &m, &f);
+    int r = message_decode(text, strlen(text), &m, &f);
     if (r < 0) {
         struct call call = {.answered = true};
         if (f.error != PROTOCOL_ERROR_PARSE)
@@ -95,19 +101,27 @@ static void serve_by(decode_fn *decode, struct writer *w, const char *text)
     message_free(&m);
 }
 
+/* The same, but what is plain is read apart, as a session does it. */
 static void serve(struct writer *w, const char *text)
 {
-    serve_by(message_decode_request, w, text);
+    struct call call;
+    char *copy = strdup(text);
+    assert_non_null(copy);
+    if (jsonrpc_dialect.take_plain(copy, strlen(copy), &call) > 0)
+        answer_call(w, &call, false);
+    else
+        serve_decoded(w, text);
+    free(copy);
 }
 
 /* The answer is WANT, whether or not plain requests are read apart. */
 static void check(const char *text, const char *want)
 {
-    decode_fn *const both[] = {message_decode_request, message_decode};
+    void (*const both[])(struct writer *, const char *) = {serve, serve_decoded};
     for (size_t i = 0; i < 2; i++) {
         struct writer w;
         writer_init(&w);
-        serve_by(both[i], &w, text);
+        both[i](&w, text);
         assert_false(w.failed);
         assert_text(w.data, w.len, want);
         writer_deinit(&w);
@@ -445,7 +459,7 @@ TEST(no_memory_for_a_request)
     char *text = text_of("%s", INFO("\"x\""));
     writer_init(&w);
     json_set_alloc_funcs(no_memory, free);
-    serve_by(message_decode, &w, text);
+    serve_decoded(&w, text);
     json_set_alloc_funcs(malloc, free);
     assert_text(w.data, w.len,
                 BAD("\"x\"", "-32603", "the daemon is out of memory; try again") "\n");

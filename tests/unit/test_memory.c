@@ -132,14 +132,14 @@ TEST(each_allocation_of_each_method)
             unsigned long n = 1;
             while (fails_once(&rows[i], (enum form)form, n, &refused, &closed))
                 n++;
-            assert_true(n > 2);
+            assert_true(n >
+                        (form == FORM_PLAIN ? 1 : 2)); /* a plain one needs room for its answer */
             /* The answers to a batch with a wait are gathered first, which takes memory, too. */
             if (form == FORM_BATCH && strcmp(rows[i].method, "wait") == 0)
                 assert_in_range(closed, 1, 4);
             else
                 assert_int_equal(closed, form == FORM_BATCH);
-            /* A plain request that cannot be read as such is read by the decoder. */
-            assert_true(refused > 0 || form == FORM_PLAIN);
+            assert_true(refused > 0);
         }
     }
 }

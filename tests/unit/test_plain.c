@@ -1,7 +1,7 @@
 /*
- * Plain requests are read apart from all others, and must mean the same as to the decoder of all
- * of them: each request here, whole and with any byte of it changed, left out or doubled, is either
- * left to that decoder or understood as it does.
+ * Plain requests are read apart from all others, and must end and mean the same as to the scanner
+ * and the decoder of all of them: each request here, whole and with any byte of it changed, left
+ * out or doubled, is either left to these, untouched, or understood as they do.
  */
 #include "tests/unit/support.h"
 
@@ -9,6 +9,7 @@
 #include "protocol/message.h"
 #include "protocol/params.h"
 #include "protocol/plain.h"
+#include "protocol/scanner.h"
 
 #define REQUEST(method, params)                                                                    \
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}"
@@ -51,8 +52,6 @@ static const char *const others[] = {
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":1}",
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\",\"more\":1}",
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\",}",
-    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"}}",
-    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"} 1",
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"in\\u0066o\"}",
     "{\"jsonrpc\":\"2.0\",\"id\":\"\xC3\xA9\",\"method\":\"info\"}",
     "{\"jsonrpc\":\"2.0\",\"id\":\"\xFF\",\"method\":\"info\"}",
@@ -71,59 +70,98 @@ static const char *const others[] = {
 enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
 
 /* All that a call says, as text. */
-static void describe(struct writer *w, const struct message *m)
+static void describe(struct writer *w, const struct call *call)
 {
-    struct call call;
     struct reply reply = {.kind = REPLY_FAILURE};
-    assert_int_equal(message_calls(m), 1);
-    assert_false(message_is_batch(m));
-    assert_int_equal(jsonrpc_dialect.check(m, &reply.u.failure), 0);
-    jsonrpc_dialect.call(m, 0, &call);
-    writer_bool(w, call.answered);
-    if (call.failed) {
-        reply.u.failure = call.failure;
+    writer_bool(w, call->answered);
+    if (call->failed) {
+        reply.u.failure = call->failure;
     } else {
-        writer_string(w, method_word(call.method));
-        params_encode(w, call.method, &call.params);
+        writer_string(w, method_word(call->method));
+        params_encode(w, call->method, &call->params);
         failure_init(&reply.u.failure, PROTOCOL_ERROR_INTERNAL);
     }
     /* With the id. */
-    jsonrpc_dialect.reply(w, &call, &reply, false);
+    jsonrpc_dialect.reply(w, call, &reply, false);
     assert_false(w->failed);
 }
 
-/* Whether TEXT is read as plain; if so, it means the same to both. */
-static bool compare(const char *text, size_t len)
+static void describe_decoded(struct writer *w, const char *text, size_t len)
 {
-    struct message request = {.plain = plain_read(text, len)}, decoded;
+    struct message m;
+    struct call call;
     struct failure f;
+    assert_int_equal(message_decode(text, len, &m, &f), 0);
+    assert_int_equal(message_calls(&m), 1);
+    assert_false(message_is_batch(&m));
+    assert_int_equal(jsonrpc_dialect.check(&m, &f), 0);
+    jsonrpc_dialect.call(&m, 0, &call);
+    describe(w, &call);
+    message_free(&m);
+}
+
+/* Where the value at the start of TEXT ends by the scanner's word. */
+static size_t end_of_value(const char *text, size_t len)
+{
+    struct scanner s;
+    size_t taken;
+    scanner_init(&s, PLAIN_TEXT_MAX);
+    assert_int_equal(scanner_scan(&s, text, len, &taken), SCAN_VALUE);
+    scanner_deinit(&s);
+    return taken;
+}
+
+/* How many bytes of TEXT are taken as plain; if any, they mean the same to both. */
+static size_t compare(const char *text, size_t len)
+{
+    struct call call;
     struct writer one, other;
-    if (!request.plain)
-        return false;
-    assert_int_equal(message_decode(text, len, &decoded, &f), 0);
+    char *copy = malloc(len > 0 ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    size_t taken = jsonrpc_dialect.take_plain(copy, len, &call);
+    if (taken == 0) {
+        assert_memory_equal(copy, text, len);
+        free(copy);
+        return 0;
+    }
     writer_init(&one);
     writer_init(&other);
-    describe(&one, &request);
-    describe(&other, &decoded);
+    size_t end = end_of_value(text, len);
+    assert_in_range(end, 1, taken);
+    for (size_t i = end; i < taken; i++)
+        assert_non_null(memchr(" \t\r\n", text[i], 4));
+    describe(&one, &call);
+    describe_decoded(&other, text, end);
     assert_int_equal(one.len, other.len);
     assert_memory_equal(one.data, other.data, one.len);
     writer_deinit(&one);
     writer_deinit(&other);
-    message_free(&request);
-    message_free(&decoded);
-    return true;
+    free(copy);
+    return taken;
 }
 
 TEST(what_is_plain)
 {
     for (size_t i = 0; i < N_PLAIN; i++)
-        assert_true(compare(plain[i], strlen(plain[i])));
+        assert_int_equal(compare(plain[i], strlen(plain[i])), strlen(plain[i]));
 }
 
 TEST(what_is_not)
 {
     for (size_t i = 0; i < N_OTHERS; i++)
-        assert_null(plain_read(others[i], strlen(others[i])));
+        assert_int_equal(compare(others[i], strlen(others[i])), 0);
+}
+
+TEST(what_follows_is_left)
+{
+    static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"}";
+    static const char *const tails[] = {"}", "1", "{", "\"", "{}", "\xFF", "x"};
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+        char text[100];
+        snprintf(text, sizeof(text), "%s \n%s", request, tails[i]);
+        assert_int_equal(compare(text, strlen(text)), strlen(request) + 2);
+    }
 }
 
 TEST(no_longer_than_it_may_be)
@@ -133,7 +171,7 @@ TEST(no_longer_than_it_may_be)
         int len =
             snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"info\"%*s}",
                      (int)blanks, "");
-        assert_int_equal(compare(text, (size_t)len), len <= PLAIN_TEXT_MAX);
+        assert_int_equal(compare(text, (size_t)len), len <= PLAIN_TEXT_MAX ? len : 0);
     }
 }
 
@@ -141,7 +179,7 @@ TEST(a_cut_request_is_left)
 {
     for (size_t i = 0; i < N_PLAIN; i++)
         for (size_t len = 0; len < strlen(plain[i]) - 3; len++)
-            assert_null(plain_read(plain[i], len));
+            assert_int_equal(compare(plain[i], len), 0);
 }
 
 TEST(any_byte_changed)
@@ -156,14 +194,14 @@ TEST(any_byte_changed)
             for (size_t b = 0; b < sizeof(bytes) - 1; b++) {
                 memcpy(text, plain[i], len);
                 text[at] = bytes[b];
-                taken += compare(text, len);
+                taken += compare(text, len) > 0;
                 /* And one more. */
                 memcpy(text + at + 1, plain[i] + at, len - at);
-                taken += compare(text, len + 1);
+                taken += compare(text, len + 1) > 0;
             }
             memcpy(text, plain[i], at);
             memcpy(text + at, plain[i] + at + 1, len - at - 1);
-            taken += compare(text, len - 1);
+            taken += compare(text, len - 1) > 0;
         }
         free(text);
     }
@@ -173,11 +211,9 @@ TEST(any_byte_changed)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_plain),
-        cmocka_unit_test(what_is_not),
-        cmocka_unit_test(no_longer_than_it_may_be),
-        cmocka_unit_test(a_cut_request_is_left),
-        cmocka_unit_test(any_byte_changed),
+        cmocka_unit_test(what_is_plain),         cmocka_unit_test(what_is_not),
+        cmocka_unit_test(what_follows_is_left),  cmocka_unit_test(no_longer_than_it_may_be),
+        cmocka_unit_test(a_cut_request_is_left), cmocka_unit_test(any_byte_changed),
     };
     return RUN_TESTS(tests);
 }
