@@ -199,15 +199,12 @@ static void write_error(struct writer *w, const struct failure *f)
     const struct error_row *row = error_row(f->error);
     writer_key(w, "error");
     writer_object_begin(w);
-    writer_key(w, "code");
-    writer_int(w, row->code);
-    writer_key(w, "message");
-    writer_string(w, failure_message(f));
+    writer_member_int(w, "code", row->code);
+    writer_member_string(w, "message", failure_message(f));
     if (row->name) {
         writer_key(w, "data");
         writer_object_begin(w);
-        writer_key(w, "error");
-        writer_string(w, row->name);
+        writer_member_string(w, "error", row->name);
         reply_write_failure_params(w, f);
         writer_object_end(w);
     }
@@ -234,10 +231,7 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
 {
     if (!in_batch)
         writer_restart(w);
-    writer_object_begin(w);
-    writer_key(w, "jsonrpc");
-    writer_string(w, "2.0");
-    writer_key(w, "id");
+    writer_opening(w, "{\"jsonrpc\":\"2.0\",\"id\":");
     write_id(w, call ? &call->id : NULL);
     if (reply->kind == REPLY_FAILURE) {
         write_error(w, &reply->u.failure);
@@ -253,12 +247,7 @@ static void jsonrpc_reply(struct writer *w, const struct call *call, const struc
 static void jsonrpc_event(struct writer *w, const struct wire_event *event)
 {
     writer_restart(w);
-    writer_object_begin(w);
-    writer_key(w, "jsonrpc");
-    writer_string(w, "2.0");
-    writer_key(w, "method");
-    writer_string(w, "event");
-    writer_key(w, "params");
+    writer_opening(w, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":");
     reply_write_event(w, event);
     writer_object_end(w);
     writer_bytes(w, "\n", 1);

@@ -8,12 +8,9 @@ static void begin_request(struct writer *w, int64_t id, const char *method)
 {
     writer_restart(w);
     writer_object_begin(w);
-    writer_key(w, "jsonrpc");
-    writer_string(w, "2.0");
-    writer_key(w, "id");
-    writer_int(w, id);
-    writer_key(w, "method");
-    writer_string(w, method);
+    writer_member_string(w, "jsonrpc", "2.0");
+    writer_member_int(w, "id", id);
+    writer_member_string(w, "method", method);
 }
 
 static void end_request(struct writer *w)

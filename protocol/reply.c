@@ -2,16 +2,10 @@
 
 #include "protocol/limits.h"
 
-static void write_uint(struct writer *w, const char *key, uint64_t value)
-{
-    writer_key(w, key);
-    writer_uint(w, value);
-}
-
 static void write_limit(struct writer *w, const char *key, uint64_t limit)
 {
     if (limit <= INT64_MAX)
-        write_uint(w, key, limit);
+        writer_member_uint(w, key, limit);
 }
 
 static void write_kernel(struct writer *w, const struct info *info)
@@ -20,11 +14,10 @@ static void write_kernel(struct writer *w, const struct info *info)
     writer_object_begin(w);
     write_limit(w, "shmmax", info->kernel.shmmax);
     write_limit(w, "shmall", info->kernel.shmall);
-    write_uint(w, "shmmni", info->kernel.shmmni);
-    write_uint(w, "segments", info->kernel.segments);
-    write_uint(w, "bytes", info->kernel.bytes);
-    writer_key(w, "shm_rmid_forced");
-    writer_bool(w, info->kernel.shm_rmid_forced);
+    writer_member_uint(w, "shmmni", info->kernel.shmmni);
+    writer_member_uint(w, "segments", info->kernel.segments);
+    writer_member_uint(w, "bytes", info->kernel.bytes);
+    writer_member_bool(w, "shm_rmid_forced", info->kernel.shm_rmid_forced);
     writer_object_end(w);
 }
 
@@ -33,7 +26,7 @@ static void write_info_limit(struct writer *w, const struct info_limit *limit)
     writer_key(w, limit->name);
     writer_object_begin(w);
     if (limit->is_counted)
-        write_uint(w, "used", limit->used);
+        writer_member_uint(w, "used", limit->used);
     write_limit(w, "max", limit->max);
     writer_object_end(w);
 }
@@ -41,18 +34,13 @@ static void write_info_limit(struct writer *w, const struct info_limit *limit)
 static void write_info(struct writer *w, const struct info *info)
 {
     writer_object_begin(w);
-    writer_key(w, "version");
-    writer_string(w, info->version);
-    write_uint(w, "protocol", PROTOCOL_VERSION);
-    writer_key(w, "pid");
-    writer_int(w, info->pid);
-    writer_key(w, "uid");
-    writer_int(w, info->uid);
-    writer_key(w, "started_at_ms");
-    writer_int(w, info->started_at_ms);
-    writer_key(w, "boot_id");
-    writer_string(w, info->boot_id);
-    write_uint(w, "ipc_namespace", info->ipc_namespace);
+    writer_member_string(w, "version", info->version);
+    writer_member_uint(w, "protocol", PROTOCOL_VERSION);
+    writer_member_int(w, "pid", info->pid);
+    writer_member_int(w, "uid", info->uid);
+    writer_member_int(w, "started_at_ms", info->started_at_ms);
+    writer_member_string(w, "boot_id", info->boot_id);
+    writer_member_uint(w, "ipc_namespace", info->ipc_namespace);
     write_kernel(w, info);
     writer_key(w, "limits");
     writer_object_begin(w);
@@ -61,19 +49,17 @@ static void write_info(struct writer *w, const struct info *info)
     writer_object_end(w);
     writer_key(w, "usage");
     writer_object_begin(w);
-    write_uint(w, "segments", info->usage_segments);
-    write_uint(w, "bytes", info->usage_bytes);
+    writer_member_uint(w, "segments", info->usage_segments);
+    writer_member_uint(w, "bytes", info->usage_bytes);
     writer_object_end(w);
     writer_key(w, "huge_page_sizes");
     writer_array_begin(w);
     for (size_t i = 0; i < info->n_huge_page_sizes; i++)
         writer_uint(w, info->huge_page_sizes[i]);
     writer_array_end(w);
-    writer_key(w, "durable");
-    writer_bool(w, info->durable);
+    writer_member_bool(w, "durable", info->durable);
     if (info->records_since_at_ms != 0) {
-        writer_key(w, "records_since_at_ms");
-        writer_int(w, info->records_since_at_ms);
+        writer_member_int(w, "records_since_at_ms", info->records_since_at_ms);
     }
     writer_object_end(w);
 }
@@ -84,12 +70,10 @@ void reply_write_result(struct writer *w, const struct reply *reply)
     case REPLY_INFO: write_info(w, &reply->u.info); return;
     case REPLY_SEGMENT:
     case REPLY_CREATED:
-        writer_object_begin(w);
-        writer_key(w, "segment");
+        writer_opening(w, "{\"segment\":");
         segment_json_write(w, &reply->u.one.segment);
         if (reply->kind == REPLY_CREATED) {
-            writer_key(w, "created");
-            writer_bool(w, reply->u.one.created);
+            writer_member_bool(w, "created", reply->u.one.created);
         }
         writer_object_end(w);
         return;
@@ -101,14 +85,13 @@ void reply_write_result(struct writer *w, const struct reply *reply)
             segment_json_write(w, &reply->u.list.segments[i]);
         writer_array_end(w);
         if (reply->u.list.cursor[0]) {
-            writer_key(w, "cursor");
-            writer_string(w, reply->u.list.cursor);
+            writer_member_string(w, "cursor", reply->u.list.cursor);
         }
         writer_object_end(w);
         return;
     case REPLY_SUBSCRIBED:
         writer_object_begin(w);
-        write_uint(w, "event_serial", reply->u.event_serial);
+        writer_member_uint(w, "event_serial", reply->u.event_serial);
         writer_object_end(w);
         return;
     case REPLY_METRICS:
@@ -129,18 +112,14 @@ void reply_write_event(struct writer *w, const struct wire_event *e)
 {
     writer_object_begin(w);
     if (e->missed > 0) {
-        writer_key(w, "kind");
-        writer_string(w, "gap");
-        write_uint(w, "missed", e->missed);
+        writer_member_string(w, "kind", "gap");
+        writer_member_uint(w, "missed", e->missed);
     } else {
-        write_uint(w, "event_serial", e->event_serial);
-        writer_key(w, "at_ms");
-        writer_int(w, e->at_ms);
-        writer_key(w, "kind");
-        writer_string(w, event_words[e->kind]);
+        writer_member_uint(w, "event_serial", e->event_serial);
+        writer_member_int(w, "at_ms", e->at_ms);
+        writer_member_string(w, "kind", event_words[e->kind]);
         if (e->kind == EVENT_REMOVED) {
-            writer_key(w, "reason");
-            writer_string(w, reason_words[e->reason]);
+            writer_member_string(w, "reason", reason_words[e->reason]);
         }
         writer_key(w, "segment");
         segment_json_write(w, e->segment);
@@ -155,13 +134,10 @@ static void write_config_errors(struct writer *w, const struct failure *f)
     for (size_t i = 0; i < f->n_config_errors; i++) {
         const struct config_error *error = &f->config_errors[i];
         writer_object_begin(w);
-        writer_key(w, "file");
-        writer_string(w, error->file);
-        write_uint(w, "line", error->line);
-        writer_key(w, "key");
-        writer_string(w, error->key);
-        writer_key(w, "message");
-        writer_string(w, error->message);
+        writer_member_string(w, "file", error->file);
+        writer_member_uint(w, "line", error->line);
+        writer_member_string(w, "key", error->key);
+        writer_member_string(w, "message", error->message);
         writer_object_end(w);
     }
     writer_array_end(w);

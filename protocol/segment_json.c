@@ -4,76 +4,51 @@
 #include <jansson.h>
 #include <string.h>
 
-static void write_time(struct writer *w, const char *key, int64_t at_ms)
+static inline void write_time(struct writer *w, const char *key, int64_t at_ms)
 {
-    if (at_ms == 0)
-        return;
-    writer_key(w, key);
-    writer_int(w, at_ms);
-}
-
-static void write_uint(struct writer *w, const char *key, uint64_t value)
-{
-    writer_key(w, key);
-    writer_uint(w, value);
-}
-
-static void write_string(struct writer *w, const char *key, const char *value)
-{
-    writer_key(w, key);
-    writer_string(w, value);
-}
-
-static void write_bool(struct writer *w, const char *key, bool value)
-{
-    writer_key(w, key);
-    writer_bool(w, value);
+    if (at_ms != 0)
+        writer_member_int(w, key, at_ms);
 }
 
 static void write_mode(struct writer *w, uint32_t mode)
 {
-    char text[4];
-    for (int i = 3; i >= 0; i--, mode >>= 3)
+    char text[6] = "\"0000\"";
+    for (int i = 4; i > 0; i--, mode >>= 3)
         text[i] = (char)('0' + (mode & 7));
     writer_key(w, "mode");
-    writer_string_n(w, text, sizeof(text));
+    writer_value(w, text, sizeof(text));
 }
 
 static void write_creator(struct writer *w, const struct wire_segment *s)
 {
-    writer_key(w, "creator");
-    writer_object_begin(w);
-    write_uint(w, "uid", s->creator.uid);
-    write_uint(w, "gid", s->creator.gid);
-    writer_key(w, "pid");
-    writer_int(w, s->creator.pid);
+    writer_opening(w, "\"creator\":{");
+    writer_member_uint(w, "uid", s->creator.uid);
+    writer_member_uint(w, "gid", s->creator.gid);
+    writer_member_int(w, "pid", s->creator.pid);
     const char *comm = s->creator.comm ? s->creator.comm : s->creator.comm_now;
     if (*comm)
-        write_string(w, "comm", comm);
+        writer_member_string(w, "comm", comm);
     writer_object_end(w);
 }
 
 static void write_labels(struct writer *w, const struct wire_segment *s)
 {
-    writer_key(w, "labels");
-    writer_object_begin(w);
+    writer_opening(w, "\"labels\":{");
     for (size_t i = 0; i < s->n_labels; i++)
-        write_string(w, s->labels[i].key, s->labels[i].value);
+        writer_member_string(w, s->labels[i].key, s->labels[i].value);
     writer_object_end(w);
 }
 
 static void write_holder_list(struct writer *w, const struct wire_segment *s)
 {
-    writer_key(w, "holder_list");
-    writer_array_begin(w);
+    writer_opening(w, "\"holder_list\":[");
     for (uint32_t i = 0; i < s->holders; i++) {
         const struct wire_holder *holder = &s->holder_list[i];
         writer_object_begin(w);
-        writer_key(w, "pid");
-        writer_int(w, holder->pid);
-        write_uint(w, "uid", holder->uid);
+        writer_member_int(w, "pid", holder->pid);
+        writer_member_uint(w, "uid", holder->uid);
         if (holder->comm)
-            write_string(w, "comm", holder->comm);
+            writer_member_string(w, "comm", holder->comm);
         write_time(w, "since_at_ms", holder->since_at_ms);
         writer_object_end(w);
     }
@@ -82,8 +57,7 @@ static void write_holder_list(struct writer *w, const struct wire_segment *s)
 
 static void write_drift(struct writer *w, uint32_t drift)
 {
-    writer_key(w, "drift");
-    writer_array_begin(w);
+    writer_opening(w, "\"drift\":[");
     for (int i = 0; i < DRIFT_COUNT; i++)
         if (drift & (1U << i))
             writer_string(w, drift_words[i]);
@@ -94,35 +68,33 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
 {
     writer_object_begin(w);
     if (s->managed)
-        write_uint(w, "serial", s->serial);
+        writer_member_uint(w, "serial", s->serial);
     if (s->name)
-        write_string(w, "name", s->name);
+        writer_member_string(w, "name", s->name);
     if (s->former_name)
-        write_string(w, "former_name", s->former_name);
+        writer_member_string(w, "former_name", s->former_name);
     if (s->replaces)
-        write_uint(w, "replaces", s->replaces);
-    writer_key(w, "shmid");
-    writer_int(w, s->shmid);
-    write_uint(w, "key", s->key);
-    write_uint(w, "size", s->size);
+        writer_member_uint(w, "replaces", s->replaces);
+    writer_member_int(w, "shmid", s->shmid);
+    writer_member_uint(w, "key", s->key);
+    writer_member_uint(w, "size", s->size);
     write_mode(w, s->mode);
-    write_uint(w, "uid", s->uid);
-    write_uint(w, "gid", s->gid);
-    write_uint(w, "nattch", s->nattch);
-    writer_key(w, "last_pid");
-    writer_int(w, s->last_pid);
+    writer_member_uint(w, "uid", s->uid);
+    writer_member_uint(w, "gid", s->gid);
+    writer_member_uint(w, "nattch", s->nattch);
+    writer_member_int(w, "last_pid", s->last_pid);
     write_creator(w, s);
-    write_string(w, "state", state_words[s->state]);
+    writer_member_string(w, "state", state_words[s->state]);
     if (s->managed)
-        write_string(w, "lifetime", lifetime_words[s->lifetime]);
-    write_uint(w, "holders", s->holders);
+        writer_member_string(w, "lifetime", lifetime_words[s->lifetime]);
+    writer_member_uint(w, "holders", s->holders);
     if (s->holder_list)
         write_holder_list(w, s);
-    write_bool(w, "locked", s->locked);
+    writer_member_bool(w, "locked", s->locked);
     if (s->managed) {
         /* Of a segment that it did not create shmd cannot know these: the kernel does not tell. */
-        write_uint(w, "huge_page_size", s->huge_page_size);
-        write_bool(w, "noreserve", s->noreserve);
+        writer_member_uint(w, "huge_page_size", s->huge_page_size);
+        writer_member_bool(w, "noreserve", s->noreserve);
     }
     write_time(w, "created_at_ms", s->created_at_ms);
     write_time(w, "attached_at_ms", s->attached_at_ms);
@@ -131,15 +103,15 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     write_time(w, "expires_at_ms", s->expires_at_ms);
     write_labels(w, s);
     if (s->has_memory) {
-        write_uint(w, "rss", s->rss);
-        write_uint(w, "swap", s->swap);
+        writer_member_uint(w, "rss", s->rss);
+        writer_member_uint(w, "swap", s->swap);
     }
-    write_bool(w, "managed", s->managed);
+    writer_member_bool(w, "managed", s->managed);
     if (!s->managed) {
-        write_bool(w, "orphaned", s->orphaned);
-        write_bool(w, "used_by_others", s->used_by_others);
+        writer_member_bool(w, "orphaned", s->orphaned);
+        writer_member_bool(w, "used_by_others", s->used_by_others);
     }
-    write_bool(w, "declared", s->declared);
+    writer_member_bool(w, "declared", s->declared);
     if (s->drift)
         write_drift(w, s->drift);
     writer_object_end(w);

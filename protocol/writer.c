@@ -24,8 +24,7 @@ void writer_free_buffer(struct writer *w)
     w->len = w->capacity = 0;
 }
 
-/* Rarely called, and kept out of the way of what is called for every piece. */
-__attribute__((noinline, cold)) static int grow(struct writer *w, size_t n)
+int writer_grow(struct writer *w, size_t n)
 {
     if (w->failed)
         return -ENOMEM;
@@ -47,11 +46,6 @@ __attribute__((noinline, cold)) static int grow(struct writer *w, size_t n)
     return 0;
 }
 
-static inline int reserve(struct writer *w, size_t n)
-{
-    return !w->failed && w->capacity - w->len >= n ? 0 : grow(w, n);
-}
-
 struct writer_mark writer_mark(const struct writer *w)
 {
     return (struct writer_mark){w->len, w->comma};
@@ -66,77 +60,10 @@ void writer_rewind(struct writer *w, struct writer_mark mark)
 
 void writer_bytes(struct writer *w, const char *bytes, size_t len)
 {
-    if (len == 0 || reserve(w, len) < 0)
+    if (len == 0 || ((w->failed || w->capacity - w->len < len) && writer_grow(w, len) < 0))
         return;
     memcpy(w->data + w->len, bytes, len);
     w->len += len;
-}
-
-/* Where the next piece of at most N bytes goes, behind a comma if one is due; NULL: there is no
- * room. The piece's end is told by end_at(). */
-static inline char *begin(struct writer *w, size_t n)
-{
-    if (reserve(w, n + 1) < 0)
-        return NULL;
-    char *at = w->data + w->len;
-    if (w->comma)
-        *at++ = ',';
-    return at;
-}
-
-static inline void end_at(struct writer *w, const char *end, bool comma_after)
-{
-    w->len = (size_t)(end - w->data);
-    w->comma = comma_after;
-}
-
-/* LEN bytes, whole or not at all. */
-static inline void put(struct writer *w, const char *bytes, size_t len, bool comma_after)
-{
-    char *at = begin(w, len);
-    if (!at)
-        return;
-    memcpy(at, bytes, len);
-    end_at(w, at + len, comma_after);
-}
-
-static void put_end(struct writer *w, char bracket)
-{
-    w->comma = false;
-    put(w, &bracket, 1, true);
-}
-
-void writer_object_begin(struct writer *w)
-{
-    put(w, "{", 1, false);
-}
-
-void writer_object_end(struct writer *w)
-{
-    put_end(w, '}');
-}
-
-void writer_array_begin(struct writer *w)
-{
-    put(w, "[", 1, false);
-}
-
-void writer_array_end(struct writer *w)
-{
-    put_end(w, ']');
-}
-
-void writer_key_n(struct writer *w, const char *key, size_t len)
-{
-    char *at = begin(w, len + 3);
-    if (!at)
-        return;
-    *at++ = '"';
-    memcpy(at, key, len);
-    at += len;
-    *at++ = '"';
-    *at++ = ':';
-    end_at(w, at, false);
 }
 
 void writer_string(struct writer *w, const char *value)
@@ -184,7 +111,7 @@ static void put_escaped(struct writer *w, const char *value, size_t len)
 
 void writer_string_n(struct writer *w, const char *value, size_t len)
 {
-    char *at = begin(w, len + 2);
+    char *at = writer_begin(w, len + 2);
     if (!at)
         return;
     *at++ = '"';
@@ -194,54 +121,79 @@ void writer_string_n(struct writer *w, const char *value, size_t len)
     at += i;
     if (i == len)
         *at++ = '"';
-    end_at(w, at, true);
+    writer_end_at(w, at, true);
     if (i < len)
         put_escaped(w, value + i, len - i);
 }
 
-static void put_digits(struct writer *w, uint64_t magnitude, bool negative)
+/* How many decimal digits VALUE has. */
+static unsigned count_digits(uint64_t value)
+{
+    unsigned n = 1;
+    while (value >= 10000) {
+        value /= 10000;
+        n += 4;
+    }
+    return n + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+static char *put_digits(char *at, uint64_t value)
 {
     static const char pairs[] = "0001020304050607080910111213141516171819"
                                 "2021222324252627282930313233343536373839"
                                 "4041424344454647484950515253545556575859"
                                 "6061626364656667686970717273747576777879"
                                 "8081828384858687888990919293949596979899";
-    char digits[21];
-    size_t at = sizeof(digits);
-    for (; magnitude >= 100; magnitude /= 100)
-        memcpy(digits + (at -= 2), pairs + magnitude % 100 * 2, 2);
-    if (magnitude >= 10)
-        memcpy(digits + (at -= 2), pairs + magnitude * 2, 2);
+    char *end = at + count_digits(value);
+    for (at = end; value >= 100; value /= 100)
+        memcpy(at -= 2, pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(at - 2, pairs + value * 2, 2);
     else
-        digits[--at] = (char)('0' + magnitude);
-    if (negative)
-        digits[--at] = '-';
-    put(w, digits + at, sizeof(digits) - at, true);
+        at[-1] = (char)('0' + value);
+    return end;
+}
+
+char *writer_put_int(char *at, int64_t value)
+{
+    if (value >= 0)
+        return put_digits(at, (uint64_t)value);
+    *at = '-';
+    return put_digits(at + 1, 0 - (uint64_t)value);
+}
+
+char *writer_put_uint(char *at, uint64_t value)
+{
+    return put_digits(at, value > INT64_MAX ? INT64_MAX : value);
 }
 
 void writer_int(struct writer *w, int64_t value)
 {
-    put_digits(w, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
+    char *at = writer_begin(w, WRITER_INT_MAX);
+    if (at)
+        writer_end_at(w, writer_put_int(at, value), true);
 }
 
 void writer_uint(struct writer *w, uint64_t value)
 {
-    put_digits(w, value > INT64_MAX ? INT64_MAX : value, false);
+    char *at = writer_begin(w, WRITER_INT_MAX);
+    if (at)
+        writer_end_at(w, writer_put_uint(at, value), true);
 }
 
 void writer_bool(struct writer *w, bool value)
 {
-    put(w, value ? "true" : "false", value ? 4 : 5, true);
+    writer_put(w, value ? "true" : "false", value ? 4 : 5, true);
 }
 
 void writer_null(struct writer *w)
 {
-    put(w, "null", 4, true);
+    writer_put(w, "null", 4, true);
 }
 
 void writer_value(struct writer *w, const char *json, size_t len)
 {
-    put(w, json, len, true);
+    writer_put(w, json, len, true);
 }
 
 void writer_restart(struct writer *w)
