@@ -35,12 +35,9 @@ static inline bool take(struct cursor *c, char byte)
     return true;
 }
 
-/* Of ASCII, and written in JSON as it is. */
-static inline bool is_plain(char c)
-{
-    unsigned char byte = (unsigned char)c;
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
+/* Of ASCII, and written in JSON as it is: no control, quote or backslash. */
+static const bool is_plain[256] = {
+    [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7F] = true};
 
 /* The quote that ends it stays for now. */
 static inline bool take_string(struct cursor *c, const char **ret, size_t *ret_len)
@@ -48,7 +45,7 @@ static inline bool take_string(struct cursor *c, const char **ret, size_t *ret_l
     if (!take(c, '"'))
         return false;
     char *at = c->at;
-    while (at < c->end && is_plain(*at))
+    while (at < c->end && is_plain[(unsigned char)*at])
         at++;
     if (at == c->end || *at != '"')
         return false;

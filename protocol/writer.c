@@ -87,9 +87,13 @@ static size_t escape(unsigned char c, char out[static 6])
     return 6;
 }
 
-static inline bool is_plain(unsigned char c)
+/* What is written as an escape. */
+static const bool is_escaped[256] = {
+    [0 ... 0x1F] = true, ['"'] = true, ['\\'] = true, [0x7F] = true};
+
+static inline bool is_plain(char c)
 {
-    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7F;
+    return !is_escaped[(unsigned char)c];
 }
 
 /* The rest of a string that is not all plain, with the quote that ends it. */
@@ -98,7 +102,7 @@ static void put_escaped(struct writer *w, const char *value, size_t len)
     size_t start = 0;
     for (size_t i = 0; i < len; i++) {
         char escaped[6];
-        if (is_plain((unsigned char)value[i]))
+        if (is_plain(value[i]))
             continue;
         size_t n = escape((unsigned char)value[i], escaped);
         writer_bytes(w, value + start, i - start);
@@ -116,7 +120,7 @@ void writer_string_n(struct writer *w, const char *value, size_t len)
         return;
     *at++ = '"';
     size_t i = 0;
-    for (; i < len && is_plain((unsigned char)value[i]); i++)
+    for (; i < len && is_plain(value[i]); i++)
         at[i] = value[i];
     at += i;
     if (i == len)
@@ -139,6 +143,10 @@ static unsigned count_digits(uint64_t value)
 
 static char *put_digits(char *at, uint64_t value)
 {
+    if (value < 10) { /* as most are */
+        *at = (char)('0' + value);
+        return at + 1;
+    }
     static const char pairs[] = "0001020304050607080910111213141516171819"
                                 "2021222324252627282930313233343536373839"
                                 "4041424344454647484950515253545556575859"

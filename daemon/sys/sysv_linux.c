@@ -316,6 +316,27 @@ static int linux_memory(void *context, uint64_t *ret_used, uint64_t *ret_max)
     return 0;
 }
 
+/* A line of /proc/sysvipc/shm: key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime
+ * ctime rss swap. False when it has fewer columns. Not by sscanf, which takes ten times as long. */
+static bool read_row(const char *line, struct sysv_resident *ret)
+{
+    enum { SHMID = 1, RSS = 14, SWAP = 15, COLUMNS };
+    const char *columns[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++) {
+        while (*line == ' ')
+            line++;
+        if (*line == '\n' || *line == '\0')
+            return false;
+        columns[i] = line;
+        while (*line != ' ' && *line != '\n' && *line != '\0')
+            line++;
+    }
+    ret->shmid = (int32_t)strtol(columns[SHMID], NULL, 10);
+    ret->rss = strtoull(columns[RSS], NULL, 10);
+    ret->swap = strtoull(columns[SWAP], NULL, 10);
+    return true;
+}
+
 static int linux_resident(void *context, struct sysv_resident *ret, size_t max, size_t *ret_n)
 {
     (void)context;
@@ -324,19 +345,11 @@ static int linux_resident(void *context, struct sysv_resident *ret, size_t max, 
         return -errno;
     char line[512];
     size_t n = 0;
-    bool is_heading = true;
-    while (n < max && fgets(line, sizeof(line), file)) {
-        struct sysv_resident row;
-        bool is_row = sscanf(line,
-                             "%*d %" SCNd32 " %*o %*u %*d %*d %*u %*u %*u %*u %*u %*d %*d %*d "
-                             "%" SCNu64 " %" SCNu64,
-                             &row.shmid, &row.rss, &row.swap) == 3;
-        if (!is_heading && !is_row)
-            return -ENOENT; /* a kernel without these columns */
-        if (is_row)
-            ret[n++] = row;
-        is_heading = false;
-    }
+    if (!fgets(line, sizeof(line), file)) /* the heading */
+        return -ENOENT;
+    while (n < max && fgets(line, sizeof(line), file))
+        if (!read_row(line, &ret[n++]))
+            return -ENOENT; /* a kernel without the last columns */
     *ret_n = n;
     return 0;
 }
