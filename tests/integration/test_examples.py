@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -458,17 +459,26 @@ class Shell(ExamplesCase):
 class Demo(TestCase):
     """The demonstration, which starts a daemon of its own."""
 
-    def start(self):
-        self.place = os.path.join(self.directory, "place")
-        os.mkdir(self.place)
-        return subprocess.Popen(
-            [os.path.join(EXAMPLES, "demo"), os.environ["abs_top_builddir"]],
+    def start(self, build=os.environ["abs_top_builddir"]):
+        self.place = tempfile.mkdtemp(dir=self.directory)
+        process = subprocess.Popen(
+            [os.path.join(EXAMPLES, "demo"), build],
             env={"PATH": os.environ["PATH"], "TMPDIR": self.place},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def interrupt(self, process, number=signal.SIGTERM):
+        process.send_signal(number)
+        # To the end of its output: nobody is left who could write.
+        out, _ = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 130, out)
+        self.check_nothing_is_left()
 
     def check_nothing_is_left(self):
         self.assertEqual(sysv.proc_table(), {})
@@ -482,13 +492,36 @@ class Demo(TestCase):
         self.assertEqual(len(re.findall(r"worker \d+: \d+ jobs", out)), 3, out)
         self.check_nothing_is_left()
 
-    def test_interrupted(self):
+    def test_interrupted_at_each_step(self):
+        steps = ("^The daemon, on", "^[$] shmd ", "^Three workers", "worker 1$", "worker 3$", "^A producer creates",
+                 "producer.sh", "producer [0-9]+:", "worker [123], process", "^The producer is", "^A backbone",
+                 "backbone producer", "backbone worker", "^demo/jobs ", "the workers notice")  # fmt: skip
+        for number, step in itertools.product((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), steps):
+            with self.subTest(step=step, signal=number):
+                process = self.start()
+                for line in process.stdout:
+                    if re.search(step, line):
+                        break
+                self.interrupt(process, number)
+
+    def test_interrupted_when_there_is_a_segment(self):
         process = self.start()
         wait_until(sysv.proc_table, "there is a segment")
-        process.terminate()
-        out, _ = process.communicate(timeout=DEADLINE)
-        self.assertEqual(process.returncode, 130, out)
-        self.check_nothing_is_left()
+        self.interrupt(process)
+
+    def test_interrupted_when_its_workers_have_not_asked_yet(self):
+        # What the daemon never hears of, its end does not end.
+        build = os.path.join(self.directory, "build")
+        os.makedirs(os.path.join(build, "examples"))
+        for name in ("shmd", "examples/backbone"):
+            os.symlink(os.path.join(os.environ["abs_top_builddir"], name), os.path.join(build, name))
+        with open(os.path.join(build, "shmdctl"), "w") as file:
+            file.write('#!/bin/sh\n[ "$1" != wait ] || sleep infinity\n'
+                       f'exec {shlex.quote(os.environ["abs_top_builddir"])}/shmdctl "$@"\n')
+        os.chmod(file.name, 0o755)
+        process = self.start(build)
+        wait_until(sysv.proc_table, "there is a segment")
+        self.interrupt(process)
 
 
 if __name__ == "__main__":
