@@ -116,7 +116,11 @@ int cli_usage(const char *format, ...)
     va_start(args, format);
     say(format, args);
     va_end(args);
-    fprintf(stderr, "\nTry 'shmdctl %s%s--help'.\n", usage_command, *usage_command ? " " : "");
+    /* One call for both ends of lines, for stderr may go out at each that it sees. */
+    char advice[80];
+    snprintf(advice, sizeof(advice), "\nTry 'shmdctl %s%s--help'.\n", usage_command,
+             *usage_command ? " " : "");
+    fputs(advice, stderr);
     return EXIT_USAGE;
 }
 
