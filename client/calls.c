@@ -101,30 +101,36 @@ int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
     return 0;
 }
 
+int option_create(struct shmd *shmd, const struct shmd_create_options *o, union params *ret)
+{
+    *ret =
+        (union params){.create = {
+                           .name = o->name,
+                           .key = option_int(o->key != 0, o->key),
+                           .size = option_uint(true, o->size),
+                           .mode = option_int(o->has_mode, o->mode),
+                           .exclusive = option_flag(o->exclusive),
+                           .uid = option_int(o->has_uid, o->uid),
+                           .gid = option_int(o->has_gid, o->gid),
+                           .lifetime = option_word((int)o->lifetime),
+                           .ttl_ms = option_int(o->ttl_ms != 0, o->ttl_ms),
+                           .idle_ttl_ms = option_int(o->idle_ttl_ms != 0, o->idle_ttl_ms),
+                           .ready = {o->not_ready, false},
+                           .replace = option_flag(o->replace),
+                           .hold = {o->no_hold, false},
+                           .huge_page_size = option_uint(o->huge_page_size != 0, o->huge_page_size),
+                           .noreserve = option_flag(o->noreserve),
+                           .locked = option_flag(o->locked),
+                           .any_owner = option_flag(o->any_owner),
+                       }};
+    return option_labels(shmd, o->labels, o->n_labels, &ret->create.labels);
+}
+
 int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
                 struct shmd_segment **ret_segment, bool *ret_created)
 {
-    union params params = {
-        .create = {
-            .name = o->name,
-            .key = option_int(o->key != 0, o->key),
-            .size = option_uint(true, o->size),
-            .mode = option_int(o->has_mode, o->mode),
-            .exclusive = option_flag(o->exclusive),
-            .uid = option_int(o->has_uid, o->uid),
-            .gid = option_int(o->has_gid, o->gid),
-            .lifetime = option_word((int)o->lifetime),
-            .ttl_ms = option_int(o->ttl_ms != 0, o->ttl_ms),
-            .idle_ttl_ms = option_int(o->idle_ttl_ms != 0, o->idle_ttl_ms),
-            .ready = {o->not_ready, false},
-            .replace = option_flag(o->replace),
-            .hold = {o->no_hold, false},
-            .huge_page_size = option_uint(o->huge_page_size != 0, o->huge_page_size),
-            .noreserve = option_flag(o->noreserve),
-            .locked = option_flag(o->locked),
-            .any_owner = option_flag(o->any_owner),
-        }};
-    int r = option_labels(shmd, o->labels, o->n_labels, &params.create.labels);
+    union params params;
+    int r = option_create(shmd, o, &params);
     if (r == 0)
         r = connection_call(shmd, METHOD_CREATE, &params, 0);
     if (r != 0)
@@ -139,25 +145,31 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
     return r;
 }
 
+int option_set(struct shmd *shmd, const struct shmd_target *target,
+               const struct shmd_set_options *o, union params *ret)
+{
+    *ret = (union params){.set = {
+                              .target = option_target(target),
+                              .mode = option_int(o->has_mode, o->mode),
+                              .uid = option_int(o->has_uid, o->uid),
+                              .gid = option_int(o->has_gid, o->gid),
+                              .new_name = o->new_name,
+                              .lifetime = option_word((int)o->lifetime),
+                              .ttl_ms = option_int(o->has_ttl, o->ttl_ms),
+                              .idle_ttl_ms = option_int(o->has_idle_ttl, o->idle_ttl_ms),
+                              .locked = {o->has_locked, o->locked},
+                          }};
+    int r = option_labels(shmd, o->labels, o->n_labels, &ret->set.labels);
+    ret->set.labels.given = o->has_labels;
+    return r;
+}
+
 int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct shmd_set_options *o,
              struct shmd_segment **ret_segment)
 {
-    union params params = {.set = {
-                               .target = option_target(target),
-                               .mode = option_int(o->has_mode, o->mode),
-                               .uid = option_int(o->has_uid, o->uid),
-                               .gid = option_int(o->has_gid, o->gid),
-                               .new_name = o->new_name,
-                               .lifetime = option_word((int)o->lifetime),
-                               .ttl_ms = option_int(o->has_ttl, o->ttl_ms),
-                               .idle_ttl_ms = option_int(o->has_idle_ttl, o->idle_ttl_ms),
-                               .locked = {o->has_locked, o->locked},
-                           }};
-    int r = option_labels(shmd, o->labels, o->n_labels, &params.set.labels);
-    if (r < 0)
-        return r;
-    params.set.labels.given = o->has_labels;
-    return call_for_segment(shmd, METHOD_SET, &params, ret_segment);
+    union params params;
+    int r = option_set(shmd, target, o, &params);
+    return r < 0 ? r : call_for_segment(shmd, METHOD_SET, &params, ret_segment);
 }
 
 static int call_target(struct shmd *shmd, enum method method, const struct shmd_target *target,
@@ -198,26 +210,42 @@ int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
     return call_target(shmd, METHOD_DISOWN, target, ret_segment);
 }
 
+int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                  union params *ret)
+{
+    *ret = (union params){.remove = {
+                              .target = option_target(target),
+                              .only_if_unattached = option_flag(flags & SHMD_REMOVE_IF_UNATTACHED),
+                          }};
+    return option_flags(shmd, flags, SHMD_REMOVE_IF_UNATTACHED);
+}
+
 int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
                 struct shmd_segment **ret_segment)
 {
-    const union params params = {
-        .remove = {
-            .target = option_target(target),
-            .only_if_unattached = option_flag(flags & SHMD_REMOVE_IF_UNATTACHED),
-        }};
-    int r = option_flags(shmd, flags, SHMD_REMOVE_IF_UNATTACHED);
-    if (r < 0)
-        return r;
-    return call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
+    union params params;
+    int r = option_remove(shmd, target, flags, &params);
+    return r < 0 ? r : call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
+}
+
+int option_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
+                union params *ret)
+{
+    *ret = (union params){.wait = {
+                              .name = name,
+                              .timeout_ms = option_int(timeout_ms >= 0, timeout_ms),
+                              .hold = option_flag(flags & SHMD_WAIT_HOLD),
+                          }};
+    return option_flags(shmd, flags, SHMD_WAIT_HOLD);
 }
 
 int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
               struct shmd_segment **ret_segment)
 {
-    const union params params = {
-        .wait = {.name = name, .timeout_ms = option_int(timeout_ms >= 0, timeout_ms)}};
-    int r = connection_call(shmd, METHOD_WAIT, &params, timeout_ms);
+    union params params;
+    int r = option_wait(shmd, name, timeout_ms, 0, &params);
+    if (r == 0)
+        r = connection_call(shmd, METHOD_WAIT, &params, timeout_ms);
     return r != 0 ? r : result_reply_segment(shmd, ret_segment);
 }
 

@@ -66,26 +66,45 @@ static int fail_by_reply(struct shmd *shmd)
 
 /* --- messages */
 
-/* Takes LINE. */
-static int queue_event(struct shmd *shmd, char *line, size_t len)
+int line_queue_put(struct shmd *shmd, struct line_queue *queue, char *line, size_t len)
 {
-    struct queued_event *event =
-        shmd->events_bytes + len <= INPUT_MAX_BYTES ? malloc(sizeof(*event)) : NULL;
-    if (!event) {
-        bool is_full = shmd->events_bytes + len > INPUT_MAX_BYTES;
+    bool is_full = queue->bytes + len > INPUT_MAX_BYTES;
+    struct queued_line *item = is_full ? NULL : malloc(sizeof(*item));
+    if (!item) {
         free(line);
         return is_full ? failure_set(shmd, -EMSGSIZE, "the daemon sends events without an end")
                        : failure_set(shmd, -ENOMEM, "out of memory");
     }
-    shmd->events_bytes += len;
-    *event = (struct queued_event){NULL, line, len};
-    *shmd->events_tail = event;
-    shmd->events_tail = &event->next;
+    *item = (struct queued_line){NULL, line, len};
+    *(queue->first ? queue->end : &queue->first) = item;
+    queue->end = &item->next;
+    queue->bytes += len;
     return 0;
 }
 
-/* The answer to the last request, as shmd->line and shmd->reply: the result or a failure. */
-static int read_reply(struct shmd *shmd, struct call_clock *clock)
+bool line_queue_take(struct line_queue *queue, char **ret_line, size_t *ret_len)
+{
+    struct queued_line *first = queue->first;
+    if (!first)
+        return false;
+    *ret_line = first->line;
+    *ret_len = first->len;
+    queue->first = first->next;
+    queue->bytes -= first->len;
+    free(first);
+    return true;
+}
+
+static void line_queue_drop(struct line_queue *queue)
+{
+    char *line;
+    size_t len;
+    while (line_queue_take(queue, &line, &len))
+        free(line);
+}
+
+/* The answer to request ID, as shmd->line and shmd->reply: the result or a failure. */
+static int read_reply(struct shmd *shmd, int64_t id, struct call_clock *clock)
 {
     for (;;) {
         char *line;
@@ -101,10 +120,15 @@ static int read_reply(struct shmd *shmd, struct call_clock *clock)
         }
         if (m.kind == CLIENT_EVENT) {
             jsonrpc_client_free(&m);
-            r = queue_event(shmd, line, len);
+            r = line_queue_put(shmd, &shmd->events, line, len);
             if (r < 0)
                 return r;
-        } else if (m.has_id && m.id != shmd->last_id) {
+        } else if (m.has_id && unanswered_has(&shmd->unanswered, m.id)) {
+            jsonrpc_client_free(&m);
+            r = line_queue_put(shmd, &shmd->answers, line, len);
+            if (r < 0)
+                return r;
+        } else if (m.has_id && m.id != id) {
             jsonrpc_client_free(&m);
             free(line);
         } else {
@@ -126,11 +150,10 @@ static int exchange(struct shmd *shmd, const struct writer *request, int64_t due
     if (request->failed)
         return failure_set(shmd, -ENOMEM, "out of memory");
     int r = stream_send(shmd, request->data, request->len, &clock);
-    return r < 0 ? r : read_reply(shmd, &clock);
+    return r < 0 ? r : read_reply(shmd, shmd->last_id, &clock);
 }
 
-/* What the answer means to the caller. Ends the line after the result, for shmd_last_result(). */
-static int judge_reply(struct shmd *shmd)
+int connection_judge(struct shmd *shmd)
 {
     if (shmd->reply.kind == CLIENT_FAILURE)
         return fail_by_reply(shmd);
@@ -147,7 +170,7 @@ int connection_call(struct shmd *shmd, enum method method, const union params *p
     jsonrpc_client_request(&request, ++shmd->last_id, method, params);
     int r = exchange(shmd, &request, due_ms);
     writer_deinit(&request);
-    return r < 0 ? r : judge_reply(shmd);
+    return r < 0 ? r : connection_judge(shmd);
 }
 
 int connection_call_text(struct shmd *shmd, const char *method, const char *params,
@@ -167,7 +190,7 @@ int connection_call_text(struct shmd *shmd, const char *method, const char *para
     char *copy = strdup(shmd->line);
     if (!copy)
         return failure_set(shmd, -ENOMEM, "out of memory");
-    r = judge_reply(shmd);
+    r = connection_judge(shmd);
     *ret_reply = copy;
     return r;
 }
@@ -175,17 +198,8 @@ int connection_call_text(struct shmd *shmd, const char *method, const char *para
 int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line, size_t *ret_len)
 {
     connection_begin(shmd);
-    struct queued_event *first = shmd->events;
-    if (first) {
-        *ret_line = first->line;
-        *ret_len = first->len;
-        shmd->events = first->next;
-        shmd->events_bytes -= first->len;
-        if (!shmd->events)
-            shmd->events_tail = &shmd->events;
-        free(first);
+    if (line_queue_take(&shmd->events, ret_line, ret_len))
         return 0;
-    }
     struct call_clock clock = call_clock_start(shmd, timeout_ms, -1);
     for (;;) {
         struct client_message m;
@@ -196,12 +210,19 @@ int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line, size_t 
             return r;
         r = jsonrpc_client_decode(line, len, &m);
         bool is_event = r == 0 && m.kind == CLIENT_EVENT;
+        bool is_answer = r == 0 && !is_event && m.has_id && unanswered_has(&shmd->unanswered, m.id);
         if (r == 0)
             jsonrpc_client_free(&m);
         if (is_event) {
             *ret_line = line;
             *ret_len = len;
             return 0;
+        }
+        if (is_answer) {
+            r = line_queue_put(shmd, &shmd->answers, line, len);
+            if (r < 0)
+                return r;
+            continue;
         }
         free(line);
         if (r < 0)
@@ -232,7 +253,7 @@ int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd)
     if (!shmd)
         return -ENOMEM;
     shmd->timeout_ms = timeout_ms;
-    shmd->events_tail = &shmd->events;
+    writer_init(&shmd->output);
     int r = stream_open(&address, timeout_ms, &shmd->fd);
     if (r < 0) {
         free(shmd);
@@ -248,12 +269,10 @@ void shmd_disconnect(struct shmd *shmd)
     if (!shmd)
         return;
     connection_begin(shmd);
-    while (shmd->events) {
-        struct queued_event *next = shmd->events->next;
-        free(shmd->events->line);
-        free(shmd->events);
-        shmd->events = next;
-    }
+    line_queue_drop(&shmd->events);
+    line_queue_drop(&shmd->answers);
+    unanswered_drop(&shmd->unanswered);
+    writer_deinit(&shmd->output);
     free(shmd->input);
     close(shmd->fd);
     free(shmd);

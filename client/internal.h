@@ -13,11 +13,31 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* An event that came while a call waited for its answer. */
-struct queued_event {
-    struct queued_event *next;
+/* A line that came while a call waited for its answer: an event, or the answer to another call. */
+struct queued_line {
+    struct queued_line *next;
     char *line;
     size_t len;
+};
+
+/* The first and the end of a list; what all lines take up. */
+struct line_queue {
+    struct queued_line *first, **end;
+    size_t bytes;
+};
+
+/* A call that was sent and whose answer was not told yet. */
+struct unanswered {
+    struct unanswered *next;
+    int64_t id;
+    shmd_answer_fn *answered;
+    void *data;
+    bool creates;
+};
+
+struct unanswered_list {
+    struct unanswered *first, **end;
+    size_t n;
 };
 
 /* More than this of an answer that does not end, or of events that nobody takes, is not our
@@ -39,8 +59,11 @@ struct shmd {
     size_t input_start, input_end, input_capacity;
     size_t input_searched; /* no LF before this one */
 
-    struct queued_event *events, **events_tail;
-    size_t events_bytes;
+    struct line_queue events;
+    struct line_queue answers; /* to calls that pipeline.c has sent */
+    struct unanswered_list unanswered;
+    struct writer output; /* what is still to be sent of it, from output_sent on */
+    size_t output_sent;
 
     /* The last call's. */
     char *line; /* owned: the reply as it came */
@@ -78,16 +101,43 @@ struct call_clock call_clock_start(const struct shmd *shmd, int64_t timeout_ms, 
 /* Each is 0, or a negative errno that is noted as the failure. */
 int stream_send(struct shmd *shmd, const char *data, size_t len,
                 struct call_clock *clock) MUST_CHECK;
+/* Sends what it takes at once of what pipeline.c has left to send: 0, or a negative errno when the
+ * stream is lost. */
+int stream_flush(struct shmd *shmd) MUST_CHECK;
+/* Waits for EVENTS of poll(): 0, or -ETIMEDOUT. */
+int stream_wait(const struct shmd *shmd, short events, struct call_clock *clock) MUST_CHECK;
+/* Reads what has come; nothing may have. */
+int stream_receive(struct shmd *shmd) MUST_CHECK;
+/* A whole line of what was read, as below: false when there is none yet. */
+int stream_take_line(struct shmd *shmd, char **ret_line, size_t *ret_len) MUST_CHECK;
 /* The next line without its LF, owned by the caller, and NUL-terminated for convenience. */
 int stream_read_line(struct shmd *shmd, struct call_clock *clock, char **ret_line,
                      size_t *ret_len) MUST_CHECK;
 /* 0 or a negative errno; -ETIMEDOUT: the daemon accepted nobody in time. */
 int stream_open(const struct sockaddr_un *address, int timeout_ms, int *ret_fd) MUST_CHECK;
 
+/* --- unanswered.c */
+
+void unanswered_put(struct unanswered_list *list, struct unanswered *call);
+bool unanswered_has(const struct unanswered_list *list, int64_t id);
+/* The caller owns it. NULL: there is none. */
+struct unanswered *unanswered_take(struct unanswered_list *list, int64_t id);
+struct unanswered *unanswered_take_first(struct unanswered_list *list);
+/* Frees all of them. */
+void unanswered_drop(struct unanswered_list *list);
+
 /* --- connection.c */
 
 /* Forgets the last call's reply and failure: a call begins. */
 void connection_begin(struct shmd *shmd);
+
+/* Takes LINE, even when it fails. */
+int line_queue_put(struct shmd *shmd, struct line_queue *queue, char *line, size_t len) MUST_CHECK;
+/* False when there is none. */
+bool line_queue_take(struct line_queue *queue, char **ret_line, size_t *ret_len);
+/* What the reply, as shmd->line and shmd->reply, means to the caller: 0 or the failure. Ends the
+ * line after the result, for shmd_last_result(). */
+int connection_judge(struct shmd *shmd) MUST_CHECK;
 
 /* The last call with its failure, put aside while others clean up behind it. */
 struct kept_call {
@@ -127,6 +177,15 @@ struct opt_int option_word(int value);
 struct opt_int option_int(bool given, int64_t value);
 struct opt_bool option_flag(bool value);
 struct target option_target(const struct shmd_target *target);
+/* Options -> parameters: 0, or a negative errno that is noted as the failure. */
+int option_create(struct shmd *shmd, const struct shmd_create_options *o,
+                  union params *ret) MUST_CHECK;
+int option_set(struct shmd *shmd, const struct shmd_target *target,
+               const struct shmd_set_options *o, union params *ret) MUST_CHECK;
+int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                  union params *ret) MUST_CHECK;
+int option_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
+                union params *ret) MUST_CHECK;
 /* 0, or -EINVAL when FLAGS has others than KNOWN. */
 int option_flags(struct shmd *shmd, unsigned flags, unsigned known) MUST_CHECK;
 /* 0, or -E2BIG when there are more labels than a segment may have. */

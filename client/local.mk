@@ -10,9 +10,11 @@ libshmd_la_SOURCES = \
 	client/fill.c \
 	client/find.c \
 	client/internal.h \
+	client/pipeline.c \
 	client/results.c \
 	client/stream.c \
-	client/trust.c
+	client/trust.c \
+	client/unanswered.c
 libshmd_la_LIBADD = libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map

@@ -415,6 +415,65 @@ struct shmd_adopt_options {
 int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
                struct shmd_segment **ret_segment);
 
+/* --- calls without waiting */
+
+/*
+ * Many calls at once: each shmd_send_...() puts a request on its way and returns; shmd_process()
+ * takes the answers that have come and calls back for each. Answers come in the order of the
+ * requests, but for those to shmd_send_wait(), which come when the wait is over. A program with an
+ * event loop watches shmd_fd() for what shmd_poll_events() says; one without calls
+ * shmd_process(shmd, -1) until shmd_unanswered() is 0. The calls that wait can be used in between.
+ */
+struct shmd_answer {
+    int code;                           /* as the call that waits would have returned */
+    const struct shmd_failure *failure; /* NULL: it succeeded */
+    const struct shmd_segment *segment; /* NULL: it failed */
+    bool created;                       /* by shmd_send_create() */
+    uint64_t reserved[4];
+};
+
+/* What ANSWER points to is good until the function returns or uses the handle, whichever is first;
+ * it may send more, but not call shmd_disconnect(). */
+typedef void shmd_answer_fn(struct shmd *shmd, const struct shmd_answer *answer, void *data);
+
+/*
+ * As the calls of those names. ANSWERED (NULL: the answer is passed over) is called once, with
+ * DATA, from shmd_process(). They never block: what the daemon does not take at once is kept, and
+ * sent later. 0, -ENOMEM, -ENOTCONN when the connection is lost, -EINVAL and -E2BIG for parameters
+ * that cannot be sent; then ANSWERED is not called.
+ */
+int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *options,
+                     shmd_answer_fn *answered, void *data);
+int shmd_send_stat(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                   void *data);
+int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
+                  const struct shmd_set_options *options, shmd_answer_fn *answered, void *data);
+int shmd_send_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                     shmd_answer_fn *answered, void *data);
+int shmd_send_ready(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                    void *data);
+int shmd_send_hold(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                   void *data);
+int shmd_send_release(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                      void *data);
+/* FLAGS as shmd_wait_trusted() has them; whose segment it is, is not looked at. */
+int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
+                   shmd_answer_fn *answered, void *data);
+
+/*
+ * Sends what is still to be sent and takes what has come. When there is no answer yet, it waits
+ * TIMEOUT_MS for one (0: it only looks; -1: for ever). Returns how many answers it has told, 0 also
+ * when nothing is unanswered; or a negative errno: the connection is lost, and whatever was
+ * unanswered has been told so. Whether the daemon carried that out is then not known.
+ */
+int shmd_process(struct shmd *shmd, int timeout_ms);
+
+/* How many calls have been sent whose answers were not told yet. */
+size_t shmd_unanswered(const struct shmd *shmd);
+
+/* What to poll() shmd_fd() for: POLLIN, and POLLOUT while there is something left to send. */
+short shmd_poll_events(const struct shmd *shmd);
+
 /* --- memory */
 
 #define SHMD_ATTACH_READONLY 1U

@@ -50,9 +50,8 @@ static int poll_time(const struct call_clock *clock, int64_t now)
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
-/* Waits until the socket is ready for EVENTS: 0, or -ETIMEDOUT. It looks once after the deadline,
- * so that a timeout of 0 means to look. */
-static int wait_for(const struct shmd *shmd, short events, struct call_clock *clock)
+/* It looks once after the deadline, so that a timeout of 0 means to look. */
+int stream_wait(const struct shmd *shmd, short events, struct call_clock *clock)
 {
     for (;;) {
         int64_t now = now_ms();
@@ -81,9 +80,48 @@ static bool is_timed(const struct call_clock *clock)
 
 /* --- bytes */
 
+int stream_flush(struct shmd *shmd)
+{
+    struct writer *out = &shmd->output;
+    while (shmd->output_sent < out->len) {
+        ssize_t n = send(shmd->fd, out->data + shmd->output_sent, out->len - shmd->output_sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN)
+            return 0;
+        if (n < 0 && errno != EINTR) {
+            /* As in stream_send(): the reason may be there to be read. */
+            if (errno == EPIPE || errno == ECONNRESET)
+                break;
+            shmd->broken = true;
+            return failure_set(shmd, -errno, "cannot send to the daemon: %s", strerror(errno));
+        }
+        if (n > 0)
+            shmd->output_sent += (size_t)n;
+    }
+    writer_rewind(out, (struct writer_mark){0});
+    shmd->output_sent = 0;
+    return 0;
+}
+
+/* What pipeline.c has sent goes first, all of it: requests are answered in the order they came. */
+static int send_rest(struct shmd *shmd, struct call_clock *clock)
+{
+    for (;;) {
+        int r = stream_flush(shmd);
+        if (r < 0 || shmd->output.len == 0)
+            return r;
+        r = stream_wait(shmd, POLLOUT, clock);
+        if (r < 0)
+            return failure_set(shmd, r, "the daemon does not take requests");
+    }
+}
+
 int stream_send(struct shmd *shmd, const char *data, size_t len, struct call_clock *clock)
 {
     size_t sent = 0;
+    int r = send_rest(shmd, clock);
+    if (r < 0)
+        return r;
     while (sent < len) {
         ssize_t n = send(shmd->fd, data + sent, len - sent,
                          MSG_NOSIGNAL | (is_timed(clock) ? MSG_DONTWAIT : 0));
@@ -91,7 +129,7 @@ int stream_send(struct shmd *shmd, const char *data, size_t len, struct call_clo
             sent += (size_t)n;
             continue;
         }
-        int r = errno == EAGAIN ? wait_for(shmd, POLLOUT, clock) : -errno;
+        r = errno == EAGAIN ? stream_wait(shmd, POLLOUT, clock) : -errno;
         if (r == 0 || r == -EINTR)
             continue;
         /* The daemon may have given the reason before it closed: read that first. */
@@ -126,52 +164,63 @@ static int make_room(struct shmd *shmd)
     return 0;
 }
 
-/* Reads what there is, at least a byte. */
-static int receive(struct shmd *shmd, struct call_clock *clock)
+/* Without MSG_DONTWAIT in FLAGS it waits for a byte. */
+static int receive(struct shmd *shmd, int flags)
 {
     int r = make_room(shmd);
     if (r < 0)
         return r;
-    for (;;) {
-        if (is_timed(clock) && (r = wait_for(shmd, POLLIN, clock)) < 0)
-            return failure_set(shmd, r, "no answer from the daemon in time");
-        ssize_t n = recv(shmd->fd, shmd->input + shmd->input_end,
-                         shmd->input_capacity - shmd->input_end, 0);
-        if (n > 0) {
-            shmd->input_end += (size_t)n;
-            return 0;
-        }
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        shmd->broken = true;
-        if (n == 0 || errno == ECONNRESET)
-            return failure_set(shmd, -ECONNRESET, "the daemon closed the connection");
-        return failure_set(shmd, -errno, "cannot read from the daemon: %s", strerror(errno));
+    ssize_t n = recv(shmd->fd, shmd->input + shmd->input_end,
+                     shmd->input_capacity - shmd->input_end, flags);
+    if (n > 0) {
+        shmd->input_end += (size_t)n;
+        return 0;
     }
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    shmd->broken = true;
+    if (n == 0 || errno == ECONNRESET)
+        return failure_set(shmd, -ECONNRESET, "the daemon closed the connection");
+    return failure_set(shmd, -errno, "cannot read from the daemon: %s", strerror(errno));
+}
+
+int stream_receive(struct shmd *shmd)
+{
+    return receive(shmd, MSG_DONTWAIT);
+}
+
+int stream_take_line(struct shmd *shmd, char **ret_line, size_t *ret_len)
+{
+    size_t unsearched = shmd->input_end - shmd->input_searched;
+    const char *end =
+        unsearched ? memchr(shmd->input + shmd->input_searched, '\n', unsearched) : NULL;
+    shmd->input_searched = shmd->input_end;
+    if (!end)
+        return 0;
+    const char *start = shmd->input + shmd->input_start;
+    size_t len = (size_t)(end - start);
+    shmd->input_searched = shmd->input_start;
+    char *line = malloc(len + 1);
+    if (!line)
+        return failure_set(shmd, -ENOMEM, "out of memory");
+    memcpy(line, start, len);
+    line[len] = '\0';
+    shmd->input_start += len + 1;
+    shmd->input_searched = shmd->input_start;
+    *ret_line = line;
+    *ret_len = len;
+    return 1;
 }
 
 int stream_read_line(struct shmd *shmd, struct call_clock *clock, char **ret_line, size_t *ret_len)
 {
     for (;;) {
-        size_t unsearched = shmd->input_end - shmd->input_searched;
-        const char *end =
-            unsearched ? memchr(shmd->input + shmd->input_searched, '\n', unsearched) : NULL;
-        if (end) {
-            const char *start = shmd->input + shmd->input_start;
-            size_t len = (size_t)(end - start);
-            char *line = malloc(len + 1);
-            if (!line)
-                return failure_set(shmd, -ENOMEM, "out of memory");
-            memcpy(line, start, len);
-            line[len] = '\0';
-            shmd->input_start += len + 1;
-            shmd->input_searched = shmd->input_start;
-            *ret_line = line;
-            *ret_len = len;
-            return 0;
-        }
-        shmd->input_searched = shmd->input_end;
-        int r = receive(shmd, clock);
+        int r = stream_take_line(shmd, ret_line, ret_len);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        if (is_timed(clock) && (r = stream_wait(shmd, POLLIN, clock)) < 0)
+            return failure_set(shmd, r, "no answer from the daemon in time");
+        r = receive(shmd, is_timed(clock) ? MSG_DONTWAIT : 0);
         if (r < 0)
             return r;
     }

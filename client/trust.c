@@ -86,12 +86,8 @@ int shmd_hold_trusted(struct shmd *shmd, const struct shmd_target *target,
 int shmd_wait_trusted(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
                       const struct shmd_trust *trust, struct shmd_segment **ret_segment)
 {
-    union params params = {.wait = {
-                               .name = name,
-                               .timeout_ms = option_int(timeout_ms >= 0, timeout_ms),
-                               .hold = option_flag(flags & SHMD_WAIT_HOLD),
-                           }};
-    int r = option_flags(shmd, flags, SHMD_WAIT_HOLD);
+    union params params;
+    int r = option_wait(shmd, name, timeout_ms, flags, &params);
     if (r < 0)
         return r;
     return call_trusted(shmd, METHOD_WAIT, &params, &params.wait.owner, &params.wait.timeout_ms,

@@ -176,8 +176,10 @@ EXTRA_DIST += $(check_headers)
 LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 # libshmd as its users have it, for test_library.py.
-check_PROGRAMS += tests/integration/library
+check_PROGRAMS += tests/integration/library tests/integration/pipelined
 tests_integration_library_LDADD = libshmd.la
+tests_integration_pipelined_LDADD = libshmd.la
+EXTRA_DIST += tests/integration/library_checks.h
 EXTRA_DIST += tests/integration/programs.py
 EXTRA_DIST += tests/interop/real/real.py tests/interop/real/shared_memory.cpp
 

@@ -15,31 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/shmd.h"
-
-static struct shmd *shmd;
-
-static void fail_at(int line, const char *what, int got)
-{
-    const struct shmd_failure *failure = shmd ? shmd_last_failure(shmd) : NULL;
-    fprintf(stderr, "line %d: %s: got %d (%s)\n", line, what, got,
-            failure ? failure->message : shmd_strerror(got));
-    exit(1);
-}
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail_at(__LINE__, #condition, 0);                                                      \
-    } while (0)
-#define GIVES(want, call)                                                                          \
-    do {                                                                                           \
-        int got_ = (call);                                                                         \
-        if (got_ != (want))                                                                        \
-            fail_at(__LINE__, #call " gives " #want, got_);                                        \
-    } while (0)
-#define WORKS(call)      GIVES(0, call)
-#define IS_TEXT(text, s) CHECK((text) && strcmp(text, s) == 0)
+#include "tests/integration/library_checks.h"
 
 static struct shmd_segment *create(const struct shmd_create_options *options)
 {

@@ -148,10 +148,12 @@ class Interface(unittest.TestCase):
 
 
 class LibraryCase(Programs, TestCase):
+    PROGRAM = "tests/integration/library"
+
     def scenario(self, name, path, *arguments, user=SOMEBODY, environment=None):
         # The instruments may use what they like; the library may not print.
         status, out, err = self.run_program(
-            "tests/integration/library",
+            self.PROGRAM,
             name,
             *arguments,
             user=user,
@@ -282,7 +284,19 @@ def answer(request, **changes):
     return json.dumps({**reply, **changes}).encode() + b"\n"
 
 
-class WithABadServer(LibraryCase):
+TURNED_AWAY = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {
+        "code": 6,
+        "message": "too many connections",
+        "data": {"error": "io.shmd.QuotaExceeded", "quota": "max_connections_per_uid"},
+    },
+}
+TURNED_AWAY = json.dumps(TURNED_AWAY).encode() + b"\n"
+
+
+class BadServerCase(LibraryCase):
     def against(self, scenario, function, *arguments, ends_by=type(None)):
         server = Server(self.directory, function)
         try:
@@ -291,6 +305,8 @@ class WithABadServer(LibraryCase):
             server.close()
         self.assertIsInstance(server.problem, ends_by)
 
+
+class WithABadServer(BadServerCase):
     def test_a_late_answer_is_passed_over(self):
         def serve(stream):
             first = request_of(stream)
@@ -354,13 +370,7 @@ class WithABadServer(LibraryCase):
         self.against("closes", lambda stream: request_of(stream))
 
     def test_turned_away_without_being_heard(self):
-        error = {
-            "code": 6,
-            "message": "too many connections",
-            "data": {"error": "io.shmd.QuotaExceeded", "quota": "max_connections_per_uid"},
-        }
-        line = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode() + b"\n"
-        self.against("turned_away", lambda stream: stream.write(line))
+        self.against("turned_away", lambda stream: stream.write(TURNED_AWAY))
 
     def test_nonsense(self):
         bad = [
@@ -390,6 +400,54 @@ class WithABadServer(LibraryCase):
                     stream.flush()
 
         self.against("signals", serve)
+
+
+class PipelinedWithTheDaemon(LibraryCase):
+    """Calls that do not wait."""
+
+    PROGRAM = "tests/integration/pipelined"
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.start_daemon().socket_path
+
+    def test_more_than_a_socket_takes(self):
+        self.scenario("many", self.path)
+
+    def test_each_call(self):
+        self.scenario("each", self.path)
+
+    def test_a_wait_holds_nothing_up(self):
+        self.scenario("wait", self.path)
+
+    def test_beside_calls_that_wait_and_events(self):
+        self.scenario("mixed", self.path)
+
+    def test_what_is_told_may_send(self):
+        self.scenario("from_within", self.path)
+
+    def test_in_an_event_loop(self):
+        self.scenario("poll", self.path)
+
+    def test_what_is_unanswered_is_freed(self):
+        self.scenario("unanswered", self.path)
+
+
+class PipelinedWithABadServer(BadServerCase):
+    PROGRAM = "tests/integration/pipelined"
+
+    def test_the_end_of_the_connection(self):
+        self.against("lost", lambda stream: [request_of(stream) for _ in range(3)])
+
+    def test_turned_away(self):
+        self.against("turned_away", lambda stream: stream.write(TURNED_AWAY))
+
+    def test_nonsense(self):
+        def serve(stream):
+            request_of(stream)
+            stream.write(b'{"jsonrpc":"2.0","id":1,"result":[}\n')
+
+        self.against("nonsense", serve)
 
 
 class WithoutAServer(LibraryCase):

@@ -1,0 +1,277 @@
+/*
+ * Calls that do not wait: requests that are on their way, and their answers in whatever call they
+ * come. An answer is told from shmd_process() alone, so that no call calls back by surprise.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/internal.h"
+
+size_t shmd_unanswered(const struct shmd *shmd)
+{
+    return shmd->unanswered.n;
+}
+
+short shmd_poll_events(const struct shmd *shmd)
+{
+    return shmd->output.len > 0 ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* --- sending */
+
+static int send_call(struct shmd *shmd, enum method method, const union params *params,
+                     shmd_answer_fn *answered, void *data)
+{
+    connection_begin(shmd);
+    if (shmd->broken)
+        return failure_set(shmd, -ENOTCONN, "the connection to the daemon is lost");
+    struct unanswered *call = malloc(sizeof(*call));
+    const struct writer_mark before = writer_mark(&shmd->output);
+    jsonrpc_client_request(&shmd->output, ++shmd->last_id, method, params);
+    if (!call || shmd->output.failed) {
+        writer_rewind(&shmd->output, before);
+        free(call);
+        return failure_set(shmd, -ENOMEM, "out of memory");
+    }
+    *call = (struct unanswered){NULL, shmd->last_id, answered, data, method == METHOD_CREATE};
+    unanswered_put(&shmd->unanswered, call);
+    return 0;
+}
+
+int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *options,
+                     shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    int r = option_create(shmd, options, &params);
+    return r < 0 ? r : send_call(shmd, METHOD_CREATE, &params, answered, data);
+}
+
+int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
+                  const struct shmd_set_options *options, shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    int r = option_set(shmd, target, options, &params);
+    return r < 0 ? r : send_call(shmd, METHOD_SET, &params, answered, data);
+}
+
+int shmd_send_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
+                     shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    int r = option_remove(shmd, target, flags, &params);
+    return r < 0 ? r : send_call(shmd, METHOD_REMOVE, &params, answered, data);
+}
+
+int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
+                   shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    int r = option_wait(shmd, name, timeout_ms, flags, &params);
+    return r < 0 ? r : send_call(shmd, METHOD_WAIT, &params, answered, data);
+}
+
+static int send_target(struct shmd *shmd, enum method method, const struct shmd_target *target,
+                       shmd_answer_fn *answered, void *data)
+{
+    union params params = {0};
+    params.target = (struct target_params){.target = option_target(target)};
+    return send_call(shmd, method, &params, answered, data);
+}
+
+int shmd_send_stat(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                   void *data)
+{
+    return send_target(shmd, METHOD_STAT, target, answered, data);
+}
+
+int shmd_send_ready(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                    void *data)
+{
+    return send_target(shmd, METHOD_READY, target, answered, data);
+}
+
+int shmd_send_hold(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                   void *data)
+{
+    return send_target(shmd, METHOD_HOLD, target, answered, data);
+}
+
+int shmd_send_release(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
+                      void *data)
+{
+    return send_target(shmd, METHOD_RELEASE, target, answered, data);
+}
+
+/* --- answers */
+
+/* Tells CALL, which is freed, that it has failed as noted in the handle. */
+static void tell_failure(struct shmd *shmd, struct unanswered *call)
+{
+    const struct shmd_answer answer = {.code = shmd->failure.code, .failure = &shmd->failure};
+    if (call->answered)
+        call->answered(shmd, &answer, call->data);
+    free(call);
+}
+
+/* The reply of the handle is that to CALL, which is freed. */
+static void tell(struct shmd *shmd, struct unanswered *call)
+{
+    struct shmd_segment *segment = NULL;
+    struct shmd_answer answer = {.code = connection_judge(shmd)};
+    if (answer.code == 0 && call->creates) {
+        int r = jsonrpc_client_created(&shmd->reply, &answer.created);
+        answer.code = r < 0 ? failure_of_answer(shmd, r) : 0;
+    }
+    if (answer.code == 0)
+        answer.code = result_reply_segment(shmd, &segment);
+    if (answer.code != 0) {
+        tell_failure(shmd, call);
+        return;
+    }
+    answer.segment = segment;
+    if (call->answered)
+        call->answered(shmd, &answer, call->data);
+    shmd_segment_free(segment);
+    free(call);
+}
+
+/* Why the connection is lost: what the daemon said before it closed, or else a sentence of ours. */
+struct loss {
+    int code;   /* a negative errno */
+    char *line; /* the daemon's; owned; NULL: it said nothing */
+    size_t len;
+    char text[FAILURE_TEXT_SIZE];
+};
+
+static void note_loss(struct shmd *shmd, const struct loss *loss)
+{
+    struct client_message m;
+    connection_begin(shmd);
+    char *line = loss->line ? strdup(loss->line) : NULL;
+    if (line && jsonrpc_client_decode(line, loss->len, &m) == 0) {
+        shmd->line = line;
+        shmd->reply = m;
+        if (connection_judge(shmd) != 0)
+            return;
+    } else {
+        free(line);
+    }
+    (void)failure_set(shmd, loss->code, "%s", loss->text);
+}
+
+/* Whatever is unanswered has failed. What the functions that are told send then is refused. */
+static int tell_loss(struct shmd *shmd, struct loss *loss)
+{
+    struct unanswered *call;
+    shmd->broken = true;
+    while ((call = unanswered_take_first(&shmd->unanswered))) {
+        note_loss(shmd, loss);
+        tell_failure(shmd, call);
+    }
+    note_loss(shmd, loss);
+    free(loss->line);
+    return loss->code;
+}
+
+/* The loss that the handle's failure tells of. */
+static struct loss loss_of(const struct shmd *shmd, int code)
+{
+    struct loss loss = {.code = code};
+    snprintf(loss.text, sizeof(loss.text), "%s", shmd->failure_text);
+    return loss;
+}
+
+/* Deals with LINE, which it takes: 1 when an answer was told, 0, or a negative errno with the
+ * loss. */
+static int take_line(struct shmd *shmd, char *line, size_t len, struct loss *ret_loss)
+{
+    struct client_message m;
+    connection_begin(shmd);
+    int r = jsonrpc_client_decode(line, len, &m);
+    if (r < 0) {
+        free(line);
+        r = failure_of_answer(shmd, r);
+        *ret_loss = loss_of(shmd, r);
+        return r;
+    }
+    if (m.kind == CLIENT_EVENT) {
+        jsonrpc_client_free(&m);
+        r = line_queue_put(shmd, &shmd->events, line, len);
+        if (r < 0)
+            *ret_loss = loss_of(shmd, r);
+        return r;
+    }
+    struct unanswered *call = m.has_id ? unanswered_take(&shmd->unanswered, m.id) : NULL;
+    if (call) {
+        shmd->line = line;
+        shmd->reply = m;
+        tell(shmd, call);
+        return 1;
+    }
+    /* Without an id it is about the connection, which the daemon closes; else it comes too late. */
+    bool is_about_all = !m.has_id && m.kind == CLIENT_FAILURE;
+    jsonrpc_client_free(&m);
+    if (is_about_all) {
+        *ret_loss = (struct loss){.code = -ECONNRESET, .line = line, .len = len};
+        return -ECONNRESET;
+    }
+    free(line);
+    return 0;
+}
+
+/* Tells every answer that is in memory: how many, or a negative errno with the loss. */
+static int take_all(struct shmd *shmd, struct loss *ret_loss)
+{
+    int told = 0;
+    for (;;) {
+        char *line;
+        size_t len;
+        int r = 1;
+        if (!line_queue_take(&shmd->answers, &line, &len))
+            r = stream_take_line(shmd, &line, &len);
+        if (r == 0)
+            return told;
+        if (r < 0)
+            *ret_loss = loss_of(shmd, r);
+        else
+            r = take_line(shmd, line, len, ret_loss);
+        if (r < 0)
+            return r;
+        told += r;
+    }
+}
+
+/* Once around: how many answers were told, or a negative errno with the loss. */
+static int send_and_take(struct shmd *shmd, struct loss *ret_loss)
+{
+    int r = stream_flush(shmd);
+    int told = r < 0 ? r : take_all(shmd, ret_loss);
+    if (told > 0)
+        r = stream_flush(shmd); /* what was sent meanwhile */
+    if (r < 0)
+        *ret_loss = loss_of(shmd, r);
+    return r < 0 ? r : told;
+}
+
+int shmd_process(struct shmd *shmd, int timeout_ms)
+{
+    struct call_clock clock = call_clock_start(shmd, timeout_ms, -1);
+    struct loss loss;
+    connection_begin(shmd);
+    for (;;) {
+        int r = send_and_take(shmd, &loss);
+        if (r < 0)
+            return tell_loss(shmd, &loss);
+        if (r > 0 || shmd->unanswered.n == 0)
+            return r;
+        if (stream_wait(shmd, shmd_poll_events(shmd), &clock) < 0)
+            return 0;
+        r = stream_receive(shmd);
+        if (r < 0) {
+            loss = loss_of(shmd, r);
+            return tell_loss(shmd, &loss);
+        }
+    }
+}
