@@ -28,6 +28,7 @@ bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
 	client/cli/ask.c \
 	client/cli/child.c client/cli/child.h \
+	client/cli/columns.c client/cli/columns.h \
 	client/cli/cli.h \
 	client/cli/cmd_create.c \
 	client/cli/cmd_doctor.c \
@@ -53,12 +54,16 @@ shmdctl_SOURCES = \
 	client/cli/doctor_limits.c client/cli/doctor_limits.h \
 	client/cli/doctor_orphans.c client/cli/doctor_orphans.h \
 	client/cli/doctor_say.h \
+	client/cli/format.c client/cli/format.h \
 	client/cli/gc.h \
 	client/cli/gc_report.c \
+	client/cli/help.c client/cli/help.h \
 	client/cli/hints.c client/cli/hints.h \
+	client/cli/json_pick.c client/cli/json_pick.h \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \
+	client/cli/near.c client/cli/near.h \
 	client/cli/option_values.c client/cli/option_values.h \
 	client/cli/options.c \
 	client/cli/orphans.c client/cli/orphans.h \
@@ -66,11 +71,13 @@ shmdctl_SOURCES = \
 	client/cli/output.c client/cli/output.h \
 	client/cli/parse.c client/cli/parse.h \
 	client/cli/plain_text.c client/cli/plain_text.h \
-	client/cli/report.c
+	client/cli/process_command.c client/cli/process_command.h \
+	client/cli/report.c \
+	client/cli/table.c client/cli/table.h
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
-shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS) $(SMARTCOLS_CFLAGS)
+shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
-shmdctl_LDADD = libshmd.la libprotocol.la $(SMARTCOLS_LIBS)
+shmdctl_LDADD = libshmd.la libprotocol.la
 
 man_MANS += client/cli/shmdctl.1
 CLEANFILES += client/cli/shmdctl.1

@@ -121,6 +121,7 @@ integration_tests = \
 	tests/integration/test_reload.py \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
+	tests/integration/test_shmdctl_list.py \
 	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
@@ -206,9 +207,9 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_clock.c tests/fakes/fake_clock.h \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
-tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/parse.c
+tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/format.c client/cli/parse.c
 tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
-tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c \
+tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c client/cli/format.c \
 	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
 	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c

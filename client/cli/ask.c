@@ -170,6 +170,24 @@ int cli_target(const struct cli *cli, struct shmd_target *ret)
     return 0;
 }
 
+int cli_list_options(const struct cli *cli, struct shmd_list_options *ret)
+{
+    const struct options *o = &cli->options;
+    if (cli->n_args > 0 && o->prefix)
+        return cli_usage("the prefix is given twice: %s and --prefix %s", cli->args[0], o->prefix);
+    *ret = (struct shmd_list_options){
+        .prefix = cli->n_args > 0 ? cli->args[0] : o->prefix,
+        .has_uid = cli_given(cli, OPT(UID)),
+        .uid = o->uid,
+        .lifetime = o->lifetime,
+        .state = o->state,
+        .labels = o->labels,
+        .n_labels = o->n_labels,
+        .scope = o->scope,
+    };
+    return 0;
+}
+
 #define ELSEWHERE                                                                                  \
     "the daemon is in another IPC namespace, and its ids denote no segments here, or others"
 

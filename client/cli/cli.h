@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "client/cli/daemon_choice.h"
+#include "client/cli/format.h"
 #include "client/shmd.h"
 
 #define MUST_CHECK   __attribute__((warn_unused_result))
@@ -70,7 +71,17 @@
     X(LEFT)                                                                                        \
     X(UNDECIDED)                                                                                   \
     X(LOST)                                                                                        \
-    X(IDLE)
+    X(IDLE)                                                                                        \
+    X(SORT)                                                                                        \
+    X(REVERSE)                                                                                     \
+    X(TIME_FORMAT)                                                                                 \
+    X(RAW)                                                                                         \
+    X(NOTRUNCATE)                                                                                  \
+    X(DRY_RUN)                                                                                     \
+    X(YES)                                                                                         \
+    X(FORCE)                                                                                       \
+    X(ONCE)                                                                                        \
+    X(INTERVAL)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -78,6 +89,8 @@ enum option_id {
 #undef X
         OPTION_COUNT
 };
+
+_Static_assert(OPTION_COUNT <= 64, "each is a bit of an integer");
 
 #define OPT(id) (UINT64_C(1) << OPT_##id)
 
@@ -95,16 +108,19 @@ struct options {
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, idle_ttl_ms, timeout_ms, older_than_ms, idle_ms;
+    int64_t ttl_ms, idle_ttl_ms, timeout_ms, older_than_ms, idle_ms, interval_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
-    const char *new_name, *prefix, *columns, *from;
+    const char *new_name, *prefix, *columns, *sort, *from;
+    enum time_format time_format;
     unsigned kinds;
 };
 
 struct cli {
     struct options options;
+    const struct command *commands; /* all of them */
+    size_t n_commands;
     const struct command *command;
     char **args; /* what is not an option */
     int n_args;
@@ -119,6 +135,7 @@ struct cli {
 
 struct command {
     const char *name;
+    const char *alias;     /* a shorter name; or NULL */
     const char *arguments; /* for the usage line */
     const char *summary;
     uint64_t options;    /* besides those of every command */
@@ -131,9 +148,6 @@ struct command {
 
 extern const struct command commands[];
 extern const size_t commands_count;
-
-/* NULL when there is none of that name. */
-const struct command *command_find(const char *name);
 
 static inline bool cli_given(const struct cli *cli, uint64_t options)
 {
@@ -204,6 +218,8 @@ struct shmd *cli_ask(struct cli *cli);
 void cli_restart_timeout(struct cli *cli);
 /* The segment that the arguments and options name: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
+/* What the filters ask for, with a prefix as the only argument: 0 or EXIT_USAGE. */
+int cli_list_options(const struct cli *cli, struct shmd_list_options *ret) MUST_CHECK;
 enum id_use {
     IDS_SHOWN, /* the command prints shmids, or takes one */
     IDS_USED,  /* it attaches a segment, or hands one to the kernel */
@@ -269,5 +285,8 @@ int cmd_gc(struct cli *cli);
 int cmd_ps(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_reload(struct cli *cli);
+int cmd_metrics(struct cli *cli);
+int cmd_help(struct cli *cli);
+int cmd_version(struct cli *cli);
 
 #endif

@@ -143,9 +143,9 @@ static int answer_created(const struct cli *cli, const struct shmd_segment *segm
     int len = asprintf(&text, "%.*s,\"created\":true}", (int)strlen(result) - 1, result);
     if (len < 0)
         return cli_error(EXIT_REFUSED, "out of memory");
-    output_json_text(text, (size_t)len);
+    int status = output_result(cli, text, segment);
     free(text);
-    return EXIT_OK;
+    return status;
 }
 
 static int answer(struct cli *cli, const struct shmd_segment *segment, bool created)

@@ -17,7 +17,7 @@ static void print_event(const struct shmd_event *event)
         return;
     }
     const struct shmd_segment *segment = event->segment;
-    format_time(event->at_ms, time, sizeof(time));
+    format_time(TIME_ISO, event->at_ms, time, sizeof(time));
     if (!segment) {
         printf("%s %-8s - event_serial=%" PRIu64 "\n", time, shmd_event_word(event->kind),
                event->event_serial);

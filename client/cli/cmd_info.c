@@ -1,5 +1,5 @@
 /*
- * info; and call, for the methods that have no command.
+ * info and metrics; and call, for the methods that have no command.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -63,7 +63,7 @@ static void print_info(const struct cli *cli, const struct shmd_info *info)
         [DAEMON_SYSTEMS] = "the system's",
     };
     char started[64];
-    format_time(info->started_at_ms, started, sizeof(started));
+    format_time(TIME_ISO, info->started_at_ms, started, sizeof(started));
     print_text("daemon", kinds[cli->daemon.kind]);
     print_text("socket", cli->daemon.path);
     print_text("version", info->version);
@@ -106,6 +106,27 @@ int cmd_info(struct cli *cli)
     if (!output_json(cli))
         print_info(cli, info);
     shmd_info_free(info);
+    return EXIT_OK;
+}
+
+int cmd_metrics(struct cli *cli)
+{
+    char *text;
+    int r = cli_connect(cli);
+    if (r != 0)
+        return r;
+    r = shmd_metrics(cli_ask(cli), &text);
+    if (r != 0)
+        return cli_failure(cli, r);
+    for (char *line = text, *end; *line; line = end) {
+        end = line + strcspn(line, "\n");
+        bool is_whole = *end;
+        *end = '\0';
+        print_plain(stdout, line);
+        putchar('\n');
+        end += is_whole;
+    }
+    free(text);
     return EXIT_OK;
 }
 

@@ -3,108 +3,240 @@
  * it. Nothing is printed before the last page has come: what is printed is whole.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/columns.h"
+#include "client/cli/json_pick.h"
 #include "client/cli/output.h"
-#include "protocol/json_slice.h"
-#include "protocol/writer.h"
 
-/* The segments of the last page. */
-static int write_page(const struct cli *cli, struct writer *json)
+struct row {
+    const struct shmd_segment *segment; /* of its page */
+    struct json_slice text;             /* of the text of its page */
+    size_t index;
+    char *key; /* owned: the text of the column that is sorted by */
+};
+
+struct page {
+    struct shmd_page *segments; /* owned */
+    char *text;                 /* owned: the result as the daemon typed it */
+};
+
+struct listing {
+    struct cli *cli;
+    struct page *pages; /* owned */
+    size_t n_pages;
+    struct row *rows; /* owned */
+    size_t n_rows;
+};
+
+static void listing_deinit(struct listing *l)
 {
-    const char *result = shmd_last_result(cli->shmd);
-    struct json_slice segments = {"", 0}, key, segment;
-    if (!json_slice_member((struct json_slice){result, strlen(result)}, "segments", &segments))
-        return 0;
-    struct json_walk walk = json_walk_begin(segments);
-    while (json_walk_next(&walk, &key, &segment))
-        writer_value(json, segment.text, segment.len);
-    return json->failed ? cli_error(EXIT_REFUSED, "out of memory") : 0;
+    for (size_t i = 0; i < l->n_pages; i++) {
+        shmd_page_free(l->pages[i].segments);
+        free(l->pages[i].text);
+    }
+    for (size_t i = 0; i < l->n_rows; i++)
+        free(l->rows[i].key);
+    free(l->pages);
+    free(l->rows);
 }
 
-static int add_page(struct table *table, const struct shmd_page *page)
+/* --- what there is */
+
+/* The rows of the page that was added last. */
+static int add_rows(struct listing *l)
 {
-    for (size_t i = 0; i < page->count; i++)
-        if (table_add(table, page->segments[i]) < 0)
-            return cli_error(EXIT_REFUSED, "out of memory");
+    const struct page *page = &l->pages[l->n_pages - 1];
+    struct json_slice segments = {"", 0}, key;
+    struct row *more = reallocarray(l->rows, l->n_rows + page->segments->count + 1, sizeof(*more));
+    if (!more)
+        return -1;
+    l->rows = more;
+    (void)json_slice_member((struct json_slice){page->text, strlen(page->text)}, "segments",
+                            &segments);
+    struct json_walk walk = json_walk_begin(segments);
+    for (size_t i = 0; i < page->segments->count; i++) {
+        struct row *row = &l->rows[l->n_rows];
+        *row = (struct row){.segment = page->segments->segments[i], .index = l->n_rows};
+        if (!json_walk_next(&walk, &key, &row->text))
+            return -1;
+        l->n_rows++;
+    }
     return 0;
 }
 
-/* JSON NULL: as TABLE. */
-static int list_pages(struct cli *cli, const struct shmd_list_options *options, struct table *table,
-                      struct writer *json)
+/* Takes PAGE. */
+static int add_page(struct listing *l, struct shmd_page *page)
 {
-    struct shmd_page *page = NULL;
+    struct page *more = reallocarray(l->pages, l->n_pages + 1, sizeof(*more));
+    char *text = strdup(shmd_last_result(l->cli->shmd));
+    if (more)
+        l->pages = more;
+    if (!more || !text) {
+        shmd_page_free(page);
+        free(text);
+        return cli_error(EXIT_REFUSED, "out of memory");
+    }
+    l->pages[l->n_pages++] = (struct page){page, text};
+    return add_rows(l) < 0 ? cli_error(EXIT_REFUSED, "out of memory") : 0;
+}
+
+static int ask_all(struct listing *l, const struct shmd_list_options *options)
+{
+    const char *cursor = NULL;
     int status = 0;
     do {
-        struct shmd_page *next;
-        int r = shmd_list_page(cli_ask(cli), options, page ? page->cursor : NULL, &next);
+        struct shmd_page *page;
+        int r = shmd_list_page(cli_ask(l->cli), options, cursor, &page);
         if (r != 0)
-            status = cli_failure(cli, r);
-        shmd_page_free(page);
-        page = r == 0 ? next : NULL;
-        if (page)
-            status = json ? write_page(cli, json) : add_page(table, page);
-    } while (status == 0 && page && page->cursor);
-    shmd_page_free(page);
+            return cli_failure(l->cli, r);
+        cursor = page->cursor;
+        status = add_page(l, page);
+    } while (status == 0 && cursor);
     return status;
 }
 
-static int list_as_json(struct cli *cli, const struct shmd_list_options *options)
+/* --- in which order */
+
+static int compare_texts(const char *a, const char *b)
 {
+    int difference = strcmp(a, b);
+    return (difference > 0) - (difference < 0);
+}
+
+static int compare_numbers(const char *a, const char *b)
+{
+    /* What there is not comes first. */
+    if (!*a || !*b)
+        return compare_texts(a, b);
+    long long x = strtoll(a, NULL, 10), y = strtoll(b, NULL, 10);
+    return (x > y) - (x < y);
+}
+
+struct order {
+    const struct column *by;
+    int sign; /* -1: the other way round */
+};
+
+static int compare_rows(const void *a, const void *b, void *context)
+{
+    const struct order *order = context;
+    const struct row *x = a, *y = b;
+    bool is_number =
+        order->by && (order->by->kind == COLUMN_NUMBER || order->by->kind == COLUMN_TIME);
+    int difference = 0;
+    if (order->by)
+        difference = is_number ? compare_numbers(x->key, y->key) : compare_texts(x->key, y->key);
+    if (difference == 0)
+        difference = x->index < y->index ? -1 : x->index > y->index;
+    return difference * order->sign;
+}
+
+static int make_keys(struct listing *l, const struct column *by)
+{
+    struct column_text *text = calloc(1, sizeof(*text));
+    int r = text ? 0 : -1;
+    for (size_t i = 0; r == 0 && i < l->n_rows; i++) {
+        text->bytes = true;
+        text->times = TIME_UNIX;
+        l->rows[i].key = strdup(column_print(by, l->rows[i].segment, text));
+        r = l->rows[i].key ? 0 : -1;
+    }
+    free(text);
+    return r;
+}
+
+static int sort(struct listing *l)
+{
+    const struct options *o = &l->cli->options;
+    struct order order = {.sign = cli_given(l->cli, OPT(REVERSE)) ? -1 : 1};
+    int r = o->sort ? column_find(o->sort, &order.by) : 0;
+    if (r != 0)
+        return r;
+    if (order.by && make_keys(l, order.by) < 0)
+        return cli_error(EXIT_REFUSED, "out of memory");
+    if (l->n_rows > 0)
+        qsort_r(l->rows, l->n_rows, sizeof(*l->rows), compare_rows, &order);
+    return 0;
+}
+
+/* --- how it is shown */
+
+static int print_json(const struct listing *l)
+{
+    struct column_choice choice;
     struct writer json;
+    int status = columns_choose(l->cli->options.columns, &choice);
     writer_init(&json);
     writer_object_begin(&json);
     writer_key(&json, "segments");
     writer_array_begin(&json);
-    int status = list_pages(cli, options, NULL, &json);
+    for (size_t i = 0; i < l->n_rows; i++) {
+        const struct row *row = &l->rows[i];
+        if (cli_given(l->cli, OPT(OUTPUT)))
+            json_pick(&json, &choice, row->text, row->segment);
+        else
+            writer_value(&json, row->text.text, row->text.len);
+    }
     writer_array_end(&json);
     writer_object_end(&json);
-    if (status == 0 && json.failed)
-        status = cli_error(EXIT_REFUSED, "out of memory");
-    if (status == 0)
-        output_json_text(json.data, json.len);
-    writer_deinit(&json);
+    return output_json_writer(&json, status);
+}
+
+static void say_that_there_is_none(const struct cli *cli)
+{
+    const uint64_t filters = OPT(PREFIX) | OPT(UID) | OPT(LIFETIME) | OPT(STATE) | OPT(LABEL);
+    if (cli_given(cli, filters) || cli->n_args > 0)
+        cli_note(cli, "there is no such segment");
+    else if (cli->options.scope == 0 || cli->options.scope == SHMD_SCOPE_MANAGED)
+        cli_note(cli, "there is no segment that the daemon manages and you may see; --all lists "
+                      "others, too");
+    else
+        cli_note(cli, "there is no segment");
+}
+
+static int print_table(const struct listing *l)
+{
+    struct segment_table *table;
+    int status = segment_table_new(&l->cli->options, &table);
+    if (status != 0)
+        return status;
+    for (size_t i = 0; status == 0 && i < l->n_rows; i++)
+        if (segment_table_add(table, l->rows[i].segment) < 0)
+            status = cli_error(EXIT_REFUSED, "out of memory");
+    if (status == 0 && l->n_rows > 0)
+        segment_table_print(table);
+    else if (status == 0)
+        say_that_there_is_none(l->cli);
+    segment_table_free(table);
     return status;
 }
 
-static int list_as_table(struct cli *cli, const struct shmd_list_options *options)
+static int run(struct listing *l)
 {
-    struct table *table;
-    int status = table_new(&cli->options, &table);
+    struct shmd_list_options options;
+    int status = cli_list_options(l->cli, &options);
+    if (status == 0)
+        status = output_check(&l->cli->options);
+    if (status == 0)
+        status = cli_connect(l->cli);
+    if (status == 0)
+        status = ask_all(l, &options);
+    if (status == 0)
+        status = sort(l);
     if (status != 0)
         return status;
-    status = list_pages(cli, options, table, NULL);
-    if (status == 0)
-        table_print(table);
-    table_free(table);
-    return status;
+    return cli_given(l->cli, OPT(JSON)) ? print_json(l) : print_table(l);
 }
 
 int cmd_list(struct cli *cli)
 {
-    const struct options *o = &cli->options;
-    const struct shmd_list_options options = {
-        .prefix = o->prefix,
-        .has_uid = cli_given(cli, OPT(UID)),
-        .uid = o->uid,
-        .lifetime = o->lifetime,
-        .state = o->state,
-        .labels = o->labels,
-        .n_labels = o->n_labels,
-        .scope = o->scope,
-    };
-    bool json = cli_given(cli, OPT(JSON));
-    if (json && cli_given(cli, OPT(OUTPUT)))
-        return cli_usage("--json and --output exclude one another: JSON has everything");
-    int status = output_check(o);
-    if (status == 0)
-        status = cli_connect(cli);
-    if (status != 0)
-        return status;
-    status = json ? list_as_json(cli, &options) : list_as_table(cli, &options);
+    struct listing listing = {.cli = cli};
+    int status = run(&listing);
     if (status == EXIT_OK)
         cli_warn_of_ids(cli);
+    listing_deinit(&listing);
     return status;
 }

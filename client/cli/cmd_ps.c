@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 #include "client/cli/kernel_segments.h"
 #include "client/cli/output.h"
 #include "client/cli/plain_text.h"
+#include "client/cli/table.h"
 #include "protocol/writer.h"
 
 enum { TEXT_SIZE = 512 };
@@ -32,21 +31,22 @@ enum column {
     COLUMNS,
 };
 
-static const struct {
-    const char *heading;
-    bool is_number;
-} columns[COLUMNS] = {
-    [COLUMN_SHMID] = {"SHMID", true},      [COLUMN_NAME] = {"NAME", false},
-    [COLUMN_PID] = {"PID", true},          [COLUMN_USER] = {"USER", false},
-    [COLUMN_COMMAND] = {"COMMAND", false}, [COLUMN_UNIT] = {"UNIT", false},
-    [COLUMN_ACCESS] = {"ACCESS", false},   [COLUMN_HOLDS] = {"HOLDS", false},
+static const struct table_column columns[COLUMNS] = {
+    [COLUMN_SHMID] = {.heading = "SHMID", .is_number = true},
+    [COLUMN_NAME] = {.heading = "NAME", .may_be_cut = true},
+    [COLUMN_PID] = {.heading = "PID", .is_number = true},
+    [COLUMN_USER] = {.heading = "USER"},
+    [COLUMN_COMMAND] = {.heading = "COMMAND", .may_be_cut = true},
+    [COLUMN_UNIT] = {.heading = "UNIT", .may_be_cut = true, .may_be_left_out = true},
+    [COLUMN_ACCESS] = {.heading = "ACCESS"},
+    [COLUMN_HOLDS] = {.heading = "HOLDS"},
 };
 
 struct ps {
     struct cli *cli;
     struct daemon_seen daemon;    /* owned */
     struct shmd_attachments *all; /* owned; of all segments */
-    struct libscols_table *table; /* owned; NULL: as JSON */
+    struct table *table;          /* owned; NULL: as JSON */
     struct writer json;           /* owned */
     struct writer notes;          /* owned: lines below the table */
     bool one;                     /* a segment was named: it is shown even when nobody has it */
@@ -72,29 +72,30 @@ static const char *unit_of(const struct process *p)
     return p->attachment->cgroup ? p->attachment->cgroup : "";
 }
 
+static const char *access_of(const struct process *p)
+{
+    if (!p->attachment)
+        return "-";
+    return p->attachment->read_only ? "read-only" : "writable";
+}
+
 static int add_line(struct ps *ps, const struct shmd_segment *s, const struct process *p)
 {
-    char texts[COLUMNS][TEXT_SIZE];
-    const struct passwd *user = getpwuid(p->uid);
-    struct libscols_line *line = scols_table_new_line(ps->table, NULL);
-    snprintf(texts[COLUMN_SHMID], TEXT_SIZE, "%d", s->shmid);
-    plain_text(s->name ? s->name : "", texts[COLUMN_NAME], TEXT_SIZE);
-    snprintf(texts[COLUMN_PID], TEXT_SIZE, "%" PRId32, p->pid);
-    if (user)
-        snprintf(texts[COLUMN_USER], TEXT_SIZE, "%s", user->pw_name);
-    else
-        snprintf(texts[COLUMN_USER], TEXT_SIZE, "%" PRIu32, p->uid);
-    plain_text(p->comm ? p->comm : "?", texts[COLUMN_COMMAND], TEXT_SIZE);
-    plain_text(unit_of(p), texts[COLUMN_UNIT], TEXT_SIZE);
-    snprintf(texts[COLUMN_ACCESS], TEXT_SIZE, "%s",
-             !p->attachment             ? "-"
-             : p->attachment->read_only ? "read-only"
-                                        : "writable");
-    snprintf(texts[COLUMN_HOLDS], TEXT_SIZE, "%s", p->holds ? "yes" : "no");
-    for (size_t i = 0; line && i < COLUMNS; i++)
-        if (scols_line_set_data(line, i, texts[i]) != 0)
-            line = NULL;
-    return line ? 0 : -ENOMEM;
+    char shmid[16], pid[16], user[64];
+    snprintf(shmid, sizeof(shmid), "%d", s->shmid);
+    snprintf(pid, sizeof(pid), "%" PRId32, p->pid);
+    format_user(p->uid, user, sizeof(user));
+    const char *const texts[COLUMNS] = {
+        [COLUMN_SHMID] = shmid,
+        [COLUMN_NAME] = s->name ? s->name : "",
+        [COLUMN_PID] = pid,
+        [COLUMN_USER] = user,
+        [COLUMN_COMMAND] = p->comm ? p->comm : "?",
+        [COLUMN_UNIT] = unit_of(p),
+        [COLUMN_ACCESS] = access_of(p),
+        [COLUMN_HOLDS] = p->holds ? "yes" : "no",
+    };
+    return table_add(ps->table, texts);
 }
 
 /* --- one segment */
@@ -313,7 +314,7 @@ static int print(struct ps *ps)
     if (ps->notes.failed)
         return cli_error(EXIT_REFUSED, "out of memory");
     if (ps->n_shown > 0)
-        scols_print_table(ps->table);
+        table_print(ps->table, stdout);
     else if (ps->notes.len == 0)
         puts(ps->one ? "No process has it attached or holds it."
                      : "No process has a segment attached or holds one.");
@@ -330,18 +331,8 @@ static int start(struct ps *ps)
         writer_array_begin(&ps->json);
         return 0;
     }
-    ps->table = scols_new_table();
-    for (size_t i = 0; ps->table && i < COLUMNS; i++) {
-        if (!scols_table_new_column(ps->table, columns[i].heading, 0,
-                                    columns[i].is_number ? SCOLS_FL_RIGHT : 0)) {
-            scols_unref_table(ps->table);
-            ps->table = NULL;
-        }
-    }
-    if (!ps->table)
-        return cli_error(EXIT_REFUSED, "out of memory");
-    scols_table_enable_noheadings(ps->table, cli_given(ps->cli, OPT(NOHEADINGS)));
-    return 0;
+    ps->table = table_new(columns, COLUMNS, output_style(&ps->cli->options));
+    return ps->table ? 0 : cli_error(EXIT_REFUSED, "out of memory");
 }
 
 static int run(struct ps *ps)
@@ -380,7 +371,7 @@ int cmd_ps(struct cli *cli)
     writer_init(&ps.json);
     writer_init(&ps.notes);
     int status = run(&ps);
-    scols_unref_table(ps.table);
+    table_free(ps.table);
     writer_deinit(&ps.json);
     writer_deinit(&ps.notes);
     shmd_attachments_free(ps.all);

@@ -3,13 +3,13 @@
  * kind.
  */
 #include <limits.h>
-#include <string.h>
 
 #include "client/cli/cli.h"
 
 #define TARGET      (OPT(SHMID) | OPT(KEY) | OPT(SERIAL))
 #define TARGET_TEXT "NAME | --shmid N | --key K | --serial N"
-#define TABLE       (OPT(JSON) | OPT(OUTPUT) | OPT(NOHEADINGS) | OPT(BYTES))
+#define STYLE       (OPT(JSON) | OPT(NOHEADINGS) | OPT(RAW) | OPT(NOTRUNCATE))
+#define TABLE       (STYLE | OPT(OUTPUT) | OPT(BYTES) | OPT(TIME_FORMAT))
 /* Of create and run. */
 #define CREATE                                                                                     \
     (OPT(SIZE) | OPT(KEY) | OPT(MODE) | OPT(EXCLUSIVE) | OPT(UID) | OPT(GID) | OPT(TTL) |          \
@@ -47,10 +47,12 @@ const struct command commands[] = {
      .max_args = INT_MAX,
      .run = cmd_rm},
     {.name = "list",
-     .arguments = "",
+     .alias = "ls",
+     .arguments = "[PREFIX]",
      .summary = "List segments",
      .options = TABLE | OPT(PREFIX) | OPT(UID) | OPT(LIFETIME) | OPT(STATE) | OPT(LABEL) |
-                OPT(SCOPE) | OPT(FOREIGN) | OPT(ALL),
+                OPT(SCOPE) | OPT(FOREIGN) | OPT(ALL) | OPT(SORT) | OPT(REVERSE),
+     .max_args = 1,
      .run = cmd_list},
     {.name = "info",
      .arguments = "",
@@ -131,7 +133,7 @@ const struct command commands[] = {
     {.name = "ps",
      .arguments = "[" TARGET_TEXT "]",
      .summary = "Show which processes have segments attached or hold them",
-     .options = TARGET | OPT(JSON) | OPT(NOHEADINGS),
+     .options = TARGET | STYLE,
      .max_args = 1,
      .run = cmd_ps},
     {.name = "gc",
@@ -149,14 +151,16 @@ const struct command commands[] = {
      .arguments = "",
      .summary = "Make the daemon read its configuration again",
      .run = cmd_reload},
+    {.name = "metrics",
+     .arguments = "",
+     .summary = "Print the daemon's figures as OpenMetrics text",
+     .run = cmd_metrics},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .summary = "Print the commands, or the options of one",
+     .max_args = 1,
+     .run = cmd_help},
+    {.name = "version", .arguments = "", .summary = "Print the version", .run = cmd_version},
 };
 
 const size_t commands_count = COUNT(commands);
-
-const struct command *command_find(const char *name)
-{
-    for (size_t i = 0; i < commands_count; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
-}

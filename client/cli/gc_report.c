@@ -1,7 +1,5 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -188,68 +186,42 @@ static void size_text(const struct gc *gc, uint64_t bytes, char *ret, size_t siz
         format_size(bytes, ret, size);
 }
 
-/* In the largest unit of which there is one, as --older-than takes it. */
-static void idle_text(int64_t seconds, char *ret, size_t size)
-{
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-    size_t i = 0;
-    while (i + 1 < COUNT(units) && seconds < units[i].seconds)
-        i++;
-    /* The clock may have been set back. */
-    snprintf(ret, size, "%" PRId64 "%c", seconds > 0 ? seconds / units[i].seconds : 0,
-             units[i].unit);
-}
-
-static void user_text(uint32_t uid, char *ret, size_t size)
-{
-    const struct passwd *user = getpwuid(uid);
-    if (user)
-        snprintf(ret, size, "%s", user->pw_name);
-    else
-        snprintf(ret, size, "%" PRIu32, uid);
-}
-
-struct column {
-    const char *heading;
-    bool is_number;
+static const struct table_column segment_columns[] = {
+    {.heading = "SHMID", .is_number = true},
+    {.heading = "KEY"},
+    {.heading = "SIZE", .is_number = true},
+    {.heading = "OWNER"},
+    {.heading = "CPID", .is_number = true},
+    {.heading = "IDLE", .is_number = true},
+    {.heading = "WHY"}, /* whole, for it may hold what is to be typed */
 };
-
-static const struct column segment_columns[] = {{"SHMID", true},  {"KEY", false}, {"SIZE", true},
-                                                {"OWNER", false}, {"CPID", true}, {"IDLE", true},
-                                                {"WHY", false}};
-static const struct column forgotten_columns[] = {
-    {"NAME", false},  {"SERIAL", true}, {"SHMID", true}, {"SIZE", true},
-    {"OWNER", false}, {"IDLE", true},   {"WHY", false}};
+static const struct table_column forgotten_columns[] = {
+    {.heading = "NAME", .may_be_cut = true},
+    {.heading = "SERIAL", .is_number = true},
+    {.heading = "SHMID", .is_number = true},
+    {.heading = "SIZE", .is_number = true},
+    {.heading = "OWNER"},
+    {.heading = "IDLE", .is_number = true},
+    {.heading = "WHY"},
+};
 enum { N_COLUMNS = COUNT(segment_columns) };
 _Static_assert(N_COLUMNS == COUNT(forgotten_columns), "both tables have as many columns");
 
 /* NULL: out of memory. */
-static struct libscols_table *new_table(const struct column *columns)
+static struct table *new_table(const struct gc *gc, const struct table_column *columns)
 {
-    struct libscols_table *table = scols_new_table();
-    for (size_t i = 0; table && i < N_COLUMNS; i++) {
-        if (!scols_table_new_column(table, columns[i].heading, 0,
-                                    columns[i].is_number ? SCOLS_FL_RIGHT : 0)) {
-            scols_unref_table(table);
-            table = NULL;
-        }
-    }
-    return table;
+    return table_new(columns, N_COLUMNS, output_style(&gc->cli->options));
 }
 
-static int add_line(struct libscols_table *table, char texts[N_COLUMNS][TEXT_SIZE])
+static int add_line(struct table *table, char texts[N_COLUMNS][TEXT_SIZE])
 {
-    struct libscols_line *line = scols_table_new_line(table, NULL);
-    for (size_t i = 0; line && i < N_COLUMNS; i++)
-        if (scols_line_set_data(line, i, texts[i]) != 0)
-            line = NULL;
-    return line ? 0 : -ENOMEM;
+    const char *cells[N_COLUMNS];
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        cells[i] = texts[i];
+    return table_add(table, cells);
 }
 
-static int add_segment(const struct gc *gc, struct libscols_table *table, const struct candidate *c)
+static int add_segment(const struct gc *gc, struct table *table, const struct candidate *c)
 {
     const struct kernel_segment *s = c->segment;
     char texts[N_COLUMNS][TEXT_SIZE], reason[REASON_SIZE];
@@ -257,49 +229,48 @@ static int add_segment(const struct gc *gc, struct libscols_table *table, const 
     snprintf(texts[0], TEXT_SIZE, "%d", s->shmid);
     snprintf(texts[1], TEXT_SIZE, "0x%08" PRIx32, s->key);
     size_text(gc, s->size, texts[2], TEXT_SIZE);
-    user_text(s->uid, texts[3], TEXT_SIZE);
+    format_user(s->uid, texts[3], TEXT_SIZE);
     snprintf(texts[4], TEXT_SIZE, "%" PRId32, s->cpid);
-    idle_text((int64_t)time(NULL) - orphan_idle_since(s), texts[5], TEXT_SIZE);
+    format_age((int64_t)time(NULL) - orphan_idle_since(s), texts[5], TEXT_SIZE);
     snprintf(texts[6], TEXT_SIZE, "%s", reason);
     return add_line(table, texts);
 }
 
-static int add_forgotten(const struct gc *gc, struct libscols_table *table,
-                         const struct forgotten *f)
+static int add_forgotten(const struct gc *gc, struct table *table, const struct forgotten *f)
 {
     char texts[N_COLUMNS][TEXT_SIZE];
-    plain_text(f->name ? f->name : "", texts[0], TEXT_SIZE);
+    snprintf(texts[0], TEXT_SIZE, "%s", f->name ? f->name : "");
     snprintf(texts[1], TEXT_SIZE, "%" PRIu64, f->serial);
     snprintf(texts[2], TEXT_SIZE, "%d", f->shmid);
     size_text(gc, f->size, texts[3], TEXT_SIZE);
-    user_text(f->uid, texts[4], TEXT_SIZE);
-    idle_text((int64_t)time(NULL) - f->idle_since_ms / 1000, texts[5], TEXT_SIZE);
+    format_user(f->uid, texts[4], TEXT_SIZE);
+    format_age((int64_t)time(NULL) - f->idle_since_ms / 1000, texts[5], TEXT_SIZE);
     snprintf(texts[6], TEXT_SIZE, "%s",
              f->never_attached ? "never attached" : "nobody has used it for so long");
     return add_line(table, texts);
 }
 
 /* Prints TABLE under its title, and frees it; R: how filling it went. */
-static int print_table(const char *title, struct libscols_table *table, int r)
+static int print_table(const char *title, struct table *table, int r)
 {
     if (r == 0) {
         printf("%s:\n", title);
-        scols_print_table(table);
+        table_print(table, stdout);
         putchar('\n');
     }
-    scols_unref_table(table);
+    table_free(table);
     return r;
 }
 
 static int print_class(const struct gc *gc, enum gc_class class, const char *title)
 {
-    struct libscols_table *table = NULL;
+    struct table *table = NULL;
     int r = 0;
     for (size_t i = 0; r == 0 && i < gc->count; i++) {
         const struct candidate *c = &gc->candidates[i];
         if (c->outcome.class != class)
             continue;
-        table = table ? table : new_table(segment_columns);
+        table = table ? table : new_table(gc, segment_columns);
         r = table ? add_segment(gc, table, c) : -ENOMEM;
     }
     return table ? print_table(title, table, r) : r;
@@ -309,7 +280,7 @@ static int print_forgotten(const struct gc *gc)
 {
     if (gc->n_forgotten == 0)
         return 0;
-    struct libscols_table *table = new_table(forgotten_columns);
+    struct table *table = new_table(gc, forgotten_columns);
     int r = table ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < gc->n_forgotten; i++)
         r = add_forgotten(gc, table, &gc->forgotten[i]);

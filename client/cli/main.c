@@ -4,48 +4,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
-#include "client/cli/output.h"
-
-#define EVERYWHERE (OPT(SOCKET) | OPT(USER) | OPT(SYSTEM) | OPT(TIMEOUT) | OPT(HELP))
-#define GLOBAL     (EVERYWHERE | OPT(JSON) | OPT(VERSION)) /* before the command */
-
-static void help(void)
-{
-    puts("Usage: shmdctl [--socket PATH | --user | --system] [--timeout DURATION] [--json]\n"
-         "               COMMAND [OPTIONS] [ARGUMENTS]\n\n"
-         "Manages System V shared memory through the daemon shmd.\n\nCommands:");
-    for (size_t i = 0; i < commands_count; i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
-    puts("\nOptions:");
-    options_list(GLOBAL);
-    puts("\nExit status:");
-    exit_status_list();
-    puts("\n'shmdctl COMMAND --help' lists the options of a command; shmdctl(1) has everything.");
-}
-
-static void help_command(const struct command *command)
-{
-    printf("Usage: shmdctl %s [OPTIONS]%s%s\n\n%s.\n\nOptions:\n", command->name,
-           *command->arguments ? " " : "", command->arguments, command->summary);
-    options_list(command->options | EVERYWHERE);
-    if (command->options & OPT(OUTPUT))
-        output_list_columns();
-}
-
-static int unknown_command(const char *name)
-{
-    char list[512] = "";
-    for (size_t i = 0; i < commands_count; i++) {
-        strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
-        strncat(list, commands[i].name, sizeof(list) - strlen(list) - 1);
-    }
-    return cli_usage("unknown command '%s'; there are: %s", name, list);
-}
+#include "client/cli/help.h"
 
 static int run_command(struct cli *cli)
 {
@@ -76,8 +42,8 @@ static int parse_command(struct cli *cli, int argc, char **argv)
         }
     }
     int rest;
-    int r = options_parse(&cli->options, command->options | EVERYWHERE, command->repeatable, true,
-                          argc, argv, &rest);
+    int r = options_parse(&cli->options, command->options | OPTIONS_EVERYWHERE, command->repeatable,
+                          true, argc, argv, &rest);
     if (r != 0)
         return r;
     cli->args = argv + rest;
@@ -102,24 +68,20 @@ static int status_of_child(const struct cli *cli, int status)
 static int start(struct cli *cli, int argc, char **argv)
 {
     int rest;
-    int r = options_parse(&cli->options, GLOBAL, 0, false, argc, argv, &rest);
+    int r = options_parse(&cli->options, OPTIONS_BEFORE_COMMAND, 0, false, argc, argv, &rest);
     if (r != 0)
         return r;
     const char *name = rest < argc ? argv[rest] : NULL;
-    if (cli_given(cli, OPT(VERSION))) {
-        printf("shmdctl %s\n", shmd_version());
-        return EXIT_OK;
-    }
-    if (cli_given(cli, OPT(HELP)) || (name && strcmp(name, "help") == 0)) {
-        help();
-        return EXIT_OK;
-    }
+    if (cli_given(cli, OPT(VERSION)))
+        return cmd_version(cli);
+    if (cli_given(cli, OPT(HELP)))
+        return cmd_help(cli);
     if (!name)
         return cli_usage("a command is missing");
-    cli->command = command_find(name);
+    cli->command = help_find_command(cli, name);
     if (!cli->command)
-        return unknown_command(name);
-    cli_usage_of(name);
+        return help_unknown_command(cli, name);
+    cli_usage_of(cli->command->name);
     return status_of_child(cli, parse_command(cli, argc - rest, argv + rest));
 }
 
@@ -150,12 +112,23 @@ static void buffer_streams(void)
     setvbuf(stderr, err, _IOLBF, sizeof(err));
 }
 
+/* For the width of characters, and for the terminal's encoding. */
+static void use_locale(void)
+{
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int main(int argc, char **argv)
 {
     buffer_streams();
     if (guard_streams() != EXIT_OK)
         return EXIT_REFUSED;
-    struct cli cli = {.options = {.timeout_ms = -1}, .deadline_ms = -1};
+    use_locale();
+    struct cli cli = {.commands = commands,
+                      .n_commands = commands_count,
+                      .options = {.timeout_ms = -1},
+                      .deadline_ms = -1};
     int status = start(&cli, argc, argv);
     options_deinit(&cli.options);
     /* What could not be written was not done, full disks included. */

@@ -295,3 +295,28 @@ int take_idle(struct options *o, const char *option, const char *value)
 {
     return take_time(option, value, &o->idle_ms);
 }
+
+int take_sort(struct options *o, const char *option, const char *value)
+{
+    (void)option;
+    o->sort = value;
+    return 0;
+}
+
+int take_time_format(struct options *o, const char *option, const char *value)
+{
+    for (enum time_format i = 0; i < TIME_FORMATS; i++) {
+        o->time_format = i;
+        if (strcmp(value, time_format_word(i)) == 0)
+            return 0;
+    }
+    return refuse(option, value, "iso, short, full or unix");
+}
+
+int take_interval(struct options *o, const char *option, const char *value)
+{
+    int r = take_time(option, value, &o->interval_ms);
+    if (r == 0 && (o->interval_ms < 100 || o->interval_ms > INT32_MAX))
+        return refuse(option, value, "at least 100ms");
+    return r;
+}

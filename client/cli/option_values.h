@@ -37,6 +37,9 @@ int take_older_than(struct options *o, const char *option, const char *value);
 int take_idle(struct options *o, const char *option, const char *value);
 int take_idle_ttl(struct options *o, const char *option, const char *value);
 int take_owner(struct options *o, const char *option, const char *value);
+int take_sort(struct options *o, const char *option, const char *value);
+int take_time_format(struct options *o, const char *option, const char *value);
+int take_interval(struct options *o, const char *option, const char *value);
 int take_from(struct options *o, const char *option, const char *value);
 
 #endif

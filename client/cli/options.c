@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/near.h"
 #include "client/cli/option_values.h"
 #include "client/cli/parse.h"
 
@@ -15,7 +16,7 @@ typedef int option_take(struct options *o, const char *option, const char *value
 
 struct option_row {
     const char *name;
-    char letter;
+    char letter;          /* 0: none */
     const char *argument; /* NULL: none; "[=X]": it may be left out */
     option_take *take;    /* NULL: a flag */
     const char *help;
@@ -26,7 +27,7 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_USER] = {"user", 0, NULL, NULL, "your own daemon"},
     [OPT_SYSTEM] = {"system", 0, NULL, NULL, "the system's daemon"},
     [OPT_TIMEOUT] = {"timeout", 't', "DURATION", take_timeout, "give up after this: 500ms, 10s"},
-    [OPT_JSON] = {"json", 'j', NULL, NULL, "print the answer as JSON"},
+    [OPT_JSON] = {"json", 'j', NULL, NULL, "print the answer as JSON; -J is the same"},
     [OPT_HELP] = {"help", 'h', NULL, NULL, "print this help and exit"},
     [OPT_VERSION] = {"version", 'V', NULL, NULL, "print the version and exit"},
     [OPT_SHMID] = {"shmid", 'm', "N", take_shmid, "the segment with this id"},
@@ -66,7 +67,8 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_SCOPE] = {"scope", 0, "S", take_scope, "managed (by shmd), foreign or all"},
     [OPT_FOREIGN] = {"foreign", 0, NULL, take_foreign, "short for --scope foreign"},
     [OPT_ALL] = {"all", 'a', NULL, take_all, "short for --scope all"},
-    [OPT_OUTPUT] = {"output", 'o', "COLUMNS", take_output, "which columns, with commas between"},
+    [OPT_OUTPUT] = {"output", 'o', "COLUMNS", take_output,
+                    "these columns, with commas between; +A,B: also these"},
     [OPT_NOHEADINGS] = {"noheadings", 'n', NULL, NULL, "no line of headings"},
     [OPT_BYTES] = {"bytes", 'b', NULL, NULL, "sizes as bytes"},
     [OPT_OFFSET] = {"offset", 0, "SIZE", take_offset, "where to begin, in bytes (0)"},
@@ -81,9 +83,21 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_LOST] = {"lost", 0, NULL, NULL, "with --remove: also those that may be the daemon's"},
     [OPT_IDLE] = {"idle", 0, "DURATION", take_idle,
                   "list the daemon's own as forgotten after so long (30d)"},
+    [OPT_SORT] = {"sort", 0, "COLUMN", take_sort, "in the order of this column"},
+    [OPT_REVERSE] = {"reverse", 'r', NULL, NULL, "the other way round"},
+    [OPT_TIME_FORMAT] = {"time-format", 0, "F", take_time_format, "iso, short, full or unix"},
+    [OPT_RAW] = {"raw", 0, NULL, NULL, "one space between two columns, and none in them"},
+    [OPT_NOTRUNCATE] = {"notruncate", 0, NULL, NULL, "cut nothing where the terminal is narrow"},
+    [OPT_DRY_RUN] = {"dry-run", 0, NULL, NULL, "only show what it would do"},
+    [OPT_YES] = {"yes", 'y', NULL, NULL, "do not ask"},
+    [OPT_FORCE] = {"force", 0, NULL, NULL, "also what the daemon does not manage"},
+    [OPT_ONCE] = {"once", 0, NULL, NULL, "print it once and exit, for scripts"},
+    [OPT_INTERVAL] = {"interval", 'd', "DURATION", take_interval, "look again after this (2s)"},
     [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than,
                         "only segments that were idle at least this long"},
 };
+
+#define LSIPC_JSON 'J' /* what lsipc calls -j */
 
 /* What may be given more than once, in every command that takes it. */
 #define REPEATABLE (OPT(LABEL) | OPT(KINDS))
@@ -100,6 +114,8 @@ static const uint64_t alternatives[] = {
     OPT(KEY) | OPT(REPLACE),
     OPT(FROM) | OPT(NOT_READY),
     OPT(WAIT) | OPT(LIFETIME),
+    OPT(JSON) | OPT(RAW),
+    OPT(DRY_RUN) | OPT(YES),
 };
 
 const char *option_name(enum option_id id)
@@ -142,6 +158,8 @@ static void describe(uint64_t allowed, struct option *long_options, char *letter
                                         : no_argument,
             .val = 256 + i,
         };
+        if (i == OPT_JSON)
+            *letters++ = LSIPC_JSON;
         if (row->letter) {
             *letters++ = row->letter;
             if (row->argument)
@@ -155,7 +173,8 @@ static void describe(uint64_t allowed, struct option *long_options, char *letter
 static int find(uint64_t allowed, int code)
 {
     for (int i = 0; i < OPTION_COUNT; i++)
-        if ((allowed & (UINT64_C(1) << i)) && (code == 256 + i || code == rows[i].letter))
+        if ((allowed & (UINT64_C(1) << i)) &&
+            (code == 256 + i || code == rows[i].letter || (code == LSIPC_JSON && i == OPT_JSON)))
             return i;
     return -1;
 }
@@ -182,11 +201,25 @@ static int take(struct options *o, int i, uint64_t repeatable, const char *value
     return rows[i].take ? rows[i].take(o, rows[i].name, value) : 0;
 }
 
+/* TEXT: as the command line has it. */
+static int unknown(uint64_t allowed, const char *text)
+{
+    char word[64];
+    struct near near;
+    snprintf(word, sizeof(word), "%.*s", (int)strcspn(text, "="), text);
+    near_begin(&near, word + strspn(word, "-"));
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (allowed & (UINT64_C(1) << i))
+            near_try(&near, rows[i].name);
+    return near.best ? cli_usage("unknown option %s; do you mean --%s?", text, near.best)
+                     : cli_usage("unknown option %s", text);
+}
+
 int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool permute, int argc,
                   char **argv, int *ret_rest)
 {
     struct option long_options[OPTION_COUNT + 1];
-    char letters[2 * OPTION_COUNT + 3];
+    char letters[2 * OPTION_COUNT + 4];
     strcpy(letters, permute ? ":" : "+:");
     describe(allowed, long_options, letters + strlen(letters));
     optind = 0; /* glibc: from the beginning, with these letters */
@@ -203,7 +236,7 @@ int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool
                 return cli_usage("--%s takes no value", rows[i].name);
             if (optopt > 0 && optopt < 256)
                 return cli_usage("unknown option -%c", optopt);
-            return cli_usage("unknown option %s", argv[optind - 1]);
+            return unknown(allowed, argv[optind - 1]);
         }
         int r = take(o, i, repeatable, optarg);
         if (r != 0)

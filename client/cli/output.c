@@ -1,389 +1,105 @@
 /*
- * The table of columns drives both the tables and the list of details. A column's text is made into
- * a buffer; what there is not is an empty text.
+ * Segments on standard output: a table of them, one as a list of all there is to say, or JSON.
  */
 #include "client/cli/output.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
-#include <libsmartcols.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
-#include "client/cli/orphans.h"
-#include "client/cli/parse.h"
+#include "client/cli/columns.h"
+#include "client/cli/format.h"
+#include "client/cli/json_pick.h"
 #include "client/cli/plain_text.h"
-#include "protocol/limits.h"
+#include "client/cli/table.h"
 
-#define DEFAULT_COLUMNS "NAME,SHMID,SIZE,MODE,OWNER,NATTCH,STATE,LIFETIME,HOLDERS"
-
-/* The longest is LABELS: all pairs with = and a space. */
-enum { TEXT_MAX = SEGMENT_LABELS_MAX * (LABEL_KEY_MAX + LABEL_VALUE_MAX + 2) + 1 };
-
-struct text {
-    char buffer[TEXT_MAX];
-    bool bytes; /* sizes as bytes */
+struct segment_table {
+    struct column_choice choice;
+    struct table *table; /* owned */
+    struct column_text text;
 };
-
-#define PRINT(t, ...) snprintf((t)->buffer, sizeof((t)->buffer), __VA_ARGS__)
-
-void format_time(int64_t at_ms, char *ret, size_t size)
-{
-    *ret = '\0';
-    time_t seconds = (time_t)(at_ms / 1000);
-    struct tm tm;
-    char date[64];
-    if (at_ms == 0 || !localtime_r(&seconds, &tm) ||
-        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-        return;
-    char zone[8] = "";
-    strftime(zone, sizeof(zone), "%z", &tm);
-    snprintf(ret, size, "%s.%03d%s", date, (int)(at_ms % 1000), zone);
-}
-
-static void print_size(struct text *t, uint64_t bytes)
-{
-    if (t->bytes)
-        PRINT(t, "%" PRIu64, bytes);
-    else
-        format_size(bytes, t->buffer, sizeof(t->buffer));
-}
-
-static void print_user(struct text *t, uint32_t uid)
-{
-    const struct passwd *user = getpwuid(uid);
-    if (user)
-        PRINT(t, "%s", user->pw_name);
-    else
-        PRINT(t, "%" PRIu32, uid);
-}
-
-static void print_time(struct text *t, int64_t at_ms)
-{
-    format_time(at_ms, t->buffer, sizeof(t->buffer));
-}
-
-static void print_flag(struct text *t, bool flag)
-{
-    PRINT(t, "%s", flag ? "yes" : "no");
-}
-
-#define COLUMN(name) static void name(const struct shmd_segment *s, struct text *t)
-
-COLUMN(col_serial)
-{
-    if (s->serial)
-        PRINT(t, "%" PRIu64, s->serial);
-}
-COLUMN(col_name)
-{
-    PRINT(t, "%s", s->name ? s->name : "");
-}
-COLUMN(col_shmid)
-{
-    PRINT(t, "%d", s->shmid);
-}
-COLUMN(col_key)
-{
-    PRINT(t, "0x%08" PRIx32, s->key);
-}
-COLUMN(col_size)
-{
-    print_size(t, s->size);
-}
-COLUMN(col_mode)
-{
-    PRINT(t, "%04" PRIo32, s->mode);
-}
-COLUMN(col_owner)
-{
-    print_user(t, s->uid);
-}
-COLUMN(col_group)
-{
-    const struct group *group = getgrgid(s->gid);
-    if (group)
-        PRINT(t, "%s", group->gr_name);
-    else
-        PRINT(t, "%" PRIu32, s->gid);
-}
-COLUMN(col_uid)
-{
-    PRINT(t, "%" PRIu32, s->uid);
-}
-COLUMN(col_gid)
-{
-    PRINT(t, "%" PRIu32, s->gid);
-}
-COLUMN(col_nattch)
-{
-    PRINT(t, "%" PRIu64, s->nattch);
-}
-COLUMN(col_last_pid)
-{
-    PRINT(t, "%" PRId32, s->last_pid);
-}
-COLUMN(col_creator)
-{
-    PRINT(t, "%s", s->creator.comm ? s->creator.comm : "");
-}
-COLUMN(col_creator_pid)
-{
-    PRINT(t, "%" PRId32, s->creator.pid);
-}
-COLUMN(col_creator_uid)
-{
-    PRINT(t, "%" PRIu32, s->creator.uid);
-}
-COLUMN(col_state)
-{
-    PRINT(t, "%s", shmd_state_word(s->state));
-}
-COLUMN(col_lifetime)
-{
-    const char *word = shmd_lifetime_word(s->lifetime);
-    PRINT(t, "%s", word ? word : ""); /* of a foreign segment the daemon does not know it */
-}
-COLUMN(col_holders)
-{
-    PRINT(t, "%" PRIu32, s->holders);
-}
-COLUMN(col_locked)
-{
-    print_flag(t, s->locked);
-}
-COLUMN(col_huge)
-{
-    if (s->huge_page_size)
-        print_size(t, s->huge_page_size);
-}
-COLUMN(col_noreserve)
-{
-    print_flag(t, s->noreserve);
-}
-COLUMN(col_created)
-{
-    print_time(t, s->created_at_ms);
-}
-COLUMN(col_attached)
-{
-    print_time(t, s->attached_at_ms);
-}
-COLUMN(col_detached)
-{
-    print_time(t, s->detached_at_ms);
-}
-COLUMN(col_changed)
-{
-    print_time(t, s->changed_at_ms);
-}
-COLUMN(col_expires)
-{
-    print_time(t, s->expires_at_ms);
-}
-COLUMN(col_labels)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < s->n_labels && used < sizeof(t->buffer); i++)
-        used += (size_t)snprintf(t->buffer + used, sizeof(t->buffer) - used, "%s%s=%s",
-                                 i ? " " : "", s->labels[i].key, s->labels[i].value);
-}
-COLUMN(col_managed)
-{
-    print_flag(t, s->managed);
-}
-COLUMN(col_orphaned)
-{
-    static const char *const words[] = {
-        [ORPHAN_ATTACHED] = "no", [ORPHAN_CREATOR_LIVES] = "no", [ORPHAN_UNDECIDED] = "undecided",
-        [ORPHAN_LEAKED] = "yes",  [ORPHAN_LEFT] = "yes",
-    };
-    if (!s->managed)
-        PRINT(t, "%s", words[orphan_class_of_listed(s)]);
-}
-COLUMN(col_used)
-{
-    if (!s->managed)
-        print_flag(t, s->used_by_others);
-}
-COLUMN(col_rss)
-{
-    if (s->has_memory)
-        print_size(t, s->rss);
-}
-COLUMN(col_swap)
-{
-    if (s->has_memory)
-        print_size(t, s->swap);
-}
-COLUMN(col_declared)
-{
-    print_flag(t, s->declared);
-}
-COLUMN(col_drift)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < s->n_drift && used < sizeof(t->buffer); i++)
-        used += (size_t)snprintf(t->buffer + used, sizeof(t->buffer) - used, "%s%s", i ? "," : "",
-                                 s->drift[i]);
-}
-
-static const struct column {
-    const char *name;
-    bool is_number;
-    void (*print)(const struct shmd_segment *s, struct text *t);
-} columns[] = {
-    {"SERIAL", true, col_serial},
-    {"NAME", false, col_name},
-    {"SHMID", true, col_shmid},
-    {"KEY", false, col_key},
-    {"SIZE", true, col_size},
-    {"MODE", false, col_mode},
-    {"OWNER", false, col_owner},
-    {"GROUP", false, col_group},
-    {"UID", true, col_uid},
-    {"GID", true, col_gid},
-    {"NATTCH", true, col_nattch},
-    {"LASTPID", true, col_last_pid},
-    {"CREATOR", false, col_creator},
-    {"CPID", true, col_creator_pid},
-    {"CUID", true, col_creator_uid},
-    {"STATE", false, col_state},
-    {"LIFETIME", false, col_lifetime},
-    {"HOLDERS", true, col_holders},
-    {"LOCKED", false, col_locked},
-    {"HUGE", true, col_huge},
-    {"NORESERVE", false, col_noreserve},
-    {"CREATED", false, col_created},
-    {"ATTACHED", false, col_attached},
-    {"DETACHED", false, col_detached},
-    {"CHANGED", false, col_changed},
-    {"EXPIRES", false, col_expires},
-    {"LABELS", false, col_labels},
-    {"MANAGED", false, col_managed},
-    {"ORPHANED", false, col_orphaned},
-    {"USED", false, col_used},
-    {"RSS", true, col_rss},
-    {"SWAP", true, col_swap},
-    {"DECLARED", false, col_declared},
-    {"DRIFT", false, col_drift},
-};
-
-enum { CHOSEN_MAX = 64 };
-
-struct table {
-    struct libscols_table *scols; /* owned */
-    struct text text;
-    const struct column *chosen[CHOSEN_MAX];
-    size_t n_chosen;
-};
-
-void output_list_columns(void)
-{
-    fputs("\nColumns:", stdout);
-    for (size_t i = 0; i < COUNT(columns); i++)
-        printf("%s%s", i % 10 ? ", " : "\n  ", columns[i].name);
-    putchar('\n');
-}
-
-static const struct column *find_column(const char *name, size_t len)
-{
-    for (size_t i = 0; i < COUNT(columns); i++)
-        if (strlen(columns[i].name) == len && strncasecmp(columns[i].name, name, len) == 0)
-            return &columns[i];
-    return NULL;
-}
-
-static int refuse_column(const char *name, size_t len)
-{
-    char list[512] = "";
-    for (size_t i = 0; i < COUNT(columns); i++) {
-        strncat(list, i ? "," : "", sizeof(list) - strlen(list) - 1);
-        strncat(list, columns[i].name, sizeof(list) - strlen(list) - 1);
-    }
-    return cli_usage("unknown column '%.*s'; there are %s", (int)len, name, list);
-}
-
-static int choose_columns(const char *spec, const struct column **chosen, size_t *ret_n)
-{
-    size_t n = 0;
-    for (const char *at = spec; at;) {
-        size_t len = strcspn(at, ",");
-        const struct column *column = find_column(at, len);
-        if (!column)
-            return refuse_column(at, len);
-        if (n == CHOSEN_MAX)
-            return cli_usage("too many columns");
-        chosen[n++] = column;
-        at = at[len] ? at + len + 1 : NULL;
-    }
-    *ret_n = n;
-    return 0;
-}
 
 int output_check(const struct options *o)
 {
-    const struct column *chosen[CHOSEN_MAX];
-    size_t n;
-    return o->columns ? choose_columns(o->columns, chosen, &n) : 0;
+    struct column_choice choice;
+    const struct column *sort;
+    int r = columns_choose(o->columns, &choice);
+    if (r == 0 && o->sort)
+        r = column_find(o->sort, &sort);
+    return r;
 }
 
-int table_new(const struct options *o, struct table **ret)
+struct table_style output_style(const struct options *o)
 {
-    struct table *table = calloc(1, sizeof(*table));
+    return (struct table_style){
+        .no_headings = o->given & OPT(NOHEADINGS),
+        .raw = o->given & OPT(RAW),
+        .width = o->given & OPT(NOTRUNCATE) ? 0 : terminal_width(),
+    };
+}
+
+static struct table *new_table(const struct options *o, const struct column_choice *choice)
+{
+    struct table_column headings[COLUMNS_MAX];
+    for (size_t i = 0; i < choice->n; i++)
+        headings[i] = (struct table_column){
+            .heading = choice->columns[i]->name,
+            .is_number = choice->columns[i]->kind == COLUMN_NUMBER,
+            .may_be_cut = choice->columns[i]->kind == COLUMN_TEXT,
+            .may_be_left_out = i < choice->n_by_default,
+        };
+    return table_new(headings, choice->n, output_style(o));
+}
+
+int segment_table_new(const struct options *o, struct segment_table **ret)
+{
+    struct segment_table *table = calloc(1, sizeof(*table));
     if (!table)
         return cli_error(EXIT_REFUSED, "out of memory");
     table->text.bytes = o->given & OPT(BYTES);
-    int r =
-        choose_columns(o->columns ? o->columns : DEFAULT_COLUMNS, table->chosen, &table->n_chosen);
-    if (r == 0 && !(table->scols = scols_new_table()))
+    table->text.times = o->time_format;
+    int r = columns_choose(o->columns, &table->choice);
+    if (r == 0 && !(table->table = new_table(o, &table->choice)))
         r = cli_error(EXIT_REFUSED, "out of memory");
-    /* One column alone goes into a script's variable: without blanks before it. */
-    bool alone = table->n_chosen == 1;
-    for (size_t i = 0; r == 0 && i < table->n_chosen; i++) {
-        const struct column *column = table->chosen[i];
-        if (!scols_table_new_column(table->scols, column->name, 0,
-                                    column->is_number && !alone ? SCOLS_FL_RIGHT : 0))
-            r = cli_error(EXIT_REFUSED, "out of memory");
-    }
-    if (r != 0) {
-        table_free(table);
-        return r;
-    }
-    scols_table_enable_noheadings(table->scols, (o->given & OPT(NOHEADINGS)) != 0);
-    *ret = table;
-    return 0;
+    if (r != 0)
+        segment_table_free(table);
+    else
+        *ret = table;
+    return r;
 }
 
-int table_add(struct table *table, const struct shmd_segment *segment)
+static void free_texts(char **texts, size_t n)
 {
-    struct libscols_line *line = scols_table_new_line(table->scols, NULL);
-    if (!line)
-        return -ENOMEM;
-    for (size_t i = 0; i < table->n_chosen; i++) {
-        *table->text.buffer = '\0';
-        table->chosen[i]->print(segment, &table->text);
-        if (scols_line_set_data(line, i, table->text.buffer) != 0)
-            return -ENOMEM;
-    }
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
 }
 
-void table_print(struct table *table)
+int segment_table_add(struct segment_table *table, const struct shmd_segment *segment)
 {
-    scols_print_table(table->scols);
+    char *texts[COLUMNS_MAX] = {NULL};
+    size_t n = 0;
+    for (; n < table->choice.n; n++) {
+        texts[n] = strdup(column_print(table->choice.columns[n], segment, &table->text));
+        if (!texts[n])
+            break;
+    }
+    int r = n == table->choice.n ? table_add(table->table, (const char *const *)texts) : -ENOMEM;
+    free_texts(texts, n);
+    return r;
 }
 
-void table_free(struct table *table)
+void segment_table_print(struct segment_table *table)
+{
+    table_print(table->table, stdout);
+}
+
+void segment_table_free(struct segment_table *table)
 {
     if (!table)
         return;
-    scols_unref_table(table->scols);
+    table_free(table->table);
     free(table);
 }
 
@@ -402,27 +118,59 @@ bool output_json(const struct cli *cli)
     return true;
 }
 
-int output_segment(const struct cli *cli, const struct shmd_segment *segment)
+int output_json_writer(struct writer *json, int status)
 {
-    if (output_json(cli))
+    if (status == EXIT_OK && json->failed)
+        status = cli_error(EXIT_REFUSED, "out of memory");
+    if (status == EXIT_OK)
+        output_json_text(json->data, json->len);
+    writer_deinit(json);
+    return status;
+}
+
+/* Of RESULT, the members that --output names. */
+static int output_picked(const struct cli *cli, const char *result,
+                         const struct shmd_segment *segment)
+{
+    struct column_choice choice;
+    struct writer json;
+    int status = columns_choose(cli->options.columns, &choice);
+    writer_init(&json);
+    if (status == EXIT_OK)
+        json_pick_result(&json, &choice, (struct json_slice){result, strlen(result)}, segment);
+    return output_json_writer(&json, status);
+}
+
+int output_result(const struct cli *cli, const char *result, const struct shmd_segment *segment)
+{
+    if (cli_given(cli, OPT(JSON)) && cli_given(cli, OPT(OUTPUT)))
+        return output_picked(cli, result, segment);
+    if (cli_given(cli, OPT(JSON))) {
+        output_json_text(result, strlen(result));
         return EXIT_OK;
-    struct table *table;
-    int r = table_new(&cli->options, &table);
+    }
+    struct segment_table *table;
+    int r = segment_table_new(&cli->options, &table);
     if (r != 0)
         return r;
-    r = table_add(table, segment);
+    r = segment_table_add(table, segment);
     if (r == 0)
-        table_print(table);
-    table_free(table);
+        segment_table_print(table);
+    segment_table_free(table);
     return r < 0 ? cli_error(EXIT_REFUSED, "out of memory") : EXIT_OK;
 }
 
-static void print_holders(const struct shmd_segment *s)
+int output_segment(const struct cli *cli, const struct shmd_segment *segment)
+{
+    return output_result(cli, shmd_last_result(cli->shmd), segment);
+}
+
+static void print_holders(const struct cli *cli, const struct shmd_segment *s)
 {
     for (uint32_t i = 0; s->holder_list && i < s->holders; i++) {
         const struct shmd_holder *holder = &s->holder_list[i];
         char since[64], comm[64];
-        format_time(holder->since_at_ms, since, sizeof(since));
+        format_time(cli->options.time_format, holder->since_at_ms, since, sizeof(since));
         plain_text(holder->comm ? holder->comm : "?", comm, sizeof(comm));
         printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", since %s\n", "HOLDER", holder->pid,
                comm, holder->uid, since);
@@ -457,21 +205,20 @@ int output_details(const struct cli *cli, const struct shmd_segment *segment)
 {
     if (cli_given(cli, OPT(JSON) | OPT(OUTPUT)))
         return output_segment(cli, segment);
-    struct text *text = malloc(sizeof(*text));
+    struct column_text *text = malloc(sizeof(*text));
     if (!text)
         return cli_error(EXIT_REFUSED, "out of memory");
     text->bytes = cli_given(cli, OPT(BYTES));
-    for (size_t i = 0; i < COUNT(columns); i++) {
-        *text->buffer = '\0';
-        columns[i].print(segment, text);
-        if (!*text->buffer)
+    text->times = cli->options.time_format;
+    for (size_t i = 0; i < columns_count; i++) {
+        if (!*column_print(&columns[i], segment, text))
             continue;
         printf("%-10s ", columns[i].name);
         print_plain(stdout, text->buffer);
         putchar('\n');
     }
     free(text);
-    print_holders(segment);
+    print_holders(cli, segment);
     print_attached(cli, segment);
     return EXIT_OK;
 }

@@ -7,30 +7,40 @@
 #define SHMD_CLIENT_CLI_OUTPUT_H
 
 #include "client/cli/cli.h"
+#include "client/cli/table.h"
+#include "protocol/writer.h"
 
-struct table;
+/* --- tables of segments, with the columns that --output names */
+
+struct segment_table;
 
 /* 0 or an exit status: a column is unknown (it was told which there are), or no memory. */
-int table_new(const struct options *o, struct table **ret) MUST_CHECK;
+int segment_table_new(const struct options *o, struct segment_table **ret) MUST_CHECK;
 /* 0 or -ENOMEM. */
-int table_add(struct table *table, const struct shmd_segment *segment) MUST_CHECK;
-void table_print(struct table *table);
-void table_free(struct table *table);
+int segment_table_add(struct segment_table *table, const struct shmd_segment *segment) MUST_CHECK;
+void segment_table_print(struct segment_table *table);
+/* NULL is good. */
+void segment_table_free(struct segment_table *table);
 
-/* Checks what --output names, before anything is asked of the daemon: 0 or EXIT_USAGE. */
+/* How the options want any table. */
+struct table_style output_style(const struct options *o);
+
+/* --- what a command answers with */
+
+/* Checks what --output and --sort name, before anything is asked of the daemon: 0 or EXIT_USAGE. */
 int output_check(const struct options *o) MUST_CHECK;
 /* What a command answers with a segment: as JSON, or a table of one row. An exit status. */
 int output_segment(const struct cli *cli, const struct shmd_segment *segment);
+/* The same where RESULT is to be taken for the daemon's last result. */
+int output_result(const struct cli *cli, const char *result, const struct shmd_segment *segment);
 /* The same, but as a list of everything unless columns were chosen. */
 int output_details(const struct cli *cli, const struct shmd_segment *segment);
 /* The last result as JSON, if that was asked for. */
 bool output_json(const struct cli *cli);
 /* A line of JSON. */
 void output_json_text(const char *json, size_t len);
-
-/* Milliseconds as local time, with its milliseconds; "" for 0. */
-void format_time(int64_t at_ms, char *ret, size_t size);
-/* The columns there are, on standard output. */
-void output_list_columns(void);
+/* The same of what was written, if STATUS is 0 and there was memory. Frees JSON; the exit status.
+ */
+int output_json_writer(struct writer *json, int status);
 
 #endif

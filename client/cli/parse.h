@@ -12,12 +12,13 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 #define SIZE_ACCEPTED                                                                              \
-    "bytes, or a number with K, M, G, T, P or E, such as 64K (whole numbers; K means KiB)"
-#define DURATION_ACCEPTED "a whole number with ms, s, m, h or d, such as 500ms or 10s"
+    "bytes, or a number with K, M, G, T, P or E, such as 64K, 1.5M or 4KiB (K means KiB), or "     \
+    "0x1000"
+#define DURATION_ACCEPTED "numbers with d, h, m, s or ms, such as 500ms, 10s or 1h30m"
 #define MODE_ACCEPTED     "three or four octal digits up to 0777, such as 0640"
 #define KEY_ACCEPTED      "a number of 32 bits, such as 0x1234"
 
-/* Bytes; the units are powers of 1024. */
+/* Bytes; the units are powers of 1024. A part of a byte counts as one. */
 int parse_size(const char *text, uint64_t *ret) MUST_CHECK;
 /* Milliseconds. */
 int parse_duration(const char *text, int64_t *ret_ms) MUST_CHECK;
@@ -29,8 +30,5 @@ int parse_key(const char *text, uint32_t *ret) MUST_CHECK;
 /* A user's or a group's name, or its number; what begins with a digit is never a name. */
 int parse_user(const char *text, uint32_t *ret) MUST_CHECK;
 int parse_group(const char *text, uint32_t *ret) MUST_CHECK;
-
-/* BYTES for people: 512B, 4K or 1.5G, rounded to one decimal. */
-void format_size(uint64_t bytes, char *ret, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <wchar.h>
 
 /* The length of the character that TEXT (of LEN bytes, at least 1) begins with and its number in
  * Unicode; 0: it is no UTF-8. */
@@ -30,12 +31,27 @@ static size_t decode(const char *text, size_t len, uint32_t *ret)
     return 0;
 }
 
-static bool is_control(uint32_t c)
+/* Characters of Unicode that are not seen, and those that turn the direction of what follows: by
+ * them a name can look like another one. */
+static bool is_unseen(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7F && c < 0xA0);
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0xAD, 0xAD},       {0x61C, 0x61C},    {0x180E, 0x180E}, {0x200B, 0x200F},
+                  {0x2028, 0x202E},   {0x2060, 0x206F},  {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB},
+                  {0x1D173, 0x1D17A}, {0xE0000, 0xE007F}};
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    return false;
 }
 
-enum { PIECE_SIZE = 8 };
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || is_unseen(c);
+}
+
+enum { PIECE_SIZE = 12 };
 
 /* The next piece of TEXT as it is to be printed; how many bytes of TEXT that took. */
 static size_t next_piece(const char *text, size_t len, char ret[PIECE_SIZE])
@@ -45,7 +61,7 @@ static size_t next_piece(const char *text, size_t len, char ret[PIECE_SIZE])
     if (n == 0 || (n == 1 && is_control(c)))
         snprintf(ret, PIECE_SIZE, "\\x%02x", (unsigned)(unsigned char)*text);
     else if (is_control(c))
-        snprintf(ret, PIECE_SIZE, "\\u%04x", (unsigned)(c & 0xFFFF));
+        snprintf(ret, PIECE_SIZE, c > 0xFFFF ? "\\U%08x" : "\\u%04x", (unsigned)c);
     else
         snprintf(ret, PIECE_SIZE, "%.*s", (int)n, text);
     return n ? n : 1;
@@ -72,6 +88,35 @@ void plain_text(const char *text, char *ret, size_t size)
         used += strlen(piece);
     }
     ret[used] = '\0';
+}
+
+/* How many columns of a terminal the character C takes. */
+static size_t width_of(uint32_t c)
+{
+    int width = wcwidth((wchar_t)c);
+    return width < 0 ? 1 : (size_t)width; /* the locale does not know it */
+}
+
+size_t plain_text_cut(const char *text, size_t width, size_t *ret_width)
+{
+    size_t used = 0, bytes = 0;
+    for (size_t len = strlen(text), n; len > 0; bytes += n, len -= n) {
+        uint32_t c = 0;
+        n = decode(text + bytes, len, &c);
+        n = n ? n : 1;
+        if (used + width_of(c) > width)
+            break;
+        used += width_of(c);
+    }
+    *ret_width = used;
+    return bytes;
+}
+
+size_t plain_text_width(const char *text)
+{
+    size_t width;
+    (void)plain_text_cut(text, SIZE_MAX / 2, &width);
+    return width;
 }
 
 /* How a shell reads a word: as it stands, between '...', or between $'...', where the escapes of
@@ -120,6 +165,9 @@ void print_json_text(FILE *file, const char *json, size_t len)
             n = 1;
         } else if (c < 0x20) {
             fputc(' ', file);
+        } else if (is_control(c) && c > 0xFFFF) {
+            fprintf(file, "\\u%04x\\u%04x", 0xD800 + (unsigned)((c - 0x10000) >> 10),
+                    0xDC00 + (unsigned)((c - 0x10000) & 0x3FF));
         } else if (is_control(c)) {
             fprintf(file, "\\u%04x", (unsigned)c);
         } else {

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "client/cli/format.h"
 #include "client/cli/parse.h"
 
 #define KIB UINT64_C(1024)
@@ -27,11 +28,26 @@ TEST(sizes)
         {"1P", KIB * KIB * KIB * KIB * KIB},
         {"7E", 7 * KIB * KIB * KIB * KIB * KIB * KIB},
         {"9223372036854775807", INT64_MAX},
+        {"1.5M", 3 * KIB * KIB / 2},
+        {"1.5MiB", 3 * KIB * KIB / 2},
+        {"0.5k", 512},
+        {"1.1K", 1127}, /* 1126.4: a part of a byte counts as one */
+        {"7.999999999E", 9223372035701854304},
+        {"0x1000", 4096},
+        {"0Xff", 255},
+        {"0x7fffffffffffffff", INT64_MAX},
     };
-    static const char *const bad[] = {"",    "K",  "-1",  "+1",   " 1",  "1 K",  "1.5G", "1KB",
-                                      "1Ki", "1m", "1kb", "0x10", "1KK", "99EB", "1KiBx"};
-    static const char *const large[] = {"8E", "8EiB", "9223372036854775808", "18446744073709551616",
-                                        "99999999999999999999K"};
+    static const char *const bad[] = {
+        "",     "K",     "-1",  "+1",   " 1",   "1 K",   "1.5",          "1KB", "1Ki",
+        "1m",   "1kb",   "0x",  "1KK",  "99EB", "1KiBx", "1.G",          ".5G", "1.5.5",
+        "0x1K", "0x1.5", "0xg", "1,5G", "1e3",  "-0x1",  "1.0000000001G"};
+    static const char *const large[] = {"8E",
+                                        "8EiB",
+                                        "9223372036854775808",
+                                        "18446744073709551616",
+                                        "99999999999999999999K",
+                                        "0x8000000000000000",
+                                        "0x1ffffffffffffffff"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         uint64_t bytes = 99;
         assert_int_equal(parse_size(good[i].text, &bytes), 0);
@@ -55,9 +71,15 @@ TEST(durations)
     static const struct {
         const char *text;
         int64_t ms;
-    } good[] = {{"0", 0},       {"0s", 0},       {"500ms", 500},  {"10s", 10000},
-                {"5m", 300000}, {"2h", 7200000}, {"1d", 86400000}};
-    static const char *const bad[] = {"", "5", "s", "-1s", "1 s", "1sec", "1.5s", "1us", "1S"};
+    } good[] = {{"0", 0},          {"0s", 0},
+                {"500ms", 500},    {"10s", 10000},
+                {"5m", 300000},    {"2h", 7200000},
+                {"1d", 86400000},  {"1h30m", 5400000},
+                {"1.5h", 5400000}, {"1d12h30m5s250ms", 131405250},
+                {"0.0001s", 1},    {"1m0s", 60000}};
+    static const char *const bad[] = {"",    "5",   "s",     "-1s",   "1 s",  "1sec",
+                                      "1us", "1S",  "1h30",  "30m1h", "1h1h", "1h 30m",
+                                      "1.s", ".5s", "1h-1m", "1ms1s"};
     static const char *const large[] = {"99999999999999999999ms", "9223372036854775807d"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         int64_t ms = 99;

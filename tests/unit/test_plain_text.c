@@ -37,6 +37,36 @@ TEST(control_characters_are_escaped)
     check("\xC2\x80\xC2\x9B\xC2\x9F", "\\u0080\\u009b\\u009f");
 }
 
+TEST(what_turns_or_hides_text_is_escaped)
+{
+    check("a\xE2\x80\xAE"
+          "b",
+          "a\\u202eb"); /* right-to-left override */
+    check("\xE2\x81\xA6\xE2\x80\x8B\xEF\xBB\xBF", "\\u2066\\u200b\\ufeff");
+    check("\xD8\x9C\xC2\xAD", "\\u061c\\u00ad");
+    check("\xF3\xA0\x80\x81", "\\U000e0001");
+    check("\xE2\x80\xAF\xE2\x81\x9F", "\xE2\x80\xAF\xE2\x81\x9F"); /* narrow spaces */
+}
+
+TEST(width)
+{
+    assert_int_equal(plain_text_width(""), 0);
+    assert_int_equal(plain_text_width("frames"), 6);
+    assert_int_equal(plain_text_width("\xC3\xA9\xC3\xA9"), 2);
+    static const struct {
+        const char *text;
+        size_t width, bytes, used;
+    } rows[] = {{"frames", 4, 4, 4},
+                {"frames", 9, 6, 6},
+                {"frames", 0, 0, 0},
+                {"\xC3\xA9\xC3\xA9", 1, 2, 1}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t used = 99;
+        assert_int_equal(plain_text_cut(rows[i].text, rows[i].width, &used), rows[i].bytes);
+        assert_int_equal(used, rows[i].used);
+    }
+}
+
 TEST(what_is_no_utf8_is_escaped)
 {
     check("\x80", "\\x80");
@@ -117,6 +147,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_harmless_stays),
         cmocka_unit_test(control_characters_are_escaped),
+        cmocka_unit_test(what_turns_or_hides_text_is_escaped),
+        cmocka_unit_test(width),
         cmocka_unit_test(what_is_no_utf8_is_escaped),
         cmocka_unit_test(a_small_buffer_holds_whole_pieces),
         cmocka_unit_test(a_word_of_a_shell_is_quoted_where_it_must_be),
