@@ -46,10 +46,10 @@ void work_end_turn(struct work *w, uint64_t accepts)
     w->turn_is_over = false;
 }
 
-void work_begin_share(struct work *w)
+void work_begin_share(struct work *w, int64_t us)
 {
     leave_share(w);
-    w->share_ends_us = now_us(w) + SHARE_US;
+    w->share_ends_us = now_us(w) + us;
 }
 
 void work_end_share(struct work *w, bool others_waited)
@@ -68,9 +68,19 @@ void work_look_at_clock(struct work *w)
     w->share_is_over = now >= w->share_ends_us;
 }
 
+void work_go_on(struct work *w)
+{
+    bool is_known = w->share_is_over;
+    work_look_at_clock(w);
+    if (is_known || !w->share_is_over || w->turn_is_over || !w->others_have_work)
+        return;
+    if (!w->others_have_work(w->context))
+        work_begin_share(w, SHARE_US);
+}
+
 void work_request_done(struct work *w)
 {
     w->turn.requests++;
     w->share.requests++;
-    work_look_at_clock(w);
+    work_go_on(w);
 }

@@ -1,7 +1,8 @@
 /*
  * The work of a turn of the event loop: a turn ends after about turn_work_us, and within it each
- * uid has a share of 0.25 ms at a time. Time decides when either is over; requests and records are
- * counted, so that the metrics can show what the longest of them did.
+ * uid has a share of 0.05 ms at a time, or more while nobody else has work. Time decides when
+ * either is over; requests and records are counted, so that the metrics can show what the longest
+ * of them did.
  *
  * A share always has one request. What takes longer asks work_share_is_over() between its parts and
  * goes on in a later share. Outside the loop, as at the start, no share is ever over.
@@ -14,7 +15,7 @@
 
 #include "daemon/sys/clock.h"
 
-enum { SHARE_US = 250 };
+enum { SHARE_US = 50 };
 
 struct work_count {
     uint64_t requests; /* answered */
@@ -33,6 +34,9 @@ struct work {
     struct work_count share_most;  /* in one share while another uid had work */
     int64_t turn_longest_us;
     uint64_t accepts_most; /* connections accepted in one turn */
+    /* Looks whether anybody else has work, now that a share's time is over. NULL: they may. */
+    bool (*others_have_work)(void *context);
+    void *context;
 };
 
 void work_init(struct work *w, struct clock clock, int64_t turn_us);
@@ -41,14 +45,22 @@ void work_begin_turn(struct work *w);
 /* ACCEPTS: connections that were accepted in it. */
 void work_end_turn(struct work *w, uint64_t accepts);
 
-void work_begin_share(struct work *w);
+void work_begin_share(struct work *w, int64_t us);
 /* OTHERS_WAITED: another uid had work meanwhile. */
 void work_end_share(struct work *w, bool others_waited);
 
 /* Reads the clock: part of the work is done. */
 void work_look_at_clock(struct work *w);
-/* The same when that part was a request. */
+/* The same, and the share begins anew if its time is over and nobody else has work. */
+void work_go_on(struct work *w);
+/* The same after a request. */
 void work_request_done(struct work *w);
+
+/* Microseconds, as of the last look at the clock; none if below 0. */
+static inline int64_t work_left_of_share(const struct work *w)
+{
+    return w->share_ends_us - w->now_us;
+}
 
 static inline void work_add_records(struct work *w, uint64_t n)
 {

@@ -35,11 +35,12 @@ struct connection {
     int fd;
     enum watch watch;
     bool is_reading;   /* the event loop reports when it is readable */
-    bool is_readable;  /* it has reported that, and C has not been read since */
+    bool is_readable;  /* it has reported that, and C has not been read empty since */
     bool is_lingering; /* all is sent; what still comes is thrown away */
     bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
     bool has_left;     /* the peer is gone for good, and deaf: what it sent is executed first */
     bool is_broken;    /* the peer is gone */
+    bool is_overdue;   /* the time for its unfinished value is over */
     struct session session;
 };
 
@@ -79,8 +80,9 @@ static void mark_active(struct connection *c)
 
 static void receive(struct connection *c)
 {
-    c->is_readable = false;
-    ssize_t n = recv(c->fd, c->loop->scratch, read_share(c), MSG_DONTWAIT);
+    size_t share = read_share(c);
+    ssize_t n = recv(c->fd, c->loop->scratch, share, MSG_DONTWAIT);
+    c->is_readable = n == (ssize_t)share;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     mark_active(c);
@@ -172,8 +174,8 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     (void)what;
     if (c->is_lingering)
         c->is_broken = true;
-    else if (session_is_unfinished(&c->session))
-        session_value_overdue(&c->session);
+    else
+        c->is_overdue = true;
     connection_add_work(c);
 }
 
@@ -367,6 +369,9 @@ static void go_on(struct connection *c)
     if (c->is_broken)
         return;
     session_continue(s);
+    if (c->is_overdue && session_is_unfinished(s))
+        session_value_overdue(s);
+    c->is_overdue = false;
     if (!c->is_readable || !(c->is_lingering || session_wants_input(s)))
         return;
     if (work_share_is_over(&c->loop->rpc->core->work))

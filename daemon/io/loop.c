@@ -44,11 +44,35 @@ static int join_chores(struct loop *loop)
     return r;
 }
 
+/* Notes what the kernel reports. libevent takes some reports at a time, at first this many: those
+ * behind them may be of another uid. */
+enum { REPORTS_AT_A_TIME = 32, LOOKS_MAX = 8 };
+
+static int look(struct loop *loop, int flags)
+{
+    for (int i = 0; i < LOOKS_MAX; i++) {
+        loop->n_readable = 0;
+        if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
+            return -errno;
+        if (loop->n_readable < REPORTS_AT_A_TIME)
+            break;
+        flags = EVLOOP_NONBLOCK;
+    }
+    return 0;
+}
+
+/* In the midst of a turn. */
+static void look_meanwhile(void *context)
+{
+    int r = look(context, EVLOOP_NONBLOCK);
+    (void)r; /* the look before the next turn meets it again */
+}
+
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
     TAILQ_INIT(&loop->connections);
-    turns_init(&loop->turns, &rpc->core->work);
+    turns_init(&loop->turns, &rpc->core->work, look_meanwhile, loop);
     int r = join_chores(loop);
     if (r < 0)
         return r;
@@ -142,29 +166,11 @@ static bool has_work(const struct loop *loop)
     return turns_have_work(&loop->turns) || (loop->listener && listener_has_guests(loop->listener));
 }
 
-/* Notes what the kernel reports. libevent takes some reports at a time, at first this many: those
- * behind them may be of another uid. */
-enum { REPORTS_AT_A_TIME = 32, LOOKS_MAX = 8 };
-
-static int look(struct loop *loop)
-{
-    int flags = EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0);
-    loop->n_turns++;
-    for (int i = 0; i < LOOKS_MAX; i++) {
-        loop->n_readable = 0;
-        if (event_base_loop(loop->base, flags) < 0)
-            return -errno;
-        if (loop->n_readable < REPORTS_AT_A_TIME)
-            break;
-        flags |= EVLOOP_NONBLOCK;
-    }
-    return 0;
-}
-
 static int turn(struct loop *loop)
 {
     set_tick(loop);
-    int r = look(loop);
+    loop->n_turns++;
+    int r = look(loop, has_work(loop) ? EVLOOP_NONBLOCK : 0);
     if (r == 0)
         serve_turn(loop);
     return r;

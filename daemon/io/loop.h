@@ -1,7 +1,8 @@
 /*
  * The event loop: one thread, libevent. A pass of it is a turn: what the kernel reports is noted,
  * then what has work is served, uid after uid, until turn_work_us is over (rpc/turns.h), then facts
- * are recorded, events published and new peers let in. What is left goes on in the next turn.
+ * are recorded, events published and new peers let in. What is left goes on in the next turn. While
+ * there is more than a share of work, the kernel is looked at again between two shares.
  */
 #ifndef SHMD_IO_LOOP_H
 #define SHMD_IO_LOOP_H

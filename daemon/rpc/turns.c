@@ -3,21 +3,52 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Of a lane that comes anew: what is done in that time costs no look at what has come. */
+enum { FIRST_SHARE_US = 3 * SHARE_US };
+
 struct lane {
     uint32_t uid;
-    bool is_own;      /* the daemon's: there is no uid */
     size_t n_members; /* tasks that have joined */
     size_t n_tasks;   /* of these, those with work */
-    bool is_waiting;  /* among the lanes with work */
+    int64_t left_us;  /* of its share, while it stands in a row */
+    struct row *row;  /* where it stands; NULL: nowhere, for it has no work */
     TAILQ_HEAD(, task) tasks;
     LIST_ENTRY(lane) in_bucket;
-    TAILQ_ENTRY(lane) in_waiting;
+    TAILQ_ENTRY(lane) in_row;
 };
 
-void turns_init(struct turns *t, struct work *work)
+/* Whether any lane but the one that is served has work. */
+static bool others_have_work(const struct turns *t)
 {
-    *t = (struct turns){.work = work};
+    return t->n_tasks > (t->served ? t->served->n_tasks : 0);
+}
+
+static bool others_came(void *context)
+{
+    const struct turns *t = context;
+    t->look(t->context);
+    return others_have_work(t);
+}
+
+void turns_init(struct turns *t, struct work *work, void (*look)(void *context), void *context)
+{
+    *t = (struct turns){.work = work, .look = look, .context = context};
+    TAILQ_INIT(&t->fresh);
     TAILQ_INIT(&t->waiting);
+    work->others_have_work = others_came;
+    work->context = t;
+}
+
+static void stand_in(struct row *row, struct lane *lane)
+{
+    TAILQ_INSERT_TAIL(row, lane, in_row);
+    lane->row = row;
+}
+
+static void leave_row(struct lane *lane)
+{
+    TAILQ_REMOVE(lane->row, lane, in_row);
+    lane->row = NULL;
 }
 
 /* --- joining and leaving */
@@ -44,12 +75,12 @@ static struct lane *lane_of(struct turns *t, uint32_t uid)
     return lane;
 }
 
-static void lane_put(struct turns *t, struct lane *lane)
+static void lane_put(struct lane *lane)
 {
     if (--lane->n_members > 0)
         return;
-    if (lane->is_waiting)
-        TAILQ_REMOVE(&t->waiting, lane, in_waiting);
+    if (lane->row)
+        leave_row(lane);
     LIST_REMOVE(lane, in_bucket);
     free(lane);
 }
@@ -75,16 +106,16 @@ int turns_join_own(struct turns *t, struct task *task)
     struct lane *lane = lane_new();
     if (!lane)
         return -ENOMEM;
-    lane->is_own = true;
     LIST_INSERT_HEAD(&t->own, lane, in_bucket);
     join(task, lane);
     return 0;
 }
 
-static void take_out(struct task *task)
+static void take_out(struct turns *t, struct task *task)
 {
     TAILQ_REMOVE(&task->lane->tasks, task, in_lane);
     task->lane->n_tasks--;
+    t->n_tasks--;
     task->is_waiting = false;
 }
 
@@ -94,18 +125,23 @@ void turns_leave(struct turns *t, struct task *task)
     if (!lane)
         return;
     if (task->is_waiting)
-        take_out(task);
+        take_out(t, task);
     task->lane = NULL;
-    lane_put(t, lane);
+    lane_put(lane);
 }
 
 /* --- work */
 
-static void line_up(struct turns *t, struct lane *lane)
+/* LANE had no work, and has now. */
+static void come(struct turns *t, struct lane *lane)
 {
-    if (!lane->is_waiting)
-        TAILQ_INSERT_TAIL(&t->waiting, lane, in_waiting);
-    lane->is_waiting = true;
+    if (!lane->row) {
+        lane->left_us = FIRST_SHARE_US;
+        stand_in(&t->fresh, lane);
+    } else if (lane->row == &t->waiting && lane->left_us > 0) {
+        leave_row(lane);
+        stand_in(&t->fresh, lane);
+    }
 }
 
 void turns_add(struct turns *t, struct task *task)
@@ -115,8 +151,10 @@ void turns_add(struct turns *t, struct task *task)
         return;
     TAILQ_INSERT_TAIL(&lane->tasks, task, in_lane);
     lane->n_tasks++;
+    t->n_tasks++;
     task->is_waiting = true;
-    line_up(t, lane);
+    if (lane->n_tasks == 1 && lane != t->served)
+        come(t, lane);
 }
 
 size_t turns_others(const struct task *task)
@@ -126,43 +164,42 @@ size_t turns_others(const struct task *task)
 
 bool turns_have_work(const struct turns *t)
 {
-    return !TAILQ_EMPTY(&t->waiting);
+    return t->n_tasks > 0;
 }
 
-/* Whether a uid other than LANE's has work. */
-static bool another_waits(const struct turns *t, const struct lane *lane)
+/* The lane that is served next. There is one with work. */
+static struct lane *next_lane(struct turns *t)
 {
-    const struct lane *other;
-    TAILQ_FOREACH (other, &t->waiting, in_waiting)
-        if (other != lane && !other->is_own)
-            return true;
-    return false;
+    struct lane *lane = TAILQ_FIRST(&t->fresh);
+    if (lane)
+        return lane;
+    while ((lane = TAILQ_FIRST(&t->waiting))->n_tasks == 0)
+        leave_row(lane);
+    lane->left_us = SHARE_US;
+    return lane;
 }
 
-/* LANE stands behind all others that have work now, and behind those that come while it is served.
- */
 static void serve_share(struct turns *t, struct lane *lane)
 {
-    bool others = !lane->is_own && another_waits(t, lane);
+    bool others_waited = t->n_tasks > lane->n_tasks;
     lane->n_members++; /* it stays though its last task may leave */
-    work_begin_share(t->work);
+    t->served = lane;
+    work_begin_share(t->work, lane->left_us);
     for (struct task *task; (task = TAILQ_FIRST(&lane->tasks)) && !work_share_is_over(t->work);) {
-        take_out(task);
+        take_out(t, task);
         task->serve(task);
-        work_look_at_clock(t->work);
+        work_go_on(t->work);
     }
-    work_end_share(t->work, others || (!lane->is_own && another_waits(t, lane)));
-    TAILQ_REMOVE(&t->waiting, lane, in_waiting);
-    lane->is_waiting = false;
-    if (lane->n_tasks > 0)
-        line_up(t, lane);
-    lane_put(t, lane);
+    lane->left_us = work_left_of_share(t->work);
+    work_end_share(t->work, others_waited || others_have_work(t));
+    t->served = NULL;
+    leave_row(lane);
+    stand_in(&t->waiting, lane);
+    lane_put(lane);
 }
 
 void turns_serve(struct turns *t)
 {
-    while (turns_have_work(t) && !t->work->turn_is_over) {
-        serve_share(t, TAILQ_FIRST(&t->waiting));
-        work_look_at_clock(t->work);
-    }
+    while (turns_have_work(t) && !t->work->turn_is_over)
+        serve_share(t, next_lane(t));
 }

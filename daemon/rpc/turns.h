@@ -2,6 +2,12 @@
  * Uids take turns. What has work stands in its uid's lane, and the lanes are served one after the
  * other, a share each (core/work.h): a uid with many connections gets what a uid with one gets.
  * The daemon's own work has a lane of its own.
+ *
+ * Whenever a share's time is over we look at what has come meanwhile. A lane that had no work is
+ * served next, so a uid that asks for little waits for one share of another's work, however many
+ * others are busy. It goes first again until its share is used up. Then it must let all those pass
+ * who wait: after each service a lane stands behind them, with more work or without. The share of
+ * one that comes anew is longer, so that short work is done in one go.
  */
 #ifndef SHMD_RPC_TURNS_H
 #define SHMD_RPC_TURNS_H
@@ -27,16 +33,22 @@ struct task {
 
 enum { LANE_BUCKETS = 64 };
 
-TAILQ_HEAD(waiting_lanes, lane);
+TAILQ_HEAD(row, lane);
 
 struct turns {
     struct work *work;
+    void (*look)(void *context); /* adds the tasks to which work has come */
+    void *context;
     LIST_HEAD(, lane) lanes[LANE_BUCKETS]; /* by uid */
     LIST_HEAD(, lane) own;                 /* the daemon's */
-    struct waiting_lanes waiting;          /* those with work, the next first */
+    struct row fresh;                      /* had no work, and have now; they are served first */
+    struct row waiting;                    /* were served, and may have more work */
+    const struct lane *served;             /* now */
+    size_t n_tasks;                        /* with work */
 };
 
-void turns_init(struct turns *t, struct work *work);
+/* LOOK is called with CONTEXT while there is work; WORK's shares are those of the lanes. */
+void turns_init(struct turns *t, struct work *work, void (*look)(void *context), void *context);
 
 /* TASK gets a place in UID's lane: 0 or -ENOMEM. Its `serve` must be set. */
 int turns_join(struct turns *t, struct task *task, uint32_t uid) MUST_CHECK;

@@ -15,10 +15,10 @@ from isolation import diagnostics, needs_several_uids, parse_metrics, unread, wa
 SEGMENTS = 5000
 VICTIMS = 5
 
-# The most requests of one uid that may come before the victim's. The daemon's own bound is 0.25 ms or
-# one request, whichever is longer: a few lists of thousands of segments, some hundred small requests.
-LISTS = 128
-FULL_PAGES = 32
+# The most requests of one uid that may come before the victim's. The daemon's own bound is 0.05 ms or
+# one request, whichever is longer: one list of thousands of segments, some dozen small requests.
+LISTS = 32
+FULL_PAGES = 8
 SMALL = BOUNDS["shmd_share_longest_requests"]
 
 LIST = encode("list", {"limit": 1000}, id=1)

@@ -140,7 +140,7 @@ TEST(until_the_share_is_over)
         set(&all[i], i);
     step_us = SHARE_US / 2;
     for (size_t shares = 1; shares <= 4; shares++) {
-        work_begin_share(&work);
+        work_begin_share(&work, SHARE_US);
         deadlines_run(&d, 100, &work, &d);
         work_end_share(&work, false);
         assert_int_equal(n_passed, 2 * shares);

@@ -59,7 +59,7 @@ TEST(another_period)
 static void go_on_for_a_share(void)
 {
     f->clock.mono_step_us = SHARE_US / 2;
-    work_begin_share(&f->core.work);
+    work_begin_share(&f->core.work, SHARE_US);
     reconcile_go_on(&f->core);
     work_end_share(&f->core.work, false);
     f->clock.mono_step_us = 0;
@@ -76,7 +76,7 @@ TEST(a_sweep_goes_on_where_its_share_ended)
     (void)core_fixture_told(f);
     fake_sysv_remove_as(f->k, f->found.segment->shmid); /* the last of them */
     fake_clock_advance(&f->clock, 5000);
-    work_begin_share(&f->core.work);
+    work_begin_share(&f->core.work, SHARE_US);
     deadlines_run(&f->core.deadlines, f->clock.boot_ms, &f->core.work, &f->core);
     work_end_share(&f->core.work, false);
     unsigned shares = 0;

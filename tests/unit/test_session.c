@@ -43,7 +43,7 @@ static void gets_a_share(bool is_first, const char *text)
 {
     struct work *work = &f->core->core.work;
     f->core->clock.mono_step_us = SHARE_US / 2;
-    work_begin_share(work);
+    work_begin_share(work, SHARE_US);
     if (is_first)
         client_send(alice, text, strlen(text));
     else
@@ -78,7 +78,7 @@ TEST(one_request_is_served_however_long_it_takes)
     struct work *work = &f->core->core.work;
     const uint64_t before = work->turn.requests;
     f->core->clock.mono_step_us = 10 * SHARE_US;
-    work_begin_share(work);
+    work_begin_share(work, SHARE_US);
     work_look_at_clock(work); /* it is over before it begins */
     client_send(alice, text, strlen(text));
     assert_int_equal(work->turn.requests - before, 1);

@@ -9,16 +9,18 @@
 #include "daemon/util/container_of.h"
 #include "tests/fakes/fake_clock.h"
 
-enum { TURN_US = 2000, REQUEST_US = 100, TASKS = 1000 };
+enum { TURN_US = 2000, REQUEST_US = 20, TASKS = 1000 };
 
-/* Requests that a share has when each takes REQUEST_US: the clock is read once for each. */
-enum { IN_A_SHARE = SHARE_US / REQUEST_US + 1 };
+/* Requests that a share has when each takes REQUEST_US: the clock is read once for each. The first
+ * share of a uid that had no work is longer. */
+enum { IN_A_SHARE = SHARE_US / REQUEST_US + 1, IN_THE_FIRST = 3 * SHARE_US / REQUEST_US + 1 };
 
 struct asker {
     struct task task;
     uint32_t uid;
     unsigned wants, served;
-    bool leaves; /* when it is served */
+    bool leaves;               /* when it is served */
+    bool is_back_at_each_look; /* it has work again then, and not before */
 };
 
 static struct fake_clock clock_;
@@ -38,7 +40,7 @@ static void serve(struct task *task)
     work.share.requests++;
     if (asker->leaves)
         turns_leave(&turns, task);
-    else if (asker->served < asker->wants)
+    else if (asker->served < asker->wants && !asker->is_back_at_each_look)
         turns_add(&turns, task);
 }
 
@@ -67,14 +69,31 @@ static unsigned served_of(uint32_t uid)
     return n;
 }
 
+/* What comes while others are served: the tasks of `arrivals`, one at the Nth look. */
+static struct asker *arrivals[20];
+static unsigned n_looks;
+
+static void look(void *context)
+{
+    assert_ptr_equal(context, &turns);
+    struct asker *asker = n_looks < 20 ? arrivals[n_looks] : NULL;
+    n_looks++;
+    if (asker)
+        turns_add(&turns, &asker->task);
+    for (size_t i = 0; i < n_askers; i++)
+        if (askers[i].is_back_at_each_look)
+            turns_add(&turns, &askers[i].task);
+}
+
 static int begin(void **state)
 {
     (void)state;
     fake_clock_init(&clock_);
     clock_.mono_step_us = REQUEST_US;
     work_init(&work, clock_.clock, TURN_US);
-    turns_init(&turns, &work);
-    n_askers = n_served = 0;
+    turns_init(&turns, &work, look, &turns);
+    memset(arrivals, 0, sizeof(arrivals));
+    n_askers = n_served = n_looks = 0;
     return 0;
 }
 
@@ -100,7 +119,7 @@ TEST(one_gets_the_whole_turn)
 {
     const struct asker *one = join(1, 1000);
     run_turn();
-    assert_true(one->served > IN_A_SHARE);
+    assert_true(one->served > IN_THE_FIRST);
     assert_true(one->served <= TURN_US / REQUEST_US);
     assert_true(turns_have_work(&turns)); /* the rest is for the next turn */
     for (int i = 0; i < 1000 && turns_have_work(&turns); i++)
@@ -124,11 +143,11 @@ TEST(many_connections_get_what_one_gets)
     for (int i = 0; i < 20; i++)
         run_turn();
     unsigned many = served_of(1), one = served_of(2);
-    assert_true(many <= one + IN_A_SHARE && one <= many + IN_A_SHARE);
+    assert_true(many <= one + IN_THE_FIRST && one <= many + IN_THE_FIRST);
     /* Neither gets more than a share while the other waits. */
     for (size_t i = 0, row = 0; i < n_served; i++) {
         row = i > 0 && order[i] == order[i - 1] ? row + 1 : 1;
-        assert_true(row <= IN_A_SHARE);
+        assert_true(row <= (i < 2 * IN_THE_FIRST ? IN_THE_FIRST : IN_A_SHARE));
     }
 }
 
@@ -156,7 +175,66 @@ TEST(who_comes_while_another_is_served_is_next)
     size_t at = 0;
     while (order[at] != 2)
         at++;
-    assert_true(at <= IN_A_SHARE);
+    assert_true(at <= IN_THE_FIRST);
+}
+
+/* The place of UID among those served, from AT on. */
+static size_t next_of(uint32_t uid, size_t at)
+{
+    while (at < n_served && order[at] != uid)
+        at++;
+    return at;
+}
+
+TEST(who_had_no_work_is_served_before_all_who_are_busy)
+{
+    for (uint32_t uid = 1; uid <= 10; uid++)
+        join(uid, 1000);
+    arrivals[12] = join(77, 0); /* when all have had their first share, and three a second one */
+    arrivals[12]->wants = 1;
+    while (n_looks < 15)
+        run_turn();
+    size_t place = next_of(77, 0);
+    assert_in_range(place, 10 * IN_THE_FIRST, 10 * IN_THE_FIRST + 4 * IN_A_SHARE);
+}
+
+TEST(who_asks_again_and_again_starves_nobody)
+{
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        join(uid, 1000);
+    struct asker *again = join(77, 1000);
+    again->is_back_at_each_look = true;
+    for (int i = 0; i < 20; i++)
+        run_turn();
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        assert_in_range(again->served, 10, served_of(uid) + IN_THE_FIRST);
+}
+
+TEST(who_asks_again_goes_first_while_its_share_lasts)
+{
+    for (uint32_t uid = 1; uid <= 10; uid++)
+        join(uid, 1000);
+    while (n_looks < 12) /* all have had their first share */
+        run_turn();
+    n_served = 0;
+    join(77, 1000)->is_back_at_each_look = true;
+    run_turn();
+    size_t at = next_of(77, 0);
+    for (size_t i = 1, next; i < IN_THE_FIRST / 2; i++, at = next) {
+        next = next_of(77, at + 1);
+        assert_in_range(next - at, 2, IN_A_SHARE + 1);
+    }
+}
+
+TEST(a_share_goes_on_while_nobody_else_has_come)
+{
+    arrivals[2] = join(2, 0);
+    arrivals[2]->wants = 1;
+    join(1, 1000);
+    run_turn();
+    size_t place = next_of(2, 0); /* at the end of the third piece */
+    assert_in_range(place, IN_THE_FIRST + IN_A_SHARE, IN_THE_FIRST + 2 * IN_A_SHARE);
+    assert_in_range(work.share_most.requests, 1, IN_THE_FIRST);
 }
 
 TEST(one_request_that_takes_longer_than_a_share)
@@ -230,10 +308,10 @@ TEST(the_longest_is_counted)
     assert_true(work.turn_longest_us >= TURN_US);
     join(2, 1000);
     run_turn();
-    assert_in_range(work.share_most.requests, 1, IN_A_SHARE);
+    assert_in_range(work.share_most.requests, 1, IN_THE_FIRST);
     const struct work before = work;
     work_begin_turn(&work);
-    work_begin_share(&work);
+    work_begin_share(&work, SHARE_US);
     work_add_records(&work, 7);
     work_end_share(&work, true);
     work_end_turn(&work, 3);
@@ -248,7 +326,7 @@ TEST(outside_a_share_nothing_is_over)
     clock_.mono_step_us = 1000000;
     work_look_at_clock(&work);
     assert_false(work_share_is_over(&work));
-    work_begin_share(&work);
+    work_begin_share(&work, SHARE_US);
     work_look_at_clock(&work);
     assert_true(work_share_is_over(&work));
     work_end_share(&work, false);
@@ -265,6 +343,10 @@ int main(void)
         CASE(many_connections_get_what_one_gets),
         CASE(connections_of_one_uid_take_turns_too),
         CASE(who_comes_while_another_is_served_is_next),
+        CASE(who_had_no_work_is_served_before_all_who_are_busy),
+        CASE(who_asks_again_and_again_starves_nobody),
+        CASE(who_asks_again_goes_first_while_its_share_lasts),
+        CASE(a_share_goes_on_while_nobody_else_has_come),
         CASE(one_request_that_takes_longer_than_a_share),
         CASE(a_task_that_leaves_while_it_is_served),
         CASE(a_task_that_leaves_before_it_is_served),
