@@ -1,6 +1,7 @@
 /*
- * One user has 500 connections and sends on each as fast as the socket takes it; another asks one
- * thing at a time. The daemon has one core, the two of them share the other, with the flood behind.
+ * One user sends on all its connections as fast as the sockets take it; another asks one thing at a
+ * time. The daemon has one core, the two of them share the other, with the flood behind. What they
+ * take from each other there is not the daemon's doing: a flood to another server shows it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,31 +22,46 @@
 #include "tests/bench/support.h"
 
 enum {
-    FLOODS = 500,
-    DEEP = 64, /* requests in one write */
+    CONNECTIONS = 500, /* of one flood, at most */
+    USERS = 10,        /* that flood at once, at most */
+    DEEP = 64,         /* requests in one write */
     ALONE = 2000,
-    AMONG_MAX = 2000,
-    AMONG_SECONDS = 6,
-    FLOOD_UID = 65534,
+    AMONG_MAX = 5000,
+    AMONG_SECONDS = 4,
+    FLOOD_UID = 65500,
 };
 
-static void flood_for_ever(const struct server *s)
+static const struct flood {
+    const char *id, *title;
+    int users, connections; /* of each */
+    bool is_elsewhere;
+    double bar, goal, late_bar, late_goal;
+} floods[] = {
+    {"fairness", "a stat among 500 floods of another user", 1, CONNECTIONS, false, 5, 2, 20, 5},
+    {"fairness-one", "a stat beside one flood of another user", 1, 1, false, 5, 2, 20, 5},
+    {"fairness-users", "a stat among 50 floods of each of 10 users", USERS, 50, false, 5, 2, 20, 5},
+    {"fairness-elsewhere", "a stat while 500 floods go to an echo", 1, CONNECTIONS, true, 0, 0, 0,
+     0},
+};
+enum { KINDS = sizeof(floods) / sizeof(floods[0]) };
+
+static void flood_for_ever(const struct server *s, int n)
 {
     static char burst[DEEP * RAW_REQUEST], sink[1 << 16];
     struct epoll_event ready[64];
-    size_t sent[FLOODS] = {0};
-    int fds[FLOODS], epoll = epoll_create1(EPOLL_CLOEXEC);
+    size_t sent[CONNECTIONS] = {0};
+    int fds[CONNECTIONS], epoll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < DEEP; i++)
         memcpy(burst + i * RAW_REQUEST, STAT_REQUEST, RAW_REQUEST);
-    for (uint32_t i = 0; i < FLOODS; i++) {
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = i};
+    for (int i = 0; i < n; i++) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.fd = i};
         fds[i] = connect_patiently(s->socket, 1000000);
         epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event);
     }
     for (;;) {
-        int n = epoll_wait(epoll, ready, 64, -1);
-        for (int k = 0; k < n; k++) {
-            uint32_t i = ready[k].data.u32;
+        int n_ready = epoll_wait(epoll, ready, 64, -1);
+        for (int k = 0; k < n_ready; k++) {
+            int i = ready[k].data.fd;
             if (ready[k].events & EPOLLIN && recv(fds[i], sink, sizeof(sink), MSG_DONTWAIT) <= 0)
                 die("the flood was cut off");
             if (!(ready[k].events & EPOLLOUT))
@@ -59,7 +75,7 @@ static void flood_for_ever(const struct server *s)
     }
 }
 
-static pid_t start_flood(struct bench *b, const struct server *s)
+static pid_t start_flood(const struct bench *b, const struct server *s, int user, int connections)
 {
     pid_t pid = fork();
     if (pid < 0)
@@ -68,9 +84,10 @@ static pid_t start_flood(struct bench *b, const struct server *s)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpriority(PRIO_PROCESS, 0, 19);
-    if (b->is_root && (setgid(FLOOD_UID) < 0 || setuid(FLOOD_UID) < 0))
+    uid_t uid = FLOOD_UID + (uid_t)user;
+    if (b->is_root && (setgid(uid) < 0 || setuid(uid) < 0))
         die("cannot become another user: %s", strerror(errno));
-    flood_for_ever(s);
+    flood_for_ever(s, connections);
     _exit(0);
 }
 
@@ -87,35 +104,67 @@ static size_t sample(int fd, double *ns, size_t n, int seconds)
     return i;
 }
 
-void bench_fairness(struct bench *b)
+static void report(struct bench *b, const struct flood *f, double alone, double late_alone,
+                   double among, double late)
+{
+    static char late_ids[KINDS][40], late_titles[KINDS][80];
+    char *id = late_ids[f - floods], *title = late_titles[f - floods];
+    snprintf(id, sizeof(late_ids[0]), "%s-99", f->id);
+    snprintf(title, sizeof(late_titles[0]), "%s: 99 of 100", f->title + strlen("a stat "));
+    report_row(&b->report, (struct row){.id = f->id,
+                                        .title = f->title,
+                                        .figure = among / 1000,
+                                        .unit = "µs",
+                                        .ratio = among / alone,
+                                        .against = "alone",
+                                        .bar = f->bar,
+                                        .goal = f->goal});
+    report_row(&b->report, (struct row){.id = id,
+                                        .title = title,
+                                        .figure = late / 1000,
+                                        .unit = "µs",
+                                        .ratio = late / late_alone,
+                                        .against = "alone",
+                                        .bar = f->late_bar,
+                                        .goal = f->late_goal});
+}
+
+static void measure(struct bench *b, const struct server *shmd, int fd, const struct flood *f)
 {
     static double alone[ALONE], among[AMONG_MAX];
+    pid_t pids[USERS];
+    struct server echo = {0};
+    if (f->is_elsewhere) {
+        echo = server_echo(b->directory, b->other_cpu, RAW_REQUEST, RAW_REPLY);
+        setpriority(PRIO_PROCESS, (id_t)echo.pid, 19);
+    }
+    sleep_ns(500000000); /* what the flood before has left is cleared away */
+    sample(fd, alone, ALONE, 60);
+    for (int i = 0; i < f->users; i++)
+        pids[i] = start_flood(b, f->is_elsewhere ? &echo : shmd, i, f->connections);
+    sleep_ns(2000000000);
+    size_t n = sample(fd, among, AMONG_MAX, AMONG_SECONDS);
+    for (int i = 0; i < f->users; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    server_stop(&echo, SIGKILL);
+    report(b, f, median(alone, ALONE), quantile(alone, ALONE, 0.99), median(among, n),
+           quantile(among, n, 0.99));
+}
+
+void bench_fairness(struct bench *b)
+{
     pin(b->other_cpu);
     struct server s = server_shmd(b->shmd, b->directory, "fairness", b->server_cpu, true);
     int fd = connect_patiently(s.socket, 1000000);
     call(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"create\",\"params\":{\"name\":"
              "\"" USUAL_NAME "\",\"size\":4096,\"mode\":\"0644\"}}\n");
-    sample(fd, alone, ALONE, 60);
-    pid_t flood = start_flood(b, &s);
-    sleep_ns(2000000000);
-    size_t n = sample(fd, among, AMONG_MAX, AMONG_SECONDS);
-    double usual = median(alone, ALONE), late = quantile(alone, ALONE, 0.99);
-    report_row(&b->report, (struct row){.id = "fairness",
-                                        .title = "one request among 500 floods, median",
-                                        .figure = median(among, n) / 1000,
-                                        .unit = "µs",
-                                        .ratio = median(among, n) / usual,
-                                        .against = "alone"});
-    report_row(&b->report, (struct row){.id = "fairness-99",
-                                        .title = "the same, 99 of 100",
-                                        .figure = quantile(among, n, 0.99) / 1000,
-                                        .unit = "µs",
-                                        .ratio = quantile(among, n, 0.99) / late,
-                                        .against = "alone"});
+    for (size_t i = 0; i < KINDS; i++)
+        measure(b, &s, fd, &floods[i]);
     if (!b->is_root)
-        report_note(&b->report, "without root the flood is of the same user as the single request");
-    kill(flood, SIGKILL);
-    waitpid(flood, NULL, 0);
+        report_note(&b->report,
+                    "without root the floods are of the same user as the single request");
     close(fd);
     server_stop(&s, SIGKILL);
 }

@@ -18,7 +18,7 @@ struct row {
 };
 
 struct report {
-    struct row rows[80];
+    struct row rows[120];
     size_t n_rows;
     char notes[16][160];
     size_t n_notes;
