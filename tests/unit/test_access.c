@@ -168,6 +168,24 @@ TEST(changing)
     assert_true(access_may_change(&plain, &callers[2], &record, &s));
 }
 
+TEST(seeing)
+{
+    const struct segment record = {.creator = {.uid = ALICE}};
+    struct sysv_stat s = {.uid = ALICE, .gid = ALICES, .cuid = DAEMON, .cgid = DAEMON};
+    for (size_t c = 0; c < COUNT(callers); c++) {
+        const struct caller *caller = &callers[c];
+        /* Those who may read it; one that is closed to all, those who may open it again. */
+        s.mode = 0604;
+        assert_true(access_may_see(&plain, caller, &record, &s) ==
+                    access_may_read(&plain, caller, &s));
+        s.mode = 0;
+        assert_true(access_may_see(&plain, caller, &record, &s) ==
+                    (caller->uid == ALICE || is_admin(&plain, caller)));
+    }
+    s.mode = 0200; /* its owner has shut himself out, and others write */
+    assert_false(access_may_see(&plain, &callers[7], &record, &s));
+}
+
 TEST(adopting)
 {
     struct sysv_stat s = {.gid = VIDEO, .cgid = VIDEO, .mode = 0777};
@@ -285,6 +303,16 @@ TEST(reserved_names)
     assert_true(access_may_use_name(&a, &bob, "team/xyz", &rule));
     assert_false(access_may_use_name(&a, &member, "team/xyz", &rule));
     assert_ptr_equal(rule, &rules[2]);
+    static const struct name_rule reversed[] = {{(char *)"team/x", false, BOB},
+                                                {(char *)"team/", true, VIDEO}};
+    const struct access b = {.own_uid = DAEMON, .names = reversed, .n_names = 2};
+    assert_true(access_may_use_name(&b, &bob, "team/xyz", &rule));
+    assert_false(access_may_use_name(&b, &member, "team/xyz", &rule));
+    assert_ptr_equal(rule, &reversed[0]);
+    /* A user and a group may have the same number. */
+    uint32_t like_bob[] = {BOB};
+    const struct caller namesake = {.uid = 7, .gid = 5, .groups = like_bob, .n_groups = 1};
+    assert_false(access_may_use_name(&b, &namesake, "team/xyz", &rule));
 }
 
 int main(void)
@@ -294,6 +322,7 @@ int main(void)
         cmocka_unit_test(reading),
         cmocka_unit_test(the_first_class_that_fits_decides),
         cmocka_unit_test(changing),
+        cmocka_unit_test(seeing),
         cmocka_unit_test(adopting),
         cmocka_unit_test(giving_away),
         cmocka_unit_test(trusting),

@@ -101,6 +101,23 @@ TEST(by_another_than_its_creator)
     assert_int_equal(quota_used(&f->core.quota, ALICE, QUOTA_SEGMENTS), 1);
 }
 
+TEST(who_made_it_is_what_its_owner_cannot_set)
+{
+    int32_t shmid = handed_over(f, 0);
+    fake_sysv_segment(f->k, shmid)->gid = 0;
+    fake_sysv_segment(f->k, shmid)->mode = 0666;
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid)), 0);
+    assert_false(f->found.segment->creator.was_admin);
+    const struct fake_process admin = {0, 0, 3};
+    const struct sysv_create args = {.size = 5000};
+    assert_int_equal(fake_sysv_create_as(f->k, &admin, &args, 0640, &shmid), 0);
+    fake_sysv_segment(f->k, shmid)->uid = DAEMON;
+    fake_sysv_segment(f->k, shmid)->gid = ALICES;
+    assert_int_equal(ADOPT(&root, .shmid = GIVEN(shmid)), 0);
+    assert_true(f->found.segment->creator.was_admin);
+    turn_ends();
+}
+
 TEST(attached)
 {
     int32_t shmid = handed_over(f, 0);
@@ -151,6 +168,18 @@ TEST(rights)
     turn_ends();
 }
 
+TEST(a_reserved_name)
+{
+    static const struct name_rule bobs = {(char *)"b", false, BOB};
+    int32_t shmid = handed_over(f, 0);
+    f->core.settings.access.names = &bobs;
+    f->core.settings.access.n_names = 1;
+    denied(ADOPT(&alice, .shmid = GIVEN(shmid), .name = "b/1"), "reserved name");
+    assert_ptr_equal(f->detail.rule, &bobs);
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid), .name = "c"), 0);
+    turn_ends();
+}
+
 TEST(managed_already)
 {
     int32_t shmid = handed_over(f, 0);
@@ -161,6 +190,10 @@ TEST(managed_already)
     assert_int_equal(f->detail.serial, serial);
     assert_int_equal(f->detail.shmid, shmid);
     assert_non_null(f->detail.hint);
+    /* Who may not read it is not told which it is. */
+    assert_int_equal(ADOPT(&bob, .shmid = GIVEN(shmid)), OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(f->detail.what, "read");
+    assert_int_equal(f->detail.serial, 0);
     /* The name is another's. */
     int32_t second = handed_over(f, 0);
     assert_int_equal(ADOPT(&alice, .shmid = GIVEN(second), .name = "a"), OUTCOME_SEGMENT_EXISTS);
@@ -293,10 +326,12 @@ int main(void)
         CASE(the_least),
         CASE(of_our_own_whose_record_was_lost),
         CASE(by_another_than_its_creator),
+        CASE(who_made_it_is_what_its_owner_cannot_set),
         CASE(attached),
         CASE(forced),
         CASE(not_there),
         CASE(rights),
+        CASE(a_reserved_name),
         CASE(managed_already),
         CASE(an_id_that_was_ours),
         CASE(a_key_that_was_ours),

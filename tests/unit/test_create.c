@@ -140,6 +140,21 @@ TEST(existing_and_refused)
     assert_int_equal(fake_sysv_count(f->k), 2);
 }
 
+TEST(which_segment_exists_is_for_those_who_may_read_it)
+{
+    assert_int_equal(CREATE(&alice, .name = "a", .key = GIVEN(5), .size = GIVEN(100)), 0);
+    static const struct create_params wanted[] = {
+        {.name = "a", .size = GIVEN(1), .exclusive = GIVEN(true)},
+        {.key = GIVEN(5), .size = GIVEN(1), .exclusive = GIVEN(true)},
+        {.name = "b", .key = GIVEN(5), .size = GIVEN(1)},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        assert_int_equal(fixture_create(f, &bob, &wanted[i]), OUTCOME_SEGMENT_EXISTS);
+        assert_int_equal(f->detail.serial, 0);
+        assert_int_equal(f->detail.shmid, 0);
+    }
+}
+
 TEST(a_strangers_segment_is_not_handed_out)
 {
     assert_int_equal(CREATE(&bob, .name = "squatted", .size = GIVEN(4096), .mode = GIVEN(0666)), 0);
@@ -655,6 +670,7 @@ int main(void)
         CASE(a_lock_is_set),
         CASE(the_existing_one),
         CASE(existing_and_refused),
+        CASE(which_segment_exists_is_for_those_who_may_read_it),
         CASE(a_strangers_segment_is_not_handed_out),
         CASE(rights),
         CASE(what_makes_no_sense),

@@ -138,12 +138,43 @@ TEST(not_a_strangers_name)
     turn_ends();
 }
 
+/* REPLACE by CALLER of "a", which anybody may read: refused, and it stays. */
+static void refuses(struct caller *caller, const char *needs)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(NEW_SIZE), .replace = GIVEN(true)};
+    assert_int_equal(fixture_create(f, caller, &p), OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(f->detail.what, needs);
+    one_is_left(OLD_SIZE);
+}
+
+TEST(only_by_who_may_change_it)
+{
+    make(f, ALICE, 1,
+         &(const struct create_params){.name = "a", .size = GIVEN(OLD_SIZE), .mode = GIVEN(0666)});
+    refuses(&bob, "owner, creator or admin");
+}
+
+/* Who has lost the right to a name keeps what he has there, and puts nothing new there. */
+TEST(not_under_a_reserved_name)
+{
+    static const struct name_rule bobs = {(char *)"a", false, BOB};
+    make_old(f);
+    f->settings.access.names = f->core.settings.access.names = &bobs;
+    f->settings.access.n_names = f->core.settings.access.n_names = 1;
+    refuses(&alice, "reserved name");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_or_not_at_all),           CASE(recorded_before_the_old_one_goes),
-        CASE(recorded_before_the_old_one_goes_at_ready), CASE(the_next_start_finishes_it),
-        CASE(the_next_start_finishes_it_at_ready),       CASE(not_a_strangers_name),
+        cmocka_unit_test(whole_or_not_at_all),
+        CASE(recorded_before_the_old_one_goes),
+        CASE(recorded_before_the_old_one_goes_at_ready),
+        CASE(the_next_start_finishes_it),
+        CASE(the_next_start_finishes_it_at_ready),
+        CASE(not_a_strangers_name),
+        CASE(only_by_who_may_change_it),
+        CASE(not_under_a_reserved_name),
     };
     return RUN_TESTS(tests);
 }

@@ -88,6 +88,19 @@ TEST(names)
     assert_ptr_equal(fixture_record(f, "c"), f->found.segment);
 }
 
+TEST(a_reserved_name)
+{
+    static const struct name_rule bobs = {(char *)"b", false, BOB};
+    made("a", LIFETIME_PERSISTENT);
+    f->core.settings.access.names = &bobs;
+    f->core.settings.access.n_names = 1;
+    assert_int_equal(SET(&alice, "a", .new_name = "b/1"), OUTCOME_PERMISSION_DENIED);
+    assert_ptr_equal(f->detail.rule, &bobs);
+    assert_int_equal(SET(&root, "a", .new_name = "b/1"), 0);
+    /* It keeps the name it has. */
+    assert_int_equal(SET(&alice, "b/1", .new_name = "b/1", .mode = GIVEN(0640)), 0);
+}
+
 TEST(rights)
 {
     made("a", LIFETIME_PERSISTENT);
@@ -415,6 +428,7 @@ int main(void)
         CASE(all_at_once),
         CASE(a_lock_that_is_there_is_left),
         CASE(names),
+        CASE(a_reserved_name),
         CASE(rights),
         CASE(an_adopted_one_keeps_its_owner),
         CASE(a_creator_who_took_it_back),

@@ -1,0 +1,21 @@
+# Small changes of the daemon that break a promise, each of which a test must find. In mutants_seconds, if
+# that is not 0, as many as it allows; mutants_killer is a command that stands for all tests.
+mutants = *
+mutants_seconds = 0
+mutants_jobs = 1
+mutants_killer =
+mutants_configure = ../source/configure -q --disable-hardening CFLAGS=-O0
+EXTRA_DIST += tests/mutants
+mutants:
+	@cc='$(CC)'; case $$cc in ccache*) ;; *) ! command -v ccache >/dev/null || cc="ccache $$cc" ;; esac; \
+		PYTHONDONTWRITEBYTECODE=1 python3 $(top_srcdir)/tests/mutants/run.py \
+		--mutants $(top_srcdir)/tests/mutants --source $(top_srcdir) --work mutants.work \
+		--configure "$(mutants_configure) CC='$$cc'" --make 'make -s' \
+		--only '$(mutants)' --more '$(unit_tests) $(contract_tests)' --killer '$(mutants_killer)' \
+		--seconds $(mutants_seconds) --jobs $(mutants_jobs)
+
+clean-local: clean-mutants
+clean-mutants:
+	rm -rf mutants.work
+
+.PHONY: clean-mutants mutants
