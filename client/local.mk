@@ -73,7 +73,10 @@ shmdctl_SOURCES = \
 	client/cli/plain_text.c client/cli/plain_text.h \
 	client/cli/process_command.c client/cli/process_command.h \
 	client/cli/report.c \
-	client/cli/table.c client/cli/table.h
+	client/cli/rm_many.c client/cli/rm_many.h \
+	client/cli/rm_one.c client/cli/rm_one.h \
+	client/cli/table.c client/cli/table.h \
+	client/cli/targets.c client/cli/targets.h
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)

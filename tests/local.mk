@@ -123,6 +123,7 @@ integration_tests = \
 	tests/integration/test_restart.py \
 	tests/integration/test_shmdctl.py \
 	tests/integration/test_shmdctl_list.py \
+	tests/integration/test_shmdctl_rm.py \
 	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \

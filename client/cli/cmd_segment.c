@@ -2,9 +2,11 @@
  * The commands that are one request about one segment: stat, set, ready, disown, adopt.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "client/cli/targets.h"
 
 /* Prints SEGMENT, or the failure R. */
 static int answer(struct cli *cli, int r, struct shmd_segment *segment)
@@ -26,17 +28,52 @@ static int prepare(struct cli *cli, struct shmd_target *ret)
     return r != 0 ? r : cli_connect_for_ids(cli, IDS_SHOWN);
 }
 
+/* What stat has found. */
+struct seen {
+    struct segment_table *table; /* owned; NULL: not as one table */
+    size_t count;
+};
+
+static int stat_one(struct cli *cli, const struct shmd_target *target, void *data)
+{
+    struct seen *seen = data;
+    struct shmd_segment *segment;
+    char subject[TARGET_TEXT_SIZE];
+    int status = EXIT_OK;
+    bool is_alone = cli->n_args + (int)cli->options.n_targets == 1;
+    target_text(target, subject);
+    int r = shmd_stat(cli_ask(cli), target, &segment);
+    if (r != 0)
+        return is_alone ? cli_failure(cli, r) : cli_failure_of(cli, subject, r);
+    if (seen->table && segment_table_add(seen->table, segment) < 0)
+        status = cli_error(EXIT_REFUSED, "out of memory");
+    else if (!seen->table && seen->count > 0 && !cli_given(cli, OPT(JSON)))
+        putchar('\n');
+    if (!seen->table)
+        status = output_details(cli, segment);
+    seen->count++;
+    shmd_segment_free(segment);
+    return status;
+}
+
 int cmd_stat(struct cli *cli)
 {
-    struct shmd_segment *segment;
-    int r = output_check(&cli->options);
-    if (r == 0)
-        r = cli_stat(cli, IDS_SHOWN, &segment);
-    if (r != 0)
-        return r;
-    int status = output_details(cli, segment);
-    cli_warn_of_ids(cli);
-    shmd_segment_free(segment);
+    struct seen seen = {0};
+    int status = targets_check(cli);
+    if (status == EXIT_OK)
+        status = output_check(&cli->options);
+    if (status == EXIT_OK)
+        status = cli_connect_for_ids(cli, IDS_SHOWN);
+    if (status == EXIT_OK && cli_given(cli, OPT(OUTPUT)) && !cli_given(cli, OPT(JSON)))
+        status = segment_table_new(&cli->options, &seen.table);
+    if (status != EXIT_OK)
+        return status;
+    status = targets_each(cli, stat_one, &seen);
+    if (seen.table && seen.count > 0)
+        segment_table_print(seen.table);
+    segment_table_free(seen.table);
+    if (seen.count > 0)
+        cli_warn_of_ids(cli);
     return status;
 }
 

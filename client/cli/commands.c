@@ -6,10 +6,11 @@
 
 #include "client/cli/cli.h"
 
-#define TARGET      (OPT(SHMID) | OPT(KEY) | OPT(SERIAL))
-#define TARGET_TEXT "NAME | --shmid N | --key K | --serial N"
-#define STYLE       (OPT(JSON) | OPT(NOHEADINGS) | OPT(RAW) | OPT(NOTRUNCATE))
-#define TABLE       (STYLE | OPT(OUTPUT) | OPT(BYTES) | OPT(TIME_FORMAT))
+#define TARGET       (OPT(SHMID) | OPT(KEY) | OPT(SERIAL))
+#define TARGET_TEXT  "NAME | --shmid N | --key K | --serial N"
+#define TARGETS_TEXT "NAME... | --shmid N | --key K | --serial N ..."
+#define STYLE        (OPT(JSON) | OPT(NOHEADINGS) | OPT(RAW) | OPT(NOTRUNCATE))
+#define TABLE        (STYLE | OPT(OUTPUT) | OPT(BYTES) | OPT(TIME_FORMAT))
 /* Of create and run. */
 #define CREATE                                                                                     \
     (OPT(SIZE) | OPT(KEY) | OPT(MODE) | OPT(EXCLUSIVE) | OPT(UID) | OPT(GID) | OPT(TTL) |          \
@@ -26,10 +27,11 @@ const struct command commands[] = {
      .max_args = 1,
      .run = cmd_create},
     {.name = "stat",
-     .arguments = TARGET_TEXT,
-     .summary = "Show everything about a segment",
+     .arguments = TARGETS_TEXT,
+     .summary = "Show everything about segments",
      .options = TARGET | TABLE,
-     .max_args = 1,
+     .repeatable = TARGET,
+     .max_args = INT_MAX,
      .run = cmd_stat},
     {.name = "set",
      .arguments = TARGET_TEXT,
@@ -40,9 +42,11 @@ const struct command commands[] = {
      .max_args = 1,
      .run = cmd_set},
     {.name = "rm",
-     .arguments = "NAME... | --shmid N | --key K | --serial N ...",
+     .arguments = TARGETS_TEXT " | FILTERS",
      .summary = "Remove segments",
-     .options = TARGET | OPT(JSON) | OPT(IF_UNATTACHED),
+     .options = TARGET | OPT(JSON) | OPT(IF_UNATTACHED) | OPT(PREFIX) | OPT(UID) | OPT(LIFETIME) |
+                OPT(STATE) | OPT(LABEL) | OPT(SCOPE) | OPT(FOREIGN) | OPT(ALL) | OPT(DRY_RUN) |
+                OPT(YES) | OPT(FORCE),
      .repeatable = TARGET,
      .max_args = INT_MAX,
      .run = cmd_rm},

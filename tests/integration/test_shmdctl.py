@@ -199,9 +199,23 @@ class Stat(Shmdctl):
     def test_not_exactly_one(self):
         for target in ([], ["one", "--shmid", "1"], ["--shmid", "1", "--key", "2"], ["--key=0"]):
             with self.subTest(target=target):
-                self.ctl("stat", *target, status=USAGE)
-        self.ctl("stat", "one", "two", status=USAGE)
+                self.ctl("ready", *target, status=USAGE)
+        self.ctl("ready", "one", "two", status=USAGE)
         self.assertIn("'two'", self.message)
+        for target in ([], ["one", "--key=0"]):
+            self.ctl("stat", *target, status=USAGE)
+
+    def test_several(self):
+        two = self.client.create(name="two", size=100)
+        lines = self.ctl("stat", "one", "--shmid", two["shmid"]).split("\n\n")
+        self.assertEqual([dict(line.split(maxsplit=1) for line in text.splitlines())["NAME"]
+                          for text in lines], ["one", "two"])
+        out = self.ctl("stat", "two", "--key", "0xbeef", "-o", "NAME,SIZE", "-b")
+        self.assertEqual([line.split() for line in out.splitlines()],
+                         [["NAME", "SIZE"], ["two", "100"], ["one", str(3 << 19)]])
+        out = self.ctl("stat", "two", "none", "one", "--json", status=NO_SUCH_SEGMENT)
+        self.assertEqual([json.loads(line)["segment"]["name"] for line in out.splitlines()], ["two", "one"])
+        self.assertRegex(self.message, "^shmdctl: none: ")
 
     def test_every_column(self):
         names = self.columns()
@@ -1373,7 +1387,7 @@ class CommandLine(CommandCase):
         n = 0
         for command in COMMANDS:
             for option, value in self.options(command):
-                repeated = may_be_repeated | ({"shmid", "key", "serial"} if command == "rm" else set())
+                repeated = may_be_repeated | ({"shmid", "key", "serial"} if command in ("rm", "stat") else set())
                 if option in repeated | {"help"}:
                     continue
                 n += 1

@@ -1,0 +1,143 @@
+#include "client/cli/rm_one.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/format.h"
+#include "client/cli/kernel_segments.h"
+#include "client/cli/output.h"
+#include "client/cli/targets.h"
+
+static void print_removed(const char *subject, uint64_t nattch)
+{
+    printf("%s: removed", subject);
+    if (nattch > 0)
+        printf("; its memory goes with the last process that has it attached (%" PRIu64
+               " attached now)",
+               nattch);
+    putchar('\n');
+}
+
+/* What a call on the handle returned; the answer is in SEGMENT. */
+static int ask_daemon(struct cli *cli, const struct shmd_target *target,
+                      struct shmd_segment **ret_segment)
+{
+    unsigned flags = cli_given(cli, OPT(IF_UNATTACHED)) ? SHMD_REMOVE_IF_UNATTACHED : 0;
+    return shmd_remove(cli_ask(cli), target, flags, ret_segment);
+}
+
+static int answer(struct cli *cli, const char *subject, struct shmd_segment *segment)
+{
+    if (!output_json(cli))
+        print_removed(subject, segment->state == SHMD_STATE_REMOVING ? segment->nattch : 0);
+    shmd_segment_free(segment);
+    return EXIT_OK;
+}
+
+/* --- what the daemon does not manage */
+
+/* The id alone says nothing: the kernel gives it out again. */
+static bool is_same(const struct kernel_segment *now, const struct shmd_segment *listed)
+{
+    return now->key == listed->key && now->size == listed->size && now->mode == listed->mode &&
+           now->uid == listed->uid && now->gid == listed->gid && now->cuid == listed->creator.uid &&
+           now->cgid == listed->creator.gid && now->ctime == listed->changed_at_ms / 1000;
+}
+
+static int foreign_failure(const char *subject, int r)
+{
+    if (r == -ENOENT)
+        return cli_error(EXIT_NO_SUCH_SEGMENT, "%s: it is gone, or its id denotes another segment",
+                         subject);
+    if (r == -EBUSY)
+        return cli_error(EXIT_BUSY, "%s: a process has it attached", subject);
+    if (r == -EPERM || r == -EACCES)
+        return cli_error(EXIT_PERMISSION_DENIED,
+                         "%s: only its owner, its creator and root may remove it", subject);
+    return cli_error(EXIT_REFUSED, "%s: %s", subject, strerror(-r));
+}
+
+int rm_foreign(struct cli *cli, const struct shmd_segment *segment, const char *subject)
+{
+    struct kernel_segment now;
+    int r = kernel_segment_stat(segment->shmid, &now);
+    if (r == 0 && !is_same(&now, segment))
+        r = -ENOENT;
+    if (r == 0 && now.nattch > 0 && cli_given(cli, OPT(IF_UNATTACHED)))
+        r = -EBUSY;
+    if (r == 0)
+        r = kernel_segment_remove(segment->shmid);
+    if (r < 0)
+        return foreign_failure(subject, r);
+    if (!cli_given(cli, OPT(JSON)))
+        print_removed(subject, now.nattch);
+    else
+        printf("{\"segment\":{\"shmid\":%d,\"managed\":false,\"state\":\"%s\"}}\n", segment->shmid,
+               shmd_state_word(now.nattch > 0 ? SHMD_STATE_REMOVING : SHMD_STATE_REMOVED));
+    return EXIT_OK;
+}
+
+/* The daemon has refused TARGET; perhaps because it does not manage it. */
+static int try_foreign(struct cli *cli, const struct shmd_target *target, const char *subject)
+{
+    struct shmd_segment *segment;
+    int r = shmd_stat(cli_ask(cli), target, &segment);
+    if (r != 0)
+        return cli_failure_of(cli, subject, r);
+    int status = segment->managed ? cli_failure_of(cli, subject, SHMD_ERROR_NO_SUCH_SEGMENT)
+                                  : rm_foreign(cli, segment, subject);
+    shmd_segment_free(segment);
+    return status;
+}
+
+/* --- one target */
+
+int rm_target(struct cli *cli, const struct shmd_target *target, void *unused)
+{
+    struct shmd_segment *segment;
+    char subject[TARGET_TEXT_SIZE];
+    (void)unused;
+    target_text(target, subject);
+    int r = ask_daemon(cli, target, &segment);
+    if (r == 0)
+        return answer(cli, subject, segment);
+    if (r == SHMD_ERROR_NO_SUCH_SEGMENT && cli_given(cli, OPT(FORCE)) && !target->name)
+        return try_foreign(cli, target, subject);
+    return cli_failure_of(cli, subject, r);
+}
+
+int rm_listed(struct cli *cli, const struct shmd_target *target, const char *subject)
+{
+    struct shmd_segment *segment;
+    int r = ask_daemon(cli, target, &segment);
+    if (r == 0)
+        return answer(cli, subject, segment);
+    if (r != SHMD_ERROR_NO_SUCH_SEGMENT)
+        return cli_failure_of(cli, subject, r);
+    if (!cli_given(cli, OPT(JSON)))
+        printf("%s: is gone already\n", subject);
+    return EXIT_OK;
+}
+
+int rm_show(struct cli *cli, const struct shmd_target *target, void *unused)
+{
+    struct shmd_segment *segment;
+    char subject[TARGET_TEXT_SIZE], size[32];
+    (void)unused;
+    target_text(target, subject);
+    int r = shmd_stat(cli_ask(cli), target, &segment);
+    if (r != 0)
+        return cli_failure_of(cli, subject, r);
+    bool is_foreign = !segment->managed;
+    format_size(segment->size, size, sizeof(size));
+    if (is_foreign && !cli_given(cli, OPT(FORCE)))
+        (void)cli_error(EXIT_OK, "%s: the daemon does not manage it: --force removes it", subject);
+    else if (!output_json(cli))
+        printf("%s: would be removed: %s, %" PRIu64 " attached%s\n", subject, size, segment->nattch,
+               is_foreign ? ", not the daemon's" : "");
+    bool is_refused = is_foreign && !cli_given(cli, OPT(FORCE));
+    shmd_segment_free(segment);
+    return is_refused ? EXIT_NO_SUCH_SEGMENT : EXIT_OK;
+}

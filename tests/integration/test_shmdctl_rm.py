@@ -1,0 +1,189 @@
+"""shmdctl rm by filters, what it would do first, and of segments that the daemon does not manage."""
+
+import contextlib
+import json
+import os
+import pty
+
+import sysv
+from command import BUSY, NO_SUCH_SEGMENT, PERMISSION_DENIED, REFUSED, USAGE, Shmdctl
+from harness import ALICE, BOB, DEADLINE, ROOT, SOMEBODY, as_user, main, needs_several_uids
+
+
+class Removing(Shmdctl):
+    def names(self):
+        return sorted(s.get("name", "") for s in self.client.list())
+
+
+class Filters(Removing):
+    def setUp(self):
+        super().setUp()
+        self.client.create(name="a/1", labels={"x": "1"})
+        self.client.create(name="a/2", labels={"x": "1", "y": "2"}, lifetime="process")
+        self.client.create(name="b/1", labels={"y": "2"})
+
+    def test_prefix(self):
+        self.assertEqual(sorted(self.ctl("rm", "--prefix", "a/", "--yes").splitlines()),
+                         ["a/1: removed", "a/2: removed"])
+        self.assertEqual(self.names(), ["b/1"])
+
+    def test_label(self):
+        self.ctl("rm", "--label", "y=2", "--yes")
+        self.assertEqual(self.names(), ["a/1"])
+
+    def test_lifetime(self):
+        self.ctl("rm", "--lifetime", "process", "-y")
+        self.assertEqual(self.names(), ["a/1", "b/1"])
+
+    @needs_several_uids
+    def test_uid(self):
+        self.connect(self.daemon, BOB).create(name="bobs", mode="0666")
+        self.ctl("rm", "--uid", BOB.uid, "--yes", user=ROOT)
+        self.assertEqual(self.names(), ["a/1", "a/2", "b/1"])
+
+    def test_all_filters_count(self):
+        self.ctl("rm", "--prefix", "a/", "--label", "y=2", "--yes")
+        self.assertEqual(self.names(), ["a/1", "b/1"])
+
+    def test_unnamed_ones_are_called_by_their_serial(self):
+        serial = self.client.create(labels={"z": "1"})["serial"]
+        self.assertEqual(self.ctl("rm", "--label", "z=1", "--yes"), f"--serial {serial}: removed\n")
+
+    def test_none(self):
+        self.assertEqual(self.ctl("rm", "--prefix", "c", "--yes", note="there is no such segment$"), "")
+
+    @needs_several_uids
+    def test_a_refusal_keeps_no_other(self):
+        self.connect(self.daemon, BOB).create(name="a/0", mode="0666", labels={"x": "1"})
+        out = self.ctl("rm", "--label", "x=1", "--yes", user=ALICE, status=PERMISSION_DENIED)
+        self.assertEqual(sorted(out.splitlines()), ["a/1: removed", "a/2: removed"])
+        self.assertRegex(self.message, "^shmdctl: a/0: ")
+
+    def test_only_if_unattached(self):
+        self.hold(SOMEBODY, self.client.stat(name="a/1")["shmid"])
+        self.ctl("rm", "--prefix", "a/", "--yes", "--if-unattached", status=BUSY)
+        self.assertEqual(self.names(), ["a/1", "b/1"])
+
+    def test_json(self):
+        out = self.ctl("rm", "--prefix", "a/", "--yes", "--json")
+        self.assertEqual({json.loads(line)["segment"]["state"] for line in out.splitlines()}, {"removed"})
+
+    def test_either_segments_or_filters(self):
+        self.ctl("rm", "a/1", "--prefix", "b", "--yes", status=USAGE)
+        self.ctl("rm", "--serial", "1", "--label", "x=1", "--yes", status=USAGE)
+        self.assertEqual(self.names(), ["a/1", "a/2", "b/1"])
+
+
+class DryRun(Removing):
+    def test_nothing_is_removed(self):
+        self.client.create(name="a/1", size=65536)
+        self.client.create(name="a/2")
+        out = self.ctl("rm", "--prefix", "a/", "--dry-run")
+        self.assertRegex(out, r"(?m)^a/1: would be removed: 64K of \S+, 0 attached$")
+        self.assertEqual(self.ctl("rm", "a/2", "--dry-run"), "a/2: would be removed: 4K, 0 attached\n")
+        out = self.ctl("rm", "--prefix", "a/", "--dry-run", "--json")
+        self.assertEqual({json.loads(line)["segment"]["state"] for line in out.splitlines()}, {"ready"})
+        self.ctl("rm", "none", "--dry-run", status=NO_SUCH_SEGMENT)
+        self.assertEqual(self.names(), ["a/1", "a/2"])
+
+
+class Asking(Removing):
+    def setUp(self):
+        super().setUp()
+        self.client.create(name="a/1", size=1 << 20)
+        self.client.create(name="a/2", size=1 << 19)
+
+    def on_terminal(self, answer, *arguments):
+        """The exit status, and what the terminal shows."""
+        main_end, terminal = pty.openpty()
+        self.addCleanup(os.close, main_end)
+        process = self.start(*arguments, stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while b"[y/N]" not in shown:
+                shown += os.read(main_end, 65536)
+            os.write(main_end, answer)
+            while data := os.read(main_end, 65536):
+                shown += data
+        return process.wait(DEADLINE), shown.decode()
+
+    def test_yes(self):
+        status, shown = self.on_terminal(b"y\n", "rm", "--prefix", "a/")
+        self.assertEqual(status, 0)
+        self.assertIn("a/1: would be removed: 1M", shown)
+        self.assertIn("Remove 2 segments, 1.5M? [y/N]", shown)
+        self.assertEqual(self.names(), [])
+
+    def test_anything_else(self):
+        for answer in (b"n\n", b"\n", b"\x04", b"yet\n"):
+            with self.subTest(answer=answer):
+                status, shown = self.on_terminal(answer, "rm", "--prefix", "a/")
+                self.assertEqual(status, REFUSED)
+                self.assertIn("nothing was removed", shown)
+                self.assertEqual(self.names(), ["a/1", "a/2"])
+
+    def test_without_a_terminal(self):
+        self.ctl("rm", "--prefix", "a/", status=USAGE)
+        self.assertIn("--yes", self.message)
+        self.assertEqual(self.names(), ["a/1", "a/2"])
+
+    def test_one_that_came_in_between_stays(self):
+        # What was shown is removed, by its serial: not what has the name now.
+        main_end, terminal = pty.openpty()
+        self.addCleanup(os.close, main_end)
+        process = self.start("rm", "--prefix", "a/", stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(main_end, 65536)
+        self.client.call("remove", name="a/1")
+        self.client.create(name="a/1")
+        os.write(main_end, b"y\n")
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertEqual(self.names(), ["a/1"])
+
+
+class Foreign(Removing):
+    def test_by_force(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100, mode=0o600, key=0xF00))
+        self.ctl("rm", "--shmid", shmid, status=NO_SUCH_SEGMENT)
+        self.ctl("rm", "--shmid", shmid, "--dry-run", status=NO_SUCH_SEGMENT)
+        self.assertIn("--force", self.message)
+        self.assertIn("not the daemon's", self.ctl("rm", "--shmid", shmid, "--dry-run", "--force"))
+        self.assertTrue(sysv.exists(shmid))
+        self.assertEqual(self.ctl("rm", "--key", "0xf00", "--force"), "--key 0x00000f00: removed\n")
+        self.assertFalse(sysv.exists(shmid))
+
+    def test_json(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100))
+        holder = self.hold(SOMEBODY, shmid)
+        self.ctl("rm", "--shmid", shmid, "--force", "--if-unattached", status=BUSY)
+        result = json.loads(self.ctl("rm", "--shmid", shmid, "--force", "--json"))
+        self.assertEqual(result["segment"], {"shmid": shmid, "managed": False, "state": "removing"})
+        holder.kill()
+
+    @needs_several_uids
+    def test_only_by_who_may(self):
+        shmid = as_user(BOB, lambda: sysv.create(100, mode=0o666))
+        self.ctl("rm", "--shmid", shmid, "--force", user=ALICE, status=PERMISSION_DENIED)
+        self.assertIn("only its owner", self.message)
+        self.assertTrue(sysv.exists(shmid))
+        self.ctl("rm", "--shmid", shmid, "--force", user=ROOT)
+        self.assertFalse(sysv.exists(shmid))
+
+    @needs_several_uids
+    def test_by_filters(self):
+        mine = as_user(ALICE, lambda: sysv.create(100))
+        his = as_user(BOB, lambda: sysv.create(100))
+        self.connect(self.daemon, ALICE).create(name="managed")
+        self.ctl("rm", "--uid", ALICE.uid, "--foreign", "--yes", status=USAGE)
+        self.assertIn("--force", self.message)
+        self.assertEqual(self.ctl("rm", "--uid", ALICE.uid, "--foreign", "--yes", "--force", user=ROOT),
+                         f"--shmid {mine}: removed\n")
+        self.assertTrue(sysv.exists(his))
+        self.assertEqual(self.names(), ["managed"])
+
+
+if __name__ == "__main__":
+    main()
