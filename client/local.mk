@@ -76,7 +76,8 @@ shmdctl_SOURCES = \
 	client/cli/rm_many.c client/cli/rm_many.h \
 	client/cli/rm_one.c client/cli/rm_one.h \
 	client/cli/table.c client/cli/table.h \
-	client/cli/targets.c client/cli/targets.h
+	client/cli/targets.c client/cli/targets.h \
+	client/cli/waiters.c client/cli/waiters.h
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)

@@ -39,11 +39,11 @@ static void write_labels(struct writer *w, const struct wire_segment *s)
     writer_object_end(w);
 }
 
-static void write_holder_list(struct writer *w, const struct wire_segment *s)
+/* The elements, and the end of the array. */
+static void write_processes(struct writer *w, const struct wire_holder *list, uint32_t count)
 {
-    writer_opening(w, "\"holder_list\":[");
-    for (uint32_t i = 0; i < s->holders; i++) {
-        const struct wire_holder *holder = &s->holder_list[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct wire_holder *holder = &list[i];
         writer_object_begin(w);
         writer_member_int(w, "pid", holder->pid);
         writer_member_uint(w, "uid", holder->uid);
@@ -53,6 +53,19 @@ static void write_holder_list(struct writer *w, const struct wire_segment *s)
         writer_object_end(w);
     }
     writer_array_end(w);
+}
+
+static void write_holder_list(struct writer *w, const struct wire_segment *s)
+{
+    writer_opening(w, "\"holder_list\":[");
+    write_processes(w, s->holder_list, s->holders);
+}
+
+static void write_waiters(struct writer *w, const struct wire_segment *s)
+{
+    writer_member_uint(w, "waiters", s->waiters);
+    writer_opening(w, "\"waiter_list\":[");
+    write_processes(w, s->waiter_list, s->n_waiters_told);
 }
 
 static void write_drift(struct writer *w, uint32_t drift)
@@ -90,6 +103,8 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     writer_member_uint(w, "holders", s->holders);
     if (s->holder_list)
         write_holder_list(w, s);
+    if (s->waiter_list)
+        write_waiters(w, s);
     writer_member_bool(w, "locked", s->locked);
     if (s->managed) {
         /* Of a segment that it did not create shmd cannot know these: the kernel does not tell. */

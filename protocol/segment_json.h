@@ -47,7 +47,11 @@ struct wire_segment {
     uint32_t drift; /* how it differs from what is declared: a bit for each enum drift; of what was
                        read, bit DRIFT_COUNT for a word that is not known here */
     const struct wire_holder *holder_list; /* NULL: not told; only stat tells */
-    uint64_t huge_page_size;               /* 0: ordinary pages */
+    /* Who waits until it is ready; only stat of one that is initialising tells, and not all of
+     * them. What is read leaves it out: it is for people. */
+    const struct wire_holder *waiter_list; /* NULL: not told */
+    uint32_t waiters, n_waiters_told;
+    uint64_t huge_page_size; /* 0: ordinary pages */
     int64_t created_at_ms, attached_at_ms, detached_at_ms, changed_at_ms, expires_at_ms;
     const struct label *labels;
     size_t n_labels;

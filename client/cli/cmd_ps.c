@@ -1,7 +1,7 @@
 /*
- * ps: which processes have segments attached, and which hold them. Attachments are read from /proc
- * with the caller's own rights, holders are the daemon's to tell. Without a daemon the kernel's
- * segments are shown all the same: that is when one wants to know.
+ * ps: which processes have segments attached, hold them or wait for them. Attachments are read from
+ * /proc with the caller's own rights, holders and waiters are the daemon's to tell. Without a
+ * daemon the kernel's segments are shown all the same: that is when one wants to know.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +15,7 @@
 #include "client/cli/output.h"
 #include "client/cli/plain_text.h"
 #include "client/cli/table.h"
+#include "client/cli/waiters.h"
 #include "protocol/writer.h"
 
 enum { TEXT_SIZE = 512 };
@@ -28,6 +29,7 @@ enum column {
     COLUMN_UNIT,
     COLUMN_ACCESS,
     COLUMN_HOLDS,
+    COLUMN_WAITS,
     COLUMNS,
 };
 
@@ -40,6 +42,7 @@ static const struct table_column columns[COLUMNS] = {
     [COLUMN_UNIT] = {.heading = "UNIT", .may_be_cut = true, .may_be_left_out = true},
     [COLUMN_ACCESS] = {.heading = "ACCESS"},
     [COLUMN_HOLDS] = {.heading = "HOLDS"},
+    [COLUMN_WAITS] = {.heading = "WAITS"},
 };
 
 struct ps {
@@ -60,7 +63,7 @@ struct process {
     uint32_t uid;
     const char *comm;
     const struct shmd_attachment *attachment; /* NULL: it only holds the segment */
-    bool holds;
+    bool holds, waits;
 };
 
 static const char *unit_of(const struct process *p)
@@ -94,6 +97,7 @@ static int add_line(struct ps *ps, const struct shmd_segment *s, const struct pr
         [COLUMN_UNIT] = unit_of(p),
         [COLUMN_ACCESS] = access_of(p),
         [COLUMN_HOLDS] = p->holds ? "yes" : "no",
+        [COLUMN_WAITS] = p->waits ? "yes" : "no",
     };
     return table_add(ps->table, texts);
 }
@@ -135,12 +139,25 @@ static void note_unseen(struct ps *ps, const struct shmd_segment *s, uint64_t un
     writer_bytes(&ps->notes, text, (size_t)len);
 }
 
-static int show_as_text(struct ps *ps, const struct shmd_segment *s)
+static int show_waiters(struct ps *ps, const struct shmd_segment *s, const char *result)
+{
+    struct json_walk walk = waiters_begin(result);
+    struct waiting w;
+    int r = 0;
+    while (r == 0 && waiters_next(&walk, &w)) {
+        const struct process p = {w.pid, w.uid, *w.comm ? w.comm : NULL, NULL, false, true};
+        ps->n_shown++;
+        r = add_line(ps, s, &p);
+    }
+    return r;
+}
+
+static int show_as_text(struct ps *ps, const struct shmd_segment *s, const char *result)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < ps->all->count; i++) {
         const struct shmd_attachment *a = &ps->all->processes[i];
-        const struct process p = {a->pid, a->uid, a->comm, a, is_holder(s, a->pid)};
+        const struct process p = {a->pid, a->uid, a->comm, a, is_holder(s, a->pid), false};
         if (a->shmid == s->shmid) {
             ps->n_shown++;
             r = add_line(ps, s, &p);
@@ -148,12 +165,14 @@ static int show_as_text(struct ps *ps, const struct shmd_segment *s)
     }
     for (uint32_t i = 0; r == 0 && s->holder_list && i < s->holders; i++) {
         const struct shmd_holder *h = &s->holder_list[i];
-        const struct process p = {h->pid, h->uid, h->comm, NULL, true};
+        const struct process p = {h->pid, h->uid, h->comm, NULL, true, false};
         if (!has_attached(ps, s, h->pid)) {
             ps->n_shown++;
             r = add_line(ps, s, &p);
         }
     }
+    if (r == 0)
+        r = show_waiters(ps, s, result);
     uint64_t unseen = count_unseen(ps, s);
     if (r == 0 && unseen > 0)
         note_unseen(ps, s, unseen);
@@ -199,7 +218,7 @@ static void write_holder(struct writer *w, const struct shmd_holder *h)
     writer_object_end(w);
 }
 
-static void show_as_json(struct ps *ps, const struct shmd_segment *s)
+static void show_as_json(struct ps *ps, const struct shmd_segment *s, const char *result)
 {
     struct writer *w = &ps->json;
     writer_object_begin(w);
@@ -222,31 +241,41 @@ static void show_as_json(struct ps *ps, const struct shmd_segment *s)
     for (uint32_t i = 0; s->holder_list && i < s->holders; i++)
         write_holder(w, &s->holder_list[i]);
     writer_array_end(w);
+    writer_key(w, "waiters");
+    writer_array_begin(w);
+    struct json_walk walk = waiters_begin(result);
+    struct waiting waiting;
+    while (waiters_next(&walk, &waiting))
+        writer_value(w, waiting.text.text, waiting.text.len);
+    writer_array_end(w);
     writer_object_end(w);
 }
 
-/* 0 or -ENOMEM. */
-static int show(struct ps *ps, const struct shmd_segment *s)
+/* RESULT: of stat, of this segment; or NULL. 0 or -ENOMEM. */
+static int show(struct ps *ps, const struct shmd_segment *s, const char *result)
 {
-    if (!ps->one && s->nattch == 0 && s->holders == 0)
+    struct json_walk walk = waiters_begin(result);
+    struct waiting waiting;
+    if (!ps->one && s->nattch == 0 && s->holders == 0 && !waiters_next(&walk, &waiting))
         return 0;
     if (ps->table)
-        return show_as_text(ps, s);
-    show_as_json(ps, s);
+        return show_as_text(ps, s, result);
+    show_as_json(ps, s, result);
     return 0;
 }
 
 /* --- which segments */
 
-/* For shmd_list(). Only stat tells who holds a segment. */
+/* For shmd_list(). Only stat tells who holds a segment, or waits for it. */
 static int show_listed(const struct shmd_segment *listed, void *data)
 {
     struct ps *ps = data;
     struct shmd_segment *asked = NULL;
-    if (listed->holders > 0 &&
+    bool is_worth_it = listed->holders > 0 || listed->state == SHMD_STATE_INITIALISING;
+    if (is_worth_it &&
         shmd_stat(cli_ask(ps->cli), &(struct shmd_target){.serial = listed->serial}, &asked) != 0)
         asked = NULL; /* it went meanwhile, or what is left is what list tells */
-    int r = show(ps, asked ? asked : listed);
+    int r = show(ps, asked ? asked : listed, asked ? shmd_last_result(ps->cli->shmd) : NULL);
     shmd_segment_free(asked);
     return r;
 }
@@ -263,7 +292,7 @@ static int show_from_daemon(struct ps *ps)
         r = shmd_list(cli_ask(ps->cli), &all, show_listed, ps);
     } else {
         r = shmd_stat(cli_ask(ps->cli), &target, &segment);
-        r = r == 0 ? show(ps, segment) : r;
+        r = r == 0 ? show(ps, segment, shmd_last_result(ps->cli->shmd)) : r;
         shmd_segment_free(segment);
     }
     if (r == -ENOMEM)
@@ -290,7 +319,8 @@ static int show_from_kernel(struct ps *ps)
         if (!is_meant(ps->cli, s))
             continue;
         is_found = true;
-        r = show(ps, &(struct shmd_segment){.shmid = s->shmid, .key = s->key, .nattch = s->nattch});
+        r = show(ps, &(struct shmd_segment){.shmid = s->shmid, .key = s->key, .nattch = s->nattch},
+                 NULL);
     }
     kernel_segments_deinit(&segments);
     if (r < 0)
@@ -316,8 +346,8 @@ static int print(struct ps *ps)
     if (ps->n_shown > 0)
         table_print(ps->table, stdout);
     else if (ps->notes.len == 0)
-        puts(ps->one ? "No process has it attached or holds it."
-                     : "No process has a segment attached or holds one.");
+        puts(ps->one ? "No process has it attached, holds it or waits for it."
+                     : "No process has a segment attached, holds one or waits for one.");
     if (ps->notes.len > 0)
         fwrite(ps->notes.data, 1, ps->notes.len, stdout);
     return EXIT_OK;

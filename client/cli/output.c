@@ -14,6 +14,7 @@
 #include "client/cli/json_pick.h"
 #include "client/cli/plain_text.h"
 #include "client/cli/table.h"
+#include "client/cli/waiters.h"
 
 struct segment_table {
     struct column_choice choice;
@@ -177,6 +178,19 @@ static void print_holders(const struct cli *cli, const struct shmd_segment *s)
     }
 }
 
+static void print_waiters(const struct cli *cli)
+{
+    struct json_walk walk = waiters_begin(shmd_last_result(cli->shmd));
+    struct waiting w;
+    while (waiters_next(&walk, &w)) {
+        char since[64], comm[64];
+        format_time(cli->options.time_format, w.since_at_ms, since, sizeof(since));
+        plain_text(*w.comm ? w.comm : "?", comm, sizeof(comm));
+        printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", since %s\n", "WAITER", w.pid, comm,
+               w.uid, since);
+    }
+}
+
 static void print_attached(const struct cli *cli, const struct shmd_segment *s)
 {
     struct shmd_attachments *all;
@@ -219,6 +233,7 @@ int output_details(const struct cli *cli, const struct shmd_segment *segment)
     }
     free(text);
     print_holders(cli, segment);
+    print_waiters(cli);
     print_attached(cli, segment);
     return EXIT_OK;
 }

@@ -66,7 +66,8 @@ static int look(struct core *core, struct caller *caller, const char *name,
 static int begin(struct core *core, const struct wait_params *p, struct waiter *waiter,
                  struct outcome_detail *detail)
 {
-    const struct caller *caller = waiter->caller;
+    const struct processes *processes = &core->on.processes;
+    struct caller *caller = waiter->caller;
     char *name CLEANUP(cleanup_free) = strdup(p->name);
     if (!name)
         return -ENOMEM;
@@ -81,6 +82,9 @@ static int begin(struct core *core, const struct wait_params *p, struct waiter *
         quota_give(&core->quota, steal_pointer(&waiter->account), QUOTA_WAITERS, 1);
         return -ENOMEM;
     }
+    waiter->since_at_ms = core_realtime_ms(core);
+    if (!caller->comm[0]) /* while the process is there */
+        processes->ops->comm(processes->context, caller->pid, caller->comm);
     waiter->name = steal_pointer(&name);
     LIST_INSERT_HEAD(&core->waiters.by_name[bucket_of(core, waiter->name)], waiter, of_bucket);
     core->waiters.count++;
@@ -101,6 +105,23 @@ int core_wait(struct core *core, struct caller *caller, const struct wait_params
     waiter->caller = caller;
     waiter->terms = terms;
     return begin(core, p, waiter, detail);
+}
+
+size_t wait_list(const struct core *core, const char *name, struct wire_holder *ret, size_t max)
+{
+    const struct waiter *waiter;
+    size_t count = 0;
+    LIST_FOREACH (waiter, &core->waiters.by_name[bucket_of(core, name)], of_bucket) {
+        if (strcmp(waiter->name, name) != 0)
+            continue;
+        const struct caller *caller = waiter->caller;
+        if (count < max)
+            ret[count] =
+                (struct wire_holder){caller->pid, caller->uid,
+                                     caller->comm[0] ? caller->comm : NULL, waiter->since_at_ms};
+        count++;
+    }
+    return count;
 }
 
 void wait_cancel(struct core *core, struct waiter *waiter)

@@ -12,6 +12,7 @@
 #include "daemon/core/deadlines.h"
 #include "daemon/core/outcome.h"
 #include "protocol/params.h"
+#include "protocol/segment_json.h"
 
 struct core;
 struct segment_event;
@@ -30,6 +31,7 @@ struct waiter {
     struct wait_terms terms;
     struct deadline timeout;
     int64_t timeout_ms;
+    int64_t since_at_ms; /* Unix milliseconds */
     LIST_ENTRY(waiter) of_bucket;
     /* Called once, when the wait for NAME is over: OUTCOME 0 with FOUND, or a named outcome or a
      * negative errno with DETAIL. It may free WAITER. */
@@ -50,6 +52,10 @@ struct waiters {
 int core_wait(struct core *core, struct caller *caller, const struct wait_params *params,
               struct waiter *waiter, struct found *ret,
               struct outcome_detail *ret_detail) MUST_CHECK;
+
+/* How many wait for NAME. The first MAX that are found are put into RET, which borrows their
+ * strings. */
+size_t wait_list(const struct core *core, const char *name, struct wire_holder *ret, size_t max);
 
 /* WAITER will not be answered any more. Nothing is done when it does not wait. */
 void wait_cancel(struct core *core, struct waiter *waiter);

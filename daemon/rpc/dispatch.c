@@ -156,6 +156,7 @@ void dispatch_done(struct request *rq)
 {
     free(rq->page.segments);
     free(rq->holders);
+    free(rq->waiters);
     free(rq->text);
 }
 

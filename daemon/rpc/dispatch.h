@@ -26,7 +26,7 @@ struct request {
     struct outcome_detail detail;
     /* What the reply borrows, until it is written. */
     struct page page;
-    struct wire_holder *holders;
+    struct wire_holder *holders, *waiters;
     char *text;
     struct info_limit limits[LIMITS_COUNT];
 };

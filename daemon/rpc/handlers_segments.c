@@ -38,6 +38,23 @@ int handle_create(struct request *rq, struct reply *reply)
     return r;
 }
 
+enum { WAITERS_TOLD = 256 }; /* in one reply, as there are holders at most by default */
+
+/* Those who wait until the segment is ready. */
+static int tell_waiters(struct request *rq, struct wire_segment *s)
+{
+    if (!s->managed || !s->name || s->state != STATE_INITIALISING)
+        return 0;
+    rq->waiters = calloc(WAITERS_TOLD, sizeof(*rq->waiters));
+    if (!rq->waiters)
+        return -ENOMEM;
+    size_t count = wait_list(rq->core, s->name, rq->waiters, WAITERS_TOLD);
+    s->waiters = (uint32_t)count;
+    s->n_waiters_told = (uint32_t)(count < WAITERS_TOLD ? count : WAITERS_TOLD);
+    s->waiter_list = rq->waiters;
+    return 0;
+}
+
 int handle_stat(struct request *rq, struct reply *reply)
 {
     if (rq->found.segment)
@@ -52,7 +69,7 @@ int handle_stat(struct request *rq, struct reply *reply)
     reply->u.one.segment.holder_list = rq->holders ? rq->holders : nobody;
     residency_tell(&rq->rpc->residency, &rq->core->on.sysv, core_boottime_ms(rq->core),
                    &reply->u.one.segment);
-    return r;
+    return r == 0 ? tell_waiters(rq, &reply->u.one.segment) : r;
 }
 
 int handle_set(struct request *rq, struct reply *reply)

@@ -354,7 +354,8 @@ class Client:
 
 def without_details(segment):
     """A segment as stat tells it, without what only stat tells."""
-    return {key: segment[key] for key in segment if key not in ("holder_list", "rss", "swap")}
+    return {key: segment[key] for key in segment
+            if key not in ("holder_list", "waiters", "waiter_list", "rss", "swap")}
 
 
 def encode(method, params=None, **members):

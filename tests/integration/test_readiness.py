@@ -1,5 +1,6 @@
 """`ready:false`, `ready` and `wait`: whoever needs a segment gets it filled, or hears why not."""
 
+import os
 import select
 import signal
 
@@ -9,7 +10,7 @@ from peers import LifeCase, kill
 
 
 class ReadinessCase(LifeCase):
-    CONFIG = LifeCase.RELAXED
+    CONFIG = LifeCase.RELAXED + "max_waiters_per_uid = 400\n"
 
     def waiting(self, name, user=None, **params):
         """A connection that waits for NAME, under the id 1."""
@@ -53,6 +54,30 @@ class ReadinessCase(LifeCase):
 
 
 class State(ReadinessCase):
+    def test_who_waits_is_told_to_whoever_may_read_the_segment(self):
+        self.client.create(name="a", ready=False, mode="0644")
+        self.assertEqual(self.client.stat(name="a")["waiter_list"], [])
+        waiters = [self.waiting("a") for _ in range(3)]
+        self.waiting("b")
+        wait_until(lambda: self.client.stat(name="a")["waiters"] == 3, "all wait")
+        told = self.client.stat(name="a")["waiter_list"]
+        self.assertEqual([w["pid"] for w in told], [os.getpid()] * 3)
+        self.assertEqual(set(told[0]), {"pid", "uid", "comm", "since_at_ms"})
+        self.assertNotIn("waiter_list", self.client.list()[0])
+        waiters.pop().close()
+        wait_until(lambda: self.client.stat(name="a")["waiters"] == 2, "one has gone")
+        self.client.call("ready", name="a")
+        for client in waiters:
+            self.answer(client)
+        self.assertNotIn("waiter_list", self.client.stat(name="a"))
+
+    def test_not_all_of_many_waiters_are_told(self):
+        self.client.create(name="a", ready=False)
+        client = self.connect(self.daemon)
+        client.send(b"".join(encode("wait", {"name": "a"}, id=i) for i in range(300)))
+        wait_until(lambda: self.client.stat(name="a")["waiters"] == 300, "all wait")
+        self.assertEqual(len(self.client.stat(name="a")["waiter_list"]), 256)
+
     def test_from_initialising_to_ready(self):
         subscriber = self.subscribe(kinds=["created", "ready"])
         made = self.client.create(name="frames", ready=False)

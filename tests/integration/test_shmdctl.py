@@ -1112,11 +1112,11 @@ class Ps(Shmdctl):
     def test_for_people(self):
         pid = self.attach(read_only=True)
         lines = self.ctl("ps", "frames").splitlines()
-        self.assertEqual(lines[0].split(), "SHMID NAME PID USER COMMAND UNIT ACCESS HOLDS".split())
+        self.assertEqual(lines[0].split(), "SHMID NAME PID USER COMMAND UNIT ACCESS HOLDS WAITS".split())
         rows = {line.split()[2]: line.split() for line in lines[1:]}
         self.assertEqual(set(rows), {str(pid), str(os.getpid())})
-        self.assertEqual(rows[str(pid)][-2:], ["read-only", "no"])
-        self.assertEqual(rows[str(os.getpid())][-2:], ["-", "yes"])
+        self.assertEqual(rows[str(pid)][-3:], ["read-only", "no", "no"])
+        self.assertEqual(rows[str(os.getpid())][-3:], ["-", "yes", "no"])
         details = self.ctl("stat", "frames")
         self.assertRegex(details, rf"(?m)^ATTACHED +pid {pid} \(.*\), uid {SOMEBODY.uid}, read-only")
 
@@ -1130,7 +1130,7 @@ class Ps(Shmdctl):
         self.assertEqual([row["pid"] for row in segments[self.shmid]["attached"]], [other])
         (segment,) = self.ps("--shmid", unused)
         self.assertEqual((segment["attached"], segment["holders"]), ([], []))
-        self.assertEqual(self.ctl("ps", "--shmid", unused), "No process has it attached or holds it.\n")
+        self.assertEqual(self.ctl("ps", "--shmid", unused), "No process has it attached, holds it or waits for it.\n")
 
     @needs_several_uids
     def test_processes_of_others(self):
@@ -1144,10 +1144,27 @@ class Ps(Shmdctl):
         self.assertEqual({row["pid"] for row in segment["attached"]}, {hers, his})
         self.assertEqual(segment["unseen"], 0)
 
+    def test_who_waits(self):
+        self.client.create(name="late", ready=False)
+        waiter = self.start("wait", "late")
+        wait_until(lambda: self.client.stat(name="late")["waiters"] == 1, "it waits")
+        (segment,) = self.ps("late")
+        (row,) = segment["waiters"]
+        self.assertEqual((row["pid"], row["uid"], row["comm"]), (waiter.pid, SOMEBODY.uid, "shmdctl"))
+        self.assertIn("late", [segment.get("name") for segment in self.ps()])
+        (line,) = [line.split() for line in self.ctl("ps", "late", "-n").splitlines()
+                   if str(waiter.pid) in line.split()]
+        self.assertEqual(line[-3:], ["-", "no", "yes"])
+        self.assertRegex(self.ctl("stat", "late"),
+                         rf"(?m)^WAITER +pid {waiter.pid} \(shmdctl\), uid {SOMEBODY.uid}, since \d")
+        self.client.call("ready", name="late")
+        self.assertEqual(waiter.wait(DEADLINE), 0)
+        self.assertNotIn("waiters", self.client.stat(name="late"))
+
     def test_nobody(self):
         sysv.create(4096)
         self.client.call("remove", name="frames")
-        self.assertEqual(self.ctl("ps"), "No process has a segment attached or holds one.\n")
+        self.assertEqual(self.ctl("ps"), "No process has a segment attached, holds one or waits for one.\n")
         self.assertEqual(self.ps(), [])
         self.ctl("ps", "frames", status=NO_SUCH_SEGMENT)
 
