@@ -1,10 +1,15 @@
-"""metrics: what parsers of other people make of it, while the daemon is at work."""
+"""metrics: what parsers of other people make of it, and what contrib/prometheus makes of it."""
 
+import json
+import os
+import re
 import shutil
 import subprocess
 import threading
 
+import sysv
 from harness import TestCase, encode, main, wait_until
+from programs import Programs
 
 try:
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
@@ -103,6 +108,93 @@ class Metrics(TestCase):
             self.assertIn(line, text.splitlines())
         self.client.call("remove", serial=segment["serial"])
         self.assertIn("shmd_segments 0", self.text().splitlines())
+
+    def test_the_kernels_limits(self):
+        """The alerts divide by these."""
+        self.assertIn(f"shmd_kernel_segments_max {sysv.sysctl('shmmni')}",
+                      self.text().splitlines())
+
+
+def promtool(*arguments, **more):
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, **more)
+
+
+class Contrib(Programs, TestCase):
+    FILES = os.path.join(os.environ.get("abs_top_srcdir", ""), "contrib/prometheus")
+
+    def setUp(self):
+        super().setUp()
+        # Of a limit that the kernel does not have no sample tells.
+        sysv.sysctl("shmall", 1 << 20)
+        self.daemon = self.start_daemon()
+
+    def read(self, name):
+        with open(f"{self.FILES}/{name}", encoding="utf-8") as file:
+            return file.read()
+
+    def names(self):
+        """What the daemon tells, by name."""
+        with self.daemon.connect() as client:
+            text = client.call("metrics")["text"]
+        return {re.split("[{ ]", line)[0] for line in text.splitlines() if line[0] != "#"}
+
+    def check_names(self, text):
+        used = set(re.findall(r"\bshmd_[a-z_]+", text))
+        self.assertGreater(len(used), 5)
+        self.assertLessEqual(used, self.names(), "what the daemon does not tell")
+
+    def test_the_dashboard_shows_what_there_is(self):
+        dashboard = json.loads(self.read("grafana-dashboard.json"))
+        expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        self.assertGreater(len(expressions), 10)
+        self.check_names("\n".join(expressions))
+        identities = [panel["id"] for panel in dashboard["panels"]]
+        self.assertEqual(len(set(identities)), len(identities))
+
+    def test_the_alerts_ask_for_what_there_is(self):
+        self.check_names(self.read("shmd.rules.yml"))
+
+    def test_the_readme_names_each_alert(self):
+        alerts = set(re.findall(r"alert: (\w+)", self.read("shmd.rules.yml")))
+        table = "\n".join(re.findall(r"^\| .*", self.read("README.md"), re.MULTILINE))
+        self.assertEqual(set(re.findall(r"\b[A-Z]\w+[a-z]\b", table.replace("MiB", ""))), alerts)
+
+    def test_each_alert_fires_when_it_should(self):
+        if shutil.which("promtool") is None:
+            self.skipTest("promtool is not installed (Debian: prometheus)")
+        for name in ("shmd.rules.yml", "shmd.rules.test.yml"):
+            shutil.copy(f"{self.FILES}/{name}", self.directory)
+        result = promtool("test", "rules", f"{self.directory}/shmd.rules.test.yml")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        tested = set(re.findall(r"alertname: (\w+)", self.read("shmd.rules.test.yml")))
+        self.assertEqual(tested, set(re.findall(r"alert: (\w+)", self.read("shmd.rules.yml"))))
+
+    def test_the_textfile_is_whole_and_sound(self):
+        program, library = self.where_programs_are("shmdctl")
+        environment = {
+            **os.environ,
+            "PATH": f"{os.path.dirname(program)}:{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": library,
+            "SHMD_SOCKET": f"{self.daemon.directory}/shmd.sock",
+        }
+        directory = os.path.join(self.directory, "textfiles")
+        os.mkdir(directory)
+        command = ["sh", f"{self.FILES}/shmd-textfile", directory]
+        subprocess.run(command, env=environment, check=True)
+        self.assertEqual(os.listdir(directory), ["shmd.prom"])
+        with open(f"{directory}/shmd.prom", encoding="ascii") as file:
+            text = file.read()
+        self.assertIn("# TYPE shmd_requests_total counter\n", text)
+        self.assertIn("# TYPE shmd_segments gauge\n", text)
+        self.assertNotIn("EOF", text)
+        # A daemon that is away leaves the last file as it was, and nothing half done.
+        self.daemon.stop()
+        result = subprocess.run(command, env=environment, capture_output=True)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertEqual(os.listdir(directory), ["shmd.prom"])
+        if shutil.which("promtool"):
+            result = promtool("check", "metrics", input=text)
+            self.assertEqual((result.returncode, result.stdout + result.stderr), (0, ""))
 
 
 if __name__ == "__main__":
