@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,23 +36,81 @@ int attach_check_namespace(struct shmd *shmd)
                        shmd->daemon_namespace, (uint64_t)own.st_ino);
 }
 
-int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
-                void **ret_address)
+/* An address that is a multiple of ALIGNMENT, and where SIZE bytes had room just now; NULL: no room
+ * is left. */
+static void *aligned_room(uint64_t size, uint64_t alignment)
 {
-    int r = option_flags(shmd, flags, SHMD_ATTACH_READONLY);
+    if (size > SIZE_MAX - alignment)
+        return NULL;
+    const size_t length = (size_t)(size + alignment);
+    void *room = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return NULL;
+    munmap(room, length);
+    const uintptr_t past = (uintptr_t)room % (uintptr_t)alignment;
+    return (char *)room + (past ? alignment - past : 0);
+}
+
+/* Another thread may take the room before shmat() does: then another is looked for. The size is the
+ * kernel's, for that is what shmat() maps. */
+static void *attach_aligned(int shmid, uint64_t alignment, int shmat_flags)
+{
+    enum { TRIES = 16 };
+    struct shmid_ds ds;
+    if (shmctl(shmid, IPC_STAT, &ds) < 0)
+        return (void *)-1;
+    for (int i = 0; i < TRIES; i++) {
+        void *room = aligned_room(ds.shm_segsz, alignment);
+        if (!room) {
+            errno = ENOMEM;
+            return (void *)-1;
+        }
+        void *address = shmat(shmid, room, shmat_flags);
+        if (address != (void *)-1 || errno != EINVAL)
+            return address;
+    }
+    return (void *)-1;
+}
+
+static int fail_to_attach(struct shmd *shmd, const struct shmd_segment *segment,
+                          const struct shmd_attach_options *o, int r)
+{
+    const char *why = strerror(-r);
+    if (r == -EIDRM || (r == -EINVAL && !o->address))
+        why = "it is gone";
+    else if (r == -EINVAL)
+        why = "it is gone, or that address is taken or no multiple of the page size";
+    return failure_set(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
+                       o->flags & SHMD_ATTACH_READONLY ? " for reading" : "", why);
+}
+
+int shmd_attach_with(struct shmd *shmd, const struct shmd_segment *segment,
+                     const struct shmd_attach_options *o, void **ret_address)
+{
+    const int flags = o->flags & SHMD_ATTACH_READONLY ? SHM_RDONLY : 0;
+    int r = option_flags(shmd, o->flags, SHMD_ATTACH_READONLY);
     if (r == 0)
         r = attach_check_namespace(shmd);
     if (r != 0)
         return r;
-    void *address = shmat(segment->shmid, NULL, flags & SHMD_ATTACH_READONLY ? SHM_RDONLY : 0);
-    if (address != (void *)-1) {
-        *ret_address = address;
-        return 0;
-    }
-    r = -errno;
-    return failure_set(shmd, r, "cannot attach to segment %d%s: %s", segment->shmid,
-                       flags & SHMD_ATTACH_READONLY ? " for reading" : "",
-                       r == -EINVAL || r == -EIDRM ? "it is gone" : strerror(-r));
+    if (o->alignment & (o->alignment - 1))
+        return failure_set(shmd, -EINVAL, "an alignment of %" PRIu64 " is no power of two",
+                           o->alignment);
+    if (o->alignment && o->address)
+        return failure_set(shmd, -EINVAL, "an address and an alignment exclude each other");
+    void *address = o->alignment ? attach_aligned(segment->shmid, o->alignment, flags)
+                                 : shmat(segment->shmid, o->address, flags);
+    if (address == (void *)-1)
+        return fail_to_attach(shmd, segment, o, -errno);
+    *ret_address = address;
+    return 0;
+}
+
+int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned flags,
+                void **ret_address)
+{
+    return shmd_attach_with(shmd, segment, &(struct shmd_attach_options){.flags = flags},
+                            ret_address);
 }
 
 int shmd_detach(const void *address)

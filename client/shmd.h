@@ -488,6 +488,22 @@ int shmd_attach(struct shmd *shmd, const struct shmd_segment *segment, unsigned 
                 void **ret_address);
 int shmd_detach(const void *address);
 
+struct shmd_attach_options {
+    unsigned flags;      /* as above */
+    const void *address; /* where, a multiple of the page size; NULL: the kernel chooses */
+    /* A power of two that the address is to be a multiple of; 0: any. With that of a huge page, as
+     * 2 MiB, the kernel can back a large segment of ordinary pages with huge ones. Not beside
+     * `address`. */
+    uint64_t alignment;
+    uint64_t reserved[4];
+};
+
+/* As shmd_attach(). -EINVAL also when something is mapped at `address` already, or it or
+ * `alignment` is none; -ENOMEM: the address space has no room. Nothing that is mapped is ever
+ * replaced. */
+int shmd_attach_with(struct shmd *shmd, const struct shmd_segment *segment,
+                     const struct shmd_attach_options *options, void **ret_address);
+
 /* --- whose segment is it? */
 
 /*

@@ -295,6 +295,42 @@ static void scenario_attachments(char **args)
 }
 
 /* ARGS: the id of the daemon's segment, and also of one in this process's namespace. */
+static void scenario_attach_with(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment =
+        create(&(struct shmd_create_options){.name = "frames", .size = 3 << 20});
+    static const uint64_t huge = 2 << 20;
+    char *first, *second = NULL;
+    struct shmd_attach_options options = {.alignment = huge};
+    for (int i = 0; i < 3; i++) {
+        WORKS(shmd_attach_with(shmd, segment, &options, (void **)&first));
+        CHECK((uintptr_t)first % huge == 0);
+        WORKS(shmd_detach(first));
+    }
+    WORKS(shmd_attach_with(shmd, segment, &options, (void **)&first));
+    first[1] = 'x';
+    /* What is mapped is not replaced; where there is room again it comes to the same place. */
+    options = (struct shmd_attach_options){.address = first, .flags = SHMD_ATTACH_READONLY};
+    GIVES(-EINVAL, shmd_attach_with(shmd, segment, &options, (void **)&second));
+    CHECK(!second && first[1] == 'x');
+    WORKS(shmd_detach(first));
+    WORKS(shmd_attach_with(shmd, segment, &options, (void **)&second));
+    CHECK(second == first && second[1] == 'x');
+    WORKS(shmd_detach(second));
+    second = NULL;
+    options.address = first + 1;
+    GIVES(-EINVAL, shmd_attach_with(shmd, segment, &options, (void **)&second));
+    options = (struct shmd_attach_options){.alignment = 3};
+    GIVES(-EINVAL, shmd_attach_with(shmd, segment, &options, (void **)&second));
+    options = (struct shmd_attach_options){.alignment = 1ULL << 62};
+    GIVES(-ENOMEM, shmd_attach_with(shmd, segment, &options, (void **)&second));
+    options = (struct shmd_attach_options){.alignment = huge, .address = first};
+    GIVES(-EINVAL, shmd_attach_with(shmd, segment, &options, (void **)&second));
+    CHECK(!second);
+    shmd_segment_free(segment);
+}
+
 static void scenario_namespace(char **args)
 {
     int shmid = atoi(args[0]);
@@ -819,6 +855,7 @@ static const struct {
     {"refusals", true, scenario_refusals},
     {"list", true, scenario_list},
     {"attach", true, scenario_attach},
+    {"attach_with", true, scenario_attach_with},
     {"attachments", true, scenario_attachments},
     {"namespace", true, scenario_namespace},
     {"hold", true, scenario_hold},

@@ -184,6 +184,9 @@ class WithTheDaemon(LibraryCase):
     def test_attach(self):
         self.scenario("attach", self.path)
 
+    def test_attach_where_and_how(self):
+        self.scenario("attach_with", self.path)
+
     def test_attachments(self):
         with Client(self.path, SOMEBODY) as client:
             shmid = client.create(name="shared", mode="0666")["shmid"]
