@@ -132,6 +132,8 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
     union params params;
     int r = option_create(shmd, o, &params);
     if (r == 0)
+        r = held_make_room(shmd);
+    if (r == 0)
         r = connection_call(shmd, METHOD_CREATE, &params, 0);
     if (r != 0)
         return r;
@@ -140,9 +142,13 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
     if (r < 0)
         return failure_of_answer(shmd, r);
     r = result_reply_segment(shmd, ret_segment);
-    if (r == 0 && ret_created)
+    if (r != 0)
+        return r;
+    if (ret_created)
         *ret_created = created;
-    return r;
+    if (created || !o->no_hold)
+        held_add_reply(shmd);
+    return 0;
 }
 
 int option_set(struct shmd *shmd, const struct shmd_target *target,
@@ -195,13 +201,21 @@ int shmd_ready(struct shmd *shmd, const struct shmd_target *target,
 int shmd_hold(struct shmd *shmd, const struct shmd_target *target,
               struct shmd_segment **ret_segment)
 {
-    return call_target(shmd, METHOD_HOLD, target, ret_segment);
+    int r = held_make_room(shmd);
+    if (r == 0)
+        r = call_target(shmd, METHOD_HOLD, target, ret_segment);
+    if (r == 0)
+        held_add_reply(shmd);
+    return r;
 }
 
 int shmd_release(struct shmd *shmd, const struct shmd_target *target,
                  struct shmd_segment **ret_segment)
 {
-    return call_target(shmd, METHOD_RELEASE, target, ret_segment);
+    int r = call_target(shmd, METHOD_RELEASE, target, ret_segment);
+    if (r == 0)
+        held_drop_reply(shmd);
+    return r;
 }
 
 int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
@@ -225,7 +239,11 @@ int shmd_remove(struct shmd *shmd, const struct shmd_target *target, unsigned fl
 {
     union params params;
     int r = option_remove(shmd, target, flags, &params);
-    return r < 0 ? r : call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
+    if (r == 0)
+        r = call_for_segment(shmd, METHOD_REMOVE, &params, ret_segment);
+    if (r == 0)
+        held_drop_reply(shmd);
+    return r;
 }
 
 int option_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
@@ -311,6 +329,12 @@ int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *optio
     r = jsonrpc_client_subscribed(&shmd->reply, &event_serial);
     if (r < 0)
         return failure_of_answer(shmd, r);
+    char *prefix = o->prefix ? strdup(o->prefix) : NULL;
+    if (o->prefix && !prefix)
+        return failure_set(shmd, -ENOMEM, "out of memory");
+    free(shmd->subscribed.prefix);
+    shmd->subscribed =
+        (struct subscribed){true, prefix, o->kinds, o->has_after ? o->after : event_serial};
     if (ret_event_serial)
         *ret_event_serial = event_serial;
     return 0;
@@ -332,6 +356,8 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
         r = jsonrpc_client_event(&m, &wire, &segment);
     if (r == 0 && !(event = result_event(&wire, m.text)))
         r = -ENOMEM;
+    if (r == 0 && wire.event_serial > 0)
+        shmd->subscribed.last = wire.event_serial;
     client_segment_free(&segment);
     jsonrpc_client_free(&m);
     free(line);

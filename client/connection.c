@@ -236,6 +236,20 @@ const char *shmd_last_result(const struct shmd *shmd)
     return succeeded ? shmd->reply.text.text : NULL;
 }
 
+void connection_renew(struct shmd *shmd, int fd)
+{
+    close(shmd->fd);
+    shmd->fd = fd;
+    shmd->broken = false;
+    shmd->knows_daemon = false;
+    shmd->input_start = shmd->input_end = shmd->input_searched = 0;
+    shmd->output_sent = 0;
+    writer_rewind(&shmd->output, (struct writer_mark){0});
+    /* Events that were not given out come again. */
+    line_queue_drop(&shmd->events);
+    line_queue_drop(&shmd->answers);
+}
+
 int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -252,6 +266,7 @@ int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd)
     struct shmd *shmd = calloc(1, sizeof(*shmd));
     if (!shmd)
         return -ENOMEM;
+    shmd->address = address;
     shmd->timeout_ms = timeout_ms;
     writer_init(&shmd->output);
     int r = stream_open(&address, timeout_ms, &shmd->fd);
@@ -272,6 +287,8 @@ void shmd_disconnect(struct shmd *shmd)
     line_queue_drop(&shmd->events);
     line_queue_drop(&shmd->answers);
     unanswered_drop(&shmd->unanswered);
+    held_free(&shmd->held);
+    free(shmd->subscribed.prefix);
     writer_deinit(&shmd->output);
     free(shmd->input);
     close(shmd->fd);

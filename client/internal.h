@@ -32,7 +32,8 @@ struct unanswered {
     int64_t id;
     shmd_answer_fn *answered;
     void *data;
-    bool creates;
+    enum method method;
+    bool holds; /* the caller is a holder, once it has succeeded */
 };
 
 struct unanswered_list {
@@ -46,7 +47,22 @@ enum { INPUT_MAX_BYTES = 256 * 1024 * 1024 };
 
 enum { FAILURE_TEXT_SIZE = 256 };
 
+/* The segments that the handle holds, by serial. */
+struct held {
+    uint64_t *serials;
+    size_t n, capacity;
+};
+
+/* What was subscribed to last, to be subscribed to again. */
+struct subscribed {
+    bool is_on;
+    char *prefix; /* owned; NULL: none */
+    unsigned kinds;
+    uint64_t last; /* the event_serial that was told last */
+};
+
 struct shmd {
+    struct sockaddr_un address; /* where it has connected to */
     int fd;
     int timeout_ms;          /* -1: none */
     shmd_delay_fn *on_delay; /* NULL: none */
@@ -71,6 +87,12 @@ struct shmd {
     struct shmd_failure failure; /* code 0: none */
     char *failure_params;        /* owned */
     char failure_text[FAILURE_TEXT_SIZE];
+
+    uint64_t reply_serial; /* of the segment that result_reply_segment() has read last */
+    enum lifetime reply_lifetime;
+
+    struct held held;
+    struct subscribed subscribed;
 
     /* The daemon's, asked for when they are needed first; a connection has one daemon. */
     bool knows_daemon;
@@ -116,6 +138,18 @@ int stream_read_line(struct shmd *shmd, struct call_clock *clock, char **ret_lin
 /* 0 or a negative errno; -ETIMEDOUT: the daemon accepted nobody in time. */
 int stream_open(const struct sockaddr_un *address, int timeout_ms, int *ret_fd) MUST_CHECK;
 
+/* --- held.c */
+
+/* Makes room for what a call and all that are unanswered may add: 0, or -ENOMEM, which is noted as
+ * the failure. */
+int held_make_room(struct shmd *shmd) MUST_CHECK;
+/* The segment of the last reply is held from now on, if its lifetime has holders. */
+void held_add_reply(struct shmd *shmd);
+/* The one of the last reply is not. */
+void held_drop_reply(struct shmd *shmd);
+void held_drop(struct held *held, uint64_t serial);
+void held_free(struct held *held);
+
 /* --- unanswered.c */
 
 void unanswered_put(struct unanswered_list *list, struct unanswered *call);
@@ -159,6 +193,8 @@ int connection_call(struct shmd *shmd, enum method method, const union params *p
 /* The same as text; RET_REPLY (owned) is set whenever there was an answer. */
 int connection_call_text(struct shmd *shmd, const char *method, const char *params,
                          char **ret_reply) MUST_CHECK;
+/* Everything of a connection that is lost is dropped, and FD takes its place. */
+void connection_renew(struct shmd *shmd, int fd);
 /* The next line that holds an event, owned by the caller. */
 int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line,
                      size_t *ret_len) MUST_CHECK;

@@ -9,8 +9,10 @@ libshmd_la_SOURCES = \
 	client/failure.c \
 	client/fill.c \
 	client/find.c \
+	client/held.c \
 	client/internal.h \
 	client/pipeline.c \
+	client/reconnect.c \
 	client/results.c \
 	client/stream.c \
 	client/trust.c \

@@ -21,12 +21,15 @@ short shmd_poll_events(const struct shmd *shmd)
 
 /* --- sending */
 
-static int send_call(struct shmd *shmd, enum method method, const union params *params,
+/* HOLDS: the caller is then a holder, unless it was only found with `no_hold`. */
+static int send_call(struct shmd *shmd, enum method method, const union params *params, bool holds,
                      shmd_answer_fn *answered, void *data)
 {
     connection_begin(shmd);
     if (shmd->broken)
         return failure_set(shmd, -ENOTCONN, "the connection to the daemon is lost");
+    if (held_make_room(shmd) < 0)
+        return shmd->failure.code;
     struct unanswered *call = malloc(sizeof(*call));
     const struct writer_mark before = writer_mark(&shmd->output);
     jsonrpc_client_request(&shmd->output, ++shmd->last_id, method, params);
@@ -35,7 +38,7 @@ static int send_call(struct shmd *shmd, enum method method, const union params *
         free(call);
         return failure_set(shmd, -ENOMEM, "out of memory");
     }
-    *call = (struct unanswered){NULL, shmd->last_id, answered, data, method == METHOD_CREATE};
+    *call = (struct unanswered){NULL, shmd->last_id, answered, data, method, holds};
     unanswered_put(&shmd->unanswered, call);
     return 0;
 }
@@ -45,7 +48,7 @@ int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *option
 {
     union params params;
     int r = option_create(shmd, options, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_CREATE, &params, answered, data);
+    return r < 0 ? r : send_call(shmd, METHOD_CREATE, &params, !options->no_hold, answered, data);
 }
 
 int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
@@ -53,7 +56,7 @@ int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
 {
     union params params;
     int r = option_set(shmd, target, options, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_SET, &params, answered, data);
+    return r < 0 ? r : send_call(shmd, METHOD_SET, &params, false, answered, data);
 }
 
 int shmd_send_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
@@ -61,7 +64,7 @@ int shmd_send_remove(struct shmd *shmd, const struct shmd_target *target, unsign
 {
     union params params;
     int r = option_remove(shmd, target, flags, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_REMOVE, &params, answered, data);
+    return r < 0 ? r : send_call(shmd, METHOD_REMOVE, &params, false, answered, data);
 }
 
 int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
@@ -69,7 +72,8 @@ int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsi
 {
     union params params;
     int r = option_wait(shmd, name, timeout_ms, flags, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_WAIT, &params, answered, data);
+    return r < 0 ? r
+                 : send_call(shmd, METHOD_WAIT, &params, flags & SHMD_WAIT_HOLD, answered, data);
 }
 
 static int send_target(struct shmd *shmd, enum method method, const struct shmd_target *target,
@@ -77,7 +81,7 @@ static int send_target(struct shmd *shmd, enum method method, const struct shmd_
 {
     union params params = {0};
     params.target = (struct target_params){.target = option_target(target)};
-    return send_call(shmd, method, &params, answered, data);
+    return send_call(shmd, method, &params, method == METHOD_HOLD, answered, data);
 }
 
 int shmd_send_stat(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
@@ -120,7 +124,7 @@ static void tell(struct shmd *shmd, struct unanswered *call)
 {
     struct shmd_segment *segment = NULL;
     struct shmd_answer answer = {.code = connection_judge(shmd)};
-    if (answer.code == 0 && call->creates) {
+    if (answer.code == 0 && call->method == METHOD_CREATE) {
         int r = jsonrpc_client_created(&shmd->reply, &answer.created);
         answer.code = r < 0 ? failure_of_answer(shmd, r) : 0;
     }
@@ -130,6 +134,10 @@ static void tell(struct shmd *shmd, struct unanswered *call)
         tell_failure(shmd, call);
         return;
     }
+    if (call->holds || answer.created)
+        held_add_reply(shmd);
+    else if (call->method == METHOD_RELEASE || call->method == METHOD_REMOVE)
+        held_drop_reply(shmd);
     answer.segment = segment;
     if (call->answered)
         call->answered(shmd, &answer, call->data);

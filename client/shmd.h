@@ -123,6 +123,23 @@ void shmd_disconnect(struct shmd *shmd);
 void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
 
 /*
+ * Connects again to where shmd_connect() did, as after the daemon was restarted, and tries for
+ * TIMEOUT_MS until a daemon serves there (0: once; -1: for ever). What this handle holds is then
+ * held again, and what it has subscribed to goes on behind the last event that it was given; if the
+ * daemon does not have all events any more, a gap is told. Segments of lifetime `process` have kept
+ * their holder meanwhile; those of lifetime `connection` have lost it, and may be gone.
+ *
+ * 0; a negative errno, and then the connection is still lost; SHMD_ERROR_NO_SUCH_SEGMENT when
+ * something that was held is gone, and is not held any more: the connection is good, and
+ * shmd_last_failure() names the first such segment by its serial. -EBUSY: calls are unanswered;
+ * shmd_process() tells them that they are lost.
+ *
+ * A call is never repeated by the library: when the connection is lost in the middle of one, it is
+ * not known whether the daemon has carried it out.
+ */
+int shmd_reconnect(struct shmd *shmd, int timeout_ms);
+
+/*
  * Calls TELL, once in a call, when the daemon has let a call wait for AFTER_MS longer than it needs
  * to: so that a program can say that it waits for the daemon. The call goes on. TELL must not use
  * the handle; NULL: do not tell.

@@ -80,7 +80,12 @@ int shmd_stat_trusted(struct shmd *shmd, const struct shmd_target *target,
 int shmd_hold_trusted(struct shmd *shmd, const struct shmd_target *target,
                       const struct shmd_trust *trust, struct shmd_segment **ret_segment)
 {
-    return call_target_trusted(shmd, METHOD_HOLD, target, trust, ret_segment);
+    int r = held_make_room(shmd);
+    if (r == 0)
+        r = call_target_trusted(shmd, METHOD_HOLD, target, trust, ret_segment);
+    if (r == 0)
+        held_add_reply(shmd);
+    return r;
 }
 
 int shmd_wait_trusted(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
@@ -88,10 +93,15 @@ int shmd_wait_trusted(struct shmd *shmd, const char *name, int64_t timeout_ms, u
 {
     union params params;
     int r = option_wait(shmd, name, timeout_ms, flags, &params);
+    if (r == 0)
+        r = held_make_room(shmd);
     if (r < 0)
         return r;
-    return call_trusted(shmd, METHOD_WAIT, &params, &params.wait.owner, &params.wait.timeout_ms,
-                        timeout_ms < 0 ? -1 : timeout_ms, trust, ret_segment);
+    r = call_trusted(shmd, METHOD_WAIT, &params, &params.wait.owner, &params.wait.timeout_ms,
+                     timeout_ms < 0 ? -1 : timeout_ms, trust, ret_segment);
+    if (r == 0 && flags & SHMD_WAIT_HOLD)
+        held_add_reply(shmd);
+    return r;
 }
 
 int shmd_attach_name(struct shmd *shmd, const char *name, unsigned flags,

@@ -645,6 +645,76 @@ static void scenario_events(char **args)
     shmd_disconnect(other);
 }
 
+/* Waits until the test has done its part. */
+static void say_and_wait(const char *what)
+{
+    printf("%s\n", what);
+    fflush(stdout);
+    CHECK(getchar() == '\n');
+}
+
+/* The test kills the daemon, does something while nobody serves, and starts it anew. */
+static void scenario_reconnect(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment;
+    struct shmd_event *event = NULL;
+    uint64_t last;
+    const struct shmd_subscribe_options kinds = {.prefix = "r/",
+                                                 .kinds = SHMD_EVENT_CREATED | SHMD_EVENT_REMOVED};
+    WORKS(shmd_subscribe(shmd, &kinds, NULL));
+    struct shmd_segment *mine = create(&(struct shmd_create_options){
+        .name = "r/mine", .size = 4096, .lifetime = SHMD_LIFETIME_PROCESS});
+    struct shmd_segment *gone = create(&(struct shmd_create_options){
+        .name = "r/gone", .size = 4096, .lifetime = SHMD_LIFETIME_CONNECTION});
+    struct shmd_segment *released = create(&(struct shmd_create_options){
+        .name = "r/released", .size = 4096, .lifetime = SHMD_LIFETIME_PROCESS});
+    WORKS(shmd_release(shmd, SHMD_NAME("r/released"), NULL));
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_CREATED && event->segment->serial == mine->serial);
+    last = event->event_serial;
+    shmd_event_free(event);
+    say_and_wait("kill it");
+    CHECK(shmd_stat(shmd, SHMD_NAME("r/mine"), NULL) < 0);
+    GIVES(-ECONNREFUSED, shmd_reconnect(shmd, 0));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "no daemon serves"));
+    GIVES(-ENOTCONN, shmd_stat(shmd, SHMD_NAME("r/mine"), NULL));
+    say_and_wait("start it");
+    /* What was of lifetime `connection` went with it, and is named; the rest is held. */
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, shmd_reconnect(shmd, -1));
+    char serial[32];
+    snprintf(serial, sizeof(serial), "serial %llu ", (unsigned long long)gone->serial);
+    CHECK(strstr(shmd_last_failure(shmd)->message, serial));
+    WORKS(shmd_stat(shmd, SHMD_NAME("r/mine"), &segment));
+    CHECK(segment->serial == mine->serial && segment->holders == 1);
+    shmd_segment_free(segment);
+    /* Now nothing that is held is missing; and what was subscribed to goes on. */
+    WORKS(shmd_reconnect(shmd, -1));
+    do {
+        WORKS(shmd_next_event(shmd, -1, &event));
+        CHECK(event->kind == SHMD_EVENT_GAP || event->event_serial > last);
+        last = event->kind == SHMD_EVENT_GAP ? last : event->event_serial;
+        if (event->kind == SHMD_EVENT_GAP) {
+            shmd_event_free(event);
+            event = NULL;
+        }
+    } while (!event);
+    shmd_event_free(event);
+    segment = create(&(struct shmd_create_options){.name = "r/new", .size = 1});
+    uint64_t created = segment->serial;
+    shmd_segment_free(segment);
+    do {
+        WORKS(shmd_next_event(shmd, -1, &event));
+        CHECK(event->kind != SHMD_EVENT_GAP && event->event_serial > last);
+        last = event->event_serial;
+        serial[0] = event->kind == SHMD_EVENT_CREATED && event->segment->serial == created;
+        shmd_event_free(event);
+    } while (!serial[0]);
+    shmd_segment_free(mine);
+    shmd_segment_free(gone);
+    shmd_segment_free(released);
+}
+
 static void scenario_call(char **args)
 {
     (void)args;
@@ -867,6 +937,7 @@ static const struct {
     {"adopt", true, scenario_adopt},
     {"adopt_strange", true, scenario_adopt_strange},
     {"events", true, scenario_events},
+    {"reconnect", true, scenario_reconnect},
     {"call", true, scenario_call},
     {"late", true, scenario_late},
     {"delay", true, scenario_delay},

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from harness import (
     ALICE,
     BOB,
     DAEMON,
+    DEADLINE,
     ROOT,
     SEVERAL_UIDS,
     SOMEBODY,
@@ -403,6 +405,26 @@ class WithABadServer(BadServerCase):
                     stream.flush()
 
         self.against("signals", serve)
+
+
+class Reconnecting(LibraryCase):
+    def test_a_restart_of_the_daemon(self):
+        daemon = self.start_daemon()
+        process = self.popen(self.PROGRAM, "reconnect", user=SOMEBODY, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             environment={"SHMD_SOCKET": daemon.socket_path})
+        self.assertEqual(process.stdout.readline(), b"kill it\n")
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), b"start it\n")
+        # It is tried until somebody serves there.
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        self.start_daemon()
+        _, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual((process.returncode, err), (0, b""))
 
 
 class PipelinedWithTheDaemon(LibraryCase):
