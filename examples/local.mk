@@ -10,4 +10,5 @@ examples_backbone_LDADD = libshmd.la
 # Their source is installed as it is; demo builds the backbone from there.
 examplesdir = $(docdir)/examples
 dist_examples_DATA = examples/README.md examples/backbone.c examples/ring.c examples/ring.h
-dist_examples_SCRIPTS = examples/backbone.py examples/demo examples/producer.sh examples/wait.sh
+dist_examples_SCRIPTS = examples/backbone.py examples/demo examples/frames.py examples/hello.py \
+	examples/producer.sh examples/wait.sh examples/workers.py

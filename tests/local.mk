@@ -130,6 +130,11 @@ integration_tests = \
 	tests/integration/test_wait_goes_on.py \
 	tests/integration/test_wire.py \
 	tests/interop/test_interop.py \
+	tests/python/test_aio.py \
+	tests/python/test_distribution.py \
+	tests/python/test_lives.py \
+	tests/python/test_package.py \
+	tests/python/test_shared_memory.py \
 	tests/interop/real/test_perl.py \
 	tests/interop/real/test_php.py \
 	tests/interop/real/test_postgresql.py \
@@ -183,7 +188,7 @@ check_PROGRAMS += tests/integration/library tests/integration/pipelined
 tests_integration_library_LDADD = libshmd.la
 tests_integration_pipelined_LDADD = libshmd.la
 EXTRA_DIST += tests/integration/library_checks.h
-EXTRA_DIST += tests/integration/programs.py
+EXTRA_DIST += tests/integration/programs.py tests/python/package.py
 EXTRA_DIST += tests/interop/real/real.py tests/interop/real/shared_memory.cpp
 
 # For test_gc.py and test_doctor.py: -rpath makes libtool build what can be loaded.

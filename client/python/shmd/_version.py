@@ -1,0 +1,3 @@
+"""The version of the package, which is that of shmd itself."""
+
+__version__ = "0.1.0"

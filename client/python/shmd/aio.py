@@ -1,0 +1,557 @@
+"""shmd for asyncio: what waits for the daemon is awaited.
+
+    import shmd.aio
+
+    async with shmd.aio.Connection() as shmd_:
+        async with await shmd_.wait("frames", timeout=10) as seg:
+            print(bytes(seg.buf[:5]))
+        async for event in shmd_.events(kinds=["removed"]):
+            print(event.segment)
+
+The calls, their parameters and their results are those of shmd.Connection; that of a handle, too. A task
+that is cancelled leaves nothing behind: a `wait` and the events have a connection of their own, which ends
+with them. A connection belongs to the event loop that used it first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, Optional, Set, Type, TypeVar
+
+from . import _calls, _model
+from ._calls import Lost, Message, Request, Steps, lost
+from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
+from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
+from ._model import Event, SegmentInfo
+from ._segment import Handle
+
+if TYPE_CHECKING:
+    from typing_extensions import Concatenate, ParamSpec
+
+    P = ParamSpec("P")
+T = TypeVar("T")
+
+__all__ = ["Connection", "Events", "Hold", "Segment"]
+
+
+class _Tries:
+    """Tries to reach a daemon that was there before, with pauses between them, until the time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._pause = FIRST_PAUSE
+
+    async def may_go_on(self) -> bool:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            return False
+        await asyncio.sleep(min(self._pause, left))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        return True
+
+
+class _Stream:
+    """Lines to the daemon and from it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, path: str) -> _Stream:
+        return cls(*await asyncio.open_unix_connection(path, limit=MAX_LINE))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def has_ended(self) -> bool:
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def read_line(self) -> bytes:
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            pass  # what the daemon said before it closed is read first
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            line = b""
+        except ValueError:
+            raise ProtocolError("the daemon's answer does not end") from None
+        if not line.endswith(b"\n"):
+            raise Lost
+        return line
+
+
+async def _exchange(stream: _Stream, request: Request, request_id: int) -> Any:
+    """The result. Answers to requests that were given up earlier are passed over."""
+    stream.send(request.encode(request_id))
+    while True:
+        message = Message(await stream.read_line())
+        if message.id == request_id or (message.id is None and not message.is_event):
+            return message.result()
+
+
+def _awaiting(call: Callable[P, Steps[T]]) -> Callable[Concatenate[Connection, P], Awaitable[T]]:
+    async def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(call(*args, **kwargs))
+
+    dress(method, call, told_by(call))
+    return method
+
+
+def _giving_segment(
+    call: Callable[P, Steps[_calls.Found]]
+) -> Callable[Concatenate[Connection, P], Awaitable[Segment]]:
+    async def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Segment:
+        found = await self._run(call(*args, **kwargs))
+        if found.is_held:
+            self._holds.add(found.info)
+        return Segment(self, found, await self._ipc_namespace())
+
+    dress(method, call, "Segment")
+    return method
+
+
+class Connection:
+    """A connection to the daemon for one event loop. The parameters and all calls are those of
+    shmd.Connection; here they are awaited."""
+
+    def __init__(
+        self, path: Optional[str] = None, *, timeout: Optional[float] = None, reconnect: float = RECONNECT
+    ) -> None:
+        self.path = path or socket_path()
+        self.timeout = timeout
+        self.reconnect = reconnect
+        self._holds = _calls.Holds()
+        self._lock = asyncio.Lock()
+        self._stream: Optional[_Stream] = None
+        self._last_id = 0
+        self._namespace: Optional[int] = None
+        self._has_served = False
+        self._pid = os.getpid()
+        self._late_drops: Set[int] = set()
+
+    # --- one request
+
+    async def _in_time(self, what: Awaitable[T], timeout: Optional[float]) -> T:
+        try:
+            return await asyncio.wait_for(what, timeout)
+        except Error:
+            raise  # TimedOut, too, is a TimeoutError
+        except asyncio.TimeoutError:
+            raise NoAnswer("the daemon does not answer in time") from None
+
+    async def _open(self) -> _Stream:
+        """A daemon that was there before may be about to start again."""
+        tries = _Tries(self.reconnect if self._has_served else 0.0)
+        while True:
+            try:
+                stream = await _Stream.open(self.path)
+            except OSError as error:
+                if not may_come_back(error) or not await tries.may_go_on():
+                    raise unreachable(self.path, error) from None
+            else:
+                self._has_served = True
+                return stream
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        self._namespace = None
+        if stream is not None:
+            stream.close()
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeError("this connection is the parent's: make one after fork()")
+
+    async def _live_stream(self) -> _Stream:
+        if self._stream is not None and not self._stream.has_ended():
+            return self._stream
+        self._drop_stream()
+        stream = await self._open()
+        try:
+            for serial, request in self._holds.requests():
+                try:
+                    await self._ask(stream, request)
+                except Refused:
+                    self._holds.forget(serial)
+        except BaseException:
+            stream.close()
+            raise
+        self._stream = stream
+        return stream
+
+    async def _ask(self, stream: _Stream, request: Request) -> Any:
+        self._last_id += 1
+        return await self._in_time(_exchange(stream, request, self._last_id), self.timeout)
+
+    async def _request(self, request: Request) -> Any:
+        """The result, from this daemon or from the next one."""
+        self._check_process()
+        tries = _Tries(self.reconnect)
+        async with self._lock:
+            while True:
+                try:
+                    stream = await self._live_stream()
+                    self._drop_late_ones(stream)
+                    result = await self._ask(stream, request)
+                    self._holds.note(request, result)
+                    return result
+                except ShuttingDown:
+                    self._drop_stream()
+                    if not await tries.may_go_on():
+                        raise
+                except Lost:
+                    self._drop_stream()
+                    if not request.is_repeatable or not await tries.may_go_on():
+                        raise lost(request) from None
+                except ProtocolError:
+                    self._drop_stream()
+                    raise
+
+    async def _wait(self, request: Request) -> Any:
+        """On a connection of its own, which its caller may give up at any time."""
+        self._check_process()
+        tries = _Tries(self.reconnect)
+        while True:
+            stream = await self._open()
+            try:
+                result = await self._wait_on(stream, request)
+                if request.params.get("hold"):
+                    await self._take_over_hold(result)
+                return result
+            except ShuttingDown:
+                if not await tries.may_go_on():
+                    raise
+            except Lost:
+                if not await tries.may_go_on():
+                    raise lost(request) from None
+            finally:
+                stream.close()
+
+    async def _wait_on(self, stream: _Stream, request: Request) -> Any:
+        limit = None
+        if self.timeout is not None and request.until is not None:
+            limit = max(0.0, request.until - time.monotonic()) + self.timeout
+        return await self._in_time(_exchange(stream, request, 1), limit)
+
+    async def _take_over_hold(self, result: Any) -> None:
+        """What the wait's own connection holds is held through this one before that one closes."""
+        info = _model.result_segment(result)
+        if info.lifetime == "connection":
+            await self._request(Request("hold", {"serial": info.serial}))
+
+    async def _run(self, steps: Steps[T]) -> T:
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    result = await (self._wait(request) if request.is_wait else self._request(request))
+                except Error as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(result)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    # --- holds
+
+    async def _drop_hold(self, serial: int) -> None:
+        if not self._holds.drop(serial):
+            return
+        try:
+            await self._run(_calls.release(serial=serial))
+        except Refused:
+            pass
+
+    def _drop_hold_later(self, serial: int) -> None:
+        """The same from where nothing can be awaited: with the next request."""
+        self._late_drops.add(serial)
+
+    def _drop_late_ones(self, stream: _Stream) -> None:
+        while self._late_drops:
+            serial = self._late_drops.pop()
+            if self._holds.drop(serial):
+                stream.send(Request("release", {"serial": serial}).encode(None))
+
+    async def _ipc_namespace(self) -> int:
+        if self._namespace is None:
+            self._namespace = (await self.info()).ipc_namespace
+        return self._namespace
+
+    # --- what is public
+
+    async def close(self) -> None:
+        """Segments of lifetime connection lose this holder. A later call connects again."""
+        async with self._lock:
+            self._drop_stream()
+            self._holds = _calls.Holds()
+            self._has_served = False
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "connected" if self._stream is not None else "not connected"
+        return f"<shmd.aio.Connection {self.path!r} {state}>"
+
+    create = _giving_segment(_calls.create)
+    publish = _giving_segment(_calls.publish)
+    wait = _giving_segment(_calls.wait)
+    attach = _giving_segment(_calls.attach)
+    hold = _giving_segment(_calls.hold)
+    adopt = _giving_segment(_calls.adopt)
+    stat = _awaiting(_calls.stat)
+    set = _awaiting(_calls.set_)
+    remove = _awaiting(_calls.remove)
+    ready = _awaiting(_calls.ready)
+    release = _awaiting(_calls.release)
+    disown = _awaiting(_calls.disown)
+    segments = _awaiting(_calls.segments)
+    info = _awaiting(_calls.info)
+    reload = _awaiting(_calls.reload)
+    metrics = _awaiting(_calls.metrics)
+    call = _awaiting(_calls.call)
+
+    def events(
+        self,
+        prefix: Optional[str] = None,
+        kinds: Optional[Iterable[str]] = None,
+        *,
+        after: Optional[int] = None,
+    ) -> Events:
+        """For `async for`: as shmd.Connection.events(). It subscribes when the first event is awaited, or
+        with `async with`."""
+        return Events(self, prefix, kinds, after)
+
+
+class Segment(Handle):
+    """A segment, as shmd.Segment: what asks the daemon is awaited, and the block is `async with`."""
+
+    def __init__(self, connection: Connection, found: _calls.Found, namespace: int) -> None:
+        super().__init__(found, namespace)
+        self._connection = connection
+        if found.is_wanted_at_once:
+            _ = self.buf
+
+    async def close(self) -> None:
+        """As shmd.Segment.close()."""
+        self._detach()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if self._releases:
+            self._releases = False
+            await self._connection._drop_hold(self.serial)
+
+    async def __aenter__(self) -> Segment:
+        try:
+            _ = self.buf
+        except BaseException as error:
+            await self._give_up()
+            raise error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if error is None:
+            if self._is_to_be_published():
+                await self.ready()
+            await self.close()
+        else:
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        self._abandon()
+        try:
+            if self._is_to_be_published():
+                await self.remove()
+            await self._let_go()
+        except Error:
+            pass
+
+    def __del__(self) -> None:
+        if getattr(self, "_releases", False):
+            self._connection._drop_hold_later(self.serial)
+
+    async def refresh(self) -> SegmentInfo:
+        """Asks the daemon; `info` is up to date then."""
+        self.info = await self._connection.stat(**self._named())
+        return self.info
+
+    async def ready(self) -> None:
+        """It is filled: wait() returns it from now on."""
+        self.info = await self._connection.ready(**self._named())
+
+    async def set(
+        self,
+        *,
+        mode: Optional[int] = None,
+        uid: Optional[int] = None,
+        gid: Optional[int] = None,
+        new_name: Optional[str] = None,
+        labels: Optional[Mapping[str, str]] = None,
+        lifetime: Optional[str] = None,
+        ttl: Optional[float] = None,
+        idle_ttl: Optional[float] = None,
+        locked: Optional[bool] = None,
+    ) -> None:
+        """As shmd.Segment.set()."""
+        self.info = await self._connection.set(
+            **self._named(),
+            mode=mode,
+            uid=uid,
+            gid=gid,
+            new_name=new_name,
+            labels=labels,
+            lifetime=lifetime,
+            ttl=ttl,
+            idle_ttl=idle_ttl,
+            locked=locked,
+        )
+
+    async def remove(self, *, only_if_unattached: bool = False) -> None:
+        """As shmd.Segment.remove()."""
+        self.info = await self._connection.remove(
+            **self._named(), only_if_unattached=only_if_unattached or None
+        )
+
+    def hold(self) -> Hold:
+        """For `async with`: it is held within the block."""
+        return Hold(self._connection, self.info)
+
+    async def release(self) -> None:
+        """This process does not hold it any more, whatever made it a holder."""
+        self._releases = False
+        await self._connection.release(**self._named())
+
+    async def disown(self) -> None:
+        """Gives it back to its creator alone. Nothing is removed."""
+        self.info = await self._connection.disown(**self._named())
+
+
+class Hold:
+    """Within its `async with` block this process is a holder of the segment, which therefore stays."""
+
+    def __init__(self, connection: Connection, info: SegmentInfo) -> None:
+        self._connection = connection
+        self.info = info
+        self._segment: Optional[Segment] = None
+
+    async def __aenter__(self) -> Hold:
+        self._segment = await self._connection.hold(serial=self.info.serial)
+        self.info = self._segment.info
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if self._segment is not None:
+            await self._segment.close()
+
+
+class Events:
+    """An asynchronous iterator over events that does not end, as shmd.Events. A task that is cancelled
+    while it waits loses no event."""
+
+    def __init__(
+        self, connection: Connection, prefix: Optional[str], kinds: Optional[Iterable[str]], after: Optional[int]
+    ) -> None:
+        self.after: Optional[int] = after
+        """The serial of the last event: to go on from there later."""
+        self._connection = connection
+        self._prefix = prefix
+        self._kinds = None if kinds is None else tuple(kinds)
+        self._stream: Optional[_Stream] = None
+        self._is_closed = False
+
+    async def _subscribe(self) -> _Stream:
+        self._connection._check_process()
+        stream = await self._connection._open()
+        try:
+            steps = _calls.subscribe(self._prefix, self._kinds, self.after)
+            exchange = _exchange(stream, next(steps), 1)
+            result = await self._connection._in_time(exchange, self._connection.timeout)
+            try:
+                steps.send(result)
+            except StopIteration as stop:
+                if self.after is None:
+                    self.after = stop.value
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    async def _live_stream(self) -> _Stream:
+        tries = _Tries(self._connection.reconnect)
+        while self._stream is None:
+            try:
+                self._stream = await self._subscribe()
+            except (Lost, ShuttingDown):
+                if not await tries.may_go_on():
+                    raise lost(Request("subscribe")) from None
+        return self._stream
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._is_closed:
+            stream = await self._live_stream()
+            try:
+                message = Message(await stream.read_line())
+            except Lost:
+                self._drop_stream()
+                continue
+            if message.is_event:
+                event = _model.event(message.params)
+                if event.event_serial is not None:
+                    self.after = event.event_serial
+                return event
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """Ends the subscription. May be called again."""
+        self._is_closed = True
+        self._drop_stream()
+
+    async def __aenter__(self) -> Events:
+        await self._live_stream()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<shmd.aio.Events after={self.after}{' closed' if self._is_closed else ''}>"
