@@ -294,8 +294,8 @@ def attach(
     owner: Union[int, str, None] = None,
     any_owner: bool = False,
 ) -> Steps[Found]:
-    """Finds an existing segment, which may not be ready yet, and attaches it. `owner`, `any_owner` and `readonly` are as
-    for wait()."""
+    """Finds an existing segment, which may not be ready yet, and attaches it. `owner`, `any_owner` and
+    `readonly` are as for wait()."""
     target = _target(name, shmid, key, serial)
     any_owner = any_owner or not _is_found_by_name(target)
     info = yield from _trusted(Request("stat", target), owner, any_owner)
