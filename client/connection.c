@@ -232,7 +232,7 @@ int connection_event(struct shmd *shmd, int timeout_ms, char **ret_line, size_t 
 
 const char *shmd_last_result(const struct shmd *shmd)
 {
-    bool succeeded = shmd->reply.root && shmd->reply.kind == CLIENT_RESULT && !shmd->failure.code;
+    bool succeeded = shmd->line && shmd->reply.kind == CLIENT_RESULT && !shmd->failure.code;
     return succeeded ? shmd->reply.text.text : NULL;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/plain_answer.h"
+
 static void begin_request(struct writer *w, int64_t id, const char *method)
 {
     writer_restart(w);
@@ -76,7 +78,7 @@ static int classify(json_t *root, const char *line, size_t len, struct client_me
     return 0;
 }
 
-int jsonrpc_client_decode(const char *line, size_t len, struct client_message *ret)
+int jsonrpc_client_decode_tree(const char *line, size_t len, struct client_message *ret)
 {
     json_error_t error;
     json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
@@ -88,9 +90,23 @@ int jsonrpc_client_decode(const char *line, size_t len, struct client_message *r
     return r;
 }
 
+int jsonrpc_client_decode(const char *line, size_t len, struct client_message *ret)
+{
+    struct plain_answer *plain = plain_answer_read(line, len);
+    if (!plain)
+        return jsonrpc_client_decode_tree(line, len, ret);
+    *ret = (struct client_message){.plain = plain,
+                                   .kind = CLIENT_RESULT,
+                                   .has_id = true,
+                                   .id = plain->id,
+                                   .text = plain->result};
+    return 0;
+}
+
 void jsonrpc_client_free(struct client_message *m)
 {
     json_decref(m->root);
+    free(m->plain);
     *m = (struct client_message){0};
 }
 
@@ -146,11 +162,20 @@ static int read_segment(const json_t *object, struct client_segment *ret)
 
 int jsonrpc_client_segment(const struct client_message *m, struct client_segment *ret)
 {
+    if (m->plain) {
+        ret->wire = m->plain->segment;
+        ret->holders = NULL;
+        return 0;
+    }
     return read_segment(json_object_get(m->body, "segment"), ret);
 }
 
 int jsonrpc_client_created(const struct client_message *m, bool *ret)
 {
+    if (m->plain && m->plain->has_created) {
+        *ret = m->plain->created;
+        return 0;
+    }
     const json_t *created = json_object_get(m->body, "created");
     if (!json_is_boolean(created))
         return -EBADMSG;

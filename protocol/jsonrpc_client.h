@@ -9,6 +9,7 @@
 #include "protocol/reply.h"
 
 struct json_t;
+struct plain_answer;
 
 /* One request with its LF. */
 void jsonrpc_client_request(struct writer *w, int64_t id, enum method method,
@@ -25,17 +26,21 @@ enum client_message_kind {
 };
 
 struct client_message {
-    struct json_t *root; /* owned */
+    struct json_t *root;        /* owned; NULL when `plain` is there */
+    struct plain_answer *plain; /* owned: a result that was read without a tree; or NULL */
     enum client_message_kind kind;
     bool has_id; /* false: an event, or an error that belongs to no request in particular */
     int64_t id;
-    const struct json_t *body; /* the result, the error, or the event */
+    const struct json_t *body; /* the result, the error, or the event; NULL in a plain answer */
     struct json_slice text;    /* the body as it was typed: a part of the line */
 };
 
 /* Decodes one line. 0 and a message to be freed, -EBADMSG when it is not a reply or an event of
  * ours, or -ENOMEM. */
 int jsonrpc_client_decode(const char *line, size_t len, struct client_message *ret)
+    __attribute__((warn_unused_result));
+/* The same by way of a tree, whatever the line is. */
+int jsonrpc_client_decode_tree(const char *line, size_t len, struct client_message *ret)
     __attribute__((warn_unused_result));
 void jsonrpc_client_free(struct client_message *m);
 

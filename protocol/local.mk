@@ -17,6 +17,8 @@ libprotocol_la_SOURCES = \
 	protocol/params.c protocol/params.h \
 	protocol/params_encode.c \
 	protocol/plain.c protocol/plain.h \
+	protocol/plain_answer.c protocol/plain_answer.h \
+	protocol/plain_token.c protocol/plain_token.h \
 	protocol/reply.c protocol/reply.h \
 	protocol/scanner.c protocol/scanner.h \
 	protocol/segment_json.c protocol/segment_json.h \

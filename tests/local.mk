@@ -46,6 +46,7 @@ unit_tests = \
 	tests/unit/test_params \
 	tests/unit/test_params_encode \
 	tests/unit/test_plain \
+	tests/unit/test_plain_answer \
 	tests/unit/test_plain_text \
 	tests/unit/test_quota \
 	tests/unit/test_reconcile \

@@ -25,6 +25,7 @@ static const struct part {
 } parts[] = {
     {"exchange", bench_exchange}, {"connections", bench_connections}, {"segments", bench_segments},
     {"idle", bench_idle},         {"fairness", bench_fairness},       {"store", bench_store},
+    {"library", bench_library},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

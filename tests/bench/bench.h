@@ -25,6 +25,8 @@ void bench_connections(struct bench *b);
 void bench_segments(struct bench *b);
 void bench_idle(struct bench *b);
 void bench_fairness(struct bench *b);
+/* What the library costs its caller. */
+void bench_library(struct bench *b);
 /* The journal without a daemon, on tmpfs and on disk. */
 void bench_store(struct bench *b);
 

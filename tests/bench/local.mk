@@ -8,12 +8,13 @@ tests_bench_bench_SOURCES = \
 	tests/bench/exchange.c \
 	tests/bench/fairness.c \
 	tests/bench/idle.c \
+	tests/bench/library.c \
 	tests/bench/report.c tests/bench/report.h \
 	tests/bench/segments.c \
 	tests/bench/server.c tests/bench/server.h \
 	tests/bench/store.c \
 	tests/bench/support.c tests/bench/support.h
-tests_bench_bench_LDADD = libstore.la libprotocol.la
+tests_bench_bench_LDADD = libshmd.la libstore.la libprotocol.la
 CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg

@@ -1,7 +1,8 @@
 # Fuzz targets. `make check` replays their corpora under any compiler; `make fuzz`, in a tree that is
 # configured with --enable-fuzzers CC=clang, runs each for fuzz_seconds.
-fuzz_names = scanner request session state config
+fuzz_names = answer scanner request session state config
 fuzz_replays = \
+	tests/fuzz/replay_answer \
 	tests/fuzz/replay_config \
 	tests/fuzz/replay_request \
 	tests/fuzz/replay_scanner \
@@ -15,6 +16,8 @@ EXTRA_DIST += tests/fuzz/corpus $(fuzz_tests)
 
 check_PROGRAMS += $(fuzz_replays)
 TESTS += $(fuzz_tests)
+tests_fuzz_replay_answer_SOURCES = tests/fuzz/fuzz_answer.c tests/fuzz/fuzz.h tests/fuzz/replay.c
+tests_fuzz_replay_answer_LDADD = $(fuzz_libs)
 tests_fuzz_replay_config_SOURCES = tests/fuzz/fuzz_config.c tests/fuzz/fuzz.h tests/fuzz/replay.c
 tests_fuzz_replay_config_LDADD = $(fuzz_libs)
 tests_fuzz_replay_request_SOURCES = tests/fuzz/fuzz_request.c tests/fuzz/fuzz.h tests/fuzz/replay.c
@@ -29,12 +32,15 @@ tests_fuzz_replay_state_LDADD = libjournalfakes.la $(fuzz_libs)
 
 if FUZZERS
 fuzz_targets = \
+	tests/fuzz/fuzz_answer \
 	tests/fuzz/fuzz_config \
 	tests/fuzz/fuzz_request \
 	tests/fuzz/fuzz_scanner \
 	tests/fuzz/fuzz_session \
 	tests/fuzz/fuzz_state
 noinst_PROGRAMS += $(fuzz_targets)
+tests_fuzz_fuzz_answer_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_answer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_config_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_request_LDADD = $(fuzz_libs)

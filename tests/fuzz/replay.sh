@@ -3,7 +3,7 @@
 set -u
 dir=${abs_top_builddir:?}/tests/fuzz
 n=0
-for target in config request scanner session state; do
+for target in answer config request scanner session state; do
     while IFS= read -r line; do
         case $line in
         ok\ * | not\ ok\ *)
