@@ -363,6 +363,7 @@ static void tear_down(struct shmd *d)
         core_deinit(&d->core);
         sysv_linux_close(&d->kernel);
     }
+    rpc_deinit(&d->rpc);
     if (d->has_loop)
         loop_deinit(&d->loop);
     journal_close(d->journal);

@@ -1,5 +1,22 @@
 #include "daemon/core/residency.h"
 
+#include <string.h>
+
+static size_t bucket_of(int32_t shmid)
+{
+    return (uint32_t)shmid % RESIDENCY_BUCKETS;
+}
+
+static void index_rows(struct residency *r)
+{
+    memset(r->last, 0, sizeof(r->last));
+    for (size_t i = 0; i < r->n; i++) {
+        uint16_t *last = &r->last[bucket_of(r->rows[i].shmid)];
+        r->next[i] = *last;
+        *last = (uint16_t)(i + 1);
+    }
+}
+
 static void refresh(struct residency *r, const struct sysv *sysv, int64_t now_ms)
 {
     if (r->reads == 0 || now_ms - r->second_began_ms >= 1000) {
@@ -11,13 +28,14 @@ static void refresh(struct residency *r, const struct sysv *sysv, int64_t now_ms
     r->reads++;
     if (sysv->ops->resident(sysv->context, r->rows, RESIDENCY_ROWS, &r->n) < 0)
         r->n = 0;
+    index_rows(r);
 }
 
 static const struct sysv_resident *find(const struct residency *r, int32_t shmid)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if (r->rows[i].shmid == shmid)
-            return &r->rows[i];
+    for (size_t i = r->last[bucket_of(shmid)]; i > 0; i = r->next[i - 1])
+        if (r->rows[i - 1].shmid == shmid)
+            return &r->rows[i - 1];
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 enum {
     RESIDENCY_ROWS = 256,            /* reading them takes about 0.5 ms */
     RESIDENCY_READS_PER_SECOND = 32, /* 1.6 % of the time at most */
+    RESIDENCY_BUCKETS = 256,
 };
 
 struct residency {
@@ -20,6 +21,9 @@ struct residency {
     unsigned reads;          /* in that second */
     size_t n;
     struct sysv_resident rows[RESIDENCY_ROWS];
+    /* By the last bits of the shmid, which are the slot in the kernel: 1 +
+     * the index of the bucket's last row, and of each row's next; 0: no more. */
+    uint16_t last[RESIDENCY_BUCKETS], next[RESIDENCY_ROWS];
 };
 
 /* Puts rss and swap into SEGMENT where they are known. NOW_MS: boot clock. */

@@ -41,7 +41,7 @@ void batch_answer(struct batch *batch, size_t index, const struct call *call,
 
 static void send(struct batch *batch)
 {
-    const struct dialect *dialect = batch->outbox->dialect;
+    const struct dialect *dialect = batch->outbox->common->dialect;
     struct writer array;
     bool is_empty = true;
     writer_init(&array);

@@ -158,6 +158,7 @@ void dispatch_done(struct request *rq)
     free(rq->holders);
     free(rq->waiters);
     free(rq->text);
+    free(rq->limits);
 }
 
 void dispatch_waited(struct request *rq, int outcome, const struct found *found,

@@ -28,7 +28,7 @@ struct request {
     struct page page;
     struct wire_holder *holders, *waiters;
     char *text;
-    struct info_limit limits[LIMITS_COUNT];
+    struct info_limit *limits;
 };
 
 /* 0 with RET_REPLY, OUTCOME_WAITING, another outcome with the request's detail, or a negative

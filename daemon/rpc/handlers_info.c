@@ -1,4 +1,6 @@
 /* Handlers of the methods that speak of the daemon itself. */
+#include <errno.h>
+#include <stdlib.h>
 
 #include "daemon/rpc/dispatch.h"
 
@@ -21,6 +23,9 @@ int handle_info(struct request *rq, struct reply *reply)
     int r = sysv->ops->limits(sysv->context, &kernel);
     if (r < 0)
         return r;
+    rq->limits = malloc(LIMITS_COUNT * sizeof(*rq->limits));
+    if (!rq->limits)
+        return -ENOMEM;
 #define X(name, def, min, max)                                                                     \
     rq->limits[LIMIT_##name] = limit_of(core, rq->caller->uid, #name, limits->name);
     LIMITS(X)

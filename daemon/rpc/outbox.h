@@ -16,10 +16,20 @@
 #include "daemon/rpc/buffers.h"
 #include "protocol/dialect.h"
 
-struct outbox {
+/* What all outboxes share. */
+struct outbox_common {
     const struct limits *limits; /* output_high_water, subscriber_cap */
-    struct buffers *buffers;     /* the connection's */
     const struct dialect *dialect;
+    /* The memory that an outbox without output gave back: the next one takes it, so that an answer
+     * which is sent at once allocates nothing. */
+    struct writer spare;
+};
+
+void outbox_common_deinit(struct outbox_common *common);
+
+struct outbox {
+    struct outbox_common *common;
+    struct buffers *buffers; /* the connection's */
     struct writer out;
     size_t sent;      /* of `out`, by the connection */
     uint64_t counted; /* in `buffers` */
@@ -29,9 +39,8 @@ struct outbox {
     bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
 };
 
-/* LIMITS and BUFFERS must outlive it. */
-void outbox_init(struct outbox *o, const struct limits *limits, struct buffers *buffers,
-                 const struct dialect *dialect);
+/* COMMON and BUFFERS must outlive it. */
+void outbox_init(struct outbox *o, struct outbox_common *common, struct buffers *buffers);
 void outbox_deinit(struct outbox *o);
 
 /* --- writing */

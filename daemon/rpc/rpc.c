@@ -3,6 +3,7 @@
 #include "daemon/core/wait.h"
 #include "daemon/rpc/audit.h"
 #include "daemon/rpc/subscription.h"
+#include "protocol/jsonrpc.h"
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct outbox *outbox), void *wake_context)
@@ -13,6 +14,13 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
                         .wake = wake,
                         .wake_context = wake_context};
     log_budget_init(&rpc->log, core);
+    rpc->outboxes =
+        (struct outbox_common){.limits = &core->settings.limits, .dialect = &jsonrpc_dialect};
+}
+
+void rpc_deinit(struct rpc *rpc)
+{
+    outbox_common_deinit(&rpc->outboxes);
 }
 
 void rpc_count_time(struct rpc *rpc, int64_t us)

@@ -45,6 +45,7 @@ struct rpc {
     bool is_shutting_down;
     struct rpc_counters counters;
     struct log_budget log;
+    struct outbox_common outboxes;
     struct residency residency;
     LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
     size_t n_subscribers;
@@ -60,6 +61,9 @@ struct rpc {
 
 void rpc_init(struct rpc *rpc, struct core *core, const char *version,
               void (*wake)(void *context, struct outbox *outbox), void *wake_context);
+
+/* All sessions must have ended. */
+void rpc_deinit(struct rpc *rpc);
 
 /* A request took US to answer. */
 void rpc_count_time(struct rpc *rpc, int64_t us);

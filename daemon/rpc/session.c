@@ -17,7 +17,7 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
     s->buffers = (struct buffers){.quota = &rpc->core->quota, .account = caller->account};
-    outbox_init(&s->outbox, &rpc->core->settings.limits, &s->buffers, &jsonrpc_dialect);
+    outbox_init(&s->outbox, &rpc->outboxes, &s->buffers);
     LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
     waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
@@ -185,7 +185,7 @@ static bool finish_message(struct session *s)
         if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox) || must_yield(s))
             return false;
         struct call call;
-        s->outbox.dialect->call(&s->message, s->next_call++, &call);
+        s->outbox.common->dialect->call(&s->message, s->next_call++, &call);
         answer_call(s, &call);
         served(s);
     }
@@ -211,7 +211,7 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
     struct call call = {.answered = true};
     struct reply reply = {.kind = REPLY_FAILURE, .u.failure = *f};
     if (f->error != PROTOCOL_ERROR_PARSE)
-        call.id = s->outbox.dialect->find_id(value, len);
+        call.id = s->outbox.common->dialect->find_id(value, len);
     outbox_answer(&s->outbox, &call, &reply, false);
     s->rpc->counters.errors++;
     served(s);
@@ -232,13 +232,14 @@ static void begin_message(struct session *s, const char *value, size_t len, bool
         return;
     }
     s->next_call = 0;
-    if (s->outbox.dialect->check(&s->message, &f) < 0) {
+    if (s->outbox.common->dialect->check(&s->message, &f) < 0) {
         write_failure(s, &f);
         message_free(&s->message);
         served(s);
         return;
     }
-    if (message_is_batch(&s->message) && s->outbox.dialect->calls(&s->message, METHOD_WAIT)) {
+    if (message_is_batch(&s->message) &&
+        s->outbox.common->dialect->calls(&s->message, METHOD_WAIT)) {
         s->batch = batch_new(&s->outbox, message_calls(&s->message));
         if (!s->batch) {
             message_free(&s->message);
@@ -281,7 +282,7 @@ static void refuse_input(struct session *s, enum scan_status status, const char 
 static size_t serve_plain(struct session *s, char *data, size_t n)
 {
     struct call call;
-    size_t taken = s->outbox.dialect->take_plain(data, n, &call);
+    size_t taken = s->outbox.common->dialect->take_plain(data, n, &call);
     if (taken == 0)
         return 0;
     s->outbox.in_answer = true;

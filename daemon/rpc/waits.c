@@ -63,7 +63,7 @@ struct wait *wait_new(struct waits *w, const struct call *call, struct batch *ba
     wait->index = index;
     wait->waiter.answer = waited;
     writer_init(&wait->id);
-    w->outbox->dialect->id(&wait->id, call);
+    w->outbox->common->dialect->id(&wait->id, call);
     if (!wait->id.failed)
         return wait;
     wait_free(wait);

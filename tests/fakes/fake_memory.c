@@ -7,6 +7,7 @@
 static unsigned long left; /* until one fails; 0: none */
 static bool for_good, has_failed;
 static unsigned paused;
+static unsigned long count;
 
 void fake_memory_fail(unsigned long n)
 {
@@ -38,9 +39,17 @@ void fake_memory_resume(void)
     paused--;
 }
 
+unsigned long fake_memory_count(void)
+{
+    return count;
+}
+
 static bool fails(void)
 {
-    if (paused > 0 || left == 0)
+    if (paused > 0)
+        return false;
+    count++;
+    if (left == 0)
         return false;
     if (left > 1) {
         left--;

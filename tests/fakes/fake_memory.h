@@ -13,6 +13,8 @@ void fake_memory_fail(unsigned long n);
 void fake_memory_exhaust(unsigned long n);
 /* All succeed again. True when one has failed since it was asked for. */
 bool fake_memory_restore(void);
+/* How many were asked for so far. */
+unsigned long fake_memory_count(void);
 /* What a test itself allocates between these neither counts nor fails. May be nested. */
 void fake_memory_pause(void);
 void fake_memory_resume(void);

@@ -36,6 +36,7 @@ void rpc_fixture_free(struct rpc_fixture *f)
         client_close(&f->clients[i]);
     assert_true(LIST_EMPTY(&f->rpc.subscribers));
     assert_int_equal(f->core->core.waiters.count, 0);
+    rpc_deinit(&f->rpc);
     core_fixture_free(f->core);
     free(f);
 }

@@ -119,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 2; i++)
         session_deinit(&sessions[i]);
     rpc_end_turn(&rpc);
+    rpc_deinit(&rpc);
     core_fixture_free(f);
     return 0;
 }

@@ -23,6 +23,7 @@ void *__wrap_realloc(void *old, size_t size)
 }
 
 static struct limits limits;
+static struct outbox_common common;
 static struct quota quota;
 static struct account *account;
 static struct buffers buffers, others; /* of two connections of one uid */
@@ -37,7 +38,8 @@ static int begin(void **state)
     account = NULL;
     assert_int_equal(quota_add(&quota, 1000, QUOTA_CONNECTIONS, 1, &account), 0);
     buffers = others = (struct buffers){.quota = &quota, .account = account};
-    outbox_init(&o, &limits, &buffers, &jsonrpc_dialect);
+    common = (struct outbox_common){.limits = &limits, .dialect = &jsonrpc_dialect};
+    outbox_init(&o, &common, &buffers);
     return 0;
 }
 
@@ -46,6 +48,7 @@ static int end(void **state)
     (void)state;
     growths_left = -1;
     outbox_deinit(&o);
+    outbox_common_deinit(&common);
     assert_int_equal(buffers.total, 0);
     quota_give(&quota, account, QUOTA_CONNECTIONS, 1);
     quota_deinit(&quota); /* asserts that nothing is charged */
