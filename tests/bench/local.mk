@@ -16,6 +16,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/support.c tests/bench/support.h
 tests_bench_bench_LDADD = libshmd.la libstore.la libprotocol.la
 CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
+EXTRA_DIST += tests/bench/costs.py tests/bench/instructions.txt
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg
 
@@ -24,4 +25,14 @@ bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT)
 	$(SHELL) $(top_srcdir)/tests/bench/run.sh tests/bench/bench$(EXEEXT) ./shmd$(EXEEXT) \
 		$(abs_builddir)/bench.json $(bench_parts)
 
-.PHONY: bench
+# What a request costs, counted: a table, and a guard against growth that nobody noticed. A change
+# that is worth its instructions writes the baseline, too.
+costs = $${PYTHON:-python3} $(top_srcdir)/tests/bench/costs.py ./shmd$(EXEEXT)
+bench-costs: shmd$(EXEEXT)
+	$(costs)
+check-instructions: shmd$(EXEEXT)
+	@$(costs) --check $(top_srcdir)/tests/bench/instructions.txt
+baseline-instructions: shmd$(EXEEXT)
+	$(costs) --write $(top_srcdir)/tests/bench/instructions.txt
+
+.PHONY: bench bench-costs check-instructions baseline-instructions
