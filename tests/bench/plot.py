@@ -46,7 +46,7 @@ def bars(row):
     goal = row.get("goal")
     if more_is_better:
         return row["bar"] / value, row["bar"] / goal if goal else None
-    return value / row["bar"], goal / row["bar"] if goal else None
+    return max(value, 0) / row["bar"], goal / row["bar"] if goal else None
 
 
 def svg(rows):

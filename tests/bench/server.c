@@ -187,6 +187,7 @@ struct server server_echo(const char *directory, int cpu, size_t request, size_t
     struct server s = server_at(directory, "echo");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", s.socket);
+    unlink(s.socket); /* of an echo before */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
         listen(fd, 64) < 0)
