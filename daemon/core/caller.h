@@ -16,9 +16,10 @@ struct caller {
     char comm[COMM_MAX];
     uint32_t *groups; /* supplementary; owned by the session */
     size_t n_groups;
-    int socket;           /* for the process behind it; -1: there is none (the daemon itself) */
-    uint64_t since_ticks; /* when it connected, as process_ops.now() has it */
-    uint64_t unseen;      /* tells apart processes that the daemon cannot see; 0: not needed yet */
+    int socket; /* for the process behind it; -1: there is none (the daemon itself) */
+    /* It connected between these, as process_ops.now() has it. */
+    uint64_t after_ticks, until_ticks;
+    uint64_t unseen; /* tells apart processes that the daemon cannot see; 0: not needed yet */
     struct account *account; /* of its uid, charged with the connection; NULL: the daemon itself */
     struct party *party;     /* of the connection; made when it first holds something */
 };

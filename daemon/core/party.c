@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether IDENTITY is more than a pid. */
+static bool is_identified(const struct process_identity *identity)
+{
+    return identity->inode || identity->started_at;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct process_identity *x = &((const struct party *)a)->identity;
@@ -14,7 +20,13 @@ static int compare(const void *a, const void *b)
         return x->pid < y->pid ? -1 : 1;
     if (x->inode != y->inode)
         return x->inode < y->inode ? -1 : 1;
-    return (x->started_at > y->started_at) - (x->started_at < y->started_at);
+    if (x->started_at != y->started_at)
+        return x->started_at < y->started_at ? -1 : 1;
+    if (is_identified(x))
+        return 0;
+    /* What was restored for one user, on doubt, is not what another one's process has. */
+    const uint32_t xs = ((const struct party *)a)->uid, ys = ((const struct party *)b)->uid;
+    return (xs > ys) - (xs < ys);
 }
 
 void parties_init(struct parties *p, struct processes processes, struct watcher watcher,
@@ -91,17 +103,36 @@ static int add(struct parties *p, const struct process_identity *identity, int p
     return 0;
 }
 
+/*
+ * The party of process IDENTITY, which lives, or NULL. Where only its pid is known, a party with
+ * that pid is its own if the party's process lives, too; else that one is about to be noticed, and
+ * the pid is another's by now.
+ */
+static struct party *find(struct parties *p, const struct process_identity *identity, uint32_t uid)
+{
+    const struct processes *on = &p->processes;
+    const struct party like = {.identity = *identity, .uid = uid};
+    void *node = tfind(&like, &p->by_process, compare);
+    struct party *party = node ? *(struct party **)node : NULL;
+    struct process_identity ignored;
+    if (!party || is_identified(identity) ||
+        on->ops->identify(on->context, party->pidfd, identity->pid, &ignored) != -ESRCH)
+        return party;
+    tdelete(party, &p->by_process, compare);
+    party->is_forgotten = true;
+    return NULL;
+}
+
 /* Takes PIDFD in any case. */
 static int find_or_add(struct parties *p, const struct process_identity *identity, int pidfd,
                        const struct payer *payer, struct party **ret, struct outcome_detail *detail)
 {
-    const struct party like = {.identity = *identity};
-    void *node = tfind(&like, &p->by_process, compare);
-    int r = node ? 0 : add(p, identity, pidfd, payer, ret, detail);
-    if (node || r != 0)
+    struct party *party = find(p, identity, payer->uid);
+    int r = party ? 0 : add(p, identity, pidfd, payer, ret, detail);
+    if (party || r != 0)
         p->processes.ops->close(p->processes.context, pidfd);
-    if (node)
-        *ret = *(struct party **)node;
+    if (party)
+        *ret = party;
     return r;
 }
 
@@ -117,7 +148,7 @@ int parties_of_process(struct parties *p, const struct process_identity *identit
  * tells it from others: each of its connections counts as a process. */
 static void tell_apart(struct parties *p, struct caller *caller, struct process_identity *identity)
 {
-    if (identity->inode || identity->started_at || identity->pid)
+    if (is_identified(identity) || identity->pid)
         return;
     if (caller->unseen == 0)
         caller->unseen = ++p->last_unseen;
@@ -125,10 +156,23 @@ static void tell_apart(struct parties *p, struct caller *caller, struct process_
 }
 
 /*
- * A pidfd of the process that connected. Where the kernel does not hand one out, the pid is looked
- * up, and the process that has it now may be another one: it is not the caller if it started after
- * the connection was made.
+ * Whether the process IDENTITY, which has the caller's pid now and lives, is the caller. The pid
+ * may have been given to another since the caller connected, and before it was accepted, too. One
+ * that started before the connection can have been made is the caller: nobody else can have had the
+ * pid.
  */
+static bool is_caller(const struct processes *p, const struct caller *caller,
+                      const struct process_identity *identity)
+{
+    if (identity->started_at > caller->until_ticks)
+        return false;
+    if (identity->started_at && identity->started_at < caller->after_ticks)
+        return true;
+    return p->ops->may_be_peer(p->context, caller->socket, caller->uid, caller->pid);
+}
+
+/* A pidfd of the process that connected; where the kernel does not hand one out, of the one that
+ * has its pid now, if that is the caller. */
 static int open_caller(struct parties *parties, struct caller *caller, int *ret_pidfd,
                        struct process_identity *ret)
 {
@@ -141,7 +185,7 @@ static int open_caller(struct parties *parties, struct caller *caller, int *ret_
     if (r < 0)
         return r;
     r = p->ops->identify(p->context, pidfd, caller->pid, ret);
-    if (r == 0 && by_pid && ret->started_at > caller->since_ticks)
+    if (r == 0 && by_pid && !is_caller(p, caller, ret))
         r = -ESRCH;
     if (r < 0) {
         p->ops->close(p->context, pidfd);
@@ -165,14 +209,13 @@ int parties_of_caller(struct parties *p, struct caller *caller, struct party **r
 
 int parties_find_caller(struct parties *p, struct caller *caller, const struct party **ret)
 {
-    struct party like = {0};
+    struct process_identity identity;
     int pidfd = -1;
-    int r = open_caller(p, caller, &pidfd, &like.identity);
+    int r = open_caller(p, caller, &pidfd, &identity);
     if (r < 0)
         return r;
-    void *node = tfind(&like, &p->by_process, compare);
+    *ret = find(p, &identity, caller->uid);
     p->processes.ops->close(p->processes.context, pidfd);
-    *ret = node ? *(struct party **)node : NULL;
     return 0;
 }
 
@@ -196,7 +239,8 @@ void party_put(struct parties *p, struct party *party)
     if (party->is_connection || party->is_ending || !LIST_EMPTY(&party->ties))
         return;
     p->watcher.ops->remove(p->watcher.context, party->watch);
-    tdelete(party, &p->by_process, compare);
+    if (!party->is_forgotten)
+        tdelete(party, &p->by_process, compare);
     p->processes.ops->close(p->processes.context, party->pidfd);
     quota_give(p->quota, party->account, QUOTA_PROCESSES, 1);
     p->n_processes--;

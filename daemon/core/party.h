@@ -28,6 +28,7 @@ struct party {
     struct account *account; /* charged with the process; NULL: a connection's */
     int pidfd;               /* owned; -1: a connection's */
     void *watch;             /* the watcher's */
+    bool is_forgotten;       /* its pid is another process's by now: nobody finds it any more */
     bool is_ending;          /* it stays though it may have no ties: its end is being handled */
     struct ties ties;        /* newest first */
     STAILQ_ENTRY(party) of_ended;

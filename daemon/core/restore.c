@@ -5,7 +5,9 @@
 #include "daemon/core/ends.h"
 #include "daemon/core/segment_charge.h"
 
-/* The process that was recorded, if it still lives: 0, -ESRCH, or another negative errno. */
+/* The process that was recorded, unless it is known to have ended: 0, -ESRCH, or another negative
+ * errno. Where it cannot be told from another that has its pid now, it is taken for it: the segment
+ * is kept longer than it need be, and never removed under a process that lives. */
 static int find_process(struct core *core, const struct stored_tie *stored, struct party **ret)
 {
     const struct processes *p = &core->on.processes;
@@ -15,7 +17,7 @@ static int find_process(struct core *core, const struct stored_tie *stored, stru
     if (r < 0)
         return r;
     r = p->ops->identify(p->context, pidfd, stored->identity.pid, &now);
-    if (r == 0 && !process_is_same(&stored->identity, &now))
+    if (r == 0 && process_is_other(&stored->identity, &now))
         r = -ESRCH;
     if (r < 0) {
         p->ops->close(p->context, pidfd);

@@ -188,9 +188,14 @@ static int read_groups(int fd, struct caller *caller)
     return 0;
 }
 
-static int read_peer(const struct core *core, int fd, struct caller *ret)
+static uint64_t now_ticks(const struct listener *l)
 {
-    const struct processes *p = &core->on.processes;
+    const struct processes *p = &l->loop->rpc->core->on.processes;
+    return p->ops->now(p->context);
+}
+
+static int read_peer(const struct listener *l, int fd, struct caller *ret)
+{
     struct ucred peer;
     socklen_t len = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -199,7 +204,8 @@ static int read_peer(const struct core *core, int fd, struct caller *ret)
                            .gid = peer.gid,
                            .pid = peer.pid,
                            .socket = fd,
-                           .since_ticks = p->ops->now(p->context)};
+                           .after_ticks = l->empty_ticks,
+                           .until_ticks = now_ticks(l)};
     return read_groups(fd, ret);
 }
 
@@ -273,7 +279,7 @@ static bool turn_away(struct listener *l)
     l->spare = -1;
     struct caller guest = {0};
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && read_peer(l->loop->rpc->core, fd, &guest) == 0)
+    if (fd >= 0 && read_peer(l, fd, &guest) == 0)
         turn_out(l, &guest, -EMFILE, NULL);
     else if (fd >= 0)
         close(fd);
@@ -308,7 +314,7 @@ static void on_acceptable(evutil_socket_t listening, short what, void *context)
 
 static unsigned accept_guests(struct listener *l)
 {
-    struct core *core = l->loop->rpc->core;
+    const uint64_t before = now_ticks(l);
     unsigned n = 0;
     for (; n < ACCEPTS_A_TURN; n++) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -316,7 +322,7 @@ static unsigned accept_guests(struct listener *l)
             make_room_for_guest(l);
             struct guest *guest = &l->guests[l->n_guests];
             guest->turns = 0;
-            if (read_peer(core, fd, &guest->caller) == 0)
+            if (read_peer(l, fd, &guest->caller) == 0)
                 l->n_guests++;
             else
                 close(fd);
@@ -329,6 +335,8 @@ static unsigned accept_guests(struct listener *l)
             pause_accepting(l);
             break;
         } else if (errno != EINTR && errno != ECONNABORTED) {
+            if (errno == EAGAIN)
+                l->empty_ticks = before;
             break;
         }
     }
@@ -356,6 +364,7 @@ int listener_init(struct listener *l, struct loop *loop, int fd, const char *pat
         l->path = strdup(path);
         if (!l->path)
             return -ENOMEM;
+        l->empty_ticks = now_ticks(l); /* a socket that was handed over may have a queue */
     }
     open_spare(l);
     l->acceptable = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);

@@ -30,7 +30,8 @@ struct listener {
     struct event *pause; /* after a failure that accepting again would only repeat */
     int fd;
     int spare;
-    bool has_arrivals; /* libevent has said in this turn that a peer can be accepted */
+    uint64_t empty_ticks; /* nobody had connected then and not been accepted; process_ops.now() */
+    bool has_arrivals;    /* libevent has said in this turn that a peer can be accepted */
     size_t n_guests;
     struct guest guests[GUESTS_MAX]; /* accepted and not let in yet, the oldest first */
     char *path;                      /* owned; bound here and to be unlinked; NULL: inherited */

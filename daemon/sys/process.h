@@ -1,6 +1,7 @@
 /*
  * The seam to processes. A pid alone is not an identity (it is reused); a pidfd is, and what is
  * recorded of one is its inode in pidfs or, where the kernel has none, the process's start time.
+ * /proc may hide that (hidepid): it is unknown then, which never means that a process has ended.
  *
  * Functions return 0 or a negative errno; outputs are untouched on failure. Descriptors handed out
  * belong to the caller, which gives them back by close().
@@ -27,10 +28,16 @@ struct process_ops {
     enum process_state (*look)(void *context, int32_t pid, char ret_comm[COMM_MAX]);
     /* A pidfd of the process with that pid now: -ESRCH when there is none. */
     int (*open)(void *context, int32_t pid, int *ret_pidfd);
-    /* A pidfd of the process that connected SOCKET, even when it is gone already. -ENOPROTOOPT
-     * where the kernel cannot (before Linux 6.5). */
+    /* A pidfd of the process that connected SOCKET. When it has been reaped, some kernels say
+     * -ESRCH and others hand one out all the same, of which identify() says it. -ENOPROTOOPT where
+     * the kernel cannot (before Linux 6.5). */
     int (*open_peer)(void *context, int socket, int *ret_pidfd);
-    /* What to record of the process behind PIDFD, whose pid is PID. */
+    /* Whether the process that has pid PID may be the one that connected SOCKET as UID: false when
+     * nobody has the other end of SOCKET, or when the process runs as other users only. For kernels
+     * without open_peer(). */
+    bool (*may_be_peer)(void *context, int socket, uint32_t uid, int32_t pid);
+    /* What to record of the process behind PIDFD, whose pid is PID: -ESRCH when it has exited, a
+     * zombie too, on every kernel. */
     int (*identify)(void *context, int pidfd, int32_t pid, struct process_identity *ret);
     /* Now, in clock ticks since boot, to compare with started_at. */
     uint64_t (*now)(void *context);
@@ -44,15 +51,15 @@ struct processes {
 
 extern const struct process_ops process_linux_ops;
 
-/* Whether A, recorded earlier, and B are the same process. */
-static inline bool process_is_same(const struct process_identity *a,
-                                   const struct process_identity *b)
+/* Whether A, recorded earlier, and B are certainly two processes. */
+static inline bool process_is_other(const struct process_identity *a,
+                                    const struct process_identity *b)
 {
     if (a->pid != b->pid)
-        return false;
+        return true;
     if (a->inode && b->inode)
-        return a->inode == b->inode;
-    return a->started_at && a->started_at == b->started_at;
+        return a->inode != b->inode;
+    return a->started_at && b->started_at && a->started_at != b->started_at;
 }
 
 #endif

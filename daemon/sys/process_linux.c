@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,10 @@
 #define PID_FS_MAGIC 0x50494446 /* Linux 6.9; before it all pidfds shared one inode */
 #endif
 
-enum { PROC_STAT_SIZE = 1024 };
+enum {
+    PROC_STAT_SIZE = 1024,
+    PROC_STATUS_SIZE = 1024, /* the user IDs are in its first lines */
+};
 
 /* Reads at most SIZE - 1 bytes of /proc/PID/FILE and ends them with a NUL; the number read. */
 static size_t read_proc(int32_t pid, const char *file, char *ret, size_t size)
@@ -101,11 +105,37 @@ static int linux_open_peer(void *context, int socket, int *ret_pidfd)
     (void)context;
     int fd = -1;
     socklen_t len = sizeof(fd);
-    /* Kernels differ in what they say of a process that has been reaped. */
+    /* Of a process that has been reaped, Linux 6.12 says EINVAL. */
     if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
         return errno == EINVAL ? -ESRCH : -errno;
     *ret_pidfd = fd;
     return 0;
+}
+
+/* Whether poll() reports EVENT of FD now. */
+static bool has_event(int fd, short event)
+{
+    struct pollfd p = {.fd = fd, .events = event};
+    return poll(&p, 1, 0) > 0 && (p.revents & event) != 0;
+}
+
+/* Whether one of the four user IDs of process PID is UID; what /proc does not show may be. */
+static bool may_run_as(int32_t pid, uint32_t uid)
+{
+    char text[PROC_STATUS_SIZE];
+    uint32_t ids[4];
+    read_proc(pid, "status", text, sizeof(text));
+    const char *row = strstr(text, "\nUid:");
+    if (!row || sscanf(row, "\nUid: %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, &ids[0], &ids[1],
+                       &ids[2], &ids[3]) != 4)
+        return true;
+    return ids[0] == uid || ids[1] == uid || ids[2] == uid || ids[3] == uid;
+}
+
+static bool linux_may_be_peer(void *context, int socket, uint32_t uid, int32_t pid)
+{
+    (void)context;
+    return !has_event(socket, POLLHUP) && may_run_as(pid, uid);
 }
 
 /* Field 22 of /proc/PID/stat; the second, in parentheses, may hold anything. */
@@ -130,14 +160,13 @@ static int linux_identify(void *context, int pidfd, int32_t pid, struct process_
     struct stat st;
     if (fstatfs(pidfd, &fs) < 0 || fstat(pidfd, &st) < 0)
         return -errno;
-    if ((uint64_t)fs.f_type == PID_FS_MAGIC) {
+    if ((uint64_t)fs.f_type == PID_FS_MAGIC)
         identity.inode = st.st_ino;
-    } else {
+    else
         identity.started_at = start_time(pid);
-        /* The start time is the process's that has the pid now: ours only if ours still lives. */
-        if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH)
-            return -ESRCH;
-    }
+    /* The start time is the process's that has the pid now: ours only if ours still lives. */
+    if (has_event(pidfd, POLLIN))
+        return -ESRCH;
     *ret = identity;
     return 0;
 }
@@ -162,6 +191,7 @@ const struct process_ops process_linux_ops = {
     .look = linux_look,
     .open = linux_open,
     .open_peer = linux_open_peer,
+    .may_be_peer = linux_may_be_peer,
     .identify = linux_identify,
     .now = linux_now,
     .close = linux_close,

@@ -61,7 +61,7 @@ static bool is_stored(const struct fake_record *record, const struct tie *tie)
 {
     for (size_t i = 0; i < record->n_ties; i++)
         if (record->ties[i].role == tie->role && record->ties[i].uid == tie->party->uid &&
-            process_is_same(&record->ties[i].identity, &tie->party->identity))
+            !process_is_other(&record->ties[i].identity, &tie->party->identity))
             return true;
     return false;
 }

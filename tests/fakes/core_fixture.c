@@ -229,7 +229,8 @@ struct caller core_fixture_caller(struct core_fixture *f, uint32_t uid, int32_t 
             c.socket = (int)i;
     if (c.socket < 0)
         c.socket = fake_processes_start(&f->p, pid, "worker");
-    c.since_ticks = f->p.now;
+    f->p.tasks[c.socket].uid = uid;
+    c.until_ticks = f->p.now;
     memcpy(c.comm, f->p.tasks[c.socket].comm, sizeof(c.comm));
     return c;
 }

@@ -38,9 +38,10 @@ static int hand_out(struct fake_processes *f, const struct fake_task *task, int 
 
 static void fake_comm(void *context, int32_t pid, char ret[COMM_MAX])
 {
+    const struct fake_processes *f = context;
     const struct fake_task *task = living(context, pid);
     memset(ret, 0, COMM_MAX);
-    if (task)
+    if (task && !f->hides)
         memcpy(ret, task->comm, COMM_MAX);
 }
 
@@ -49,7 +50,8 @@ static enum process_state fake_look(void *context, int32_t pid, char ret_comm[CO
     fake_comm(context, pid, ret_comm);
     if (pid == 0)
         return PROCESS_UNKNOWN;
-    return living(context, pid) ? PROCESS_ALIVE : PROCESS_DEAD;
+    const struct fake_processes *f = context;
+    return !living(context, pid) ? PROCESS_DEAD : f->hides ? PROCESS_UNKNOWN : PROCESS_ALIVE;
 }
 
 static int fake_open(void *context, int32_t pid, int *ret_pidfd)
@@ -70,7 +72,18 @@ static int fake_open_peer(void *context, int socket, int *ret_pidfd)
         return -f->fail_open_peer;
     if (socket < 0 || (size_t)socket >= f->n_tasks)
         return -EBADF;
+    if (f->no_reaped && f->tasks[socket].is_dead)
+        return -ESRCH;
     return hand_out(f, &f->tasks[socket], ret_pidfd);
+}
+
+static bool fake_may_be_peer(void *context, int socket, uint32_t uid, int32_t pid)
+{
+    struct fake_processes *f = context;
+    const struct fake_task *peer = &f->tasks[socket], *now = living(f, pid);
+    if (peer->is_dead && !peer->has_passed_on)
+        return false;
+    return f->hides || !now || now->uid == uid;
 }
 
 static int fake_identify(void *context, int pidfd, int32_t pid, struct process_identity *ret)
@@ -79,11 +92,11 @@ static int fake_identify(void *context, int pidfd, int32_t pid, struct process_i
     const struct fake_task *task = pidfd_of(f, pidfd)->task;
     if (f->fail_identify)
         return -f->fail_identify;
-    if (f->no_pidfs && task->is_dead)
-        return -ESRCH; /* its pid may be another's by now, and so may the start time */
+    if (task->is_dead)
+        return -ESRCH;
     *ret = (struct process_identity){.pid = pid};
     if (f->no_pidfs)
-        ret->started_at = pid != 0 ? task->started_at : 0; /* /proc does not show it */
+        ret->started_at = pid != 0 && !f->hides ? task->started_at : 0; /* /proc shows it, or not */
     else
         ret->inode = task->inode;
     return 0;
@@ -109,6 +122,7 @@ static const struct process_ops fake_process_ops = {
     .look = fake_look,
     .open = fake_open,
     .open_peer = fake_open_peer,
+    .may_be_peer = fake_may_be_peer,
     .identify = fake_identify,
     .now = fake_now,
     .close = fake_close,

@@ -17,9 +17,11 @@ enum { FAKE_TASKS = 512, FAKE_PIDFDS = 1024 };
 
 struct fake_task {
     int32_t pid;
+    uint32_t uid; /* as which it runs and has connected */
     uint64_t inode, started_at;
     char comm[COMM_MAX];
     bool is_dead;
+    bool has_passed_on; /* another process has its end of the connection, too */
 };
 
 struct fake_pidfd {
@@ -35,6 +37,8 @@ struct fake_processes {
     /* Knobs, to be turned at any time. */
     bool no_open_peer; /* Linux before 6.5: -ENOPROTOOPT */
     bool no_pidfs;     /* Linux before 6.9: a process is known by its start time */
+    bool no_reaped;    /* Linux 6.12: no pidfd of a peer that is dead */
+    bool hides;        /* /proc with hidepid: neither names, start times nor users */
     int fail_open, fail_open_peer, fail_identify, fail_watch; /* positive errnos; 0: succeed */
     uint64_t now; /* clock ticks since boot; each start of a process makes it one later */
 

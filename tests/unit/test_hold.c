@@ -504,6 +504,13 @@ TEST(an_older_kernel)
     assert_int_equal(LIST_FIRST(&s->ties)->party->identity.started_at,
                      f->p.tasks[bob.socket].started_at);
     turn_ends();
+    /* One that connected before it was its turn to be accepted. */
+    fake_processes_start(&f->p, 4, "later");
+    struct caller dave = core_fixture_caller(f, 1004, 4);
+    dave.after_ticks = dave.until_ticks - 1;
+    assert_int_equal(fixture_hold(f, &dave, "a"), 0);
+    assert_int_equal(fixture_release(f, &dave, "a"), 0);
+    turn_ends();
     /* Another process has the pid now: it is not the peer. */
     fake_processes_die(&f->p, 3);
     (void)fake_processes_start(&f->p, 3, "other");
@@ -520,18 +527,67 @@ TEST(an_older_kernel)
     assert_null(fixture_record(f, "a"));
 }
 
-TEST(a_peer_that_is_dead_already)
+/* The caller is accepted late: its pid may be another's by then, who started before that. */
+static struct caller accepted_late(int32_t pid, uint32_t others_uid)
 {
-    /* The kernel still knows the peer; its exit is noticed at once. */
+    struct caller c = core_fixture_caller(f, BOB, pid);
+    c.after_ticks = c.until_ticks; /* it started in that very tick */
+    fake_processes_die(&f->p, pid);
+    int other = fake_processes_start(&f->p, pid, "other");
+    f->p.tasks[other].uid = others_uid;
+    c.until_ticks = f->p.now;
+    return c;
+}
+
+TEST(a_pid_that_is_reused_before_the_peer_is_accepted)
+{
     struct segment *s = made("a", LIFETIME_PROCESS);
-    fake_processes_die(&f->p, 2);
-    (void)fake_processes_start(&f->p, 2, "other");
+    f->p.no_open_peer = f->p.no_pidfs = true;
+    struct caller c = accepted_late(20, BOB);
+    assert_int_equal(fixture_hold(f, &c, "a"), -ESRCH);
+    /* Also where a child has inherited the connection; it is another user's process. */
+    c = accepted_late(21, ALICE);
+    f->p.tasks[c.socket].has_passed_on = true;
+    assert_int_equal(fixture_hold(f, &c, "a"), -ESRCH);
+    assert_int_equal(fixture_release(f, &c, "a"), -ESRCH);
+    assert_int_equal(s->n_holders, 1);
+    /* One that ran before the connection was made is the caller, whoever it runs as now. */
+    c = core_fixture_caller(f, BOB, 22);
+    f->p.tasks[c.socket].uid = 0;
+    c.after_ticks = f->p.now + 1;
+    c.until_ticks = f->p.now + 2;
+    assert_int_equal(fixture_hold(f, &c, "a"), 0);
+    assert_int_equal(s->n_holders, 2);
+    turn_ends();
+}
+
+TEST(a_pid_that_is_reused_where_proc_hides_it)
+{
+    struct segment *s = made("a", LIFETIME_PROCESS);
+    f->p.no_open_peer = f->p.no_pidfs = f->p.hides = true;
+    struct caller c = accepted_late(20, ALICE);
+    assert_int_equal(fixture_hold(f, &c, "a"), -ESRCH);
     assert_int_equal(fixture_hold(f, &bob, "a"), 0);
     assert_int_equal(s->n_holders, 2);
     turn_ends();
-    fake_processes_notice(&f->p);
+}
+
+/* Kernels differ in whether they still know the peer; the answer is the same. */
+TEST(a_peer_that_is_dead_already)
+{
+    struct segment *s = made("a", LIFETIME_PROCESS);
     turn_ends();
-    assert_int_equal(s->n_holders, 1);
+    fake_processes_die(&f->p, 2);
+    (void)fake_processes_start(&f->p, 2, "other");
+    for (int kernel = 0; kernel < 3; kernel++) {
+        f->p.no_reaped = kernel == 1;
+        f->p.no_open_peer = kernel == 2;
+        assert_int_equal(fixture_hold(f, &bob, "a"), -ESRCH);
+        assert_int_equal(fixture_release(f, &bob, "a"), -ESRCH);
+        assert_int_equal(s->n_holders, 1);
+        assert_int_equal(f->p.n_open, 1);
+        assert_false(core_turn_is_due(&f->core));
+    }
 }
 
 TEST(holders_as_they_are_shown)
@@ -678,6 +734,8 @@ int main(void)
         OWN_CASE(a_release_that_is_refused),
         OWN_CASE(one_that_dies_after_it_was_let_go),
         OWN_CASE(an_older_kernel),
+        OWN_CASE(a_pid_that_is_reused_before_the_peer_is_accepted),
+        OWN_CASE(a_pid_that_is_reused_where_proc_hides_it),
         OWN_CASE(a_peer_that_is_dead_already),
         OWN_CASE(holders_as_they_are_shown),
         cmocka_unit_test(whole_or_nothing),

@@ -91,20 +91,44 @@ TEST(one_that_ties_nothing)
 
 TEST(a_pid_is_no_identity)
 {
-    int first = fake_processes_start(&p, 5, "first");
-    fake_processes_die(&p, 5);
-    int second = fake_processes_start(&p, 5, "second");
-    for (int no_pidfs = 0; no_pidfs < 2; no_pidfs++) {
-        struct party *a, *b;
-        p.no_pidfs = no_pidfs;
-        p.tasks[0].is_dead = false; /* for its start time to be known */
+    for (int kernel = 0; kernel < 3; kernel++) {
+        struct party *a, *b, *again;
+        p.no_pidfs = kernel > 0;
+        p.hides = kernel > 1; /* nothing but the pid is known */
+        int first = fake_processes_start(&p, 5, "first");
         assert_int_equal(party_of(first, "first", &a), 0);
+        fake_processes_die(&p, 5); /* and nobody has noticed yet */
+        int second = fake_processes_start(&p, 5, "second");
         assert_int_equal(party_of(second, "second", &b), 0);
         assert_ptr_not_equal(a, b);
         assert_int_equal(h.n_processes, 2);
-        party_put(&h, a);
-        party_put(&h, b);
+        assert_int_equal(party_of(second, "second", &again), 0);
+        assert_ptr_equal(again, b);
+        party_put(&h, kernel == 1 ? b : a);
+        party_put(&h, kernel == 1 ? a : b);
+        fake_processes_die(&p, 5);
     }
+}
+
+TEST(a_hidden_process_of_two_users)
+{
+    /* One of them may have been restored on doubt: the other must not find it. */
+    struct caller caller = {.uid = 1000, .pid = 5, .comm = "x"};
+    struct outcome_detail d;
+    struct party *a, *b;
+    const struct party *found;
+    p.no_pidfs = p.hides = true;
+    caller.socket = fake_processes_start(&p, 5, "x");
+    assert_int_equal(parties_of_caller(&h, &caller, &a, &d), 0);
+    caller.uid = 1001;
+    assert_int_equal(parties_find_caller(&h, &caller, &found), 0);
+    assert_null(found);
+    assert_int_equal(parties_of_caller(&h, &caller, &b, &d), 0);
+    assert_ptr_not_equal(a, b);
+    assert_int_equal(parties_find_caller(&h, &caller, &found), 0);
+    assert_ptr_equal(found, b);
+    party_put(&h, a);
+    party_put(&h, b);
 }
 
 TEST(many)
@@ -199,7 +223,7 @@ TEST(whose_tie_it_is)
     struct outcome_detail d;
     struct tie *tie;
     caller.socket = fake_processes_start(&p, 5, "client");
-    caller.since_ticks = p.now;
+    caller.until_ticks = p.now;
     for (int lifetime = 0; lifetime < LIFETIME_COUNT; lifetime++)
         for (int role = 0; role < TIE_ROLES; role++) {
             assert_int_equal(
@@ -250,18 +274,21 @@ TEST(failures)
     assert_true(fake_memory_restore());
 }
 
-TEST(the_same_process)
+TEST(another_process)
 {
     const struct process_identity a = {.pid = 5, .inode = 70}, b = {.pid = 5, .inode = 71},
                                   c = {.pid = 6, .inode = 70}, old = {.pid = 5, .started_at = 9},
                                   older = {.pid = 5, .started_at = 8}, bare = {.pid = 5};
-    assert_true(process_is_same(&a, &a));
-    assert_false(process_is_same(&a, &b));
-    assert_false(process_is_same(&a, &c));
-    assert_true(process_is_same(&old, &old));
-    assert_false(process_is_same(&old, &older));
-    assert_false(process_is_same(&a, &old));
-    assert_false(process_is_same(&bare, &bare)); /* nothing but a pid is known */
+    assert_false(process_is_other(&a, &a));
+    assert_true(process_is_other(&a, &b));
+    assert_true(process_is_other(&a, &c));
+    assert_false(process_is_other(&old, &old));
+    assert_true(process_is_other(&old, &older));
+    /* What is unknown says nothing. */
+    assert_false(process_is_other(&bare, &bare));
+    assert_false(process_is_other(&old, &bare));
+    assert_false(process_is_other(&bare, &old));
+    assert_false(process_is_other(&a, &old));
 }
 
 int main(void)
@@ -271,6 +298,7 @@ int main(void)
         CASE(one_party_for_a_process),
         CASE(one_that_ties_nothing),
         CASE(a_pid_is_no_identity),
+        CASE(a_hidden_process_of_two_users),
         CASE(many),
         CASE(finding),
         CASE(of_roles),
@@ -278,7 +306,7 @@ int main(void)
         CASE(connections),
         CASE(whose_tie_it_is),
         CASE(failures),
-        CASE(the_same_process),
+        CASE(another_process),
     };
     return RUN_TESTS(tests);
 }
