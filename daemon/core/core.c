@@ -160,7 +160,9 @@ int core_start(struct core *core, struct core_start *ret)
     struct store_contents contents CLEANUP(store_contents_deinit) = {0};
     *ret = (struct core_start){0};
     core->ledger.self =
-        (struct store_daemon){core->own_pid, core->on.clock.ops->kernel_s(core->on.clock.context)};
+        (struct store_daemon){.pid = core->own_pid,
+                              .pid_namespace = core->machine->pid_namespace,
+                              .started_at_s = core->on.clock.ops->kernel_s(core->on.clock.context)};
     int r = ledger_load(core, &contents);
     if (r == 0)
         r = restore_segments(core, &contents);

@@ -26,11 +26,16 @@ static int find_process(struct core *core, const struct stored_tie *stored, stru
     return parties_of_process(&core->parties, &now, pidfd, stored->uid, stored->comm, ret);
 }
 
-static int restore_tie(struct core *core, struct segment *segment, const struct stored_tie *stored)
+static int restore_tie(struct core *core, struct segment *segment, const struct stored_tie *stored,
+                       bool is_foreign)
 {
     struct party *party;
     if (stored->role == TIE_ATTACHER)
         return 0; /* the anchor went with the former daemon */
+    if (is_foreign) {
+        segment->has_unseen = segment->is_left_behind = true;
+        return 0;
+    }
     int r = find_process(core, stored, &party);
     if (r == -ESRCH)
         return 0; /* it has ended */
@@ -45,7 +50,27 @@ static int restore_tie(struct core *core, struct segment *segment, const struct 
     return 0;
 }
 
-static int restore_segment(struct core *core, const struct stored *stored)
+/* Whether the pids in CONTENTS are another pid namespace's. */
+static bool are_foreign(const struct core *core, const struct store_contents *contents)
+{
+    if (contents->n_daemons == 0 || core->machine->pid_namespace == 0)
+        return false;
+    const struct store_daemon *last = &contents->daemons[contents->n_daemons - 1];
+    return last->pid_namespace != 0 && last->pid_namespace != core->machine->pid_namespace;
+}
+
+/* The kernel's number of SEGMENT's creator in this pid namespace; 0 for one outside of it. */
+static void number_anew(struct core *core, struct segment *segment)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_stat kernel;
+    int r = sysv->ops->stat(sysv->context, segment->shmid, &kernel);
+    if (r == 0 && kernel.cuid == segment->cuid && kernel.size == segment->size &&
+        (kernel.key == segment->key || kernel.destroyed))
+        segment->cpid = kernel.cpid;
+}
+
+static int restore_segment(struct core *core, const struct stored *stored, bool is_foreign)
 {
     struct segment *segment = segment_new_stored(&stored->segment);
     if (!segment)
@@ -66,15 +91,20 @@ static int restore_segment(struct core *core, const struct stored *stored)
         r = ends_in_time(core, segment);
     }
     for (size_t i = 0; r == 0 && i < stored->n_ties; i++)
-        r = restore_tie(core, segment, &stored->ties[i]);
+        r = restore_tie(core, segment, &stored->ties[i], is_foreign);
+    if (r == 0 && is_foreign) {
+        number_anew(core, segment);
+        ledger_note_changed(core, segment);
+    }
     return r;
 }
 
 int restore_segments(struct core *core, const struct store_contents *contents)
 {
+    const bool is_foreign = are_foreign(core, contents);
     int r = 0;
     for (size_t i = 0; r == 0 && i < contents->n_segments; i++)
-        r = restore_segment(core, &contents->segments[i]);
+        r = restore_segment(core, &contents->segments[i], is_foreign);
     if (r == 0) /* those above the last segment's were given, too */
         core->registry.last_serial = contents->counters.last_serial;
     return r;

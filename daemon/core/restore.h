@@ -1,5 +1,11 @@
-/* What the store holds becomes segments again, with their names, charges, deadlines and ties. The
- * kernel is not looked at. */
+/*
+ * What the store holds becomes segments again, with their names, charges, deadlines and ties.
+ *
+ * The pids that a daemon of another pid namespace has recorded, as when a container with the daemon
+ * is started anew, mean nothing here. Its holders may live on and cannot be found: their segments
+ * are left behind, kept while anybody has them attached. The creators of segments, which the kernel
+ * tells by other numbers now, are noted anew. Otherwise the kernel is not looked at.
+ */
 #ifndef SHMD_CORE_RESTORE_H
 #define SHMD_CORE_RESTORE_H
 

@@ -164,7 +164,7 @@ static void put_payload(uint8_t **at, const struct store_record *record)
     case STORE_DAEMON:
         put_64(at, (uint64_t)record->daemon.started_at_s);
         put_32(at, (uint32_t)record->daemon.pid);
-        put_32(at, 0);
+        put_32(at, record->daemon.pid_namespace); /* it was 0 in version 0.1.0 */
         break;
     }
 }
@@ -320,7 +320,7 @@ int record_decode(const struct record_frame *frame, struct decoded_record *ret,
     case STORE_DAEMON:
         record->daemon.started_at_s = (int64_t)get_64(&left);
         record->daemon.pid = get_pid(&left);
-        is_odd = get_32(&left) != 0;
+        record->daemon.pid_namespace = get_32(&left);
         break;
     }
     if (left.is_short || left.at != left.end || is_odd) {

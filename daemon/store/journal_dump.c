@@ -163,6 +163,7 @@ static void put_fields(struct dump *d, const struct store_record *record)
         break;
     case STORE_DAEMON:
         put_int(d, "pid", record->daemon.pid);
+        put_uint(d, "pid_namespace", record->daemon.pid_namespace);
         put_int(d, "started_at_s", record->daemon.started_at_s);
         break;
     }

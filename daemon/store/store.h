@@ -79,7 +79,8 @@ struct store_counters {
 /* A daemon that ran on this store. */
 struct store_daemon {
     int32_t pid;
-    int64_t started_at_s; /* clock_ops.kernel_s(), to be compared with ctimes */
+    uint32_t pid_namespace; /* machine.pid_namespace: where pids that it recorded mean something */
+    int64_t started_at_s;   /* clock_ops.kernel_s(), to be compared with ctimes */
 };
 
 /* A create that is under way: by this the next start finds a segment that has no record. */

@@ -82,6 +82,8 @@ void machine_read(struct machine *ret)
     struct stat st;
     if (stat("/proc/self/ns/ipc", &st) == 0)
         ret->ipc_namespace = st.st_ino;
+    if (stat("/proc/self/ns/pid", &st) == 0)
+        ret->pid_namespace = (uint32_t)st.st_ino; /* the kernel gives it 32 bits */
     read_huge_page_sizes(ret);
     read_memory(ret);
     ret->max_descriptors = read_rlimit(RLIMIT_NOFILE);

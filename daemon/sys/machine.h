@@ -10,6 +10,7 @@
 struct machine {
     char boot_id[37];       /* empty where /proc hides it */
     uint64_t ipc_namespace; /* inode of our /proc/self/ns/ipc; 0 when unknown */
+    uint32_t pid_namespace; /* inode of our /proc/self/ns/pid; 0 when unknown */
     uint64_t huge_page_sizes[HUGE_PAGE_SIZES_MAX]; /* bytes, ascending */
     size_t n_huge_page_sizes;
     /* What the caps derive from; 0: not known. UINT64_MAX: no limit. */

@@ -267,7 +267,7 @@ TEST(it_keeps_every_field)
             of_segment(&s),
             of_tie(STORE_TIE, 2, TIE_ATTACHER, 5),
             {.type = STORE_COUNTERS, .counters = {7, 8}},
-            {.type = STORE_DAEMON, .daemon = {7, INT64_MIN}},
+            {.type = STORE_DAEMON, .daemon = {7, UINT32_MAX, INT64_MIN}},
         };
         if (again == 0)
             assert_int_equal(put(records, 4), 0);
@@ -311,6 +311,7 @@ TEST(it_keeps_every_field)
         assert_int_equal(c.counters.event_serial, 8);
         assert_int_equal(c.n_daemons, 1);
         assert_int_equal(c.daemons[0].pid, 7);
+        assert_int_equal(c.daemons[0].pid_namespace, UINT32_MAX);
         assert_int_equal(c.daemons[0].started_at_s, INT64_MIN);
         store_contents_deinit(&c);
     }

@@ -352,7 +352,8 @@ static int create_with_ties(struct world *w, uint64_t serial)
 
 int world_step(struct world *w, unsigned step)
 {
-    const struct store_record daemon = {.type = STORE_DAEMON, .daemon = {100, 1700000000}};
+    const struct store_record daemon = {.type = STORE_DAEMON,
+                                        .daemon = {100, 4026531836, 1700000000}};
     const struct store_record untie = {
         .type = STORE_UNTIE, .serial = 2, .tie = example_tie(TIE_INITIALISER, 12)};
     const struct store_record tie = {

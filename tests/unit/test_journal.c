@@ -263,7 +263,7 @@ TEST(many_daemons_are_remembered_up_to_a_number)
 {
     assert_opens(false);
     for (int i = 0; i < 40; i++) {
-        const struct store_record daemon = {.type = STORE_DAEMON, .daemon = {i + 1, i}};
+        const struct store_record daemon = {.type = STORE_DAEMON, .daemon = {i + 1, 3, i}};
         assert_int_equal(world_write(&w, &daemon, 1), 0);
     }
     world_kill(&w);

@@ -303,7 +303,7 @@ static void make_one_to_dump(void)
         {.type = STORE_TIE, .serial = 1, .tie = {TIE_HOLDER, {7, UINT64_MAX, 2}, 5, "held", 4}},
         {.type = STORE_UNTIE, .serial = 1, .tie = {TIE_HOLDER, {7, UINT64_MAX, 2}, 0, "", 0}},
         {.type = STORE_COUNTERS, .counters = {3, 4}},
-        {.type = STORE_DAEMON, .daemon = {9, 1}},
+        {.type = STORE_DAEMON, .daemon = {9, 8, 1}},
         {.type = STORE_GONE, .serial = 1},
     };
     must_open(&r, 0);
@@ -340,7 +340,7 @@ TEST(a_dump_shows_every_record)
         "\"type\":\"untie\"",
         "\"type\":\"counters\"",
         "\"last_serial\":3,\"event_serial\":4}",
-        "\"type\":\"daemon\"",
+        "\"pid\":9,\"pid_namespace\":8,\"started_at_s\":1}",
         "\"type\":\"gone\"",
         "\"type\":\"end\",\"records\":7,\"damages\":0}",
     };

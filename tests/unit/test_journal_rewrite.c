@@ -86,7 +86,7 @@ TEST(changes_while_it_is_compacted)
             {.type = STORE_TIE, .serial = 1, .tie = example_tie(TIE_HOLDER, (int)slices + 200)},
             {.type = STORE_UNTIE, .serial = 1, .tie = example_tie(TIE_HOLDER, (int)slices + 199)},
             {.type = STORE_COUNTERS, .counters = {1, slices}},
-            {.type = STORE_DAEMON, .daemon = {(int)slices, 5}},
+            {.type = STORE_DAEMON, .daemon = {(int)slices, 6, 5}},
         };
         assert_int_equal(world_write(&w, records, 5), 0);
     }

@@ -336,6 +336,81 @@ TEST(an_older_kernel)
     assert_int_equal(f->core.registry.count, 0);
 }
 
+/* /proc with hidepid and a daemon that is not root: unknown is not ended. */
+TEST(an_older_kernel_that_hides_processes)
+{
+    for (int recorded = 0; recorded < 2; recorded++) {
+        f->p.no_pidfs = true;
+        f->p.hides = recorded == 0;
+        alice = core_fixture_caller(f, ALICE, 1);
+        made("a", LIFETIME_PROCESS);
+        f->p.hides = true; /* now in any case */
+        restarted();
+        struct segment *s = fixture_record(f, "a");
+        assert_non_null(s);
+        assert_int_equal(s->n_holders, 1);
+        restarted();
+        s = fixture_record(f, "a");
+        assert_int_equal(s->n_holders, 1);
+        core_fixture_kill(f, 1);
+        turn_ends();
+        assert_int_equal(f->core.registry.count, 0);
+        /* One that has ended meanwhile has ended. */
+        alice = core_fixture_caller(f, ALICE, 1);
+        made("b", LIFETIME_PROCESS);
+        fake_processes_die(&f->p, 1);
+        restarted();
+        assert_int_equal(f->core.registry.count, 0);
+    }
+}
+
+/* The daemon is in another pid namespace now: the kernel tells the pids of all others as 0. */
+static void enter_pid_namespace(void)
+{
+    f->machine.pid_namespace++;
+    for (size_t i = 0; i < f->p.n_tasks; i++)
+        if (f->p.tasks[i].pid != f->k->self.pid)
+            f->p.tasks[i].pid = 0;
+    for (int32_t i = 0; i < 8; i++) {
+        struct sysv_stat *segment = fake_sysv_segment(f->k, i);
+        if (segment)
+            segment->cpid = segment->lpid = 0;
+    }
+}
+
+TEST(another_pid_namespace)
+{
+    f->machine.pid_namespace = 7;
+    restarted();
+    struct segment *s = made("used", LIFETIME_PROCESS);
+    int32_t used = s->shmid, unused = made("unused", LIFETIME_PROCESS)->shmid;
+    fake_sysv_attach_as(f->k, used, 60);
+    int32_t kept = made("kept", LIFETIME_PERSISTENT)->shmid;
+    int32_t other_size = made("other-size", LIFETIME_PERSISTENT)->shmid;
+    assert_int_equal(fake_sysv_recycle(f->k, other_size, &other, 100), 0);
+    for (int i = 0; i < 2; i++) { /* the second in the same one again */
+        if (i == 0)
+            enter_pid_namespace();
+        restarted();
+        /* Its holder may live on, and may be who has it attached. */
+        s = fixture_record(f, "used");
+        assert_non_null(s);
+        assert_int_equal(s->shmid, used);
+        assert_int_equal(s->n_holders, 0);
+        assert_int_equal(fixture_record(f, "kept")->shmid, kept);
+        assert_null(fixture_record(f, "other-size"));
+        assert_null(fixture_record(f, "unused"));
+    }
+    assert_null(fake_sysv_segment(f->k, unused));
+    assert_non_null(fake_sysv_segment(f->k, other_size)); /* a stranger's */
+    fake_sysv_exit(f->k, 60);
+    core_fixture_pass(f, 20000);
+    assert_null(fixture_record(f, "used"));
+    assert_null(fake_sysv_segment(f->k, used));
+    assert_int_equal(fixture_remove(f, "kept"), 0);
+    turn_ends();
+}
+
 TEST(what_happened_meanwhile)
 {
     int32_t gone = made("gone", LIFETIME_PERSISTENT)->shmid;
@@ -664,6 +739,8 @@ int main(void)
         CASE(the_dead),
         CASE(a_pid_that_is_anothers_by_now),
         CASE(an_older_kernel),
+        CASE(an_older_kernel_that_hides_processes),
+        CASE(another_pid_namespace),
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
         CASE(what_was_never_acknowledged_goes),
