@@ -108,6 +108,7 @@ integration_tests = \
 	tests/integration/test_metrics.py \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \
+	tests/integration/test_pids.py \
 	tests/integration/test_protocol_md.py \
 	tests/integration/test_disown.py \
 	tests/integration/test_holding.py \
@@ -170,7 +171,7 @@ check-circles: all
 systemd_tests = tests/systemd/test_systemd.py
 check_PROGRAMS += tests/systemd/probe
 tests_systemd_probe_LDADD =
-EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/client.py
+EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/this_machine.py tests/systemd/client.py
 
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)

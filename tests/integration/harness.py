@@ -40,7 +40,7 @@ BOB = User(3002, 3002, ())
 
 # Run in front of the daemon's command, such as valgrind with its options.
 WRAPPER = shlex.split(os.environ.get("SHMD_TEST_WRAPPER", ""))
-DEADLINE = 300 if WRAPPER else 60
+DEADLINE = int(os.environ.get("SHMD_TEST_DEADLINE", 300 if WRAPPER else 60))
 
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1

@@ -18,7 +18,7 @@ import time
 
 _CLONE_NEWNS = 0x00020000
 _PR_SET_PDEATHSIG = 1
-_DEADLINE = 120
+_DEADLINE = int(os.environ.get("SHMD_TEST_DEADLINE", 120))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,6 +82,11 @@ def wait_until(condition, what, deadline=_DEADLINE):
             raise AssertionError(f"waited {deadline} s in vain until {what}")
         time.sleep(0.05)
     return value
+
+
+def as_user(user):
+    """What comes before a command that USER (None: root) is to run."""
+    return () if user is None else ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
 
 
 def _end_with_parent():
@@ -195,10 +200,7 @@ class Container:
 
     def command(self, *command, user=None):
         """COMMAND as one to run from here inside the container."""
-        become = ()
-        if user is not None:
-            become = ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
-        return ["nsenter", "-t", str(self.pid), "-a", *become, *command]
+        return ["nsenter", "-t", str(self.pid), "-a", *as_user(user), *command]
 
     def run(self, *command, user=None, check=True, **options):
         done = subprocess.run(
