@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools
+# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools|packages
 #
 # Each command has an empty environment; where no quickstart is at work, it has the PATH of a login. The
 # last line is the sum: N passed, N failed, N skipped.
@@ -158,6 +158,11 @@ tools() {
     typed 'CHECK=analyse ./quickstart test build --enable-werror'
     log_in
     typed 'make --no-print-directory -C build distcheck TESTS= >build/distcheck.log 2>&1'
+}
+
+packages() {
+    log_in
+    typed 'tests/packages/check.sh'
 }
 
 typed 'git clone --quiet /srv/shmd.git shmd'
