@@ -123,8 +123,10 @@ static uint64_t get_room(struct fake_host *h, struct fake_file *f, uint64_t size
     uint64_t wanted = pages(size);
     if (wanted > f->room) {
         uint64_t more = wanted - f->room;
-        if (more > h->disk_free)
+        if (more > h->disk_free) {
             more = h->disk_free / FAKE_PAGE * FAKE_PAGE;
+            h->n_all_faults++;
+        }
         f->room += more;
         h->disk_free -= more;
     }
@@ -165,6 +167,7 @@ static enum fake_fault begin_call(struct fake_host *h)
     if (h->fail_from == 0 || h->n_calls < h->fail_from || h->n_calls > h->fail_to)
         return FAKE_NO_FAULT;
     h->n_faults++;
+    h->n_all_faults++;
     return h->fault;
 }
 

@@ -53,7 +53,8 @@ struct fake_host {
     unsigned fail_from, fail_to;
     enum fake_fault fault;
     int fail_errno;
-    unsigned n_faults; /* calls that had one */
+    unsigned n_faults;          /* calls that had one */
+    unsigned long n_all_faults; /* the same, ever */
     /* Calls from number KILL_AT on have no effect; that one, if it is a write over the end of a
      * page and CUTS, is done up to there. 0: none. */
     unsigned kill_at;

@@ -8,6 +8,7 @@ static unsigned long left; /* until one fails; 0: none */
 static bool for_good, has_failed;
 static unsigned paused;
 static unsigned long count;
+static unsigned long failures;
 
 void fake_memory_fail(unsigned long n)
 {
@@ -27,6 +28,11 @@ bool fake_memory_restore(void)
 {
     left = 0;
     return has_failed;
+}
+
+unsigned long fake_memory_failures(void)
+{
+    return failures;
 }
 
 void fake_memory_pause(void)
@@ -58,6 +64,7 @@ static bool fails(void)
     if (!for_good)
         left = 0;
     has_failed = true;
+    failures++;
     errno = ENOMEM;
     return true;
 }

@@ -15,6 +15,8 @@ void fake_memory_exhaust(unsigned long n);
 bool fake_memory_restore(void);
 /* How many were asked for so far. */
 unsigned long fake_memory_count(void);
+/* How many have failed in all. */
+unsigned long fake_memory_failures(void);
 /* What a test itself allocates between these neither counts nor fails. May be nested. */
 void fake_memory_pause(void);
 void fake_memory_resume(void);

@@ -16,6 +16,21 @@ static struct fake_task *living(struct fake_processes *f, int32_t pid)
     return NULL;
 }
 
+/* The process or the zombie that has PID. */
+static struct fake_task *with_pid(struct fake_processes *f, int32_t pid)
+{
+    for (size_t i = 0; i < f->n_tasks; i++)
+        if (f->tasks[i].pid == pid && (!f->tasks[i].is_dead || f->tasks[i].is_zombie))
+            return &f->tasks[i];
+    return NULL;
+}
+
+static int fault(struct fake_processes *f, int error)
+{
+    f->n_faults++;
+    return -error;
+}
+
 static struct fake_pidfd *pidfd_of(struct fake_processes *f, int fd)
 {
     if (fd < FIRST_PIDFD || fd >= FIRST_PIDFD + FAKE_PIDFDS || !f->pidfds[fd - FIRST_PIDFD].task)
@@ -33,13 +48,13 @@ static int hand_out(struct fake_processes *f, const struct fake_task *task, int 
         *ret = FIRST_PIDFD + i;
         return 0;
     }
-    return -EMFILE;
+    return fault(f, EMFILE);
 }
 
 static void fake_comm(void *context, int32_t pid, char ret[COMM_MAX])
 {
     const struct fake_processes *f = context;
-    const struct fake_task *task = living(context, pid);
+    const struct fake_task *task = with_pid(context, pid);
     memset(ret, 0, COMM_MAX);
     if (task && !f->hides)
         memcpy(ret, task->comm, COMM_MAX);
@@ -47,19 +62,21 @@ static void fake_comm(void *context, int32_t pid, char ret[COMM_MAX])
 
 static enum process_state fake_look(void *context, int32_t pid, char ret_comm[COMM_MAX])
 {
-    fake_comm(context, pid, ret_comm);
+    memset(ret_comm, 0, COMM_MAX);
     if (pid == 0)
         return PROCESS_UNKNOWN;
-    const struct fake_processes *f = context;
-    return !living(context, pid) ? PROCESS_DEAD : f->hides ? PROCESS_UNKNOWN : PROCESS_ALIVE;
+    if (!living(context, pid))
+        return PROCESS_DEAD;
+    fake_comm(context, pid, ret_comm);
+    return ((const struct fake_processes *)context)->hides ? PROCESS_UNKNOWN : PROCESS_ALIVE;
 }
 
 static int fake_open(void *context, int32_t pid, int *ret_pidfd)
 {
     struct fake_processes *f = context;
-    const struct fake_task *task = living(f, pid);
+    const struct fake_task *task = pid > 0 ? with_pid(f, pid) : NULL;
     if (f->fail_open)
-        return -f->fail_open;
+        return fault(f, f->fail_open);
     return task ? hand_out(f, task, ret_pidfd) : -ESRCH;
 }
 
@@ -69,7 +86,7 @@ static int fake_open_peer(void *context, int socket, int *ret_pidfd)
     if (f->no_open_peer)
         return -ENOPROTOOPT;
     if (f->fail_open_peer)
-        return -f->fail_open_peer;
+        return fault(f, f->fail_open_peer);
     if (socket < 0 || (size_t)socket >= f->n_tasks)
         return -EBADF;
     if (f->no_reaped && f->tasks[socket].is_dead)
@@ -91,7 +108,7 @@ static int fake_identify(void *context, int pidfd, int32_t pid, struct process_i
     struct fake_processes *f = context;
     const struct fake_task *task = pidfd_of(f, pidfd)->task;
     if (f->fail_identify)
-        return -f->fail_identify;
+        return fault(f, f->fail_identify);
     if (task->is_dead)
         return -ESRCH;
     *ret = (struct process_identity){.pid = pid};
@@ -133,7 +150,7 @@ static int fake_add(void *context, int pidfd, struct party *party, void **ret_wa
     struct fake_processes *f = context;
     struct fake_pidfd *p = pidfd_of(f, pidfd);
     if (f->fail_watch)
-        return -f->fail_watch;
+        return fault(f, f->fail_watch);
     if (p->party)
         abort();
     p->party = party;
@@ -165,12 +182,38 @@ void fake_processes_init(struct fake_processes *f)
 
 int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm)
 {
-    if (f->n_tasks == FAKE_TASKS || (pid != 0 && living(f, pid)))
+    if (f->n_tasks == FAKE_TASKS || (pid != 0 && with_pid(f, pid)))
         abort();
     struct fake_task *task = &f->tasks[f->n_tasks];
     *task = (struct fake_task){.pid = pid, .inode = 70000 + f->n_tasks, .started_at = ++f->now};
     memcpy(task->comm, comm, strnlen(comm, COMM_MAX - 1));
     return (int)f->n_tasks++;
+}
+
+void fake_processes_exec(struct fake_processes *f, int socket, const char *comm)
+{
+    struct fake_task *task = &f->tasks[socket];
+    memset(task->comm, 0, COMM_MAX);
+    memcpy(task->comm, comm, strnlen(comm, COMM_MAX - 1));
+}
+
+void fake_processes_keep_zombie(struct fake_processes *f, int socket, bool is_zombie)
+{
+    f->tasks[socket].is_zombie = is_zombie;
+}
+
+void fake_processes_start_again(struct fake_processes *f, int socket, int32_t pid)
+{
+    struct fake_task *task = &f->tasks[socket];
+    task->pid = pid;
+    task->inode += UINT64_C(1) << 32;
+    task->started_at = ++f->now;
+    task->is_dead = task->is_zombie = false;
+}
+
+void fake_processes_die_task(struct fake_processes *f, int socket)
+{
+    f->tasks[socket].is_dead = true;
 }
 
 void fake_processes_die(struct fake_processes *f, int32_t pid)

@@ -22,6 +22,7 @@ struct fake_task {
     char comm[COMM_MAX];
     bool is_dead;
     bool has_passed_on; /* another process has its end of the connection, too */
+    bool is_zombie;     /* dead, and nobody has waited for it: it keeps its pid and its name */
 };
 
 struct fake_pidfd {
@@ -43,6 +44,7 @@ struct fake_processes {
     uint64_t now; /* clock ticks since boot; each start of a process makes it one later */
 
     size_t n_open, n_watched;
+    unsigned long n_faults; /* calls that failed because they were meant to */
 
     struct fake_task tasks[FAKE_TASKS];
     size_t n_tasks;
@@ -55,6 +57,15 @@ void fake_processes_init(struct fake_processes *f);
  * to the daemon, which remains its own when it is dead. */
 /* A pid of 0 is of a process that the daemon cannot see; there may be several. */
 int fake_processes_start(struct fake_processes *f, int32_t pid, const char *comm);
+
+/* The process that has SOCKET does another program. */
+void fake_processes_exec(struct fake_processes *f, int socket, const char *comm);
+/* When it dies, it stays a zombie; or its parent has waited for it by now. */
+void fake_processes_keep_zombie(struct fake_processes *f, int socket, bool is_zombie);
+/* In the place of the process that had SOCKET, and is dead and forgotten, another one starts. */
+void fake_processes_start_again(struct fake_processes *f, int socket, int32_t pid);
+/* It dies, as fake_processes_die(). */
+void fake_processes_die_task(struct fake_processes *f, int socket);
 
 /* It dies, and the daemon does not know yet. */
 void fake_processes_die(struct fake_processes *f, int32_t pid);

@@ -13,8 +13,9 @@ enum {
 
 struct fake_segment {
     bool used;
+    bool is_orphaned; /* its creator has exited */
     struct sysv_stat stat;
-    struct fake_huge_pages *huge; /* where its pages are reserved, or NULL */
+    struct fake_huge_pages *huge; /* what its pages are; NULL: ordinary ones */
     uint64_t reserved;
     uint64_t pages;
 };
@@ -63,7 +64,7 @@ void fake_sysv_free(struct fake_sysv *k)
 void fake_sysv_fail(struct fake_sysv *k, enum fake_op op, unsigned long n, int error)
 {
     unsigned long at = k->calls[op] + (n ? n : 1);
-    k->faults[op] = error ? (struct fake_fault){at, n == 0, error} : (struct fake_fault){0};
+    k->faults[op] = error ? (struct fake_op_fault){at, n == 0, error} : (struct fake_op_fault){0};
 }
 
 /* What every operation begins with: 0, or the fault that the test wants. */
@@ -75,9 +76,11 @@ static int enter(struct fake_sysv *k, enum fake_op op, int32_t shmid)
         k->before(k, op, shmid);
         k->in_hook = false;
     }
-    const struct fake_fault *fault = &k->faults[op];
-    if (fault->at > 0 && (call == fault->at || (fault->ever && call > fault->at)))
+    const struct fake_op_fault *fault = &k->faults[op];
+    if (fault->at > 0 && (call == fault->at || (fault->ever && call > fault->at))) {
+        k->n_faults++;
         return -fault->error;
+    }
     return 0;
 }
 
@@ -93,6 +96,11 @@ struct sysv_stat *fake_sysv_segment(struct fake_sysv *k, int32_t shmid)
 {
     struct fake_segment *s = lookup(k, shmid);
     return s ? &s->stat : NULL;
+}
+
+const struct sysv_stat *fake_sysv_at(const struct fake_sysv *k, size_t index)
+{
+    return index < k->end && k->segments[index].used ? &k->segments[index].stat : NULL;
 }
 
 size_t fake_sysv_count(const struct fake_sysv *k)
@@ -170,13 +178,13 @@ static int reserve_huge(struct fake_sysv *k, const struct fake_process *who,
         return -EINVAL;
     if (!has_ipc_lock(k, who))
         return -EPERM;
+    ret->huge = huge;
     if (args->noreserve)
         return 0;
     uint64_t need = args->size / huge->size + (args->size % huge->size != 0);
     if (need > huge->free - huge->reserved)
         return -ENOMEM;
     huge->reserved += need;
-    ret->huge = huge;
     ret->reserved = need;
     return 0;
 }
@@ -255,6 +263,7 @@ static struct fake_attachment *attach(struct fake_sysv *k, struct fake_segment *
         if (a->pid != 0)
             continue;
         *a = (struct fake_attachment){pid, s->stat.shmid};
+        k->attachments_end = i >= k->attachments_end ? i + 1 : k->attachments_end;
         s->stat.nattch++;
         s->stat.lpid = pid;
         s->stat.atime = k->now;
@@ -545,7 +554,7 @@ int fake_sysv_attach_as(struct fake_sysv *k, int32_t shmid, int32_t pid)
 
 int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid)
 {
-    for (size_t i = 0; i < ATTACHMENTS; i++) {
+    for (size_t i = 0; i < k->attachments_end; i++) {
         if (k->attachments[i].pid == pid && k->attachments[i].shmid == shmid) {
             detach(k, &k->attachments[i]);
             return 0;
@@ -556,14 +565,51 @@ int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid)
 
 void fake_sysv_exit(struct fake_sysv *k, int32_t pid)
 {
-    for (size_t i = 0; i < ATTACHMENTS; i++)
+    for (size_t i = 0; i < k->attachments_end; i++)
         if (k->attachments[i].pid == pid)
             detach(k, &k->attachments[i]);
-    for (size_t i = 0; i < k->end && k->shm_rmid_forced; i++) {
+    for (size_t i = 0; i < k->end; i++) {
         struct fake_segment *s = &k->segments[i];
-        if (s->used && s->stat.cpid == pid && s->stat.nattch == 0)
+        if (!s->used || s->stat.cpid != pid || s->is_orphaned)
+            continue;
+        s->is_orphaned = true;
+        if (k->shm_rmid_forced && s->stat.nattch == 0)
             destroy(k, s);
     }
+}
+
+uint64_t fake_sysv_attachments(const struct fake_sysv *k, int32_t shmid, int32_t but_pid)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < k->attachments_end; i++)
+        n += k->attachments[i].pid != 0 && k->attachments[i].shmid == shmid &&
+             k->attachments[i].pid != but_pid;
+    return n;
+}
+
+void fake_sysv_force_rmid(struct fake_sysv *k, bool forced)
+{
+    k->shm_rmid_forced = forced;
+    for (size_t i = 0; i < k->end && forced; i++)
+        if (k->segments[i].used && k->segments[i].is_orphaned && k->segments[i].stat.nattch == 0)
+            destroy(k, &k->segments[i]);
+}
+
+void fake_sysv_take_settings(struct fake_sysv *k, const struct fake_sysv *old)
+{
+    k->self = old->self;
+    k->cap_ipc_lock = old->cap_ipc_lock;
+    k->shmmax = old->shmmax;
+    k->shmall = old->shmall;
+    k->shmmni = old->shmmni;
+    k->shm_rmid_forced = old->shm_rmid_forced;
+    memcpy(k->huge_pages, old->huge_pages, sizeof(k->huge_pages));
+    for (size_t i = 0; i < FAKE_HUGE_SIZES; i++)
+        k->huge_pages[i].reserved = 0;
+    k->memory_max = old->memory_max;
+    k->memory_is_counted = old->memory_is_counted;
+    k->memlock_max = old->memlock_max;
+    k->now = old->now;
 }
 
 int fake_sysv_recycle(struct fake_sysv *k, int32_t shmid, const struct fake_process *who,

@@ -47,7 +47,7 @@ struct fake_huge_pages {
     uint64_t reserved; /* of the free ones */
 };
 
-struct fake_fault {
+struct fake_op_fault {
     unsigned long at; /* the number of the call that fails; 0: none */
     bool ever;        /* and all that follow */
     int error;        /* an errno, positive */
@@ -81,12 +81,14 @@ struct fake_sysv {
     void *hook_data;
 
     unsigned long calls[FAKE_OPS];
+    unsigned long n_faults; /* calls that failed because they were meant to */
 
     /* The kernel's own. */
-    struct fake_fault faults[FAKE_OPS];
+    struct fake_op_fault faults[FAKE_OPS];
     bool in_hook;
     struct fake_segment *segments;       /* by index */
     struct fake_attachment *attachments; /* of all processes */
+    size_t attachments_end;              /* one above the highest that ever was */
     size_t in_use, end;                  /* segments; one above the highest index that ever was */
     size_t cursor;
     uint64_t pages;
@@ -105,6 +107,8 @@ void fake_sysv_fail(struct fake_sysv *k, enum fake_op op, unsigned long n, int e
 /* The segment as stat would show it, for looking and for changing anything behind everybody's
  * back; NULL when there is none. Valid until the segment goes. */
 struct sysv_stat *fake_sysv_segment(struct fake_sysv *k, int32_t shmid);
+/* The segment in slot INDEX, or NULL; slots from k->end on are free. */
+const struct sysv_stat *fake_sysv_at(const struct fake_sysv *k, size_t index);
 /* How many there are, destroyed ones with attachments too. */
 size_t fake_sysv_count(const struct fake_sysv *k);
 
@@ -115,6 +119,8 @@ int fake_sysv_remove_as(struct fake_sysv *k, int32_t shmid);
 int fake_sysv_attach_as(struct fake_sysv *k, int32_t shmid, int32_t pid);
 /* One attachment of PID's less. */
 int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid);
+/* How many attachments there are of others than PID. */
+uint64_t fake_sysv_attachments(const struct fake_sysv *k, int32_t shmid, int32_t but_pid);
 /* Detaches all that PID has; with shm_rmid_forced its unattached segments go. */
 void fake_sysv_exit(struct fake_sysv *k, int32_t pid);
 
@@ -122,5 +128,10 @@ void fake_sysv_exit(struct fake_sysv *k, int32_t pid);
  * away for four million creations. The old one must not be attached. */
 int fake_sysv_recycle(struct fake_sysv *k, int32_t shmid, const struct fake_process *who,
                       uint64_t size);
+
+/* Writes kernel.shm_rmid_forced: when it becomes 1, unattached segments of dead creators go. */
+void fake_sysv_force_rmid(struct fake_sysv *k, bool forced);
+/* K is another boot of the machine of OLD: its settings are the same. */
+void fake_sysv_take_settings(struct fake_sysv *k, const struct fake_sysv *old);
 
 #endif
