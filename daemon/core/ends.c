@@ -166,7 +166,7 @@ static void party_left(struct core *core, struct segment *segment, enum tie_role
         removal_release_anchor(core, segment);
     else
         r = ends_if_abandoned(core, segment);
-    (void)r; /* the kernel refused: the segment stays without a holder, and is listed so */
+    (void)r; /* the kernel refused: the next sweep tries again */
 }
 
 /* Ends one tie of PARTY. */

@@ -47,8 +47,10 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
     segment_charge_follow_lock(&core->quota, segment, kernel.locked);
     use_notice(core, segment, &kernel);
     anchor_settle(core, segment, &kernel);
-    if (segment->is_left_behind)
-        (void)!ends_if_abandoned(core, segment); /* when the kernel refuses: the next sweep tries */
+    /* The kernel may have refused when the last holder left. When it refuses again, the next sweep
+     * tries. */
+    if (core->is_started)
+        (void)!ends_if_abandoned(core, segment);
 }
 
 static void begin_sweep(struct core *core)

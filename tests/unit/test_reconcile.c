@@ -308,6 +308,26 @@ TEST(the_dead)
     core_fixture_check_kernel(f);
 }
 
+/* Once that it cannot be looked at is no reason to keep it for ever. */
+TEST(an_end_that_the_kernel_refused)
+{
+    made("held", LIFETIME_PROCESS);
+    const struct create_params filling = {
+        .name = "filling", .size = GIVEN(1), .ready = GIVEN(false)};
+    assert_int_equal(fixture_create(f, &alice, &filling), 0);
+    turn_ends();
+    f->told[0] = '\0';
+    fake_sysv_fail(f->k, FAKE_STAT, 0, EIO);
+    core_fixture_kill(f, 1);
+    turn_ends();
+    fake_sysv_fail(f->k, FAKE_STAT, 0, 0);
+    told("");
+    assert_int_equal(f->core.registry.count, 2);
+    core_fixture_pass(f, 5000);
+    told("removed/last-holder-exited:held removed/initialiser-died:filling");
+    core_fixture_check_kernel(f);
+}
+
 TEST(a_pid_that_is_anothers_by_now)
 {
     for (int no_pidfs = 0; no_pidfs < 2; no_pidfs++) {
@@ -737,6 +757,7 @@ int main(void)
         CASE(an_expiry_over_a_restart),
         CASE(holders_keep_their_order),
         CASE(the_dead),
+        CASE(an_end_that_the_kernel_refused),
         CASE(a_pid_that_is_anothers_by_now),
         CASE(an_older_kernel),
         CASE(an_older_kernel_that_hides_processes),
