@@ -7,6 +7,7 @@
 #include "daemon/core/charge.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
+#include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
 #include "daemon/core/new_segment.h"
 #include "daemon/core/segment_charge.h"
@@ -143,8 +144,14 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
         return r;
     }
     segment_charge_follow_lock(&core->quota, s, found.kernel.locked);
-    new_segment_enter(core, &n, &found.kernel);
     anchor_settle(core, s, &found.kernel);
+    if (s->anchor) {
+        /* The anchor is left out of the count, so the count must have it. */
+        const struct sight now = kernel_look(core, s);
+        if (now.verdict == VERDICT_MATCH)
+            found.kernel = now.kernel;
+    }
+    new_segment_enter(core, &n, &found.kernel);
     news_add(core, s, &found.kernel, EVENT_ADOPTED, REASON_REQUEST);
     *ret = found;
     return 0;

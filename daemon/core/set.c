@@ -326,12 +326,11 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
     change_free(core, &change);
     if (r != 0)
         return r;
+    if (begins_lifetime)
+        anchor_settle(core, s, &found->kernel);
     const struct sight now = kernel_look(core, s);
-    if (now.verdict == VERDICT_MATCH) {
-        found->kernel = now.kernel; /* ctime */
-        if (begins_lifetime)
-            anchor_settle(core, s, &now.kernel);
-    }
+    if (now.verdict == VERDICT_MATCH)
+        found->kernel = now.kernel; /* ctime, and the anchor */
     s->seen.uid = found->kernel.uid;
     s->seen.gid = found->kernel.gid;
     s->seen.mode = found->kernel.mode;

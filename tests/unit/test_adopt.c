@@ -118,6 +118,30 @@ TEST(who_made_it_is_what_its_owner_cannot_set)
     turn_ends();
 }
 
+/* Process 2 has it attached, and so has the daemon from now on. */
+static void counts_one(enum lifetime lifetime)
+{
+    int32_t shmid = handed_over(f, 0);
+    assert_int_equal(fake_sysv_attach_as(f->k, shmid, 2), 0);
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid), .lifetime = GIVEN(lifetime)), 0);
+    assert_non_null(f->found.segment->anchor);
+    assert_int_equal(segment_attachments(f->found.segment, &f->found.kernel), 1);
+    assert_int_equal(f->found.segment->seen.nattch, 1);
+    turn_ends();
+    assert_string_equal(core_fixture_told(f), "adopted:-");
+}
+
+TEST(the_anchor_is_not_counted)
+{
+    counts_one(LIFETIME_ATTACHED);
+}
+
+TEST(the_anchor_of_a_persistent_one_is_not_counted)
+{
+    f->k->shm_rmid_forced = f->core.rmid_forced = true;
+    counts_one(LIFETIME_PERSISTENT);
+}
+
 TEST(attached)
 {
     int32_t shmid = handed_over(f, 0);
@@ -327,6 +351,8 @@ int main(void)
         CASE(of_our_own_whose_record_was_lost),
         CASE(by_another_than_its_creator),
         CASE(who_made_it_is_what_its_owner_cannot_set),
+        CASE(the_anchor_is_not_counted),
+        CASE(the_anchor_of_a_persistent_one_is_not_counted),
         CASE(attached),
         CASE(forced),
         CASE(not_there),
