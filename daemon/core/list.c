@@ -112,7 +112,8 @@ static void consider(struct listing *l, struct segment *record)
         return;
     }
     l->cost += COST_LOOK;
-    if (find_again(core, record, &kernel) != 0 ||
+    /* The look may show that it is being removed, and then it has no name. */
+    if (find_again(core, record, &kernel) != 0 || !may_be_wanted(l->params, record) ||
         !access_may_see(&core->settings.access, l->caller, record, &kernel))
         return;
     view_segment(core, record, &kernel, &view);

@@ -89,6 +89,18 @@ TEST(who_sees_what)
     shows("a-closed a-open foreign");
 }
 
+/* What the look for the list finds to be removed already has lost its name by it. */
+TEST(a_name_that_the_look_takes_away)
+{
+    struct segment *s = create(&alice, "app/a", 0600);
+    assert_int_equal(fake_sysv_attach_as(f->k, s->shmid, 1), 0);
+    assert_int_equal(fake_sysv_remove_as(f->k, s->shmid), 0);
+    assert_int_equal(LIST(&alice, .prefix = "app/"), 0);
+    shows("");
+    assert_int_equal(LIST(&alice, .prefix = ""), 0);
+    shows("-");
+}
+
 TEST(filters)
 {
     create(&alice, "app/one", 0644);
@@ -423,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OWN_CASE(nothing),
         OWN_CASE(who_sees_what),
+        CASE(a_name_that_the_look_takes_away),
         OWN_CASE(filters),
         OWN_CASE(foreign_ones),
         OWN_CASE(pages),
