@@ -1,0 +1,323 @@
+#include "tests/simulation/actors.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/simulation/requests.h"
+
+static bool one_in(struct actors *a, unsigned n)
+{
+    return random_one_in(&a->random, n);
+}
+
+static unsigned below(struct actors *a, unsigned n)
+{
+    return random_below(&a->random, n);
+}
+
+__attribute__((format(printf, 2, 3))) static const char *step(struct actors *a, const char *format,
+                                                              ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(a->step, sizeof(a->step), format, args);
+    va_end(args);
+    return a->step;
+}
+
+void actors_init(struct actors *a, struct world *w, uint64_t seed)
+{
+    static const unsigned often[] = {0, 0, 1, 3, 10};
+    *a = (struct actors){.random = {seed}, .w = w, .next_id = 1};
+    (void)random_next(&a->random);
+    a->n_uids = 3 + below(a, UIDS_MAX - 2);
+    a->faults = often[below(a, 5)];
+    a->kills = often[below(a, 5)];
+    a->outside = 1 + below(a, 6);
+    a->hostile = often[below(a, 5)];
+    a->pipelines = 1 + below(a, 8);
+    a->idle = 1 + below(a, 4);
+}
+
+/* --- the opening: how the machine and the daemon are set up */
+
+static const char *some_limit(struct actors *a)
+{
+    static const struct {
+        const char *key;
+        unsigned values[3];
+    } limits[] = {
+        {"max_segments_per_uid", {2, 8, 30}},
+        {"max_segments", {16, 40, 100}},
+        {"max_bytes_per_uid", {16384, 1 << 20, 1 << 30}},
+        {"max_waiters_per_uid", {1, 4, 16}},
+        {"max_processes_per_uid", {1, 3, 10}},
+        {"max_holders_per_segment", {1, 2, 8}},
+        {"max_subscriptions_per_uid", {1, 2, 4}},
+        {"output_high_water", {1024, 4096, 65536}},
+        {"subscriber_cap", {1024, 8192, 65536}},
+        {"max_connections_per_uid", {2, 6, 20}},
+        {"max_buffer_bytes_per_uid", {65536, 131072, 1 << 20}},
+        {"max_bytes", {1 << 20, 1 << 26, 1 << 30}},
+    };
+    const unsigned i = below(a, sizeof(limits) / sizeof(limits[0]));
+    return step(a, "limit %s %u", limits[i].key, limits[i].values[below(a, 3)]);
+}
+
+static const char *some_kernel(struct actors *a)
+{
+    static const struct {
+        const char *key;
+        unsigned long values[3];
+    } knobs[] = {
+        {"shmmni", {10, 40, 4096}},
+        {"shmall", {100, 5000, 1UL << 40}},
+        {"shmmax", {8192, 1 << 24, 1UL << 50}},
+        {"memlock", {0, 8192, 1 << 26}},
+        {"ipc-lock", {1, 1, 0}},
+        {"huge-pages", {0, 2, 64}},
+        {"no-reaped", {1, 1, 0}},
+        {"no-pidfs", {1, 1, 0}},
+        {"no-peer-pidfd", {1, 1, 0}},
+        {"rmid-forced", {1, 0, 0}},
+        {"memory-counted", {1, 0, 0}},
+    };
+    const unsigned i = below(a, sizeof(knobs) / sizeof(knobs[0]));
+    return step(a, "kernel %s %lu", knobs[i].key, knobs[i].values[below(a, 3)]);
+}
+
+static const char *opening(struct actors *a)
+{
+    static const unsigned looks[] = {1, 5, 20, 60, 150, 300};
+    switch (a->opened++) {
+    case 0: return step(a, "setting look_us %u", looks[below(a, 6)]);
+    case 1: return one_in(a, 3) ? step(a, "setting admin_group 44") : step(a, "setting none 0");
+    case 2: return step(a, "setting reconcile_ms %u", 1000 + 1000 * below(a, 5));
+    case 3: return step(a, "setting attach_timeout_ms %u", 500 + 3000 * below(a, 8));
+    case 4:
+    case 5: return one_in(a, 3) ? some_kernel(a) : step(a, "setting none 0");
+    case 6:
+    case 7:
+    case 8: return one_in(a, 2) ? some_limit(a) : step(a, "setting none 0");
+    default: return step(a, "start");
+    }
+}
+
+/* --- who there is */
+
+static struct process *some_process(struct actors *a, bool lives)
+{
+    for (int i = 0; i < 8 && a->next_process > 0; i++) {
+        struct process *p = &a->w->processes[below(a, a->next_process)];
+        if (p->is_used && (!lives || !p->is_dead))
+            return p;
+    }
+    return NULL;
+}
+
+static unsigned label_of(const struct actors *a, const struct process *p)
+{
+    return (unsigned)(p - a->w->processes);
+}
+
+static struct connection *some_connection(struct actors *a)
+{
+    for (int i = 0; i < 12 && a->next_connection > 0; i++) {
+        const unsigned window = a->next_connection < 48 ? a->next_connection : 48;
+        struct connection *c = &a->w->connections[a->next_connection - 1 - below(a, window)];
+        if (c->is_used && (c->is_open || c->is_arriving) && !c->client_closed && !c->client_ended)
+            return c;
+    }
+    return NULL;
+}
+
+static const char *new_process(struct actors *a)
+{
+    const unsigned who = below(a, a->n_uids);
+    unsigned uid = 1000 + who, gid = 2000 + who;
+    if (one_in(a, 12))
+        uid = gid = 0;
+    else if (one_in(a, 40))
+        uid = gid = DAEMON_UID;
+    const int pid = one_in(a, 20) ? 0 : 2000 + (int)below(a, 400);
+    return step(a, "process %u %d %u %u prog%u %u", a->next_process++, pid, uid, gid, below(a, 5),
+                one_in(a, 3) ? 44 : 0);
+}
+
+static const char *new_connection(struct actors *a)
+{
+    struct process *p = some_process(a, true);
+    return p ? step(a, "connect %u %u", a->next_connection++, label_of(a, p)) : new_process(a);
+}
+
+/* --- what clients do */
+
+static const char *say(struct actors *a, struct connection *c)
+{
+    step(a, "say %d ", c->label);
+    requests_add(a, c);
+    return a->step;
+}
+
+static const char *of_connection(struct actors *a, struct connection *c)
+{
+    switch (below(a, 9)) {
+    case 0: return step(a, "end %d", c->label);
+    case 1:
+    case 2: return step(a, "close %d", c->label);
+    case 3: return step(a, "deaf %d", c->label);
+    case 4:
+    case 5: return step(a, "hear %d", c->label);
+    default: return step(a, "pieces %d %u", c->label, one_in(a, 2) ? 0 : 1 + below(a, 200));
+    }
+}
+
+static const char *of_process(struct actors *a)
+{
+    struct process *p = some_process(a, false);
+    if (!p)
+        return new_process(a);
+    if (p->is_zombie)
+        return step(a, "reap %u", label_of(a, p));
+    switch (below(a, 6)) {
+    case 0: return step(a, "orphan %u", label_of(a, p));
+    case 1: return step(a, "zombie %u", label_of(a, p));
+    case 2: return step(a, "exec %u prog%u", label_of(a, p), below(a, 9));
+    default: return step(a, "exit %u", label_of(a, p));
+    }
+}
+
+/* --- other programs */
+
+static unsigned some_known(struct actors *a)
+{
+    const unsigned n = a->n_known < KNOWN_MAX ? a->n_known : KNOWN_MAX;
+    return n == 0 ? 0 : a->known[below(a, n)];
+}
+
+static const char *foreign_segment(struct actors *a, const struct process *p)
+{
+    const unsigned id = a->next_id++;
+    a->known[a->n_known++ % KNOWN_MAX] = id;
+    return step(a, "shmget %u %u %u %u %o", id, label_of(a, p),
+                one_in(a, 2) ? 100 + below(a, 6) : 0, 4096 * (1 + below(a, 3)),
+                one_in(a, 4) ? 0666 : 0600);
+}
+
+static const char *outside(struct actors *a)
+{
+    struct process *p = some_process(a, true);
+    const unsigned uid = one_in(a, 2) ? DAEMON_UID : 1000 + below(a, a->n_uids);
+    if (!p)
+        return new_process(a);
+    const unsigned label = label_of(a, p);
+    switch (below(a, 16)) {
+    case 0:
+    case 1: return foreign_segment(a, p);
+    case 2:
+    case 3:
+    case 4:
+    case 5: return step(a, "attach %u %u", label, some_known(a));
+    case 6:
+    case 7:
+    case 8: return step(a, "detach %u %u", label, some_known(a));
+    case 9:
+    case 10: return step(a, "ipcrm %u %u", label, some_known(a));
+    case 11: return step(a, "recycle %u %u %u", label, some_known(a), below(a, 2));
+    case 12: return step(a, "logind %u", 1000 + below(a, a->n_uids));
+    default:
+        /* As the owner who hands it over, or takes it back. */
+        return step(a, "chmod %u %u %o %u %u", label, some_known(a),
+                    one_in(a, 3) ? below(a, 0777) : 0600, one_in(a, 3) ? p->uid : uid, p->gid);
+    }
+}
+
+/* --- what goes wrong */
+
+static const char *fault(struct actors *a)
+{
+    static const int of_kernel[] = {ENOMEM, EIO, EPERM, EINVAL};
+    static const int of_files[] = {ENOSPC, EIO, EINTR, EDQUOT};
+    static const char *const of_processes[] = {"open", "peer", "identify", "watch"};
+    static const int errors[] = {EMFILE, ENOMEM, ENFILE};
+    switch (below(a, 8)) {
+    case 0:
+    case 1: {
+        const unsigned op = below(a, FAKE_OPS);
+        /* The detaching of what is attached does not fail. */
+        return step(a, "fail kernel %u %u %d", op == FAKE_DETACH ? FAKE_STAT : op, 1 + below(a, 6),
+                    of_kernel[below(a, 4)]);
+    }
+    case 2:
+    case 3:
+        return step(a, "fail file %u %u %d %u", below(a, 8), 1 + below(a, 4), of_files[below(a, 4)],
+                    1 + below(a, 4));
+    case 4: return step(a, "fail process %s %d", of_processes[below(a, 4)], errors[below(a, 3)]);
+    case 5: return step(a, "disk %u", below(a, 3) * 4096);
+    default: return step(a, "fail memory %u", 1 + below(a, 40));
+    }
+}
+
+static const char *end_of_daemon(struct actors *a)
+{
+    switch (below(a, 10)) {
+    case 0:
+    case 1: return step(a, "kill");
+    case 2: return step(a, "stop");
+    case 3: return one_in(a, 8) ? step(a, "reboot") : step(a, "delete-journal");
+    default: return step(a, "kill-at %u", 1 + below(a, 60));
+    }
+}
+
+static const char *time_goes_on(struct actors *a)
+{
+    static const unsigned times[] = {1, 10, 100, 600, 3000, 20000, 70000};
+    if (one_in(a, 12))
+        return step(a, "wall %d", (int)below(a, 2000000) - 1000000);
+    return step(a, "pass %u", times[below(a, 7)]);
+}
+
+const char *actors_next(struct actors *a)
+{
+    if (a->opened < 10)
+        return opening(a);
+    if (!a->w->is_running)
+        return one_in(a, 4)   ? outside(a)
+               : one_in(a, 8) ? step(a, "mend")
+               : one_in(a, 8) ? step(a, "disk %u", 1U << 30)
+                              : step(a, "start");
+    struct connection *c = some_connection(a);
+    if (!c)
+        return new_connection(a);
+    /* In parts of 1000. */
+    const unsigned at = below(a, 1000);
+    unsigned sum = 0;
+    if (at < (sum += 100 + 40 * a->pipelines))
+        return say(a, c);
+    if (at < (sum += a->outside * 15))
+        return outside(a);
+    if (at < (sum += 12))
+        return new_process(a);
+    if (at < (sum += 25))
+        return new_connection(a);
+    if (at < (sum += 12))
+        return of_process(a);
+    if (at < (sum += 25))
+        return of_connection(a, c);
+    if (at < (sum += a->faults * 2))
+        return one_in(a, 3) ? step(a, "mend") : fault(a);
+    if (at < (sum += a->kills))
+        return end_of_daemon(a);
+    if (at < (sum += a->hostile * 2)) {
+        step(a, "bad %d ", c->label);
+        requests_add_bad(a);
+        return a->step;
+    }
+    if (at < (sum += a->idle * 8))
+        return time_goes_on(a);
+    if (at < sum + 60)
+        return step(a, "settle");
+    return one_in(a, 3) ? say(a, c) : step(a, "turn");
+}

@@ -1,0 +1,232 @@
+#include "tests/simulation/oracle_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How long the value at TEXT is; 0: it is not whole. */
+static size_t value_length(const char *text, size_t n)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        const char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static struct ask *find_ask(struct talk *t, long long id, bool *ret_waits)
+{
+    for (size_t i = 0; i < t->n_waits; i++)
+        if (t->waits[i].id == id) {
+            *ret_waits = true;
+            return &t->waits[i];
+        }
+    *ret_waits = false;
+    for (size_t i = t->n_done; i < t->n_asks; i++)
+        if (t->asks[i].is_answered && t->asks[i].id == id &&
+            (t->asks[i].message || t->asks[i].is_bad))
+            return &t->asks[i];
+    return NULL;
+}
+
+/* Asks before ASK were executed earlier: those of them that are not answered yet never will be, but
+ * for waits. */
+static void pass_to(struct oracle *o, struct talk *t, const struct ask *ask)
+{
+    for (size_t i = t->n_done; &t->asks[i] != ask; i++) {
+        struct ask *earlier = &t->asks[i];
+        if (!earlier->is_answered && earlier->message && !earlier->is_bad) {
+            oracle_execute_unheard(o, earlier);
+            json_decref(earlier->message);
+            earlier->message = NULL;
+        }
+        if (earlier->is_deferred || !earlier->is_answered ||
+            (!earlier->message && !earlier->is_bad))
+            continue;
+        if (earlier->method == METHOD_WAIT && !earlier->is_bad) {
+            if (!earlier->is_judged)
+                judge_answer(o, earlier, NULL, o->faults_seen);
+            continue;
+        }
+        world_fail(o->w, "connection %d: request %lld was answered before request %lld",
+                   t->connection->label, ask->id, earlier->id);
+        return;
+    }
+}
+
+static void forget_wait(struct talk *t, struct ask *ask)
+{
+    json_decref(ask->message);
+    *ask = t->waits[--t->n_waits];
+}
+
+static int code_of(const json_t *message)
+{
+    const json_t *error = json_object_get(message, "error");
+    return error ? (int)model_int(error, "code", 0) : CODE_OK;
+}
+
+static void hear_bad(struct oracle *o, struct talk *t, struct ask *ask, const json_t *message)
+{
+    int code = code_of(message);
+    if (code != ask->code && !(o->faults_seen && code == CODE_INTERNAL))
+        world_fail(o->w, "connection %d: a bad request was answered %d instead of %d",
+                   t->connection->label, code, ask->code);
+    ask->is_answered = false;
+}
+
+/* The first bad request whose answer names no id. */
+static struct ask *first_without_id(struct talk *t)
+{
+    for (size_t i = t->n_done; i < t->n_asks; i++)
+        if (t->asks[i].is_bad && t->asks[i].is_answered && t->asks[i].id < 0)
+            return &t->asks[i];
+    return NULL;
+}
+
+static void check_envelope(struct oracle *o, const json_t *m)
+{
+    const char *version = json_string_value(json_object_get(m, "jsonrpc"));
+    const bool has_error = json_object_get(m, "error"), has_result = json_object_get(m, "result");
+    if (!version || strcmp(version, "2.0") != 0 || has_error == has_result)
+        world_fail(o->w, "an answer is no answer of JSON-RPC 2.0");
+    if (has_error && !json_string_value(json_object_get(json_object_get(m, "error"), "message")))
+        world_fail(o->w, "an error without a sentence");
+}
+
+/* There was no memory to read what is first: it was answered as one, and nothing of it was done. */
+static bool hear_of_unread(struct oracle *o, struct talk *t, const json_t *m)
+{
+    size_t i = t->n_done;
+    if (!o->faults_seen || code_of(m) != CODE_INTERNAL)
+        return false;
+    /* A wait before it may be under way. */
+    while (i < t->n_asks && (!t->asks[i].message || !t->asks[i].is_answered ||
+                             (t->asks[i].method == METHOD_WAIT && i + 1 < t->n_asks)))
+        i++;
+    if (i == t->n_asks)
+        return false;
+    /* Of a batch that was executed only the answers found no room. */
+    if (t->asks[i].is_deferred && i + 1 < t->n_done + o->n_executed)
+        return true;
+    json_decref(t->asks[i].message);
+    t->asks[i].message = NULL;
+    while (t->asks[i].batch != 0 && i + 1 < t->n_asks && t->asks[i + 1].batch == t->asks[i].batch) {
+        json_decref(t->asks[i + 1].message);
+        t->n_asks--;
+        memmove(&t->asks[i + 1], &t->asks[i + 2], (t->n_asks - i - 1) * sizeof(t->asks[0]));
+    }
+    return true;
+}
+
+static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
+{
+    const json_t *id = json_object_get(m, "id");
+    bool waits = false;
+    check_envelope(o, m);
+    struct ask *ask =
+        json_is_null(id) ? first_without_id(t) : find_ask(t, json_integer_value(id), &waits);
+    if (!ask) {
+        if (json_is_null(id) && hear_of_unread(o, t, m))
+            return;
+        /* The last word before it closes. */
+        if (json_is_null(id) && (t->may_close || t->connection->session.outbox.is_closed))
+            return;
+        world_fail(o->w, "connection %d: an answer to nothing that was asked (id %lld)",
+                   t->connection->label, json_integer_value(id));
+        return;
+    }
+    if (ask->is_bad) {
+        pass_to(o, t, ask);
+        hear_bad(o, t, ask, m);
+        return;
+    }
+    if (waits) {
+        if (ask->method == METHOD_WAIT && !ask->is_deferred)
+            judge_wait(o, ask, m);
+        forget_wait(t, ask);
+        return;
+    }
+    pass_to(o, t, ask);
+    if (o->w->has_failed)
+        return;
+    if (!ask->is_deferred)
+        judge_answer(o, ask, m, o->faults_seen);
+    json_decref(ask->message);
+    ask->message = NULL;
+}
+
+static void hear(struct oracle *o, struct talk *t, const char *text, size_t n)
+{
+    json_error_t error;
+    json_t *m = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+    if (o->w->is_loud)
+        printf("    %d hears %.*s\n", t->connection->label, (int)n, text);
+    if (!m) {
+        world_fail(o->w, "connection %d: an answer is not JSON (%s): %.*s", t->connection->label,
+                   error.text, (int)(n < 300 ? n : 300), text);
+        return;
+    }
+    if (json_object_get(m, "method"))
+        events_heard(o, t, json_object_get(m, "params"));
+    else
+        hear_answer(o, t, m);
+    json_decref(m);
+}
+
+static void hear_all(struct oracle *o, struct talk *t)
+{
+    size_t at = 0;
+    while (at < t->len && !o->w->has_failed) {
+        const char c = t->text[at];
+        if (c != '{') { /* between values: a line's end, and a batch's brackets and commas */
+            if (!strchr("\n[],", c))
+                world_fail(o->w, "connection %d: a stray byte 0x%02x between answers",
+                           t->connection->label, (unsigned char)c);
+            at++;
+            continue;
+        }
+        size_t n = value_length(t->text + at, t->len - at);
+        if (n == 0)
+            break;
+        hear(o, t, t->text + at, n);
+        at += n;
+    }
+    memmove(t->text, t->text + at, t->len - at);
+    t->len -= at;
+}
+
+void answers_read(struct oracle *o, struct connection *c)
+{
+    struct talk *t = talk_of(o, c);
+    const struct outbox *outbox = &c->session.outbox;
+    uint64_t there = c->taken + outbox_unsent(outbox);
+    t->connection = c;
+    if (o->w->is_killed && there > c->kill_mark)
+        there = c->kill_mark;
+    if (there <= c->heard)
+        return;
+    size_t n = (size_t)(there - c->heard);
+    if (t->text_capacity - t->len < n) {
+        t->text_capacity = (t->len + n) * 2;
+        t->text = realloc(t->text, t->text_capacity);
+        if (!t->text)
+            abort();
+    }
+    memcpy(t->text + t->len, outbox_bytes(outbox) + (c->heard - c->taken), n);
+    t->len += n;
+    c->heard = there;
+    hear_all(o, t);
+}

@@ -1,0 +1,3 @@
+#!/bin/bash
+# The scripts of seeds that once failed.
+exec "${abs_top_builddir:?}/tests/simulation/replay" --quiet "${abs_top_srcdir:?}"/tests/simulation/kept/*.script

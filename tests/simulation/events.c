@@ -1,0 +1,171 @@
+#include "tests/simulation/oracle_state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static struct model_segment *any_segment(const struct oracle *o, uint64_t serial)
+{
+    for (size_t i = o->m.n_all; i-- > 0;)
+        if (o->m.all[i]->serial == serial)
+            return o->m.all[i];
+    return NULL;
+}
+
+/* A removal that no answer has told of: there must be a cause. */
+static void take_removal(struct oracle *o, struct model_segment *s, enum reason reason)
+{
+    if (s->removal_is_told && !s->is_of_the_past)
+        world_fail(o->w, "the removal of segment %" PRIu64 " is told twice", s->serial);
+    s->removal_is_told = true;
+    if (s->has_ended || s->state == STATE_REMOVING)
+        return;
+    const unsigned reasons = model_reasons(&o->m, s);
+    if (!(reasons & 1U << reason) && !s->is_unsure)
+        world_fail(o->w, "segment %" PRIu64 " (%s) was removed as %s, which is not so", s->serial,
+                   s->name, reason_words[reason]);
+    if (model_attachments(&o->m, s) > 0)
+        model_remove(&o->m, s);
+    else
+        model_end(&o->m, s);
+}
+
+static void take_event(struct oracle *o, const struct segment_event *e)
+{
+    struct model_segment *s = any_segment(o, e->segment.serial);
+    if (!s) {
+        const bool is_cut_off = o->may_tell_of_unknown;
+        if (is_cut_off && e->segment.serial > o->last_serial)
+            o->last_serial = e->segment.serial;
+        if (!o->had_fault && !is_cut_off && e->segment.managed)
+            world_fail(o->w,
+                       "event %" PRIu64 " (%s) is about segment %" PRIu64
+                       ", which nobody was told of",
+                       e->serial, event_words[e->kind], e->segment.serial);
+        return;
+    }
+    if (e->kind == EVENT_REMOVED)
+        take_removal(o, s, e->reason);
+}
+
+static void keep(struct oracle *o, uint64_t serial, const struct segment_event *e)
+{
+    struct told *t = &o->told[serial % TOLD_KEPT];
+    *t = (struct told){.is_lost = !e};
+    if (!e)
+        return;
+    t->kind = e->kind;
+    t->reason = e->reason;
+    t->kernel = e->kernel;
+    t->segment = e->segment.serial;
+    model_copy_name(t->name, e->segment.name);
+}
+
+void events_excuse(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_all; i++) {
+        struct model_segment *s = o->m.all[i];
+        s->is_of_the_past |= s->has_ended || model_may_be_gone(&o->m, s);
+    }
+}
+
+void events_read(struct oracle *o)
+{
+    const struct event_log *log = &o->w->core.events;
+    while (o->last_told < log->last && !o->w->has_failed) {
+        const struct segment_event *e = event_log_get(log, ++o->last_told);
+        if (!e && world_faults(o->w) == 0)
+            world_fail(o->w, "event %" PRIu64 " is lost", o->last_told);
+        if (e && e->serial != o->last_told)
+            world_fail(o->w, "event %" PRIu64 " has the serial %" PRIu64, o->last_told, e->serial);
+        keep(o, o->last_told, e);
+        o->w->counts.events++;
+        if (e)
+            take_event(o, e);
+        else
+            events_excuse(o);
+    }
+}
+
+/* --- those who listen */
+
+void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    struct listener *l = &talk_of(o, ask->connection)->listener;
+    const json_t *p = ask->params;
+    const json_t *kinds = json_object_get(p, "kinds");
+    const char *prefix = json_string_value(json_object_get(p, "prefix"));
+    const uint64_t newest = (uint64_t)model_int(result, "event_serial", 0);
+    const uint64_t after = (uint64_t)model_int(p, "after", -1);
+    size_t i;
+    json_t *word;
+    *l = (struct listener){.is_on = true, .kinds = kinds ? 0 : UINT32_MAX, .next = newest + 1};
+    json_array_foreach (kinds, i, word)
+        l->kinds |= 1U << term_find(event_words, json_string_value(word));
+    model_copy_name(l->prefix, prefix);
+    if (json_object_get(p, "after") && after < newest)
+        l->next = after + 1;
+}
+
+static bool is_for(const struct oracle *o, const struct talk *t, const struct told *e)
+{
+    return !e->is_lost && (t->listener.kinds & 1U << e->kind) &&
+           strncmp(e->name, t->listener.prefix, strlen(t->listener.prefix)) == 0 &&
+           model_may_read(&o->m, t->connection->by, &e->kernel);
+}
+
+/* Passes over events up to SERIAL, none of which may be for T. */
+static void pass(struct oracle *o, struct talk *t, uint64_t serial)
+{
+    for (; t->listener.next < serial && !o->w->has_failed; t->listener.next++) {
+        if (o->last_told >= TOLD_KEPT && t->listener.next <= o->last_told - TOLD_KEPT)
+            continue;
+        if (is_for(o, t, &o->told[t->listener.next % TOLD_KEPT]))
+            world_fail(o->w, "connection %d was not told of event %" PRIu64, t->connection->label,
+                       t->listener.next);
+    }
+}
+
+void events_heard(struct oracle *o, struct talk *t, const json_t *p)
+{
+    const char *kind = json_string_value(json_object_get(p, "kind"));
+    const uint64_t serial = (uint64_t)model_int(p, "event_serial", 0);
+    if (!t->listener.is_on) {
+        world_fail(o->w, "connection %d hears events and has not subscribed", t->connection->label);
+        return;
+    }
+    if (strcmp(kind, "gap") == 0) {
+        t->listener.next += (uint64_t)model_int(p, "missed", 0);
+        return;
+    }
+    const struct told *e = &o->told[serial % TOLD_KEPT];
+    if (serial < t->listener.next || serial > o->w->core.events.last) {
+        world_fail(o->w, "connection %d hears event %" PRIu64 " when the next is %" PRIu64,
+                   t->connection->label, serial, t->listener.next);
+        return;
+    }
+    pass(o, t, serial);
+    t->listener.next = serial + 1;
+    const char *name = json_string_value(json_object_get(json_object_get(p, "segment"), "name"));
+    if (serial <= o->last_told && (!is_for(o, t, e) || strcmp(kind, event_words[e->kind]) != 0 ||
+                                   strcmp(name ? name : "", e->name) != 0))
+        world_fail(o->w, "connection %d hears event %" PRIu64 " (%s), which is not for it",
+                   t->connection->label, serial, kind);
+}
+
+void events_check_heard(struct oracle *o)
+{
+    struct world *w = o->w;
+    for (int i = 0; i < w->n_connections && !w->has_failed; i++) {
+        const struct connection *c = &w->connections[i];
+        struct talk *t = &o->talks[i];
+        if (c->is_open && !c->is_deaf && !c->client_closed && t->listener.is_on &&
+            !c->session.outbox.is_closed && !o->had_fault)
+            pass(o, t, o->last_told + 1);
+    }
+    for (size_t i = 0; i < o->m.n_all && !w->has_failed && !o->had_fault; i++) {
+        struct model_segment *s = o->m.all[i];
+        if (s->has_ended && !s->removal_is_told && !s->is_disowned && !s->is_of_the_past &&
+            !s->is_unsure)
+            world_fail(w, "segment %" PRIu64 " has ended and nobody was told", s->serial);
+    }
+}

@@ -1,0 +1,418 @@
+#include "tests/simulation/oracle_state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --- what happened without the daemon */
+
+static bool is_same_segment(const struct sysv_stat *a, const struct sysv_stat *b)
+{
+    return a->shmid == b->shmid && a->cuid == b->cuid && a->cpid == b->cpid && a->size == b->size;
+}
+
+/* What the owner of a segment, and the kernel, may change. */
+static void take_kernel(struct model_segment *s, const struct sysv_stat *k)
+{
+    s->kernel.uid = k->uid;
+    s->kernel.gid = k->gid;
+    s->kernel.mode = k->mode;
+    s->kernel.locked = k->locked;
+    s->kernel.destroyed = k->destroyed;
+    s->kernel.key = k->key;
+}
+
+static void look_at(struct oracle *o, struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    const bool expects_end = s->lifetime == LIFETIME_ATTACHED || s->state == STATE_REMOVING;
+    if (!k)
+        s->outside = OUTSIDE_GONE;
+    else if (!is_same_segment(k, &s->kernel))
+        s->outside = OUTSIDE_RECYCLED;
+    else {
+        if (k->destroyed && !expects_end)
+            s->outside = OUTSIDE_DYING;
+        const uint32_t key = s->kernel.key;
+        take_kernel(s, k);
+        /* By its key it is found until the daemon looks at it. */
+        if (s->outside == OUTSIDE_DYING)
+            s->kernel.key = key;
+    }
+}
+
+static bool is_unacknowledged(const struct oracle *o, const struct sysv_stat *k)
+{
+    for (size_t i = 0; i < o->n_unacknowledged; i++)
+        if (is_same_segment(&o->unacknowledged[i], k))
+            return true;
+    return false;
+}
+
+/* What the daemon was about to make when it was killed. */
+void holds_note_unacknowledged(struct oracle *o)
+{
+    for (size_t i = 0; i < o->w->k->end && o->is_unsure_of_new; i++) {
+        const struct sysv_stat *k = fake_sysv_at(o->w->k, i);
+        if (k && k->cuid == DAEMON_UID && !model_by_shmid(&o->m, k->shmid) &&
+            !model_foreign(&o->m, k->shmid) && !is_unacknowledged(o, k) &&
+            o->n_unacknowledged < CODES_MAX)
+            o->unacknowledged[o->n_unacknowledged++] = *k;
+    }
+}
+
+/* It is recorded as removed, and the kernel refused that: the next sweep does it. */
+static bool is_lingering(const struct oracle *o, const struct sysv_stat *k)
+{
+    const struct segment *r =
+        o->w->is_running ? registry_by_shmid(&o->w->core.registry, k->shmid) : NULL;
+    return r && r->state == STATE_REMOVING && o->last_fault_ms > 0;
+}
+
+static void take_foreign(struct oracle *o)
+{
+    o->m.n_foreign = 0;
+    for (size_t i = 0; i < o->w->k->end; i++) {
+        const struct sysv_stat *k = fake_sysv_at(o->w->k, i);
+        if (!k)
+            continue;
+        const struct model_segment *s = model_by_shmid(&o->m, k->shmid);
+        if ((!s || s->outside == OUTSIDE_RECYCLED) && !is_unacknowledged(o, k) &&
+            !is_lingering(o, k))
+            o->m.foreign[o->m.n_foreign++] = *k;
+    }
+}
+
+void holds_look_outside(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live; i++)
+        look_at(o, o->m.live[i]);
+    take_foreign(o);
+}
+
+/* How many segments may be the one that K was to become: of more than one, none is removed. */
+static unsigned count_alike(const struct oracle *o, const struct sysv_stat *k)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < o->w->k->end; i++) {
+        const struct sysv_stat *other = fake_sysv_at(o->w->k, i);
+        n += other && other->cuid == k->cuid && other->cpid == k->cpid && other->size == k->size &&
+             other->key == k->key && !registry_by_shmid(&o->w->core.registry, other->shmid);
+    }
+    return n;
+}
+
+void holds_forget_adopted(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_foreign; i++) {
+        const struct sysv_stat *was = &o->m.foreign[i];
+        const bool could_be = was->uid == DAEMON_UID || was->cuid == DAEMON_UID;
+        if (could_be && !fake_sysv_segment(o->w->k, was->shmid))
+            o->m.foreign[i--] = o->m.foreign[--o->m.n_foreign];
+    }
+}
+
+void holds_check_unacknowledged(struct oracle *o, bool had_fault)
+{
+    for (size_t i = 0; i < o->n_unacknowledged; i++) {
+        const struct sysv_stat *k = &o->unacknowledged[i];
+        const struct sysv_stat *now = fake_sysv_segment(o->w->k, k->shmid);
+        if (!now || !is_same_segment(now, k) || registry_by_shmid(&o->w->core.registry, k->shmid))
+            continue;
+        /* One of the second of a disowning cannot be told from what was disowned. */
+        if (now->ctime > o->m.disowned_at_s && count_alike(o, k) == 1 && !had_fault &&
+            now->nattch == 0 && now->lpid == 0)
+            world_fail(o->w,
+                       "shmid %d, which no record has and nobody was told of, is left after "
+                       "the start",
+                       k->shmid);
+        o->m.foreign[o->m.n_foreign++] = *now;
+    }
+    o->n_unacknowledged = 0;
+}
+
+/* --- what a kill or a fault has left open */
+
+static const struct segment *record_of(const struct oracle *o, uint64_t serial)
+{
+    return registry_by_serial(&o->w->core.registry, serial);
+}
+
+static const struct process *process_of(const struct oracle *o, const struct party *party)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *p = &o->w->processes[i];
+        if (p->is_used && o->w->p.tasks[p->socket].inode == party->identity.inode)
+            return p;
+        if (p->is_used && party->identity.inode == 0 && party->identity.pid == p->pid &&
+            (!p->is_dead || p->is_zombie))
+            return p;
+    }
+    return NULL;
+}
+
+static const struct connection *connection_of(const struct oracle *o, const struct party *party)
+{
+    for (int i = 0; i < o->w->n_connections; i++)
+        if (o->w->connections[i].is_open && o->w->connections[i].session.caller.party == party)
+            return &o->w->connections[i];
+    return NULL;
+}
+
+/* The holder behind PARTY. A connection that is closed has its tie until that is dealt with. */
+static struct holder holder_of(const struct oracle *o, const struct party *party)
+{
+    static const struct process nobody = {.is_dead = true};
+    static const struct connection closed = {.client_closed = true};
+    const struct connection *c = party->is_connection ? connection_of(o, party) : NULL;
+    const struct process *p = c ? c->by : process_of(o, party);
+    return (struct holder){p ? p : &nobody, party->is_connection && !c ? &closed : c};
+}
+
+static void learn_ties(const struct oracle *o, struct model_segment *s, const struct segment *r)
+{
+    const struct tie *tie;
+    s->n_holders = 0;
+    s->initialiser = s->attacher = NULL;
+    LIST_FOREACH (tie, &r->ties, of_segment) {
+        const struct holder h = holder_of(o, tie->party);
+        if (tie->role == TIE_HOLDER && s->n_holders < HOLDERS_MAX)
+            s->holders[s->n_holders++] = h;
+        else if (tie->role == TIE_INITIALISER)
+            s->initialiser = h.process;
+        else if (tie->role == TIE_ATTACHER)
+            s->attacher = h.process;
+    }
+}
+
+static void learn_record(const struct oracle *o, struct model_segment *s, const struct segment *r)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, r->shmid);
+    if (k)
+        take_kernel(s, k);
+    else
+        s->outside = OUTSIDE_GONE;
+    model_copy_name(s->name, r->name);
+    model_copy_name(s->new_name, r->other_name);
+    s->replaces = r->replaces;
+    s->state = r->state;
+    s->lifetime = r->lifetime;
+    s->expires_at_ms = r->expires_at_ms;
+    s->idle_ttl_ms = r->idle_ttl_ms;
+    s->has_unseen = r->has_unseen;
+    json_decref(s->labels);
+    s->labels = json_object();
+    for (size_t i = 0; i < r->n_labels; i++)
+        json_object_set_new(s->labels, r->labels[i].key, json_string(r->labels[i].value));
+    learn_ties(o, s, r);
+}
+
+void holds_learn(struct oracle *o, struct model_segment *s)
+{
+    const struct segment *r = record_of(o, s->serial);
+    s->is_unsure = false;
+    /* Who would be told was not there, or it was recorded and not told before the kill. */
+    s->is_of_the_past = true;
+    if (r)
+        learn_record(o, s, r);
+    else
+        model_end(&o->m, s);
+    /* What was disowned is there, and nobody's record. */
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    if (!r && k && is_same_segment(k, &s->kernel) && !model_foreign(&o->m, k->shmid))
+        o->m.foreign[o->m.n_foreign++] = *k;
+}
+
+/* A record that nobody was told of: what a kill cut off was done. */
+static void learn_new(struct oracle *o, const struct segment *r)
+{
+    struct model_segment *s = model_add(&o->m);
+    s->serial = r->serial;
+    s->kernel = (struct sysv_stat){.shmid = r->shmid,
+                                   .size = r->size,
+                                   .cuid = r->cuid,
+                                   .cgid = DAEMON_UID,
+                                   .cpid = r->cpid,
+                                   .key = r->key};
+    s->creator_uid = r->creator.uid;
+    s->creator_gid = r->creator.gid;
+    s->creator_pid = r->creator.pid;
+    s->creator_was_admin = r->creator.was_admin;
+    s->adopted = r->adopted;
+    s->noreserve = r->noreserve;
+    s->huge_page_size = r->huge_page_size;
+    s->idle_since_ms = o->w->clock.boot_ms;
+    s->was_attached = !r->anchor;
+    s->anchor_until_ms = r->anchor_until_ms;
+    learn_record(o, s, r);
+    if (s->serial > o->last_serial)
+        o->last_serial = s->serial;
+    for (size_t i = 0; i < o->m.n_foreign; i++)
+        if (o->m.foreign[i].shmid == r->shmid) {
+            o->m.foreign[i] = o->m.foreign[--o->m.n_foreign];
+            break;
+        }
+}
+
+/* --- the kernel is as the model has it */
+
+static void check_segment(struct oracle *o, const struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    const bool may_be_gone = model_may_be_gone(&o->m, s);
+    if (s->outside != OUTSIDE_NOTHING || s->is_unsure)
+        return;
+    if (!k || !is_same_segment(k, &s->kernel)) {
+        if (!may_be_gone)
+            world_fail(o->w, "segment %" PRIu64 " (shmid %d) is gone, and nothing has ended it",
+                       s->serial, s->kernel.shmid);
+        return;
+    }
+    if (k->uid != s->kernel.uid || k->gid != s->kernel.gid || k->mode != s->kernel.mode)
+        world_fail(o->w, "segment %" PRIu64 " is uid %u, gid %u, mode %o instead of %u, %u, %o",
+                   s->serial, k->uid, k->gid, k->mode, s->kernel.uid, s->kernel.gid,
+                   s->kernel.mode);
+    if (k->locked != s->kernel.locked)
+        world_fail(o->w, "segment %" PRIu64 " is %slocked", s->serial, k->locked ? "" : "not ");
+    if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault)
+        world_fail(o->w, "segment %" PRIu64 " is %smarked for destruction", s->serial,
+                   k->destroyed ? "" : "not ");
+}
+
+/* SHMID has no record, and is not foreign. */
+static void check_unknown(struct oracle *o, const struct sysv_stat *k)
+{
+    if (is_lingering(o, k) && oracle_had_fault(o))
+        return;
+    /* A kill between shmget() and the record; a removal that the kernel refused. */
+    if (o->is_unsure_of_new || o->had_fault || o->is_killed) {
+        if (!o->is_killed)
+            o->m.foreign[o->m.n_foreign++] = *k;
+        return;
+    }
+    world_fail(o->w, "shmid %d (uid %u, %" PRIu64 " bytes) is left, and nobody's", k->shmid, k->uid,
+               k->size);
+}
+
+static void check_foreign(struct oracle *o, const struct sysv_stat *was)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, was->shmid);
+    if (!k)
+        world_fail(o->w, "shmid %d, which was not the daemon's, is gone", was->shmid);
+    else if (k->uid != was->uid || k->gid != was->gid || k->mode != was->mode ||
+             k->destroyed != was->destroyed || k->cuid != was->cuid || k->locked != was->locked)
+        world_fail(o->w, "shmid %d, which is not the daemon's, has been changed", was->shmid);
+}
+
+void oracle_check_kernel(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live && !o->w->has_failed; i++)
+        check_segment(o, o->m.live[i]);
+    for (size_t i = 0; i < o->m.n_foreign && !o->w->has_failed; i++)
+        check_foreign(o, &o->m.foreign[i]);
+    for (size_t i = 0; i < o->w->k->end && !o->w->has_failed; i++) {
+        const struct sysv_stat *k = fake_sysv_at(o->w->k, i);
+        if (k && !model_by_shmid(&o->m, k->shmid) && !model_foreign(&o->m, k->shmid))
+            check_unknown(o, k);
+    }
+}
+
+/* --- the records are as the model has them */
+
+static void check_record(struct oracle *o, struct model_segment *s, const struct segment *r)
+{
+    if (s->outside == OUTSIDE_DYING && r->state == STATE_REMOVING) {
+        model_heed(&o->m, s);
+        if (s->has_ended)
+            return;
+    }
+    /* What was due has been done, and it is kept by those who have it attached. */
+    if (r->state == STATE_REMOVING && s->state != STATE_REMOVING && model_may_be_gone(&o->m, s)) {
+        model_remove(&o->m, s);
+        if (s->has_ended)
+            return;
+    }
+    size_t sure = 0;
+    for (size_t i = 0; i < s->n_holders; i++)
+        sure += !model_is_holder_gone(&o->m, &s->holders[i]);
+    const char *what = NULL;
+    if (strcmp(r->name ? r->name : "", s->name) != 0)
+        what = "name";
+    else if (r->state != s->state)
+        what = "state";
+    else if (r->lifetime != s->lifetime)
+        what = "lifetime";
+    else if (r->shmid != s->kernel.shmid || r->size != s->kernel.size)
+        what = "shmid or size";
+    else if (r->expires_at_ms != s->expires_at_ms)
+        what = "expiry";
+    else if (r->idle_ttl_ms != s->idle_ttl_ms)
+        what = "idle_ttl_ms";
+    else if (r->creator.uid != s->creator_uid || r->creator.pid != s->creator_pid ||
+             r->creator.was_admin != s->creator_was_admin)
+        what = "creator";
+    else if (r->replaces != s->replaces)
+        what = "replaces";
+    else if (r->n_labels != json_object_size(s->labels))
+        what = "labels";
+    else if (r->n_holders < sure || r->n_holders > s->n_holders)
+        what = "number of holders";
+    if (what)
+        world_fail(o->w, "the record of segment %" PRIu64 " (%s) has another %s", s->serial,
+                   s->name[0] ? s->name : s->new_name, what);
+}
+
+/* What is due is done once nothing has work, but for what only a sweep finds. */
+static bool is_overdue(const struct oracle *o, const struct model_segment *s)
+{
+    const unsigned by_itself =
+        1U << REASON_EXPIRED | 1U << REASON_LAST_HOLDER_EXITED | 1U << REASON_CONNECTION_CLOSED;
+    const struct fake_clock *c = &o->w->clock;
+    /* What failed is tried again by the next sweep. */
+    if (o->had_fault || oracle_had_fault(o) || s->outside != OUTSIDE_NOTHING || s->is_left_behind ||
+        s->idle_ttl_ms != 0)
+        return false;
+    if (s->kernel.uid != DAEMON_UID && s->kernel.cuid != DAEMON_UID)
+        return false;
+    if (s->expires_at_ms != 0 && c->boot_ms > s->expires_at_ms + o->w->settings.reconcile_ms + 1)
+        return true;
+    for (size_t i = 0; i < s->n_holders; i++) {
+        const struct connection *h = s->holders[i].connection;
+        if (s->lifetime == LIFETIME_CONNECTION && h->is_open)
+            return false;
+    }
+    return (model_reasons(&o->m, s) & by_itself & ~(1U << REASON_EXPIRED)) != 0;
+}
+
+void holds_check_records(struct oracle *o, bool is_settled)
+{
+    const struct registry *registry = &o->w->core.registry;
+    const struct segment *r;
+    for (uint64_t after = 0; (r = registry_next(registry, after)) && !o->w->has_failed;
+         after = r->serial) {
+        struct model_segment *s = model_by_serial(&o->m, r->serial);
+        if (!s && o->is_unsure_of_new)
+            learn_new(o, r);
+        else if (s)
+            check_record(o, s, r);
+        else if (r->state != STATE_REMOVING)
+            world_fail(o->w,
+                       "there is a record of segment %" PRIu64 " (%s), which was not made or "
+                       "has ended",
+                       r->serial, r->name ? r->name : "-");
+    }
+    for (size_t i = 0; i < o->m.n_live && !o->w->has_failed; i++) {
+        struct model_segment *s = o->m.live[i];
+        if (record_of(o, s->serial)) {
+            if (is_settled && s->state != STATE_REMOVING && is_overdue(o, s))
+                world_fail(o->w, "segment %" PRIu64 " (%s) should have ended", s->serial, s->name);
+            continue;
+        }
+        if (!model_may_be_gone(&o->m, s) && !s->is_unsure) {
+            world_fail(o->w, "segment %" PRIu64 " (%s) was acknowledged, and has no record",
+                       s->serial, s->name[0] ? s->name : "-");
+            return;
+        }
+        model_end(&o->m, s);
+        i--;
+    }
+}

@@ -1,0 +1,688 @@
+#include "tests/simulation/oracle_state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DOUBTS_MAX = 4 };
+
+static int code_of(const json_t *message)
+{
+    const json_t *error = json_object_get(message, "error");
+    return error ? (int)model_int(error, "code", 0) : CODE_OK;
+}
+
+static const char *text_in(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* --- a segment as it is shown */
+
+#define SHOWN(key, expected)                                                                       \
+    if (model_int(shown, key, -1) != (long long)(expected)) {                                      \
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with " key " %lld instead of %lld",     \
+                   where, s->serial, model_int(shown, key, -1), (long long)(expected));            \
+        return;                                                                                    \
+    }
+#define SHOWN_WORD(key, expected)                                                                  \
+    if (strcmp(text_in(shown, key), (expected)) != 0) {                                            \
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with " key " '%s' instead of '%s'",     \
+                   where, s->serial, text_in(shown, key), (expected));                             \
+        return;                                                                                    \
+    }
+#define SHOWN_FLAG(key, expected)                                                                  \
+    if (json_is_true(json_object_get(shown, key)) != (expected)) {                                 \
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with a wrong " key, where, s->serial);  \
+        return;                                                                                    \
+    }
+
+static void judge_holders(struct oracle *o, const struct model_segment *s, const json_t *shown,
+                          const char *where)
+{
+    size_t sure = 0;
+    for (size_t i = 0; i < s->n_holders; i++)
+        sure += !model_is_holder_gone(&o->m, &s->holders[i]);
+    const long long n = model_int(shown, "holders", -1);
+    const json_t *list = json_object_get(shown, "holder_list");
+    if (n < (long long)sure || n > (long long)s->n_holders)
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with %lld holders instead of %zu to %zu",
+                   where, s->serial, n, sure, s->n_holders);
+    if (list && json_array_size(list) != (size_t)n)
+        world_fail(o->w, "%s: segment %" PRIu64 " has %lld holders and lists %zu", where, s->serial,
+                   n, json_array_size(list));
+    size_t i;
+    json_t *row;
+    json_array_foreach (list, i, row) {
+        bool is_known = false;
+        for (size_t k = 0; k < s->n_holders; k++)
+            is_known |= s->holders[k].process->pid == model_int(row, "pid", -1) &&
+                        s->holders[k].process->uid == model_int(row, "uid", -1);
+        if (!is_known)
+            world_fail(o->w, "%s: segment %" PRIu64 " lists a holder that it has not (pid %lld)",
+                       where, s->serial, model_int(row, "pid", -1));
+    }
+}
+
+static void judge_end(struct oracle *o, const struct model_segment *s, const json_t *shown,
+                      const char *where)
+{
+    if (s->idle_ttl_ms != 0)
+        return; /* when it was idle last is the daemon's to find out */
+    const struct fake_clock *c = &o->w->clock;
+    const int64_t at = s->expires_at_ms ? s->expires_at_ms - c->boot_ms + c->real_ms : -1;
+    SHOWN("expires_at_ms", at)
+}
+
+void judge_segment(struct oracle *o, const struct model_segment *s, const json_t *shown,
+                   const char *where)
+{
+    const json_t *creator = json_object_get(shown, "creator");
+    const bool is_over = s->has_ended;
+    if (o->w->has_failed)
+        return;
+    SHOWN("serial", s->serial)
+    SHOWN("shmid", s->kernel.shmid)
+    SHOWN("size", s->kernel.size)
+    SHOWN("uid", s->adopted ? s->creator_uid : s->kernel.uid)
+    SHOWN("gid", s->kernel.gid)
+    SHOWN("huge_page_size", s->huge_page_size)
+    SHOWN_WORD("lifetime", lifetime_words[s->lifetime])
+    SHOWN_FLAG("noreserve", s->noreserve)
+    SHOWN_FLAG("managed", true)
+    char mode[8];
+    snprintf(mode, sizeof(mode), "%04o", s->kernel.mode & 0777);
+    SHOWN_WORD("mode", mode)
+    if (model_int(creator, "uid", -1) != s->creator_uid ||
+        model_int(creator, "gid", -1) != s->creator_gid ||
+        model_int(creator, "pid", -1) != s->creator_pid)
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with another creator", where, s->serial);
+    if (is_over)
+        return;
+    SHOWN_WORD("state", state_words[s->state])
+    SHOWN_WORD("name", s->name)
+    SHOWN("key", s->kernel.key)
+    SHOWN_FLAG("locked", s->kernel.locked)
+    SHOWN("nattch", model_attachments(&o->m, s))
+    SHOWN("replaces", s->replaces ? (long long)s->replaces : -1)
+    SHOWN_WORD("former_name", s->state == STATE_REMOVING ? s->new_name : "")
+    if (!json_equal(json_object_get(shown, "labels"), s->labels))
+        world_fail(o->w, "%s: segment %" PRIu64 " is shown with other labels", where, s->serial);
+    if (strcmp(where, "a wait") != 0) /* others may have held it by the same event */
+        judge_holders(o, s, shown, where);
+    judge_end(o, s, shown, where);
+}
+
+/* What was due has been done, as SHOWN tells: only those who have it attached keep S. */
+static void heed_shown(struct oracle *o, struct model_segment *s, const json_t *shown)
+{
+    model_heed(&o->m, s);
+    if (strcmp(text_in(shown, "state"), "removing") == 0 && s->state != STATE_REMOVING &&
+        model_may_be_gone(&o->m, s) && model_attachments(&o->m, s) > 0)
+        model_remove(&o->m, s);
+}
+
+/* A segment that is not the daemon's. */
+static void judge_foreign(struct oracle *o, const struct sysv_stat *k, const json_t *shown,
+                          const char *where)
+{
+    if (json_is_true(json_object_get(shown, "managed")) ||
+        model_int(shown, "shmid", -1) != k->shmid || model_int(shown, "uid", -1) != k->uid ||
+        (uint64_t)model_int(shown, "size", -1) != k->size || model_int(shown, "key", -1) != k->key)
+        world_fail(o->w, "%s: shmid %d, which is not the daemon's, is shown otherwise", where,
+                   k->shmid);
+}
+
+/* --- quotas and limits: whether a refusal is right, and whether it was due */
+
+struct used {
+    uint64_t least, most; /* what is sure, and what may be */
+};
+
+static struct used segments_of(const struct oracle *o, const uint32_t *uid, bool in_bytes)
+{
+    struct used used = {0};
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        const struct model_segment *s = o->m.live[i];
+        const uint64_t amount = in_bytes ? s->kernel.size : 1;
+        if (uid && s->creator_uid != *uid)
+            continue;
+        used.most += amount;
+        used.least += model_may_be_gone(&o->m, s) ? 0 : amount;
+    }
+    return used;
+}
+
+/* Whether the daemon watches P still: it may be about to deal with its end. */
+static bool is_watched(const struct world *w, const struct process *p)
+{
+    for (size_t i = 0; i < FAKE_PIDFDS && w->p.n_watched > 0; i++)
+        if (w->p.pidfds[i].party && w->p.pidfds[i].task == &w->p.tasks[p->socket])
+            return true;
+    return false;
+}
+
+static struct used processes_of(const struct oracle *o, uint32_t uid)
+{
+    struct used used = {0};
+    const struct world *w = o->w;
+    for (size_t p = 0; p < PROCESSES_MAX; p++) {
+        const struct process *process = &w->processes[p];
+        if (!process->is_used || process->uid != uid)
+            continue;
+        bool has_tie = process->is_dead && is_watched(w, process);
+        for (size_t i = 0; i < o->m.n_live && !has_tie; i++) {
+            const struct model_segment *s = o->m.live[i];
+            has_tie |= s->initialiser == process || s->attacher == process;
+            for (size_t k = 0; k < s->n_holders; k++)
+                has_tie |= s->lifetime == LIFETIME_PROCESS && s->holders[k].process == process;
+        }
+        /* Each connection of one that cannot be told from others counts. */
+        used.most += has_tie && w->p.no_pidfs && process->pid == 0 ? CONNECTIONS_MAX : has_tie;
+    }
+    return used;
+}
+
+/* Those that wait when ASK is executed: of its own connection some may be executed just now. */
+static size_t waits_of(const struct oracle *o, uint32_t uid, const struct ask *ask)
+{
+    const struct talk *own = &o->talks[ask->connection->label];
+    size_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        const struct talk *t = &o->talks[i];
+        for (size_t k = 0; k < t->n_waits && c->is_open && c->by->uid == uid; k++)
+            n += t->waits[k].method == METHOD_WAIT;
+    }
+    for (size_t i = own->n_done; i < own->n_asks && &own->asks[i] != ask; i++)
+        n += own->asks[i].method == METHOD_WAIT && own->asks[i].message;
+    return n;
+}
+
+static size_t listeners_of(const struct oracle *o, uint32_t uid)
+{
+    size_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        n += c->is_open && c->by->uid == uid && o->talks[i].listener.is_on;
+    }
+    return n;
+}
+
+static uint64_t cap(uint64_t setting, uint64_t otherwise)
+{
+    return setting ? setting : otherwise;
+}
+
+/* The part of a total that is not kept for admins. */
+static uint64_t total_for(const struct oracle *o, const struct process *p, uint64_t total,
+                          uint64_t unit)
+{
+    return model_is_admin(&o->m, p) || total == UINT64_MAX ? total
+                                                           : total - total / 16 / unit * unit;
+}
+
+/* Whose the new segment is charged to. */
+static uint32_t charged_to(const struct ask *ask, const struct answer *a)
+{
+    const struct sysv_stat *k = a->foreign;
+    if (!k)
+        return ask->connection->by->uid;
+    return k->cuid == DAEMON_UID && k->uid != DAEMON_UID ? k->uid : k->cuid;
+}
+
+static uint64_t size_of(const struct ask *ask, const struct answer *a)
+{
+    return a->foreign ? a->foreign->size : (uint64_t)model_int(ask->params, "size", 0);
+}
+
+/* Whether one of the quotas that the new segment needs may refuse it, or must. */
+static void judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       bool *ret_may, bool *ret_must)
+{
+    const struct limits *l = &o->w->settings.limits;
+    const struct process *p = ask->connection->by;
+    const uint32_t uid = charged_to(ask, a);
+    const uint64_t size = size_of(ask, a);
+    const uint64_t memory = o->w->machine.memory + o->w->machine.swap;
+    const struct {
+        struct used used;
+        uint64_t cap, amount;
+    } rows[] = {
+        {segments_of(o, &uid, false), cap(l->max_segments_per_uid, UINT64_MAX), 1},
+        {segments_of(o, &uid, true), cap(l->max_bytes_per_uid, memory), size},
+        {segments_of(o, NULL, false), total_for(o, p, cap(l->max_segments, UINT64_MAX), 1), 1},
+        {segments_of(o, NULL, true), total_for(o, p, cap(l->max_bytes, UINT64_MAX), 1 << 20), size},
+    };
+    *ret_may = *ret_must = false;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *ret_may |=
+            rows[i].amount > rows[i].cap || rows[i].used.most > rows[i].cap - rows[i].amount;
+        *ret_must |=
+            rows[i].amount > rows[i].cap || rows[i].used.least > rows[i].cap - rows[i].amount;
+    }
+}
+
+static bool names_feature(const json_t *p)
+{
+    return json_is_true(json_object_get(p, "locked")) || json_object_get(p, "lifetime") ||
+           json_is_false(json_object_get(p, "ready")) || json_is_true(json_object_get(p, "hold"));
+}
+
+/* Whether ASK, which the model would grant, may be refused for a quota. */
+static bool quota_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                             const json_t *data)
+{
+    const struct limits *l = &o->w->settings.limits;
+    const uint32_t uid = ask->connection->by->uid;
+    const char *quota = text_in(data, "quota");
+    bool may = false, must = false;
+    if (a->makes)
+        judge_room(o, ask, a, &may, &must);
+    if (strncmp(quota, "max_segments", 12) == 0 || strncmp(quota, "max_bytes", 9) == 0)
+        return may;
+    if (strncmp(quota, "max_processes", 13) == 0)
+        return processes_of(o, uid).most >= l->max_processes_per_uid;
+    if (strncmp(quota, "max_waiters", 11) == 0)
+        return ask->method == METHOD_WAIT && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
+    if (strncmp(quota, "max_subscriptions", 17) == 0)
+        return ask->method == METHOD_SUBSCRIBE &&
+               listeners_of(o, uid) >= l->max_subscriptions_per_uid;
+    if (strcmp(quota, "max_holders_per_segment") == 0)
+        return a->segment && a->segment->n_holders >= l->max_holders_per_segment;
+    if (strstr(quota, "anchored") || strstr(quota, "locked"))
+        return names_feature(ask->params) || o->w->core.rmid_forced;
+    return false;
+}
+
+/* The kernel's limits, which are the fake's to keep. */
+static bool kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
+{
+    const struct fake_sysv *k = o->w->k;
+    const json_t *p = ask->params;
+    const uint64_t size = size_of(ask, a);
+    const bool locks = json_is_true(json_object_get(p, "locked"));
+    if (locks && k->memlock_max != UINT64_MAX && (a->makes || ask->method == METHOD_SET))
+        return true;
+    if (!a->makes || a->foreign)
+        return false;
+    /* Others of the same serve may have gone since. */
+    const struct talk *t = &o->talks[ask->connection->label];
+    const uint64_t later = t->n_asks - t->n_done;
+    return fake_sysv_count(k) + later >= k->shmmni || size > k->shmmax ||
+           k->pages + size / k->page_size + 1 > k->shmall || size > k->memory_max ||
+           k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
+}
+
+/* --- answers */
+
+static bool is_of_a_fault(int code)
+{
+    switch (code) {
+    case CODE_INTERNAL:
+    case CODE_STORE_FAILURE:
+    case CODE_LIMIT_REACHED:
+    case CODE_PERMISSION_DENIED:
+    case CODE_NOT_SUPPORTED:
+    case CODE_INVALID_PARAMETER:
+    case CODE_SEGMENT_EXISTS:
+    case CODE_KEY_IN_USE: return true;
+    default: return false;
+    }
+}
+
+static bool is_right_success(const struct answer *a, const struct ask *ask, const json_t *result)
+{
+    const json_t *shown = json_object_get(result, "segment");
+    if (ask->method == METHOD_CREATE &&
+        json_is_true(json_object_get(result, "created")) != (a->segment == NULL))
+        return false;
+    /* Which of both tells whether what was to be replaced had ended. */
+    if (ask->method == METHOD_CREATE && strcmp(text_in(shown, "state"), "initialising") == 0 &&
+        !a->segment && (a->replaced != NULL) != (json_object_get(shown, "replaces") != NULL))
+        return false;
+    if (a->segment && ask->method != METHOD_DISOWN)
+        return model_int(shown, "serial", 0) == (long long)a->segment->serial;
+    if (a->foreign)
+        return model_int(shown, "shmid", -1) == a->foreign->shmid;
+    return true;
+}
+
+static bool is_right(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                     const json_t *message)
+{
+    const int code = message ? code_of(message) : CODE_WAITS;
+    const json_t *error = json_object_get(message, "error");
+    bool may = false, must = false;
+    if (a->code == CODE_OK && a->makes && !a->segment)
+        judge_room(o, ask, a, &may, &must);
+    if (code == CODE_OK)
+        return a->code == CODE_OK && !must &&
+               is_right_success(a, ask, json_object_get(message, "result"));
+    if (a->code == code)
+        return true;
+    /* A removal that could not be looked at has a record until the next sweep. */
+    if (a->code == CODE_NO_SUCH_SEGMENT && code == CODE_STALE_SEGMENT && oracle_had_fault(o))
+        return true;
+    /* What a quota refuses comes before what needs the process or the kernel. */
+    const bool is_late =
+        a->code == CODE_OK ||
+        (a->makes && (a->code == CODE_NOT_SUPPORTED || a->code == CODE_KEY_IN_USE)) ||
+        (ask->method == METHOD_WAIT && a->code == CODE_WAITS);
+    if (code == CODE_QUOTA_EXCEEDED && is_late)
+        return quota_may_refuse(o, ask, a, json_object_get(error, "data"));
+    if (code == CODE_LIMIT_REACHED && is_late)
+        return kernel_may_refuse(o, ask, a);
+    if (a->code != CODE_OK)
+        return false;
+    /* Huge pages need a right that the daemon may not have. */
+    return code == CODE_PERMISSION_DENIED && model_int(ask->params, "huge_page_size", 0) != 0;
+}
+
+static void judge_shown(struct oracle *o, const struct ask *ask, const struct answer *a,
+                        const json_t *result)
+{
+    const json_t *shown = json_object_get(result, "segment");
+    struct model_segment *s = a->segment;
+    char where[64];
+    snprintf(where, sizeof(where), "request %lld", ask->id);
+    if (!shown || ask->method == METHOD_DISOWN)
+        return;
+    if (a->makes && !s)
+        s = model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
+    if (s && s->has_ended && strcmp(text_in(shown, "state"), "removed") != 0 && !o->faults_seen)
+        world_fail(o->w, "%s: segment %" PRIu64 " is removed and shown as %s", where, s->serial,
+                   text_in(shown, "state"));
+    if (s && ask->method != METHOD_CREATE && !s->has_ended)
+        heed_shown(o, s, shown);
+    if (s)
+        judge_segment(o, s, shown, where);
+    else if (a->foreign)
+        judge_foreign(o, a->foreign, shown, where);
+}
+
+static void note_handle(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const json_t *shown = json_object_get(result, "segment");
+    if (!shown || ask->id < 0 || ask->id >= HANDLES_MAX)
+        return;
+    const uint64_t serial = (uint64_t)model_int(shown, "serial", 0);
+    o->w->handles[ask->id] = (struct handle){true, (int32_t)model_int(shown, "shmid", -1), serial};
+}
+
+static void check_serial(struct oracle *o, const struct ask *ask, const struct answer *a,
+                         const json_t *result)
+{
+    const json_t *shown = json_object_get(result, "segment");
+    const uint64_t serial = (uint64_t)model_int(shown, "serial", 0);
+    if (!a->makes || a->segment)
+        return;
+    if (serial <= o->last_serial)
+        world_fail(o->w,
+                   "request %lld made a segment with the serial %" PRIu64
+                   ", which is not above %" PRIu64,
+                   ask->id, serial, o->last_serial);
+    o->last_serial = serial;
+}
+
+static void judge_list(struct oracle *o, const struct ask *ask, const json_t *result);
+static void judge_info(struct oracle *o, const struct ask *ask, const json_t *result);
+
+static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, const json_t *result)
+{
+    check_serial(o, ask, a, result);
+    note_handle(o, ask, result);
+    model_apply(&o->m, ask, a, result);
+    judge_shown(o, ask, a, result);
+    if (ask->method == METHOD_LIST)
+        judge_list(o, ask, result);
+    else if (ask->method == METHOD_INFO)
+        judge_info(o, ask, result);
+    else if (ask->method == METHOD_SUBSCRIBE)
+        events_subscribe(o, ask, result);
+}
+
+static void complain(struct oracle *o, const struct ask *ask, const struct answer *a,
+                     const json_t *message)
+{
+    char *asked = json_dumps(ask->message, JSON_COMPACT);
+    char *answered = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    bool may = false, must = false;
+    if (a->code == CODE_OK && a->makes && !a->segment)
+        judge_room(o, ask, a, &may, &must);
+    world_fail(o->w, "request %lld\n  %s\nshould be answered %d%s%s, and was answered\n  %s",
+               ask->id, asked, a->code, a->code == CODE_WAITS ? " (later)" : "",
+               must ? " (a quota is used up)" : "", answered ? answered : "nothing");
+    free(asked);
+    free(answered);
+}
+
+/* What is SHOWN is removed, and what failed lately keeps its record until the next sweep. */
+static bool is_lingering(const struct oracle *o, const json_t *shown)
+{
+    return shown && oracle_had_fault(o) && strcmp(text_in(shown, "state"), "removing") == 0 &&
+           !model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
+}
+
+/* Tries what may have ended in every combination, the fewest first. */
+void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault)
+{
+    struct model *m = &o->m;
+    struct model_segment *doubts[DOUBTS_MAX];
+    const json_t *result = json_object_get(message, "result");
+    const size_t n = model_doubtful(m, ask, doubts, DOUBTS_MAX);
+    struct answer first = {0};
+    ask->is_judged = true;
+    if (o->w->rpc.is_shutting_down && code_of(message) == CODE_SHUTTING_DOWN &&
+        (ask->method == METHOD_WAIT || ask->method == METHOD_SUBSCRIBE))
+        return;
+    for (unsigned mask = 0; mask < 1U << n; mask++) {
+        for (size_t i = 0; i < n; i++)
+            doubts[i]->is_hidden = mask & (1U << i);
+        struct answer a = model_answer(m, ask);
+        const bool fits = is_right(o, ask, &a, message);
+        for (size_t i = 0; i < n; i++)
+            doubts[i]->is_hidden = false;
+        if (mask == 0)
+            first = a;
+        if (!fits)
+            continue;
+        for (size_t i = 0; i < n; i++)
+            if (mask & (1U << i)) {
+                if (model_attachments(m, doubts[i]) > 0)
+                    model_remove(m, doubts[i]);
+                else
+                    model_end(m, doubts[i]);
+            }
+        if (a.code == CODE_OK && a.segment)
+            model_heed(m, a.segment);
+        if (message && code_of(message) == CODE_OK)
+            succeed(o, ask, &a, result);
+        return;
+    }
+    if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
+        /* Nothing was done, as the checks of kernel and records show. But this code also tells that
+         * there was no memory for the answer, or that it could not be put back either. */
+        if (code_of(message) == CODE_INTERNAL)
+            oracle_be_unsure(o, ask);
+        else if (code_of(message) == CODE_STORE_FAILURE)
+            oracle_refused_by_store(o, ask);
+        return;
+    }
+    if (had_fault && message && code_of(message) == CODE_OK && !json_object_get(result, "segment"))
+        return;
+    if (is_lingering(o, json_object_get(result, "segment")))
+        return;
+    if (had_fault && o->must_learn) {
+        oracle_be_unsure(o, ask);
+        return;
+    }
+    complain(o, ask, &first, message);
+}
+
+void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
+{
+    const json_t *p = ask->params;
+    const json_t *shown = json_object_get(json_object_get(message, "result"), "segment");
+    const char *name = text_in(p, "name");
+    const long long timeout = model_int(p, "timeout_ms", -1);
+    struct model_segment *s = model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
+    switch (code_of(message)) {
+    case CODE_OK:
+        if (strcmp(text_in(shown, "name"), name) != 0 ||
+            strcmp(text_in(shown, "state"), "ready") != 0)
+            world_fail(o->w, "request %lld waited for %s and got something else", ask->id, name);
+        note_handle(o, ask, json_object_get(message, "result"));
+        if (s && json_is_true(json_object_get(p, "hold")))
+            model_add_holder(&o->m, s, ask->connection);
+        if (s)
+            judge_segment(o, s, shown, "a wait");
+        return;
+    case CODE_TIMED_OUT:
+        if (timeout < 0 || o->w->clock.boot_ms < ask->asked_at_ms + timeout)
+            world_fail(o->w, "request %lld timed out too early", ask->id);
+        return;
+    case CODE_SHUTTING_DOWN:
+        if (!o->w->rpc.is_shutting_down)
+            world_fail(o->w, "request %lld hears of an end that there is not", ask->id);
+        return;
+    case CODE_PERMISSION_DENIED:
+    case CODE_INITIALISER_DIED:
+    case CODE_QUOTA_EXCEEDED:
+    case CODE_NOT_SUPPORTED: return;
+    default:
+        if (!o->had_fault)
+            world_fail(o->w, "request %lld, which waited, was answered %d", ask->id,
+                       code_of(message));
+    }
+}
+
+/* --- lists */
+
+static bool has_labels(const struct model_segment *s, const json_t *wanted)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)wanted, key, value)
+        if (!json_equal(json_object_get(s->labels, key), value))
+            return false;
+    return true;
+}
+
+/* What `list` shows to the caller of a segment, by its filters. */
+static bool is_wanted(const struct oracle *o, const struct ask *ask, const struct model_segment *s)
+{
+    const json_t *p = ask->params;
+    const char *prefix = text_in(p, "prefix"), *lifetime = text_in(p, "lifetime"),
+               *state = text_in(p, "state");
+    const uint32_t uid = s->adopted ? s->creator_uid : s->kernel.uid;
+    return model_may_see(&o->m, ask->connection->by, s) &&
+           strncmp(s->name, prefix, strlen(prefix)) == 0 &&
+           (!*lifetime || strcmp(lifetime, lifetime_words[s->lifetime]) == 0) &&
+           (!*state || strcmp(state, state_words[s->state]) == 0) &&
+           (model_int(p, "uid", uid) == uid) && has_labels(s, json_object_get(p, "labels"));
+}
+
+static void judge_row(struct oracle *o, const struct ask *ask, const json_t *shown)
+{
+    struct model *m = &o->m;
+    if (!json_is_true(json_object_get(shown, "managed"))) {
+        const int32_t shmid = (int32_t)model_int(shown, "shmid", -1);
+        const struct sysv_stat *k = model_foreign(m, shmid);
+        const struct model_segment *was = model_by_shmid(m, shmid);
+        if (k)
+            judge_foreign(o, k, shown, "a list");
+        else if (!was || !model_may_be_gone(m, was))
+            world_fail(o->w, "request %lld lists shmid %d as foreign, which it is not", ask->id,
+                       shmid);
+        return;
+    }
+    struct model_segment *s = model_by_serial(m, (uint64_t)model_int(shown, "serial", 0));
+    if (s)
+        heed_shown(o, s, shown);
+    if (is_lingering(o, shown))
+        return;
+    if (!s)
+        world_fail(o->w, "request %lld lists segment %lld, which there is not", ask->id,
+                   model_int(shown, "serial", 0));
+    else if (!is_wanted(o, ask, s))
+        world_fail(o->w,
+                   "request %lld lists segment %" PRIu64 ", which was not asked for or is "
+                   "not to be seen",
+                   ask->id, s->serial);
+    else
+        judge_segment(o, s, shown, "a list");
+}
+
+/* Where a page ends: the serial up to which managed segments are listed. */
+static uint64_t end_of_page(const json_t *result)
+{
+    const char *cursor = text_in(result, "cursor");
+    return *cursor == 'm' ? strtoull(cursor + 1, NULL, 10) : UINT64_MAX;
+}
+
+static bool is_listed(const json_t *rows, const char *key, long long value)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach (rows, i, row)
+        if (model_int(row, key, -1) == value)
+            return true;
+    return false;
+}
+
+static void judge_list(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const json_t *rows = json_object_get(result, "segments");
+    const json_t *p = ask->params;
+    const char *cursor = text_in(p, "cursor"), *scope = text_in(p, "scope");
+    const bool managed = !*scope || strcmp(scope, "foreign") != 0;
+    const uint64_t from = *cursor == 'm' ? strtoull(cursor + 1, NULL, 10) : 0;
+    const uint64_t to = end_of_page(result);
+    size_t i;
+    json_t *row;
+    if ((long long)json_array_size(rows) > model_int(p, "limit", 1000))
+        world_fail(o->w, "request %lld lists more than its limit", ask->id);
+    json_array_foreach (rows, i, row)
+        judge_row(o, ask, row);
+    for (i = 0; i < o->m.n_live && managed && *cursor != 'f' && !o->faults_seen; i++) {
+        const struct model_segment *s = o->m.live[i];
+        if (s->serial > from && s->serial <= to && is_wanted(o, ask, s) &&
+            !model_may_be_gone(&o->m, s) && !is_listed(rows, "serial", (long long)s->serial))
+            world_fail(o->w, "request %lld does not list segment %" PRIu64, ask->id, s->serial);
+    }
+    const bool has_all_foreign = !managed && !*cursor && !json_object_get(result, "cursor") &&
+                                 !*text_in(p, "prefix") && !*text_in(p, "lifetime") &&
+                                 !*text_in(p, "state") &&
+                                 json_object_size(json_object_get(p, "labels")) == 0;
+    for (i = 0; i < o->m.n_foreign && has_all_foreign && !o->faults_seen; i++) {
+        const struct sysv_stat *k = &o->m.foreign[i];
+        if (model_by_shmid(&o->m,
+                           k->shmid)) /* its record is stale, which the daemon may not know */
+            continue;
+        if (model_int(p, "uid", k->uid) == k->uid && !is_listed(rows, "shmid", k->shmid))
+            world_fail(o->w, "request %lld does not list shmid %d, which is foreign", ask->id,
+                       k->shmid);
+    }
+}
+
+static void judge_info(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const json_t *usage = json_object_get(result, "usage");
+    const uint32_t uid = ask->connection->by->uid;
+    const struct used n = segments_of(o, &uid, false), bytes = segments_of(o, &uid, true);
+    const long long shown = model_int(usage, "segments", -1), size = model_int(usage, "bytes", -1);
+    if (o->had_fault || oracle_had_fault(o))
+        return;
+    if (shown < (long long)n.least || shown > (long long)n.most)
+        world_fail(o->w,
+                   "request %lld: info shows %lld segments of uid %u instead of %" PRIu64
+                   " to %" PRIu64,
+                   ask->id, shown, uid, n.least, n.most);
+    if (size < (long long)bytes.least || (bytes.most <= INT64_MAX && size > (long long)bytes.most))
+        world_fail(o->w,
+                   "request %lld: info shows %lld bytes of uid %u instead of %" PRIu64
+                   " to %" PRIu64,
+                   ask->id, size, uid, bytes.least, bytes.most);
+}

@@ -1,0 +1,371 @@
+#include "tests/simulation/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/ends.h"
+#include "daemon/util/container_of.h"
+#include "protocol/limits.h"
+#include "tests/fakes/fake_memory.h"
+#include "tests/simulation/oracle.h"
+
+enum {
+    READ_BYTES = 65536, /* as daemon/io reads at a time */
+    ACCEPTS_A_TURN = 16,
+    SETTLES_IN = 40, /* looks at the clock by which a turn may be longer than its bound */
+};
+
+/* --- chores */
+
+static void serve_chore(struct task *task)
+{
+    const struct chore_task *chore = container_of(task, struct chore_task, task);
+    chore->does->go_on(&chore->world->core);
+}
+
+/* In the midst of a turn nothing new comes: the world stands still while the daemon works. */
+static void look_meanwhile(void *context)
+{
+    (void)context;
+}
+
+int loop_begin(struct world *w)
+{
+    turns_init(&w->turns, &w->core.work, look_meanwhile, w);
+    int r = 0;
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        w->chores[i] = (struct chore_task){{.serve = serve_chore}, w, &core_chores[i]};
+    for (size_t i = 0; i < CORE_CHORES && r == 0; i++)
+        r = turns_join_own(&w->turns, &w->chores[i].task);
+    return r;
+}
+
+void loop_end(struct world *w)
+{
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        turns_leave(&w->turns, &w->chores[i].task);
+}
+
+/* --- a connection */
+
+void loop_wake(void *context, struct outbox *outbox)
+{
+    struct world *w = context;
+    struct connection *c = container_of(outbox, struct connection, session.outbox);
+    c->is_woken = true;
+    turns_add(&w->turns, &c->task);
+}
+
+void loop_close(struct connection *c)
+{
+    struct world *w = c->world;
+    struct account *account = c->session.caller.account;
+    oracle_closed(w->oracle, c);
+    session_deinit(&c->session);
+    turns_leave(&w->turns, &c->task);
+    quota_give(&w->core.quota, account, QUOTA_CONNECTIONS, 1);
+    c->is_open = false;
+    c->input_len = 0;
+}
+
+static bool has_unsent(const struct connection *c)
+{
+    return outbox_unsent(&c->session.outbox) > 0 && !c->is_broken;
+}
+
+static void send_output(struct connection *c)
+{
+    struct outbox *o = &c->session.outbox;
+    size_t n = outbox_unsent(o);
+    if (n > 0 && c->client_closed) { /* EPIPE: nobody reads it */
+        c->taken += n;
+        outbox_took(o, n);
+        return;
+    }
+    size_t room = c->is_deaf ? SOCKET_BYTES - c->in_socket : SIZE_MAX;
+    if (n > room)
+        n = room;
+    if (n > 0) {
+        c->taken += n;
+        c->in_socket += c->is_deaf ? n : 0;
+        outbox_took(o, n);
+    }
+    o->is_backed_up = has_unsent(c);
+    outbox_tidy(o, session_has_work(&c->session));
+}
+
+/* What daemon/io/connection.c does after C was served. C may be closed after that. */
+static void settle(struct connection *c)
+{
+    struct session *s = &c->session;
+    struct world *w = c->world;
+    if (!c->is_broken && !s->outbox.is_cut_off)
+        send_output(c);
+    if (!c->is_broken && !s->outbox.is_cut_off && !has_unsent(c) && session_is_over(s) &&
+        !c->is_lingering) {
+        if (s->outbox.is_closed && !s->input_ended && !c->client_closed)
+            c->is_lingering = true;
+        else
+            c->is_broken = true;
+    }
+    if (c->client_closed && s->input_ended && !session_has_work(s))
+        c->is_broken = true;
+    if (c->is_broken || s->outbox.is_cut_off) {
+        loop_close(c);
+        return;
+    }
+    bool is_unfinished = session_is_unfinished(s) && session_wants_input(s);
+    bool anew = session_took_value(s);
+    if (!is_unfinished)
+        c->overdue_at_ms = 0;
+    else if (c->overdue_at_ms == 0 || anew)
+        c->overdue_at_ms = w->clock.boot_ms + MESSAGE_TIMEOUT_MS;
+    bool wants = c->is_lingering || session_wants_input(s);
+    bool has_input = c->input_len > 0 || ((c->client_ended || c->client_closed) && !s->input_ended);
+    if (session_has_work(s) || (wants && has_input))
+        turns_add(&w->turns, &c->task);
+}
+
+static void receive(struct connection *c)
+{
+    size_t n = c->input_len < READ_BYTES ? c->input_len : READ_BYTES;
+    if (c->piece > 0 && n > c->piece)
+        n = c->piece;
+    if (n == 0 && !c->client_ended && !c->client_closed)
+        return;
+    if (c->is_lingering && n == 0) {
+        c->is_broken = true;
+        return;
+    }
+    if (c->is_lingering) {
+        c->input_len -= n;
+        memmove(c->input, c->input + n, c->input_len);
+        return;
+    }
+    if (n == 0) {
+        if (!c->session.input_ended)
+            session_end_input(&c->session);
+        return;
+    }
+    /* Just as long as what is read, so that a reader beyond its end is seen. */
+    fake_memory_pause();
+    char *data = malloc(n);
+    fake_memory_resume();
+    if (!data)
+        abort();
+    memcpy(data, c->input, n);
+    c->input_len -= n;
+    memmove(c->input, c->input + n, c->input_len);
+    session_receive(&c->session, data, n);
+    fake_memory_pause();
+    free(data);
+    fake_memory_resume();
+}
+
+static void go_on(struct connection *c)
+{
+    struct session *s = &c->session;
+    /* As when an edge of the socket shows that the peer is gone for good. */
+    if (c->client_closed && !session_wants_input(s))
+        session_give_up_waiting(s);
+    session_continue(s);
+    if (c->overdue_at_ms > 0 && c->world->clock.boot_ms >= c->overdue_at_ms) {
+        c->overdue_at_ms = 0;
+        if (session_is_unfinished(s))
+            session_value_overdue(s);
+    }
+    if (!(c->is_lingering || session_wants_input(s)))
+        return;
+    if (work_share_is_over(&c->world->core.work))
+        turns_add(&c->world->turns, &c->task);
+    else
+        receive(c);
+}
+
+static void serve(struct task *task)
+{
+    struct connection *c = container_of(task, struct connection, task);
+    struct world *w = c->world;
+    if (w->is_killed)
+        return;
+    const uint64_t before = w->core.work.turn.requests;
+    const unsigned long faults = world_faults(w);
+    w->serving = c;
+    go_on(c);
+    w->serving = NULL;
+    const bool was_killed = w->is_killed;
+    uint64_t n = (was_killed ? w->kill_requests : w->core.work.turn.requests) - before;
+    w->counts.requests += n;
+    oracle_served(w->oracle, c, n, world_faults(w) != faults, was_killed);
+    if (core_turn_is_due(&w->core))
+        rpc_publish(&w->rpc);
+    oracle_published(w->oracle);
+    if (!w->is_killed)
+        settle(c);
+}
+
+/* --- a turn */
+
+static void note_exits(struct world *w)
+{
+    if (w->p.n_watched == 0)
+        return;
+    for (size_t i = 0; i < FAKE_PIDFDS; i++) {
+        const struct fake_pidfd *p = &w->p.pidfds[i];
+        if (p->task && p->party && p->task->is_dead)
+            ends_note(&w->core, p->party);
+    }
+}
+
+static struct caller caller_of(struct world *w, const struct connection *c)
+{
+    struct caller caller = {.uid = c->by->uid,
+                            .gid = c->by->gid,
+                            .pid = c->by->pid,
+                            .socket = c->by->socket,
+                            .after_ticks = w->queue_empty_ticks,
+                            .until_ticks = w->p.now};
+    if (c->by->group != 0) {
+        fake_memory_pause();
+        caller.groups = malloc(sizeof(uint32_t));
+        fake_memory_resume();
+        if (!caller.groups)
+            abort();
+        caller.groups[0] = c->by->group;
+        caller.n_groups = 1;
+    }
+    return caller;
+}
+
+static void refuse(struct connection *c, struct caller *caller, int outcome,
+                   const struct outcome_detail *detail)
+{
+    struct world *w = c->world;
+    struct writer answer;
+    writer_init(&answer);
+    free(caller->groups);
+    session_refuse_connection(&answer, &w->rpc, caller, outcome, detail);
+    oracle_refused(w->oracle, c, &answer);
+    writer_deinit(&answer);
+}
+
+static void accept_one(struct connection *c)
+{
+    struct world *w = c->world;
+    struct outcome_detail detail = {0};
+    struct caller caller = caller_of(w, c);
+    c->is_arriving = false;
+    int r =
+        quota_take(&w->core.quota, caller.uid, access_is_admin(&w->core.settings.access, &caller),
+                   QUOTA_CONNECTIONS, 1, &caller.account, &detail);
+    if (r == 0) {
+        c->task = (struct task){.serve = serve};
+        r = turns_join(&w->turns, &c->task, caller.uid);
+        if (r < 0)
+            quota_give(&w->core.quota, caller.account, QUOTA_CONNECTIONS, 1);
+    }
+    if (r != 0) {
+        refuse(c, &caller, r, &detail);
+        return;
+    }
+    session_init(&c->session, &w->rpc, &caller);
+    c->is_open = true;
+    c->taken = c->heard = 0;
+    turns_add(&w->turns, &c->task);
+}
+
+static unsigned accept_some(struct world *w)
+{
+    unsigned n = 0;
+    for (int i = 0; i < w->n_connections && n < ACCEPTS_A_TURN; i++) {
+        if (!w->connections[i].is_arriving)
+            continue;
+        accept_one(&w->connections[i]);
+        n++;
+    }
+    if (n < ACCEPTS_A_TURN)
+        w->queue_empty_ticks = w->p.now;
+    return n;
+}
+
+void loop_note(struct connection *c)
+{
+    if (c->is_open)
+        turns_add(&c->world->turns, &c->task);
+}
+
+static void note_overdue(struct world *w)
+{
+    for (int i = 0; i < w->n_connections; i++) {
+        struct connection *c = &w->connections[i];
+        if (c->is_open && c->overdue_at_ms > 0 && w->clock.boot_ms >= c->overdue_at_ms)
+            turns_add(&w->turns, &c->task);
+    }
+}
+
+bool loop_has_work(const struct world *w)
+{
+    if (turns_have_work(&w->turns))
+        return true;
+    for (int i = 0; i < w->n_connections; i++)
+        if (w->connections[i].is_arriving)
+            return true;
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        if (core_chores[i].is_due(&w->core))
+            return true;
+    for (size_t i = 0; w->p.n_watched > 0 && i < FAKE_PIDFDS; i++) {
+        const struct fake_pidfd *p = &w->p.pidfds[i];
+        if (p->task && p->party && p->task->is_dead)
+            return true;
+    }
+    return false;
+}
+
+static void end_rpc_turn(struct world *w)
+{
+    int result;
+    const char *reason;
+    rpc_end_turn(&w->rpc);
+    if (ledger_take_result(&w->core, &result, &reason) && result < 0 && !reason)
+        world_fail(w, "a write to the store failed and has no reason");
+}
+
+/* A turn may do as much as its time, and the share that was begun in it. */
+static void check_length(struct world *w)
+{
+    struct work *work = &w->core.work;
+    int64_t most = w->settings.turn_work_us + SHARE_US + SETTLES_IN * w->clock.mono_step_us;
+    if (work->turn_longest_us > most)
+        world_fail(w, "a turn lasted %lld us, which is more than %lld",
+                   (long long)work->turn_longest_us, (long long)most);
+}
+
+void loop_turn(struct world *w)
+{
+    struct work *work = &w->core.work;
+    if (!w->is_running || w->is_killed)
+        return;
+    w->counts.turns++;
+    note_exits(w);
+    note_overdue(w);
+    work_begin_turn(work);
+    for (size_t i = 0; i < CORE_CHORES; i++)
+        if (core_chores[i].is_due(&w->core))
+            turns_add(&w->turns, &w->chores[i].task);
+    turns_serve(&w->turns);
+    end_rpc_turn(w);
+    oracle_published(w->oracle);
+    unsigned accepted = w->is_killed ? 0 : accept_some(w);
+    work_end_turn(work, accepted);
+    check_length(w);
+}
+
+void loop_drain(struct world *w)
+{
+    rpc_shut_down(&w->rpc);
+    for (int i = 0; i < w->n_connections; i++)
+        loop_note(&w->connections[i]);
+    for (int i = 0; i < 1000 && turns_have_work(&w->turns) && !w->is_killed; i++)
+        loop_turn(w);
+}

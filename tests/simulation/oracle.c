@@ -1,0 +1,492 @@
+#include "tests/simulation/oracle_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fakes/fake_memory.h"
+
+struct oracle *oracle_new(struct world *w)
+{
+    struct oracle *o = calloc(1, sizeof(*o));
+    if (!o)
+        abort();
+    o->w = o->m.w = w;
+    return o;
+}
+
+static void ask_free(struct ask *ask)
+{
+    json_decref(ask->message);
+    ask->message = NULL;
+}
+
+static void forget_talk(struct talk *t)
+{
+    for (size_t i = t->n_done; i < t->n_asks; i++)
+        ask_free(&t->asks[i]);
+    for (size_t i = 0; i < t->n_waits; i++)
+        ask_free(&t->waits[i]);
+    free(t->asks);
+    free(t->waits);
+    free(t->text);
+    *t = (struct talk){0};
+}
+
+void oracle_free(struct oracle *o)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        forget_talk(&o->talks[i]);
+    model_free(&o->m);
+    free(o);
+}
+
+/* --- what is asked */
+
+static void add_ask(struct talk *t, const struct ask *ask)
+{
+    if (t->n_done > 64 && t->n_done == t->n_asks)
+        t->n_done = t->n_asks = 0;
+    if (t->n_asks == t->capacity) {
+        t->capacity = t->capacity ? t->capacity * 2 : 16;
+        t->asks = realloc(t->asks, t->capacity * sizeof(*t->asks));
+        if (!t->asks)
+            abort();
+    }
+    t->asks[t->n_asks++] = *ask;
+}
+
+static void add_request(struct oracle *o, struct connection *c, json_t *request, unsigned batch,
+                        bool is_deferred)
+{
+    const char *word = json_string_value(json_object_get(request, "method"));
+    const json_t *id = json_object_get(request, "id");
+    struct ask ask = {.connection = c,
+                      .message = json_incref(request),
+                      .params = json_object_get(request, "params"),
+                      .id = json_integer_value(id),
+                      .batch = batch,
+                      .is_answered = id != NULL,
+                      .is_deferred = is_deferred};
+    int method = 0;
+    while (method < METHOD_COUNT && strcmp(method_word((enum method)method), word) != 0)
+        method++;
+    ask.method = (enum method)method;
+    add_ask(talk_of(o, c), &ask);
+}
+
+static bool calls_wait(const json_t *batch)
+{
+    size_t i;
+    json_t *member;
+    json_array_foreach (batch, i, member)
+        if (strcmp(json_string_value(json_object_get(member, "method")), "wait") == 0)
+            return true;
+    return false;
+}
+
+void oracle_said(struct oracle *o, struct connection *c, const char *text)
+{
+    json_t *message = json_loads(text, 0, NULL);
+    size_t i;
+    json_t *member;
+    talk_of(o, c)->connection = c;
+    if (!message)
+        abort();
+    if (json_is_array(message)) {
+        const bool is_deferred = calls_wait(message);
+        const unsigned batch = ++talk_of(o, c)->n_batches;
+        json_array_foreach (message, i, member)
+            add_request(o, c, member, batch, is_deferred);
+    } else {
+        add_request(o, c, message, 0, false);
+    }
+    json_decref(message);
+}
+
+void oracle_said_badly(struct oracle *o, struct connection *c, int code, long long id)
+{
+    struct ask ask = {.connection = c, .id = id, .is_answered = true, .is_bad = true, .code = code};
+    talk_of(o, c)->connection = c;
+    add_ask(talk_of(o, c), &ask);
+}
+
+/* --- what is executed */
+
+static void keep_wait(struct talk *t, const struct ask *ask)
+{
+    if (t->n_waits == t->waits_capacity) {
+        t->waits_capacity = t->waits_capacity ? t->waits_capacity * 2 : 8;
+        t->waits = realloc(t->waits, t->waits_capacity * sizeof(*t->waits));
+        if (!t->waits)
+            abort();
+    }
+    t->waits[t->n_waits++] = *ask;
+}
+
+/* Whether ASK may change S, whatever it denotes now. */
+static bool may_mean(const struct ask *ask, const struct model_segment *s)
+{
+    const json_t *p = ask->params;
+    const char *name = json_string_value(json_object_get(p, "name"));
+    const char *new_name = json_string_value(json_object_get(p, "new_name"));
+    return s->serial == (uint64_t)model_int(p, "serial", 0) ||
+           s->kernel.shmid == model_int(p, "shmid", -1) ||
+           (s->kernel.key != 0 && s->kernel.key == (uint32_t)model_int(p, "key", 0)) ||
+           (name && (strcmp(s->name, name) == 0 || strcmp(s->new_name, name) == 0)) ||
+           (new_name && strcmp(s->name, new_name) == 0);
+}
+
+static bool may_make(const struct ask *ask)
+{
+    return ask->method == METHOD_CREATE || ask->method == METHOD_ADOPT ||
+           ask->method == METHOD_DISOWN;
+}
+
+/* Those that ASK may have changed are as the daemon has them. */
+void oracle_be_unsure(struct oracle *o, const struct ask *ask)
+{
+    struct model *m = &o->m;
+    o->must_learn = true;
+    for (size_t i = 0; i < m->n_live; i++)
+        m->live[i]->is_unsure |= may_mean(ask, m->live[i]);
+    /* `ready` of one that replaces another: that may be gone. */
+    for (size_t i = 0; i < m->n_live && ask->method == METHOD_READY; i++)
+        if (m->live[i]->is_unsure && m->live[i]->replaces) {
+            struct model_segment *old = model_by_name(m, m->live[i]->new_name);
+            if (old)
+                old->is_unsure = true;
+        }
+    if (ask->method == METHOD_DISOWN)
+        m->disowned_at_s = o->w->k->now;
+    o->is_unsure_of_new |= may_make(ask);
+}
+
+void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
+{
+    for (size_t i = 0; i < o->m.n_live; i++)
+        o->m.live[i]->may_be_recorded |= may_mean(ask, o->m.live[i]);
+    o->new_may_be_recorded |= may_make(ask);
+}
+
+/* The daemon has ended before it could take back what it could not record. */
+static void be_unsure_of_refused(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        o->m.live[i]->is_unsure |= o->m.live[i]->may_be_recorded;
+        o->m.live[i]->may_be_recorded = false;
+    }
+    o->is_unsure_of_new |= o->new_may_be_recorded;
+    o->new_may_be_recorded = false;
+}
+
+static void learn_unsure(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        struct model_segment *s = o->m.live[i];
+        if (!s->is_unsure)
+            continue;
+        holds_learn(o, s);
+        if (s->has_ended)
+            i--;
+    }
+}
+
+static void learn(struct oracle *o)
+{
+    learn_unsure(o);
+    o->may_tell_of_unknown |= o->is_unsure_of_new;
+    if (o->is_unsure_of_new)
+        holds_check_records(o, false);
+    o->is_unsure_of_new = o->must_learn = false;
+}
+
+void oracle_execute_unheard(struct oracle *o, struct ask *ask)
+{
+    struct model_segment *doubt;
+    const struct answer a = model_answer(&o->m, ask);
+    ask->is_judged = true;
+    if (o->faults_seen || model_doubtful(&o->m, ask, &doubt, 1) > 0) {
+        oracle_be_unsure(o, ask);
+        learn_unsure(o);
+    } else if (a.code == CODE_OK) {
+        model_apply(&o->m, ask, &a, NULL);
+    }
+}
+
+/* A wait that holds may have become a holder, and nobody was told. */
+static void waits_are_unsure(struct oracle *o)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        for (size_t k = 0; k < o->talks[i].n_waits; k++)
+            oracle_be_unsure(o, &o->talks[i].waits[k]);
+}
+
+void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
+                   bool was_killed)
+{
+    struct talk *t = talk_of(o, c);
+    fake_memory_pause();
+    o->had_fault |= had_fault;
+    o->is_killed |= was_killed;
+    /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
+    t->may_close |= had_fault;
+    t->connection = c;
+    size_t end = t->n_done + n;
+    if (end > t->n_asks) {
+        if (!had_fault)
+            world_fail(o->w, "connection %d: %zu requests were executed that nobody sent", c->label,
+                       end - t->n_asks);
+        end = t->n_asks;
+    }
+    o->faults_seen = had_fault;
+    o->n_executed = (size_t)n;
+    answers_read(o, c);
+    for (; t->n_done < end && !o->w->has_failed; t->n_done++) {
+        struct ask *ask = &t->asks[t->n_done];
+        if ((ask->message == NULL && !ask->is_bad) || (ask->is_bad && !ask->is_answered))
+            continue; /* its answer was heard */
+        if (ask->is_bad) {
+            if (!c->session.outbox.is_cut_off && !t->may_close)
+                world_fail(o->w, "connection %d: the bad request %lld was not answered", c->label,
+                           ask->id);
+        } else if (!ask->is_answered) {
+            oracle_execute_unheard(o, ask);
+        } else if (ask->method == METHOD_WAIT || ask->is_deferred) {
+            if (ask->method == METHOD_WAIT && !ask->is_judged && !ask->is_deferred)
+                judge_answer(o, ask, NULL, had_fault);
+            ask->asked_at_ms = o->w->clock.boot_ms;
+            keep_wait(t, ask);
+            ask->message = NULL;
+        } else if (!had_fault && !c->session.outbox.is_cut_off && !c->session.outbox.is_closed) {
+            world_fail(o->w, "connection %d: request %lld was executed and not answered", c->label,
+                       ask->id);
+        } else { /* the answer was thrown away with the connection */
+            oracle_be_unsure(o, ask);
+        }
+        ask_free(ask);
+    }
+    if (o->must_learn && !was_killed)
+        learn(o);
+    if (was_killed) {
+        if (t->n_done < t->n_asks && !t->asks[t->n_done].is_bad)
+            oracle_be_unsure(o, &t->asks[t->n_done]);
+        waits_are_unsure(o);
+    }
+    fake_memory_resume();
+}
+
+void oracle_published(struct oracle *o)
+{
+    struct world *w = o->w;
+    fake_memory_pause();
+    if (w->is_killed) {
+        o->is_killed = true;
+        waits_are_unsure(o);
+        fake_memory_resume();
+        return;
+    }
+    o->faults_seen = false;
+    if (o->faults_counted != world_faults(w)) {
+        o->faults_counted = world_faults(w);
+        o->last_fault_ms = w->clock.boot_ms;
+        o->had_fault = true;
+    }
+    events_read(o);
+    for (int i = 0; i < w->n_connections; i++) {
+        struct connection *c = &w->connections[i];
+        if (!c->is_open || !c->is_woken)
+            continue;
+        c->is_woken = false;
+        answers_read(o, c);
+    }
+    fake_memory_resume();
+}
+
+void oracle_closed(struct oracle *o, struct connection *c)
+{
+    struct talk *t = talk_of(o, c);
+    fake_memory_pause();
+    if (!o->w->is_killed && !o->is_killed) {
+        answers_read(o, c);
+        /* A client that sends no more, and reads, gets all its answers. */
+        const bool is_owed = (t->n_done < t->n_asks || t->n_waits > 0) &&
+                             !(c->is_deaf && o->w->rpc.is_shutting_down);
+        if (is_owed && !c->client_closed && !t->may_close && !c->is_lingering &&
+            !c->session.outbox.is_cut_off && !c->session.outbox.is_closed)
+            world_fail(o->w, "connection %d was closed with %zu requests open", c->label,
+                       t->n_asks - t->n_done + t->n_waits);
+    }
+    forget_talk(t);
+    fake_memory_resume();
+}
+
+void oracle_refused(struct oracle *o, struct connection *c, const struct writer *answer)
+{
+    fake_memory_pause();
+    if (answer->len == 0 && !o->w->memory_is_short && world_faults(o->w) == 0)
+        world_fail(o->w, "connection %d was refused without a word", c->label);
+    forget_talk(talk_of(o, c));
+    c->client_closed = true;
+    fake_memory_resume();
+}
+
+/* --- the kernel without the daemon */
+
+void oracle_look_outside(struct oracle *o)
+{
+    fake_memory_pause();
+    holds_look_outside(o);
+    fake_memory_resume();
+}
+
+void oracle_attached(struct oracle *o, int32_t shmid)
+{
+    struct model_segment *s = model_by_shmid(&o->m, shmid);
+    if (s)
+        s->was_attached = true;
+}
+
+void oracle_detached(struct oracle *o, int32_t shmid)
+{
+    struct model_segment *s = model_by_shmid(&o->m, shmid);
+    if (s)
+        s->idle_since_ms = o->w->clock.boot_ms;
+}
+
+/* --- lives of the daemon */
+
+/* The next daemon finds a process again that it can see. */
+static bool is_found_again(const struct process *p)
+{
+    return p->pid != 0 && !p->is_dead;
+}
+
+static void lose_ties(struct model_segment *s)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n_holders; i++) {
+        struct holder *h = &s->holders[i];
+        if (s->lifetime == LIFETIME_PROCESS && is_found_again(h->process))
+            s->holders[kept++] = *h;
+    }
+    s->n_holders = kept;
+    if (s->initialiser && !is_found_again(s->initialiser))
+        s->initialiser = NULL;
+    s->attacher = NULL;
+    s->is_left_behind = s->has_unseen;
+}
+
+void oracle_daemon_ended(struct oracle *o, bool was_killed)
+{
+    fake_memory_pause();
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (!o->w->connections[i].is_arriving) /* the next daemon accepts those */
+            forget_talk(&o->talks[i]);
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        lose_ties(o->m.live[i]);
+        if (o->m.live[i]->lifetime == LIFETIME_ATTACHED)
+            o->m.live[i]->was_attached = true;
+    }
+    if (was_killed)
+        events_excuse(o);
+    be_unsure_of_refused(o);
+    o->is_killed = false;
+    holds_note_unacknowledged(o);
+    holds_look_outside(o);
+    fake_memory_resume();
+}
+
+/* It was deleted, and the daemon was killed before it could write it anew. */
+static void lose_records(struct oracle *o)
+{
+    while (o->m.n_live > 0) {
+        struct model_segment *s = o->m.live[0];
+        model_end(&o->m, s);
+        s->is_of_the_past = true;
+    }
+    o->last_told = 0;
+    o->last_serial = 0;
+    holds_look_outside(o);
+}
+
+void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fault)
+{
+    fake_memory_pause();
+    if (records_are_lost)
+        lose_records(o);
+    if (o->w->core.events.last < o->last_told)
+        world_fail(o->w, "the serials of events went back from %llu to %llu",
+                   (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
+    o->last_told = o->w->core.events.last;
+    for (size_t i = 0; i < o->m.n_live; i++)
+        o->m.live[i]->idle_since_ms = o->w->clock.boot_ms;
+    for (size_t i = 0; i < o->m.n_all; i++)
+        o->m.all[i]->is_of_the_past |=
+            o->m.all[i]->has_ended || o->m.all[i]->state == STATE_REMOVING;
+    learn_unsure(o);
+    o->must_learn = false;
+    o->had_fault |= had_fault;
+    holds_check_records(o, false);
+    holds_check_unacknowledged(o, had_fault || records_are_lost);
+    if (o->is_unsure_of_new)
+        holds_forget_adopted(o);
+    oracle_check_kernel(o);
+    /* The record of a create that failed may have been written, and not taken back before a kill.
+     */
+    o->may_tell_of_unknown = o->is_unsure_of_new || o->last_fault_ms > 0;
+    o->is_unsure_of_new = false;
+    o->had_fault = had_fault;
+    fake_memory_resume();
+}
+
+void oracle_rebooted(struct oracle *o)
+{
+    while (o->m.n_live > 0)
+        model_end(&o->m, o->m.live[0]);
+    o->m.n_foreign = 0;
+    for (size_t i = 0; i < o->m.n_all; i++)
+        o->m.all[i]->is_of_the_past = true;
+    o->last_told = 0;
+    o->last_serial = 0;
+}
+
+/* --- when nothing has work */
+
+static void check_waits(struct oracle *o, const struct talk *t)
+{
+    for (size_t i = 0; i < t->n_waits; i++) {
+        const struct ask *ask = &t->waits[i];
+        const json_t *p = ask->params;
+        if (ask->method != METHOD_WAIT || ask->is_deferred)
+            continue;
+        const char *name = json_string_value(json_object_get(p, "name"));
+        const struct model_segment *s = model_by_name(&o->m, name);
+        const long long timeout = model_int(p, "timeout_ms", -1);
+        if (timeout >= 0 && o->w->clock.boot_ms > ask->asked_at_ms + timeout + 1)
+            world_fail(o->w, "request %lld has waited longer than its timeout of %lld ms", ask->id,
+                       timeout);
+        if (s && s->state == STATE_READY && !model_may_be_gone(&o->m, s) && !o->had_fault)
+            world_fail(o->w, "request %lld still waits for %s, which is there and ready", ask->id,
+                       name);
+    }
+}
+
+void oracle_check_settled(struct oracle *o)
+{
+    struct world *w = o->w;
+    fake_memory_pause();
+    for (int i = 0; i < w->n_connections && !w->has_failed; i++) {
+        const struct connection *c = &w->connections[i];
+        const struct talk *t = &o->talks[i];
+        if (!c->is_open || c->is_deaf || c->session.outbox.is_closed)
+            continue;
+        if (t->n_done < t->n_asks && !t->may_close)
+            world_fail(w, "connection %d: request %lld has no answer", i, t->asks[t->n_done].id);
+        if (!t->may_close)
+            check_waits(o, t);
+    }
+    holds_check_records(o, true);
+    events_check_heard(o);
+    o->had_fault = o->may_tell_of_unknown = false;
+    fake_memory_resume();
+}

@@ -1,0 +1,51 @@
+/*
+ * The oracle: what clients may conclude from the answers, against a model of its own (model.h). It
+ * sees what is sent and answered, what is told, what the kernel holds, and nothing of the daemon's
+ * own opinion but the log of events.
+ */
+#ifndef SHMD_TESTS_SIMULATION_ORACLE_H
+#define SHMD_TESTS_SIMULATION_ORACLE_H
+
+#include "tests/simulation/world.h"
+
+struct oracle *oracle_new(struct world *w);
+void oracle_free(struct oracle *o);
+
+/* --- what the world does */
+
+/* C sends TEXT, a request or a batch. HANDLE: what its answer is called by later steps. */
+void oracle_said(struct oracle *o, struct connection *c, const char *text);
+/* C sends something that is no good request: the answer has CODE, and ID if that can be told. */
+void oracle_said_badly(struct oracle *o, struct connection *c, int code, long long id);
+/* Something happened in the kernel without the daemon. */
+void oracle_look_outside(struct oracle *o);
+/* The same, while the daemon was in the midst of a request. */
+void oracle_look_inside(struct oracle *o);
+/* P has attached it. */
+void oracle_attached(struct oracle *o, int32_t shmid);
+void oracle_detached(struct oracle *o, int32_t shmid);
+/* The daemon has been killed, or has ended in order. */
+void oracle_daemon_ended(struct oracle *o, bool was_killed);
+/* It runs. RECORDS_ARE_LOST: it began anew. */
+void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fault);
+/* The machine was started again: nothing of the segments is left. */
+void oracle_rebooted(struct oracle *o);
+
+/* --- what the daemon does */
+
+/* C was served: N of its requests have been executed. HAD_FAULT: a seam failed meanwhile. */
+void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
+                   bool was_killed);
+/* Events may have been told, and waits answered. */
+void oracle_published(struct oracle *o);
+void oracle_closed(struct oracle *o, struct connection *c);
+void oracle_refused(struct oracle *o, struct connection *c, const struct writer *answer);
+
+/* --- what must hold */
+
+/* After each turn: the kernel has what the model says. */
+void oracle_check_kernel(struct oracle *o);
+/* Nothing has work: all that was asked is answered, and what should have ended has ended. */
+void oracle_check_settled(struct oracle *o);
+
+#endif

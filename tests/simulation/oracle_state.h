@@ -1,0 +1,119 @@
+/* The oracle, as its files share it. */
+#ifndef SHMD_TESTS_SIMULATION_ORACLE_STATE_H
+#define SHMD_TESTS_SIMULATION_ORACLE_STATE_H
+
+#include "tests/simulation/model.h"
+#include "tests/simulation/oracle.h"
+
+enum { TOLD_KEPT = 4096, CODES_MAX = 64 };
+
+/* An event, as the log has it. */
+struct told {
+    bool is_lost;
+    enum event_kind kind;
+    enum reason reason;
+    char name[NAME_BYTES];
+    struct sysv_stat kernel;
+    uint64_t segment;
+};
+
+struct listener {
+    bool is_on;
+    uint32_t kinds;
+    char prefix[NAME_BYTES];
+    uint64_t next; /* the serial of the first event that it has not passed */
+};
+
+/* What is said on one connection. */
+struct talk {
+    struct connection *connection;
+    struct ask *asks; /* in the order in which they were sent; those from N_DONE on are open */
+    size_t n_asks, n_done, capacity;
+    unsigned n_batches;
+    struct ask *waits; /* executed, and without an answer yet */
+    size_t n_waits, waits_capacity;
+    char *text; /* answered, and not a whole value yet */
+    size_t len, text_capacity;
+    struct listener listener;
+    bool may_close; /* something happened for which the daemon may close it */
+};
+
+struct oracle {
+    struct world *w;
+    struct model m;
+    struct talk talks[CONNECTIONS_MAX];
+    struct told told[TOLD_KEPT]; /* by serial */
+    uint64_t last_told;
+    uint64_t last_serial; /* of a segment, that was ever answered */
+    bool must_learn;
+    bool is_unsure_of_new; /* a kill cut off what makes a segment */
+    /* What a kill has left between shmget() and the record: the next start removes it. */
+    struct sysv_stat unacknowledged[CODES_MAX];
+    size_t n_unacknowledged;
+    bool new_may_be_recorded;     /* see oracle_refused_by_store() */
+    bool may_tell_of_unknown;     /* one that was made, and has ended, and nobody heard */
+    bool had_fault;               /* since all was settled last */
+    size_t n_executed;            /* of the present connection's requests, in this serve */
+    bool faults_seen;             /* while the present connection was served */
+    unsigned long faults_counted; /* of the world */
+    int64_t last_fault_ms;        /* boot clock */
+    bool is_killed;
+};
+
+/* What failed lately is not made up for yet: the next sweeps do that. */
+static inline bool oracle_had_fault(const struct oracle *o)
+{
+    return o->last_fault_ms > 0 &&
+           o->w->clock.boot_ms <= o->last_fault_ms + 3 * o->w->settings.reconcile_ms;
+}
+
+static inline struct talk *talk_of(struct oracle *o, const struct connection *c)
+{
+    return &o->talks[c->label];
+}
+
+/* It is not known what has become of ASK: the model learns it when the connection was served. */
+void oracle_be_unsure(struct oracle *o, const struct ask *ask);
+/* ASK was refused because the store takes no changes: the record may have been written, and stay if
+ * the daemon is killed before it can take it back. */
+void oracle_refused_by_store(struct oracle *o, const struct ask *ask);
+/* ASK was executed, and nobody hears how it ended: the model learns it from the daemon. */
+void oracle_execute_unheard(struct oracle *o, struct ask *ask);
+
+/* --- answers.c: what the daemon says, read from the outbox */
+
+/* Reads what C's outbox has got, and hands each value on. */
+void answers_read(struct oracle *o, struct connection *c);
+
+/* --- judge.c: whether an answer is right */
+
+/* The answer to ASK; NULL: there is none, and the caller does not wait for it. */
+void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault);
+void judge_wait(struct oracle *o, struct ask *ask, const json_t *message);
+/* Whether MESSAGE shows S as it is. */
+void judge_segment(struct oracle *o, const struct model_segment *s, const json_t *shown,
+                   const char *where);
+
+/* --- events.c */
+
+void events_read(struct oracle *o);
+void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *result);
+void events_heard(struct oracle *o, struct talk *t, const json_t *params);
+/* An event was lost, to a kill or for lack of memory: it may have told of any end. */
+void events_excuse(struct oracle *o);
+void events_check_heard(struct oracle *o);
+
+/* --- holds.c: what must hold of the kernel and the records */
+
+/* The model takes from the daemon what a kill or a fault has left open. */
+void holds_learn(struct oracle *o, struct model_segment *s);
+/* IS_SETTLED: nothing has work. */
+void holds_check_records(struct oracle *o, bool is_settled);
+void holds_look_outside(struct oracle *o);
+/* An adoption that a kill cut off may have been done, and its end have come with the daemon's. */
+void holds_forget_adopted(struct oracle *o);
+/* The daemon was killed in the midst of a create, perhaps. */
+void holds_note_unacknowledged(struct oracle *o);
+void holds_check_unacknowledged(struct oracle *o, bool had_fault);
+
+#endif
