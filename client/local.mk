@@ -32,6 +32,7 @@ shmdctl_SOURCES = \
 	client/cli/child.c client/cli/child.h \
 	client/cli/columns.c client/cli/columns.h \
 	client/cli/cli.h \
+	client/cli/cmd_complete.c \
 	client/cli/cmd_create.c \
 	client/cli/cmd_doctor.c \
 	client/cli/cmd_events.c \
@@ -92,9 +93,13 @@ client/cli/shmdctl.1: $(top_srcdir)/client/cli/shmdctl.1.in Makefile
 
 # Installed under the command's name, which is how bash finds it.
 bashcompletiondir = $(datadir)/bash-completion/completions
-EXTRA_DIST += client/cli/shmdctl.1.in client/cli/completion
+zshcompletiondir = $(datadir)/zsh/site-functions
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+dist_zshcompletion_DATA = client/cli/completion/_shmdctl
+dist_fishcompletion_DATA = client/cli/completion/shmdctl.fish
+EXTRA_DIST += client/cli/shmdctl.1.in client/cli/completion/shmdctl.bash
 install-data-local:
 	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
-	$(INSTALL_DATA) $(top_srcdir)/client/cli/completion '$(DESTDIR)$(bashcompletiondir)/shmdctl'
+	$(INSTALL_DATA) $(top_srcdir)/client/cli/completion/shmdctl.bash '$(DESTDIR)$(bashcompletiondir)/shmdctl'
 uninstall-local:
 	rm -f '$(DESTDIR)$(bashcompletiondir)/shmdctl'

@@ -141,6 +141,7 @@ struct command {
     uint64_t options;    /* besides those of every command */
     uint64_t repeatable; /* those that may be repeated here */
     int min_args, max_args;
+    bool is_hidden;   /* it is for scripts of our own, and no help tells of it */
     bool has_child;   /* it runs the command behind "--" */
     bool needs_child; /* and nothing else */
     int (*run)(struct cli *cli);
@@ -255,8 +256,14 @@ int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool
 void options_deinit(struct options *o);
 /* A line for each option in OPTIONS, on standard output. */
 void options_list(uint64_t options);
-/* "--size", for messages. */
-const char *option_name(enum option_id id);
+/* What there is to say about an option. */
+struct option_text {
+    const char *name;
+    char letter;          /* 0: none */
+    const char *argument; /* NULL: it takes none; "[=X]": it may be left out */
+    const char *help;
+};
+void option_text(enum option_id id, struct option_text *ret);
 /* What makes no sense for a new segment: 0 or EXIT_USAGE. */
 int options_check_new(const struct options *o) MUST_CHECK;
 /* Fills what create, run and adopt have in common with the options given. */
@@ -264,6 +271,7 @@ int options_create(const struct options *o, struct shmd_create_options *ret) MUS
 
 /* --- the commands */
 
+int cmd_complete(struct cli *cli);
 int cmd_create(struct cli *cli);
 int cmd_stat(struct cli *cli);
 int cmd_set(struct cli *cli);

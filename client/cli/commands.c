@@ -165,6 +165,13 @@ const struct command commands[] = {
      .max_args = 1,
      .run = cmd_help},
     {.name = "version", .arguments = "", .summary = "Print the version", .run = cmd_version},
+    {.name = "__complete",
+     .arguments = "-- WORD...",
+     .summary = "Tell what a word of a command line may become",
+     .is_hidden = true,
+     .has_child = true,
+     .needs_child = true,
+     .run = cmd_complete},
 };
 
 const size_t commands_count = COUNT(commands);

@@ -13,6 +13,8 @@ static void help_all(const struct cli *cli)
          "Manages System V shared memory through the daemon shmd.\n\nCommands:");
     for (size_t i = 0; i < cli->n_commands; i++) {
         const struct command *command = &cli->commands[i];
+        if (command->is_hidden)
+            continue;
         printf("  %-8s %s", command->name, command->summary);
         printf(command->alias ? " (or %s)\n" : "\n", command->alias);
     }
@@ -49,6 +51,8 @@ int help_unknown_command(const struct cli *cli, const char *name)
     struct near near;
     near_begin(&near, name);
     for (size_t i = 0; i < cli->n_commands; i++) {
+        if (cli->commands[i].is_hidden)
+            continue;
         strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
         strncat(list, cli->commands[i].name, sizeof(list) - strlen(list) - 1);
         near_try(&near, cli->commands[i].name);

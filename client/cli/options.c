@@ -118,9 +118,9 @@ static const uint64_t alternatives[] = {
     OPT(DRY_RUN) | OPT(YES),
 };
 
-const char *option_name(enum option_id id)
+void option_text(enum option_id id, struct option_text *ret)
 {
-    return rows[id].name;
+    *ret = (struct option_text){rows[id].name, rows[id].letter, rows[id].argument, rows[id].help};
 }
 
 static bool is_optional(const struct option_row *row)

@@ -46,7 +46,6 @@ from harness import (
 )
 
 SOURCE = os.environ["abs_top_srcdir"]
-COMPLETION = os.path.join(SOURCE, "client", "cli", "completion")
 MANUAL = os.path.join(SOURCE, "client", "cli", "shmdctl.1.in")
 
 class Create(Shmdctl):
@@ -1520,7 +1519,7 @@ class CommandLine(CommandCase):
 
 
 class Manual(CommandCase):
-    """The manual and the completion tell what the command has."""
+    """The manual tells what the command has."""
 
     def setUp(self):
         super().setUp()
@@ -1566,48 +1565,6 @@ class Manual(CommandCase):
         )
         self.assertEqual(result.stdout, "")
         self.assertEqual(result.returncode, 0)
-
-    def complete(self, *words):
-        script = f"""
-            source {COMPLETION}
-            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-            _shmdctl 2>/dev/null
-            printf '%s\\n' "${{COMPREPLY[@]}}"
-        """
-        program, library = self.where_programs_are("shmdctl")
-        result = subprocess.run(
-            ["bash", "--norc", "-c", script, "bash", program, *words],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={
-                "PATH": os.environ["PATH"],
-                "LD_LIBRARY_PATH": library,
-                "SHMD_SOCKET": self.path,
-            },
-        )
-        return result.stdout.split()
-
-    def test_completion(self):
-        self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
-        self.assertEqual(sorted(self.complete("re")), ["read", "ready", "release", "reload"])
-        self.assertEqual(self.complete("create", "--ex"), ["--exclusive"])
-        self.assertEqual(self.complete("create", "--lifetime", "at"), ["attached"])
-        self.assertEqual(self.complete("list", "-o", "NAME,SH"), ["NAME,SHMID"])
-        self.assertEqual(self.complete("events", "--kinds", "created,rem"), ["created,removed"])
-
-    def test_completion_of_names(self):
-        daemon = self.start_daemon()
-        self.path = daemon.socket_path
-        with self.connect(daemon, ROOT) as client:
-            for name in ("left", "right/1", "right/2"):
-                client.create(name=name)
-        self.assertEqual(sorted(self.complete("rm", "right")), ["right/1", "right/2"])
-        self.assertEqual(self.complete("rm", "right/1", "--if-unattached", "l"), ["left"])
-        self.path = "/nonexistent"
-        self.assertEqual(
-            self.complete("--socket", daemon.socket_path, "stat", "l"), ["left"]
-        )
 
 
 if __name__ == "__main__":
