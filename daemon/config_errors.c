@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the UTF-8 character at TEXT, or 0 when there is none. */
-static size_t character_length(const unsigned char *text)
+/* The length of the UTF-8 character at TEXT and its number in Unicode, or 0 when there is none. */
+static size_t read_character(const unsigned char *text, uint32_t *ret)
 {
     static const struct {
         unsigned char mask, lead;
@@ -22,15 +22,17 @@ static size_t character_length(const unsigned char *text)
             number = number << 6 | (text[i] & 0x3F);
         }
         bool is_surrogate = number >= 0xD800 && number < 0xE000;
+        *ret = number;
         return number < forms[n].least || is_surrogate || number > 0x10FFFF ? 0 : n + 1;
     }
     return 0;
 }
 
-/* U+0000 to U+001F, U+007F, and U+0080 to U+009F, which are C2 80 to C2 9F. */
-static bool is_control(const unsigned char *text)
+/* Control characters, ends of lines, and the marks that turn the order of a line. */
+static bool is_control(uint32_t c)
 {
-    return text[0] < 0x20 || text[0] == 0x7F || (text[0] == 0xC2 && text[1] < 0xA0);
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E || c == 0x200F ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 /* What goes to terminals, the log and JSON has printable UTF-8 alone. */
@@ -38,8 +40,9 @@ static void make_printable(char *string)
 {
     unsigned char *text = (unsigned char *)string;
     while (*text) {
-        size_t len = character_length(text);
-        if (len == 0 || is_control(text)) {
+        uint32_t c = 0;
+        size_t len = read_character(text, &c);
+        if (len == 0 || is_control(c)) {
             memset(text, '?', len > 0 ? len : 1);
             len = len > 0 ? len : 1;
         }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/plain_text.h"
 #include "protocol/json_slice.h"
 
 static unsigned hex_digit(char c)
@@ -18,23 +19,28 @@ static unsigned hex_digit(char c)
  * escaped is a quote, a slash or a backslash. Whatever else is escaped is printed as `?`. */
 static void print_string(struct json_slice s)
 {
+    char *text = malloc(s.len + 1);
+    size_t len = 0;
+    if (!text)
+        return;
     for (size_t i = 1; i + 1 < s.len; i++) {
-        unsigned char c = (unsigned char)s.text[i];
+        char c = s.text[i];
         if (c == '\\' && i + 2 < s.len) {
-            c = (unsigned char)s.text[++i];
+            c = s.text[++i];
             if (c == 'u' && i + 5 < s.len) {
                 unsigned code = 0;
                 for (int digit = 0; digit < 4; digit++)
                     code = code << 4 | hex_digit(s.text[++i]);
-                c = code >= 0x20 && code < 0x7F ? (unsigned char)code : '?';
+                c = code >= 0x20 && code < 0x7F ? (char)code : '?';
             } else if (!strchr("\"\\/", c)) {
                 c = '?';
             }
         }
-        bool is_c1 = c == 0xC2 && (unsigned char)s.text[i + 1] < 0xA0; /* U+0080 to U+009F */
-        i += is_c1;
-        putc(c < 0x20 || c == 0x7F || is_c1 ? '?' : c, stderr);
+        text[len++] = c;
     }
+    text[len] = '\0';
+    print_plain(stderr, text);
+    free(text);
 }
 
 static void print_error(struct json_slice error)

@@ -197,6 +197,7 @@ TEST(errors_are_printable_utf_8)
         {"caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
         {"a\nb\tc\x1B[0m\x7F", "a?b?c?[0m?"},
         {"\xC2\x9B", "??"},           /* a control character of C1 */
+        {"\xE2\x80\xAE", "???"},      /* it turns the order of the line */
         {"\xC3", "?"},                /* half a character */
         {"\xE2\x82", "??"},           /* two thirds of one */
         {"\xC0\x80", "??"},           /* an overlong form */
