@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +48,41 @@ static void check_segments_dir(const char *path, const struct config *config,
                           "segments_dir \"%s\": there is no such directory", config->segments_dir);
 }
 
+/* Who writes PATH decides who is an admin and what there is. In a sticky directory, such as /tmp,
+ * files are replaced by their owners alone. */
+static void warn_of_writers(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return;
+    bool is_open = (st.st_mode & S_IWOTH) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX));
+    if (is_open)
+        log_warning("%s: every user can write it, for its mode is %04o, and so decide what the "
+                    "daemon allows: chmod o-w",
+                    path, (unsigned)st.st_mode & 07777);
+    else if (st.st_uid != 0 && st.st_uid != geteuid())
+        log_warning("%s: it is neither root's nor the daemon's: uid %" PRIu32 " can write it, and "
+                    "so decide what the daemon allows",
+                    path, (uint32_t)st.st_uid);
+}
+
+static void warn_of_all_writers(const char *path, const struct reading *r)
+{
+    const char *last = "";
+    char *directory CLEANUP(cleanup_free) = path ? strdup(path) : NULL;
+    if (!directory)
+        return;
+    warn_of_writers(dirname(directory));
+    warn_of_writers(path);
+    if (r->config.segments_dir)
+        warn_of_writers(r->config.segments_dir);
+    for (size_t i = 0; i < r->declared.count; i++) {
+        if (strcmp(r->declared.items[i].file, last) != 0)
+            warn_of_writers(r->declared.items[i].file);
+        last = r->declared.items[i].file;
+    }
+}
+
 static int read_files(struct configuration *c, struct reading *ret)
 {
     int r = config_load(c->path, c->is_given, &ret->config, &c->errors);
@@ -63,6 +100,7 @@ static int read_anew(struct configuration *c, struct reading *ret)
     *ret = (struct reading){.has_errors_in_config = false};
     config_errors_deinit(&c->errors);
     int r = read_files(c, ret);
+    warn_of_all_writers(c->path, ret);
     log_errors(&c->errors);
     if (r < 0)
         log_error("the configuration cannot be read: %s", strerror(-r));

@@ -221,7 +221,8 @@ tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/forma
 tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c client/cli/format.c \
 	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
-	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c
+	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c \
+	client/cli/plain_text.c
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c
 tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)

@@ -43,7 +43,29 @@ static void find_directory(const char *root, const char *config_dir, struct decl
         fclose(file);
 }
 
-static size_t count_files(const char *root, const char *dir)
+/* A sticky directory's files are replaced by their owners alone. */
+static void check_writers(const char *root, const char *path, uint32_t owner,
+                          struct declared_facts *f)
+{
+    char full[PATH_MAX];
+    struct stat st;
+    snprintf(full, sizeof(full), "%s%s", root, path);
+    if (stat(full, &st) != 0)
+        return;
+    bool is_strangers = st.st_uid != 0 && st.st_uid != owner;
+    bool is_open = (st.st_mode & S_IWOTH) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX));
+    if (!is_strangers && !is_open)
+        return;
+    if (f->n_loose++ > 0)
+        return;
+    f->loose.mode = st.st_mode & 07777;
+    f->loose.uid = st.st_uid;
+    f->loose.is_strangers = is_strangers;
+    snprintf(f->loose.path, sizeof(f->loose.path), "%s", path);
+}
+
+static size_t read_directory(const char *root, const char *dir, uint32_t owner,
+                             struct declared_facts *f)
 {
     char path[PATH_MAX];
     size_t count = 0;
@@ -51,8 +73,11 @@ static size_t count_files(const char *root, const char *dir)
     DIR *d = opendir(path);
     for (const struct dirent *entry; d && (entry = readdir(d));) {
         size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".json") == 0)
+        if (entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".json") == 0) {
             count++;
+            snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+            check_writers(root, path, owner, f);
+        }
     }
     if (d)
         closedir(d);
@@ -77,13 +102,18 @@ static bool is_enabled(const char *root)
     return false;
 }
 
-void declared_facts_read(const char *root, const char *config_dir, struct declared_facts *ret)
+void declared_facts_read(const char *root, const char *config_dir, uint32_t owner,
+                         struct declared_facts *ret)
 {
     char path[PATH_MAX];
     struct stat st;
     *ret = (struct declared_facts){.n_files = 0};
     find_directory(root, config_dir, ret);
-    ret->n_files = count_files(root, ret->dir);
+    check_writers(root, config_dir, owner, ret);
+    snprintf(path, sizeof(path), "%s/shmd.conf", config_dir);
+    check_writers(root, path, owner, ret);
+    check_writers(root, ret->dir, owner, ret);
+    ret->n_files = read_directory(root, ret->dir, owner, ret);
     snprintf(path, sizeof(path), "%s/run/systemd/system", root);
     ret->systemd_runs = stat(path, &st) == 0;
     ret->service_is_enabled = is_enabled(root);

@@ -7,6 +7,7 @@
 #include "client/cli/doctor_limits.h"
 #include "client/cli/doctor_orphans.h"
 #include "client/cli/doctor_say.h"
+#include "client/cli/plain_text.h"
 
 enum { SYSTEM_UID_MAX = 999 };
 
@@ -161,6 +162,30 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
             "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
             "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
             "systemd-logind");
+}
+
+static void check_config_files(const struct doctor_facts *m, struct finding *f)
+{
+    const struct declared_facts *d = &m->declared;
+    char file[6 * sizeof(d->loose.path)], more[48] = "";
+    if (d->n_loose == 0) {
+        found(f, SEVERITY_OK, "nobody else can write what the daemon reads in %s", m->config_dir);
+        return;
+    }
+    if (d->n_loose > 1)
+        snprintf(more, sizeof(more), ", and %zu more like it", d->n_loose - 1);
+    if (d->loose.is_strangers)
+        found(f, SEVERITY_WARNING, "%s is uid %" PRIu32 "'s, not root's or the daemon's%s",
+              d->loose.path, d->loose.uid, more);
+    else
+        found(f, SEVERITY_WARNING, "every user can write %s, mode %04" PRIo32 "%s", d->loose.path,
+              d->loose.mode, more);
+    why(f, "who writes it decides who is an admin, what the limits are and which segments exist");
+    shell_word(d->loose.path, file, sizeof(file));
+    mend(f,
+         d->loose.is_strangers ? "look at what is in it, then: chown root %s"
+                               : "look at what is in it, then: chmod o-w %s",
+         file);
 }
 
 static void check_declared(const struct doctor_facts *m, struct finding *f)
@@ -357,6 +382,7 @@ static const struct {
     {"ipc-namespace", check_namespace},
     {"group-members", check_group},
     {"logind-remove-ipc", check_logind},
+    {"config-files", check_config_files},
     {"declared-at-boot", check_declared},
     {"declared-drift", check_drift},
     {"shm-rmid-forced", check_rmid_forced},

@@ -397,7 +397,7 @@ void doctor_facts_read(const char *root, struct doctor_facts *f)
     }
     read_group(&accounts, f);
     read_logind(root, &accounts, f);
-    declared_facts_read(root, f->config_dir, &f->declared);
+    declared_facts_read(root, f->config_dir, f->daemon.is_known ? f->daemon.uid : 0, &f->declared);
     read_kernel(root, f);
     accounts_close(&accounts);
 }

@@ -29,7 +29,7 @@ from harness import (
 from programs import Programs
 
 CHECKS = (
-    "socket socket-directory ipc-namespace group-members logind-remove-ipc declared-at-boot "
+    "socket socket-directory ipc-namespace group-members logind-remove-ipc config-files declared-at-boot "
     "declared-drift shm-rmid-forced orphans left undecided lost pid-namespace quota shmmni shmall shmmax semaphores "
     "message-queues huge-pages memlock pidfd peerpidfd pidfs shm-stat-any"
 ).split()

@@ -211,4 +211,43 @@ class Command(ReloadCase):
         self.assertIn("nothing was changed", lines[-1])
 
 
+class Writers(ReloadCase):
+    """Who can write the files decides what the daemon allows, so that is told when they are read."""
+
+    def warnings_after_reload(self):
+        before = len(self.daemon.log())
+        self.admin.call("reload")
+        return [line for line in self.daemon.log()[before:].splitlines() if "can write it" in line]
+
+    def test_what_every_user_can_write(self):
+        declared = self.declare("a.json", '[{"name": "a", "size": 1}, {"name": "b", "size": 1}]')
+        self.assertEqual(self.warnings_after_reload(), [])
+        for path, loose, tight in ((self.daemon.config_path, 0o666, 0o664), (self.files, 0o777, 0o1777),
+                                   (declared, 0o646, 0o644)):  # fmt: skip
+            with self.subTest(path=path):
+                os.chmod(path, loose)
+                (warning,) = self.warnings_after_reload()
+                self.assertIn(f"{path}: every user can write it, for its mode is 0{loose:o}", warning)
+                os.chmod(path, tight)
+                self.assertEqual(self.warnings_after_reload(), [])
+
+    @needs_several_uids
+    def test_what_a_stranger_owns(self):
+        declared = self.declare("a.json", '{"name": "a", "size": 1}')
+        for path in (self.daemon.config_path, self.files, declared):
+            with self.subTest(path=path):
+                os.chown(path, ALICE.uid, -1)
+                (warning,) = self.warnings_after_reload()
+                self.assertIn(f"{path}: it is neither root's nor the daemon's: uid {ALICE.uid} can write it",
+                              warning)
+                os.chown(path, ROOT.uid, -1)
+                self.assertEqual(self.warnings_after_reload(), [])
+
+    def test_at_the_start(self):
+        os.chmod(self.daemon.config_path, 0o666)
+        self.daemon.stop()
+        self.daemon = self.start_daemon(config=self.config(""))
+        self.assertEqual(self.daemon.log().count("every user can write it"), 1)
+
+
 main()

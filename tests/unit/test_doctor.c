@@ -190,7 +190,7 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 25);
+    assert_int_equal(findings.count, 26);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
@@ -216,6 +216,62 @@ TEST(the_worst_counts)
     assert_int_equal(doctor_worst(&some), SEVERITY_INFO);
     some.count = 0;
     assert_int_equal(doctor_worst(&some), SEVERITY_OK);
+}
+
+/* --- who may write the configuration */
+
+static void allow(const char *path, mode_t mode)
+{
+    char *full = text_of("%s%s", root, path);
+    assert_int_equal(chmod(full, mode), 0);
+    free(full);
+}
+
+/* The files are the test's own, so that its uid stands for the daemon's. */
+TEST(what_anybody_can_write_is_told)
+{
+    static const char *const paths[] = {"/etc/shmd", "/etc/shmd/shmd.conf", "/etc/shmd/segments.d",
+                                        "/etc/shmd/segments.d/a.json"};
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.daemon.uid = geteuid();
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "config-files", SEVERITY_OK, "nobody else");
+    plant("/etc/shmd/shmd.conf", "");
+    plant("/etc/shmd/segments.d/a.json", "");
+    plant("/etc/shmd/segments.d/README", "");
+    allow("/etc/shmd/shmd.conf", 0664); /* a group is chosen */
+    allow("/etc/shmd/segments.d/a.json", 0644);
+    allow("/etc/shmd/segments.d/README", 0666); /* it is not read */
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "config-files", SEVERITY_OK, "nobody else");
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        const bool is_directory = i % 2 == 0;
+        char *want =
+            text_of("every user can write %s, mode %s", paths[i], is_directory ? "0777" : "0666");
+        allow(paths[i], is_directory ? 0777 : 0666);
+        doctor_facts_read(root, &f);
+        assert_finding(&f, "config-files", SEVERITY_WARNING, want);
+        assert_contains(check(&f, "config-files")->mend, paths[i]);
+        allow(paths[i], is_directory ? 01777 : 0644);
+        free(want);
+    }
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "config-files", SEVERITY_OK, "nobody else");
+    allow("/etc/shmd/shmd.conf", 0666);
+    allow("/etc/shmd/segments.d/a.json", 0666);
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "config-files", SEVERITY_WARNING,
+                   "shmd.conf, mode 0666, and 1 more like it");
+}
+
+TEST(a_strangers_configuration_is_told)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.declared = (struct declared_facts){
+        .n_loose = 1, .loose = {.path = "/etc/shmd/it's", .uid = 1000, .is_strangers = true}};
+    assert_finding(&f, "config-files", SEVERITY_WARNING,
+                   "is uid 1000's, not root's or the daemon's");
+    assert_contains(check(&f, "config-files")->mend, "chown root $'/etc/shmd/it\\'s'");
 }
 
 /* --- declared segments */
@@ -885,6 +941,8 @@ int main(void)
         ON_A_TREE(a_good_machine),
         ON_A_TREE(an_empty_machine),
         cmocka_unit_test(the_worst_counts),
+        ON_A_TREE(what_anybody_can_write_is_told),
+        ON_A_TREE(a_strangers_configuration_is_told),
         ON_A_TREE(declared_segments_need_the_service_at_boot),
         ON_A_TREE(declared_segments_may_be_elsewhere),
         ON_A_TREE(declared_segments_may_differ_from_their_files),
