@@ -1,7 +1,9 @@
 /*
  * reload: the daemon reads its configuration again. When the daemon refuses, each error of the
- * files is printed on a line of its own, as compilers do: FILE:LINE: MESSAGE.
+ * files is printed on a line of its own, as compilers do: FILE:LINE: MESSAGE. When it accepts them,
+ * each declared segment that is still otherwise than its file says has a line.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,15 +71,49 @@ static void print_errors(const struct shmd_failure *failure)
         print_error(error);
 }
 
+/* The daemon has done what `set` can do; what is left it will not do. */
+static int tell_drift(const struct shmd_segment *s, void *data)
+{
+    size_t *count = data, used = 0;
+    char fields[256] = "", key[32];
+    if (!s->declared || s->n_drift == 0)
+        return 0;
+    for (size_t i = 0; i < s->n_drift && used < sizeof(fields); i++)
+        used += (size_t)snprintf(fields + used, sizeof(fields) - used, "%s%s", i > 0 ? ", " : "",
+                                 s->drift[i]);
+    snprintf(key, sizeof(key), "with the key 0x%08" PRIx32, s->key);
+    ++*count;
+    (void)cli_error(EXIT_OK, "the declared segment %s is not as its file says: %s",
+                    s->name ? s->name : key, fields);
+    return 0;
+}
+
+static int check_declared(struct cli *cli)
+{
+    const struct shmd_list_options all = {.scope = SHMD_SCOPE_ALL};
+    size_t count = 0;
+    int r = shmd_list(cli_ask(cli), &all, tell_drift, &count);
+    if (r != 0)
+        return cli_failure(cli, r);
+    if (count == 0)
+        return EXIT_OK;
+    return cli_error(EXIT_REFUSED,
+                     "the new configuration is in force, but the segment%s above stay%s as %s; the "
+                     "daemon's log has the reason",
+                     count > 1 ? "s" : "", count > 1 ? "" : "s", count > 1 ? "they are" : "it is");
+}
+
 int cmd_reload(struct cli *cli)
 {
     int r = cli_connect(cli);
     if (r != 0)
         return r;
     r = shmd_reload(cli->shmd);
+    if (r == 0)
+        return check_declared(cli);
     const struct shmd_failure *failure = shmd_last_failure(cli->shmd);
     if (r != SHMD_ERROR_INVALID_CONFIGURATION || !failure)
-        return r != 0 ? cli_failure(cli, r) : EXIT_OK;
+        return cli_failure(cli, r);
     print_errors(failure);
     return cli_error(EXIT_REFUSED, "%s", failure->message);
 }

@@ -311,6 +311,21 @@ class Shown(Programs, DeclaredCase):
         self.assertEqual(self.ctl("reload")[0], 0)
         self.assertEqual(self.doctor()["severity"], "ok")
 
+    def test_a_reload_that_cannot_change_it_says_so(self):
+        self.declare("a.json", {"name": "frames", "size": 5000}, {"name": "stills", "size": 1})
+        self.restart()
+        self.assertEqual(self.ctl("reload"), (0, b"", b""))
+        self.declare("a.json", {"name": "frames", "size": 6000, "mode": "0644"}, {"name": "stills", "size": 1})
+        status, out, err = self.ctl("reload")
+        self.assertEqual((status, out), (1, b""))
+        first, last = err.decode().splitlines()
+        self.assertEqual(first, "shmdctl: the declared segment frames is not as its file says: size")
+        self.assertIn("the new configuration is in force, but the segment above stays as it is", last)
+        self.assertEqual(self.listed()["frames"]["mode"], "0644", "what can be changed is changed")
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="frames")
+        self.assertEqual(self.ctl("reload"), (0, b"", b""))
+
     def test_a_foreign_segment_has_the_key(self):
         sysv.create(4096, 0o600, key=99)
         self.declare("a.json", {"name": "frames", "size": 1, "key": 99})
