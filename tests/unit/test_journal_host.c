@@ -334,8 +334,9 @@ TEST(a_dump_shows_every_record)
         "1,"
         "\"name\":\"frames\"",
         "\"labels\":{\"k\":\"v\\\"\xC3\xA9\"}}",
-        "\"type\":\"tie\",\"sum\":\"right\",\"acknowledged\":true,\"goes_on\":true,\"serial\":1,"
-        "\"role\":\"holder\",\"pid\":7,\"pidfd_inode\":\"18446744073709551615\",",
+        /* clang takes the end of a line for a missing comma. */
+        ("\"type\":\"tie\",\"sum\":\"right\",\"acknowledged\":true,\"goes_on\":true,\"serial\":1,"
+         "\"role\":\"holder\",\"pid\":7,\"pidfd_inode\":\"18446744073709551615\","),
         "\"comm\":\"held\"",
         "\"type\":\"untie\"",
         "\"type\":\"counters\"",
