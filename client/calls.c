@@ -348,7 +348,7 @@ int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_e
     if (r != 0)
         return r;
     struct client_message m = {0};
-    struct wire_event wire;
+    struct wire_event wire = {.event_serial = 0};
     struct client_segment segment = {.holders = NULL};
     struct shmd_event *event = NULL;
     r = jsonrpc_client_decode(line, len, &m);

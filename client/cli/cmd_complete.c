@@ -217,13 +217,12 @@ static void offer_value(struct completion *c, enum option_id option)
 static void offer_argument(struct completion *c)
 {
     const struct command *command = c->command;
-    if (c->n_arguments >= command->max_args)
-        puts("words");
-    else if (command->run == cmd_help)
+    const bool has_more = c->n_arguments < command->max_args;
+    if (has_more && command->run == cmd_help)
         offer_commands(c);
-    else if (command->run == cmd_call && c->n_arguments == 0)
+    else if (has_more && command->run == cmd_call && c->n_arguments == 0)
         offer_words(c, method, 0);
-    else if ((command->options & (OPT(SERIAL) | OPT(OWNER) | OPT(PREFIX))))
+    else if (has_more && (command->options & (OPT(SERIAL) | OPT(OWNER) | OPT(PREFIX))))
         offer_segments(c, OPTION_COUNT);
     else
         puts("words");

@@ -104,8 +104,9 @@ static void measure(struct table *table)
     for (size_t i = 0; i < table->n_columns; i++)
         table->layout[i].width =
             table->style.no_headings ? 0 : strlen(table->layout[i].column.heading);
-    for (size_t i = 0; i < table->n_cells; i++) {
-        struct layout *layout = &table->layout[i % table->n_columns];
+    for (size_t i = 0, column = 0; i < table->n_cells; i++) {
+        struct layout *layout = &table->layout[column];
+        column = column + 1 < table->n_columns ? column + 1 : 0;
         size_t width = plain_text_width(table->cells[i]);
         if (width > layout->width)
             layout->width = width;
