@@ -135,6 +135,8 @@ static struct connection *some_connection(struct actors *a)
 
 static const char *new_process(struct actors *a)
 {
+    if (a->next_process == PROCESSES_MAX)
+        return step(a, "settle");
     const unsigned who = below(a, a->n_uids);
     unsigned uid = 1000 + who, gid = 2000 + who;
     if (one_in(a, 12))
@@ -149,6 +151,8 @@ static const char *new_process(struct actors *a)
 static const char *new_connection(struct actors *a)
 {
     struct process *p = some_process(a, true);
+    if (a->next_connection == CONNECTIONS_MAX)
+        return step(a, "settle");
     return p ? step(a, "connect %u %u", a->next_connection++, label_of(a, p)) : new_process(a);
 }
 
@@ -246,8 +250,9 @@ static const char *fault(struct actors *a)
     case 0:
     case 1: {
         const unsigned op = below(a, FAKE_OPS);
-        /* The detaching of what is attached does not fail. */
-        return step(a, "fail kernel %u %u %d", op == FAKE_DETACH ? FAKE_STAT : op, 1 + below(a, 6),
+        /* The detaching of what is attached does not fail, nor does the removal by who may. */
+        const bool cannot_fail = op == FAKE_DETACH || op == FAKE_REMOVE;
+        return step(a, "fail kernel %u %u %d", cannot_fail ? FAKE_STAT : op, 1 + below(a, 6),
                     of_kernel[below(a, 4)]);
     }
     case 2:

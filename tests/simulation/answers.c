@@ -106,17 +106,19 @@ static void check_envelope(struct oracle *o, const json_t *m)
         world_fail(o->w, "an error without a sentence");
 }
 
-/* There was no memory to read what is first: it was answered as one, and nothing of it was done. */
-static bool hear_of_unread(struct oracle *o, struct talk *t, const json_t *m)
+/* There was no memory to read what is first, before BAD: it was answered as one, and nothing of it
+ * was done. */
+static bool hear_of_unread(struct oracle *o, struct talk *t, const struct ask *bad, const json_t *m)
 {
+    const size_t end = bad ? (size_t)(bad - t->asks) : t->n_asks;
     size_t i = t->n_done;
     if (!o->faults_seen || code_of(m) != CODE_INTERNAL)
         return false;
     /* A wait before it may be under way. */
-    while (i < t->n_asks && (!t->asks[i].message || !t->asks[i].is_answered ||
-                             (t->asks[i].method == METHOD_WAIT && i + 1 < t->n_asks)))
+    while (i < end && (!t->asks[i].message || !t->asks[i].is_answered ||
+                       (t->asks[i].method == METHOD_WAIT && i + 1 < end)))
         i++;
-    if (i == t->n_asks)
+    if (i == end)
         return false;
     /* Of a batch that was executed only the answers found no room. */
     if (t->asks[i].is_deferred && i + 1 < t->n_done + o->n_executed)
@@ -138,9 +140,9 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
     check_envelope(o, m);
     struct ask *ask =
         json_is_null(id) ? first_without_id(t) : find_ask(t, json_integer_value(id), &waits);
+    if (json_is_null(id) && hear_of_unread(o, t, ask, m))
+        return;
     if (!ask) {
-        if (json_is_null(id) && hear_of_unread(o, t, m))
-            return;
         /* The last word before it closes. */
         if (json_is_null(id) && (t->may_close || t->connection->session.outbox.is_closed))
             return;

@@ -152,6 +152,17 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *p)
                    t->connection->label, serial, kind);
 }
 
+/* The first event that T has not heard and that was lost: the gap is told with the next event. */
+static uint64_t first_lost(const struct oracle *o, const struct talk *t)
+{
+    uint64_t serial = t->listener.next;
+    if (o->last_told >= TOLD_KEPT && serial <= o->last_told - TOLD_KEPT)
+        serial = o->last_told - TOLD_KEPT + 1;
+    while (serial <= o->last_told && !o->told[serial % TOLD_KEPT].is_lost)
+        serial++;
+    return serial;
+}
+
 void events_check_heard(struct oracle *o)
 {
     struct world *w = o->w;
@@ -160,7 +171,7 @@ void events_check_heard(struct oracle *o)
         struct talk *t = &o->talks[i];
         if (c->is_open && !c->is_deaf && !c->client_closed && t->listener.is_on &&
             !c->session.outbox.is_closed && !o->had_fault)
-            pass(o, t, o->last_told + 1);
+            pass(o, t, first_lost(o, t));
     }
     for (size_t i = 0; i < o->m.n_all && !w->has_failed && !o->had_fault; i++) {
         struct model_segment *s = o->m.all[i];

@@ -390,7 +390,8 @@ void holds_check_records(struct oracle *o, bool is_settled)
     for (uint64_t after = 0; (r = registry_next(registry, after)) && !o->w->has_failed;
          after = r->serial) {
         struct model_segment *s = model_by_serial(&o->m, r->serial);
-        if (!s && o->is_unsure_of_new)
+        /* One that is being removed is no new one: the kernel has refused its removal. */
+        if (!s && o->is_unsure_of_new && r->state != STATE_REMOVING)
             learn_new(o, r);
         else if (s)
             check_record(o, s, r);

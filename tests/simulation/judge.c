@@ -362,8 +362,16 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
                is_right_success(a, ask, json_object_get(message, "result"));
     if (a->code == code)
         return true;
-    /* A removal that could not be looked at has a record until the next sweep. */
-    if (a->code == CODE_NO_SUCH_SEGMENT && code == CODE_STALE_SEGMENT && oracle_had_fault(o))
+    /* A removal that the kernel refused, or that could not be looked at, has a record until the
+     * next sweep. */
+    if (a->code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) &&
+        (code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE || code == CODE_PERMISSION_DENIED))
+        return true;
+    /* The kernel lets the daemon lock what is its own. An adopted one that another program took
+     * back is not. */
+    if (a->code == CODE_OK && ask->method == METHOD_SET && code == CODE_LIMIT_REACHED &&
+        json_is_true(json_object_get(ask->params, "locked")) && a->segment &&
+        a->segment->kernel.uid != DAEMON_UID && a->segment->kernel.cuid != DAEMON_UID)
         return true;
     /* What a quota refuses comes before what needs the process or the kernel. */
     const bool is_late =

@@ -208,6 +208,7 @@ void oracle_execute_unheard(struct oracle *o, struct ask *ask)
     if (o->faults_seen || model_doubtful(&o->m, ask, &doubt, 1) > 0) {
         oracle_be_unsure(o, ask);
         learn_unsure(o);
+        oracle_refused_by_store(o, ask); /* it may have been */
     } else if (a.code == CODE_OK) {
         model_apply(&o->m, ask, &a, NULL);
     }
