@@ -24,12 +24,16 @@
 static int linux_create(void *context, const struct sysv_create *args, int32_t *ret_shmid)
 {
     (void)context;
+    /* More than any shmmax of a system of 32 bits; the cast would make a small segment of it. */
+    const size_t size = (size_t)args->size;
+    if (size != args->size)
+        return -EINVAL;
     int flags = IPC_CREAT | IPC_EXCL | 0600;
     if (args->noreserve)
         flags |= SHM_NORESERVE;
     if (args->huge_page_size)
         flags |= SHM_HUGETLB | (__builtin_ctzll(args->huge_page_size) << SHM_HUGE_SHIFT);
-    int shmid = shmget((key_t)args->key, args->size, flags);
+    int shmid = shmget((key_t)args->key, size, flags);
     if (shmid < 0)
         return -errno;
     *ret_shmid = shmid;
