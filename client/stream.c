@@ -248,7 +248,7 @@ static int set_bound(int fd, int64_t ms)
 {
     struct timeval bound = {0, 0}; /* no bound */
     if (ms >= 0)
-        bound = (struct timeval){ms / 1000, (ms % 1000) * 1000};
+        bound = (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
     if (ms == 0)
         bound.tv_usec = 1;
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound)) < 0 ? -errno : 0;

@@ -201,7 +201,7 @@ static int join(struct shmd *shmd, const char *name, struct ring **ret_ring)
     } else if (r != 0) {
         status = refused(shmd, r);
     } else {
-        r = ring_open(memory, segment->size, ret_ring);
+        r = ring_open(memory, (size_t)segment->size, ret_ring);
         if (r != 0)
             status = fail("the segment is not a ring of this version", r);
     }

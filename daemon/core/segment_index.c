@@ -9,6 +9,12 @@ void segment_index_deinit(struct segment_index *index)
     *index = (struct segment_index){0};
 }
 
+/* Where a segment of that HASH is if the place is free. */
+static size_t home(const struct segment_index *index, uint64_t hash)
+{
+    return (size_t)hash & (index->capacity - 1);
+}
+
 static size_t next(const struct segment_index *index, size_t i)
 {
     return (i + 1) & (index->capacity - 1);
@@ -16,7 +22,7 @@ static size_t next(const struct segment_index *index, size_t i)
 
 void segment_index_put(struct segment_index *index, uint64_t hash, struct segment *segment)
 {
-    size_t i = hash & (index->capacity - 1);
+    size_t i = home(index, hash);
     while (index->slots[i].segment)
         i = next(index, i);
     index->slots[i] = (struct segment_slot){hash, segment};
@@ -44,13 +50,13 @@ void segment_index_take(struct segment_index *index, uint64_t hash, const struct
 {
     assert(index->count > 0);
     size_t mask = index->capacity - 1;
-    size_t hole = hash & mask;
+    size_t hole = home(index, hash);
     for (; index->slots[hole].segment != segment; hole = next(index, hole))
         assert(index->slots[hole].segment); /* else it is not here */
     /* What lies behind moves up, unless the hole is before the place that its hash asks for: no
      * search may end at a hole too early. */
     for (size_t i = next(index, hole); index->slots[i].segment; i = next(index, i)) {
-        size_t from_home = (i - index->slots[i].hash) & mask;
+        size_t from_home = (i - home(index, index->slots[i].hash)) & mask;
         if (from_home >= ((i - hole) & mask)) {
             index->slots[hole] = index->slots[i];
             hole = i;
@@ -67,8 +73,7 @@ struct segment *segment_index_find(const struct segment_index *index, uint64_t h
     if (index->count == 0)
         return NULL;
     const struct segment_slot *slot;
-    for (size_t i = hash & (index->capacity - 1); (slot = &index->slots[i])->segment;
-         i = next(index, i))
+    for (size_t i = home(index, hash); (slot = &index->slots[i])->segment; i = next(index, i))
         if (slot->hash == hash && is(slot->segment, sought))
             return slot->segment;
     return NULL;

@@ -214,7 +214,7 @@ static void linux_attach(int n, int32_t shmid)
 static int32_t linux_create_of_other(uint64_t size)
 {
     become(OTHER);
-    int32_t shmid = shmget(IPC_PRIVATE, size, 0600);
+    int32_t shmid = shmget(IPC_PRIVATE, (size_t)size, 0600);
     become(DAEMON);
     assert_true(shmid >= 0);
     return shmid;

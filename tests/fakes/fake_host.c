@@ -133,7 +133,7 @@ static uint64_t get_room(struct fake_host *h, struct fake_file *f, uint64_t size
     return f->room;
 }
 
-static void resize(struct fake_file *f, uint64_t size)
+static void resize(struct fake_file *f, size_t size)
 {
     if (size > f->capacity) {
         f->data = must(realloc(f->data, size * 2));
@@ -317,7 +317,7 @@ static ssize_t put(struct fake_host *h, struct fake_file *f, const void *from, s
     if (room - at < n)
         n = (size_t)(room - at);
     if (at + n > f->size)
-        resize(f, at + n);
+        resize(f, (size_t)at + n);
     memcpy(f->data + at, from, n);
     return (ssize_t)n;
 }
@@ -352,7 +352,7 @@ static int truncate_file(void *context, int file, uint64_t size)
     int r;
     if (is_over(h, &r))
         return r;
-    resize(f, size);
+    resize(f, (size_t)size);
     if (f->room > pages(size)) {
         h->disk_free += f->room - pages(size);
         f->room = pages(size);

@@ -13,7 +13,7 @@ enum { FAKE_FILES_MAX = 16, FAKE_OPEN_MAX = 16, FAKE_PAGE = 4096 };
 struct fake_file {
     char name[64]; /* empty: it was deleted */
     uint8_t *data;
-    uint64_t size, capacity;
+    size_t size, capacity;
     uint64_t room;  /* bytes that the disk has given, in whole pages */
     uint64_t inode; /* 0: free */
     uint32_t mode;

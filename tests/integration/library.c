@@ -404,7 +404,7 @@ static void scenario_find(char **args)
 
 static int fill_letters(void *address, uint64_t size, void *data)
 {
-    memset(address, *(const char *)data, size);
+    memset(address, *(const char *)data, (size_t)size);
     return 0;
 }
 
@@ -421,7 +421,7 @@ static void check_content(const char *name, const char *content)
     void *address;
     struct shmd_segment *segment;
     WORKS(shmd_attach_name(shmd, name, SHMD_ATTACH_READONLY, NULL, &segment, &address));
-    CHECK(memcmp(address, content, segment->size) == 0);
+    CHECK(memcmp(address, content, (size_t)segment->size) == 0);
     WORKS(shmd_detach(address));
     shmd_segment_free(segment);
 }

@@ -231,7 +231,8 @@ int main(int argc, char **argv)
         fflush(stdout);
         left -= now_ns() - begin;
         if (left > 0)
-            nanosleep(&(struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000},
+            nanosleep(&(struct timespec){.tv_sec = (time_t)(left / 1000000000),
+                                         .tv_nsec = (long)(left % 1000000000)},
                       NULL);
     }
     return 0;

@@ -107,10 +107,10 @@ TEST(any_order)
 {
     enum { N = 500, ROUNDS = 20000 };
     static struct deadline all[N];
-    unsigned long random = 1;
+    uint64_t random = 1;
     memset(all, 0, sizeof(all));
     for (int i = 0; i < ROUNDS; i++) {
-        random = random * 6364136223846793005UL + 1442695040888963407UL;
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         struct deadline *one = &all[(random >> 33) % N];
         if ((random >> 60) < 5)
             deadlines_clear(&d, one);
