@@ -70,11 +70,11 @@ static const char *some_kernel(struct actors *a)
 {
     static const struct {
         const char *key;
-        unsigned long values[3];
+        uint64_t values[3];
     } knobs[] = {
         {"shmmni", {10, 40, 4096}},
-        {"shmall", {100, 5000, 1UL << 40}},
-        {"shmmax", {8192, 1 << 24, 1UL << 50}},
+        {"shmall", {100, 5000, UINT64_C(1) << 40}},
+        {"shmmax", {8192, 1 << 24, UINT64_C(1) << 50}},
         {"memlock", {0, 8192, 1 << 26}},
         {"ipc-lock", {1, 1, 0}},
         {"huge-pages", {0, 2, 64}},
@@ -85,7 +85,8 @@ static const char *some_kernel(struct actors *a)
         {"memory-counted", {1, 0, 0}},
     };
     const unsigned i = below(a, sizeof(knobs) / sizeof(knobs[0]));
-    return step(a, "kernel %s %lu", knobs[i].key, knobs[i].values[below(a, 3)]);
+    return step(a, "kernel %s %llu", knobs[i].key,
+                (unsigned long long)knobs[i].values[below(a, 3)]);
 }
 
 static const char *opening(struct actors *a)

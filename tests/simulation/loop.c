@@ -196,7 +196,7 @@ static void serve(struct task *task)
     w->serving = NULL;
     const bool was_killed = w->is_killed;
     uint64_t n = (was_killed ? w->kill_requests : w->core.work.turn.requests) - before;
-    w->counts.requests += n;
+    w->counts.requests += (unsigned long)n;
     oracle_served(w->oracle, c, n, world_faults(w) != faults, was_killed);
     if (core_turn_is_due(&w->core))
         rpc_publish(&w->rpc);

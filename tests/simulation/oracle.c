@@ -232,7 +232,7 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
     /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
     t->may_close |= had_fault;
     t->connection = c;
-    size_t end = t->n_done + n;
+    size_t end = t->n_done + (size_t)n;
     if (end > t->n_asks) {
         if (!had_fault)
             world_fail(o->w, "connection %d: %zu requests were executed that nobody sent", c->label,

@@ -43,7 +43,7 @@ static bool try_without(struct script *script, size_t from, size_t n, const char
 
 void shrink(struct script *script, unsigned seconds)
 {
-    const time_t end = time(NULL) + seconds;
+    const time_t end = time(NULL) + (time_t)seconds;
     char reason[REASON_BYTES];
     if (run_script(script, false, reason))
         return;
