@@ -33,7 +33,9 @@ static void print_string(struct json_slice s)
                 unsigned code = 0;
                 for (int digit = 0; digit < 4; digit++)
                     code = code << 4 | hex_digit(s.text[++i]);
-                c = code >= 0x20 && code < 0x7F ? (char)code : '?';
+                c = '?';
+                if (code >= 0x20 && code < 0x7F)
+                    c = (char)code;
             } else if (!strchr("\"\\/", c)) {
                 c = '?';
             }
