@@ -75,6 +75,7 @@ shmdctl_SOURCES = \
 	client/cli/parse.c client/cli/parse.h \
 	client/cli/plain_text.c client/cli/plain_text.h \
 	client/cli/process_command.c client/cli/process_command.h \
+	client/cli/progress.c client/cli/progress.h \
 	client/cli/report.c \
 	client/cli/rm_many.c client/cli/rm_many.h \
 	client/cli/rm_one.c client/cli/rm_one.h \

@@ -48,6 +48,7 @@ unit_tests = \
 	tests/unit/test_plain \
 	tests/unit/test_plain_answer \
 	tests/unit/test_plain_text \
+	tests/unit/test_progress \
 	tests/unit/test_quota \
 	tests/unit/test_reconcile \
 	tests/unit/test_registry \
@@ -219,6 +220,7 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/format.c client/cli/parse.c
 tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
+tests_unit_test_progress_SOURCES = tests/unit/test_progress.c client/cli/format.c client/cli/progress.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c client/cli/format.c \
 	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
 	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c \

@@ -13,6 +13,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "client/cli/progress.h"
 
 enum { CHUNK = 1024 * 1024 };
 
@@ -106,11 +107,14 @@ static int fill(void *address, uint64_t size, void *data)
     uint64_t done = 0;
     char more;
     ssize_t n = 1;
+    struct progress progress = progress_begin(s->is_whole ? size : 0);
     while (done < size && n > 0) {
         size_t piece = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
         n = read_piece(s->fd, (char *)address + done, piece);
         done += n > 0 ? (uint64_t)n : 0;
+        progress_tell(&progress, done);
     }
+    progress_end(&progress);
     if (n > 0)
         n = read_piece(s->fd, &more, 1) > 0 ? -EFBIG : 0;
     else if (n == 0 && s->is_whole)

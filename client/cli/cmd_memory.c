@@ -9,66 +9,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/kernel_segments.h"
-#include "client/cli/parse.h"
+#include "client/cli/progress.h"
 
-enum {
-    CHUNK = 1024 * 1024,
-    PROGRESS_AFTER_MS = 1000,
-    PROGRESS_EVERY_MS = 200,
-};
-
-/* --- progress: on a terminal, and only when there is time to read it */
-
-struct progress {
-    bool wanted, shown;
-    int64_t started_ms, told_ms;
-    uint64_t total; /* 0: not known */
-};
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct progress progress_begin(uint64_t total)
-{
-    return (struct progress){
-        .wanted = isatty(STDERR_FILENO), .started_ms = now_ms(), .total = total};
-}
-
-static void progress_tell(struct progress *p, uint64_t done)
-{
-    int64_t now = p->wanted ? now_ms() : 0;
-    if (!p->wanted || now - p->started_ms < PROGRESS_AFTER_MS ||
-        now - p->told_ms < PROGRESS_EVERY_MS)
-        return;
-    char text[32], total[32];
-    format_size(done, text, sizeof(text));
-    format_size(p->total, total, sizeof(total));
-    if (p->total)
-        fprintf(stderr, "\r%s of %s, %d %%\x1b[K", text, total,
-                (int)((double)done * 100 / (double)p->total));
-    else
-        fprintf(stderr, "\r%s\x1b[K", text);
-    fflush(stderr);
-    p->shown = true;
-    p->told_ms = now;
-}
-
-static void progress_end(const struct progress *p)
-{
-    if (!p->shown)
-        return;
-    fputs("\r\x1b[K", stderr);
-    fflush(stderr);
-}
+enum { CHUNK = 1024 * 1024 };
 
 /* --- the part of the segment that is meant */
 
@@ -240,11 +188,24 @@ static bool input_is_left(const sigset_t *mask)
     return read_some(&byte, 1, mask) > 0;
 }
 
+/* How many bytes will come: as --length says, or as a file has left. 0: that is not known. */
+static uint64_t expected_input(const struct window *w, bool length_given)
+{
+    struct stat st;
+    off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    if (length_given)
+        return w->length;
+    if (at < 0 || fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= at)
+        return 0;
+    uint64_t left = (uint64_t)(st.st_size - at);
+    return left < w->length ? left : w->length;
+}
+
 /* Up to the end of input or of the window: RET_DONE bytes, or an exit status. */
 static int copy_in(const struct window *w, bool length_given, const sigset_t *mask,
                    uint64_t *ret_done)
 {
-    struct progress progress = progress_begin(length_given ? w->length : 0);
+    struct progress progress = progress_begin(expected_input(w, length_given));
     uint64_t done = 0;
     ssize_t n = 1;
     while (n > 0 && done < w->length) {

@@ -669,7 +669,7 @@ class Memory(Shmdctl):
         process.stdin.close()
         process.stdin = None
         self.assertEqual(process.wait(DEADLINE), 0)
-        self.assertRegex(told, rb"^\r[0-9.]+K\x1b\[K")
+        self.assertRegex(told, rb"^\r[0-9.]+K, [0-9.]+[BK]/s\x1b\[K")
 
 
 class Call(Shmdctl):
