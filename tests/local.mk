@@ -191,7 +191,7 @@ LDADD = libprotocol.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 check_PROGRAMS += tests/integration/library tests/integration/pipelined
 tests_integration_library_LDADD = libshmd.la
 tests_integration_pipelined_LDADD = libshmd.la
-EXTRA_DIST += tests/integration/library_checks.h
+EXTRA_DIST += tests/integration/library_checks.h tests/integration/wrapped.cpp
 EXTRA_DIST += tests/integration/programs.py tests/python/package.py
 EXTRA_DIST += tests/interop/real/real.py tests/interop/real/shared_memory.cpp
 

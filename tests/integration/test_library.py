@@ -23,6 +23,7 @@ from harness import (
     SOMEBODY,
     Client,
     TestCase,
+    is_instrumented,
     main,
     needs_several_uids,
 )
@@ -224,6 +225,22 @@ class WithTheDaemon(LibraryCase):
 
     def test_call(self):
         self.scenario("call", self.path)
+
+    def test_the_wrapper_for_cxx(self):
+        if not shutil.which("c++"):
+            self.skipTest("c++ is not installed")
+        source = os.path.join(SOURCE, "tests/integration/wrapped.cpp")
+        library = os.path.join(BUILD, ".libs")
+        program = os.path.join(self.directory, "wrapped")
+        for standard in ("c++17", "c++20"):
+            with self.subTest(standard=standard):
+                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+                instruments = ["-fsanitize=address,undefined"] if is_instrumented() else []
+                subprocess.run(["c++", *flags, *instruments, "-I", SOURCE, source, "-o", program,
+                                f"-L{library}", "-lshmd"], check=True)
+                done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=DEADLINE,
+                                      env={**os.environ, "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library})
+                self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def test_the_socket_takes_no_standard_streams_place(self):
         self.scenario("streams_closed", self.path)

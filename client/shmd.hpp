@@ -1,0 +1,323 @@
+/*
+ * shmd.hpp: libshmd for C++17, in a header alone. The namespace is shmdpp, for C has a struct shmd.
+ *
+ *   shmdpp::connection daemon;
+ *   shmd_create_options options = {};
+ *   options.name = "frames";
+ *   options.size = 4096;
+ *   shmdpp::segment frames = daemon.create(options);
+ *   shmdpp::attachment memory = daemon.attach(frames);
+ *   std::memcpy(memory.data(), "hello", 5);
+ *
+ * Each class owns one thing and gives it back when it goes: a connection, what is known of a
+ * segment, an attachment, a hold. They can be moved and not copied. A call that fails throws
+ * shmdpp::error, which carries the failure; a destructor throws nothing. Times and threads are as
+ * shmd.h says.
+ */
+#ifndef SHMD_HPP
+#define SHMD_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+#include "shmd.h"
+
+namespace shmdpp
+{
+
+/* What a call was refused with, or could not be done for. */
+class error : public std::runtime_error
+{
+  public:
+    error(int code, const std::string &message, std::string name, std::string parameters)
+        : std::runtime_error(message), code_(code), name_(std::move(name)),
+          parameters_(std::move(parameters))
+    {
+    }
+
+    /* A negative errno, or an enum shmd_error. */
+    int code() const noexcept
+    {
+        return code_;
+    }
+    /* The error's name on the wire; empty: the daemon did not refuse. */
+    const std::string &name() const noexcept
+    {
+        return name_;
+    }
+    /* More about it: a JSON object. */
+    const std::string &parameters() const noexcept
+    {
+        return parameters_;
+    }
+
+  private:
+    int code_;
+    std::string name_, parameters_;
+};
+
+namespace detail
+{
+
+[[noreturn]] inline void fail(int code, const struct shmd *handle)
+{
+    const struct shmd_failure *failure = handle ? shmd_last_failure(handle) : nullptr;
+    if (!failure)
+        throw error(code, shmd_strerror(code), "", "{}");
+    throw error(code, failure->message ? failure->message : shmd_strerror(code),
+                failure->name ? failure->name : "",
+                failure->parameters ? failure->parameters : "{}");
+}
+
+inline void check(int result, const struct shmd *handle)
+{
+    if (result != 0)
+        fail(result, handle);
+}
+
+struct closes {
+    void operator()(struct shmd *handle) const noexcept
+    {
+        shmd_disconnect(handle);
+    }
+};
+
+struct frees {
+    void operator()(struct shmd_segment *segment) const noexcept
+    {
+        shmd_segment_free(segment);
+    }
+};
+
+} // namespace detail
+
+/* A segment as it was when the daemon answered. It owns no memory of the segment. */
+class segment
+{
+  public:
+    explicit segment(struct shmd_segment *taken) noexcept : known_(taken)
+    {
+    }
+
+    const struct shmd_segment &operator*() const noexcept
+    {
+        return *known_;
+    }
+    const struct shmd_segment *operator->() const noexcept
+    {
+        return known_.get();
+    }
+    std::string name() const
+    {
+        return known_->name ? known_->name : "";
+    }
+
+  private:
+    std::unique_ptr<struct shmd_segment, detail::frees> known_;
+};
+
+/* Memory that is attached; it is detached at the end. T is const for one that is read-only. */
+template <typename T> class basic_attachment
+{
+  public:
+    basic_attachment(T *address, std::size_t size) noexcept : address_(address), size_(size)
+    {
+    }
+    basic_attachment(basic_attachment &&other) noexcept
+        : address_(std::exchange(other.address_, nullptr)), size_(std::exchange(other.size_, 0))
+    {
+    }
+    basic_attachment &operator=(basic_attachment &&other) noexcept
+    {
+        std::swap(address_, other.address_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+    basic_attachment(const basic_attachment &) = delete;
+    basic_attachment &operator=(const basic_attachment &) = delete;
+    ~basic_attachment()
+    {
+        if (address_)
+            (void)shmd_detach(address_);
+    }
+
+    T *data() const noexcept
+    {
+        return address_;
+    }
+    std::size_t size() const noexcept
+    {
+        return size_;
+    }
+    T *begin() const noexcept
+    {
+        return address_;
+    }
+    T *end() const noexcept
+    {
+        return address_ + size_;
+    }
+    /* The memory as an object that needs no constructor. */
+    template <typename U> auto *as() const
+    {
+        using object = std::conditional_t<std::is_const_v<T>, const U, U>;
+        static_assert(std::is_trivially_copyable_v<U>, "other processes copy no constructors");
+        if (sizeof(U) > size_)
+            throw error(-22, "the segment is smaller than the object", "", "{}");
+        return static_cast<object *>(
+            static_cast<std::conditional_t<std::is_const_v<T>, const void *, void *>>(address_));
+    }
+#if __cplusplus >= 202002L
+    std::span<T> bytes() const noexcept
+    {
+        return {address_, size_};
+    }
+#endif
+
+  private:
+    T *address_;
+    std::size_t size_;
+};
+
+using attachment = basic_attachment<std::byte>;
+using readonly_attachment = basic_attachment<const std::byte>;
+
+class connection;
+
+/* This process is a holder of a segment as long as this lives. The connection must outlive it. */
+class hold
+{
+  public:
+    hold(hold &&other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), serial_(other.serial_)
+    {
+    }
+    hold &operator=(hold &&other) noexcept
+    {
+        std::swap(handle_, other.handle_);
+        std::swap(serial_, other.serial_);
+        return *this;
+    }
+    hold(const hold &) = delete;
+    hold &operator=(const hold &) = delete;
+    ~hold()
+    {
+        if (handle_)
+            (void)shmd_release(handle_, SHMD_SERIAL(serial_), nullptr);
+    }
+
+    std::uint64_t serial() const noexcept
+    {
+        return serial_;
+    }
+
+  private:
+    friend class connection;
+    hold(struct shmd *handle, std::uint64_t serial) noexcept : handle_(handle), serial_(serial)
+    {
+    }
+
+    struct shmd *handle_;
+    std::uint64_t serial_;
+};
+
+/* A connection to the daemon. */
+class connection
+{
+  public:
+    /* PATH nullptr: as shmd_socket_path() finds it. */
+    explicit connection(const char *path = nullptr, int timeout_ms = -1)
+    {
+        struct shmd *handle = nullptr;
+        detail::check(shmd_connect(path, timeout_ms, &handle), nullptr);
+        handle_.reset(handle);
+    }
+
+    /* For the calls of shmd.h that have no method here. */
+    struct shmd *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+    /* CREATED, unless that is nullptr, tells whether it was not there before. */
+    segment create(const struct shmd_create_options &options, bool *created = nullptr)
+    {
+        return ask(
+            [&](struct shmd_segment **ret) { return shmd_create(get(), &options, ret, created); });
+    }
+    segment stat(const struct shmd_target &target)
+    {
+        return ask([&](struct shmd_segment **ret) { return shmd_stat(get(), &target, ret); });
+    }
+    /* The caller's own, root's or the daemon's, unless TRUST widens that. */
+    segment find(const std::string &name, const struct shmd_trust *trust = nullptr)
+    {
+        return ask([&](struct shmd_segment **ret) {
+            return shmd_stat_trusted(get(), SHMD_NAME(name.c_str()), trust, ret);
+        });
+    }
+    /* As find(), once it is there and ready. TIMEOUT_MS -1: for ever. */
+    segment wait(const std::string &name, std::int64_t timeout_ms = -1,
+                 const struct shmd_trust *trust = nullptr)
+    {
+        return ask([&](struct shmd_segment **ret) {
+            return shmd_wait_trusted(get(), name.c_str(), timeout_ms, 0, trust, ret);
+        });
+    }
+    segment set(const struct shmd_target &target, const struct shmd_set_options &options)
+    {
+        return ask(
+            [&](struct shmd_segment **ret) { return shmd_set(get(), &target, &options, ret); });
+    }
+    segment ready(const struct shmd_target &target)
+    {
+        return ask([&](struct shmd_segment **ret) { return shmd_ready(get(), &target, ret); });
+    }
+    segment remove(const struct shmd_target &target, unsigned flags = 0)
+    {
+        return ask(
+            [&](struct shmd_segment **ret) { return shmd_remove(get(), &target, flags, ret); });
+    }
+    shmdpp::hold hold(const struct shmd_target &target)
+    {
+        const segment held =
+            ask([&](struct shmd_segment **ret) { return shmd_hold(get(), &target, ret); });
+        return {get(), held->serial};
+    }
+    attachment attach(const segment &what)
+    {
+        return attach_as<std::byte>(what, 0);
+    }
+    readonly_attachment attach_readonly(const segment &what)
+    {
+        return attach_as<const std::byte>(what, SHMD_ATTACH_READONLY);
+    }
+
+  private:
+    template <typename Call> segment ask(Call &&call)
+    {
+        struct shmd_segment *known = nullptr;
+        detail::check(call(&known), get());
+        return segment(known);
+    }
+    template <typename T> basic_attachment<T> attach_as(const segment &what, unsigned flags)
+    {
+        void *address = nullptr;
+        detail::check(shmd_attach(get(), &*what, flags, &address), get());
+        return {static_cast<T *>(address), static_cast<std::size_t>(what->size)};
+    }
+
+    std::unique_ptr<struct shmd, detail::closes> handle_;
+};
+
+} // namespace shmdpp
+
+#endif

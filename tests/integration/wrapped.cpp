@@ -1,0 +1,117 @@
+/*
+ * shmd.hpp in use, as C++17: each scenario of the wrapper, in one run. test_library.py provides the
+ * daemon and the compiler.
+ */
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "client/shmd.hpp"
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            std::fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                           \
+            std::exit(1);                                                                          \
+        }                                                                                          \
+    } while (0)
+
+template <typename Call> static int code_of(Call &&call)
+{
+    try {
+        call();
+    } catch (const shmdpp::error &e) {
+        CHECK(std::strlen(e.what()) > 10);
+        return e.code();
+    }
+    return 0;
+}
+
+static shmd_create_options named(const char *name, std::uint64_t size, shmd_lifetime lifetime)
+{
+    shmd_create_options options = {};
+    options.name = name;
+    options.size = size;
+    options.lifetime = lifetime;
+    return options;
+}
+
+struct frame {
+    int width, height;
+};
+
+static void attach(shmdpp::connection &daemon)
+{
+    bool created = false;
+    shmdpp::segment made = daemon.create(named("cpp", 4096, SHMD_LIFETIME_PERSISTENT), &created);
+    CHECK(created && made.name() == "cpp" && made->size == 4096);
+    {
+        shmdpp::attachment memory = daemon.attach(made);
+        CHECK(memory.size() == 4096 && memory.end() - memory.begin() == 4096);
+        *memory.as<frame>() = {640, 480};
+        shmdpp::attachment moved = std::move(memory);
+        CHECK(!memory.data() && moved.data());
+        shmdpp::readonly_attachment seen = daemon.attach_readonly(daemon.find("cpp"));
+        CHECK(seen.as<frame>()->width == 640 && seen.as<frame>()->height == 480);
+        CHECK(daemon.stat(*SHMD_NAME("cpp"))->nattch == 2);
+    }
+    CHECK(daemon.stat(*SHMD_NAME("cpp"))->nattch == 0);
+    struct huge {
+        char bytes[8192];
+    };
+    shmdpp::attachment small = daemon.attach(made);
+    CHECK(code_of([&] { small.as<huge>(); }) == -EINVAL);
+    CHECK(daemon.remove(*SHMD_NAME("cpp"))->state == SHMD_STATE_REMOVING);
+}
+
+static void hold(shmdpp::connection &daemon)
+{
+    daemon.create(named("held", 1, SHMD_LIFETIME_PROCESS));
+    {
+        shmdpp::connection other;
+        shmdpp::hold first = other.hold(*SHMD_NAME("held"));
+        shmdpp::hold second = std::move(first);
+        CHECK(other.stat(*SHMD_SERIAL(second.serial()))->holders == 1);
+    }
+    /* It was the only holder: this process. */
+    CHECK(code_of([&] { daemon.find("held"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+}
+
+static void ready(shmdpp::connection &daemon)
+{
+    shmd_create_options options = named("filled", 1, SHMD_LIFETIME_PERSISTENT);
+    options.not_ready = true;
+    daemon.create(options);
+    CHECK(code_of([&] { daemon.wait("filled", 0); }) == SHMD_ERROR_TIMED_OUT);
+    CHECK(daemon.ready(*SHMD_NAME("filled"))->state == SHMD_STATE_READY);
+    CHECK(daemon.wait("filled")->state == SHMD_STATE_READY);
+    shmd_set_options set = {};
+    set.has_mode = true;
+    set.mode = 0640;
+    CHECK(daemon.set(*SHMD_NAME("filled"), set)->mode == 0640);
+    daemon.remove(*SHMD_NAME("filled"), SHMD_REMOVE_IF_UNATTACHED);
+}
+
+static void errors(shmdpp::connection &daemon)
+{
+    try {
+        daemon.find("nothing");
+        CHECK(false);
+    } catch (const shmdpp::error &e) {
+        CHECK(e.code() == SHMD_ERROR_NO_SUCH_SEGMENT && e.name() == "io.shmd.NoSuchSegment");
+        CHECK(e.parameters().find("nothing") != std::string::npos);
+    }
+    CHECK(code_of([] { shmdpp::connection nobody("/nowhere/shmd.sock", 0); }) == -ENOENT);
+}
+
+int main()
+{
+    shmdpp::connection daemon;
+    attach(daemon);
+    hold(daemon);
+    ready(daemon);
+    errors(daemon);
+    return 0;
+}
