@@ -438,6 +438,9 @@ class Bursts(EventCase):
 
         child = Child(SOMEBODY, hold_many)
         child.outcome()
+        # The last answers may be there before the turn that tells of the creations has ended.
+        wait_until(lambda: f"shmd_event_serial {self.MANY}\n" in self.client.call("metrics")["text"],
+                   "the creations are told")
         subscriber = self.subscribe()
         child.end()
         wait_until(lambda: not sysv.proc_table(), "they are gone")
