@@ -412,15 +412,16 @@ class Cap(EventCase):
         self.assertEqual(events[0]["event_serial"], first + 1)
 
 
-class Bursts(EventCase):
-    CONFIG = LifeCase.RELAXED + "subscriber_cap = 1024\nmax_segments_per_uid = 0\n"
-    MANY = 1500
-
+class BurstCase(EventCase):
     def create_at_once(self, client, count, **params):
         client.send(b"".join(encode("create", {"size": 1, **params}, id=i)
                              for i in range(count)))
         for _ in range(count):
             self.assertIn("result", client.reply())
+
+
+class ASmallCap(BurstCase):
+    CONFIG = LifeCase.RELAXED + "subscriber_cap = 1024\n"
 
     def test_what_nobody_could_have_read_is_held_against_nobody(self):
         subscriber = self.subscribe()
@@ -428,6 +429,13 @@ class Bursts(EventCase):
         events = self.events(subscriber, 10)
         self.check_in_sequence(events)
         self.assertEqual({event["kind"] for event in events}, {"created"})
+
+
+class ManyEnds(BurstCase):
+    """The subscriber reads when all is over: what it has not read by then stays below the cap."""
+
+    CONFIG = LifeCase.RELAXED + "max_segments_per_uid = 0\n"
+    MANY = 1500
 
     def test_the_end_of_a_process_that_held_much(self):
         def hold_many(report):
