@@ -37,23 +37,36 @@ static void check_line(const char *line, size_t len)
 
 static void read_replies(struct session *s)
 {
-    const char *at = s->outbox.out.data;
-    size_t left = s->outbox.out.len;
-    const char *end;
+    struct outbox *outbox = &s->outbox;
+    size_t left = outbox_unsent(outbox);
+    if (left == 0)
+        return;
+    const char *at = outbox_bytes(outbox), *end;
     while (left > 0 && (end = memchr(at, '\n', left))) {
         check_line(at, (size_t)(end - at));
         left -= (size_t)(end + 1 - at);
         at = end + 1;
     }
     /* What is left is a batch that waits in its midst, or the last of a closing session. */
-    MUST(left == 0 || s->message.root || s->outbox.is_closed);
-    if (left == 0)
-        writer_free_buffer(&s->outbox.out);
+    MUST(left == 0 || s->message.root || outbox->is_closed);
+    if (left > 0)
+        return;
+    outbox_took(outbox, outbox_unsent(outbox));
+    outbox_tidy(outbox, session_has_work(s));
+}
+
+/* In most turns of small pieces there is nothing to do. */
+static bool has_work(struct rpc *rpc, struct session sessions[static 2])
+{
+    bool has = core_turn_is_due(rpc->core);
+    for (int i = 0; i < 2; i++)
+        has |= session_has_work(&sessions[i]) || outbox_unsent(&sessions[i].outbox) > 0;
+    return has;
 }
 
 static void end_turn(struct rpc *rpc, struct session sessions[static 2])
 {
-    for (int pass = 0; pass < 3; pass++) {
+    for (int pass = 0; pass < 3 && has_work(rpc, sessions); pass++) {
         for (int i = 0; i < 2; i++)
             if (session_has_work(&sessions[i]))
                 session_continue(&sessions[i]);

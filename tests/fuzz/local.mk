@@ -53,13 +53,17 @@ tests_fuzz_fuzz_state_LDADD = libjournalfakes.la $(fuzz_libs)
 tests_fuzz_fuzz_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
-# What is found new stays in fuzz-corpus/ of the build; a finding goes to the source's corpus.
+# What is found new stays in fuzz-corpus/ of the build; a finding goes to the source's corpus. Memory that
+# was freed is kept for a short while and its owners are not remembered, for that takes most of the time:
+# replay_NAME with a finding shows them.
+fuzz_asan_options = quarantine_size_mb=8:malloc_context_size=2
 fuzz: all libfakes.la libjournalfakes.la
 if FUZZERS
 	@for name in $(fuzz_names); do \
 		mkdir -p fuzz-corpus/$$name || exit 1; \
 		echo "== $$name for $(fuzz_seconds) s"; \
-		tests/fuzz/fuzz_$$name -max_total_time=$(fuzz_seconds) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
+		ASAN_OPTIONS=$(fuzz_asan_options):$$ASAN_OPTIONS \
+			tests/fuzz/fuzz_$$name -max_total_time=$(fuzz_seconds) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
 			-print_final_stats=1 -verbosity=0 -artifact_prefix=fuzz-corpus/$$name- \
 			-dict=$(top_srcdir)/tests/fuzz/words.dict \
 			fuzz-corpus/$$name $(top_srcdir)/tests/fuzz/corpus/$$name || exit 1; \
