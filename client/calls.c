@@ -78,27 +78,7 @@ int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
 {
     const union params none = {0};
     int r = connection_call(shmd, METHOD_INFO, &none, 0);
-    if (r != 0)
-        return r;
-    struct client_info *read = malloc(sizeof(*read));
-    if (!read)
-        return failure_of_answer(shmd, -ENOMEM);
-    struct shmd_info *info = NULL;
-    r = jsonrpc_client_info(&shmd->reply, read);
-    if (r == 0) {
-        shmd->knows_daemon = true;
-        shmd->daemon_namespace = read->info.ipc_namespace;
-        shmd->daemon_uid = (uint32_t)read->info.uid;
-        shmd->daemon_pid = (int32_t)read->info.pid;
-        info = ret_info ? result_info(read) : NULL;
-        r = ret_info && !info ? -ENOMEM : 0;
-    }
-    free(read);
-    if (r < 0)
-        return failure_of_answer(shmd, r);
-    if (ret_info)
-        *ret_info = info;
-    return 0;
+    return r != 0 ? r : result_reply_info(shmd, ret_info);
 }
 
 int option_create(struct shmd *shmd, const struct shmd_create_options *o, union params *ret)
@@ -269,23 +249,30 @@ int shmd_wait(struct shmd *shmd, const char *name, int64_t timeout_ms,
 
 /* --- lists */
 
-int shmd_list_page(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
-                   struct shmd_page **ret_page)
+int option_list(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
+                union params *ret)
 {
     static const struct shmd_list_options all;
     const struct shmd_list_options *o = options ? options : &all;
-    union params params = {.list = {
-                               .prefix = o->prefix,
-                               .uid = option_int(o->has_uid, o->uid),
-                               .lifetime = option_word((int)o->lifetime),
-                               .state = option_word((int)o->state),
-                               .scope = option_word((int)o->scope),
-                               .limit = option_int(o->page_size != 0, o->page_size),
-                               .cursor = cursor,
-                           }};
+    *ret = (union params){.list = {
+                              .prefix = o->prefix,
+                              .uid = option_int(o->has_uid, o->uid),
+                              .lifetime = option_word((int)o->lifetime),
+                              .state = option_word((int)o->state),
+                              .scope = option_word((int)o->scope),
+                              .limit = option_int(o->page_size != 0, o->page_size),
+                              .cursor = cursor,
+                          }};
     if (o->page_size == 0)
-        params.list.limit = option_int(true, LIST_LIMIT_MAX);
-    int r = option_labels(shmd, o->labels, o->n_labels, &params.list.labels);
+        ret->list.limit = option_int(true, LIST_LIMIT_MAX);
+    return option_labels(shmd, o->labels, o->n_labels, &ret->list.labels);
+}
+
+int shmd_list_page(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
+                   struct shmd_page **ret_page)
+{
+    union params params;
+    int r = option_list(shmd, options, cursor, &params);
     if (r == 0)
         r = connection_call(shmd, METHOD_LIST, &params, 0);
     return r != 0 ? r : result_reply_page(shmd, ret_page);
@@ -312,32 +299,56 @@ int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_l
 
 /* --- events */
 
-int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
-                   uint64_t *ret_event_serial)
+int option_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                     union params *ret, struct subscribed *ret_subscribed)
 {
     static const struct shmd_subscribe_options all;
     const struct shmd_subscribe_options *o = options ? options : &all;
-    const union params params = {.subscribe = {
-                                     .prefix = o->prefix,
-                                     .kinds = option_int(o->kinds != 0, o->kinds),
-                                     .after = option_uint(o->has_after, o->after),
-                                 }};
-    int r = connection_call(shmd, METHOD_SUBSCRIBE, &params, 0);
-    if (r != 0)
-        return r;
+    char *prefix = o->prefix ? strdup(o->prefix) : NULL;
+    if (o->prefix && !prefix) {
+        connection_begin(shmd);
+        return failure_set(shmd, -ENOMEM, "out of memory");
+    }
+    *ret = (union params){.subscribe = {
+                              .prefix = o->prefix,
+                              .kinds = option_int(o->kinds != 0, o->kinds),
+                              .after = option_uint(o->has_after, o->after),
+                          }};
+    *ret_subscribed = (struct subscribed){
+        .prefix = prefix, .kinds = o->kinds, .has_after = o->has_after, .last = o->after};
+    return 0;
+}
+
+int subscribed_note(struct shmd *shmd, struct subscribed *wanted, uint64_t *ret_event_serial)
+{
     uint64_t event_serial;
-    r = jsonrpc_client_subscribed(&shmd->reply, &event_serial);
+    int r = jsonrpc_client_subscribed(&shmd->reply, &event_serial);
     if (r < 0)
         return failure_of_answer(shmd, r);
-    char *prefix = o->prefix ? strdup(o->prefix) : NULL;
-    if (o->prefix && !prefix)
-        return failure_set(shmd, -ENOMEM, "out of memory");
     free(shmd->subscribed.prefix);
-    shmd->subscribed =
-        (struct subscribed){true, prefix, o->kinds, o->has_after ? o->after : event_serial};
+    shmd->subscribed = *wanted;
+    shmd->subscribed.is_on = true;
+    if (!wanted->has_after)
+        shmd->subscribed.last = event_serial;
+    wanted->prefix = NULL;
     if (ret_event_serial)
         *ret_event_serial = event_serial;
     return 0;
+}
+
+int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                   uint64_t *ret_event_serial)
+{
+    union params params;
+    struct subscribed wanted;
+    int r = option_subscribe(shmd, options, &params, &wanted);
+    if (r < 0)
+        return r;
+    r = connection_call(shmd, METHOD_SUBSCRIBE, &params, 0);
+    if (r == 0)
+        r = subscribed_note(shmd, &wanted, ret_event_serial);
+    free(wanted.prefix);
+    return r;
 }
 
 int shmd_next_event(struct shmd *shmd, int timeout_ms, struct shmd_event **ret_event)

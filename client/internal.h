@@ -26,6 +26,15 @@ struct line_queue {
     size_t bytes;
 };
 
+/* What was subscribed to last, to be subscribed to again. */
+struct subscribed {
+    bool is_on;
+    char *prefix; /* owned; NULL: none */
+    unsigned kinds;
+    bool has_after;
+    uint64_t last; /* the event_serial that was told last */
+};
+
 /* A call that was sent and whose answer was not told yet. */
 struct unanswered {
     struct unanswered *next;
@@ -33,7 +42,8 @@ struct unanswered {
     shmd_answer_fn *answered;
     void *data;
     enum method method;
-    bool holds; /* the caller is a holder, once it has succeeded */
+    bool holds;                   /* the caller is a holder, once it has succeeded */
+    struct subscribed subscribed; /* of METHOD_SUBSCRIBE: what that asks for */
 };
 
 struct unanswered_list {
@@ -51,14 +61,6 @@ enum { FAILURE_TEXT_SIZE = 256 };
 struct held {
     uint64_t *serials;
     size_t n, capacity;
-};
-
-/* What was subscribed to last, to be subscribed to again. */
-struct subscribed {
-    bool is_on;
-    char *prefix; /* owned; NULL: none */
-    unsigned kinds;
-    uint64_t last; /* the event_serial that was told last */
 };
 
 struct shmd {
@@ -157,6 +159,8 @@ bool unanswered_has(const struct unanswered_list *list, int64_t id);
 /* The caller owns it. NULL: there is none. */
 struct unanswered *unanswered_take(struct unanswered_list *list, int64_t id);
 struct unanswered *unanswered_take_first(struct unanswered_list *list);
+/* NULL is good. */
+void unanswered_free(struct unanswered *call);
 /* Frees all of them. */
 void unanswered_drop(struct unanswered_list *list);
 
@@ -206,6 +210,8 @@ struct shmd_event *result_event(const struct wire_event *wire, struct json_slice
 /* The handle's reply as one; 0 or what the caller is to return. RET may be NULL. */
 int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret) MUST_CHECK;
 int result_reply_page(struct shmd *shmd, struct shmd_page **ret) MUST_CHECK;
+/* The handle knows the daemon then. */
+int result_reply_info(struct shmd *shmd, struct shmd_info **ret) MUST_CHECK;
 
 /* --- calls.c: what is public -> what the wire has */
 
@@ -222,6 +228,16 @@ int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned 
                   union params *ret) MUST_CHECK;
 int option_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
                 union params *ret) MUST_CHECK;
+int option_list(struct shmd *shmd, const struct shmd_list_options *options, const char *cursor,
+                union params *ret) MUST_CHECK;
+/* RET_SUBSCRIBED: the same, to be noted when the daemon has agreed. Its prefix is the caller's to
+ * free; `is_on` is false. */
+int option_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                     union params *ret, struct subscribed *ret_subscribed) MUST_CHECK;
+/* The daemon has agreed to WANTED, whose prefix this takes. RET: the newest event's. 0, or what the
+ * caller is to return. */
+int subscribed_note(struct shmd *shmd, struct subscribed *wanted,
+                    uint64_t *ret_event_serial) MUST_CHECK;
 /* 0, or -EINVAL when FLAGS has others than KNOWN. */
 int option_flags(struct shmd *shmd, unsigned flags, unsigned known) MUST_CHECK;
 /* 0, or -E2BIG when there are more labels than a segment may have. */

@@ -21,9 +21,15 @@ short shmd_poll_events(const struct shmd *shmd)
 
 /* --- sending */
 
-/* HOLDS: the caller is then a holder, unless it was only found with `no_hold`. */
-static int send_call(struct shmd *shmd, enum method method, const union params *params, bool holds,
-                     shmd_answer_fn *answered, void *data)
+/* What follows an answer. HOLDS: the caller is then a holder, unless it was only found with
+ * `no_hold`. SUBSCRIBED: what is noted then; its prefix goes to the call, if that is sent. */
+struct after {
+    bool holds;
+    const struct subscribed *subscribed; /* NULL: none */
+};
+
+static int send_with(struct shmd *shmd, enum method method, const union params *params,
+                     const struct after *after, shmd_answer_fn *answered, void *data)
 {
     connection_begin(shmd);
     if (shmd->broken)
@@ -38,9 +44,21 @@ static int send_call(struct shmd *shmd, enum method method, const union params *
         free(call);
         return failure_set(shmd, -ENOMEM, "out of memory");
     }
-    *call = (struct unanswered){NULL, shmd->last_id, answered, data, method, holds};
+    *call = (struct unanswered){.id = shmd->last_id,
+                                .answered = answered,
+                                .data = data,
+                                .method = method,
+                                .holds = after->holds};
+    if (after->subscribed)
+        call->subscribed = *after->subscribed;
     unanswered_put(&shmd->unanswered, call);
     return 0;
+}
+
+static int send_call(struct shmd *shmd, enum method method, const union params *params, bool holds,
+                     shmd_answer_fn *answered, void *data)
+{
+    return send_with(shmd, method, params, &(struct after){.holds = holds}, answered, data);
 }
 
 int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *options,
@@ -108,6 +126,35 @@ int shmd_send_release(struct shmd *shmd, const struct shmd_target *target, shmd_
     return send_target(shmd, METHOD_RELEASE, target, answered, data);
 }
 
+int shmd_send_list_page(struct shmd *shmd, const struct shmd_list_options *options,
+                        const char *cursor, shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    int r = option_list(shmd, options, cursor, &params);
+    return r < 0 ? r : send_call(shmd, METHOD_LIST, &params, false, answered, data);
+}
+
+int shmd_send_info(struct shmd *shmd, shmd_answer_fn *answered, void *data)
+{
+    const union params none = {0};
+    return send_call(shmd, METHOD_INFO, &none, false, answered, data);
+}
+
+int shmd_send_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                        shmd_answer_fn *answered, void *data)
+{
+    union params params;
+    struct subscribed wanted;
+    int r = option_subscribe(shmd, options, &params, &wanted);
+    if (r < 0)
+        return r;
+    r = send_with(shmd, METHOD_SUBSCRIBE, &params, &(struct after){.subscribed = &wanted}, answered,
+                  data);
+    if (r < 0)
+        free(wanted.prefix);
+    return r;
+}
+
 /* --- answers */
 
 /* Tells CALL, which is freed, that it has failed as noted in the handle. */
@@ -116,33 +163,72 @@ static void tell_failure(struct shmd *shmd, struct unanswered *call)
     const struct shmd_answer answer = {.code = shmd->failure.code, .failure = &shmd->failure};
     if (call->answered)
         call->answered(shmd, &answer, call->data);
-    free(call);
+    unanswered_free(call);
+}
+
+/* What the daemon has answered with. */
+struct told {
+    struct shmd_segment *segment; /* each is owned; NULL: it is not that */
+    struct shmd_page *page;
+    struct shmd_info *info;
+};
+
+/* The reply to CALL, one that answers with a segment: 0, or the failure. */
+static int read_segment(struct shmd *shmd, const struct unanswered *call,
+                        struct shmd_answer *answer, struct told *told)
+{
+    int r = 0;
+    if (call->method == METHOD_CREATE) {
+        r = jsonrpc_client_created(&shmd->reply, &answer->created);
+        r = r < 0 ? failure_of_answer(shmd, r) : 0;
+    }
+    if (r == 0)
+        r = result_reply_segment(shmd, &told->segment);
+    if (r != 0)
+        return r;
+    if (call->holds || answer->created)
+        held_add_reply(shmd);
+    else if (call->method == METHOD_RELEASE || call->method == METHOD_REMOVE)
+        held_drop_reply(shmd);
+    answer->segment = told->segment;
+    return 0;
+}
+
+static int read_answer(struct shmd *shmd, struct unanswered *call, struct shmd_answer *answer,
+                       struct told *told)
+{
+    int r;
+    switch ((int)call->method) {
+    case METHOD_LIST:
+        r = result_reply_page(shmd, &told->page);
+        answer->page = told->page;
+        return r;
+    case METHOD_INFO:
+        r = result_reply_info(shmd, &told->info);
+        answer->info = told->info;
+        return r;
+    case METHOD_SUBSCRIBE: return subscribed_note(shmd, &call->subscribed, &answer->event_serial);
+    default: return read_segment(shmd, call, answer, told);
+    }
 }
 
 /* The reply of the handle is that to CALL, which is freed. */
 static void tell(struct shmd *shmd, struct unanswered *call)
 {
-    struct shmd_segment *segment = NULL;
+    struct told told = {NULL, NULL, NULL};
     struct shmd_answer answer = {.code = connection_judge(shmd)};
-    if (answer.code == 0 && call->method == METHOD_CREATE) {
-        int r = jsonrpc_client_created(&shmd->reply, &answer.created);
-        answer.code = r < 0 ? failure_of_answer(shmd, r) : 0;
-    }
     if (answer.code == 0)
-        answer.code = result_reply_segment(shmd, &segment);
+        answer.code = read_answer(shmd, call, &answer, &told);
     if (answer.code != 0) {
         tell_failure(shmd, call);
         return;
     }
-    if (call->holds || answer.created)
-        held_add_reply(shmd);
-    else if (call->method == METHOD_RELEASE || call->method == METHOD_REMOVE)
-        held_drop_reply(shmd);
-    answer.segment = segment;
     if (call->answered)
         call->answered(shmd, &answer, call->data);
-    shmd_segment_free(segment);
-    free(call);
+    shmd_segment_free(told.segment);
+    shmd_page_free(told.page);
+    shmd_info_free(told.info);
+    unanswered_free(call);
 }
 
 /* Why the connection is lost: what the daemon said before it closed, or else a sentence of ours. */

@@ -254,6 +254,29 @@ void shmd_info_free(struct shmd_info *info)
     free(info);
 }
 
+int result_reply_info(struct shmd *shmd, struct shmd_info **ret)
+{
+    struct client_info *read = malloc(sizeof(*read));
+    if (!read)
+        return failure_of_answer(shmd, -ENOMEM);
+    struct shmd_info *info = NULL;
+    int r = jsonrpc_client_info(&shmd->reply, read);
+    if (r == 0) {
+        shmd->knows_daemon = true;
+        shmd->daemon_namespace = read->info.ipc_namespace;
+        shmd->daemon_uid = (uint32_t)read->info.uid;
+        shmd->daemon_pid = (int32_t)read->info.pid;
+        info = ret ? result_info(read) : NULL;
+        r = ret && !info ? -ENOMEM : 0;
+    }
+    free(read);
+    if (r < 0)
+        return failure_of_answer(shmd, r);
+    if (ret)
+        *ret = info;
+    return 0;
+}
+
 /* --- events */
 
 struct shmd_event *result_event(const struct wire_event *w, struct json_slice text)

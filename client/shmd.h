@@ -434,6 +434,9 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
 
 /* --- calls without waiting */
 
+struct shmd_info; /* described with the calls of the daemon and of events, below */
+struct shmd_subscribe_options;
+
 /*
  * Many calls at once: each shmd_send_...() puts a request on its way and returns; shmd_process()
  * takes the answers that have come and calls back for each. Answers come in the order of the
@@ -444,9 +447,12 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
 struct shmd_answer {
     int code;                           /* as the call that waits would have returned */
     const struct shmd_failure *failure; /* NULL: it succeeded */
-    const struct shmd_segment *segment; /* NULL: it failed */
+    const struct shmd_segment *segment; /* NULL: it failed, or it is about none */
     bool created;                       /* by shmd_send_create() */
-    uint64_t reserved[4];
+    const struct shmd_page *page;       /* of shmd_send_list_page(); else NULL, as the next one */
+    const struct shmd_info *info;       /* of shmd_send_info() */
+    uint64_t event_serial;              /* of shmd_send_subscribe(): the newest event's */
+    uint64_t reserved[1];
 };
 
 /* What ANSWER points to is good until the function returns or uses the handle, whichever is first;
@@ -476,6 +482,12 @@ int shmd_send_release(struct shmd *shmd, const struct shmd_target *target, shmd_
 /* FLAGS as shmd_wait_trusted() has them; whose segment it is, is not looked at. */
 int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
                    shmd_answer_fn *answered, void *data);
+int shmd_send_list_page(struct shmd *shmd, const struct shmd_list_options *options,
+                        const char *cursor, shmd_answer_fn *answered, void *data);
+int shmd_send_info(struct shmd *shmd, shmd_answer_fn *answered, void *data);
+/* The events are then taken with shmd_next_event(), as after shmd_subscribe(). */
+int shmd_send_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
+                        shmd_answer_fn *answered, void *data);
 
 /*
  * Sends what is still to be sent and takes what has come. When there is no answer yet, it waits

@@ -50,9 +50,17 @@ struct unanswered *unanswered_take_first(struct unanswered_list *list)
     return take(list, &list->first);
 }
 
+void unanswered_free(struct unanswered *call)
+{
+    if (!call)
+        return;
+    free(call->subscribed.prefix);
+    free(call);
+}
+
 void unanswered_drop(struct unanswered_list *list)
 {
     struct unanswered *call;
     while ((call = unanswered_take_first(list)))
-        free(call);
+        unanswered_free(call);
 }

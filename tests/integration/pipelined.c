@@ -82,6 +82,45 @@ static void scenario_each(void)
     CHECK(shmd_unanswered(shmd) == 0 && told.n == 8);
 }
 
+/* DATA: what was told, as a text. */
+static void note_kind(struct shmd *handle, const struct shmd_answer *answer, void *data)
+{
+    char *kinds = data;
+    size_t len = strlen(kinds);
+    CHECK(handle == shmd && !answer->segment && !answer->created);
+    CHECK(!answer->page || (answer->page->count == 1 && !answer->page->cursor));
+    CHECK(!answer->info || answer->info->pid > 0);
+    snprintf(kinds + len, 64 - len, "%s%s%s%s", answer->page ? "page " : "",
+             answer->info ? "info " : "", answer->event_serial ? "event_serial " : "",
+             answer->code ? answer->failure->name : "");
+    if (answer->page)
+        CHECK(answer->page->segments[0]->size == 7);
+}
+
+/* Those that answer with no segment. */
+static void scenario_others(void)
+{
+    char kinds[64] = "";
+    struct shmd_event *event;
+    const struct shmd_create_options x = {.name = "o/x", .size = 7}, y = {.name = "y", .size = 8};
+    const struct shmd_list_options prefix = {.prefix = "o/"};
+    const struct shmd_subscribe_options events = {.prefix = "o/", .kinds = SHMD_EVENT_REMOVED};
+    WORKS(shmd_create(shmd, &x, NULL, NULL));
+    WORKS(shmd_create(shmd, &y, NULL, NULL));
+    WORKS(shmd_send_info(shmd, note_kind, kinds));
+    WORKS(shmd_send_list_page(shmd, &prefix, NULL, note_kind, kinds));
+    WORKS(shmd_send_list_page(shmd, &prefix, "no cursor", note_kind, kinds));
+    WORKS(shmd_send_subscribe(shmd, &events, note_kind, kinds));
+    WORKS(shmd_send_list_page(shmd, NULL, NULL, NULL, NULL));
+    process_all();
+    CHECK(strcmp(kinds, "info page org.varlink.service.InvalidParameterevent_serial ") == 0);
+    WORKS(shmd_remove(shmd, SHMD_NAME("y"), 0, NULL));
+    WORKS(shmd_remove(shmd, SHMD_NAME("o/x"), 0, NULL));
+    WORKS(shmd_next_event(shmd, -1, &event));
+    CHECK(event->kind == SHMD_EVENT_REMOVED && strcmp(event->segment->name, "o/x") == 0);
+    shmd_event_free(event);
+}
+
 /* A wait is answered when it is over; what was sent behind it is not held up. */
 static void scenario_wait(void)
 {
@@ -211,6 +250,7 @@ static const struct {
 } scenarios[] = {
     {"many", scenario_many},
     {"each", scenario_each},
+    {"others", scenario_others},
     {"wait", scenario_wait},
     {"mixed", scenario_mixed},
     {"from_within", scenario_from_within},

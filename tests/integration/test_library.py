@@ -459,6 +459,9 @@ class PipelinedWithTheDaemon(LibraryCase):
     def test_each_call(self):
         self.scenario("each", self.path)
 
+    def test_each_call_that_answers_with_no_segment(self):
+        self.scenario("others", self.path)
+
     def test_a_wait_holds_nothing_up(self):
         self.scenario("wait", self.path)
 
