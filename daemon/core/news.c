@@ -33,6 +33,7 @@ static void add(struct core *core, const struct wire_segment *view, const struct
         segment_event_new(kind, reason, core_realtime_ms(core), view, kernel);
     if (!event) {
         event_log_publish(&core->events, NULL);
+        core->news.has_lost = true;
         return;
     }
     STAILQ_INSERT_TAIL(&core->news.waiting, event, in_news);
@@ -59,4 +60,11 @@ void news_add_disowned(struct core *core, const struct segment *segment,
 struct segment_event *news_next(struct core *core)
 {
     return take(&core->news);
+}
+
+bool news_take_loss(struct core *core)
+{
+    const bool has_lost = core->news.has_lost;
+    core->news.has_lost = false;
+    return has_lost;
 }

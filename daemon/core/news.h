@@ -5,6 +5,7 @@
 #ifndef SHMD_CORE_NEWS_H
 #define SHMD_CORE_NEWS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
 
@@ -20,6 +21,7 @@ STAILQ_HEAD(segment_events, segment_event);
 struct news {
     struct segment_events waiting;
     size_t count;
+    bool has_lost; /* one for which there was no memory, since the last look */
 };
 
 void news_init(struct news *news);
@@ -37,5 +39,8 @@ void news_add_disowned(struct core *core, const struct segment *segment,
 
 /* Takes the next event, which the caller publishes, or NULL. */
 struct segment_event *news_next(struct core *core);
+/* Whether one was lost since this was asked last: it may have been the one that somebody waits for.
+ */
+bool news_take_loss(struct core *core);
 
 #endif

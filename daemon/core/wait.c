@@ -130,18 +130,22 @@ void wait_cancel(struct core *core, struct waiter *waiter)
         free(leave(core, waiter));
 }
 
-static void hear(struct core *core, struct waiter *waiter, const struct segment_event *event)
+static void look_again(struct core *core, struct waiter *waiter)
 {
     struct found found;
     struct outcome_detail detail = {0};
-    if (event->kind == EVENT_REMOVED) {
-        if (event->reason == REASON_INITIALISER_DIED)
-            answer(core, waiter, OUTCOME_INITIALISER_DIED, NULL, &detail);
-        return;
-    }
     int r = look(core, waiter->caller, waiter->name, &waiter->terms, &found, &detail);
     if (r != OUTCOME_WAITING)
         answer(core, waiter, r, &found, &detail);
+}
+
+static void hear(struct core *core, struct waiter *waiter, const struct segment_event *event)
+{
+    const struct outcome_detail none = {0};
+    if (event->kind != EVENT_REMOVED)
+        look_again(core, waiter);
+    else if (event->reason == REASON_INITIALISER_DIED)
+        answer(core, waiter, OUTCOME_INITIALISER_DIED, NULL, &none);
 }
 
 void wait_hear(struct core *core, const struct segment_event *event)
@@ -154,6 +158,17 @@ void wait_hear(struct core *core, const struct segment_event *event)
         next = LIST_NEXT(waiter, of_bucket);
         if (strcmp(waiter->name, name) == 0)
             hear(core, waiter, event);
+    }
+}
+
+void wait_look_again(struct core *core)
+{
+    for (size_t i = 0; i < WAITER_BUCKETS; i++) {
+        struct waiter *waiter = LIST_FIRST(&core->waiters.by_name[i]);
+        for (struct waiter *next; waiter; waiter = next) {
+            next = LIST_NEXT(waiter, of_bucket);
+            look_again(core, waiter);
+        }
     }
 }
 

@@ -63,6 +63,9 @@ void wait_cancel(struct core *core, struct waiter *waiter);
 /* Answers those whose wait EVENT ends. */
 void wait_hear(struct core *core, const struct segment_event *event);
 
+/* The same when it is not known what has happened: each looks anew. */
+void wait_look_again(struct core *core);
+
 /* Answers all with OUTCOME. */
 void wait_end_all(struct core *core, int outcome);
 

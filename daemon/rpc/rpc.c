@@ -45,6 +45,8 @@ static void tell_events(struct rpc *rpc)
         wait_hear(rpc->core, event);
         subscriptions_wake(rpc);
     }
+    if (news_take_loss(rpc->core))
+        wait_look_again(rpc->core);
 }
 
 void rpc_publish(struct rpc *rpc)

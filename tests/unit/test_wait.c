@@ -304,6 +304,28 @@ TEST(no_memory)
     }
 }
 
+TEST(no_memory_to_tell_of_it)
+{
+    const struct set_params named = {.new_name = "x"};
+    (void)fixture_made(f, &alice, "old", LIFETIME_PERSISTENT);
+    assert_int_equal(WAIT(&alice, &a, .name = "x"), OUTCOME_WAITING);
+    assert_int_equal(WAIT(&alice, &b, .name = "y"), OUTCOME_WAITING);
+    bool has_lost = false;
+    for (unsigned long n = 1; !has_lost; n++) {
+        fake_memory_fail(n);
+        const int r = fixture_set(f, &alice, "old", &named);
+        (void)fake_memory_restore();
+        has_lost = r == 0 && f->core.news.has_lost;
+        assert_true(has_lost || r == -ENOMEM);
+    }
+    assert_true(core_turn_is_due(&f->core));
+    turn_ends();
+    assert_int_equal(a.answers, 1);
+    assert_int_equal(a.outcome, 0);
+    assert_int_equal(b.answers, 0);
+    assert_false(f->core.news.has_lost);
+}
+
 int main(void)
 {
 #define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -324,6 +346,7 @@ int main(void)
         OWN_CASE(the_daemon_ends),
         OWN_CASE(a_kernel_that_does_not_tell),
         OWN_CASE(no_memory),
+        OWN_CASE(no_memory_to_tell_of_it),
     };
     return RUN_TESTS(tests);
 }
