@@ -28,6 +28,20 @@ int anchor_take(struct core *core, struct segment *segment, struct outcome_detai
     return r;
 }
 
+int anchor_renew(struct core *core, struct segment *segment)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    void *anew;
+    int r = sysv->ops->attach(sysv->context, segment->shmid, &anew);
+    if (r < 0)
+        return r;
+    r = sysv->ops->detach(sysv->context, segment->anchor);
+    (void)r; /* it can only fail for an address that is no attachment */
+    segment->anchor = anew;
+    note_time(core, segment);
+    return 0;
+}
+
 void anchor_drop(struct core *core, struct segment *segment)
 {
     const struct sysv *sysv = &core->on.sysv;

@@ -255,6 +255,17 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
     (void)r; /* room for two deadlines was made */
 }
 
+/* S is to be `attached`: who came before does not count, under kernel.shm_rmid_forced either, where
+ * it has an anchor already. */
+static int anchor_for_lifetime(struct core *core, const struct caller *caller, struct segment *s,
+                               struct outcome_detail *detail)
+{
+    int r = charge_anchor(core, caller, s, detail);
+    if (r == 0)
+        r = s->anchor ? anchor_renew(core, s) : anchor_take(core, s, detail);
+    return r;
+}
+
 /* In the kernel and in the store, or in neither. */
 static int make(struct core *core, const struct caller *caller, const struct set_params *p,
                 struct found *found, const struct change *c, struct outcome_detail *detail)
@@ -265,8 +276,8 @@ static int make(struct core *core, const struct caller *caller, const struct set
     int r = set_kernel(core, caller, p, found, detail);
     /* Only now, for it may be the new mode that lets the daemon attach. */
     if (r == 0 && c->begins_lifetime && c->next.lifetime == LIFETIME_ATTACHED)
-        r = charge_anchor(core, caller, s, detail);
-    if (r == 0 && s->is_anchor_charged)
+        r = anchor_for_lifetime(core, caller, s, detail);
+    else if (r == 0 && s->is_anchor_charged)
         r = anchor_take(core, s, detail);
     if (r == 0)
         r = change_record(core, s, c, detail);

@@ -220,6 +220,29 @@ TEST(forced)
     is_gone("removed/request:a");
 }
 
+TEST(forced_and_to_be_attached)
+{
+    const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
+    f->k->shm_rmid_forced = true;
+    assert_int_equal(core_fixture_restart(f), 0);
+    alice = core_fixture_caller(f, ALICE, 1);
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    fake_sysv_exit(f->k, 9);
+    assert_int_equal(fixture_set(f, &alice, "a", &attached), 0);
+    assert_int_equal(core_fixture_turn(f), 0);
+    /* Who came before it was `attached` is not who is waited for. */
+    core_fixture_pass(f, 1000);
+    assert_int_equal(fixture_look(f, "a"), 0);
+    assert_non_null(s->anchor);
+    assert_int_equal(fake_sysv_segment(f->k, s->shmid)->nattch, 1);
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    fake_sysv_exit(f->k, 9);
+    core_fixture_told(f);
+    core_fixture_pass(f, 1000);
+    is_gone("removed/last-detach:a");
+}
+
 TEST(forced_later)
 {
     struct segment *s = made("a", LIFETIME_PERSISTENT);
@@ -302,6 +325,7 @@ int main(void)
         CASE(the_mark_is_made_by_the_sweep),
         CASE(a_look_needs_no_memory),
         CASE(forced),
+        CASE(forced_and_to_be_attached),
         CASE(forced_later),
         CASE(forced_and_recycled),
         CASE(not_told),
