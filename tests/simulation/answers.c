@@ -114,15 +114,16 @@ static bool hear_of_unread(struct oracle *o, struct talk *t, const struct ask *b
     size_t i = t->n_done;
     if (!o->faults_seen || code_of(m) != CODE_INTERNAL)
         return false;
+    /* Of a batch that was executed only the answers found no room. */
+    for (size_t k = 0; k < t->n_waits; k++)
+        if (t->waits[k].is_deferred)
+            return true;
     /* A wait before it may be under way. */
     while (i < end && (!t->asks[i].message || !t->asks[i].is_answered ||
                        (t->asks[i].method == METHOD_WAIT && i + 1 < end)))
         i++;
     if (i == end)
         return false;
-    /* Of a batch that was executed only the answers found no room. */
-    if (t->asks[i].is_deferred && i + 1 < t->n_done + o->n_executed)
-        return true;
     json_decref(t->asks[i].message);
     t->asks[i].message = NULL;
     while (t->asks[i].batch != 0 && i + 1 < t->n_asks && t->asks[i + 1].batch == t->asks[i].batch) {

@@ -183,21 +183,34 @@ static void go_on(struct connection *c)
         receive(c);
 }
 
+/* The oracle hears of what has been executed since it did last. */
+static void tell_oracle(struct world *w, uint64_t executed)
+{
+    const uint64_t n = executed - w->requests_seen;
+    w->requests_seen = executed;
+    w->counts.requests += (unsigned long)n;
+    oracle_served(w->oracle, w->serving, n, world_faults(w) != w->serve_faults, w->is_killed);
+}
+
+void loop_look_at_requests(struct world *w)
+{
+    const uint64_t executed = w->core.work.turn.requests;
+    if (w->serving && !w->is_killed && executed > w->requests_seen)
+        tell_oracle(w, executed);
+}
+
 static void serve(struct task *task)
 {
     struct connection *c = container_of(task, struct connection, task);
     struct world *w = c->world;
     if (w->is_killed)
         return;
-    const uint64_t before = w->core.work.turn.requests;
-    const unsigned long faults = world_faults(w);
+    w->serve_faults = world_faults(w);
+    w->requests_seen = w->core.work.turn.requests;
     w->serving = c;
     go_on(c);
+    tell_oracle(w, w->is_killed ? w->kill_requests : w->core.work.turn.requests);
     w->serving = NULL;
-    const bool was_killed = w->is_killed;
-    uint64_t n = (was_killed ? w->kill_requests : w->core.work.turn.requests) - before;
-    w->counts.requests += (unsigned long)n;
-    oracle_served(w->oracle, c, n, world_faults(w) != faults, was_killed);
     if (core_turn_is_due(&w->core))
         rpc_publish(&w->rpc);
     oracle_published(w->oracle);

@@ -14,6 +14,9 @@ void loop_turn(struct world *w);
 /* Whether a turn would do anything at this time. */
 bool loop_has_work(const struct world *w);
 
+/* The daemon looks at the clock: one of its requests may be executed. */
+void loop_look_at_requests(struct world *w);
+
 /* The client has sent something, has read, or is gone. */
 void loop_note(struct connection *c);
 /* The daemon closes C. */

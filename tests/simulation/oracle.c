@@ -240,7 +240,6 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
         end = t->n_asks;
     }
     o->faults_seen = had_fault;
-    o->n_executed = (size_t)n;
     answers_read(o, c);
     for (; t->n_done < end && !o->w->has_failed; t->n_done++) {
         struct ask *ask = &t->asks[t->n_done];

@@ -53,7 +53,6 @@ struct oracle {
     bool new_may_be_recorded;     /* see oracle_refused_by_store() */
     bool may_tell_of_unknown;     /* one that was made, and has ended, and nobody heard */
     bool had_fault;               /* since all was settled last */
-    size_t n_executed;            /* of the present connection's requests, in this serve */
     bool faults_seen;             /* while the present connection was served */
     unsigned long faults_counted; /* of the world */
     int64_t last_fault_ms;        /* boot clock */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "tests/fakes/fake_memory.h"
+#include "tests/simulation/loop.h"
 
 /* The daemon dies now: what it has written until now stays. */
 static void be_killed(struct world *w)
@@ -255,4 +256,36 @@ static const struct host_ops host_ops = {
 struct host seams_host(struct world *w)
 {
     return (struct host){&host_ops, w};
+}
+
+/* --- time */
+
+#define CLOCK_CALL(name)                                                                           \
+    static int64_t clock_##name(void *context)                                                     \
+    {                                                                                              \
+        struct world *w = context;                                                                 \
+        return w->clock.clock.ops->name(&w->clock);                                                \
+    }
+
+CLOCK_CALL(realtime_ms)
+CLOCK_CALL(kernel_s)
+CLOCK_CALL(boottime_ms)
+
+static int64_t clock_monotonic_us(void *context)
+{
+    struct world *w = context;
+    loop_look_at_requests(w);
+    return w->clock.clock.ops->monotonic_us(&w->clock);
+}
+
+static const struct clock_ops clock_ops = {
+    .realtime_ms = clock_realtime_ms,
+    .kernel_s = clock_kernel_s,
+    .boottime_ms = clock_boottime_ms,
+    .monotonic_us = clock_monotonic_us,
+};
+
+struct clock seams_clock(struct world *w)
+{
+    return (struct clock){&clock_ops, w};
 }

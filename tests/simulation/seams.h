@@ -9,5 +9,7 @@ struct sysv seams_sysv(struct world *w);
 struct processes seams_processes(struct world *w);
 struct watcher seams_watcher(struct world *w);
 struct host seams_host(struct world *w);
+/* The daemon looks at it after each request. */
+struct clock seams_clock(struct world *w);
 
 #endif

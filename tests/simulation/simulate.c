@@ -1,9 +1,11 @@
 /*
  * simulate [--seconds N] [--seed N] [--seeds N] [--steps N] [--keep DIRECTORY] [--tap]
+ *          [--no-script]
  *
  * Runs seeds one after the other, from --seed on (or from the time of day), until one fails, or
  * --seeds have been run or --seconds are over. A failing seed becomes a script, which is made as
- * short as it can be and printed; with --keep it also becomes a file.
+ * short as it can be and printed; with --keep it also becomes a file, and with --no-script it is
+ * only named.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -21,7 +23,7 @@
 enum { SHRINK_SECONDS = 120, HANG_SECONDS = 300 };
 
 struct options {
-    unsigned seconds, steps, tap;
+    unsigned seconds, steps, tap, no_script;
     uint64_t seed, seeds;
     const char *keep;
 };
@@ -104,6 +106,8 @@ static void report_failure(const struct options *o, uint64_t seed, const char *r
     char shortest[REASON_BYTES];
     printf("seed %" PRIu64 " fails: %s\n", seed, reason);
     fflush(stdout);
+    if (o->no_script)
+        return;
     record(seed, o->steps, &script);
     const size_t before = script.n;
     shrink(&script, SHRINK_SECONDS);
@@ -117,10 +121,10 @@ static void report_failure(const struct options *o, uint64_t seed, const char *r
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'},
-                                          {"seeds", 1, NULL, 'n'},   {"steps", 1, NULL, 't'},
-                                          {"keep", 1, NULL, 'k'},    {"tap", 0, NULL, 'p'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"seconds", 1, NULL, 's'},   {"seed", 1, NULL, 'r'},
+                                          {"seeds", 1, NULL, 'n'},     {"steps", 1, NULL, 't'},
+                                          {"keep", 1, NULL, 'k'},      {"tap", 0, NULL, 'p'},
+                                          {"no-script", 0, NULL, 'o'}, {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) >= 0;) {
         switch (c) {
         case 's': o->seconds = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -129,6 +133,7 @@ static bool parse(int argc, char **argv, struct options *o)
         case 't': o->steps = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'k': o->keep = optarg; break;
         case 'p': o->tap = 1; break;
+        case 'o': o->no_script = 1; break;
         default: return false;
         }
     }
@@ -164,7 +169,7 @@ int main(int argc, char **argv)
     int status;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: simulate [--seconds N] [--seed N] [--seeds N] [--steps N] [--keep "
-                        "DIRECTORY] [--tap]\n");
+                        "DIRECTORY] [--tap] [--no-script]\n");
         return 2;
     }
     printf("# simulate --seed %" PRIu64 " --steps %u\n", o.seed, o.steps);

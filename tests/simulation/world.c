@@ -185,7 +185,7 @@ static int build(struct world *w)
     if (r < 0)
         return r;
     const struct core_seams on = {seams_sysv(w),
-                                  w->clock.clock,
+                                  seams_clock(w),
                                   seams_processes(w),
                                   seams_watcher(w),
                                   {&journal_ops, w->journal}};

@@ -99,6 +99,8 @@ struct world {
     struct turns turns;
     struct chore_task chores[CORE_CHORES];
     struct connection *serving;
+    uint64_t requests_seen;     /* of this turn, by the oracle */
+    unsigned long serve_faults; /* that there had been when the serving began */
     uint64_t queue_empty_ticks; /* when nobody was waiting to be accepted, at the last look */
 
     /* Its calls of the seams. */
