@@ -50,6 +50,7 @@ class Mutant:
     def __init__(self, path):
         self.name = path.stem
         self.promise, self.file, self.tests, self.old, self.new = "", None, [], [], []
+        self.excuse = None  # why the simulation cannot find it
         paragraphs = path.read_text(encoding="utf-8").strip("\n").split("\n\n", 2)
         if len(paragraphs) != 3:
             raise Wrong("it has no three paragraphs: promise, file and tests, change")
@@ -60,6 +61,8 @@ class Mutant:
                 self.file = value
             elif key == "killed by":
                 self.tests.append(value)
+            elif key == "not by the simulation" and value and not self.excuse:
+                self.excuse = value
             else:
                 raise Wrong(f"what is «{line}»?")
         if not self.file or not self.tests:
@@ -97,6 +100,12 @@ def load(directory, pattern):
             except Wrong as wrong:
                 bad.append((path.stem, str(wrong)))
     return good, bad
+
+
+def within(mutants, folders):
+    """Those of a file in one of FOLDERS; of no folders, all."""
+    return [mutant for mutant in mutants
+            if not folders or any(mutant.file.startswith(folder + "/") for folder in folders)]
 
 
 def rotated(mutants, day):
@@ -262,6 +271,7 @@ class Copy:
         """By the exit status of one command, in the build of the mutant."""
         command = self.options.killer
         if command not in self.sound:
+            self.make(self.options.killer_needs)
             self.sound[command] = self.shell(command, self.options.test_seconds)[0] == 0
         if not self.sound[command]:
             raise SystemExit(f"{command}: fails without any change")
@@ -269,7 +279,7 @@ class Copy:
         before = file.read_text(encoding="utf-8")
         file.write_text(mutant.apply(before), encoding="utf-8")
         try:
-            self.make(["tests.sh"])
+            self.make(self.options.killer_needs or ["tests.sh"])
             status, _ = self.shell(command, self.options.test_seconds)
         finally:
             file.write_text(before, encoding="utf-8")
@@ -281,7 +291,7 @@ class Copy:
 
 class Report:
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
 
     def killed(self, name, by, remark, seconds):
         self.passed += 1
@@ -291,6 +301,10 @@ class Report:
     def survived(self, mutant):
         self.failed += 1
         print(f"SURVIVED  {mutant.name}: {mutant.promise}", flush=True)
+
+    def excused(self, mutant):
+        self.skipped += 1
+        print(f"survives  {mutant.name}: {mutant.excuse}", flush=True)
 
     def wrong(self, name, why):
         self.failed += 1
@@ -329,6 +343,8 @@ def try_all(options, mutants, report):
                 report.wrong(mutant.name, killer)
             elif killer:
                 report.killed(mutant.name, killer, remark, seconds)
+            elif options.killer_excuses and mutant.excuse:
+                report.excused(mutant)
             else:
                 report.survived(mutant)
     return tried
@@ -345,6 +361,13 @@ def parse():
     parser.add_argument("--targets", default="all", help="what is built at first, and for scripts")
     parser.add_argument("--more", default="", type=str.split, help="tests when those named do not fail")
     parser.add_argument("--killer", default="", help="a command in the place of all tests")
+    parser.add_argument("--killer-needs", default="", type=str.split, help="what it needs built")
+    parser.add_argument("--killer-excuses", action="store_true",
+                        help="a mutant may say why the killer, the simulation, cannot find it")
+    parser.add_argument("--least-share", type=int, default=0, metavar="PERCENT",
+                        help="so many must be killed, excused or not")
+    parser.add_argument("--within", default="", type=str.split, metavar="FOLDERS",
+                        help="only mutants of files there")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=int, default=0, help="begin no mutant after that; 0: all")
     parser.add_argument("--test-seconds", type=int, default=180, help="a test that takes longer fails")
@@ -362,6 +385,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     (options.work / ".no-source").touch()
     mutants, bad = load(options.mutants, options.only)
+    mutants = within(mutants, options.within)
     report = Report()
     for name, why in bad:
         report.wrong(name, why)
@@ -371,8 +395,14 @@ def main():
     if tried < len(mutants):
         print(f"{tried} of {len(mutants)} in {options.seconds} s on day {options.day}, from "
               f"{mutants[0].name} on; the others have their turn on other days")
-    print(f"{report.passed} passed, {report.failed} failed", flush=True)
-    sys.exit(0 if report.passed and not report.failed else 1)
+    of_all = tried + len(bad)
+    share = 100 * report.passed / of_all if of_all else 0
+    if options.least_share:
+        print(f"{report.passed} of {of_all} are killed, {share:.0f} %; {options.least_share} % must be")
+    skipped = f", {report.skipped} skipped" if report.skipped else ""
+    print(f"{report.passed} passed, {report.failed} failed{skipped}", flush=True)
+    is_good = report.passed and not report.failed and share >= options.least_share
+    sys.exit(0 if is_good else 1)
 
 
 if __name__ == "__main__":
