@@ -109,7 +109,8 @@ void core_end_turn(struct core *core)
 
 bool core_turn_is_due(const struct core *core)
 {
-    return ledger_is_due(core) || core->news.count > 0 || core->news.has_lost || !SLIST_EMPTY(&core->dead);
+    return ledger_is_due(core) || core->news.count > 0 || core->news.has_lost ||
+           !SLIST_EMPTY(&core->dead);
 }
 
 void core_bury(struct core *core)
