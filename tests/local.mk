@@ -87,6 +87,7 @@ integration_tests = \
 	tests/integration/test_adopt.py \
 	tests/integration/test_chaos.py \
 	tests/integration/test_classic.py \
+	tests/integration/test_cookbook.py \
 	tests/integration/test_completion.py \
 	tests/integration/test_create.py \
 	tests/integration/test_daemon.py \
