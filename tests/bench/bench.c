@@ -23,9 +23,11 @@ static const struct part {
     const char *name;
     void (*run)(struct bench *b);
 } parts[] = {
-    {"exchange", bench_exchange}, {"connections", bench_connections}, {"segments", bench_segments},
-    {"idle", bench_idle},         {"fairness", bench_fairness},       {"store", bench_store},
-    {"library", bench_library},
+    {"exchange", bench_exchange}, {"connections", bench_connections},
+    {"segments", bench_segments}, {"idle", bench_idle},
+    {"fairness", bench_fairness}, {"store", bench_store},
+    {"library", bench_library},   {"data", bench_data},
+    {"python", bench_python},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -96,7 +98,10 @@ static void choose_cores(struct bench *b)
 
 static _Noreturn void usage(void)
 {
-    fputs("Usage: bench --shmd PROGRAM --directory DIR [--json FILE] [PART...]\nParts:", stderr);
+    fputs("Usage: bench --shmd PROGRAM --directory DIR --source TREE [--json FILE] [--quick] "
+          "[PART...]\n"
+          "Parts:",
+          stderr);
     for (size_t i = 0; i < PARTS; i++)
         fprintf(stderr, " %s", parts[i].name);
     fputs(". All of them when none is named.\n", stderr);
@@ -113,10 +118,10 @@ static bool is_wanted(const struct part *part, char **names)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"shmd", required_argument, NULL, 's'},
-                                            {"directory", required_argument, NULL, 'd'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"shmd", required_argument, NULL, 's'}, {"directory", required_argument, NULL, 'd'},
+        {"json", required_argument, NULL, 'j'}, {"source", required_argument, NULL, 'c'},
+        {"quick", no_argument, NULL, 'q'},      {NULL, 0, NULL, 0}};
     static struct bench b;
     const char *json = NULL;
     double load[3] = {0};
@@ -125,10 +130,12 @@ int main(int argc, char **argv)
         case 's': b.shmd = optarg; break;
         case 'd': b.directory = optarg; break;
         case 'j': json = optarg; break;
+        case 'c': b.source = optarg; break;
+        case 'q': b.is_quick = true; break;
         default: usage();
         }
     }
-    if (!b.shmd || !b.directory)
+    if (!b.shmd || !b.directory || !b.source)
         usage();
     enter_namespace(&b);
     raise_limits();

@@ -11,11 +11,19 @@
 struct bench {
     const char *shmd;      /* the program */
     const char *directory; /* for sockets and states */
+    const char *source;    /* the tree */
+    bool is_quick;
     int server_cpu;
     int other_cpu; /* the same when there is only one */
     bool is_root;
     struct report report;
 };
+
+/* How many rounds of MOST: a quick run only shows that all can be measured. */
+static inline size_t bench_rounds(const struct bench *b, size_t most)
+{
+    return b->is_quick && most > 2 ? 2 : most;
+}
 
 /* One client at a time, everything on one core; and 16 clients, and 32 requests at once. */
 void bench_exchange(struct bench *b);
@@ -27,6 +35,10 @@ void bench_idle(struct bench *b);
 void bench_fairness(struct bench *b);
 /* What the library costs its caller. */
 void bench_library(struct bench *b);
+/* Bytes from one process to another. */
+void bench_data(struct bench *b);
+/* The Python drop-in. */
+void bench_python(struct bench *b);
 /* The journal without a daemon, on tmpfs and on disk. */
 void bench_store(struct bench *b);
 

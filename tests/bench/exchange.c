@@ -3,9 +3,7 @@
  * a change of process, and in rounds one after the other, so that a noisy moment hits all of them.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,28 +219,15 @@ static double time_bare(void)
 /* Runs ARGV and gives the last number that it prints, -1 when it prints none. */
 static int run_command(char *const argv[])
 {
-    int fds[2], number = -1;
-    char text[256];
-    pid_t pid;
-    posix_spawn_file_actions_t actions;
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        die("no pipe: %s", strerror(errno));
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    int r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-    if (r != 0)
-        die("%s: %s", argv[0], strerror(r));
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[1]);
-    for (ssize_t n; (n = read(fds[0], text, sizeof(text) - 1)) > 0;) {
-        text[n] = '\0';
-        const char *space = strrchr(text, ' ');
+    char line[256];
+    int number = -1;
+    struct command c = command_start(argv);
+    while (fgets(line, sizeof(line), c.out)) {
+        const char *space = strrchr(line, ' ');
         if (space)
             number = atoi(space);
     }
-    close(fds[0]);
-    if (waitpid(pid, &r, 0) < 0 || r != 0)
-        die("%s failed", argv[0]);
+    command_end(&c);
     return number;
 }
 

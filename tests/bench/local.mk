@@ -5,10 +5,12 @@ tests_bench_bench_SOURCES = \
 	tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/calls.c tests/bench/calls.h \
 	tests/bench/connections.c \
+	tests/bench/data.c \
 	tests/bench/exchange.c \
 	tests/bench/fairness.c \
 	tests/bench/idle.c \
 	tests/bench/library.c \
+	tests/bench/python.c \
 	tests/bench/report.c tests/bench/report.h \
 	tests/bench/segments.c \
 	tests/bench/server.c tests/bench/server.h \
@@ -18,6 +20,7 @@ tests_bench_bench_LDADD = libshmd.la libstore.la libprotocol.la
 CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
 EXTRA_DIST += tests/bench/costs.py tests/bench/instructions.txt
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
+EXTRA_DIST += tests/bench/drop_in.py
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg
 
 bench_parts =

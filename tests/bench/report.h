@@ -18,9 +18,9 @@ struct row {
 };
 
 struct report {
-    struct row rows[120];
+    struct row rows[200];
     size_t n_rows;
-    char notes[16][160];
+    char notes[32][160];
     size_t n_notes;
 };
 

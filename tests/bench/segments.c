@@ -3,13 +3,10 @@
  * them all, another, in an IPC namespace of its own, has ten.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
@@ -109,26 +106,12 @@ static double time_lsipc(void)
 {
     static char text[65536];
     char *const argv[] = {(char[]){"lsipc"}, (char[]){"-m"}, (char[]){"-J"}, NULL};
-    int fds[2], status;
-    pid_t pid;
-    posix_spawn_file_actions_t actions;
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        die("no pipe: %s", strerror(errno));
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
     int64_t begin = now_ns();
-    int r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-    if (r != 0)
-        die("lsipc: %s", strerror(r));
-    close(fds[1]);
-    while (read(fds[0], text, sizeof(text)) > 0)
+    struct command c = command_start(argv);
+    while (fread(text, 1, sizeof(text), c.out) > 0)
         continue;
-    double took = (double)(now_ns() - begin);
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[0]);
-    if (waitpid(pid, &status, 0) < 0 || status != 0)
-        die("lsipc failed");
-    return took;
+    command_end(&c);
+    return (double)(now_ns() - begin);
 }
 
 static void measure_list(struct bench *b, const struct subject *s)

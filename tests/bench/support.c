@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,6 +146,34 @@ size_t receive_lines(int fd, char *buffer, size_t capacity, size_t n)
         have += more;
     }
     return have;
+}
+
+struct command command_start(char *const argv[])
+{
+    struct command c = {.name = argv[0]};
+    int fds[2];
+    posix_spawn_file_actions_t actions;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        die("no pipe: %s", strerror(errno));
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+    int r = posix_spawnp(&c.pid, argv[0], &actions, NULL, argv, environ);
+    if (r != 0)
+        die("%s: %s", argv[0], strerror(r));
+    posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    c.out = fdopen(fds[0], "r");
+    if (!c.out)
+        die("%s: %s", argv[0], strerror(errno));
+    return c;
+}
+
+void command_end(struct command *c)
+{
+    int status;
+    fclose(c->out);
+    if (waitpid(c->pid, &status, 0) < 0 || status != 0)
+        die("%s failed", c->name);
 }
 
 const char *read_file(const char *path)

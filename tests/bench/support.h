@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* Prints the message and ends the program. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -35,6 +37,16 @@ void receive_bytes(int fd, char *buffer, size_t len);
 /* All that comes until N lines are whole; returns how many bytes, of at most CAPACITY. The peer
  * must have no more to say. */
 size_t receive_lines(int fd, char *buffer, size_t capacity, size_t n);
+
+/* A program that prints. */
+struct command {
+    pid_t pid;
+    FILE *out;
+    const char *name;
+};
+struct command command_start(char *const argv[]);
+/* Waits for its end; it must have gone well. */
+void command_end(struct command *c);
 
 /* The whole file, terminated, in a buffer that the next call uses again. */
 const char *read_file(const char *path);
