@@ -87,6 +87,28 @@ shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
 shmdctl_LDADD = libshmd.la libprotocol.la
 
+# libshmd's pages; a name in a page's NAME is a page as well, which refers to it.
+library_pages = \
+	client/man/shmd.3 \
+	client/man/shmd_adopt.3 \
+	client/man/shmd_attach.3 \
+	client/man/shmd_attachments.3 \
+	client/man/shmd_call.3 \
+	client/man/shmd_connect.3 \
+	client/man/shmd_create.3 \
+	client/man/shmd_events.3 \
+	client/man/shmd_info.3 \
+	client/man/shmd_list.3 \
+	client/man/shmd_segment.3 \
+	client/man/shmd_send.3 \
+	client/man/shmd_stat.3 \
+	client/man/shmd_trust.3 \
+	client/man/shmd_wait.3
+dist_man_MANS = $(library_pages)
+# `PAGE NAME` for each name that is not its page's own.
+library_page_names = cd $(top_srcdir) && $(AWK) '/^\.Sh NAME/ { inside = 1; next } /^\.Sh/ { inside = 0 } \
+	inside && $$1 == ".Nm" { n = split(FILENAME, path, "/"); if ($$2 ".3" != path[n]) print path[n], $$2 }' $(library_pages)
+
 man_MANS += client/cli/shmdctl.1
 CLEANFILES += client/cli/shmdctl.1
 client/cli/shmdctl.1: $(top_srcdir)/client/cli/shmdctl.1.in Makefile
@@ -102,5 +124,9 @@ EXTRA_DIST += client/cli/shmdctl.1.in client/cli/completion/shmdctl.bash
 install-data-local:
 	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
 	$(INSTALL_DATA) $(top_srcdir)/client/cli/completion/shmdctl.bash '$(DESTDIR)$(bashcompletiondir)/shmdctl'
+	$(MKDIR_P) '$(DESTDIR)$(man3dir)'
+	$(library_page_names) | while read page name; do \
+		echo ".so man3/$$page" >'$(DESTDIR)$(man3dir)'/$$name.3 || exit; done
 uninstall-local:
 	rm -f '$(DESTDIR)$(bashcompletiondir)/shmdctl'
+	$(library_page_names) | while read page name; do rm -f '$(DESTDIR)$(man3dir)'/$$name.3; done

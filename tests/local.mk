@@ -108,6 +108,8 @@ integration_tests = \
 	tests/integration/test_limits.py \
 	tests/integration/test_list.py \
 	tests/integration/test_methods.py \
+	tests/integration/test_manuals.py \
+	tests/packages/test_claims.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \
