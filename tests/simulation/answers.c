@@ -114,10 +114,6 @@ static bool hear_of_unread(struct oracle *o, struct talk *t, const struct ask *b
     size_t i = t->n_done;
     if (!o->faults_seen || code_of(m) != CODE_INTERNAL)
         return false;
-    /* Of a batch that was executed only the answers found no room. */
-    for (size_t k = 0; k < t->n_waits; k++)
-        if (t->waits[k].is_deferred)
-            return true;
     /* A wait before it may be under way. */
     while (i < end && (!t->asks[i].message || !t->asks[i].is_answered ||
                        (t->asks[i].method == METHOD_WAIT && i + 1 < end)))

@@ -106,6 +106,11 @@ void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *res
         l->next = after + 1;
 }
 
+void events_may_subscribe(struct oracle *o, const struct ask *ask)
+{
+    talk_of(o, ask->connection)->listener = (struct listener){.is_unsure = true};
+}
+
 static bool is_for(const struct oracle *o, const struct talk *t, const struct told *e)
 {
     return !e->is_lost && (t->listener.kinds & 1U << e->kind) &&
@@ -129,6 +134,8 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *p)
 {
     const char *kind = json_string_value(json_object_get(p, "kind"));
     const uint64_t serial = (uint64_t)model_int(p, "event_serial", 0);
+    if (t->listener.is_unsure)
+        return;
     if (!t->listener.is_on) {
         world_fail(o->w, "connection %d hears events and has not subscribed", t->connection->label);
         return;

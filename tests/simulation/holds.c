@@ -158,12 +158,25 @@ static const struct connection *connection_of(const struct oracle *o, const stru
     return NULL;
 }
 
+/* The connection of a process that the daemon cannot see, on a kernel that cannot tell it from
+ * others: each of its connections is a party of its own. */
+static const struct connection *unseen_connection(const struct oracle *o, const struct party *party)
+{
+    const struct process_identity *id = &party->identity;
+    for (int i = 0; i < o->w->n_connections && id->pid == 0 && id->inode == 0; i++)
+        if (o->w->connections[i].is_open &&
+            o->w->connections[i].session.caller.unseen == id->started_at)
+            return &o->w->connections[i];
+    return NULL;
+}
+
 /* The holder behind PARTY. A connection that is closed has its tie until that is dealt with. */
 static struct holder holder_of(const struct oracle *o, const struct party *party)
 {
     static const struct process nobody = {.is_dead = true};
     static const struct connection closed = {.client_closed = true};
-    const struct connection *c = party->is_connection ? connection_of(o, party) : NULL;
+    const struct connection *c =
+        party->is_connection ? connection_of(o, party) : unseen_connection(o, party);
     const struct process *p = c ? c->by : process_of(o, party);
     return (struct holder){p ? p : &nobody, party->is_connection && !c ? &closed : c};
 }

@@ -205,7 +205,8 @@ static size_t listeners_of(const struct oracle *o, uint32_t uid)
     size_t n = 0;
     for (int i = 0; i < o->w->n_connections; i++) {
         const struct connection *c = &o->w->connections[i];
-        n += c->is_open && c->by->uid == uid && o->talks[i].listener.is_on;
+        n += c->is_open && c->by->uid == uid &&
+             (o->talks[i].listener.is_on || o->talks[i].listener.is_unsure);
     }
     return n;
 }
@@ -473,6 +474,15 @@ static bool is_lingering(const struct oracle *o, const json_t *shown)
            !model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
 }
 
+/* S has ended, let us say: those who have it attached keep it. */
+static void suppose_ended(const struct model *m, struct model_segment *s)
+{
+    if (model_attachments(m, s) > 0)
+        s->outside = OUTSIDE_DYING;
+    else
+        s->is_hidden = true;
+}
+
 /* Tries what may have ended in every combination, the fewest first. */
 void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault)
 {
@@ -486,12 +496,18 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
         (ask->method == METHOD_WAIT || ask->method == METHOD_SUBSCRIBE))
         return;
     for (unsigned mask = 0; mask < 1U << n; mask++) {
-        for (size_t i = 0; i < n; i++)
-            doubts[i]->is_hidden = mask & (1U << i);
+        enum outside outside[DOUBTS_MAX];
+        for (size_t i = 0; i < n; i++) {
+            outside[i] = doubts[i]->outside;
+            if (mask & (1U << i))
+                suppose_ended(m, doubts[i]);
+        }
         struct answer a = model_answer(m, ask);
         const bool fits = is_right(o, ask, &a, message);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            doubts[i]->outside = outside[i];
             doubts[i]->is_hidden = false;
+        }
         if (mask == 0)
             first = a;
         if (!fits)
@@ -512,7 +528,9 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
         /* Nothing was done, as the checks of kernel and records show. But this code also tells that
          * there was no memory for the answer, or that it could not be put back either. */
-        if (code_of(message) == CODE_INTERNAL)
+        if (code_of(message) == CODE_INTERNAL && ask->method == METHOD_SUBSCRIBE)
+            events_may_subscribe(o, ask);
+        else if (code_of(message) == CODE_INTERNAL)
             oracle_be_unsure(o, ask);
         else if (code_of(message) == CODE_STORE_FAILURE)
             oracle_refused_by_store(o, ask);

@@ -19,6 +19,7 @@ struct told {
 
 struct listener {
     bool is_on;
+    bool is_unsure; /* there was no memory for the answer: it hears events, or none */
     uint32_t kinds;
     char prefix[NAME_BYTES];
     uint64_t next; /* the serial of the first event that it has not passed */
@@ -97,6 +98,8 @@ void judge_segment(struct oracle *o, const struct model_segment *s, const json_t
 
 void events_read(struct oracle *o);
 void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *result);
+/* Whether the subscription was begun cannot be told. */
+void events_may_subscribe(struct oracle *o, const struct ask *ask);
 void events_heard(struct oracle *o, struct talk *t, const json_t *params);
 /* An event was lost, to a kill or for lack of memory: it may have told of any end. */
 void events_excuse(struct oracle *o);
