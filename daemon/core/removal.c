@@ -130,6 +130,8 @@ void removal_follow(struct core *core, struct found *found, enum reason reason)
         found->kernel = now.kernel;
     else if (now.verdict != VERDICT_INDETERMINATE)
         found->kernel.nattch = 0;
+    else
+        found->kernel.key = 0; /* it went with the mark for destruction */
     /* If we cannot tell, the record stays: the sweep finds out. */
     if (found->kernel.nattch > 0 || now.verdict == VERDICT_INDETERMINATE)
         begin(core, segment, &found->kernel, reason);
