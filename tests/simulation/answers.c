@@ -111,14 +111,8 @@ static void check_envelope(struct oracle *o, const json_t *m)
 static bool hear_of_unread(struct oracle *o, struct talk *t, const struct ask *bad, const json_t *m)
 {
     const size_t end = bad ? (size_t)(bad - t->asks) : t->n_asks;
-    size_t i = t->n_done;
-    if (!o->faults_seen || code_of(m) != CODE_INTERNAL)
-        return false;
-    /* A wait before it may be under way. */
-    while (i < end && (!t->asks[i].message || !t->asks[i].is_answered ||
-                       (t->asks[i].method == METHOD_WAIT && i + 1 < end)))
-        i++;
-    if (i == end)
+    const size_t i = t->n_done;
+    if (!o->faults_seen || code_of(m) != CODE_INTERNAL || i == end || !t->asks[i].message)
         return false;
     json_decref(t->asks[i].message);
     t->asks[i].message = NULL;

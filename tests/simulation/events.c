@@ -64,7 +64,8 @@ void events_excuse(struct oracle *o)
 {
     for (size_t i = 0; i < o->m.n_all; i++) {
         struct model_segment *s = o->m.all[i];
-        s->is_of_the_past |= s->has_ended || model_may_be_gone(&o->m, s);
+        s->is_of_the_past |=
+            s->has_ended || s->state == STATE_REMOVING || model_may_be_gone(&o->m, s);
     }
 }
 

@@ -21,7 +21,7 @@ static void take_kernel(struct model_segment *s, const struct sysv_stat *k)
     s->kernel.key = k->key;
 }
 
-static void look_at(struct oracle *o, struct model_segment *s)
+static void look_at(const struct oracle *o, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
     const bool expects_end = s->lifetime == LIFETIME_ATTACHED || s->state == STATE_REMOVING;
@@ -199,11 +199,6 @@ static void learn_ties(const struct oracle *o, struct model_segment *s, const st
 
 static void learn_record(const struct oracle *o, struct model_segment *s, const struct segment *r)
 {
-    const struct sysv_stat *k = fake_sysv_segment(o->w->k, r->shmid);
-    if (k)
-        take_kernel(s, k);
-    else
-        s->outside = OUTSIDE_GONE;
     model_copy_name(s->name, r->name);
     model_copy_name(s->new_name, r->other_name);
     s->replaces = r->replaces;
@@ -217,6 +212,9 @@ static void learn_record(const struct oracle *o, struct model_segment *s, const 
     for (size_t i = 0; i < r->n_labels; i++)
         json_object_set_new(s->labels, r->labels[i].key, json_string(r->labels[i].value));
     learn_ties(o, s, r);
+    /* Whether another has marked it for destruction is told by its lifetime. */
+    s->outside = OUTSIDE_NOTHING;
+    look_at(o, s);
 }
 
 void holds_learn(struct oracle *o, struct model_segment *s)
