@@ -64,6 +64,11 @@ bool access_may_give_gid(const struct access *a, const struct caller *caller, ui
     return in_group(caller, gid) || access_is_admin(a, caller);
 }
 
+bool access_daemon_may_change(const struct access *a, const struct sysv_stat *kernel)
+{
+    return a->own_uid == 0 || kernel->uid == a->own_uid || kernel->cuid == a->own_uid;
+}
+
 bool access_may_use_name(const struct access *a, const struct caller *caller, const char *name,
                          const struct name_rule **ret_rule)
 {

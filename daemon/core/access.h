@@ -50,6 +50,9 @@ bool access_may_change(const struct access *a, const struct caller *caller,
 bool access_may_adopt(const struct access *a, const struct caller *caller,
                       const struct sysv_stat *kernel);
 
+/* Whether the kernel lets the daemon itself change and remove the segment. */
+bool access_daemon_may_change(const struct access *a, const struct sysv_stat *kernel);
+
 /* Give a segment the name NAME (NULL: none): everybody, unless it begins as a reserved prefix. Then
  * only the user or the group that it is reserved for, or an admin; of several prefixes the longest
  * counts. RET_RULE is what forbids it. */

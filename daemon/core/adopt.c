@@ -68,7 +68,7 @@ static int check(struct core *core, const struct caller *caller, const struct ad
     if (kernel->destroyed)
         return outcome_invalid(detail, p->shmid.given ? "shmid" : "key",
                                "the segment is marked for destruction: it goes at the last detach");
-    if (a->own_uid != 0 && kernel->uid != a->own_uid && kernel->cuid != a->own_uid)
+    if (!access_daemon_may_change(a, kernel))
         return outcome_denied(
             detail, "the daemon as owner",
             "its creator hands the segment over first: IPC_SET its uid to the daemon's (`info` "

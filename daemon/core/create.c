@@ -138,7 +138,7 @@ static int check_replace(const struct core *core, const struct caller *caller,
                          const struct found *found, struct outcome_detail *detail)
 {
     if (access_may_change(&core->settings.access, caller, found->segment, &found->kernel))
-        return 0;
+        return removal_check(core, found, detail);
     return outcome_denied(detail, "owner, creator or admin",
                           "the segment of that name is not the caller's to replace");
 }

@@ -18,7 +18,7 @@ static int find_replaced(struct core *core, const struct found *found, struct fo
         return 0;
     }
     if (access_may_change(&core->settings.access, &owner, ret->segment, &ret->kernel))
-        return 0;
+        return removal_check(core, ret, detail);
     return outcome_denied(
         detail, "owner, creator or admin",
         "the segment that has the name now may not be removed by the owner of the "

@@ -139,6 +139,20 @@ void removal_follow(struct core *core, struct found *found, enum reason reason)
         end(core, segment, &found->kernel, reason);
 }
 
+int removal_denied(struct outcome_detail *detail)
+{
+    return outcome_denied(
+        detail, "the daemon as owner",
+        "the segment's creator has taken it back: hand it over again, or use ipcrm");
+}
+
+int removal_check(const struct core *core, const struct found *found, struct outcome_detail *detail)
+{
+    if (found->kernel.destroyed || access_daemon_may_change(&core->settings.access, &found->kernel))
+        return 0;
+    return removal_denied(detail);
+}
+
 int removal_do(struct core *core, struct found *found, enum reason reason)
 {
     const struct sysv *sysv = &core->on.sysv;

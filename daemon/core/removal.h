@@ -17,6 +17,12 @@ void removal_discard(struct core *core, struct segment *segment);
  */
 int removal_do(struct core *core, struct found *found, enum reason reason) MUST_CHECK;
 
+/* Before what cannot be taken back: OUTCOME_PERMISSION_DENIED when the kernel would refuse the
+ * removal, else 0. */
+int removal_check(const struct core *core, const struct found *found,
+                  struct outcome_detail *ret_detail) MUST_CHECK;
+int removal_denied(struct outcome_detail *ret_detail);
+
 /* The part of removal_do() that follows IPC_RMID: FOUND's segment has been marked for destruction.
  */
 void removal_follow(struct core *core, struct found *found, enum reason reason);

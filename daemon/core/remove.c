@@ -34,8 +34,6 @@ int core_remove(struct core *core, const struct remove_params *params, struct fo
         return remove_by_record(core, found, detail);
     r = removal_do(core, found, REASON_REQUEST);
     if (r == -EPERM || r == -EACCES)
-        return outcome_denied(
-            detail, "the daemon as owner",
-            "the segment's creator has taken it back: hand it over again, or use ipcrm");
+        return removal_denied(detail);
     return r;
 }

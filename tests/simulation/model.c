@@ -268,6 +268,11 @@ static bool daemon_may_attach(const struct sysv_stat *k)
                                                            : k->mode & 04;
 }
 
+static bool daemon_may_remove(const struct model_segment *s)
+{
+    return s->lifetime == LIFETIME_ATTACHED || daemon_controls(&s->kernel);
+}
+
 /* --- processes */
 
 bool model_can_find(const struct model *m, const struct process *p)
@@ -494,7 +499,7 @@ static struct answer answer_create(const struct model *m, const struct ask *ask)
         old = NULL;
     if (old && !flag(p, "replace", false))
         return use_existing(m, ask, old);
-    if (old && !may_change(m, asker(ask), old))
+    if (old && (!may_change(m, asker(ask), old) || !daemon_may_remove(old)))
         return refused(CODE_PERMISSION_DENIED);
     a.code = check_sense(m, p);
     if (a.code != CODE_OK)
@@ -577,7 +582,7 @@ static struct answer answer_remove(const struct model *m, const struct ask *ask,
     const bool only = flag(ask->params, "only_if_unattached", false);
     if (only && model_attachments(m, s) > 0)
         return refused(CODE_SEGMENT_BUSY);
-    if (!is_removing(s) && s->lifetime != LIFETIME_ATTACHED && !daemon_controls(&s->kernel))
+    if (!is_removing(s) && !daemon_may_remove(s))
         return refused(CODE_PERMISSION_DENIED);
     return about(s);
 }
@@ -608,7 +613,7 @@ static struct answer answer_ready(const struct model *m, struct model_segment *s
     if (!old || look(m, old, true) != CODE_OK)
         return a;
     const struct process owner = {.uid = s->kernel.uid, .gid = s->kernel.gid};
-    if (!may_change(m, &owner, old))
+    if (!may_change(m, &owner, old) || !daemon_may_remove(old))
         return refused(CODE_PERMISSION_DENIED);
     a.replaced = old;
     return a;

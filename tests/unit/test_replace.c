@@ -164,6 +164,39 @@ TEST(not_under_a_reserved_name)
     refuses(&alice, "reserved name");
 }
 
+/* Alice's own, adopted as «a»: its shmid. */
+static int32_t adopt_old(void)
+{
+    const struct fake_process creator = {ALICE, ALICES, 1};
+    int32_t shmid;
+    assert_int_equal(
+        fake_sysv_create_as(f->k, &creator, &(struct sysv_create){.size = OLD_SIZE}, 0600, &shmid),
+        0);
+    fake_sysv_segment(f->k, shmid)->uid = DAEMON;
+    const struct adopt_params p = {.shmid = GIVEN(shmid), .name = "a"};
+    assert_int_equal(fixture_adopt(f, &alice, &p), 0);
+    turn_ends();
+    return shmid;
+}
+
+/* Its creator has taken it back: the kernel would refuse what is recorded by then. */
+TEST(not_what_the_daemon_cannot_remove)
+{
+    const int32_t shmid = adopt_old();
+    fake_sysv_segment(f->k, shmid)->uid = ALICE;
+    assert_int_equal(replace(f), OUTCOME_PERMISSION_DENIED);
+    assert_int_equal(fixture_record(f, "a")->shmid, shmid);
+    fake_sysv_segment(f->k, shmid)->uid = DAEMON;
+    make(f, ALICE, 1,
+         &(const struct create_params){
+             .name = "a", .size = GIVEN(NEW_SIZE), .replace = GIVEN(true), .ready = GIVEN(false)});
+    fake_sysv_segment(f->k, shmid)->uid = ALICE;
+    assert_int_equal(ready(f), OUTCOME_PERMISSION_DENIED);
+    fake_sysv_segment(f->k, shmid)->uid = DAEMON;
+    assert_int_equal(ready(f), 0);
+    assert_null(fake_sysv_segment(f->k, shmid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +208,7 @@ int main(void)
         CASE(not_a_strangers_name),
         CASE(only_by_who_may_change_it),
         CASE(not_under_a_reserved_name),
+        CASE(not_what_the_daemon_cannot_remove),
     };
     return RUN_TESTS(tests);
 }
