@@ -311,7 +311,13 @@ static void check_foreign(struct oracle *o, const struct sysv_stat *was)
         world_fail(o->w, "shmid %d, which was not the daemon's, is gone", was->shmid);
     else if (k->uid != was->uid || k->gid != was->gid || k->mode != was->mode ||
              k->destroyed != was->destroyed || k->cuid != was->cuid || k->locked != was->locked)
-        world_fail(o->w, "shmid %d, which is not the daemon's, has been changed", was->shmid);
+        world_fail(o->w,
+                   "shmid %d, which is not the daemon's, has been changed from uid %u, gid %u, mode "
+                   "%o%s%s to %u, %u, %o%s%s",
+                   was->shmid, was->uid, was->gid, was->mode,
+                   was->destroyed ? ", marked for destruction" : "", was->locked ? ", locked" : "",
+                   k->uid, k->gid, k->mode, k->destroyed ? ", marked for destruction" : "",
+                   k->locked ? ", locked" : "");
 }
 
 void oracle_check_kernel(struct oracle *o)

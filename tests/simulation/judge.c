@@ -577,6 +577,12 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
     case CODE_INITIALISER_DIED:
     case CODE_QUOTA_EXCEEDED:
     case CODE_NOT_SUPPORTED: return;
+    case CODE_INTERNAL:
+        if (o->had_fault) { /* it may hold, and there was no memory for the answer */
+            oracle_be_unsure(o, ask);
+            return;
+        }
+        /* fallthrough */
     default:
         if (!o->had_fault)
             world_fail(o->w, "request %lld, which waited, was answered %d", ask->id,

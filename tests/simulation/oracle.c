@@ -299,6 +299,8 @@ void oracle_published(struct oracle *o)
         c->is_woken = false;
         answers_read(o, c);
     }
+    if (o->must_learn)
+        learn(o);
     fake_memory_resume();
 }
 
