@@ -101,12 +101,16 @@ static unsigned count_alike(const struct oracle *o, const struct sysv_stat *k)
     return n;
 }
 
+static bool could_be_adopted(const struct sysv_stat *k)
+{
+    return k->uid == DAEMON_UID || k->cuid == DAEMON_UID;
+}
+
 void holds_forget_adopted(struct oracle *o)
 {
     for (size_t i = 0; i < o->m.n_foreign; i++) {
         const struct sysv_stat *was = &o->m.foreign[i];
-        const bool could_be = was->uid == DAEMON_UID || was->cuid == DAEMON_UID;
-        if (could_be && !fake_sysv_segment(o->w->k, was->shmid))
+        if (could_be_adopted(was) && !fake_sysv_segment(o->w->k, was->shmid))
             o->m.foreign[i--] = o->m.foreign[--o->m.n_foreign];
     }
 }
@@ -307,17 +311,21 @@ static void check_unknown(struct oracle *o, const struct sysv_stat *k)
 static void check_foreign(struct oracle *o, const struct sysv_stat *was)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, was->shmid);
+    /* An adoption that a kill has just cut off. */
+    if (o->is_killed && o->is_unsure_of_new && could_be_adopted(was))
+        return;
     if (!k)
         world_fail(o->w, "shmid %d, which was not the daemon's, is gone", was->shmid);
     else if (k->uid != was->uid || k->gid != was->gid || k->mode != was->mode ||
              k->destroyed != was->destroyed || k->cuid != was->cuid || k->locked != was->locked)
-        world_fail(o->w,
-                   "shmid %d, which is not the daemon's, has been changed from uid %u, gid %u, mode "
-                   "%o%s%s to %u, %u, %o%s%s",
-                   was->shmid, was->uid, was->gid, was->mode,
-                   was->destroyed ? ", marked for destruction" : "", was->locked ? ", locked" : "",
-                   k->uid, k->gid, k->mode, k->destroyed ? ", marked for destruction" : "",
-                   k->locked ? ", locked" : "");
+        world_fail(
+            o->w,
+            "shmid %d, which is not the daemon's, has been changed from uid %u, gid %u, mode "
+            "%o%s%s to %u, %u, %o%s%s",
+            was->shmid, was->uid, was->gid, was->mode,
+            was->destroyed ? ", marked for destruction" : "", was->locked ? ", locked" : "", k->uid,
+            k->gid, k->mode, k->destroyed ? ", marked for destruction" : "",
+            k->locked ? ", locked" : "");
 }
 
 void oracle_check_kernel(struct oracle *o)
@@ -400,6 +408,12 @@ static bool is_overdue(const struct oracle *o, const struct model_segment *s)
     return (model_reasons(&o->m, s) & by_itself & ~(1U << REASON_EXPIRED)) != 0;
 }
 
+/* That it has ended was not recorded before a kill, and the start could not look at it. */
+static bool may_be_unnoticed(const struct oracle *o, const struct segment *r)
+{
+    return o->had_fault && !fake_sysv_segment(o->w->k, r->shmid);
+}
+
 void holds_check_records(struct oracle *o, bool is_settled)
 {
     const struct registry *registry = &o->w->core.registry;
@@ -412,7 +426,7 @@ void holds_check_records(struct oracle *o, bool is_settled)
             learn_new(o, r);
         else if (s)
             check_record(o, s, r);
-        else if (r->state != STATE_REMOVING)
+        else if (r->state != STATE_REMOVING && !may_be_unnoticed(o, r))
             world_fail(o->w,
                        "there is a record of segment %" PRIu64 " (%s), which was not made or "
                        "has ended",

@@ -140,9 +140,23 @@ struct used {
     uint64_t least, most; /* what is sure, and what may be */
 };
 
+/* What a fault has kept in the records though it is removed counts until the next sweep. */
+static uint64_t lingering(const struct oracle *o, const uint32_t *uid, bool in_bytes)
+{
+    const struct registry *registry = &o->w->core.registry;
+    const struct segment *r;
+    uint64_t sum = 0;
+    for (uint64_t after = 0; o->had_fault && (r = registry_next(registry, after));
+         after = r->serial)
+        if (r->state == STATE_REMOVING && !model_by_serial(&o->m, r->serial) &&
+            (!uid || r->creator.uid == *uid))
+            sum += in_bytes ? r->size : 1;
+    return sum;
+}
+
 static struct used segments_of(const struct oracle *o, const uint32_t *uid, bool in_bytes)
 {
-    struct used used = {0};
+    struct used used = {.most = lingering(o, uid, in_bytes)};
     for (size_t i = 0; i < o->m.n_live; i++) {
         const struct model_segment *s = o->m.live[i];
         const uint64_t amount = in_bytes ? s->kernel.size : 1;

@@ -384,10 +384,13 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
     for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         if (!o->w->connections[i].is_arriving) /* the next daemon accepts those */
             forget_talk(&o->talks[i]);
+    const bool had_fault = o->had_fault || oracle_had_fault(o);
     for (size_t i = 0; i < o->m.n_live; i++) {
-        lose_ties(o->m.live[i]);
-        if (o->m.live[i]->lifetime == LIFETIME_ATTACHED)
-            o->m.live[i]->was_attached = true;
+        struct model_segment *s = o->m.live[i];
+        lose_ties(s);
+        s->was_attached |= s->lifetime == LIFETIME_ATTACHED;
+        /* The store may not have taken that it is being removed. */
+        s->is_unsure |= s->state == STATE_REMOVING && had_fault;
     }
     if (was_killed)
         events_excuse(o);
