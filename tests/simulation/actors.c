@@ -89,6 +89,15 @@ static const char *some_kernel(struct actors *a)
                 (unsigned long long)knobs[i].values[below(a, 3)]);
 }
 
+/* Some for a user whose number is that of a group. */
+static const char *some_reserved_name(struct actors *a)
+{
+    static const char *const prefixes[] = {"c", "cache", "cache2", "data/", "frames", "team/x"};
+    static const unsigned numbers[] = {1000, 1001, 2000, 2001, 44};
+    return step(a, "reserve %s %s %u", prefixes[below(a, 6)], one_in(a, 2) ? "user" : "group",
+                numbers[below(a, 5)]);
+}
+
 static const char *opening(struct actors *a)
 {
     static const unsigned looks[] = {1, 5, 20, 60, 150, 300};
@@ -102,6 +111,9 @@ static const char *opening(struct actors *a)
     case 6:
     case 7:
     case 8: return one_in(a, 2) ? some_limit(a) : step(a, "setting none 0");
+    case 9:
+    case 10:
+    case 11: return one_in(a, 5) ? some_reserved_name(a) : step(a, "setting none 0");
     default: return step(a, "start");
     }
 }
@@ -287,7 +299,7 @@ static const char *time_goes_on(struct actors *a)
 
 const char *actors_next(struct actors *a)
 {
-    if (a->opened < 10)
+    if (a->opened < 13)
         return opening(a);
     if (!a->w->is_running)
         return one_in(a, 4)   ? outside(a)

@@ -411,7 +411,7 @@ static bool is_overdue(const struct oracle *o, const struct model_segment *s)
 /* That it has ended was not recorded before a kill, and the start could not look at it. */
 static bool may_be_unnoticed(const struct oracle *o, const struct segment *r)
 {
-    return o->had_fault && !fake_sysv_segment(o->w->k, r->shmid);
+    return (o->had_fault || oracle_had_fault(o)) && !fake_sysv_segment(o->w->k, r->shmid);
 }
 
 void holds_check_records(struct oracle *o, bool is_settled)

@@ -244,6 +244,21 @@ bool model_may_see(const struct model *m, const struct process *p, const struct 
     return model_may_read(m, p, &s->kernel) || (s->kernel.mode == 0 && may_change(m, p, s));
 }
 
+/* The longest of the reserved prefixes that fit tells for whom NAME is. */
+static bool may_use_name(const struct model *m, const struct process *p, const char *name)
+{
+    const struct access *a = &m->w->settings.access;
+    const struct name_rule *rule = NULL;
+    for (size_t i = 0; name && i < a->n_names; i++) {
+        const size_t n = strlen(a->names[i].prefix);
+        if (strncmp(name, a->names[i].prefix, n) == 0 && (!rule || n > strlen(rule->prefix)))
+            rule = &a->names[i];
+    }
+    if (!rule || model_is_admin(m, p))
+        return true;
+    return rule->is_group ? in_group(p, rule->id) : p->uid == rule->id;
+}
+
 static bool is_trusted(uint32_t uid, uint32_t whose)
 {
     return whose == uid || whose == 0 || whose == DAEMON_UID;
@@ -499,6 +514,8 @@ static struct answer answer_create(const struct model *m, const struct ask *ask)
         old = NULL;
     if (old && !flag(p, "replace", false))
         return use_existing(m, ask, old);
+    if (!may_use_name(m, asker(ask), name))
+        return refused(CODE_PERMISSION_DENIED);
     if (old && (!may_change(m, asker(ask), old) || !daemon_may_remove(old)))
         return refused(CODE_PERMISSION_DENIED);
     a.code = check_sense(m, p);
@@ -558,6 +575,9 @@ static struct answer answer_set(const struct model *m, const struct ask *ask,
     if (has(p, "uid") && s->adopted)
         return refused(CODE_NOT_SUPPORTED);
     a.code = check_lifetime(ask, s);
+    if (a.code == CODE_OK && new_name && strcmp(new_name, s->name) != 0 &&
+        !may_use_name(m, asker(ask), new_name))
+        a.code = CODE_PERMISSION_DENIED;
     struct model_segment *other = new_name ? model_by_name(m, new_name) : NULL;
     if (a.code == CODE_OK && other && other != s && look(m, other, true) == CODE_OK)
         a.code = CODE_SEGMENT_EXISTS;
@@ -672,6 +692,8 @@ static int check_adopted(const struct model *m, const struct ask *ask, const str
     if (lifetime_in(params, LIFETIME_PERSISTENT) == LIFETIME_ATTACHED &&
         (k->key != 0 || !(k->mode & 0400)))
         return CODE_INVALID_PARAMETER;
+    if (!may_use_name(m, p, name))
+        return CODE_PERMISSION_DENIED;
     struct model_segment *other = name ? model_by_name(m, name) : NULL;
     if (other && look(m, other, true) == CODE_OK)
         return CODE_SEGMENT_EXISTS;

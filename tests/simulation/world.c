@@ -29,7 +29,8 @@ void world_fail(struct world *w, const char *format, ...)
 
 unsigned long world_faults(const struct world *w)
 {
-    return fake_memory_failures() + w->k->n_faults + w->p.n_faults + w->host.n_all_faults;
+    return fake_memory_failures() - w->failures_before + w->k->n_faults + w->p.n_faults +
+           w->host.n_all_faults;
 }
 
 /* --- the machine */
@@ -47,6 +48,7 @@ struct world *world_new(void)
     if (!w || !(w->handles = calloc(HANDLES_MAX, sizeof(*w->handles))))
         abort();
     json_arena_install();
+    w->failures_before = fake_memory_failures();
     w->k = fake_sysv_new();
     w->k->self = (struct fake_process){DAEMON_UID, DAEMON_UID, 100};
     fake_clock_init(&w->clock);
@@ -323,6 +325,23 @@ static void do_setting(struct world *w, const char *rest)
         w->settings.access.has_admin_group = value > 0;
         w->settings.access.admin_group = (uint32_t)value;
     }
+    configure(w);
+}
+
+/* Names that begin with PREFIX are for a user or a group. */
+static void do_reserve(struct world *w, const char *rest)
+{
+    struct access *a = &w->settings.access;
+    char prefix[64], kind[8];
+    unsigned id;
+    if (sscanf(rest, "%63s %7s %u", prefix, kind, &id) != 3 || a->n_names == NAMES_MAX)
+        return;
+    char *copy = strdup(prefix);
+    if (!copy)
+        abort();
+    w->names[a->n_names++] =
+        (struct name_rule){.prefix = copy, .is_group = strcmp(kind, "group") == 0, .id = id};
+    a->names = w->names;
     configure(w);
 }
 
@@ -791,9 +810,9 @@ static const struct {
     const char *verb;
     void (*act)(struct world *w, const char *rest);
 } acts[] = {
-    {"kernel", do_kernel},   {"limit", do_limit},   {"setting", do_setting},
-    {"process", do_process}, {"say", do_say},       {"bad", do_bad},
-    {"connect", do_connect}, {"shmget", do_shmget}, {"logind", do_logind},
+    {"reserve", do_reserve}, {"kernel", do_kernel}, {"limit", do_limit}, {"setting", do_setting},
+    {"process", do_process}, {"say", do_say},       {"bad", do_bad},     {"connect", do_connect},
+    {"shmget", do_shmget},   {"logind", do_logind},
 };
 static const char *const of_processes[] = {"exit", "orphan", "zombie", "reap", "exec", NULL};
 static const char *const of_connections[] = {"end", "close", "deaf", "hear", "pieces", NULL};
@@ -871,6 +890,8 @@ void world_free(struct world *w)
     oracle_free(w->oracle);
     for (int i = 0; i < w->n_connections; i++)
         free(w->connections[i].input);
+    for (size_t i = 0; i < w->settings.access.n_names; i++)
+        free(w->names[i].prefix);
     fake_host_deinit(&w->host);
     fake_sysv_free(w->k);
     free(w->handles);

@@ -21,6 +21,7 @@ enum {
     PROCESSES_MAX = 480,
     CONNECTIONS_MAX = 480,
     HANDLES_MAX = 32768,
+    NAMES_MAX = 8,
     SOCKET_BYTES = 65536, /* what a socket takes that its client does not read */
     DAEMON_UID = 990,
     PIDS_SEEN_FROM = 1,
@@ -84,6 +85,7 @@ struct world {
     struct fake_host host;
     struct machine machine;
     struct core_settings settings;
+    struct name_rule names[NAMES_MAX]; /* reserved; the prefixes are owned */
     struct process processes[PROCESSES_MAX];
     struct connection connections[CONNECTIONS_MAX];
     int n_connections; /* one above the highest label */
@@ -105,10 +107,10 @@ struct world {
 
     /* Its calls of the seams. */
     unsigned long n_calls;
-    unsigned long kill_at;       /* call number, 0: none */
-    bool is_killed;              /* no call has any effect any more */
-    uint64_t kill_requests;      /* how many had been answered in this turn by then */
-    unsigned long faults_before; /* of all seams, when they were counted last */
+    unsigned long kill_at;         /* call number, 0: none */
+    bool is_killed;                /* no call has any effect any more */
+    uint64_t kill_requests;        /* how many had been answered in this turn by then */
+    unsigned long failures_before; /* to allocate, in other worlds */
     bool memory_is_short;
     bool race_is_armed;
     char race[128];
