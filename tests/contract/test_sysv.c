@@ -314,6 +314,24 @@ TEST(a_new_segment)
     assert_memory_equal(&s, &by_index, sizeof(s));
 }
 
+/* With 4 GiB cut off it would be a small segment, of which the record says that it is large. Where
+ * size_t has 32 bits, the kernel has no such size; elsewhere it may lack the memory. */
+TEST(a_size_of_more_than_32_bits)
+{
+    const struct sysv_create args = {.size = (UINT64_C(1) << 32) + 5000, .noreserve = true};
+    int32_t shmid = -1;
+    int r = OPS->create(KERNEL, &args, &shmid);
+    if (sizeof(size_t) == sizeof(uint32_t) && side == &the_kernel)
+        assert_int_equal(r, -EINVAL);
+    if (r == 0) {
+        assert_int_equal(stat_of(shmid).size, args.size);
+        assert_int_equal(OPS->remove(KERNEL, shmid), 0);
+        return;
+    }
+    assert_true(r == -EINVAL || r == -ENOMEM || r == -ENOSPC);
+    assert_int_equal(shmid, -1);
+}
+
 TEST(what_is_in_use)
 {
     struct sysv_limits l;
@@ -635,6 +653,7 @@ static int end(void **state)
 
 #define RULES(X)                                                                                   \
     X(a_new_segment)                                                                               \
+    X(a_size_of_more_than_32_bits)                                                                 \
     X(what_is_in_use)                                                                              \
     X(what_denotes_nothing)                                                                        \
     X(keys)                                                                                        \
