@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""The whole of it: hello.py write NAME TEXT, and hello.py read NAME in another terminal, in any order."""
+"""hello.py write NAME fills a segment from standard input, hello.py read NAME waits until it is filled and prints it;
+in any order, and also when the daemon is killed and started again meanwhile."""
 
 import sys
 
 import shmd
 
 if sys.argv[1] == "write":
-    data = sys.argv[3].encode()
-    with shmd.publish(sys.argv[2], len(data)) as seg:
-        seg.buf[:] = data
+    with shmd.publish(sys.argv[2], 4096) as seg:
+        sys.stdin.buffer.readinto(seg.buf)
 else:
     with shmd.wait(sys.argv[2], readonly=True) as seg:
-        print(bytes(seg.buf).decode())
+        print(bytes(seg.buf).rstrip(b"\0").decode(), end="")

@@ -177,15 +177,15 @@ class Examples(PackageCase):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=DEADLINE)
 
-    def output(self, process):
-        out, err = process.communicate(timeout=DEADLINE)
+    def output(self, process, data=None):
+        out, err = process.communicate(data, timeout=DEADLINE)
         self.assertEqual((process.returncode, err), (0, ""))
         return out
 
     def test_hello(self):
         reader = self.start("hello.py", "read", "greeting")
         self.wait_for_waiters(1)
-        self.assertEqual(self.output(self.start("hello.py", "write", "greeting", "good morning")), "")
+        self.assertEqual(self.output(self.start("hello.py", "write", "greeting"), "good morning\n"), "")
         self.assertEqual(self.output(reader), "good morning\n")
 
     def test_frames(self):
