@@ -101,6 +101,8 @@ static int set_lock(struct core *core, const struct caller *caller, bool locked,
     r = sysv->ops->lock(sysv->context, found->segment->shmid, locked);
     segment_charge_follow_lock(&core->quota, found->segment,
                                r == 0 ? locked : found->kernel.locked);
+    if (r == -EPERM && !access_daemon_may_change(&core->settings.access, &found->kernel))
+        return refused_owner(r, detail);
     if (r == -EPERM && !locked)
         return outcome_denied(detail, "CAP_IPC_LOCK", "the daemon may not unlock what root locked");
     if (r == -ENOENT)

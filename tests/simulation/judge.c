@@ -382,16 +382,11 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
     if (a->code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) &&
         (code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE || code == CODE_PERMISSION_DENIED))
         return true;
-    /* The kernel lets the daemon lock what is its own. An adopted one that another program took
-     * back is not. */
-    if (a->code == CODE_OK && ask->method == METHOD_SET && code == CODE_LIMIT_REACHED &&
-        json_is_true(json_object_get(ask->params, "locked")) && a->segment &&
-        a->segment->kernel.uid != DAEMON_UID && a->segment->kernel.cuid != DAEMON_UID)
-        return true;
     /* What a quota refuses comes before what needs the process or the kernel. */
     const bool is_late =
         a->code == CODE_OK ||
         (a->makes && (a->code == CODE_NOT_SUPPORTED || a->code == CODE_KEY_IN_USE)) ||
+        (ask->method == METHOD_SET && a->code == CODE_PERMISSION_DENIED && a->segment) ||
         (ask->method == METHOD_WAIT && a->code == CODE_WAITS);
     if (code == CODE_QUOTA_EXCEEDED && is_late)
         return quota_may_refuse(o, ask, a, json_object_get(error, "data"));

@@ -584,8 +584,10 @@ static struct answer answer_set(const struct model *m, const struct ask *ask,
     const enum lifetime wanted = lifetime_in(p, s->lifetime);
     if (a.code == CODE_OK && wanted != s->lifetime)
         a.code = find_party(m, ask, wanted);
-    const bool changes_owner = has(p, "mode") || has(p, "uid") || has(p, "gid");
-    if (a.code == CODE_OK && changes_owner && !daemon_controls(&s->kernel))
+    const bool changes_lock = flag(p, "locked", s->kernel.locked) != s->kernel.locked;
+    const bool changes_kernel = has(p, "mode") || has(p, "uid") || has(p, "gid") ||
+                                (changes_lock && !m->w->k->cap_ipc_lock);
+    if (a.code == CODE_OK && changes_kernel && !daemon_controls(&s->kernel))
         a.code = CODE_PERMISSION_DENIED;
     if (a.code == CODE_OK && wanted != s->lifetime && wanted == LIFETIME_ATTACHED) {
         struct sysv_stat k = s->kernel;
