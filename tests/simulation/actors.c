@@ -305,6 +305,7 @@ const char *actors_next(struct actors *a)
         return one_in(a, 4)   ? outside(a)
                : one_in(a, 8) ? step(a, "mend")
                : one_in(a, 8) ? step(a, "disk %u", 1U << 30)
+               : one_in(a, 6) ? step(a, "start-former")
                               : step(a, "start");
     struct connection *c = some_connection(a);
     if (!c)

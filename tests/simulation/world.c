@@ -235,6 +235,18 @@ static void start_daemon(struct world *w)
     oracle_daemon_started(w->oracle, !had_records, world_faults(w) != faults);
 }
 
+/* The journal that version 0.1.0 leaves differs in one thing: it says that the daemon's pid
+ * namespace is 0. The next daemon is an upgrade. */
+static void start_release(struct world *w, bool is_former)
+{
+    const uint32_t own = w->machine.pid_namespace;
+    if (w->is_running)
+        return;
+    w->machine.pid_namespace = is_former ? 0 : own;
+    start_daemon(w);
+    w->machine.pid_namespace = own;
+}
+
 /* --- steps: each takes the rest of its line */
 
 static struct process *process_at(struct world *w, unsigned i)
@@ -785,8 +797,8 @@ static void do_plain(struct world *w, const char *verb, const char *rest)
         pass(w, ms);
     else if (strcmp(verb, "wall") == 0)
         do_wall(w, rest);
-    else if (strcmp(verb, "start") == 0) {
-        start_daemon(w);
+    else if (strcmp(verb, "start") == 0 || strcmp(verb, "start-former") == 0) {
+        start_release(w, strcmp(verb, "start") != 0);
         turn(w); /* what the start found */
     } else if (strcmp(verb, "stop") == 0)
         stop_daemon(w);
@@ -829,7 +841,8 @@ static bool is_among(const char *const *words, const char *word)
 /* What the daemon does in a step may lack memory; what the world does may not. */
 static bool is_the_daemons(const char *verb)
 {
-    static const char *const verbs[] = {"turn", "settle", "pass", "start", "stop", NULL};
+    static const char *const verbs[] = {"turn",         "settle", "pass", "start",
+                                        "start-former", "stop",   NULL};
     return is_among(verbs, verb);
 }
 
