@@ -431,6 +431,16 @@ TEST(another_pid_namespace)
     turn_ends();
 }
 
+TEST(the_pid_namespace_of_version_0_1_0)
+{
+    f->machine.pid_namespace = 0; /* so its journal says */
+    restarted();
+    (void)made("a", LIFETIME_PROCESS);
+    f->machine.pid_namespace = 7;
+    restarted();
+    assert_int_equal(fixture_record(f, "a")->n_holders, 1);
+}
+
 TEST(what_happened_meanwhile)
 {
     int32_t gone = made("gone", LIFETIME_PERSISTENT)->shmid;
@@ -762,6 +772,7 @@ int main(void)
         CASE(an_older_kernel),
         CASE(an_older_kernel_that_hides_processes),
         CASE(another_pid_namespace),
+        CASE(the_pid_namespace_of_version_0_1_0),
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
         CASE(what_was_never_acknowledged_goes),
