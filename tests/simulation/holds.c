@@ -258,6 +258,7 @@ static void learn_new(struct oracle *o, const struct segment *r)
     s->idle_since_ms = o->w->clock.boot_ms;
     s->was_attached = !r->anchor;
     s->anchor_until_ms = r->anchor_until_ms;
+    s->is_of_the_past = r->state == STATE_REMOVING;
     learn_record(o, s, r);
     if (s->serial > o->last_serial)
         o->last_serial = s->serial;
@@ -421,8 +422,10 @@ void holds_check_records(struct oracle *o, bool is_settled)
     for (uint64_t after = 0; (r = registry_next(registry, after)) && !o->w->has_failed;
          after = r->serial) {
         struct model_segment *s = model_by_serial(&o->m, r->serial);
-        /* One that is being removed is no new one: the kernel has refused its removal. */
-        if (!s && o->is_unsure_of_new && r->state != STATE_REMOVING)
+        /* One that is being removed is no new one, for the kernel has refused its removal; but for
+         * one that was adopted, whose lifetime ended with the former daemon. */
+        if (!s && o->is_unsure_of_new &&
+            (r->state != STATE_REMOVING || model_foreign(&o->m, r->shmid)))
             learn_new(o, r);
         else if (s)
             check_record(o, s, r);
