@@ -27,7 +27,7 @@ void batch_give_up(struct batch *batch)
     for (size_t i = 0; i < batch->n_members; i++)
         writer_deinit(&batch->answers[i]);
     batch->has_failed = true;
-    buffers_set(batch->outbox->buffers, &batch->counted, 0);
+    buffers_set(&batch->outbox->buffers, &batch->counted, 0);
 }
 
 void batch_answer(struct batch *batch, size_t index, const struct call *call,
@@ -35,7 +35,7 @@ void batch_answer(struct batch *batch, size_t index, const struct call *call,
 {
     if (!outbox_write_answer(batch->outbox, &batch->answers[index], call, reply, true))
         batch->has_failed = true;
-    buffers_set(batch->outbox->buffers, &batch->counted,
+    buffers_set(&batch->outbox->buffers, &batch->counted,
                 batch->counted + batch->answers[index].len);
 }
 

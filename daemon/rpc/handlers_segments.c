@@ -88,7 +88,7 @@ int handle_remove(struct request *rq, struct reply *reply)
 int handle_list(struct request *rq, struct reply *reply)
 {
     size_t page_bytes =
-        buffers_are_scarce(rq->outbox->buffers) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
+        buffers_are_scarce(&rq->outbox->buffers) ? SCARCE_PAGE_BYTES : LIST_PAGE_BYTES_MAX;
     int r = core_list(rq->core, rq->caller, &rq->params->list, page_bytes, &rq->page, &rq->detail);
     if (r != 0)
         return r;

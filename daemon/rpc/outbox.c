@@ -1,6 +1,9 @@
 #include "daemon/rpc/outbox.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "daemon/util/cleanup.h"
 
 enum {
     SCARCE_UNSENT =
@@ -10,50 +13,80 @@ enum {
 
 static void count(struct outbox *o)
 {
-    buffers_set(o->buffers, &o->counted, outbox_unsent(o));
+    buffers_set(&o->buffers, &o->output->counted, outbox_unsent(o));
+}
+
+static void output_free(struct output *output)
+{
+    if (output)
+        writer_deinit(&output->out);
+    free(output);
 }
 
 void outbox_common_deinit(struct outbox_common *common)
 {
-    writer_deinit(&common->spare);
+    output_free(steal_pointer(&common->spare));
 }
 
-void outbox_init(struct outbox *o, struct outbox_common *common, struct buffers *buffers)
+void outbox_init(struct outbox *o, struct outbox_common *common, struct quota *quota,
+                 struct account *account)
 {
-    *o = (struct outbox){.common = common, .buffers = buffers};
-    writer_init(&o->out);
+    *o = (struct outbox){.common = common, .buffers = {.quota = quota, .account = account}};
+}
+
+/* All output is thrown away. */
+static void drop(struct outbox *o)
+{
+    if (o->output)
+        buffers_set(&o->buffers, &o->output->counted, 0);
+    output_free(steal_pointer(&o->output));
 }
 
 void outbox_deinit(struct outbox *o)
 {
-    writer_deinit(&o->out);
-    o->sent = 0;
-    count(o);
+    drop(o);
 }
 
 /* --- writing */
 
-/* What is written next needs memory. */
-static void take_spare(struct outbox *o)
+static struct output *output_new(void)
 {
-    struct writer *spare = &o->common->spare;
-    if (o->out.data)
-        return;
-    o->out.data = spare->data;
-    o->out.capacity = spare->capacity;
-    writer_init(spare);
+    struct output *output = calloc(1, sizeof(*output));
+    if (output)
+        writer_init(&output->out);
+    return output;
+}
+
+/* Where the next message goes; NULL when there is no memory for it. */
+static struct writer *begin(struct outbox *o)
+{
+    if (!o->output)
+        o->output = o->common->spare ? steal_pointer(&o->common->spare) : output_new();
+    return o->output ? &o->output->out : NULL;
+}
+
+/* The same for a message that belongs to a request. Rather than leave that without an answer we try
+ * twice, as outbox_write_answer() does. */
+static struct writer *begin_answer(struct outbox *o)
+{
+    struct writer *w = begin(o);
+    if (!w)
+        w = begin(o);
+    if (!w)
+        o->is_closed = true;
+    return w;
 }
 
 /* There is no output. */
 static void give_back(struct outbox *o)
 {
-    struct writer *spare = &o->common->spare;
-    if (!spare->data && o->out.capacity <= KEEP_BYTES) {
-        spare->data = o->out.data;
-        spare->capacity = o->out.capacity;
-        o->out.data = NULL;
+    struct output *output = steal_pointer(&o->output);
+    if (o->common->spare || output->out.capacity > KEEP_BYTES) {
+        output_free(output);
+        return;
     }
-    writer_free_buffer(&o->out);
+    output->out.comma = false;
+    o->common->spare = output;
 }
 
 bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,
@@ -76,19 +109,23 @@ bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct 
 void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
                    bool in_batch)
 {
-    take_spare(o);
-    if (!outbox_write_answer(o, &o->out, call, reply, in_batch))
+    struct writer *w = begin_answer(o);
+    if (!w)
+        return;
+    if (!outbox_write_answer(o, w, call, reply, in_batch))
         o->is_closed = true;
     count(o);
 }
 
 void outbox_begin_batch(struct outbox *o)
 {
-    take_spare(o);
-    struct writer_mark mark = writer_mark(&o->out);
-    o->common->dialect->batch_begin(&o->out);
-    if (o->out.failed) { /* without its beginning it is no answer */
-        writer_rewind(&o->out, mark);
+    struct writer *w = begin_answer(o);
+    if (!w)
+        return;
+    struct writer_mark mark = writer_mark(w);
+    o->common->dialect->batch_begin(w);
+    if (w->failed) { /* without its beginning it is no answer */
+        writer_rewind(w, mark);
         o->is_closed = true;
     }
     count(o);
@@ -96,9 +133,12 @@ void outbox_begin_batch(struct outbox *o)
 
 void outbox_end_batch(struct outbox *o)
 {
-    o->common->dialect->batch_end(&o->out);
-    if (o->out.failed) { /* without its end it is no answer */
-        o->out.failed = false;
+    struct writer *w = begin_answer(o);
+    if (!w)
+        return;
+    o->common->dialect->batch_end(w);
+    if (w->failed) { /* without its end it is no answer */
+        w->failed = false;
         o->is_closed = true;
     }
     count(o);
@@ -106,12 +146,14 @@ void outbox_end_batch(struct outbox *o)
 
 void outbox_append(struct outbox *o, const struct writer *bytes)
 {
-    take_spare(o);
-    struct writer_mark mark = writer_mark(&o->out);
+    struct writer *w = begin_answer(o);
+    if (!w)
+        return;
+    struct writer_mark mark = writer_mark(w);
     if (!bytes->failed)
-        writer_bytes(&o->out, bytes->data, bytes->len);
-    if (bytes->failed || o->out.failed) {
-        writer_rewind(&o->out, mark);
+        writer_bytes(w, bytes->data, bytes->len);
+    if (bytes->failed || w->failed) {
+        writer_rewind(w, mark);
         o->is_closed = true;
     }
     count(o);
@@ -119,11 +161,15 @@ void outbox_append(struct outbox *o, const struct writer *bytes)
 
 void outbox_event(struct outbox *o, const struct wire_event *event)
 {
-    take_spare(o);
-    struct writer_mark mark = writer_mark(&o->out);
-    o->common->dialect->event(&o->out, event);
-    if (o->out.failed) {
-        writer_rewind(&o->out, mark);
+    struct writer *w = begin(o);
+    if (!w) {
+        o->is_cut_off = true;
+        return;
+    }
+    struct writer_mark mark = writer_mark(w);
+    o->common->dialect->event(w, event);
+    if (w->failed) {
+        writer_rewind(w, mark);
         o->is_cut_off = true;
     }
     count(o);
@@ -133,20 +179,20 @@ void outbox_event(struct outbox *o, const struct wire_event *event)
 
 size_t outbox_unsent(const struct outbox *o)
 {
-    return o->out.len - o->sent;
+    return o->output ? o->output->out.len - o->output->sent : 0;
 }
 
 bool outbox_is_above_high_water(const struct outbox *o)
 {
     size_t unsent = outbox_unsent(o);
     return unsent > o->common->limits->output_high_water ||
-           (unsent > SCARCE_UNSENT && buffers_are_scarce(o->buffers));
+           (unsent > SCARCE_UNSENT && buffers_are_scarce(&o->buffers));
 }
 
 bool outbox_is_above_subscriber_cap(const struct outbox *o)
 {
     return outbox_unsent(o) > o->common->limits->subscriber_cap ||
-           (buffers_are_scarce(o->buffers) && outbox_is_above_high_water(o));
+           (buffers_are_scarce(&o->buffers) && outbox_is_above_high_water(o));
 }
 
 bool outbox_has_room_for_log(const struct outbox *o)
@@ -159,33 +205,36 @@ bool outbox_has_room_for_log(const struct outbox *o)
 
 const char *outbox_bytes(const struct outbox *o)
 {
-    return o->out.data + o->sent;
+    return o->output->out.data + o->output->sent;
 }
 
 void outbox_took(struct outbox *o, size_t n)
 {
-    o->sent += n;
+    if (n == 0)
+        return;
+    o->output->sent += n;
     count(o);
 }
 
 void outbox_cut_off(struct outbox *o)
 {
     o->is_cut_off = true;
-    o->out.len = o->sent = 0;
-    writer_free_buffer(&o->out);
-    count(o);
+    drop(o);
 }
 
 void outbox_tidy(struct outbox *o, bool goes_on)
 {
+    struct output *output = o->output;
     size_t unsent = outbox_unsent(o);
-    if (unsent > 0 && o->sent <= o->out.len / 2)
+    if (!output)
+        return;
+    if (unsent > 0 && output->sent <= output->out.len / 2)
         return; /* what is sent goes when it is the larger part, so that moving the rest is cheap */
     if (unsent > 0)
-        memmove(o->out.data, o->out.data + o->sent, unsent);
-    o->out.len = unsent;
-    o->sent = 0;
+        memmove(output->out.data, output->out.data + output->sent, unsent);
+    output->out.len = unsent;
+    output->sent = 0;
     /* A batch of which a part is sent must find room for its end. */
-    if (unsent == 0 && !o->in_answer && (o->out.capacity > KEEP_BYTES || !goes_on))
+    if (unsent == 0 && !o->in_answer && (output->out.capacity > KEEP_BYTES || !goes_on))
         give_back(o);
 }

@@ -16,31 +16,37 @@
 #include "daemon/rpc/buffers.h"
 #include "protocol/dialect.h"
 
+/* An idle connection has none. */
+struct output {
+    struct writer out;
+    size_t sent;      /* of `out`, by the connection */
+    uint64_t counted; /* in the outbox's buffers */
+};
+
 /* What all outboxes share. */
 struct outbox_common {
     const struct limits *limits; /* output_high_water, subscriber_cap */
     const struct dialect *dialect;
     /* The memory that an outbox without output gave back: the next one takes it, so that an answer
-     * which is sent at once allocates nothing. */
-    struct writer spare;
+     * which is sent at once allocates nothing. NULL: none. */
+    struct output *spare;
 };
 
 void outbox_common_deinit(struct outbox_common *common);
 
 struct outbox {
     struct outbox_common *common;
-    struct buffers *buffers; /* the connection's */
-    struct writer out;
-    size_t sent;      /* of `out`, by the connection */
-    uint64_t counted; /* in `buffers` */
-    bool in_answer;   /* a message is being answered: events wait until that is done */
+    struct buffers buffers; /* of the connection: its output, and what its session keeps */
+    struct output *output;  /* NULL: there is none */
+    bool in_answer;         /* a message is being answered: events wait until that is done */
     bool is_closed; /* nothing more is written; what is there is sent, then the connection closes */
     bool is_cut_off;   /* the connection closes at once */
     bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
 };
 
-/* COMMON and BUFFERS must outlive it. */
-void outbox_init(struct outbox *o, struct outbox_common *common, struct buffers *buffers);
+/* COMMON must outlive it; what is buffered is charged to ACCOUNT (NULL: it is not) in QUOTA. */
+void outbox_init(struct outbox *o, struct outbox_common *common, struct quota *quota,
+                 struct account *account);
 void outbox_deinit(struct outbox *o);
 
 /* --- writing */

@@ -16,8 +16,7 @@
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
-    s->buffers = (struct buffers){.quota = &rpc->core->quota, .account = caller->account};
-    outbox_init(&s->outbox, &rpc->outboxes, &s->buffers);
+    outbox_init(&s->outbox, &rpc->outboxes, &rpc->core->quota, caller->account);
     LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
     waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
@@ -39,7 +38,7 @@ void session_deinit(struct session *s)
     scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
-    buffers_set(&s->buffers, &s->counted, 0);
+    buffers_set(&s->outbox.buffers, &s->counted, 0);
     outbox_deinit(&s->outbox);
 }
 
@@ -383,7 +382,7 @@ static void count(struct session *s)
 {
     uint64_t held = s->held ? sizeof(*s->held) + s->held->capacity : 0;
     uint64_t message = message_is_empty(&s->message) ? 0 : message_bytes(&s->message);
-    buffers_set(&s->buffers, &s->counted, held + message);
+    buffers_set(&s->outbox.buffers, &s->counted, held + message);
 }
 
 /* Gives up all that S has buffered, and S with it. Its peer gets the reason if that cannot stand in
@@ -393,7 +392,7 @@ static void give_up(struct session *s)
     const struct outbox *o = &s->outbox;
     const struct outcome_detail detail = {
         .what = "max_buffer_bytes_per_uid",
-        .used = quota_used_by(s->buffers.account, QUOTA_BUFFER_BYTES),
+        .used = quota_used_by(s->outbox.buffers.account, QUOTA_BUFFER_BYTES),
         .max = s->rpc->core->quota.caps[QUOTA_BUFFER_BYTES].per_uid};
     bool can_hear = outbox_unsent(o) == 0 && message_is_empty(&s->message) && !s->batch;
     drop_held(s);
@@ -418,8 +417,9 @@ static struct session *largest_like(const struct session *s)
 {
     struct session *other, *largest = NULL;
     LIST_FOREACH (other, &s->rpc->sessions, of_rpc)
-        if (other->buffers.account == s->buffers.account && !other->outbox.is_cut_off &&
-            other->buffers.total > 0 && (!largest || other->buffers.total > largest->buffers.total))
+        if (other->outbox.buffers.account == s->outbox.buffers.account &&
+            !other->outbox.is_cut_off && other->outbox.buffers.total > 0 &&
+            (!largest || other->outbox.buffers.total > largest->outbox.buffers.total))
             largest = other;
     return largest;
 }
@@ -430,7 +430,7 @@ static void settle_buffers(struct session *s)
 {
     struct session *largest;
     count(s);
-    while (buffers_are_over(&s->buffers) && (largest = largest_like(s)))
+    while (buffers_are_over(&s->outbox.buffers) && (largest = largest_like(s)))
         give_up(largest);
 }
 

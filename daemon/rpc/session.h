@@ -26,9 +26,8 @@ struct session {
     struct rpc *rpc;
     struct caller caller; /* its groups and its party are the session's to free */
     struct scanner scanner;
-    struct buffers buffers;
-    uint64_t counted; /* bytes of `held` and `message`, in `buffers` */
     struct outbox outbox;
+    uint64_t counted;       /* bytes of `held` and `message`, in the outbox's buffers */
     struct held *held;      /* input that was not handled yet; NULL: none */
     struct message message; /* being answered; empty: none */
     size_t next_call;       /* of the message */

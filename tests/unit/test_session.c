@@ -94,7 +94,7 @@ TEST(nothing_is_sent_before_it_is_recorded)
     client_send(alice, CREATE("1", "a"), strlen(CREATE("1", "a")));
     assert_int_equal(f->core->store.n_records, 1);
     assert_int_equal(alice->len, 0);
-    assert_true(alice->session.outbox.out.len > 0);
+    assert_true(outbox_unsent(&alice->session.outbox) > 0);
     assert_int_equal(rpc_fixture_turn(f), 0);
     assert_int_equal(f->core->store.n_records, 1);
     HEARS(alice, "1+a/ready");
@@ -483,7 +483,7 @@ TEST(a_reader_that_is_slow)
     /* It is not read any more, and what is kept of it is bounded. */
     assert_false(session_wants_input(&alice->session));
     assert_false(session_has_work(&alice->session));
-    assert_true(alice->session.outbox.out.len < 4000);
+    assert_true(outbox_unsent(&alice->session.outbox) < 4000);
     SAYS(bob, CREATE("1", "a"));
     HEARS(bob, "1+a/ready");
     alice->is_slow = false;

@@ -176,10 +176,10 @@ TEST(one_that_does_not_read)
     }
     assert_true(bob->session.outbox.is_cut_off);
     assert_true(n > 5);
-    assert_true(bob->session.outbox.out.len < 7000);
-    size_t len = bob->session.outbox.out.len;
+    assert_true(outbox_unsent(&bob->session.outbox) < 7000);
+    size_t len = outbox_unsent(&bob->session.outbox);
     change(5);
-    assert_int_equal(bob->session.outbox.out.len, len); /* it gets nothing more */
+    assert_int_equal(outbox_unsent(&bob->session.outbox), len); /* it gets nothing more */
     /* Others are not affected. */
     unsigned told = 0;
     for (const char *at = client_heard(root); (at = strstr(at, "*changed")); at++)
@@ -305,7 +305,7 @@ TEST(one_that_resumes_slowly)
     bob->is_slow = true;
     SAYS(bob, CALL("1", "subscribe", "\"after\":0"));
     assert_false(bob->session.outbox.is_cut_off);
-    assert_true(bob->session.outbox.out.len < 65536);
+    assert_true(outbox_unsent(&bob->session.outbox) < 65536);
     change(3);
     assert_false(bob->session.outbox.is_cut_off);
     bob->is_slow = false;
