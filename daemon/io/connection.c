@@ -356,7 +356,7 @@ static void settle(struct connection *c)
         return;
     }
     /* One that is readable still may be reported no more: it was stopped, and can read now. */
-    if (session_has_work(s) || c->is_readable || (c->has_left && waits_are_pending(&s->waits)))
+    if (session_has_work(s) || c->is_readable || (c->has_left && waits_are_pending(s->waits)))
         connection_add_work(c);
 }
 

@@ -13,28 +13,50 @@
 #include "daemon/rpc/subscription.h"
 #include "protocol/jsonrpc.h"
 
+/* A message of which some calls may be answered already. A plain request needs none of it. */
+struct underway {
+    struct message message; /* empty: it was given up */
+    size_t next_call;
+    bool batch_begun;
+    struct batch *batch; /* that gathers the answers, of which members may wait; NULL: none does */
+};
+
+static bool is_answering(const struct session *s)
+{
+    return s->underway && !message_is_empty(&s->underway->message);
+}
+
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
     outbox_init(&s->outbox, &rpc->outboxes, &rpc->core->quota, caller->account);
     LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
-    waits_init(&s->waits, rpc, &s->caller, &s->outbox);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
+}
+
+/* What of it waits goes with the session's waits. */
+static void drop_underway(struct session *s)
+{
+    struct underway *u = steal_pointer(&s->underway);
+    if (!u)
+        return;
+    message_free(&u->message);
+    if (u->batch) {
+        u->batch->is_executed = true;
+        if (u->batch->n_waiting == 0)
+            batch_free(u->batch);
+    }
+    free(u);
 }
 
 void session_deinit(struct session *s)
 {
     LIST_REMOVE(s, of_rpc);
     subscription_end(steal_pointer(&s->subscription));
-    if (s->batch)
-        s->batch->is_executed = true; /* it goes with the last of its waits */
-    bool is_last = s->batch && s->batch->n_waiting == 0;
-    waits_cancel(&s->waits);
-    if (is_last)
-        batch_free(s->batch);
+    drop_underway(s);
+    waits_free(steal_pointer(&s->waits));
     if (s->caller.party)
         ends_with_party(s->rpc->core, steal_pointer(&s->caller.party));
-    message_free(&s->message);
     scanner_deinit(&s->scanner);
     free(s->caller.groups);
     free(s->held);
@@ -95,21 +117,31 @@ static struct request request_of(struct session *s, const struct call *call, str
                             .params = &call->params};
 }
 
-static void write_answer(struct session *s, const struct call *call, const struct reply *reply)
+/* CALL is one of the message U. */
+static void write_answer_of(struct session *s, struct underway *u, const struct call *call,
+                            const struct reply *reply)
 {
-    bool in_batch = message_is_batch(&s->message);
-    if (!call->answered)
-        return;
-    if (s->batch) {
-        batch_answer(s->batch, s->next_call - 1, call, reply);
+    bool in_batch = message_is_batch(&u->message);
+    if (u->batch) {
+        batch_answer(u->batch, u->next_call - 1, call, reply);
         return;
     }
-    if (in_batch && !s->batch_begun) {
+    if (in_batch && !u->batch_begun) {
         outbox_begin_batch(&s->outbox);
-        s->batch_begun = !s->outbox.is_closed;
+        u->batch_begun = !s->outbox.is_closed;
     }
     if (!s->outbox.is_closed)
         outbox_answer(&s->outbox, call, reply, in_batch);
+}
+
+static void write_answer(struct session *s, const struct call *call, const struct reply *reply)
+{
+    if (!call->answered)
+        return;
+    if (s->underway)
+        write_answer_of(s, s->underway, call, reply);
+    else
+        outbox_answer(&s->outbox, call, reply, false);
 }
 
 /* Answers CALL, or keeps WAIT (NULL: it is no `wait`) until it can be. */
@@ -119,7 +151,7 @@ static void execute(struct session *s, const struct call *call, struct wait *wai
     struct answer answer;
     dispatch(&rq, &answer);
     if (answer.is_waiting) {
-        wait_keep(&s->waits, wait);
+        wait_keep(s->waits, wait);
         return;
     }
     write_answer(s, call, &answer.reply);
@@ -132,7 +164,11 @@ static void execute_wait(struct session *s, struct call *call)
 {
     if (!call->answered)
         return; /* nobody would hear of it */
-    struct wait *wait = wait_new(&s->waits, call, s->batch, s->next_call - 1);
+    if (!s->waits)
+        s->waits = waits_new(s->rpc, &s->caller, &s->outbox);
+    struct underway *u = s->underway;
+    struct wait *wait =
+        s->waits ? wait_new(s->waits, call, u ? u->batch : NULL, u ? u->next_call - 1 : 0) : NULL;
     if (wait && !wait_id_fits(wait)) {
         struct reply refused = {.kind = REPLY_FAILURE};
         failure_init(&refused.u.failure, PROTOCOL_ERROR_INVALID_REQUEST);
@@ -180,20 +216,20 @@ static void served(struct session *s)
 /* Answers the rest of the message; false when it must stop in the midst of it. */
 static bool finish_message(struct session *s)
 {
-    while (!message_is_empty(&s->message) && s->next_call < message_calls(&s->message)) {
+    struct underway *u = s->underway;
+    while (is_answering(s) && u->next_call < message_calls(&u->message)) {
         if (s->outbox.is_closed || outbox_is_above_high_water(&s->outbox) || must_yield(s))
             return false;
         struct call call;
-        s->outbox.common->dialect->call(&s->message, s->next_call++, &call);
+        s->outbox.common->dialect->call(&u->message, u->next_call++, &call);
         answer_call(s, &call);
         served(s);
     }
-    if (s->batch)
-        batch_executed(steal_pointer(&s->batch));
-    if (s->batch_begun)
+    if (u->batch)
+        batch_executed(steal_pointer(&u->batch));
+    if (u->batch_begun)
         outbox_end_batch(&s->outbox);
-    s->batch_begun = false;
-    message_free(&s->message);
+    drop_underway(s);
     s->outbox.in_answer = false;
     return true;
 }
@@ -214,48 +250,65 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
     outbox_answer(&s->outbox, &call, &reply, false);
     s->rpc->counters.errors++;
     served(s);
+    if (f->error == PROTOCOL_ERROR_PARSE && !message_has_sure_end(value, len))
+        scanner_resync(&s->scanner);
 }
 
-/* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
-static void begin_message(struct session *s, const char *value, size_t len, bool at_end)
+static struct underway *underway_new(struct session *s, const struct message *message)
+{
+    struct underway *u = calloc(1, sizeof(*u));
+    if (!u)
+        return NULL;
+    if (message_is_batch(message) && s->outbox.common->dialect->calls(message, METHOD_WAIT)) {
+        u->batch = batch_new(&s->outbox, message_calls(message));
+        if (!u->batch) {
+            free(u);
+            return NULL;
+        }
+    }
+    u->message = *message;
+    return u;
+}
+
+/* Answers MESSAGE, which was decoded from VALUE and is S's to free. */
+static void begin_message(struct session *s, struct message *message, const char *value, size_t len)
 {
     struct failure f;
-    if (message_decode(value, len, &s->message, &f) < 0) {
-        if (at_end && f.error == PROTOCOL_ERROR_PARSE) {
-            refuse_cut_off(s);
-            return;
-        }
-        refuse_value(s, value, len, &f);
-        if (f.error == PROTOCOL_ERROR_PARSE && !message_has_sure_end(value, len))
-            scanner_resync(&s->scanner);
-        return;
-    }
-    s->next_call = 0;
-    if (s->outbox.common->dialect->check(&s->message, &f) < 0) {
+    if (s->outbox.common->dialect->check(message, &f) < 0) {
         write_failure(s, &f);
-        message_free(&s->message);
+        message_free(message);
         served(s);
         return;
     }
-    if (message_is_batch(&s->message) &&
-        s->outbox.common->dialect->calls(&s->message, METHOD_WAIT)) {
-        s->batch = batch_new(&s->outbox, message_calls(&s->message));
-        if (!s->batch) {
-            message_free(&s->message);
-            out_of_memory(s);
-            return;
-        }
+    s->underway = underway_new(s, message);
+    if (!s->underway) {
+        message_free(message);
+        failure_init(&f, PROTOCOL_ERROR_INTERNAL);
+        refuse_value(s, value, len, &f);
+        return;
     }
     s->outbox.in_answer = true;
     finish_message(s);
+}
+
+/* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
+static void begin_value(struct session *s, const char *value, size_t len, bool at_end)
+{
+    struct message message;
+    struct failure f;
+    if (message_decode(value, len, &message, &f) == 0)
+        begin_message(s, &message, value, len);
+    else if (at_end && f.error == PROTOCOL_ERROR_PARSE)
+        refuse_cut_off(s);
+    else
+        refuse_value(s, value, len, &f);
 }
 
 /* --- input */
 
 static bool is_stopped(const struct session *s)
 {
-    return !message_is_empty(&s->message) || s->outbox.is_closed ||
-           outbox_is_above_high_water(&s->outbox);
+    return is_answering(s) || s->outbox.is_closed || outbox_is_above_high_water(&s->outbox);
 }
 
 /* The scanner stopped at AT, which may be behind the N bytes of DATA. Where the broken value ends
@@ -308,8 +361,8 @@ static size_t consume(struct session *s, char *data, size_t n, size_t *scanned)
         switch (status) {
         case SCAN_MORE: break;
         case SCAN_VALUE:
-            begin_message(s, data + at - scanner_length(&s->scanner), scanner_length(&s->scanner),
-                          false);
+            begin_value(s, data + at - scanner_length(&s->scanner), scanner_length(&s->scanner),
+                        false);
             break;
         case SCAN_BAD:
         case SCAN_FOREIGN:
@@ -381,7 +434,7 @@ static void consume_held(struct session *s)
 static void count(struct session *s)
 {
     uint64_t held = s->held ? sizeof(*s->held) + s->held->capacity : 0;
-    uint64_t message = message_is_empty(&s->message) ? 0 : message_bytes(&s->message);
+    uint64_t message = is_answering(s) ? message_bytes(&s->underway->message) : 0;
     buffers_set(&s->outbox.buffers, &s->counted, held + message);
 }
 
@@ -394,12 +447,11 @@ static void give_up(struct session *s)
         .what = "max_buffer_bytes_per_uid",
         .used = quota_used_by(s->outbox.buffers.account, QUOTA_BUFFER_BYTES),
         .max = s->rpc->core->quota.caps[QUOTA_BUFFER_BYTES].per_uid};
-    bool can_hear = outbox_unsent(o) == 0 && message_is_empty(&s->message) && !s->batch;
+    bool can_hear = outbox_unsent(o) == 0 && !s->underway;
     drop_held(s);
-    message_free(&s->message);
-    if (s->batch)
-        batch_give_up(s->batch);
-    waits_give_up(&s->waits);
+    drop_underway(s);
+    if (s->waits)
+        waits_give_up(s->waits);
     count(s);
     if (can_hear) {
         struct failure f;
@@ -460,8 +512,8 @@ static void consume_end(struct session *s)
     switch (scanner_finish(&s->scanner)) {
     case SCAN_MORE: return;
     case SCAN_VALUE:
-        begin_message(s, s->held->bytes + s->held->len - scanner_length(&s->scanner),
-                      scanner_length(&s->scanner), true);
+        begin_value(s, s->held->bytes + s->held->len - scanner_length(&s->scanner),
+                    scanner_length(&s->scanner), true);
         break;
     case SCAN_BAD:
     case SCAN_FOREIGN:
@@ -476,7 +528,7 @@ static void go_on(struct session *s)
     s->has_served = false;
     if (s->subscription)
         subscription_tell(s->subscription);
-    if (!message_is_empty(&s->message) && !finish_message(s))
+    if (is_answering(s) && !finish_message(s))
         return;
     if (has_unscanned(s) && !is_stopped(s))
         consume_held(s);
@@ -525,13 +577,13 @@ bool session_has_work(const struct session *s)
         return true;
     if (s->outbox.is_closed || s->outbox.is_cut_off || outbox_is_above_high_water(&s->outbox))
         return false;
-    return !message_is_empty(&s->message) || has_unscanned(s) ||
+    return is_answering(s) || has_unscanned(s) ||
            (s->input_ended && scanner_unfinished(&s->scanner));
 }
 
 bool session_is_plain(const struct session *s)
 {
-    return !s->caller.party && !s->subscription && !waits_are_pending(&s->waits);
+    return !s->caller.party && !s->subscription && !waits_are_pending(s->waits);
 }
 
 bool session_is_unfinished(const struct session *s)
@@ -541,7 +593,8 @@ bool session_is_unfinished(const struct session *s)
 
 void session_give_up_waiting(struct session *s)
 {
-    waits_cancel(&s->waits);
+    if (s->waits)
+        waits_cancel(s->waits);
 }
 
 bool session_took_value(struct session *s)
@@ -554,6 +607,6 @@ bool session_took_value(struct session *s)
 bool session_is_over(const struct session *s)
 {
     return s->outbox.is_closed ||
-           (s->input_ended && !s->subscription && !waits_are_pending(&s->waits) &&
-            message_is_empty(&s->message) && !has_unscanned(s) && !scanner_unfinished(&s->scanner));
+           (s->input_ended && !s->subscription && !waits_are_pending(s->waits) &&
+            !is_answering(s) && !has_unscanned(s) && !scanner_unfinished(&s->scanner));
 }

@@ -21,23 +21,21 @@
 #include "protocol/scanner.h"
 
 struct held;
+struct underway;
 
 struct session {
     struct rpc *rpc;
     struct caller caller; /* its groups and its party are the session's to free */
     struct scanner scanner;
     struct outbox outbox;
-    uint64_t counted;       /* bytes of `held` and `message`, in the outbox's buffers */
-    struct held *held;      /* input that was not handled yet; NULL: none */
-    struct message message; /* being answered; empty: none */
-    size_t next_call;       /* of the message */
-    bool has_served;        /* something, since it was given time last */
-    bool batch_begun;
-    struct batch *batch; /* that gathers the answers to the message, of which members may wait */
+    uint64_t counted;          /* bytes of `held` and `underway`, in the outbox's buffers */
+    struct held *held;         /* input that was not handled yet; NULL: none */
+    struct underway *underway; /* the message that is being answered; NULL: none */
+    struct waits *waits;       /* NULL: it has not waited yet */
+    struct subscription *subscription;
+    bool has_served; /* something, since it was given time last */
     bool input_ended;
     bool value_ended; /* one was finished, or given up, since the connection asked last */
-    struct waits waits;
-    struct subscription *subscription;
     LIST_ENTRY(session) of_rpc;
 };
 

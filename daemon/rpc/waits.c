@@ -14,10 +14,21 @@ struct wait {
     struct writer id; /* as JSON text */
 };
 
-void waits_init(struct waits *w, struct rpc *rpc, struct caller *caller, struct outbox *outbox)
+struct waits *waits_new(struct rpc *rpc, struct caller *caller, struct outbox *outbox)
 {
+    struct waits *w = malloc(sizeof(*w));
+    if (!w)
+        return NULL;
     *w = (struct waits){.rpc = rpc, .caller = caller, .outbox = outbox};
     LIST_INIT(&w->pending);
+    return w;
+}
+
+void waits_free(struct waits *w)
+{
+    if (w)
+        waits_cancel(w);
+    free(w);
 }
 
 static void answer(struct wait *wait, const struct reply *reply)

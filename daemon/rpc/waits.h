@@ -23,17 +23,20 @@ struct waits {
     LIST_HEAD(, wait) pending;
 };
 
-/* CALLER and OUTBOX must outlive it. */
-void waits_init(struct waits *w, struct rpc *rpc, struct caller *caller, struct outbox *outbox);
+/* CALLER and OUTBOX must outlive it. NULL when out of memory. */
+struct waits *waits_new(struct rpc *rpc, struct caller *caller, struct outbox *outbox);
+/* Cancels what is pending. W may be NULL. */
+void waits_free(struct waits *w);
 /* None of them is answered any more. BATCHes of which members wait are freed. */
 void waits_cancel(struct waits *w);
 
 /* The answers of BATCHes that wait are thrown away: the connection closes. */
 void waits_give_up(struct waits *w);
 
+/* W may be NULL. */
 static inline bool waits_are_pending(const struct waits *w)
 {
-    return !LIST_EMPTY(&w->pending);
+    return w && !LIST_EMPTY(&w->pending);
 }
 
 /* The wait of CALL, which is member INDEX of BATCH (NULL: it stands alone). NULL when out of

@@ -48,7 +48,7 @@ static void read_replies(struct session *s)
         at = end + 1;
     }
     /* What is left is a batch that waits in its midst, or the last of a closing session. */
-    MUST(left == 0 || s->message.root || outbox->is_closed);
+    MUST(left == 0 || s->underway || outbox->is_closed);
     if (left > 0)
         return;
     outbox_took(outbox, outbox_unsent(outbox));
