@@ -8,31 +8,34 @@ enum { WORD_BITS = 64 };
 /* The word that holds the bit of LEVEL, which counts from 0. */
 static uint64_t *word_of(struct brackets *b, uint32_t level)
 {
-    return level < WORD_BITS ? &b->first_levels : &b->deep[level / WORD_BITS - 1];
+    return b->words == 0 ? &b->in.word : &b->in.heap[level / WORD_BITS];
 }
 
 static bool is_array(const struct brackets *b, uint32_t level)
 {
-    uint64_t word = level < WORD_BITS ? b->first_levels : b->deep[level / WORD_BITS - 1];
+    uint64_t word = b->words == 0 ? b->in.word : b->in.heap[level / WORD_BITS];
     return word >> level % WORD_BITS & 1;
 }
 
-/* Makes room for a level that lies on the heap. */
+/* Makes room for a level that does not fit. */
 static int grow(struct brackets *b)
 {
-    uint32_t words = b->deep_words > 0 ? b->deep_words * 2 : 2;
-    uint64_t *deep = realloc(b->deep, words * sizeof(*deep));
-    if (!deep)
+    uint32_t words = b->words > 0 ? b->words * 2 : 4;
+    uint64_t *heap = realloc(b->words > 0 ? b->in.heap : NULL, words * sizeof(*heap));
+    if (!heap)
         return -ENOMEM;
-    b->deep = deep;
-    b->deep_words = words;
+    if (b->words == 0)
+        heap[0] = b->in.word;
+    b->in.heap = heap;
+    b->words = words;
     return 0;
 }
 
 int brackets_push(struct brackets *b, char open)
 {
     uint64_t bit = UINT64_C(1) << b->depth % WORD_BITS;
-    if (b->depth / WORD_BITS > b->deep_words && grow(b) < 0)
+    uint32_t room = b->words > 0 ? b->words : 1;
+    if (b->depth / WORD_BITS >= room && grow(b) < 0)
         return -ENOMEM;
     uint64_t *word = word_of(b, b->depth);
     /* A word is written before it is read: a new level begins it. */
@@ -57,6 +60,7 @@ bool brackets_in_array(const struct brackets *b)
 
 void brackets_clear(struct brackets *b)
 {
-    free(b->deep);
+    if (b->words > 0)
+        free(b->in.heap);
     *b = (struct brackets){0};
 }

@@ -1,6 +1,6 @@
 /*
- * The brackets that are open in a JSON text, as a stack of one bit a level. The first 64 levels lie
- * in the struct; deeper ones, which nearly nobody sends, are on the heap.
+ * The brackets that are open in a JSON text, as a stack of one bit a level, 1 for an array. 64
+ * levels lie in the struct; when there are more, which nearly nobody sends, all are on the heap.
  */
 #ifndef SHMD_PROTOCOL_BRACKETS_H
 #define SHMD_PROTOCOL_BRACKETS_H
@@ -12,9 +12,11 @@
 /* All zero: none is open. */
 struct brackets {
     uint32_t depth;
-    uint32_t deep_words;   /* the capacity of `deep` */
-    uint64_t first_levels; /* a bit for each, 1 for an array */
-    uint64_t *deep;        /* owned: the levels from 64 on; NULL: never used */
+    uint32_t words; /* the capacity of `heap`; 0: `word` is in use */
+    union {
+        uint64_t word;
+        uint64_t *heap; /* owned */
+    } in;
 };
 
 /* OPEN is { or [. 0 or -ENOMEM, and then nothing has changed. */

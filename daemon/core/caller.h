@@ -13,10 +13,10 @@ struct party;
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
+    int socket; /* for the process behind it; -1: there is none (the daemon itself) */
     char comm[COMM_MAX];
     uint32_t *groups; /* supplementary; owned by the session */
     size_t n_groups;
-    int socket; /* for the process behind it; -1: there is none (the daemon itself) */
     /* It connected between these, as process_ops.now() has it. */
     uint64_t after_ticks, until_ticks;
     uint64_t unseen; /* tells apart processes that the daemon cannot see; 0: not needed yet */

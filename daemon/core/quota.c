@@ -30,6 +30,7 @@ static const struct {
 };
 
 struct account {
+    struct quota *in;
     uint32_t uid;
     uint64_t used[QUOTA_KINDS];
 };
@@ -57,6 +58,7 @@ static struct account *open_account(struct quota *q, uint32_t uid)
     account = calloc(1, sizeof(*account));
     if (!account)
         return NULL;
+    account->in = q;
     account->uid = uid;
     if (!tsearch(account, &q->accounts, compare)) {
         free(account);
@@ -245,15 +247,14 @@ void quota_give(struct quota *q, struct account *account, enum quota_kind kind, 
     close_if_unused(q, account);
 }
 
-void quota_set(struct quota *q, struct account *account, enum quota_kind kind, uint64_t *has,
-               uint64_t wanted)
+void quota_set(struct account *account, enum quota_kind kind, uint64_t *has, uint64_t wanted)
 {
     if (!account || *has == wanted)
         return;
     if (wanted > *has)
-        add(q, account, kind, wanted - *has);
+        add(account->in, account, kind, wanted - *has);
     else
-        quota_give(q, account, kind, *has - wanted);
+        quota_give(account->in, account, kind, *has - wanted);
     *has = wanted;
 }
 
@@ -274,10 +275,9 @@ uint64_t quota_used(const struct quota *q, uint32_t uid, enum quota_kind kind)
     return quota_used_by(find(q, uid), kind);
 }
 
-bool quota_is_above(const struct quota *q, const struct account *account, enum quota_kind kind,
-                    unsigned parts)
+bool quota_is_above(const struct account *account, enum quota_kind kind, unsigned parts)
 {
-    return quota_used_by(account, kind) > q->caps[kind].per_uid / parts;
+    return account && account->used[kind] > account->in->caps[kind].per_uid / parts;
 }
 
 bool quota_show(const struct quota *q, uint32_t uid, const char *key, struct quota_use *ret)

@@ -69,8 +69,7 @@ void quota_give(struct quota *q, struct account *account, enum quota_kind kind, 
 
 /* Sets what a holder of ACCOUNT has of KIND from *HAS to WANTED, whatever the caps. ACCOUNT has
  * something else, so that it stays; NULL: nothing is counted. */
-void quota_set(struct quota *q, struct account *account, enum quota_kind kind, uint64_t *has,
-               uint64_t wanted);
+void quota_set(struct account *account, enum quota_kind kind, uint64_t *has, uint64_t wanted);
 
 /* The account of UID, or NULL. */
 const struct account *quota_find(const struct quota *q, uint32_t uid);
@@ -78,8 +77,7 @@ const struct account *quota_find(const struct quota *q, uint32_t uid);
 uint64_t quota_used(const struct quota *q, uint32_t uid, enum quota_kind kind);
 uint64_t quota_used_by(const struct account *account, enum quota_kind kind);
 /* Whether ACCOUNT (NULL: no) has more than 1/PARTS of what its uid may have. */
-bool quota_is_above(const struct quota *q, const struct account *account, enum quota_kind kind,
-                    unsigned parts);
+bool quota_is_above(const struct account *account, enum quota_kind kind, unsigned parts);
 
 /* What has been used by UID, or by all, of what configuration key KEY limits: false when it limits
  * no thing that is counted. */

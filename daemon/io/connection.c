@@ -24,29 +24,34 @@ enum watch {
     WATCH_HANGUP, /* nothing is read: for the peer to be gone for good */
 };
 
+/* There may be thousands that are idle: what few need is made when it is needed. */
 struct connection {
     struct loop *loop;
-    TAILQ_ENTRY(connection) of_loop;
     struct task task;
     struct event readable;
-    struct event *other;     /* what `watch` says; NULL until it is needed */
-    struct event *timer;     /* for an unfinished value, or the end of lingering */
-    uint64_t readable_since; /* the turn in which that was reported */
+    struct event *other; /* what `watch` says; NULL until it is needed */
+    struct event *timer; /* for an unfinished value, or the end of lingering */
     int fd;
-    enum watch watch;
-    bool is_reading;   /* the event loop reports when it is readable */
-    bool is_readable;  /* it has reported that, and C has not been read empty since */
-    bool is_lingering; /* all is sent; what still comes is thrown away */
-    bool is_deaf;      /* the peer takes no more output: what it sent is executed all the same */
-    bool has_left;     /* the peer is gone for good, and deaf: what it sent is executed first */
-    bool is_broken;    /* the peer is gone */
-    bool is_overdue;   /* the time for its unfinished value is over */
+    uint32_t readable_since; /* the turn in which that was reported */
+    uint8_t watch;           /* enum watch */
+    bool is_reading;         /* the event loop reports when it is readable */
+    bool is_readable;        /* it has reported that, and C has not been read empty since */
+    bool is_lingering;       /* all is sent; what still comes is thrown away */
+    bool is_deaf;    /* the peer takes no more output: what it sent is executed all the same */
+    bool has_left;   /* the peer is gone for good, and deaf: what it sent is executed first */
+    bool is_broken;  /* the peer is gone */
+    bool is_overdue; /* the time for its unfinished value is over */
     struct session session;
 };
 
 struct connection *connection_of(struct outbox *outbox)
 {
     return container_of(outbox, struct connection, session.outbox);
+}
+
+static struct connection *of_session(struct session *s)
+{
+    return container_of(s, struct connection, session);
 }
 
 void connection_add_work(struct connection *c)
@@ -71,13 +76,6 @@ static void look_whether_left(struct connection *c)
     c->has_left = c->is_deaf = true;
 }
 
-/* C is the one that was idle for the shortest time. */
-static void mark_active(struct connection *c)
-{
-    TAILQ_REMOVE(&c->loop->connections, c, of_loop);
-    TAILQ_INSERT_TAIL(&c->loop->connections, c, of_loop);
-}
-
 static void receive(struct connection *c)
 {
     size_t share = read_share(c);
@@ -85,7 +83,7 @@ static void receive(struct connection *c)
     c->is_readable = n == (ssize_t)share;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    mark_active(c);
+    session_mark_active(&c->session);
     if (n > 0 && !c->is_lingering)
         session_receive(&c->session, c->loop->scratch, (size_t)n);
     else if (n == 0 && !c->is_lingering)
@@ -158,8 +156,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 void connections_read_last(struct loop *loop)
 {
-    struct connection *c;
-    TAILQ_FOREACH (c, &loop->connections, of_loop) {
+    struct session *s;
+    TAILQ_FOREACH (s, &loop->rpc->sessions, of_rpc) {
+        struct connection *c = of_session(s);
         if (!c->is_reading || c->is_lingering)
             continue;
         c->is_readable = true;
@@ -207,16 +206,14 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller)
     }
     c->loop = loop;
     c->fd = fd;
-    c->task.serve = serve;
     if (event_assign(&c->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, c) < 0 ||
-        turns_join(&loop->turns, &c->task, caller->uid) < 0 || set_reading(c, true) < 0) {
+        turns_join(&loop->turns, &c->task, caller->uid, serve) < 0 || set_reading(c, true) < 0) {
         turns_leave(&loop->turns, &c->task);
         free(c);
         close(fd);
         return -ENOMEM;
     }
     session_init(&c->session, loop->rpc, caller);
-    TAILQ_INSERT_TAIL(&loop->connections, c, of_loop);
     return 0;
 }
 
@@ -227,7 +224,6 @@ static void close_connection(struct connection *c)
     /* What the end of the session sets going may still look at it. */
     session_deinit(&c->session);
     turns_leave(&loop->turns, &c->task);
-    TAILQ_REMOVE(&loop->connections, c, of_loop);
     event_del(&c->readable);
     if (c->other)
         event_free(c->other);
@@ -241,16 +237,16 @@ static void close_connection(struct connection *c)
  * OF: nobody makes room for a uid that has more. */
 static struct connection *find_room(const struct loop *loop, const struct account *of)
 {
-    struct connection *c, *best = NULL;
+    struct session *s, *best = NULL;
     uint64_t most = quota_used_by(of, QUOTA_CONNECTIONS);
-    TAILQ_FOREACH (c, &loop->connections, of_loop) {
-        uint64_t has = quota_used_by(c->session.caller.account, QUOTA_CONNECTIONS);
-        if ((best ? has > most : has >= most) && session_is_plain(&c->session)) {
-            best = c;
+    TAILQ_FOREACH (s, &loop->rpc->sessions, of_rpc) {
+        uint64_t has = quota_used_by(s->caller.account, QUOTA_CONNECTIONS);
+        if ((best ? has > most : has >= most) && session_is_plain(s)) {
+            best = s;
             most = has;
         }
     }
-    return best;
+    return best ? of_session(best) : NULL;
 }
 
 bool connections_make_room(struct loop *loop, uint32_t uid)
@@ -271,10 +267,12 @@ static bool has_unsent(const struct connection *c)
 
 bool connections_have_more(const struct loop *loop)
 {
-    const struct connection *c;
-    TAILQ_FOREACH (c, &loop->connections, of_loop)
-        if (has_unsent(c) || (!c->is_broken && session_has_work(&c->session)))
+    struct session *s;
+    TAILQ_FOREACH (s, &loop->rpc->sessions, of_rpc) {
+        const struct connection *c = of_session(s);
+        if (has_unsent(c) || (!c->is_broken && session_has_work(s)))
             return true;
+    }
     return false;
 }
 
@@ -392,6 +390,6 @@ static void serve(struct task *task)
 
 void connections_close(struct loop *loop)
 {
-    while (!TAILQ_EMPTY(&loop->connections))
-        close_connection(TAILQ_FIRST(&loop->connections));
+    while (!TAILQ_EMPTY(&loop->rpc->sessions))
+        close_connection(of_session(TAILQ_FIRST(&loop->rpc->sessions)));
 }

@@ -38,8 +38,8 @@ static int join_chores(struct loop *loop)
 {
     int r = 0;
     for (size_t i = 0; i < CORE_CHORES && r == 0; i++) {
-        loop->chores[i] = (struct chore){{.serve = serve_chore}, loop, &core_chores[i]};
-        r = turns_join_own(&loop->turns, &loop->chores[i].task);
+        loop->chores[i] = (struct chore){.loop = loop, .does = &core_chores[i]};
+        r = turns_join_own(&loop->turns, &loop->chores[i].task, serve_chore);
     }
     return r;
 }
@@ -71,7 +71,6 @@ static void look_meanwhile(void *context)
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
-    TAILQ_INIT(&loop->connections);
     turns_init(&loop->turns, &rpc->core->work, look_meanwhile, loop);
     int r = join_chores(loop);
     if (r < 0)

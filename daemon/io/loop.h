@@ -35,11 +35,10 @@ struct loop {
     struct rpc *rpc;
     struct event *tick; /* a timerfd of the boot clock */
     int tick_fd;
-    int64_t tick_at_ms;                   /* what the timer is set to; -1: nothing */
-    TAILQ_HEAD(, connection) connections; /* all, the longest idle first */
+    int64_t tick_at_ms; /* what the timer is set to; -1: nothing */
     struct turns turns;
     struct chore chores[CORE_CHORES];
-    uint64_t n_turns;
+    uint32_t n_turns;  /* only to tell one from the next */
     size_t n_readable; /* connections that became so, as the last look at the kernel reported */
     char *scratch;
     struct trim trim;

@@ -14,7 +14,6 @@
 
 /* Of one connection. */
 struct buffers {
-    struct quota *quota;
     struct account *account; /* NULL: nothing is charged */
     uint64_t total;
 };
@@ -23,20 +22,20 @@ struct buffers {
 static inline void buffers_set(struct buffers *b, uint64_t *has, uint64_t wanted)
 {
     b->total = b->total - *has + wanted;
-    quota_set(b->quota, b->account, QUOTA_BUFFER_BYTES, has, wanted);
+    quota_set(b->account, QUOTA_BUFFER_BYTES, has, wanted);
     *has = wanted;
 }
 
 /* The uid has so much that each of its connections may have only little output. */
 static inline bool buffers_are_scarce(const struct buffers *b)
 {
-    return quota_is_above(b->quota, b->account, QUOTA_BUFFER_BYTES, 4);
+    return quota_is_above(b->account, QUOTA_BUFFER_BYTES, 4);
 }
 
 /* The uid has more than it may. */
 static inline bool buffers_are_over(const struct buffers *b)
 {
-    return quota_is_above(b->quota, b->account, QUOTA_BUFFER_BYTES, 1);
+    return quota_is_above(b->account, QUOTA_BUFFER_BYTES, 1);
 }
 
 #endif

@@ -28,10 +28,9 @@ void outbox_common_deinit(struct outbox_common *common)
     output_free(steal_pointer(&common->spare));
 }
 
-void outbox_init(struct outbox *o, struct outbox_common *common, struct quota *quota,
-                 struct account *account)
+void outbox_init(struct outbox *o, struct outbox_common *common, struct account *account)
 {
-    *o = (struct outbox){.common = common, .buffers = {.quota = quota, .account = account}};
+    *o = (struct outbox){.common = common, .buffers = {.account = account}};
 }
 
 /* All output is thrown away. */

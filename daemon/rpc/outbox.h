@@ -44,9 +44,8 @@ struct outbox {
     bool is_backed_up; /* the connection could not send all: the peer has not made room for it */
 };
 
-/* COMMON must outlive it; what is buffered is charged to ACCOUNT (NULL: it is not) in QUOTA. */
-void outbox_init(struct outbox *o, struct outbox_common *common, struct quota *quota,
-                 struct account *account);
+/* COMMON must outlive it; what is buffered is charged to ACCOUNT (NULL: it is not). */
+void outbox_init(struct outbox *o, struct outbox_common *common, struct account *account);
 void outbox_deinit(struct outbox *o);
 
 /* --- writing */

@@ -13,6 +13,7 @@ void rpc_init(struct rpc *rpc, struct core *core, const char *version,
                         .started_at_ms = core_realtime_ms(core),
                         .wake = wake,
                         .wake_context = wake_context};
+    TAILQ_INIT(&rpc->sessions);
     log_budget_init(&rpc->log, core);
     rpc->outboxes =
         (struct outbox_common){.limits = &core->settings.limits, .dialect = &jsonrpc_dialect};

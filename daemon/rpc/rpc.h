@@ -49,7 +49,7 @@ struct rpc {
     struct residency residency;
     LIST_HEAD(, subscription) subscribers; /* that have not been woken since they were told last */
     size_t n_subscribers;
-    LIST_HEAD(, session) sessions;
+    TAILQ_HEAD(, session) sessions; /* the longest idle first */
     /* OUTBOX has something to send, or its session can go on: the event loop looks after it. */
     void (*wake)(void *context, struct outbox *outbox);
     void *wake_context;

@@ -29,8 +29,8 @@ static bool is_answering(const struct session *s)
 void session_init(struct session *s, struct rpc *rpc, const struct caller *caller)
 {
     *s = (struct session){.rpc = rpc, .caller = *caller};
-    outbox_init(&s->outbox, &rpc->outboxes, &rpc->core->quota, caller->account);
-    LIST_INSERT_HEAD(&rpc->sessions, s, of_rpc);
+    outbox_init(&s->outbox, &rpc->outboxes, caller->account);
+    TAILQ_INSERT_TAIL(&rpc->sessions, s, of_rpc);
     scanner_init(&s->scanner, (size_t)rpc->core->settings.limits.max_message_bytes);
 }
 
@@ -51,7 +51,7 @@ static void drop_underway(struct session *s)
 
 void session_deinit(struct session *s)
 {
-    LIST_REMOVE(s, of_rpc);
+    TAILQ_REMOVE(&s->rpc->sessions, s, of_rpc);
     subscription_end(steal_pointer(&s->subscription));
     drop_underway(s);
     waits_free(steal_pointer(&s->waits));
@@ -468,7 +468,7 @@ static void give_up(struct session *s)
 static struct session *largest_like(const struct session *s)
 {
     struct session *other, *largest = NULL;
-    LIST_FOREACH (other, &s->rpc->sessions, of_rpc)
+    TAILQ_FOREACH (other, &s->rpc->sessions, of_rpc)
         if (other->outbox.buffers.account == s->outbox.buffers.account &&
             !other->outbox.is_cut_off && other->outbox.buffers.total > 0 &&
             (!largest || other->outbox.buffers.total > largest->outbox.buffers.total))
@@ -534,6 +534,12 @@ static void go_on(struct session *s)
         consume_held(s);
     if (s->input_ended && !is_stopped(s) && !has_unscanned(s) && !must_yield(s))
         consume_end(s);
+}
+
+void session_mark_active(struct session *s)
+{
+    TAILQ_REMOVE(&s->rpc->sessions, s, of_rpc);
+    TAILQ_INSERT_TAIL(&s->rpc->sessions, s, of_rpc);
 }
 
 void session_receive(struct session *s, char *data, size_t n)

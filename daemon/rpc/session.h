@@ -36,7 +36,7 @@ struct session {
     bool has_served; /* something, since it was given time last */
     bool input_ended;
     bool value_ended; /* one was finished, or given up, since the connection asked last */
-    LIST_ENTRY(session) of_rpc;
+    TAILQ_ENTRY(session) of_rpc;
 };
 
 /* Takes CALLER with its groups; what it buffers is charged to CALLER's account. */
@@ -44,6 +44,8 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
 /* Whatever depended on the connection ends. */
 void session_deinit(struct session *s);
 
+/* The peer has done something: S is the one that was idle for the shortest time. */
+void session_mark_active(struct session *s);
 /* N bytes came. What DATA holds afterwards does not matter: requests are read in place. */
 void session_receive(struct session *s, char *data, size_t n);
 /* No more will come. */

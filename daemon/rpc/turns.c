@@ -8,6 +8,7 @@ enum { FIRST_SHARE_US = 3 * SHARE_US };
 
 struct lane {
     uint32_t uid;
+    task_serve *serve;
     size_t n_members; /* tasks that have joined */
     size_t n_tasks;   /* of these, those with work */
     int64_t left_us;  /* of its share, while it stands in a row */
@@ -53,21 +54,23 @@ static void leave_row(struct lane *lane)
 
 /* --- joining and leaving */
 
-static struct lane *lane_new(void)
+static struct lane *lane_new(task_serve *serve)
 {
     struct lane *lane = calloc(1, sizeof(*lane));
-    if (lane)
-        TAILQ_INIT(&lane->tasks);
+    if (!lane)
+        return NULL;
+    lane->serve = serve;
+    TAILQ_INIT(&lane->tasks);
     return lane;
 }
 
-static struct lane *lane_of(struct turns *t, uint32_t uid)
+static struct lane *lane_of(struct turns *t, uint32_t uid, task_serve *serve)
 {
     struct lane *lane;
     LIST_FOREACH (lane, &t->lanes[uid % LANE_BUCKETS], in_bucket)
         if (lane->uid == uid)
             return lane;
-    lane = lane_new();
+    lane = lane_new(serve);
     if (!lane)
         return NULL;
     lane->uid = uid;
@@ -88,22 +91,22 @@ static void lane_put(struct lane *lane)
 static void join(struct task *task, struct lane *lane)
 {
     task->lane = lane;
-    task->is_waiting = false;
+    task->in_lane.tqe_prev = NULL;
     lane->n_members++;
 }
 
-int turns_join(struct turns *t, struct task *task, uint32_t uid)
+int turns_join(struct turns *t, struct task *task, uint32_t uid, task_serve *serve)
 {
-    struct lane *lane = lane_of(t, uid);
+    struct lane *lane = lane_of(t, uid, serve);
     if (!lane)
         return -ENOMEM;
     join(task, lane);
     return 0;
 }
 
-int turns_join_own(struct turns *t, struct task *task)
+int turns_join_own(struct turns *t, struct task *task, task_serve *serve)
 {
-    struct lane *lane = lane_new();
+    struct lane *lane = lane_new(serve);
     if (!lane)
         return -ENOMEM;
     LIST_INSERT_HEAD(&t->own, lane, in_bucket);
@@ -111,12 +114,17 @@ int turns_join_own(struct turns *t, struct task *task)
     return 0;
 }
 
+static bool is_waiting(const struct task *task)
+{
+    return task->in_lane.tqe_prev != NULL;
+}
+
 static void take_out(struct turns *t, struct task *task)
 {
     TAILQ_REMOVE(&task->lane->tasks, task, in_lane);
+    task->in_lane.tqe_prev = NULL;
     task->lane->n_tasks--;
     t->n_tasks--;
-    task->is_waiting = false;
 }
 
 void turns_leave(struct turns *t, struct task *task)
@@ -124,7 +132,7 @@ void turns_leave(struct turns *t, struct task *task)
     struct lane *lane = task->lane;
     if (!lane)
         return;
-    if (task->is_waiting)
+    if (is_waiting(task))
         take_out(t, task);
     task->lane = NULL;
     lane_put(lane);
@@ -147,19 +155,18 @@ static void come(struct turns *t, struct lane *lane)
 void turns_add(struct turns *t, struct task *task)
 {
     struct lane *lane = task->lane;
-    if (task->is_waiting)
+    if (is_waiting(task))
         return;
     TAILQ_INSERT_TAIL(&lane->tasks, task, in_lane);
     lane->n_tasks++;
     t->n_tasks++;
-    task->is_waiting = true;
     if (lane->n_tasks == 1 && lane != t->served)
         come(t, lane);
 }
 
 size_t turns_others(const struct task *task)
 {
-    return task->lane->n_tasks - task->is_waiting;
+    return task->lane->n_tasks - is_waiting(task);
 }
 
 bool turns_have_work(const struct turns *t)
@@ -187,7 +194,7 @@ static void serve_share(struct turns *t, struct lane *lane)
     work_begin_share(t->work, lane->left_us);
     for (struct task *task; (task = TAILQ_FIRST(&lane->tasks)) && !work_share_is_over(t->work);) {
         take_out(t, task);
-        task->serve(task);
+        lane->serve(task);
         work_go_on(t->work);
     }
     lane->left_us = work_left_of_share(t->work);

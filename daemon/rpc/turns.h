@@ -24,12 +24,12 @@ struct lane;
 
 /* Embedded in what has work. */
 struct task {
-    struct lane *lane;
-    bool is_waiting; /* in its lane */
-    TAILQ_ENTRY(task) in_lane;
-    /* Does part of the work. It adds itself again if there is more, and it may leave. */
-    void (*serve)(struct task *task);
+    struct lane *lane;         /* NULL: it has not joined */
+    TAILQ_ENTRY(task) in_lane; /* while it has work; tqe_prev is NULL else */
 };
+
+/* Does part of TASK's work. It adds itself again if there is more, and it may leave. */
+typedef void task_serve(struct task *task);
 
 enum { LANE_BUCKETS = 64 };
 
@@ -50,10 +50,10 @@ struct turns {
 /* LOOK is called with CONTEXT while there is work; WORK's shares are those of the lanes. */
 void turns_init(struct turns *t, struct work *work, void (*look)(void *context), void *context);
 
-/* TASK gets a place in UID's lane: 0 or -ENOMEM. Its `serve` must be set. */
-int turns_join(struct turns *t, struct task *task, uint32_t uid) MUST_CHECK;
+/* TASK gets a place in UID's lane, of which all are served by SERVE: 0 or -ENOMEM. */
+int turns_join(struct turns *t, struct task *task, uint32_t uid, task_serve *serve) MUST_CHECK;
 /* The same for work of the daemon's own, which has one lane for each such task. */
-int turns_join_own(struct turns *t, struct task *task) MUST_CHECK;
+int turns_join_own(struct turns *t, struct task *task, task_serve *serve) MUST_CHECK;
 /* Nothing happens to a task that has not joined. */
 void turns_leave(struct turns *t, struct task *task);
 

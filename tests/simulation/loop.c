@@ -35,9 +35,9 @@ int loop_begin(struct world *w)
     turns_init(&w->turns, &w->core.work, look_meanwhile, w);
     int r = 0;
     for (size_t i = 0; i < CORE_CHORES; i++)
-        w->chores[i] = (struct chore_task){{.serve = serve_chore}, w, &core_chores[i]};
+        w->chores[i] = (struct chore_task){.world = w, .does = &core_chores[i]};
     for (size_t i = 0; i < CORE_CHORES && r == 0; i++)
-        r = turns_join_own(&w->turns, &w->chores[i].task);
+        r = turns_join_own(&w->turns, &w->chores[i].task, serve_chore);
     return r;
 }
 
@@ -273,8 +273,7 @@ static void accept_one(struct connection *c)
         quota_take(&w->core.quota, caller.uid, access_is_admin(&w->core.settings.access, &caller),
                    QUOTA_CONNECTIONS, 1, &caller.account, &detail);
     if (r == 0) {
-        c->task = (struct task){.serve = serve};
-        r = turns_join(&w->turns, &c->task, caller.uid);
+        r = turns_join(&w->turns, &c->task, caller.uid, serve);
         if (r < 0)
             quota_give(&w->core.quota, caller.account, QUOTA_CONNECTIONS, 1);
     }

@@ -37,9 +37,9 @@ static int begin(void **state)
     quota.caps[QUOTA_BUFFER_BYTES].per_uid = 8 << 20;
     account = NULL;
     assert_int_equal(quota_add(&quota, 1000, QUOTA_CONNECTIONS, 1, &account), 0);
-    others = (struct buffers){.quota = &quota, .account = account};
+    others = (struct buffers){.account = account};
     common = (struct outbox_common){.limits = &limits, .dialect = &jsonrpc_dialect};
-    outbox_init(&o, &common, &quota, account);
+    outbox_init(&o, &common, account);
     return 0;
 }
 
@@ -161,7 +161,7 @@ TEST(another_uid_does_not_notice)
     uint64_t has = 0;
     limits.output_high_water = limits.subscriber_cap = 1 << 30;
     assert_int_equal(quota_add(&quota, 1001, QUOTA_CONNECTIONS, 1, &other), 0);
-    of_other = (struct buffers){.quota = &quota, .account = other};
+    of_other = (struct buffers){.account = other};
     buffers_set(&of_other, &has, 1 << 30);
     answer(5000);
     assert_false(outbox_is_above_high_water(&o));

@@ -211,17 +211,17 @@ TEST(what_goes_up_and_down)
     uint64_t has = 0;
     struct account *a = taken(1000, QUOTA_CONNECTIONS, 1);
     q.caps[QUOTA_BUFFER_BYTES].per_uid = 100;
-    quota_set(&q, a, QUOTA_BUFFER_BYTES, &has, 60);
-    assert_false(quota_is_above(&q, a, QUOTA_BUFFER_BYTES, 1));
-    assert_true(quota_is_above(&q, a, QUOTA_BUFFER_BYTES, 2));
-    quota_set(&q, a, QUOTA_BUFFER_BYTES, &has, 101);
-    assert_true(quota_is_above(&q, a, QUOTA_BUFFER_BYTES, 1));
-    quota_set(&q, a, QUOTA_BUFFER_BYTES, &has, 50);
-    assert_false(quota_is_above(&q, a, QUOTA_BUFFER_BYTES, 2));
+    quota_set(a, QUOTA_BUFFER_BYTES, &has, 60);
+    assert_false(quota_is_above(a, QUOTA_BUFFER_BYTES, 1));
+    assert_true(quota_is_above(a, QUOTA_BUFFER_BYTES, 2));
+    quota_set(a, QUOTA_BUFFER_BYTES, &has, 101);
+    assert_true(quota_is_above(a, QUOTA_BUFFER_BYTES, 1));
+    quota_set(a, QUOTA_BUFFER_BYTES, &has, 50);
+    assert_false(quota_is_above(a, QUOTA_BUFFER_BYTES, 2));
     assert_int_equal(q.total[QUOTA_BUFFER_BYTES], 50);
     assert_int_equal(has, 50);
-    quota_set(&q, a, QUOTA_BUFFER_BYTES, &has, 0);
-    quota_set(&q, NULL, QUOTA_BUFFER_BYTES, &has, 7); /* of the daemon itself */
+    quota_set(a, QUOTA_BUFFER_BYTES, &has, 0);
+    quota_set(NULL, QUOTA_BUFFER_BYTES, &has, 7); /* of the daemon itself */
     quota_give(&q, a, QUOTA_CONNECTIONS, 1);
 }
 

@@ -47,8 +47,8 @@ static void serve(struct task *task)
 static struct asker *join(uint32_t uid, unsigned wants)
 {
     struct asker *asker = &askers[n_askers++];
-    *asker = (struct asker){.task.serve = serve, .uid = uid, .wants = wants};
-    assert_int_equal(turns_join(&turns, &asker->task, uid), 0);
+    *asker = (struct asker){.uid = uid, .wants = wants};
+    assert_int_equal(turns_join(&turns, &asker->task, uid, serve), 0);
     if (wants > 0)
         turns_add(&turns, &asker->task);
     return asker;
@@ -286,8 +286,8 @@ TEST(others_of_the_uid)
 
 TEST(the_daemons_own_work_has_its_share)
 {
-    struct asker own = {.task.serve = serve, .uid = 77, .wants = 100};
-    assert_int_equal(turns_join_own(&turns, &own.task), 0);
+    struct asker own = {.uid = 77, .wants = 100};
+    assert_int_equal(turns_join_own(&turns, &own.task, serve), 0);
     for (int i = 0; i < 50; i++)
         join(1, 100);
     join(77, 100); /* a uid has nothing to do with it */
