@@ -13,7 +13,8 @@
 #include "daemon/rpc/subscription.h"
 #include "protocol/jsonrpc.h"
 
-/* A message of which some calls may be answered already. A plain request needs none of it. */
+/* A message of which some calls may be answered already. It takes memory only when that is not done
+ * at once. */
 struct underway {
     struct message message; /* empty: it was given up */
     size_t next_call;
@@ -35,17 +36,22 @@ void session_init(struct session *s, struct rpc *rpc, const struct caller *calle
 }
 
 /* What of it waits goes with the session's waits. */
-static void drop_underway(struct session *s)
+static void end_underway(struct session *s)
 {
     struct underway *u = steal_pointer(&s->underway);
-    if (!u)
-        return;
     message_free(&u->message);
     if (u->batch) {
         u->batch->is_executed = true;
         if (u->batch->n_waiting == 0)
             batch_free(u->batch);
     }
+}
+
+static void drop_underway(struct session *s)
+{
+    struct underway *u = s->underway;
+    if (u)
+        end_underway(s);
     free(u);
 }
 
@@ -229,7 +235,7 @@ static bool finish_message(struct session *s)
         batch_executed(steal_pointer(&u->batch));
     if (u->batch_begun)
         outbox_end_batch(&s->outbox);
-    drop_underway(s);
+    end_underway(s);
     s->outbox.in_answer = false;
     return true;
 }
@@ -254,41 +260,43 @@ static void refuse_value(struct session *s, const char *value, size_t len, const
         scanner_resync(&s->scanner);
 }
 
-static struct underway *underway_new(struct session *s, const struct message *message)
+/* A message that was not answered at once is kept. */
+static void keep_underway(struct session *s)
 {
-    struct underway *u = calloc(1, sizeof(*u));
-    if (!u)
-        return NULL;
-    if (message_is_batch(message) && s->outbox.common->dialect->calls(message, METHOD_WAIT)) {
-        u->batch = batch_new(&s->outbox, message_calls(message));
-        if (!u->batch) {
-            free(u);
-            return NULL;
-        }
+    struct underway *u = malloc(sizeof(*u));
+    if (!u) {
+        end_underway(s);
+        out_of_memory(s);
+        return;
     }
-    u->message = *message;
-    return u;
+    *u = *s->underway;
+    s->underway = u;
 }
 
-/* Answers MESSAGE, which was decoded from VALUE and is S's to free. */
-static void begin_message(struct session *s, struct message *message, const char *value, size_t len)
+/* Answers MESSAGE, which is S's to free. */
+static void begin_message(struct session *s, struct message *message)
 {
+    const struct dialect *dialect = s->outbox.common->dialect;
+    struct underway u = {.message = *message};
     struct failure f;
-    if (s->outbox.common->dialect->check(message, &f) < 0) {
+    if (dialect->check(message, &f) < 0) {
         write_failure(s, &f);
         message_free(message);
         served(s);
         return;
     }
-    s->underway = underway_new(s, message);
-    if (!s->underway) {
-        message_free(message);
-        failure_init(&f, PROTOCOL_ERROR_INTERNAL);
-        refuse_value(s, value, len, &f);
-        return;
+    if (message_is_batch(message) && dialect->calls(message, METHOD_WAIT)) {
+        u.batch = batch_new(&s->outbox, message_calls(message));
+        if (!u.batch) {
+            message_free(message);
+            out_of_memory(s);
+            return;
+        }
     }
+    s->underway = &u;
     s->outbox.in_answer = true;
-    finish_message(s);
+    if (!finish_message(s))
+        keep_underway(s);
 }
 
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
@@ -297,7 +305,7 @@ static void begin_value(struct session *s, const char *value, size_t len, bool a
     struct message message;
     struct failure f;
     if (message_decode(value, len, &message, &f) == 0)
-        begin_message(s, &message, value, len);
+        begin_message(s, &message);
     else if (at_end && f.error == PROTOCOL_ERROR_PARSE)
         refuse_cut_off(s);
     else
@@ -528,8 +536,12 @@ static void go_on(struct session *s)
     s->has_served = false;
     if (s->subscription)
         subscription_tell(s->subscription);
-    if (is_answering(s) && !finish_message(s))
-        return;
+    if (is_answering(s)) {
+        struct underway *u = s->underway;
+        if (!finish_message(s))
+            return;
+        free(u);
+    }
     if (has_unscanned(s) && !is_stopped(s))
         consume_held(s);
     if (s->input_ended && !is_stopped(s) && !has_unscanned(s) && !must_yield(s))
