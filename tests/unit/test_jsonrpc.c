@@ -382,8 +382,8 @@ static void check_not_ours(const char *id, const char *want_id)
 {
     static const char *const forms[] = {
         "{\"jsonrpc\":\"2.0\",\"id\":%,\"method\":\"info\",\"params\":{\"a\":\"\\u0000\"}}",
-        "{\"params\":{\"id\":5,\"a\":\"\\u0000\"},\"method\":\"info\",\"jsonrpc\":\"2.0\",\"id\":%"
-        "}",
+        ("{\"params\":{\"id\":5,\"a\":\"\\u0000\"},\"method\":\"info\",\"jsonrpc\":\"2.0\",\"id\":%"
+         "}"),
         "{\"jsonrpc\":\"2.0\",\"\\u0069\\u0064\":%,\"method\":\"info\",\"params\":[\"\\u0000\"]}",
     };
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
