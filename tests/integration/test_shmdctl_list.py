@@ -11,7 +11,7 @@ import stat
 import struct
 import subprocess
 import termios
-from datetime import datetime
+from datetime import datetime, timezone
 
 import sysv
 from command import USAGE, Shmdctl
@@ -67,9 +67,10 @@ class Columns(Listing):
         if not shutil.which("lsipc"):
             self.skipTest("lsipc is not installed")
         text = subprocess.run(["lsipc", "--help"], capture_output=True, text=True, check=True).stdout
-        generic = text.split("Generic columns:")[1].split("\n\n")[0]
-        shared = text.split("Shared-memory columns")[1].split("\n\n")[0]
-        names = re.findall(r"(?m)^ +([A-Z]+)  ", generic + shared)
+        # The headings of util-linux 2.41 say which are of System V and which of POSIX.
+        headings = r"(?:Generic|Generic System V|(?:System V )?Shared-memory) columns"
+        tables = re.findall(rf"(?m)^{headings}.*\n((?: .*\n)+)", text)
+        names = re.findall(r"(?m)^ +([A-Z]+)  ", "".join(tables))
         self.assertGreater(len(names), 15)
         self.client.create(name="x")
         self.ctl("list", "-o", ",".join(names))
@@ -152,7 +153,7 @@ class Style(Listing):
 
     def test_times(self):
         created = self.client.create(name="x")["created_at_ms"]
-        when = datetime.utcfromtimestamp(created // 1000)
+        when = datetime.fromtimestamp(created // 1000, timezone.utc)
         for format, want in (
             ("unix", str(created)),
             ("full", when.strftime("%a %b %e %H:%M:%S %Y")),
