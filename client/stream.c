@@ -264,10 +264,11 @@ static int connect_within(int fd, const struct sockaddr_un *address, int timeout
             return r;
         if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
             return deadline < 0 ? 0 : set_bound(fd, -1);
-        if (errno == EAGAIN || (errno == EINTR && deadline >= 0 && now_ms() >= deadline))
+        r = -errno;
+        if (r == -EAGAIN || (r == -EINTR && deadline >= 0 && now_ms() >= deadline))
             return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
+        if (r != -EINTR)
+            return r;
     }
 }
 
