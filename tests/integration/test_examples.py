@@ -4,11 +4,13 @@ They run on the daemon as on any other; how far they have come is seen in their 
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import itertools
 import os
 import random
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -460,18 +462,30 @@ class Demo(TestCase):
     """The demonstration, which starts a daemon of its own."""
 
     def start(self, build=os.environ["abs_top_builddir"]):
+        """It goes on while its output is read: each write is a packet, and the pipe has room for one. So it
+        cannot come to its end before a signal that is sent at one of its lines."""
         self.place = tempfile.mkdtemp(dir=self.directory)
+        output, writer = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, resource.getpagesize())
         process = subprocess.Popen(
             [os.path.join(EXAMPLES, "demo"), build],
             env={"PATH": os.environ["PATH"], "TMPDIR": self.place},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=writer,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        os.close(writer)
+        process.stdout = open(output, encoding="utf-8")
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         return process
+
+    def read_until(self, process, step):
+        for line in process.stdout:
+            if re.search(step, line):
+                return
+        self.fail(f"it ended before {step}")
 
     def interrupt(self, process, number=signal.SIGTERM):
         process.send_signal(number)
@@ -499,13 +513,12 @@ class Demo(TestCase):
         for number, step in itertools.product((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), steps):
             with self.subTest(step=step, signal=number):
                 process = self.start()
-                for line in process.stdout:
-                    if re.search(step, line):
-                        break
+                self.read_until(process, step)
                 self.interrupt(process, number)
 
     def test_interrupted_when_there_is_a_segment(self):
         process = self.start()
+        self.read_until(process, "producer.sh")
         wait_until(sysv.proc_table, "there is a segment")
         self.interrupt(process)
 
@@ -520,6 +533,7 @@ class Demo(TestCase):
                        f'exec {shlex.quote(os.environ["abs_top_builddir"])}/shmdctl "$@"\n')
         os.chmod(file.name, 0o755)
         process = self.start(build)
+        self.read_until(process, "producer.sh")
         wait_until(sysv.proc_table, "there is a segment")
         self.interrupt(process)
 
