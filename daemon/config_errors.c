@@ -86,6 +86,8 @@ static void append(struct config_errors *errors, const char *file, unsigned line
     struct config_error error = {
         .file = copy_of(file), .line = line, .key = copy_of(key ? key : ""), .message = message};
     struct config_error *items = NULL;
+    if (message)
+        make_printable(message);
     if (error.file && error.key && error.message)
         items = reallocarray(errors->items, errors->count + 1, sizeof(*items));
     if (!items) {
@@ -93,7 +95,6 @@ static void append(struct config_errors *errors, const char *file, unsigned line
         errors->out_of_memory = true;
         return;
     }
-    make_printable(message);
     errors->items = items;
     errors->items[errors->count++] = error;
 }

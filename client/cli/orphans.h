@@ -22,12 +22,14 @@ enum gc_class {
     GC_UNDECIDED, /* whether the creator lives cannot be told from here */
     GC_LOST,      /* may be the daemon's, from before its records began */
     GC_GUARDED,   /* may be the segment of another daemon, which was not asked */
-    GC_CLASSES_LISTED,
-    GC_ATTACHED = GC_CLASSES_LISTED,
+    GC_ATTACHED,
     GC_CREATOR_LIVES,
     GC_MANAGED, /* by the daemon that was asked */
     GC_CLASSES,
 };
+
+/* How many are listed: the classes up to here. */
+#define GC_CLASSES_LISTED GC_ATTACHED
 
 enum gc_result {
     GC_KEPT,     /* nobody tried to remove it, or its class did not allow it */

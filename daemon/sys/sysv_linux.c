@@ -324,7 +324,7 @@ static int linux_memory(void *context, uint64_t *ret_used, uint64_t *ret_max)
  * ctime rss swap. False when it has fewer columns. Not by sscanf, which takes ten times as long. */
 static bool read_row(const char *line, struct sysv_resident *ret)
 {
-    enum { SHMID = 1, RSS = 14, SWAP = 15, COLUMNS };
+    enum { SHMID = 1, RSS = 14, SWAP = 15, COLUMNS = 16 };
     const char *columns[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++) {
         while (*line == ' ')

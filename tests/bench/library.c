@@ -31,7 +31,7 @@ static double time_by_hand(int fd, size_t reply)
         send_all(fd, STAT_REQUEST, sizeof(STAT_REQUEST) - 1);
         receive_bytes(fd, buffer, reply);
     }
-    return (double)(own_cpu_ns() - begin) / TIMES;
+    return (double)(own_cpu_ns() - begin) / (double)TIMES;
 }
 
 static double time_stat(struct shmd *shmd)
@@ -45,7 +45,7 @@ static double time_stat(struct shmd *shmd)
             die("shmd_stat: %s", shmd_strerror(r));
         shmd_segment_free(segment);
     }
-    return (double)(own_cpu_ns() - begin) / TIMES;
+    return (double)(own_cpu_ns() - begin) / (double)TIMES;
 }
 
 void bench_library(struct bench *b)

@@ -130,7 +130,7 @@ static double raw_writes(const struct place *p)
         if (pwrite(fd, bytes, RECORD, HEADER + i * RECORD) != RECORD ||
             pwrite(fd, bytes, HEADER, 0) != HEADER)
             die("%s: cannot be written", path);
-    double us = (double)(now_ns() - begin) / 1000 / PAIRS;
+    double us = (double)(now_ns() - begin) / 1000 / (double)PAIRS;
     close(fd);
     unlink(path);
     return us;
@@ -162,12 +162,12 @@ static void measure_changes(struct bench *b, struct place *p)
             create(p, "bench/frames");
             remove_last(p);
         }
-        pairs[round] = (double)(now_ns() - begin) / 1000 / PAIRS;
+        pairs[round] = (double)(now_ns() - begin) / 1000 / (double)PAIRS;
         create(p, "bench/frames");
         begin = now_ns();
         for (int i = 0; i < PAIRS; i++)
             change(p);
-        changes[round] = (double)(now_ns() - begin) / 1000 / PAIRS;
+        changes[round] = (double)(now_ns() - begin) / 1000 / (double)PAIRS;
         remove_last(p);
         pair_ratios[round] = pairs[round] / raw[round];
         change_ratios[round] = changes[round] / raw[round];
@@ -198,7 +198,7 @@ static void measure_start(struct bench *b, struct place *p)
     }
     add_row(b, p, "start", "store alone: reading 30,000 records", starts, NULL);
     report_note(&b->report, "the journal on %s has %.0f bytes for each of 30,000 segments", p->name,
-                (double)st.st_size / LIVE);
+                (double)st.st_size / (double)LIVE);
 }
 
 static void measure(struct bench *b, const char *parent)
