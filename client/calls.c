@@ -340,7 +340,7 @@ int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *optio
                    uint64_t *ret_event_serial)
 {
     union params params;
-    struct subscribed wanted;
+    struct subscribed wanted = {.prefix = NULL};
     int r = option_subscribe(shmd, options, &params, &wanted);
     if (r < 0)
         return r;

@@ -144,7 +144,7 @@ int shmd_send_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *
                         shmd_answer_fn *answered, void *data)
 {
     union params params;
-    struct subscribed wanted;
+    struct subscribed wanted = {.prefix = NULL};
     int r = option_subscribe(shmd, options, &params, &wanted);
     if (r < 0)
         return r;
