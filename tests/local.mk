@@ -173,6 +173,14 @@ check-circles: all
 	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' CC='$(CC)' \
 		bash $(top_srcdir)/tests/lint/circles.sh
 
+# The binary interface of libshmd against the file that tells it; `make baseline-abi` writes that anew.
+EXTRA_DIST += tests/abi/check.sh tests/abi/libshmd.abi tests/abi/suppressions
+abi_check = abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' bash $(top_srcdir)/tests/abi/check.sh
+check-abi: libshmd.la
+	@$(abi_check)
+baseline-abi: libshmd.la
+	@$(abi_check) renew
+
 # The units under a real systemd, in a container.
 systemd_tests = tests/systemd/test_systemd.py
 check_PROGRAMS += tests/systemd/probe
@@ -364,4 +372,4 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE; \
 	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;
 
-.PHONY: check-unit check-circles lint
+.PHONY: check-unit check-circles check-abi baseline-abi lint
