@@ -1,6 +1,15 @@
 # Manual pages of the daemon, and how every page named *.N.in gets the paths of this build.
 EXTRA_DIST += protocol/PROTOCOL.md daemon/shmd.8.in daemon/shmd.conf.5.in
 
+# What docs/ has pictures of, and what makes them: as text, and on terminals.
+EXTRA_DIST += docs/make/architecture.py docs/make/screens.py
+pictures:
+	python3 $(top_srcdir)/docs/make/architecture.py >architecture.svg.tmp
+	mv architecture.svg.tmp $(top_srcdir)/docs/architecture.svg
+	abs_top_builddir='$(abs_top_builddir)' python3 $(top_srcdir)/docs/make/screens.py >screens.md.tmp
+	mv screens.md.tmp $(top_srcdir)/docs/screens.md
+.PHONY: pictures
+
 man_MANS += daemon/shmd.8 daemon/shmd.conf.5
 CLEANFILES += daemon/shmd.8 daemon/shmd.conf.5
 

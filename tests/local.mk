@@ -116,6 +116,7 @@ integration_tests = \
 	tests/integration/test_out_of_band.py \
 	tests/integration/test_pids.py \
 	tests/integration/test_protocol_md.py \
+	tests/integration/test_documents.py \
 	tests/integration/test_disown.py \
 	tests/integration/test_holding.py \
 	tests/integration/test_holding_races.py \

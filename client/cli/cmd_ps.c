@@ -39,10 +39,10 @@ static const struct table_column columns[COLUMNS] = {
     [COLUMN_PID] = {.heading = "PID", .is_number = true},
     [COLUMN_USER] = {.heading = "USER"},
     [COLUMN_COMMAND] = {.heading = "COMMAND", .may_be_cut = true},
-    [COLUMN_UNIT] = {.heading = "UNIT", .may_be_cut = true, .may_be_left_out = true},
-    [COLUMN_ACCESS] = {.heading = "ACCESS"},
-    [COLUMN_HOLDS] = {.heading = "HOLDS"},
-    [COLUMN_WAITS] = {.heading = "WAITS"},
+    [COLUMN_UNIT] = {.heading = "UNIT", .may_be_cut = true, .may_be_left_out = 2},
+    [COLUMN_ACCESS] = {.heading = "ACCESS", .may_be_left_out = 1},
+    [COLUMN_HOLDS] = {.heading = "HOLDS", .may_be_left_out = 1},
+    [COLUMN_WAITS] = {.heading = "WAITS", .may_be_left_out = 1},
 };
 
 struct ps {

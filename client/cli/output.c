@@ -49,7 +49,7 @@ static struct table *new_table(const struct options *o, const struct column_choi
             .heading = choice->columns[i]->name,
             .is_number = choice->columns[i]->kind == COLUMN_NUMBER,
             .may_be_cut = choice->columns[i]->kind == COLUMN_TEXT,
-            .may_be_left_out = i < choice->n_by_default,
+            .may_be_left_out = i < choice->n_by_default ? 1 : 0,
         };
     return table_new(headings, choice->n, output_style(o));
 }

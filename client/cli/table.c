@@ -137,13 +137,16 @@ static struct layout *widest(const struct table *table)
 
 static bool leave_one_out(struct table *table)
 {
+    struct layout *found = NULL;
     for (size_t i = table->n_columns; i-- > 1;) {
-        if (!table->layout[i].column.may_be_left_out || table->layout[i].is_left_out)
-            continue;
-        table->layout[i].is_left_out = true;
-        return true;
+        struct layout *layout = &table->layout[i];
+        int rank = layout->is_left_out ? 0 : layout->column.may_be_left_out;
+        if (rank > (found ? found->column.may_be_left_out : 0))
+            found = layout;
     }
-    return false;
+    if (found)
+        found->is_left_out = true;
+    return found;
 }
 
 /* Lets the table overflow only where nothing more can be done. */

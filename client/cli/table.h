@@ -16,7 +16,7 @@ struct table_column {
     const char *heading; /* must stay */
     bool is_number;      /* at the right edge of its column */
     bool may_be_cut;
-    bool may_be_left_out;
+    int may_be_left_out; /* 0: it stays; else the greatest goes first, and of equal ones the last */
 };
 
 struct table_style {

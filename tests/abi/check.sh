@@ -1,7 +1,7 @@
 #!/bin/bash
-# The binary interface of libshmd is what tests/abi/libshmd.abi says: that of the last release, or, before the first one,
-# of what is to be released. New functions may come. Anything else that differs is told, and is either a mistake or
-# a decision; then `make baseline-abi` writes the file anew, in the same commit.
+# The binary interface of libshmd is what tests/abi/libshmd.abi says: that of the last release, or, before
+# the first one, of what is to be released. New functions may come. Anything else that differs is told, and
+# is either a mistake or a decision; then `make baseline-abi` writes the file anew, in the same commit.
 #
 #   check.sh          compares, as TAP
 #   check.sh renew    writes the file
@@ -54,9 +54,11 @@ planted() { # WHAT, and sed's command
     catches "$1" "$scratch/found"
 }
 
-planted 'a function that is gone' "/<elf-symbol name='shmd_ready'/d; /<function-decl name='shmd_ready'/,/<.function-decl>/d"
+planted 'a function that is gone' \
+    "/<elf-symbol name='shmd_ready'/d; /<function-decl name='shmd_ready'/,/<.function-decl>/d"
 planted 'an enumerator with another number' "s/(name='SHMD_LIFETIME_ATTACHED' value=)'4'/\\1'5'/"
-planted 'a member at another place' "/<class-decl name='shmd_target'/,/<.class-decl>/s/layout-offset-in-bits='64'/layout-offset-in-bits='72'/"
+planted 'a member at another place' \
+    "/<class-decl name='shmd_target'/,/<.class-decl>/s/layout-offset-in-bits='64'/layout-offset-in-bits='72'/"
 
 differences "$scratch/now.abi" "$scratch/now.abi" >"$scratch/found"
 verdict 'accepts what is the same' "$scratch/found"

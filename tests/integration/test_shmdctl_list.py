@@ -199,6 +199,16 @@ class Terminal(Listing):
         self.assertEqual(headings.split()[:4], ["NAME", "SHMID", "SIZE", "MODE"])
         self.assertNotIn("HOLDERS", headings)
 
+    def test_ps_fits_too(self):
+        self.client.create(name="n" * 200, lifetime="process")
+        for width in (40, 200):
+            with self.subTest(width=width):
+                headings, *rows = self.on_terminal(width, "ps", "n" * 200)
+                self.assertTrue(rows)
+                self.assertLessEqual(max(map(len, (headings, *rows))), width)
+                self.assertRegex(headings, "^SHMID NAME +PID +USER +COMMA")
+                self.assertEqual(("UNIT" in headings, "WAITS" in headings), (width == 200, width == 200))
+
     def test_what_was_asked_for_is_never_left_out(self):
         self.client.create(name="n" * 200)
         headings, _row = self.on_terminal(40, "list", "-o", "NAME,CREATED,CHANGED,STATE")

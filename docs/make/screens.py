@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Takes the pictures of docs/screens.md, with tmux, on terminals of 40, 80 and 200 columns:
+
+    abs_top_builddir=$PWD/build docs/make/screens.py >docs/screens.md
+
+It runs in namespaces of its own, as root: a daemon, some segments, and processes of two users that use them.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ.setdefault("abs_top_srcdir", TOP)
+sys.path.insert(0, os.path.join(TOP, "tests", "integration"))
+sys.path.insert(0, os.path.join(TOP, "client", "python"))
+
+import machine  # noqa: E402
+
+BUILD = os.environ.get("abs_top_builddir", os.path.join(TOP, "build"))
+WIDTHS = (40, 80, 200)
+ANN, BOB, DAEMON = 3001, 3002, 2500
+USERS = (("ann", ANN), ("bob", BOB), ("shmd", DAEMON))
+MS_BIND = 0x1000
+DEADLINE = 60
+
+# What is shown: a title, the command, the lines of the terminal, whether it is full-screen.
+COMMANDS = (
+    ("list", "shmdctl list --all", 12, False),
+    ("ps", "shmdctl ps", 14, False),
+    ("top", "shmdctl top", 24, True),
+    ("doctor", "shmdctl doctor", 90, False),
+)
+
+USE = """
+import shmd, sys, time
+seg = shmd.hold(sys.argv[1]) if len(sys.argv) < 3 else shmd.publish(sys.argv[1], int(sys.argv[2]),
+                                                                    lifetime="process")
+if len(sys.argv) > 2:
+    seg.__enter__()
+    seg.ready()
+view = seg.buf
+print("up", flush=True)
+time.sleep(100000)
+"""
+
+
+class World:
+    """A daemon and what it has to show."""
+
+    def __init__(self, directory):
+        self._processes = []
+        self._make_users(directory)
+        # The system's daemon has its place there; this is a mount of our own.
+        machine._mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
+        os.makedirs("/run/shmd")
+        os.chown("/run/shmd", DAEMON, DAEMON)
+        library = os.path.join(BUILD, ".libs")
+        self.environment = {
+            "PATH": f"{library}:{BUILD}:{os.environ['PATH']}", "LD_LIBRARY_PATH": library, "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": os.path.join(TOP, "client", "python"), "PYTHONDONTWRITEBYTECODE": "1", "TERM": "screen",
+        }  # fmt: skip
+
+    def _make_users(self, directory):
+        for file, line in (("passwd", "{0}:x:{1}:{1}::/nonexistent:/bin/sh\n"), ("group", "{0}:x:{1}:\n")):
+            own = os.path.join(directory, file)
+            with open(own, "w", encoding="utf-8") as copy, open(f"/etc/{file}", encoding="utf-8") as machines:
+                copy.write("".join(line.format(*user) for user in USERS) + machines.read())
+            machine._mount(own, f"/etc/{file}", "", MS_BIND)
+
+    def start(self, uid, *command):
+        """Starts COMMAND as UID, and waits until it says that it is up."""
+        process = subprocess.Popen(
+            ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", *command],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd="/")
+        self._processes.append(process)
+        return process
+
+    def use(self, uid, *arguments):
+        assert self.start(uid, "python3", "-c", USE, *arguments).stdout.readline() == "up\n"
+
+    def ctl(self, uid, *arguments):
+        process = self.start(uid, "shmdctl", *arguments)
+        process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, arguments
+
+    def fill(self):
+        self.start(DAEMON, "shmd", "--state-dir", "/run/shmd", "--socket", "/run/shmd/shmd.sock", "--socket-mode",
+                   "666")
+        wait_until(lambda: os.path.exists("/run/shmd/shmd.sock"))
+        self.use(ANN, "video/frames", str(8 << 20))
+        self.use(ANN, "video/frames")
+        self.use(BOB, "prices", str(64 << 10))
+        self.ctl(ANN, "create", "models/weights-of-the-large-one", "--size", "1G", "--noreserve", "--uid", "shmd",
+                 "--gid", "ann", "--mode", "660")
+        self.ctl(BOB, "create", "session-cache", "--size", "512K", "--ttl", "1h")
+        self.start(BOB, "ipcmk", "-M", "4096").communicate(timeout=DEADLINE)
+        self.start(ANN, "shmdctl", "run", "half-done", "--size", "4K", "--not-ready", "--", "sleep", "100000")
+        wait_until(lambda: "half-done" in subprocess.run(["shmdctl", "list"], env=self.environment, check=True,
+                                                         capture_output=True, text=True).stdout)
+
+    def end(self):
+        for process in reversed(self._processes):
+            process.kill()
+            process.communicate(timeout=DEADLINE)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+class Terminal:
+    """tmux, on sockets in DIRECTORY."""
+
+    def __init__(self, directory, environment):
+        self._directory, self._socket, self._n = directory, None, 0
+        self._environment = environment
+
+    def _tmux(self, *arguments):
+        return subprocess.run(["tmux", "-f", "/dev/null", "-S", self._socket, *arguments], check=True,
+                              env=self._environment, capture_output=True, text=True, cwd="/").stdout
+
+    def _screen(self):
+        return self._tmux("capture-pane", "-p").rstrip()
+
+    def picture(self, command, width, height, is_full_screen):
+        """What the terminal shows when the command has ended, or, of one that does not, when it has drawn."""
+        # A server that was told to end may not have, so each picture has one of its own.
+        self._n += 1
+        self._socket = os.path.join(self._directory, f"tmux-{self._n}.sock")
+        end = "" if is_full_screen else "; printf '\\033[?25l'; touch \"$DONE\"; exec sleep 1000"
+        done = self._socket + ".done"
+        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-e", f"DONE={done}",
+                   f"{command}{end}")
+        if is_full_screen:
+            self._wait_until_it_stays()
+        else:
+            wait_until(lambda: os.path.exists(done))
+            os.unlink(done)
+        text = self._screen()
+        self._tmux("kill-server")
+        return "\n".join(line.rstrip() for line in text.split("\n"))
+
+    def _wait_until_it_stays(self):
+        """It has drawn something, and one more time."""
+        wait_until(self._screen)
+        time.sleep(2.5)
+
+
+def has(command, environment):
+    done = subprocess.run([*command.split()[:2], "--help"], env=environment, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def document(terminal, environment):
+    yield "# Screens"
+    yield "\nWhat `shmdctl` shows on terminals of 40, 80 and 200 columns, taken by `docs/make/screens.py`."
+    for title, command, height, is_full_screen in COMMANDS:
+        if not has(command, environment):
+            continue
+        yield f"\n## {title}"
+        for width in WIDTHS:
+            yield f"\n`{command}`, {width} columns:\n\n```"
+            yield terminal.picture(command, width, height, is_full_screen)
+            yield "```"
+
+
+def main():
+    try:
+        is_possible = all(machine.enter())
+    except OSError:
+        is_possible = False
+    if not is_possible:
+        sys.exit("screens: this needs root, and mounts and a pid namespace of its own")
+    with tempfile.TemporaryDirectory(prefix="shmd-screens-") as directory:
+        os.chmod(directory, 0o755)
+        world = World(directory)
+        try:
+            world.fill()
+            for line in document(Terminal(directory, world.environment), world.environment):
+                print(line)
+        finally:
+            world.end()
+            for file in ("passwd", "group"):
+                subprocess.run(["umount", f"/etc/{file}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
