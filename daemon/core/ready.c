@@ -8,16 +8,21 @@
 static int find_replaced(struct core *core, const struct found *found, struct found *ret,
                          struct outcome_detail *detail)
 {
-    const struct caller owner = {.uid = found->kernel.uid, .gid = found->kernel.gid};
+    const struct access *a = &core->settings.access;
+    const struct segment *s = found->segment;
+    /* Anybody may make the daemon the owner; that gives nobody the daemon's rights. */
+    const bool is_daemons = found->kernel.uid == a->own_uid;
+    const struct caller owner = {.uid = is_daemons ? s->creator.uid : found->kernel.uid,
+                                 .gid = is_daemons ? s->creator.gid : found->kernel.gid};
     ret->segment = NULL;
-    int r = find_name(core, found->segment->other_name, ret);
+    int r = find_name(core, s->other_name, ret);
     if (r < 0)
         return r;
     if (r > 0) {
         ret->segment = NULL;
         return 0;
     }
-    if (access_may_change(&core->settings.access, &owner, ret->segment, &ret->kernel))
+    if (access_may_change(a, &owner, ret->segment, &ret->kernel))
         return removal_check(core, ret, detail);
     return outcome_denied(
         detail, "owner, creator or admin",

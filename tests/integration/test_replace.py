@@ -143,6 +143,23 @@ class AtReady(LifeCase):
         self.refused("PermissionDenied", self.connect(self.daemon, ROOT), "ready",
                      serial=new["serial"])
 
+    @needs_several_uids
+    def test_the_daemon_as_owner_gives_no_right(self):
+        alice, bob = (self.connect(self.daemon, user) for user in (ALICE, BOB))
+        daemon = alice.call("info")["uid"]
+        alice.create(name="table")
+        made = self.begin(alice, uid=daemon)
+        given = self.begin(alice)
+        alice.call("set", serial=given["serial"], uid=daemon)
+        alice.call("remove", name="table")
+        stranger = bob.create(name="table", mode="0666")
+        for new in (made, given):
+            self.refused("PermissionDenied", alice, "ready", serial=new["serial"])
+        self.assertEqual(bob.stat(name="table")["serial"], stranger["serial"])
+        bob.call("remove", name="table")
+        alice.call("ready", serial=made["serial"])
+        self.refused("PermissionDenied", bob, "stat", name="table")
+
     def test_survives_a_kill(self):
         old = self.client.create(name="table")
         peer = self.peer()
