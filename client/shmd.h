@@ -409,7 +409,8 @@ int shmd_release(struct shmd *shmd, const struct shmd_target *target,
                  struct shmd_segment **ret_segment);
 
 /* Takes a segment out of the daemon's care: it is its creator's alone, as shmget() would have made
- * it. Nothing is removed. A segment of lifetime `attached` cannot be disowned. */
+ * it, and not locked any more. Nothing is removed. A segment of lifetime `attached` cannot be
+ * disowned, nor can a declared one. */
 int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
                 struct shmd_segment **ret_segment);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "daemon/core/declaration.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/removal.h"
 
@@ -14,6 +15,9 @@ static int check(const struct core *core, const struct found *found, struct outc
     *detail = (struct outcome_detail){0};
     if (s->lifetime == LIFETIME_ATTACHED)
         detail->what = "disown of an attached segment: the kernel frees it at the last detach";
+    else if (declaration_of(&core->declarations, s->name, s->key))
+        detail->what = "disown of a declared segment, which the next sweep would create again: "
+                       "take it out of its file and reload first";
     else if (core->rmid_forced && segment_attachments(s, &found->kernel) == 0)
         detail->what = "disown while kernel.shm_rmid_forced is 1 and nobody has attached the "
                        "segment: it would be gone at once";
@@ -32,6 +36,15 @@ static int give_back(struct core *core, const struct found *found, struct outcom
     return r == -ENOENT ? OUTCOME_NO_SUCH_SEGMENT : r;
 }
 
+/* What the daemon has locked the kernel charges to the daemon, for as long as it stays locked. */
+static void unlock(struct core *core, const struct segment *s)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    const struct sight now = kernel_look(core, s);
+    if (now.verdict == VERDICT_MATCH && now.kernel.locked)
+        (void)!sysv->ops->lock(sysv->context, s->shmid, false); /* its creator has taken it back */
+}
+
 /* The daemon created the segment, so it can put the owner back. */
 static int disown_created(struct core *core, const struct found *found,
                           struct outcome_detail *detail)
@@ -40,8 +53,10 @@ static int disown_created(struct core *core, const struct found *found,
     if (r != 0)
         return r;
     r = ledger_write_gone(core, found->segment, detail);
-    if (r == 0)
+    if (r == 0) {
+        unlock(core, found->segment);
         return 0;
+    }
     int back = kernel_put_back(core, found->segment, &found->kernel);
     return back < 0 && back != -ESTALE ? -EIO : r;
 }
@@ -52,9 +67,12 @@ static int disown_adopted(struct core *core, const struct found *found,
                           struct outcome_detail *detail)
 {
     int r = ledger_write_gone(core, found->segment, detail);
-    if (r == 0 && give_back(core, found, detail) != 0)
+    if (r != 0)
+        return r;
+    unlock(core, found->segment);
+    if (give_back(core, found, detail) != 0)
         *detail = (struct outcome_detail){0}; /* its creator has taken it back himself */
-    return r;
+    return 0;
 }
 
 int core_disown(struct core *core, struct found *found, struct outcome_detail *detail)

@@ -1,5 +1,8 @@
 """`disown`: a segment leaves the daemon's care, and lives on as its creator's."""
 
+import json
+import os
+
 import sysv
 from harness import ALICE, BOB, ROOT, SEVERAL_UIDS, as_user, main, needs_several_uids
 from peers import LifeCase
@@ -54,6 +57,32 @@ class Disown(LifeCase):
     def test_not_for_attached(self):
         self.client.create(name="frames", lifetime="attached")
         self.refused("NotSupported", self.client, "disown", name="frames")
+
+    def test_a_declared_one_stays(self):
+        directory = os.path.join(self.directory, "segments.d")
+        os.makedirs(directory)
+        with open(os.path.join(directory, "a.json"), "w", encoding="utf-8") as file:
+            json.dump({"name": "frames", "size": 4096, "uid": self.owner.uid}, file)
+        self.daemon.configure(f"segments_dir = {directory}\n")
+        self.connect(self.daemon, ROOT).call("reload")
+        data = self.refused("NotSupported", self.client, "disown", name="frames")
+        self.assertIn("declared", data["what"])
+        self.assertEqual([s["name"] for s in self.client.list(scope="all")], ["frames"])
+
+    def test_its_lock_goes(self):
+        """Else the daemon could lock no more, and nobody's quota would say why."""
+        made = self.client.create(name="frames", locked=True)
+        self.assertIs(self.client.call("disown", name="frames")["segment"]["locked"], False)
+        self.assertFalse(sysv.stat(made["shmid"]).mode & sysv.SHM_LOCKED)
+
+    def test_the_lock_of_an_adopted_one_goes(self):
+        shmid = as_user(self.owner, lambda: sysv.create(5000, 0o640))
+        daemon_uid = self.client.call("info")["uid"]
+        as_user(self.owner, lambda: sysv.set_owner(shmid, daemon_uid, self.owner.gid, 0o640))
+        self.client.call("adopt", shmid=shmid, name="taken")
+        self.client.call("set", name="taken", locked=True)
+        self.assertIs(self.client.call("disown", name="taken")["segment"]["locked"], False)
+        self.assertFalse(sysv.stat(shmid).mode & sysv.SHM_LOCKED)
 
     @needs_several_uids
     def test_not_for_strangers(self):

@@ -634,7 +634,10 @@ static struct answer answer_ready(const struct model *m, struct model_segment *s
     struct model_segment *old = model_by_name(m, s->new_name);
     if (!old || look(m, old, true) != CODE_OK)
         return a;
-    const struct process owner = {.uid = s->kernel.uid, .gid = s->kernel.gid};
+    /* The daemon as the owner gives nobody the daemon's rights. */
+    const bool is_daemons = s->kernel.uid == DAEMON_UID;
+    const struct process owner = {.uid = is_daemons ? s->creator_uid : s->kernel.uid,
+                                  .gid = is_daemons ? s->creator_gid : s->kernel.gid};
     if (!may_change(m, &owner, old) || !daemon_may_remove(old))
         return refused(CODE_PERMISSION_DENIED);
     a.replaced = old;
@@ -963,6 +966,7 @@ static void apply_disown(struct model *m, struct model_segment *s)
     if (daemon_controls(&k)) {
         k.uid = s->creator_uid;
         k.gid = s->creator_gid;
+        k.locked = false;
     }
     s->is_disowned = true;
     m->disowned_at_s = m->w->k->now;
