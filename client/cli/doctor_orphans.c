@@ -92,7 +92,8 @@ void check_lost(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found_class(f, SEVERITY_WARNING, c,
-                "may be the daemon's, from before its records began: it has no record of it");
+                "may be the daemon's, from before its records began, or was disowned: it has "
+                "no record of it");
     why(f, "when a daemon's records were lost, no name leads to its segments any more, and they "
            "may be needed all the same");
     ids_text(c, others, sizeof(others));

@@ -10,7 +10,8 @@ static const struct {
         [GC_LEAKED] = {"leaked", "creator dead, nobody else has ever attached it"},
         [GC_LEFT] = {"left", "creator dead, but others have used it"},
         [GC_UNDECIDED] = {"undecided", "its creator is in another pid namespace and may live"},
-        [GC_LOST] = {"lost", "may be the daemon's, from before its records began"},
+        [GC_LOST] = {"lost", "may be the daemon's, from before its records began, or "
+                             "was disowned"},
         [GC_GUARDED] = {"guarded", "may be another daemon's"},
         [GC_ATTACHED] = {"attached", "a process has it attached"},
         [GC_CREATOR_LIVES] = {"creator-lives", "its creator lives, or another process has its pid"},
@@ -144,11 +145,15 @@ static enum orphan_class classify(const struct kernel_segment *s, enum process_s
 }
 
 /* It is the daemon's by its uid, and was there before the daemon's records. The kernel counts
- * whole seconds; a change of mode or owner makes it look younger. */
+ * whole seconds; a change of mode or owner makes it look younger. What the daemon made for another
+ * user is lost or disowned, however young: its creator is the daemon for the kernel, so that the
+ * end of the daemon's process says nothing of the program that asked for it. */
 static bool is_lost(const struct orphan_knowledge *k, const struct kernel_segment *s)
 {
     if (!k->asked || !could_manage(k->daemon_uid, s))
         return false;
+    if (s->cuid == k->daemon_uid && s->uid != k->daemon_uid)
+        return true;
     return k->records_since_at_ms == 0 || s->ctime <= k->records_since_at_ms / 1000;
 }
 

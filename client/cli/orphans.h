@@ -20,7 +20,7 @@ enum gc_class {
     GC_LEAKED,    /* creator dead, nobody but the creator has ever attached it */
     GC_LEFT,      /* the same, but others have: perhaps a cache that is meant to stay */
     GC_UNDECIDED, /* whether the creator lives cannot be told from here */
-    GC_LOST,      /* may be the daemon's, from before its records began */
+    GC_LOST,      /* may be the daemon's, from before its records began, or was disowned */
     GC_GUARDED,   /* may be the segment of another daemon, which was not asked */
     GC_ATTACHED,
     GC_CREATOR_LIVES,

@@ -456,6 +456,23 @@ class WithDaemon(GcCase):
         self.assertEqual(self.results("--remove", "--lost"), {self.managed: "removed"})
 
     @needs_several_uids
+    def test_what_was_disowned_is_not_leaked(self):
+        """For the kernel its creator is the daemon, so a restart of that says nothing."""
+        with self.daemon.connect() as client:
+            since = client.call("info")["records_since_at_ms"] // 1000
+
+            def make_a_younger_one():
+                shmid = client.create()["shmid"]
+                return int(sysv.proc_table()[shmid]["ctime"]) > since and shmid
+
+            shmid = wait_until(make_a_younger_one, "one is younger than the records")
+            client.call("disown", shmid=shmid)
+        self.daemon.stop()
+        self.restart()
+        self.assertEqual(self.classes("--remove", "--left")[shmid], "lost")
+        self.assertTrue(sysv.exists(shmid))
+
+    @needs_several_uids
     def test_the_lost_segments_of_a_users_own_daemon(self):
         # The daemon and its only user are one uid.
         own = self.start_daemon(user=ALICE, directory=self.daemon_directory("own", ALICE))

@@ -134,6 +134,8 @@ TEST(what_may_be_the_daemons)
     assert_int_equal(judge(&s, PROCESS_ALIVE, &k), GC_CREATOR_LIVES);
     s.lpid = 5;
     assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
+    s.ctime = 200; /* and disowned since */
+    assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
     s = orphan();
     s.uid = 120; /* adopted once */
     assert_int_equal(judge(&s, PROCESS_DEAD, &k), GC_LOST);
