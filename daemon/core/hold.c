@@ -41,11 +41,22 @@ static int record_holder(struct core *core, struct segment *segment, const struc
     return r;
 }
 
+/* The last quarter of the places is for those who may change the segment: strangers who may read it
+ * cannot keep its owner's own processes out. */
+static uint64_t max_holders(const struct core *core, const struct caller *caller,
+                            const struct found *found)
+{
+    uint64_t max = core->settings.limits.max_holders_per_segment;
+    bool has_reserve =
+        access_may_change(&core->settings.access, caller, found->segment, &found->kernel);
+    return has_reserve ? max : max - max / 4;
+}
+
 int core_hold(struct core *core, struct caller *caller, struct found *found,
               struct outcome_detail *detail)
 {
     struct segment *segment = found->segment;
-    uint64_t max = core->settings.limits.max_holders_per_segment;
+    const uint64_t max = max_holders(core, caller, found);
     struct tie *tie = NULL;
     if (!can_be_held(segment))
         return not_holdable(segment, detail);

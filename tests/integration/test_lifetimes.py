@@ -165,6 +165,19 @@ class Process(LifeCase):
         self.assertEqual(self.holders(made), 3)
 
     @needs_several_uids
+    def test_strangers_leave_room_for_the_owner(self):
+        self.daemon.end()
+        self.restart(config=self.RELAXED + "max_holders_per_segment = 4\n")
+        made = self.peer(ALICE).create(lifetime="process", mode="0644")
+        for _ in range(2):
+            self.peer(BOB).call("hold", serial=made["serial"])
+        data = self.refused("QuotaExceeded", self.peer(BOB), "hold", serial=made["serial"])
+        self.assertEqual((data["quota"], data["used"], data["max"]),
+                         ("max_holders_per_segment", 3, 3))
+        self.peer(ALICE).call("hold", serial=made["serial"])
+        self.refused("QuotaExceeded", self.peer(ALICE), "hold", serial=made["serial"])
+
+    @needs_several_uids
     def test_to_hold_needs_to_read(self):
         alice, bob = self.peer(ALICE), self.peer(BOB)
         made = alice.create(lifetime="process", mode="0600")

@@ -305,7 +305,9 @@ static bool quota_may_refuse(const struct oracle *o, const struct ask *ask, cons
         return ask->method == METHOD_SUBSCRIBE &&
                listeners_of(o, uid) >= l->max_subscriptions_per_uid;
     if (strcmp(quota, "max_holders_per_segment") == 0)
-        return a->segment && a->segment->n_holders >= l->max_holders_per_segment;
+        /* The last quarter is for those who may change it. */
+        return a->segment &&
+               a->segment->n_holders >= l->max_holders_per_segment - l->max_holders_per_segment / 4;
     if (strstr(quota, "anchored") || strstr(quota, "locked"))
         return names_feature(ask->params) || o->w->core.rmid_forced;
     return false;
