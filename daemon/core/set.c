@@ -60,6 +60,10 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     struct found other;
     if (!p->new_name || (s->name && strcmp(p->new_name, s->name) == 0))
         return 0;
+    if (s->replaces)
+        return outcome_invalid(detail, "new_name",
+                               "the segment gets the name of the one it replaces at ready: set "
+                               "another name then");
     const struct name_rule *rule;
     if (!access_may_use_name(&core->settings.access, caller, p->new_name, &rule))
         return outcome_reserved_name(detail, rule);

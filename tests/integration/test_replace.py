@@ -113,6 +113,16 @@ class AtReady(LifeCase):
         self.assertEqual(self.client.stat(name="table")["serial"], first["serial"])
         self.assertFalse(self.is_known(second))
 
+    def test_it_has_no_name_before(self):
+        self.client.create(name="table")
+        new = self.begin()
+        self.refuses_parameter("new_name", self.client, "set", serial=new["serial"],
+                               new_name="other")
+        self.client.call("set", serial=new["serial"], labels={"version": "2"})
+        self.client.call("ready", serial=new["serial"])
+        renamed = self.client.call("set", serial=new["serial"], new_name="other")["segment"]
+        self.assertEqual(renamed["name"], "other")
+
     def test_its_initialiser_dies(self):
         old = self.client.create(name="table")
         peer = self.peer()

@@ -575,6 +575,8 @@ static struct answer answer_set(const struct model *m, const struct ask *ask,
     if (has(p, "uid") && s->adopted)
         return refused(CODE_NOT_SUPPORTED);
     a.code = check_lifetime(ask, s);
+    if (a.code == CODE_OK && new_name && s->replaces && strcmp(new_name, s->name) != 0)
+        a.code = CODE_INVALID_PARAMETER;
     if (a.code == CODE_OK && new_name && strcmp(new_name, s->name) != 0 &&
         !may_use_name(m, asker(ask), new_name))
         a.code = CODE_PERMISSION_DENIED;
