@@ -1,7 +1,9 @@
 /*
  * Which processes have a segment attached: read from /proc/PID/maps, where the kernel shows a
  * segment as /SYSV and its key, with the shmid as the inode. Each line there is one attachment as
- * the kernel counts them. Nothing is attached and nothing is changed.
+ * the kernel counts them. Anybody can give such a name and such an inode to a file of his own, so
+ * the device must be that of the kernel's own file systems, where segments are. Nothing is attached
+ * and nothing is changed.
  */
 #include "client/internal.h"
 
@@ -11,7 +13,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 /* --- what is found */
 
@@ -127,13 +132,54 @@ static const char *find_unit(const char *cgroup, size_t *ret_len)
     return unit;
 }
 
+/* Where the kernel keeps segments: one file system for ordinary pages, one for each size of huge
+ * pages. Files of memfd_create() are in the same ones. */
+struct devices {
+    dev_t items[32];
+    size_t count;
+};
+
+static void devices_add(struct devices *d, unsigned flags)
+{
+    struct stat st;
+    int fd = memfd_create("", MFD_CLOEXEC | flags);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && d->count < sizeof(d->items) / sizeof(*d->items))
+        d->items[d->count++] = st.st_dev;
+    close(fd);
+}
+
+static struct devices read_devices(void)
+{
+    enum { SMALLEST = 14, LARGEST = 40, SHIFT = 26 }; /* powers of 2; MFD_HUGE_SHIFT */
+    struct devices d = {.count = 0};
+    devices_add(&d, 0);
+    for (unsigned size = SMALLEST; d.count > 0 && size <= LARGEST; size++)
+        devices_add(&d, MFD_HUGETLB | size << SHIFT);
+    return d;
+}
+
+/* If memfd_create() is forbidden here, the name has to do. */
+static bool is_of_segments(const struct devices *d, dev_t device)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->items[i] == device)
+            return true;
+    return d->count == 0;
+}
+
 /* A line of maps that is a segment. */
-static bool parse_mapping(const char *line, int *ret_shmid, bool *ret_writable)
+static bool parse_mapping(const char *line, const struct devices *devices, int *ret_shmid,
+                          bool *ret_writable)
 {
     char permissions[5], path[16];
+    unsigned major, minor;
     unsigned long inode;
-    if (sscanf(line, "%*x-%*x %4s %*x %*x:%*x %lu %15s", permissions, &inode, path) != 3 ||
-        strncmp(path, "/SYSV", 5) != 0 || inode > INT32_MAX)
+    if (sscanf(line, "%*x-%*x %4s %*x %x:%x %lu %15s", permissions, &major, &minor, &inode, path) !=
+            5 ||
+        strncmp(path, "/SYSV", 5) != 0 || inode > INT32_MAX ||
+        !is_of_segments(devices, makedev(major, minor)))
         return false;
     *ret_shmid = (int)inode;
     *ret_writable = permissions[1] == 'w';
@@ -152,7 +198,7 @@ static struct shmd_attachment *row_of(struct found *all, size_t first, int shmid
 }
 
 /* SHMID -1: any. 0 or -ENOMEM. */
-static int read_maps(int32_t pid, int shmid, struct found *all)
+static int read_maps(int32_t pid, int shmid, const struct devices *devices, struct found *all)
 {
     FILE *stream = open_proc(pid, "maps");
     char *line = NULL;
@@ -160,7 +206,7 @@ static int read_maps(int32_t pid, int shmid, struct found *all)
     int r = 0, mapped;
     bool is_writable;
     while (stream && r == 0 && getline(&line, &size, stream) > 0) {
-        if (!parse_mapping(line, &mapped, &is_writable) || (shmid >= 0 && mapped != shmid))
+        if (!parse_mapping(line, devices, &mapped, &is_writable) || (shmid >= 0 && mapped != shmid))
             continue;
         struct shmd_attachment *row = row_of(all, first, mapped, pid);
         if (!row) {
@@ -197,6 +243,7 @@ static int read_processes(int shmid, int32_t not_pid, struct found *all)
     struct stat own;
     if (stat("/proc/self/ns/ipc", &own) < 0)
         return -errno;
+    const struct devices devices = read_devices();
     DIR *proc = opendir("/proc");
     if (!proc)
         return -errno;
@@ -206,7 +253,7 @@ static int read_processes(int shmid, int32_t not_pid, struct found *all)
             continue;
         int32_t pid = (int32_t)strtol(entry->d_name, NULL, 10);
         if (pid != not_pid && is_in_namespace(pid, &own))
-            r = read_maps(pid, shmid, all);
+            r = read_maps(pid, shmid, &devices, all);
     }
     closedir(proc);
     return r;

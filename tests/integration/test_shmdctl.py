@@ -1,6 +1,7 @@
 """shmdctl: every command, its output for people and for programs, and its exit statuses."""
 
 import json
+import mmap
 import os
 import pty
 import re
@@ -1107,6 +1108,39 @@ class Ps(Shmdctl):
                 self.assertIn(row.get("cgroup", ""), file.read())
         (holder,) = segment["holders"]
         self.assertEqual(holder["pid"], os.getpid())
+
+    @needs_several_uids
+    def test_a_file_that_looks_like_a_segment_is_none(self):
+        """A file system that is mounted nowhere shows a file as /SYSV, and counts its inodes."""
+        def pretend(shmid):
+            call, fd = sysv.libc.syscall, lambda n: os.open(
+                f"SYSV{n:08x}", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=mount)
+            context = call(430, b"tmpfs", 0)  # fsopen
+            if context < 0 or call(431, context, 6, None, None, 0) < 0:  # fsconfig: create
+                return None
+            mount = call(432, context, 0, 0)  # fsmount
+            file = next(file for file in map(fd, range(100)) if os.fstat(file).st_ino == shmid)
+            os.ftruncate(file, sysv.PAGE)
+            return mmap.mmap(file, sysv.PAGE)
+
+        def act():
+            sysv.libc.unshare(0x08000000)  # the ids begin anew
+            shmid = [sysv.create(4096) for _ in range(20)][-1]
+            mapping = pretend(shmid)
+            with open("/proc/self/maps", encoding="ascii") as maps:
+                is_like_one = re.search(rf" {shmid} +/SYSV0", maps.read()) is not None
+            (segment,) = self.ps("--shmid", shmid, user=ROOT)
+            with sysv.attached(shmid):
+                (attached,) = self.ps("--shmid", shmid, user=ROOT)
+            return mapping is not None, is_like_one, segment["attached"], attached["attached"]
+
+        self.path = "/nonexistent"
+        could, is_like_one, before, while_attached = as_user(ROOT, act)
+        if not could:
+            self.skipTest("this kernel cannot mount a file system nowhere")
+        self.assertTrue(is_like_one)
+        self.assertEqual(before, [])
+        self.assertEqual([row["count"] for row in while_attached], [1])
 
     def test_for_people(self):
         pid = self.attach(read_only=True)
