@@ -46,6 +46,7 @@ shmdctl_SOURCES = \
 	client/cli/cmd_rm.c \
 	client/cli/cmd_run.c \
 	client/cli/cmd_segment.c \
+	client/cli/cmd_top.c \
 	client/cli/cmd_wait.c \
 	client/cli/commands.c \
 	client/cli/daemon_choice.c client/cli/daemon_choice.h \
@@ -81,11 +82,28 @@ shmdctl_SOURCES = \
 	client/cli/rm_one.c client/cli/rm_one.h \
 	client/cli/table.c client/cli/table.h \
 	client/cli/targets.c client/cli/targets.h \
+	client/cli/top_model.c client/cli/top_model.h \
+	client/cli/top_once.c client/cli/top_once.h \
+	client/cli/top_tables.c client/cli/top_tables.h \
+	client/cli/top_view.c client/cli/top_view.h \
 	client/cli/waiters.c client/cli/waiters.h
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
 shmdctl_LDADD = libshmd.la libprotocol.la
+# The full screen of top.
+live_sources = \
+	client/cli/top_draw.c client/cli/top_draw.h \
+	client/cli/top_feed.c client/cli/top_feed.h \
+	client/cli/top_live.c client/cli/top_live.h \
+	client/cli/top_terminal.c client/cli/top_terminal.h
+if HAVE_NCURSES
+shmdctl_SOURCES += $(live_sources)
+shmdctl_CPPFLAGS += $(NCURSES_CFLAGS)
+shmdctl_LDADD += $(NCURSES_LIBS)
+else
+EXTRA_DIST += $(live_sources)
+endif
 
 # libshmd's pages; a name in a page's NAME is a page as well, which refers to it.
 library_pages = \

@@ -67,6 +67,8 @@ unit_tests = \
 	tests/unit/test_siphash \
 	tests/unit/test_subscribe \
 	tests/unit/test_terms \
+	tests/unit/test_top_draw \
+	tests/unit/test_top_model \
 	tests/unit/test_turns \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
@@ -133,6 +135,7 @@ integration_tests = \
 	tests/integration/test_shmdctl.py \
 	tests/integration/test_shmdctl_list.py \
 	tests/integration/test_shmdctl_rm.py \
+	tests/integration/test_shmdctl_top.py \
 	tests/integration/test_shmdctl_daemon.py \
 	tests/integration/test_store.py \
 	tests/integration/test_target.py \
@@ -193,7 +196,7 @@ EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py tests/integration/tracing.py
-EXTRA_DIST += tests/integration/command.py tests/integration/fake_daemon.py
+EXTRA_DIST += tests/integration/command.py tests/integration/terminal.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \
 	tests/unit/core_case.h tests/unit/rpc_case.h
 EXTRA_DIST += $(check_headers)
@@ -238,6 +241,11 @@ tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_chec
 	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
 	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c \
 	client/cli/plain_text.c
+top_model_sources = client/cli/top_model.c client/cli/top_view.c
+tests_unit_test_top_model_SOURCES = tests/unit/test_top_model.c $(top_model_sources)
+tests_unit_test_top_draw_SOURCES = tests/unit/test_top_draw.c $(top_model_sources) client/cli/format.c \
+	client/cli/plain_text.c client/cli/table.c client/cli/top_draw.c client/cli/top_tables.c
+tests_unit_test_top_draw_LDADD = libshmd.la $(LDADD)
 tests_unit_test_orphans_SOURCES = tests/unit/test_orphans.c client/cli/kernel_segments.c client/cli/orphans.c
 tests_unit_test_fake_sysv_LDADD = libfakes.la $(LDADD)
 tests_unit_test_access_LDADD = libcore.la $(LDADD)

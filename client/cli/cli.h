@@ -81,7 +81,7 @@
     X(YES)                                                                                         \
     X(FORCE)                                                                                       \
     X(ONCE)                                                                                        \
-    X(INTERVAL)
+    X(DELAY)
 
 enum option_id {
 #define X(id) OPT_##id,
@@ -108,7 +108,7 @@ struct options {
     enum shmd_lifetime lifetime;
     enum shmd_state state;
     enum shmd_scope scope;
-    int64_t ttl_ms, idle_ttl_ms, timeout_ms, older_than_ms, idle_ms, interval_ms;
+    int64_t ttl_ms, idle_ttl_ms, timeout_ms, older_than_ms, idle_ms, delay_ms;
     struct shmd_label labels[LABELS_ROOM]; /* their keys are owned */
     size_t n_labels;
     uint64_t huge_page_size;
@@ -291,6 +291,7 @@ int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_ps(struct cli *cli);
+int cmd_top(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_reload(struct cli *cli);
 int cmd_metrics(struct cli *cli);

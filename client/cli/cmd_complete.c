@@ -19,6 +19,7 @@
 #include "client/cli/columns.h"
 #include "client/cli/help.h"
 #include "client/cli/plain_text.h"
+#include "client/cli/top_view.h"
 #include "protocol/methods.h"
 
 enum { PATIENCE_MS = 1000 }; /* for the daemon: somebody has pressed a key */
@@ -123,6 +124,20 @@ static void offer_columns(struct completion *c, bool is_list)
         offer(c, columns[i].name, columns[i].help);
 }
 
+static const char *top_order(int i)
+{
+    enum top_order order = top_panel_order(TOP_SEGMENTS, (size_t)i);
+    return order == TOP_ORDERS ? NULL : top_order_word(order);
+}
+
+static void offer_orders(struct completion *c)
+{
+    if (c->command && c->command->run == cmd_top)
+        offer_words(c, top_order, 0);
+    else
+        offer_columns(c, false);
+}
+
 static void offer_kinds(struct completion *c)
 {
     begin_list(c);
@@ -208,7 +223,7 @@ static void offer_value(struct completion *c, enum option_id option)
     case OPT_SCOPE: offer_words(c, scope, 0); break;
     case OPT_TIME_FORMAT: offer_words(c, time_format, 0); break;
     case OPT_OUTPUT: offer_columns(c, true); break;
-    case OPT_SORT: offer_columns(c, false); break;
+    case OPT_SORT: offer_orders(c); break;
     case OPT_KINDS: offer_kinds(c); break;
     default: puts("words"); break;
     }

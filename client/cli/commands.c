@@ -140,6 +140,14 @@ const struct command commands[] = {
      .options = TARGET | STYLE,
      .max_args = 1,
      .run = cmd_ps},
+    {.name = "top",
+     .arguments = "[PREFIX]",
+     .summary = "Watch segments, processes, users and events on the whole terminal",
+     .options = OPT(ONCE) | OPT(DELAY) | OPT(SORT) | OPT(REVERSE) | OPT(JSON) | OPT(BYTES) |
+                OPT(PREFIX) | OPT(UID) | OPT(LIFETIME) | OPT(STATE) | OPT(LABEL) | OPT(SCOPE) |
+                OPT(FOREIGN) | OPT(ALL),
+     .max_args = 1,
+     .run = cmd_top},
     {.name = "gc",
      .arguments = "",
      .summary = "List segments that nobody needs any more, or remove them",

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,6 +106,44 @@ int kernel_segment_remove(int shmid)
     if (shmctl(shmid, IPC_RMID, NULL) < 0)
         return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
     return 0;
+}
+
+/* The number in column N, from 0, of a LINE of /proc/sysvipc/shm; NULL: it has fewer. */
+static const char *column_at(const char *line, int n)
+{
+    for (int i = 0;; i++) {
+        line += strspn(line, " ");
+        if (*line == '\0' || *line == '\n')
+            return NULL;
+        if (i == n)
+            return line;
+        line += strcspn(line, " \n");
+    }
+}
+
+int kernel_memory_read(struct kernel_memory *ret, size_t max, size_t *ret_n)
+{
+    enum { SHMID = 1, RSS = 14, SWAP = 15 };
+    char line[512];
+    size_t n = 0;
+    int r = 0;
+    FILE *file = fopen("/proc/sysvipc/shm", "re");
+    if (!file)
+        return -errno;
+    bool has_heading = fgets(line, sizeof(line), file);
+    while (has_heading && r == 0 && n < max && fgets(line, sizeof(line), file)) {
+        const char *shmid = column_at(line, SHMID), *rss = column_at(line, RSS);
+        const char *swap = column_at(line, SWAP);
+        if (shmid && rss && swap)
+            ret[n++] = (struct kernel_memory){(int)strtol(shmid, NULL, 10), strtoull(rss, NULL, 10),
+                                              strtoull(swap, NULL, 10)};
+        else
+            r = -ENOENT;
+    }
+    fclose(file);
+    if (r == 0)
+        *ret_n = n;
+    return r;
 }
 
 int kernel_limits_read(struct kernel_limits *ret)

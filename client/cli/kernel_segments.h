@@ -1,6 +1,7 @@
 /*
- * The kernel's segments as gc and doctor look at them: with the caller's own rights and without the
- * daemon, so that both work when there is none. Looking needs no permission and touches nothing.
+ * The kernel's segments as gc, doctor and top look at them: with the caller's own rights and
+ * without the daemon, so that both work when there is none. Looking needs no permission and touches
+ * nothing.
  */
 #ifndef SHMD_CLIENT_CLI_KERNEL_SEGMENTS_H
 #define SHMD_CLIENT_CLI_KERNEL_SEGMENTS_H
@@ -30,6 +31,12 @@ struct kernel_segments {
     size_t count;
 };
 
+/* How much of a segment is in memory, and in swap. */
+struct kernel_memory {
+    int shmid;
+    uint64_t rss, swap; /* bytes */
+};
+
 struct kernel_limits {
     uint64_t shmmax, shmall, shmmni; /* bytes, pages, segments */
     uint64_t segments, pages;        /* in use */
@@ -45,6 +52,10 @@ int kernel_segment_stat(int shmid, struct kernel_segment *ret) MUST_CHECK;
 /* Of one that the caller may read. */
 int kernel_segment_size(int shmid, uint64_t *ret) MUST_CHECK;
 int kernel_segment_remove(int shmid) MUST_CHECK;
+
+/* Of at most MAX segments, those that stand first in the kernel's table: the further down, the
+ * longer it takes. 0 or a negative errno; -ENOENT: the kernel does not tell. */
+int kernel_memory_read(struct kernel_memory *ret, size_t max, size_t *ret_n) MUST_CHECK;
 
 int kernel_limits_read(struct kernel_limits *ret) MUST_CHECK;
 

@@ -313,10 +313,10 @@ int take_time_format(struct options *o, const char *option, const char *value)
     return refuse(option, value, "iso, short, full or unix");
 }
 
-int take_interval(struct options *o, const char *option, const char *value)
+int take_delay(struct options *o, const char *option, const char *value)
 {
-    int r = take_time(option, value, &o->interval_ms);
-    if (r == 0 && (o->interval_ms < 100 || o->interval_ms > INT32_MAX))
+    int r = take_time(option, value, &o->delay_ms);
+    if (r == 0 && (o->delay_ms < 100 || o->delay_ms > INT32_MAX))
         return refuse(option, value, "at least 100ms");
     return r;
 }

@@ -39,7 +39,7 @@ int take_idle_ttl(struct options *o, const char *option, const char *value);
 int take_owner(struct options *o, const char *option, const char *value);
 int take_sort(struct options *o, const char *option, const char *value);
 int take_time_format(struct options *o, const char *option, const char *value);
-int take_interval(struct options *o, const char *option, const char *value);
+int take_delay(struct options *o, const char *option, const char *value);
 int take_from(struct options *o, const char *option, const char *value);
 
 #endif

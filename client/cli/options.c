@@ -92,7 +92,7 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_YES] = {"yes", 'y', NULL, NULL, "do not ask"},
     [OPT_FORCE] = {"force", 0, NULL, NULL, "also what the daemon does not manage"},
     [OPT_ONCE] = {"once", 0, NULL, NULL, "print it once and exit, for scripts"},
-    [OPT_INTERVAL] = {"interval", 'd', "DURATION", take_interval, "look again after this (2s)"},
+    [OPT_DELAY] = {"delay", 'd', "DURATION", take_delay, "look again after this (1s)"},
     [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than,
                         "only segments that were idle at least this long"},
 };

@@ -101,9 +101,12 @@ size_t table_rows(const struct table *table)
 
 static void measure(struct table *table)
 {
-    for (size_t i = 0; i < table->n_columns; i++)
-        table->layout[i].width =
-            table->style.no_headings ? 0 : strlen(table->layout[i].column.heading);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        struct layout *layout = &table->layout[i];
+        layout->width = table->style.no_headings ? 0 : strlen(layout->column.heading);
+        if (layout->width < layout->column.least)
+            layout->width = layout->column.least;
+    }
     for (size_t i = 0, column = 0; i < table->n_cells; i++) {
         struct layout *layout = &table->layout[column];
         column = column + 1 < table->n_columns ? column + 1 : 0;
@@ -128,7 +131,8 @@ static struct layout *widest(const struct table *table)
     struct layout *found = NULL;
     for (size_t i = 0; i < table->n_columns; i++) {
         struct layout *layout = &table->layout[i];
-        if (layout->column.may_be_cut && !layout->is_left_out && layout->width > NARROWEST &&
+        size_t least = layout->column.least ? layout->column.least : NARROWEST;
+        if (layout->column.may_be_cut && !layout->is_left_out && layout->width > least &&
             (!found || layout->width > found->width))
             found = layout;
     }

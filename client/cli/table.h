@@ -14,7 +14,8 @@
 
 struct table_column {
     const char *heading; /* must stay */
-    bool is_number;      /* at the right edge of its column */
+    size_t least; /* columns of the terminal that it has at least, also where it is cut; 0: a few */
+    bool is_number; /* at the right edge of its column */
     bool may_be_cut;
     int may_be_left_out; /* 0: it stays; else the greatest goes first, and of equal ones the last */
 };

@@ -11,7 +11,7 @@ NOT_STARTED = 125  # the command that was to be run
 
 COMMANDS = (
     "create stat set rm list info read write call wait ready hold release adopt disown events run "
-    "ps gc doctor reload metrics help version"
+    "ps top gc doctor reload metrics help version"
 ).split()
 
 

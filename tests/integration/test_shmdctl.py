@@ -1373,7 +1373,7 @@ VALUES = {
     "mode": "600", "uid": "0", "gid": "0", "lifetime": "process", "ttl": "1s", "new-name": "x",
     "prefix": "x", "state": "ready", "scope": "all", "output": "NAME", "offset": "0", "length": "1",
     "after": "1", "count": "1", "older-than": "1s", "idle": "1s", "idle-ttl": "1s", "owner": "0",
-    "from": "x", "sort": "NAME", "time-format": "iso", "interval": "1s",
+    "from": "x", "sort": "NAME", "time-format": "iso", "delay": "1s",
 }  # fmt: skip
 
 
