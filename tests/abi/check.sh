@@ -29,10 +29,9 @@ interface() { # LIBRARY FILE
 
 # What differs between two interfaces; empty: nothing that matters.
 differences() { # BEFORE AFTER
-    abidiff --suppressions "$here/suppressions" --no-added-syms "$1" "$2" 2>&1
-    local status=$?
-    # 1 and 2: it could not compare.
-    [ $((status & 3)) = 0 ] || echo "abidiff ended with $status"
+    # It also sums up what it has passed over.
+    abidiff --suppressions "$here/suppressions" --no-added-syms "$1" "$2" >"$scratch/told" 2>&1 ||
+        { echo "abidiff ended with $?" && cat "$scratch/told"; }
     return 0
 }
 
@@ -62,6 +61,10 @@ planted 'a member at another place' \
 
 differences "$scratch/now.abi" "$scratch/now.abi" >"$scratch/found"
 verdict 'accepts what is the same' "$scratch/found"
+sed -E "/<elf-symbol name='shmd_ready'/d; /<function-decl name='shmd_ready'/,/<.function-decl>/d" \
+    "$scratch/now.abi" >"$scratch/planted.abi"
+differences "$scratch/planted.abi" "$scratch/now.abi" >"$scratch/found"
+verdict 'accepts a new function' "$scratch/found"
 
 # --- the library
 
