@@ -7,6 +7,7 @@ libshmd_la_SOURCES = \
 	client/calls.c \
 	client/connection.c \
 	client/failure.c \
+	client/failure_text.c \
 	client/fill.c \
 	client/find.c \
 	client/held.c \

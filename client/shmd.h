@@ -86,6 +86,11 @@ struct shmd_failure {
 /* NULL when the last call on the handle succeeded. Good until the next call on it. */
 const struct shmd_failure *shmd_last_failure(const struct shmd *shmd);
 
+/* What went wrong in the last call on the handle and what to do about it, in one sentence for
+ * people: the failure's message, and the parameters whose values that does not have. Returns its
+ * length, as snprintf() does: 0 when the call succeeded, SIZE or more when it was cut. */
+size_t shmd_failure_text(const struct shmd *shmd, char *ret_text, size_t size);
+
 /* The library's version, such as "0.1.0". */
 const char *shmd_version(void);
 
@@ -116,6 +121,11 @@ int shmd_instance_path(enum shmd_instance instance, char *ret_path, size_t size)
  * serves there, EACCES that the socket's mode keeps the caller out.
  */
 int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd);
+
+/* Why shmd_connect() for PATH has failed with CODE, and what to do about it, for people: to be put
+ * behind "cannot reach the daemon at PATH: ". It looks at the socket. Returns its length, as
+ * shmd_failure_text() does. */
+size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t size);
 
 /* Closes and frees; NULL is good. Segments of lifetime `connection` lose this holder. */
 void shmd_disconnect(struct shmd *shmd);

@@ -103,34 +103,21 @@ static bool lacks_runtime_directory(const struct cli *cli)
 int cli_unreachable(const struct cli *cli, int r)
 {
     const struct daemon_choice *choice = &cli->daemon;
-    struct stat st;
-    char daemon[DAEMON_TEXT_SIZE];
-    const char *advice = "", *runtime = "";
+    char daemon[DAEMON_TEXT_SIZE], why[256];
+    const char *flags = "", *runtime = "";
     daemon_choice_text(choice, daemon);
+    shmd_unreachable_text(choice->path, r, why, sizeof(why));
     if (r == -ENXIO)
-        return cli_error(EXIT_UNREACHABLE,
-                         "cannot reach %s: XDG_RUNTIME_DIR is not set, so its "
-                         "socket cannot be found; name it with --socket",
-                         daemon);
+        return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s; name it with --socket", daemon,
+                         why);
     if (r == -ENAMETOOLONG)
-        return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon: the path of the socket is "
-                                           "longer than a socket's can be");
-    if (r == -ETIMEDOUT)
-        return cli_error(EXIT_UNREACHABLE, "cannot reach %s: it did not answer in time", daemon);
-    if (stat(choice->path, &st) == 0 && !S_ISSOCK(st.st_mode))
-        return cli_error(EXIT_UNREACHABLE, "cannot reach %s: it is not a socket", daemon);
+        return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon: %s", why);
     if (r == -ENOENT || r == -ECONNREFUSED)
-        advice = choice->kind == DAEMON_SYSTEMS
-                     ? "; is it running? Start it (systemctl start shmd.socket), or name another "
-                       "socket with --socket or SHMD_SOCKET"
-                     : "; is it running? Start it, or name another socket with --socket or "
-                       "SHMD_SOCKET";
-    else if (r == -EACCES)
-        advice = "; the mode and the group of the socket say who may connect";
+        flags = ", or name another socket with --socket or SHMD_SOCKET";
     if (lacks_runtime_directory(cli))
         runtime = "; a daemon of your own was not looked for, as XDG_RUNTIME_DIR is not set";
-    return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s%s%s%s", daemon, strerror(-r), advice,
-                     runtime, daemon_choice_hint(choice));
+    return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s%s%s%s", daemon, why, flags, runtime,
+                     daemon_choice_hint(choice));
 }
 
 int cli_connect(struct cli *cli)

@@ -1,7 +1,6 @@
 /*
  * How a failure is reported, and with which exit status: the only table of both.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include "client/cli/cli.h"
 #include "client/cli/hints.h"
 #include "client/cli/plain_text.h"
-#include "protocol/json_slice.h"
 
 static const struct {
     enum exit_status status;
@@ -124,52 +122,14 @@ int cli_usage(const char *format, ...)
     return EXIT_USAGE;
 }
 
-static bool is_word_part(char c)
+static void print_whole(FILE *out, const struct shmd *shmd)
 {
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-/* Whether TEXT has WORD, and not only as a part of a longer word. */
-static bool has_word(const char *text, struct json_slice word)
-{
-    const char *end = text + strlen(text);
-    for (const char *at = text; at < end; at++) {
-        at = memmem(at, (size_t)(end - at), word.text, word.len);
-        if (!at)
-            return false;
-        if ((at == text || !is_word_part(at[-1])) && !is_word_part(at[word.len]))
-            return true;
-    }
-    return false;
-}
-
-static bool is_empty_list(struct json_slice value)
-{
-    return value.len == 2 && memcmp(value.text, "[]", 2) == 0;
-}
-
-/* The parameters of a refusal whose values its sentence does not have. Strings are names, words and
- * sentences, so they can be read without unescaping. */
-static void print_parameters(FILE *out, const struct shmd_failure *failure)
-{
-    struct json_walk walk =
-        json_walk_begin((struct json_slice){failure->parameters, strlen(failure->parameters)});
-    struct json_slice key, value;
-    const char *before = " (";
-    while (json_walk_next(&walk, &key, &value)) {
-        if (value.len > 1 && *value.text == '"')
-            value = (struct json_slice){value.text + 1, value.len - 2};
-        if (value.len == 0 || is_empty_list(value) || has_word(failure->message, value))
-            continue;
-        if (key.len == 3 && memcmp(key.text, "key", 3) == 0) /* as ipcs and its user write it */
-            fprintf(out, "%skey: 0x%08lx", before, strtoul(value.text, NULL, 10));
-        else
-            fprintf(out, "%s%.*s: %.*s", before, (int)key.len, key.text, (int)value.len,
-                    value.text);
-        before = "; ";
-    }
-    if (*before == ';')
-        fputc(')', out);
+    size_t length = shmd_failure_text(shmd, NULL, 0);
+    char *text = malloc(length + 1);
+    if (text)
+        shmd_failure_text(shmd, text, length + 1);
+    fputs(text ? text : shmd_last_failure(shmd)->message, out);
+    free(text);
 }
 
 /* The daemon's refusal, or what went wrong in asking it. */
@@ -182,8 +142,7 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
         return;
     }
     if (!hints_replace(out, cli, failure)) {
-        fputs(failure->message, out);
-        print_parameters(out, failure);
+        print_whole(out, cli->shmd);
         hints_add(out, failure);
     }
     daemon_choice_text(&cli->daemon, daemon);

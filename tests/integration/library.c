@@ -111,6 +111,13 @@ static void scenario_refusals(char **args)
     IS_TEXT(failure->name, "io.shmd.NoSuchSegment");
     IS_TEXT(failure->parameters, "{\"name\":\"nothing\"}");
     CHECK(strlen(failure->message) > 10);
+    char text[256] = "", cut[8];
+    size_t length = shmd_failure_text(shmd, text, sizeof(text));
+    CHECK(length == strlen(text) && strncmp(text, failure->message, strlen(failure->message)) == 0);
+    CHECK(strstr(text, " (name: nothing)"));
+    CHECK(shmd_failure_text(shmd, NULL, 0) == length);
+    CHECK(shmd_failure_text(shmd, cut, sizeof(cut)) == length);
+    CHECK(strlen(cut) == sizeof(cut) - 1 && strncmp(cut, text, strlen(cut)) == 0);
 
     GIVES(SHMD_ERROR_INVALID_PARAMETER,
           shmd_create(shmd, &(struct shmd_create_options){.name = "no good"}, &segment, &created));
@@ -141,6 +148,7 @@ static void scenario_refusals(char **args)
     /* A refusal does not spoil the connection. */
     WORKS(shmd_stat(shmd, SHMD_NAME("x"), NULL));
     CHECK(!shmd_last_failure(shmd));
+    CHECK(shmd_failure_text(shmd, text, sizeof(text)) == 0 && !*text);
 }
 
 static int count_segment(const struct shmd_segment *segment, void *data)

@@ -86,6 +86,32 @@ TEST(words_are_those_of_the_wire)
     assert_null(shmd_event_word((enum shmd_event_kind)0));
 }
 
+static void check_unreachable(const char *path, int code, const char *want)
+{
+    char text[256], cut[4];
+    size_t length = shmd_unreachable_text(path, code, text, sizeof(text));
+    assert_string_equal(text, want);
+    assert_int_equal(length, strlen(want));
+    assert_int_equal(shmd_unreachable_text(path, code, cut, sizeof(cut)), length);
+    assert_int_equal(strlen(cut), sizeof(cut) - 1);
+}
+
+TEST(why_a_daemon_cannot_be_reached)
+{
+    const char *nowhere = "/nonexistent/shmd.sock";
+    check_unreachable(nowhere, -ENOENT, "No such file or directory; is it running? Start it");
+    check_unreachable(nowhere, -ECONNREFUSED, "Connection refused; is it running? Start it");
+    check_unreachable("/run/shmd/shmd.sock", -ETIMEDOUT, "it did not answer in time");
+    check_unreachable(
+        nowhere, -EACCES,
+        "Permission denied; the mode and the group of the socket say who may connect");
+    check_unreachable("/proc/self/exe", -ECONNREFUSED, "it is not a socket");
+    check_unreachable(nowhere, -ENXIO, "XDG_RUNTIME_DIR is not set, so its socket cannot be found");
+    check_unreachable(nowhere, -ENAMETOOLONG,
+                      "the path of the socket is longer than a socket's can be");
+    check_unreachable(nowhere, -EMFILE, "Too many open files");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +119,7 @@ int main(void)
         cmocka_unit_test(no_error_of_the_table_is_left_out),
         cmocka_unit_test(every_code_has_its_sentence),
         cmocka_unit_test(words_are_those_of_the_wire),
+        cmocka_unit_test(why_a_daemon_cannot_be_reached),
     };
     return RUN_TESTS(tests);
 }
