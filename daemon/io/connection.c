@@ -125,7 +125,7 @@ static int set_watch(struct connection *c, enum watch watch)
         return -ENOMEM;
     if (!c->other || event_add(c->other, NULL) < 0)
         return -ENOMEM;
-    c->watch = watch;
+    c->watch = (uint8_t)watch;
     return 0;
 }
 
