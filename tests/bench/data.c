@@ -172,9 +172,8 @@ static const char *take_by_descriptor(struct end *e)
 static void give_by_redis(struct end *e)
 {
     char text[100];
-    send_all(
-        e->server, text,
-        (size_t)snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$4\r\ndata\r\n$%zu\r\n", e->size));
+    int len = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$4\r\ndata\r\n$%zu\r\n", e->size);
+    send_all(e->server, text, (size_t)len);
     send_all(e->server, e->bytes, e->size);
     send_all(e->server, "\r\n", 2);
     receive_bytes(e->server, text, strlen("+OK\r\n"));
@@ -459,7 +458,7 @@ static double time_attaches(int shmid, bool is_asked, int server)
         (void)memory[0];
         detach((const char *)(uintptr_t)memory);
     }
-    return (double)(now_ns() - begin) / ATTACHES;
+    return (double)(now_ns() - begin) / (double)ATTACHES;
 }
 
 static void measure_attach(struct bench *b, int fd)
