@@ -6,9 +6,7 @@
 #include <sys/mman.h>
 
 enum {
-    SLOTS = 1 << FAKE_INDEX_BITS,
-    SEQUENCES = INT32_MAX >> FAKE_INDEX_BITS, /* the kernel counts from 0 to one below */
-    MIN_CYCLE = 64,                           /* the kernel's RADIX_TREE_MAP_SIZE */
+    MIN_CYCLE = 64, /* the kernel's RADIX_TREE_MAP_SIZE */
     ATTACHMENTS = 65536,
 };
 
@@ -28,17 +26,39 @@ struct fake_attachment {
 
 static const struct sysv_ops fake_sysv_ops;
 
+static size_t slots(const struct fake_sysv *k)
+{
+    return (size_t)1 << k->index_bits;
+}
+
+static size_t slot_of(const struct fake_sysv *k, int32_t shmid)
+{
+    return (size_t)shmid & (slots(k) - 1);
+}
+
+/* The kernel counts from 0 to one below. */
+static int32_t sequences(const struct fake_sysv *k)
+{
+    return INT32_MAX >> k->index_bits;
+}
+
+static size_t min_cycle(const struct fake_sysv *k)
+{
+    return k->index_bits == FAKE_INDEX_BITS ? MIN_CYCLE : MIN_CYCLE * MIN_CYCLE;
+}
+
 /* Of the large arrays most is never used: memory that is not touched costs nothing. It is none of
  * malloc()'s, which tests let fail. */
 static void *zeroes(size_t n, size_t size)
 {
-    void *memory = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         abort();
     return memory;
 }
 
-struct fake_sysv *fake_sysv_new(void)
+static struct fake_sysv *new_kernel(unsigned index_bits)
 {
     struct fake_sysv *k = calloc(1, sizeof(*k));
     if (!k)
@@ -54,18 +74,29 @@ struct fake_sysv *fake_sysv_new(void)
         .memory_max = UINT64_C(16) << 30,
         .memlock_max = UINT64_MAX,
         .now = 1700000000,
-        .segments = zeroes(SLOTS, sizeof(struct fake_segment)),
+        .index_bits = index_bits,
+        .segments = zeroes((size_t)1 << index_bits, sizeof(struct fake_segment)),
         .attachments = zeroes(ATTACHMENTS, sizeof(struct fake_attachment)),
         .last_index = -1,
     };
     return k;
 }
 
+struct fake_sysv *fake_sysv_new(void)
+{
+    return new_kernel(FAKE_INDEX_BITS);
+}
+
+struct fake_sysv *fake_sysv_new_extended(void)
+{
+    return new_kernel(FAKE_INDEX_BITS_EXTENDED);
+}
+
 void fake_sysv_free(struct fake_sysv *k)
 {
     if (!k)
         return;
-    munmap(k->segments, SLOTS * sizeof(struct fake_segment));
+    munmap(k->segments, slots(k) * sizeof(struct fake_segment));
     munmap(k->attachments, ATTACHMENTS * sizeof(struct fake_attachment));
     free(k);
 }
@@ -97,7 +128,7 @@ static struct fake_segment *lookup(struct fake_sysv *k, int32_t shmid)
 {
     if (shmid < 0)
         return NULL;
-    struct fake_segment *s = &k->segments[shmid & (SLOTS - 1)];
+    struct fake_segment *s = &k->segments[slot_of(k, shmid)];
     return s->used && s->stat.shmid == shmid ? s : NULL;
 }
 
@@ -138,7 +169,7 @@ static struct fake_segment *by_key(struct fake_sysv *k, uint32_t key)
 /* The first free index from FROM up to END, or -1. */
 static int32_t free_index(const struct fake_sysv *k, size_t from, size_t end)
 {
-    for (size_t i = from; i < end && i < SLOTS; i++)
+    for (size_t i = from; i < end && i < slots(k); i++)
         if (!k->segments[i].used)
             return (int32_t)i;
     return -1;
@@ -150,14 +181,14 @@ static int32_t allocate_id(struct fake_sysv *k)
 {
     int32_t index, sequence;
     if (k->next_id >= 0) {
-        index = free_index(k, (size_t)(k->next_id & (SLOTS - 1)), SLOTS);
-        sequence = k->next_id >> FAKE_INDEX_BITS;
+        index = free_index(k, slot_of(k, k->next_id), slots(k));
+        sequence = k->next_id >> k->index_bits;
         k->next_id = -1;
-        return index < 0 ? -1 : (sequence << FAKE_INDEX_BITS) + index;
+        return index < 0 ? -1 : (sequence << k->index_bits) + index;
     }
     size_t end = k->in_use * 3 / 2;
-    if (end < MIN_CYCLE)
-        end = MIN_CYCLE;
+    if (end < min_cycle(k))
+        end = min_cycle(k);
     index = free_index(k, k->cursor, end);
     if (index < 0)
         index = free_index(k, 0, end);
@@ -165,9 +196,9 @@ static int32_t allocate_id(struct fake_sysv *k)
         return -1;
     k->cursor = (size_t)index + 1;
     if (index <= k->last_index)
-        k->sequence = (k->sequence + 1) % SEQUENCES;
+        k->sequence = (k->sequence + 1) % sequences(k);
     k->last_index = index;
-    return (k->sequence << FAKE_INDEX_BITS) + index;
+    return (k->sequence << k->index_bits) + index;
 }
 
 static bool has_ipc_lock(const struct fake_sysv *k, const struct fake_process *who)
@@ -238,7 +269,7 @@ static int create(struct fake_sysv *k, const struct fake_process *who,
         .cpid = who->pid,
         .ctime = k->now,
     };
-    size_t index = (size_t)(shmid & (SLOTS - 1));
+    size_t index = slot_of(k, shmid);
     k->segments[index] = segment;
     k->end = index >= k->end ? index + 1 : k->end;
     k->pages += segment.pages;
@@ -349,7 +380,7 @@ static int fake_stat_index(void *context, int32_t index, struct sysv_stat *ret)
     int r = enter(k, FAKE_STAT_INDEX, index);
     if (r < 0)
         return r;
-    const struct fake_segment *s = index >= 0 ? &k->segments[index & (SLOTS - 1)] : NULL;
+    const struct fake_segment *s = index >= 0 ? &k->segments[slot_of(k, index)] : NULL;
     if (!s || !s->used)
         return -ENOENT;
     *ret = s->stat;

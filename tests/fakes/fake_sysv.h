@@ -33,8 +33,10 @@ enum fake_op {
     FAKE_OPS
 };
 
-#define FAKE_INDEX_BITS 15 /* of a shmid; the sequence stands above them */
-#define FAKE_HUGE_SIZES 2
+/* Of a shmid; the sequence stands above them. The others with the boot option ipcmni_extend. */
+#define FAKE_INDEX_BITS          15
+#define FAKE_INDEX_BITS_EXTENDED 24
+#define FAKE_HUGE_SIZES          2
 
 struct fake_process {
     uint32_t uid, gid;
@@ -80,6 +82,7 @@ struct fake_sysv {
     void (*before)(struct fake_sysv *k, enum fake_op op, int32_t shmid);
     void *hook_data;
 
+    unsigned index_bits;
     unsigned long calls[FAKE_OPS];
     unsigned long n_faults; /* calls that failed because they were meant to */
 
@@ -98,6 +101,8 @@ struct fake_sysv {
 /* A kernel with Linux's default limits, 16 GiB of memory, no huge pages, no memlock limit, and a
  * daemon of uid and gid 990, pid 100. */
 struct fake_sysv *fake_sysv_new(void);
+/* The same with ipcmni_extend: 16 million segments. */
+struct fake_sysv *fake_sysv_new_extended(void);
 void fake_sysv_free(struct fake_sysv *k);
 
 /* The Nth next call of OP (1: the next) fails with errno ERROR; N 0: every call does, until ERROR

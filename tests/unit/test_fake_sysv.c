@@ -236,6 +236,29 @@ TEST(a_race_on_cue)
     assert_int_equal(stat_of(a).size, 9);
 }
 
+TEST(extended_ids)
+{
+    struct fake_sysv *large = fake_sysv_new_extended();
+    const struct sysv_create args = {.size = 1};
+    const int32_t all = 1 << FAKE_INDEX_BITS_EXTENDED;
+    int32_t shmid;
+    struct sysv_stat s;
+    large->shmmni = (uint64_t)all;
+    /* More than fit without the option, in slots of their own. */
+    for (int32_t i = 0; i < 40000; i++) {
+        assert_int_equal(large->sysv.ops->create(large, &args, &shmid), 0);
+        assert_int_equal(shmid, i);
+    }
+    assert_int_equal(large->sysv.ops->stat(large, 33000, &s), 0);
+    assert_int_equal(s.shmid, 33000);
+    large->next_id = all * 5 + 77777;
+    assert_int_equal(large->sysv.ops->create(large, &args, &shmid), 0);
+    assert_int_equal(shmid, all * 5 + 77777);
+    assert_int_equal(large->sysv.ops->stat_index(large, 77777, &s), 0);
+    assert_int_equal(s.shmid, shmid);
+    fake_sysv_free(large);
+}
+
 TEST(both_clocks)
 {
     struct fake_clock c;
@@ -264,6 +287,7 @@ int main(void)
         KERNEL_TEST(faults_on_cue),
         KERNEL_TEST(every_operation_can_fail),
         KERNEL_TEST(a_race_on_cue),
+        cmocka_unit_test(extended_ids),
         cmocka_unit_test(both_clocks),
     };
     return RUN_TESTS(tests);
