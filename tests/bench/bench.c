@@ -27,7 +27,8 @@ static const struct part {
     {"segments", bench_segments}, {"idle", bench_idle},
     {"fairness", bench_fairness}, {"store", bench_store},
     {"library", bench_library},   {"data", bench_data},
-    {"python", bench_python},
+    {"python", bench_python},     {"disturbed", bench_disturbed},
+    {"growth", bench_growth},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -37,7 +38,7 @@ static void enter_namespace(struct bench *b)
     uid_t uid = geteuid();
     gid_t gid = getegid();
     b->is_root = uid == 0;
-    if (unshare(CLONE_NEWIPC) == 0)
+    if (fresh_ipc())
         return;
     b->is_root = false;
     if (unshare(CLONE_NEWUSER | CLONE_NEWIPC) < 0)
@@ -62,7 +63,6 @@ static void raise_limits(void)
     if (limit.rlim_cur < needed)
         die("RLIMIT_NOFILE ends at %ju; it must be at least %ju (ulimit -Hn)",
             (uintmax_t)limit.rlim_cur, (uintmax_t)needed);
-    write_file("/proc/sys/kernel/shmmni", "32768"); /* who needs it looks */
 }
 
 /*
@@ -98,7 +98,8 @@ static void choose_cores(struct bench *b)
 
 static _Noreturn void usage(void)
 {
-    fputs("Usage: bench --shmd PROGRAM --directory DIR --source TREE [--json FILE] [--quick] "
+    fputs("Usage: bench --shmd PROGRAM --directory DIR --source TREE --programs DIR [--json FILE] "
+          "[--quick] "
           "[PART...]\n"
           "Parts:",
           stderr);
@@ -116,12 +117,23 @@ static bool is_wanted(const struct part *part, char **names)
     return any;
 }
 
+/* What the part before has left in the kernel is not there for the next. */
+static void run_part(struct bench *b, const struct part *part)
+{
+    if (!fresh_ipc())
+        die("no private IPC namespace: %s", strerror(errno));
+    part->run(b);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"shmd", required_argument, NULL, 's'}, {"directory", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'}, {"source", required_argument, NULL, 'c'},
-        {"quick", no_argument, NULL, 'q'},      {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"shmd", required_argument, NULL, 's'},
+                                            {"directory", required_argument, NULL, 'd'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"source", required_argument, NULL, 'c'},
+                                            {"programs", required_argument, NULL, 'p'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {NULL, 0, NULL, 0}};
     static struct bench b;
     const char *json = NULL;
     double load[3] = {0};
@@ -131,11 +143,12 @@ int main(int argc, char **argv)
         case 'd': b.directory = optarg; break;
         case 'j': json = optarg; break;
         case 'c': b.source = optarg; break;
+        case 'p': b.programs = optarg; break;
         case 'q': b.is_quick = true; break;
         default: usage();
         }
     }
-    if (!b.shmd || !b.directory || !b.source)
+    if (!b.shmd || !b.directory || !b.source || !b.programs)
         usage();
     enter_namespace(&b);
     raise_limits();
@@ -146,7 +159,7 @@ int main(int argc, char **argv)
                     sysconf(_SC_NPROCESSORS_ONLN));
     for (size_t i = 0; i < PARTS; i++)
         if (is_wanted(&parts[i], argv + optind))
-            parts[i].run(&b);
+            run_part(&b, &parts[i]);
     report_print(&b.report);
     if (json)
         report_write(&b.report, json);

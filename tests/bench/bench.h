@@ -12,6 +12,7 @@ struct bench {
     const char *shmd;      /* the program */
     const char *directory; /* for sockets and states */
     const char *source;    /* the tree */
+    const char *programs;  /* where those of the benchmark are */
     bool is_quick;
     int server_cpu;
     int other_cpu; /* the same when there is only one */
@@ -39,6 +40,10 @@ void bench_library(struct bench *b);
 void bench_data(struct bench *b);
 /* The Python drop-in. */
 void bench_python(struct bench *b);
+/* A stat while something long goes on. */
+void bench_disturbed(struct bench *b);
+/* With more and more segments. */
+void bench_growth(struct bench *b);
 /* The journal without a daemon, on tmpfs and on disk. */
 void bench_store(struct bench *b);
 

@@ -32,10 +32,28 @@ struct made {
     int shmid;
 };
 
-/* Makes the segments numbered FIRST and on, N of them, named by segment_name(), with keys by
- * segment_key() if WITH_KEYS. */
-void make_segments(int fd, int first, int n, int with_keys, struct made *ret);
+enum { WITH_KEY = 1, WITH_END = 2 };
+
+/* A request for the segment NUMBER, named by segment_name(), with the key of segment_key() and an
+ * end in an hour as WITH says. Returns its length. */
+size_t write_create(char *out, size_t room, int number, unsigned with);
+/* Makes the segments numbered FIRST and on, N of them. */
+void make_segments(int fd, int first, int n, unsigned with, struct made *ret);
 void segment_name(char out[static 24], int number);
 int segment_key(int number);
+
+enum lookup { BY_NAME, BY_SHMID, BY_KEY, BY_SERIAL, LOOKUP_KINDS };
+
+/* A request for a stat of the segment NUMBER; by shmid and serial that is MADE. Returns its length.
+ */
+size_t write_lookup(char *out, size_t room, enum lookup kind, int number, const struct made *made);
+
+/* All pages; their segments are counted only if RET_SEEN is asked for, as that is no part of the
+ * list. */
+void list_all(int fd, size_t *ret_seen);
+
+/* How long a stat of the usual segment takes, one after the other, until there are N samples or the
+ * time is over; three there are in any case. Returns how many. */
+size_t sample_stats(int fd, double *ns, size_t n, int64_t for_ns);
 
 #endif

@@ -312,7 +312,8 @@ static void start_transfer(struct transfer *t, const struct way *way, size_t siz
     }
     close(word[1]);
     close(data[0]);
-    t->sender = (struct end){.size = size, .bytes = bytes, .word = word[0], .data = data[1]};
+    t->sender = (struct end){.size = size, .word = word[0], .data = data[1]};
+    t->sender.bytes = bytes;
     open_end(&t->sender, way, server);
     be_told(&t->sender);
 }

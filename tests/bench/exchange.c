@@ -221,7 +221,8 @@ static int run_command(char *const argv[])
 {
     char line[256];
     int number = -1;
-    struct command c = command_start(argv);
+    struct command c;
+    command_start(&c, argv);
     while (fgets(line, sizeof(line), c.out)) {
         const char *space = strrchr(line, ' ');
         if (space)

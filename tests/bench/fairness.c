@@ -91,19 +91,6 @@ static pid_t start_flood(const struct bench *b, const struct server *s, int user
     _exit(0);
 }
 
-/* Until there are N samples or the time is over. */
-static size_t sample(int fd, double *ns, size_t n, int seconds)
-{
-    int64_t end = now_ns() + INT64_C(1000000000) * seconds;
-    size_t i = 0;
-    for (; i < n && (i < 3 || now_ns() < end); i++) {
-        int64_t begin = now_ns();
-        call(fd, STAT_REQUEST);
-        ns[i] = (double)(now_ns() - begin);
-    }
-    return i;
-}
-
 static void report(struct bench *b, const struct flood *f, double alone, double late_alone,
                    double among, double late)
 {
@@ -139,11 +126,11 @@ static void measure(struct bench *b, const struct server *shmd, int fd, const st
         setpriority(PRIO_PROCESS, (id_t)echo.pid, 19);
     }
     sleep_ns(500000000); /* what the flood before has left is cleared away */
-    sample(fd, alone, ALONE, 60);
+    sample_stats(fd, alone, ALONE, INT64_C(60000000000));
     for (int i = 0; i < f->users; i++)
         pids[i] = start_flood(b, f->is_elsewhere ? &echo : shmd, i, f->connections);
     sleep_ns(2000000000);
-    size_t n = sample(fd, among, AMONG_MAX, AMONG_SECONDS);
+    size_t n = sample_stats(fd, among, AMONG_MAX, INT64_C(1000000000) * AMONG_SECONDS);
     for (int i = 0; i < f->users; i++) {
         kill(pids[i], SIGKILL);
         waitpid(pids[i], NULL, 0);

@@ -6,8 +6,10 @@ tests_bench_bench_SOURCES = \
 	tests/bench/calls.c tests/bench/calls.h \
 	tests/bench/connections.c \
 	tests/bench/data.c \
+	tests/bench/disturbed.c \
 	tests/bench/exchange.c \
 	tests/bench/fairness.c \
+	tests/bench/growth.c tests/bench/growth.h \
 	tests/bench/idle.c \
 	tests/bench/library.c \
 	tests/bench/python.c \
@@ -17,14 +19,20 @@ tests_bench_bench_SOURCES = \
 	tests/bench/store.c \
 	tests/bench/support.c tests/bench/support.h
 tests_bench_bench_LDADD = libshmd.la libstore.la libprotocol.la
-CLEANFILES += tests/bench/bench$(EXEEXT) bench.json
+EXTRA_PROGRAMS += tests/bench/growth_fake
+tests_bench_growth_fake_SOURCES = \
+	tests/bench/calls.c tests/bench/calls.h \
+	tests/bench/growth_fake.c tests/bench/growth.h \
+	tests/bench/support.c tests/bench/support.h
+tests_bench_growth_fake_LDADD = libcorefakes.la libfakes.la libshmdaemon.la $(LDADD)
+CLEANFILES += tests/bench/bench$(EXEEXT) tests/bench/growth_fake$(EXEEXT) bench.json
 EXTRA_DIST += tests/bench/costs.py tests/bench/instructions.txt
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
 EXTRA_DIST += tests/bench/drop_in.py
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg
 
 bench_parts =
-bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT)
+bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT) tests/bench/growth_fake$(EXEEXT)
 	$(SHELL) $(top_srcdir)/tests/bench/run.sh tests/bench/bench$(EXEEXT) ./shmd$(EXEEXT) \
 		$(abs_builddir)/bench.json $(bench_parts)
 

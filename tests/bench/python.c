@@ -46,7 +46,8 @@ static void measure(struct bench *b, const struct server *s)
     setenv("PYTHONPATH", package, 1);
     setenv("PYTHONDONTWRITEBYTECODE", "1", 1); /* the source tree stays as it is */
     char *const argv[] = {(char[]){"python3"}, script, rounds, times, NULL};
-    struct command c = command_start(argv);
+    struct command c;
+    command_start(&c, argv);
     while (fgets(line, sizeof(line), c.out))
         if (sscanf(line, "%39s %lf %lf", what, &us, &ratio) == 3)
             add_row(b, what, us, ratio);

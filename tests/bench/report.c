@@ -18,6 +18,29 @@ void report_row(struct report *r, struct row row)
     fprintf(stderr, "  %s\n", row.title);
 }
 
+static struct curve *curve_of(struct report *r, const char *kernel, const char *id)
+{
+    for (size_t i = 0; i < r->n_curves; i++)
+        if (strcmp(r->curves[i].kernel, kernel) == 0 && strcmp(r->curves[i].id, id) == 0)
+            return &r->curves[i];
+    if (r->n_curves == sizeof(r->curves) / sizeof(r->curves[0]))
+        die("more curves than there is room for");
+    r->curves[r->n_curves] = (struct curve){.kernel = kernel, .id = id};
+    return &r->curves[r->n_curves++];
+}
+
+void report_point(struct report *r, const char *kernel, const char *id, const char *title,
+                  const char *unit, int n, double figure)
+{
+    struct curve *c = curve_of(r, kernel, id);
+    if (c->n_points == sizeof(c->points) / sizeof(c->points[0]))
+        die("more points than a curve has");
+    c->title = title;
+    c->unit = unit;
+    c->points[c->n_points].n = n;
+    c->points[c->n_points++].figure = figure;
+}
+
 void report_note(struct report *r, const char *format, ...)
 {
     va_list args;
@@ -66,6 +89,22 @@ static void machine(char out[static 240])
              name.release);
 }
 
+static void print_curves(const struct report *r)
+{
+    char figure[24];
+    for (size_t i = 0; i < r->n_curves; i++) {
+        const struct curve *c = &r->curves[i];
+        printf("%-6s %s, %s:", c->kernel, c->title, c->unit);
+        for (size_t k = 0; k < c->n_points; k++) {
+            number(figure, c->points[k].figure);
+            printf("  %s with %d", figure, c->points[k].n);
+        }
+        printf("\n");
+    }
+    if (r->n_curves > 0)
+        printf("\n");
+}
+
 void report_print(const struct report *r)
 {
     char where[240], figure[24], ratio[24], bar[24], goal[24];
@@ -84,6 +123,7 @@ void report_print(const struct report *r)
                row->ratio > 0 ? row->against : "", bar, goal, verdict(row));
     }
     printf("\n");
+    print_curves(r);
     for (size_t i = 0; i < r->n_notes; i++)
         printf("%s\n", r->notes[i]);
 }
@@ -122,6 +162,25 @@ static void put_row(struct writer *w, const struct row *row)
     writer_object_end(w);
 }
 
+static void put_curve(struct writer *w, const struct curve *c)
+{
+    writer_object_begin(w);
+    put_text(w, "kernel", c->kernel);
+    put_text(w, "id", c->id);
+    put_text(w, "title", c->title);
+    put_text(w, "unit", c->unit);
+    writer_key(w, "points");
+    writer_array_begin(w);
+    for (size_t i = 0; i < c->n_points; i++) {
+        writer_object_begin(w);
+        put_number(w, "segments", c->points[i].n);
+        put_number(w, "figure", c->points[i].figure);
+        writer_object_end(w);
+    }
+    writer_array_end(w);
+    writer_object_end(w);
+}
+
 void report_write(const struct report *r, const char *path)
 {
     struct writer w;
@@ -136,6 +195,11 @@ void report_write(const struct report *r, const char *path)
     writer_array_begin(&w);
     for (size_t i = 0; i < r->n_rows; i++)
         put_row(&w, &r->rows[i]);
+    writer_array_end(&w);
+    writer_key(&w, "curves");
+    writer_array_begin(&w);
+    for (size_t i = 0; i < r->n_curves; i++)
+        put_curve(&w, &r->curves[i]);
     writer_array_end(&w);
     writer_key(&w, "notes");
     writer_array_begin(&w);

@@ -17,14 +17,30 @@ struct row {
     bool more_is_better;
 };
 
+/* A figure over the number of segments. */
+struct curve {
+    const char *kernel; /* on which: «kernel», or «fake» */
+    const char *id, *title, *unit;
+    struct {
+        int n;
+        double figure;
+    } points[8];
+    size_t n_points;
+};
+
 struct report {
     struct row rows[200];
     size_t n_rows;
+    struct curve curves[20];
+    size_t n_curves;
     char notes[32][160];
     size_t n_notes;
 };
 
 void report_row(struct report *r, struct row row);
+/* One point more of a curve. The texts are for good. */
+void report_point(struct report *r, const char *kernel, const char *id, const char *title,
+                  const char *unit, int n, double figure);
 /* A sentence for the foot of the table: what was absent, how noisy it was. */
 void report_note(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

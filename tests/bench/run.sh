@@ -13,7 +13,8 @@ trap 'rm -rf "$directory"' EXIT
 trap 'kill "$running" && wait "$running"; exit 1' HUP INT TERM
 # The flood of another user must get in.
 chmod 755 "$directory"
-"$bench" --shmd "$shmd" --directory "$directory" --source "$source" --json "$json" "$@" &
+"$bench" --shmd "$shmd" --directory "$directory" --source "$source" \
+    --programs "$(dirname "$bench")" --json "$json" "$@" &
 running=$!
 wait "$running"
 echo "The same as JSON: $json"

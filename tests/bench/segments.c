@@ -31,14 +31,6 @@ struct subject {
     struct made *made;
 };
 
-static void must_have_room(void)
-{
-    const char *text = read_file("/proc/sys/kernel/shmmni");
-    if (!text || atoi(text) < MANY + 1)
-        die("kernel.shmmni is %s and cannot be raised here: the benchmark makes %d segments",
-            text ? text : "unknown", MANY);
-}
-
 static void start(struct bench *b, struct subject *s, const char *name, int n, bool own_ipc)
 {
     s->server = server_shmd(b->shmd, b->directory, name, b->server_cpu, own_ipc);
@@ -63,43 +55,17 @@ static void fill_many(struct bench *b, struct subject *s)
                                         .unit = "B",
                                         .bar = 512,
                                         .goal = 400});
-    make_segments(s->fd, FIRST + WEIGHED, MANY - WEIGHED - FIRST, 1, s->made + FIRST + WEIGHED);
+    make_segments(s->fd, FIRST + WEIGHED, MANY - WEIGHED - FIRST, WITH_KEY,
+                  s->made + FIRST + WEIGHED);
 }
 
 /* --- list */
 
-static size_t count_segments(const char *answer)
+static double time_list(int fd)
 {
-    size_t n = 0;
-    while ((answer = strstr(answer, "\"shmid\":"))) {
-        answer++;
-        n++;
-    }
-    return n;
-}
-
-/* All pages; their segments are counted only if RET_SEEN is asked for, as that is no part of the
- * list. */
-static double time_list(const struct subject *s, size_t *ret_seen)
-{
-    char request[500] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":"
-                        "{\"limit\":1000}}\n";
     int64_t begin = now_ns();
-    for (;;) {
-        const char *answer = call(s->fd, request);
-        size_t len = strlen(answer);
-        if (ret_seen)
-            *ret_seen += count_segments(answer);
-        /* It stands behind the segments. */
-        const char *cursor = strstr(answer + (len > 200 ? len - 200 : 0), "\"cursor\":\"");
-        if (!cursor)
-            return (double)(now_ns() - begin);
-        cursor += strlen("\"cursor\":\"");
-        snprintf(request, sizeof(request),
-                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\",\"params\":"
-                 "{\"limit\":1000,\"cursor\":\"%.*s\"}}\n",
-                 (int)strcspn(cursor, "\""), cursor);
-    }
+    list_all(fd, NULL);
+    return (double)(now_ns() - begin);
 }
 
 static double time_lsipc(void)
@@ -107,7 +73,8 @@ static double time_lsipc(void)
     static char text[65536];
     char *const argv[] = {(char[]){"lsipc"}, (char[]){"-m"}, (char[]){"-J"}, NULL};
     int64_t begin = now_ns();
-    struct command c = command_start(argv);
+    struct command c;
+    command_start(&c, argv);
     while (fread(text, 1, sizeof(text), c.out) > 0)
         continue;
     command_end(&c);
@@ -119,11 +86,11 @@ static void measure_list(struct bench *b, const struct subject *s)
     double ours[LISTS], theirs[LISTS], ratios[LISTS];
     bool has_peer = is_installed("lsipc");
     size_t seen = 0;
-    time_list(s, &seen);
+    list_all(s->fd, &seen);
     if (seen != MANY)
         die("the list has %zu segments, not %d", seen, MANY);
     for (size_t i = 0; i < LISTS; i++) {
-        ours[i] = time_list(s, NULL);
+        ours[i] = time_list(s->fd);
         theirs[i] = has_peer ? time_lsipc() : 0;
         ratios[i] = theirs[i] / ours[i];
     }
@@ -149,11 +116,8 @@ static void measure_list(struct bench *b, const struct subject *s)
 
 static double time_restart(struct bench *b, struct subject *s, int by_signal)
 {
-    char request[160], name[24];
-    segment_name(name, MANY - 1);
-    snprintf(request, sizeof(request),
-             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stat\",\"params\":{\"name\":\"%s\"}}\n",
-             name);
+    char request[160];
+    write_lookup(request, sizeof(request), BY_NAME, MANY - 1, NULL);
     close(s->fd);
     server_stop(&s->server, by_signal);
     int64_t begin = now_ns();
@@ -188,30 +152,7 @@ static void measure_restart(struct bench *b, struct subject *s)
 
 /* --- look-ups */
 
-enum kind { BY_NAME, BY_SHMID, BY_KEY, BY_SERIAL, KINDS };
-
-/* A request for the segment INDEX; only the last third has keys. */
-static size_t write_lookup(char *out, size_t room, const struct subject *s, enum kind kind,
-                           int index)
-{
-    char target[60], name[24];
-    switch (kind) {
-    case BY_NAME:
-        segment_name(name, index);
-        snprintf(target, sizeof(target), "\"name\":\"%s\"", name);
-        break;
-    case BY_SHMID: snprintf(target, sizeof(target), "\"shmid\":%d", s->made[index].shmid); break;
-    case BY_KEY: snprintf(target, sizeof(target), "\"key\":%d", segment_key(index)); break;
-    case BY_SERIAL:
-    case KINDS:
-        snprintf(target, sizeof(target), "\"serial\":%lld", (long long)s->made[index].serial);
-        break;
-    }
-    return (size_t)snprintf(
-        out, room, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stat\",\"params\":{%s}}\n", target);
-}
-
-static double time_lookups(const struct subject *s, enum kind kind)
+static double time_lookups(const struct subject *s, enum lookup kind)
 {
     static char requests[LOOKUPS][160];
     size_t lengths[LOOKUPS];
@@ -219,9 +160,10 @@ static double time_lookups(const struct subject *s, enum kind kind)
     for (size_t i = 0; i < LOOKUPS; i++) {
         /* The same sequence for both daemons. */
         long any = random();
+        /* Only the last third has keys. */
         int index = kind == BY_KEY && s->n == MANY ? s->n - 1 - (int)(any % (MANY - WEIGHED) / 2)
                                                    : (int)(any % s->n);
-        lengths[i] = write_lookup(requests[i], sizeof(requests[i]), s, kind, index);
+        lengths[i] = write_lookup(requests[i], sizeof(requests[i]), kind, index, &s->made[index]);
     }
     call(s->fd, requests[0]);
     int64_t begin = now_ns();
@@ -237,14 +179,14 @@ static void measure_lookups(struct bench *b, const struct subject *many, const s
     static const char *const ids[] = {"lookup-name", "lookup-shmid", "lookup-key", "lookup-serial"};
     static const char *const titles[] = {"stat by name among 30,000", "stat by shmid among 30,000",
                                          "stat by key among 30,000", "stat by serial among 30,000"};
-    double ns[KINDS][ROUNDS], ratios[KINDS][ROUNDS];
+    double ns[LOOKUP_KINDS][ROUNDS], ratios[LOOKUP_KINDS][ROUNDS];
     for (size_t i = 0; i < ROUNDS; i++)
-        for (enum kind kind = BY_NAME; kind < KINDS; kind++) {
+        for (enum lookup kind = BY_NAME; kind < LOOKUP_KINDS; kind++) {
             double of_few = time_lookups(few, kind);
             ns[kind][i] = time_lookups(many, kind);
             ratios[kind][i] = ns[kind][i] / of_few;
         }
-    for (enum kind kind = BY_NAME; kind < KINDS; kind++)
+    for (enum lookup kind = BY_NAME; kind < LOOKUP_KINDS; kind++)
         report_row(&b->report, (struct row){.id = ids[kind],
                                             .title = titles[kind],
                                             .figure = median(ns[kind], ROUNDS) / 1000,
@@ -258,7 +200,7 @@ static void measure_lookups(struct bench *b, const struct subject *many, const s
 void bench_segments(struct bench *b)
 {
     struct subject many, few;
-    must_have_room();
+    must_have_room(MANY + 1);
     pin(b->server_cpu);
     srandom(1);
     start(b, &many, "many", MANY, false);
@@ -266,7 +208,7 @@ void bench_segments(struct bench *b)
     measure_list(b, &many);
     measure_restart(b, &many);
     start(b, &few, "few", FEW, true);
-    make_segments(few.fd, 0, FEW, 1, few.made);
+    make_segments(few.fd, 0, FEW, WITH_KEY, few.made);
     measure_lookups(b, &many, &few);
     close(few.fd);
     server_stop(&few.server, SIGTERM);

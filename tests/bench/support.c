@@ -76,6 +76,22 @@ void pin(int cpu)
         die("cannot stay on core %d: %s", cpu, strerror(errno));
 }
 
+bool fresh_ipc(void)
+{
+    if (unshare(CLONE_NEWIPC) < 0)
+        return false;
+    write_file("/proc/sys/kernel/shmmni", "32768"); /* who needs it looks */
+    return true;
+}
+
+void must_have_room(int segments)
+{
+    const char *text = read_file("/proc/sys/kernel/shmmni");
+    if (!text || atoi(text) < segments)
+        die("kernel.shmmni is %s and cannot be raised here: the benchmark makes %d segments",
+            text ? text : "unknown", segments);
+}
+
 int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -148,24 +164,23 @@ size_t receive_lines(int fd, char *buffer, size_t capacity, size_t n)
     return have;
 }
 
-struct command command_start(char *const argv[])
+void command_start(struct command *ret, char *const argv[])
 {
-    struct command c = {.name = argv[0]};
     int fds[2];
     posix_spawn_file_actions_t actions;
     if (pipe2(fds, O_CLOEXEC) < 0)
         die("no pipe: %s", strerror(errno));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    int r = posix_spawnp(&c.pid, argv[0], &actions, NULL, argv, environ);
+    int r = posix_spawnp(&ret->pid, argv[0], &actions, NULL, argv, environ);
     if (r != 0)
         die("%s: %s", argv[0], strerror(r));
     posix_spawn_file_actions_destroy(&actions);
     close(fds[1]);
-    c.out = fdopen(fds[0], "r");
-    if (!c.out)
+    ret->name = argv[0];
+    ret->out = fdopen(fds[0], "r");
+    if (!ret->out)
         die("%s: %s", argv[0], strerror(errno));
-    return c;
 }
 
 void command_end(struct command *c)

@@ -26,6 +26,12 @@ double quantile(const double *values, size_t n, double part);
 /* This process, to one core. */
 void pin(int cpu);
 
+/* An IPC namespace of its own for this process and those that it starts, with as many segments as
+ * the kernel allows; false with errno. */
+bool fresh_ipc(void);
+/* For so many segments; else this is the end. */
+void must_have_room(int segments);
+
 /* A connected socket, or a negative errno. */
 int connect_to(const char *path);
 /* The same, trying every INTERVAL_NS for half a minute. */
@@ -44,7 +50,7 @@ struct command {
     FILE *out;
     const char *name;
 };
-struct command command_start(char *const argv[]);
+void command_start(struct command *ret, char *const argv[]);
 /* Waits for its end; it must have gone well. */
 void command_end(struct command *c);
 
