@@ -429,10 +429,14 @@ static void measure_size(struct bench *b, const struct sizing *s, const struct s
         if (transfers[i].way)
             time_transfer(&transfers[i], 1, &numbers[i]); /* from now on all pages are there */
     for (size_t round = 0; round < rounds; round++) {
+        time_copy(copied, bytes, s->size, 1);
         copy[round] = time_copy(copied, bytes, s->size, s->times);
-        for (size_t i = 0; i < WAYS; i++)
-            if (transfers[i].way)
-                transfers[i].ns[round] = time_transfer(&transfers[i], s->times, &numbers[i]);
+        for (size_t i = 0; i < WAYS; i++) {
+            if (!transfers[i].way)
+                continue;
+            time_copy(copied, bytes, s->size, 1); /* each finds the same in the caches */
+            transfers[i].ns[round] = time_transfer(&transfers[i], s->times, &numbers[i]);
+        }
     }
     add_row(b, s, "memcpy", "memcpy", copy, NULL, rounds);
     for (size_t i = 0; i < WAYS; i++) {
