@@ -113,7 +113,7 @@ static const char *opening(struct actors *a)
     case 8: return one_in(a, 2) ? some_limit(a) : step(a, "setting none 0");
     case 9:
     case 10:
-    case 11: return one_in(a, 5) ? some_reserved_name(a) : step(a, "setting none 0");
+    case 11: return one_in(a, 3) ? some_reserved_name(a) : step(a, "setting none 0");
     default: return step(a, "start");
     }
 }
@@ -156,6 +156,8 @@ static const char *new_process(struct actors *a)
         uid = gid = 0;
     else if (one_in(a, 40))
         uid = gid = DAEMON_UID;
+    else if (one_in(a, 30))
+        gid = 0;
     const int pid = one_in(a, 20) ? 0 : 2000 + (int)below(a, 400);
     return step(a, "process %u %d %u %u prog%u %u", a->next_process++, pid, uid, gid, below(a, 5),
                 one_in(a, 3) ? 44 : 0);

@@ -29,6 +29,19 @@ static void take_removal(struct oracle *o, struct model_segment *s, enum reason 
         model_end(&o->m, s);
 }
 
+/* Who hears of it is told by its mode. */
+static void check_mode(struct oracle *o, const struct model_segment *s,
+                       const struct segment_event *e)
+{
+    const uint32_t mode = e->kernel.mode & 0777;
+    /* It went while no daemon ran: its owner alone hears. */
+    const bool is_unseen = s->is_of_the_past && mode == 0600;
+    if (!model_may_have_seen(s, mode) && !is_unseen && !s->is_unsure && !o->had_fault)
+        world_fail(o->w,
+                   "event %" PRIu64 " shows segment %" PRIu64 " with mode %o, which it had not",
+                   e->serial, s->serial, mode);
+}
+
 static void take_event(struct oracle *o, const struct segment_event *e)
 {
     struct model_segment *s = any_segment(o, e->segment.serial);
@@ -43,6 +56,7 @@ static void take_event(struct oracle *o, const struct segment_event *e)
                        e->serial, event_words[e->kind], e->segment.serial);
         return;
     }
+    check_mode(o, s, e);
     if (e->kind == EVENT_REMOVED)
         take_removal(o, s, e->reason);
 }
@@ -85,6 +99,8 @@ void events_read(struct oracle *o)
         else
             events_excuse(o);
     }
+    for (size_t i = 0; i < o->m.n_live; i++)
+        model_forget_modes(o->m.live[i]);
 }
 
 /* --- those who listen */

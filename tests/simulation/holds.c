@@ -19,6 +19,7 @@ static void take_kernel(struct model_segment *s, const struct sysv_stat *k)
     s->kernel.locked = k->locked;
     s->kernel.destroyed = k->destroyed;
     s->kernel.key = k->key;
+    model_note_mode(s);
 }
 
 static void look_at(const struct oracle *o, struct model_segment *s)

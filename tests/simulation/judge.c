@@ -56,9 +56,10 @@ static void judge_holders(struct oracle *o, const struct model_segment *s, const
     json_t *row;
     json_array_foreach (list, i, row) {
         bool is_known = false;
-        for (size_t k = 0; k < s->n_holders; k++)
-            is_known |= s->holders[k].process->pid == model_int(row, "pid", -1) &&
-                        s->holders[k].process->uid == model_int(row, "uid", -1);
+        for (size_t k = 0; k < s->n_holders; k++) /* of one that is not used nothing is known */
+            is_known |= !s->holders[k].process->is_used ||
+                        (s->holders[k].process->pid == model_int(row, "pid", -1) &&
+                         s->holders[k].process->uid == model_int(row, "uid", -1));
         if (!is_known)
             world_fail(o->w, "%s: segment %" PRIu64 " lists a holder that it has not (pid %lld)",
                        where, s->serial, model_int(row, "pid", -1));
@@ -75,7 +76,7 @@ static void judge_end(struct oracle *o, const struct model_segment *s, const jso
     SHOWN("expires_at_ms", at)
 }
 
-void judge_segment(struct oracle *o, const struct model_segment *s, const json_t *shown,
+void judge_segment(struct oracle *o, struct model_segment *s, const json_t *shown,
                    const char *where)
 {
     const json_t *creator = json_object_get(shown, "creator");
@@ -94,6 +95,7 @@ void judge_segment(struct oracle *o, const struct model_segment *s, const json_t
     char mode[8];
     snprintf(mode, sizeof(mode), "%04o", s->kernel.mode & 0777);
     SHOWN_WORD("mode", mode)
+    model_note_look(s);
     if (model_int(creator, "uid", -1) != s->creator_uid ||
         model_int(creator, "gid", -1) != s->creator_gid ||
         model_int(creator, "pid", -1) != s->creator_pid)
@@ -485,6 +487,21 @@ static bool is_lingering(const struct oracle *o, const json_t *shown)
            !model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
 }
 
+/* An error names no segment that the caller may not read, unless he has named it so. */
+static void check_secrets(struct oracle *o, const struct ask *ask, const json_t *message)
+{
+    const json_t *data = json_object_get(json_object_get(message, "error"), "data");
+    const long long serial = model_int(data, "serial", -1), shmid = model_int(data, "shmid", -1);
+    const struct model_segment *s = serial >= 0 ? model_by_serial(&o->m, (uint64_t)serial)
+                                                : model_by_shmid(&o->m, (int32_t)shmid);
+    if (s && !model_may_read(&o->m, ask->connection->by, &s->kernel) &&
+        s->outside == OUTSIDE_NOTHING &&
+        (serial < 0 || serial != model_int(ask->params, "serial", -1)) &&
+        (shmid < 0 || shmid != model_int(ask->params, "shmid", -1)))
+        world_fail(o->w, "request %lld, whose caller may not read segment %" PRIu64 ", hears of it",
+                   ask->id, s->serial);
+}
+
 /* S has ended, let us say: those who have it attached keep it. */
 static void suppose_ended(const struct model *m, struct model_segment *s)
 {
@@ -534,6 +551,8 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
             model_heed(m, a.segment);
         if (message && code_of(message) == CODE_OK)
             succeed(o, ask, &a, result);
+        else
+            check_secrets(o, ask, message);
         return;
     }
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {

@@ -143,6 +143,55 @@ uint64_t model_attachments(const struct model *m, const struct model_segment *s)
     return fake_sysv_attachments(m->w->k, s->kernel.shmid, m->w->k->self.pid);
 }
 
+/* --- what the daemon has seen */
+
+static void add_mode(struct model_segment *s, uint32_t mode)
+{
+    if (s->n_modes < MODES_MAX)
+        s->modes[s->n_modes] = mode & 0777;
+    if (s->n_modes <= MODES_MAX)
+        s->n_modes++;
+}
+
+void model_note_mode(struct model_segment *s)
+{
+    if (s->n_modes == 0 ||
+        (s->n_modes <= MODES_MAX && s->modes[s->n_modes - 1] != (s->kernel.mode & 0777)))
+        add_mode(s, s->kernel.mode);
+}
+
+void model_note_look(struct model_segment *s)
+{
+    if (s->n_modes > MODES_MAX)
+        return;
+    model_note_mode(s);
+    s->sure_from = s->n_modes > 0 ? s->n_modes - 1 : 0;
+}
+
+void model_begin_modes(struct model_segment *s)
+{
+    s->n_modes = s->sure_from = 0;
+    add_mode(s, 0600);
+    model_note_mode(s);
+}
+
+void model_forget_modes(struct model_segment *s)
+{
+    if (s->sure_from == 0 || s->n_modes > MODES_MAX)
+        return;
+    s->n_modes -= s->sure_from;
+    memmove(s->modes, s->modes + s->sure_from, s->n_modes * sizeof(s->modes[0]));
+    s->sure_from = 0;
+}
+
+bool model_may_have_seen(const struct model_segment *s, uint32_t mode)
+{
+    for (size_t i = 0; i < s->n_modes && s->n_modes <= MODES_MAX; i++)
+        if (s->modes[i] == (mode & 0777))
+            return true;
+    return s->n_modes == 0 || s->n_modes > MODES_MAX;
+}
+
 /* --- what may have ended it */
 
 bool model_is_holder_gone(const struct model *m, const struct holder *h)
@@ -1057,6 +1106,10 @@ void model_apply(struct model *m, const struct ask *ask, const struct answer *a,
 {
     const size_t before = m->n_all;
     apply(m, ask, a, result);
+    if (m->n_all > before)
+        model_note_mode(m->all[before]);
+    else if (a->segment)
+        model_note_mode(a->segment);
     if (m->n_all > before)
         end_others(m, m->all[before]);
     else if (ask->method == METHOD_SET || ask->method == METHOD_READY)

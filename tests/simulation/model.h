@@ -15,7 +15,7 @@
 #include "protocol/terms.h"
 #include "tests/simulation/world.h"
 
-enum { NAME_BYTES = 256, HOLDERS_MAX = 64, SEGMENTS_MAX = 16384, LIVE_MAX = 2048 };
+enum { NAME_BYTES = 256, HOLDERS_MAX = 64, SEGMENTS_MAX = 16384, LIVE_MAX = 2048, MODES_MAX = 16 };
 
 /* JSON-RPC codes of PROTOCOL.md. */
 enum code {
@@ -55,6 +55,10 @@ struct model_segment {
     char new_name[NAME_BYTES]; /* that it takes when it is ready; or had before its removal */
     uint64_t replaces;
     struct sysv_stat kernel; /* as the kernel must show it; attachments and times do not count */
+    /* Modes that the daemon may have seen last: the one at its last sure look, and those since. */
+    uint32_t modes[MODES_MAX];
+    size_t n_modes;   /* above MODES_MAX: any */
+    size_t sure_from; /* those before it only in events that wait to be told */
     uint32_t creator_uid, creator_gid;
     int32_t creator_pid;
     bool creator_was_admin;
@@ -155,6 +159,17 @@ void model_apply(struct model *m, const struct ask *ask, const struct answer *an
                  const json_t *result);
 /* The daemon has looked at S: if another has removed it, it is being removed now. */
 void model_heed(struct model *m, struct model_segment *s);
+
+/* S has the mode that KERNEL says, or that it has been given. */
+void model_note_mode(struct model_segment *s);
+/* The daemon has shown S: that is what it has seen last. */
+void model_note_look(struct model_segment *s);
+/* A new daemon has not seen S yet: of one that is gone by now it tells nobody but the owner. */
+void model_begin_modes(struct model_segment *s);
+/* All events are told. */
+void model_forget_modes(struct model_segment *s);
+/* Whether the daemon may have seen S with MODE last. */
+bool model_may_have_seen(const struct model_segment *s, uint32_t mode);
 
 void model_add_holder(struct model *m, struct model_segment *s, struct connection *c);
 

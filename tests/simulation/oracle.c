@@ -401,16 +401,23 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
     fake_memory_resume();
 }
 
-/* It was deleted, and the daemon was killed before it could write it anew. */
-static void lose_records(struct oracle *o)
+/* Serials begin anew: no event is about the segments that there were. */
+static void forget_serials(struct oracle *o)
 {
-    while (o->m.n_live > 0) {
-        struct model_segment *s = o->m.live[0];
-        model_end(&o->m, s);
-        s->is_of_the_past = true;
+    for (size_t i = 0; i < o->m.n_all; i++) {
+        o->m.all[i]->is_of_the_past = true;
+        o->m.all[i]->serial = 0;
     }
     o->last_told = 0;
     o->last_serial = 0;
+}
+
+/* It was deleted, and the daemon was killed before it could write it anew. */
+static void lose_records(struct oracle *o)
+{
+    while (o->m.n_live > 0)
+        model_end(&o->m, o->m.live[0]);
+    forget_serials(o);
     holds_look_outside(o);
 }
 
@@ -423,8 +430,10 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
         world_fail(o->w, "the serials of events went back from %llu to %llu",
                    (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
     o->last_told = o->w->core.events.last;
-    for (size_t i = 0; i < o->m.n_live; i++)
+    for (size_t i = 0; i < o->m.n_live; i++) {
         o->m.live[i]->idle_since_ms = o->w->clock.boot_ms;
+        model_begin_modes(o->m.live[i]);
+    }
     for (size_t i = 0; i < o->m.n_all; i++)
         o->m.all[i]->is_of_the_past |=
             o->m.all[i]->has_ended || o->m.all[i]->state == STATE_REMOVING;
@@ -449,10 +458,7 @@ void oracle_rebooted(struct oracle *o)
     while (o->m.n_live > 0)
         model_end(&o->m, o->m.live[0]);
     o->m.n_foreign = 0;
-    for (size_t i = 0; i < o->m.n_all; i++)
-        o->m.all[i]->is_of_the_past = true;
-    o->last_told = 0;
-    o->last_serial = 0;
+    forget_serials(o);
 }
 
 /* --- when nothing has work */

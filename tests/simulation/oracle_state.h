@@ -91,7 +91,7 @@ void answers_read(struct oracle *o, struct connection *c);
 void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault);
 void judge_wait(struct oracle *o, struct ask *ask, const json_t *message);
 /* Whether MESSAGE shows S as it is. */
-void judge_segment(struct oracle *o, const struct model_segment *s, const json_t *shown,
+void judge_segment(struct oracle *o, struct model_segment *s, const json_t *shown,
                    const char *where);
 
 /* --- events.c */

@@ -107,6 +107,17 @@ static void put_target(struct actors *a)
         put(a, ",\"serial\":@serial%u", some_known(a));
 }
 
+/* One that is to replace another has no name, and is new. */
+static void put_ready(struct actors *a)
+{
+    const unsigned n = a->n_known < KNOWN_MAX ? a->n_known : KNOWN_MAX;
+    if (n > 0 && one_in(a, 2))
+        put(a, ",\"serial\":@serial%u",
+            a->known[(a->n_known - 1 - below(a, n < 8 ? n : 8)) % KNOWN_MAX]);
+    else
+        put_target(a);
+}
+
 static void put_owner(struct actors *a)
 {
     if (one_in(a, 8))
@@ -142,7 +153,7 @@ static void put_create(struct actors *a)
         put_ttl(a, "ttl_ms");
     if (one_in(a, 10))
         put_ttl(a, "idle_ttl_ms");
-    if (one_in(a, 5))
+    if (one_in(a, replaces ? 2 : 5))
         put(a, ",\"ready\":%s", one_in(a, 5) ? "true" : "false");
     if (one_in(a, 4))
         put_labels(a);
@@ -265,7 +276,7 @@ static const struct program {
     {"set", 12, false, true, put_set},
     {"remove", 9, false, true, put_removal},
     {"list", 5, true, false, put_list},
-    {"ready", 6, false, true, put_target},
+    {"ready", 6, false, true, put_ready},
     {"wait", 8, true, false, put_wait},
     {"hold", 8, false, false, put_owned_target},
     {"release", 7, false, true, put_target},
