@@ -5,7 +5,7 @@
 
 static struct model_segment *any_segment(const struct oracle *o, uint64_t serial)
 {
-    for (size_t i = o->m.n_all; i-- > 0;)
+    for (size_t i = o->m.n_all; serial != 0 && i-- > 0;)
         if (o->m.all[i]->serial == serial)
             return o->m.all[i];
     return NULL;
