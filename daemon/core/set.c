@@ -336,6 +336,7 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
         r = change_prepare(core, caller, p, s, &change, detail);
     if (r != 0)
         return r;
+    const bool had_anchor = s->anchor;
     r = make(core, caller, p, found, &change, detail);
     if (r == 0)
         change_apply(core, s, &change);
@@ -348,6 +349,8 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
     const struct sight now = kernel_look(core, s);
     if (now.verdict == VERDICT_MATCH)
         found->kernel = now.kernel; /* ctime, and the anchor */
+    else if (s->anchor && !had_anchor)
+        found->kernel.nattch++; /* it is left out of the count, so the count must have it */
     s->seen.uid = found->kernel.uid;
     s->seen.gid = found->kernel.gid;
     s->seen.mode = found->kernel.mode;
