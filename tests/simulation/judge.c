@@ -351,6 +351,14 @@ static bool is_of_a_fault(int code)
     }
 }
 
+/* A removal that the kernel refused, or that could not be looked at, has a record until the next
+ * sweep. */
+static bool may_be_kept(int code)
+{
+    return code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE ||
+           code == CODE_PERMISSION_DENIED;
+}
+
 static bool is_right_success(const struct answer *a, const struct ask *ask, const json_t *result)
 {
     const json_t *shown = json_object_get(result, "segment");
@@ -380,11 +388,6 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
         return a->code == CODE_OK && !must &&
                is_right_success(a, ask, json_object_get(message, "result"));
     if (a->code == code)
-        return true;
-    /* A removal that the kernel refused, or that could not be looked at, has a record until the
-     * next sweep. */
-    if (a->code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) &&
-        (code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE || code == CODE_PERMISSION_DENIED))
         return true;
     /* What a quota refuses comes before what needs the process or the kernel. */
     const bool is_late =
@@ -555,6 +558,8 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
             check_secrets(o, ask, message);
         return;
     }
+    if (first.code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) && may_be_kept(code_of(message)))
+        return;
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
         /* Nothing was done, as the checks of kernel and records show. But this code also tells that
          * there was no memory for the answer, or that it could not be put back either. */
