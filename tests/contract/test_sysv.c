@@ -674,6 +674,17 @@ static int end(void **state)
 #define FAKE_CASE(rule)   {#rule ", the fake", rule, begin_fake, end, NULL},
 #define KERNEL_CASE(rule) {#rule ", the kernel", rule, begin_kernel, end, NULL},
 
+/* qemu's emulation of system calls does not, and says EINVAL, which here means that there is none.
+ */
+static bool knows_stat_any(void)
+{
+    struct shmid_ds ds;
+    int shmid = shmget(IPC_PRIVATE, 1, 0600);
+    bool knows = shmid >= 0 && shmctl(shmid, SHM_STAT_ANY, &ds) == shmid;
+    (void)shmctl(shmid, IPC_RMID, NULL);
+    return knows;
+}
+
 /* Why the kernel's part cannot run here, or NULL. */
 static const char *obstacle(void)
 {
@@ -684,6 +695,8 @@ static const char *obstacle(void)
     /* A container may have it read-only, though the namespace is ours. */
     if (access("/proc/sys/kernel/shmmni", W_OK) < 0)
         return "it needs to write /proc/sys/kernel";
+    if (!knows_stat_any())
+        return "it needs SHM_STAT_ANY, which an emulator may not know";
     return NULL;
 }
 

@@ -4,7 +4,7 @@
 #   tests/kernels/run.sh BUILD_DIRECTORY [6.1] [6.12] [i386] [arm64] [PART...]
 #
 #   6.1, 6.12     Debian 12 and 13 booted in a virtual machine without a network (boot.py has the parts)
-#   i386, arm64   the unit tests, cross-built and run
+#   i386, arm64   the unit tests, cross-built and run: i386 by the machine itself where it can, else emulated
 #
 # Without any, all of them. `make check-kernels` runs it, `make check-kernels kernel=6.1` a part of it. The
 # systems are kept in BUILD_DIRECTORY/kernels, about 5 GiB, and used again; `make distclean` removes them.
@@ -239,6 +239,9 @@ test_processor() {
     esac
     system "$processor" make_cross bookworm/main "$processor" "${building[@]}" libc6-dev libcmocka-dev \
         "gcc-$host" qemu-user-static
+    # A machine of 64 bits may run those of 32 itself, over its own kernel.
+    [ "$processor" != i386 ] || ! "$store/i386/root/lib/$libraries/ld-linux.so.2" --version >/dev/null 2>&1 ||
+        emulator=
     rm -rf --one-file-system "$work/srv"
     mkdir "$work/srv"
     copy_source "$work/srv/shmd"
