@@ -290,6 +290,27 @@ static uint64_t pages_of(uint64_t size)
     return (size + l.page_size - 1) / l.page_size;
 }
 
+/* What stands between the members may differ. */
+static void are_same(const struct sysv_stat *a, const struct sysv_stat *b)
+{
+    assert_int_equal(a->shmid, b->shmid);
+    assert_int_equal(a->key, b->key);
+    assert_int_equal(a->size, b->size);
+    assert_int_equal(a->uid, b->uid);
+    assert_int_equal(a->gid, b->gid);
+    assert_int_equal(a->cuid, b->cuid);
+    assert_int_equal(a->cgid, b->cgid);
+    assert_int_equal(a->mode, b->mode);
+    assert_int_equal(a->destroyed, b->destroyed);
+    assert_int_equal(a->locked, b->locked);
+    assert_int_equal(a->cpid, b->cpid);
+    assert_int_equal(a->lpid, b->lpid);
+    assert_int_equal(a->nattch, b->nattch);
+    assert_int_equal(a->atime, b->atime);
+    assert_int_equal(a->dtime, b->dtime);
+    assert_int_equal(a->ctime, b->ctime);
+}
+
 /* --- the rules */
 
 TEST(a_new_segment)
@@ -311,7 +332,7 @@ TEST(a_new_segment)
     assert_int_equal(s.atime, 0);
     assert_int_equal(s.dtime, 0);
     assert_int_equal(OPS->stat_index(KERNEL, shmid & 0x7fff, &by_index), 0);
-    assert_memory_equal(&s, &by_index, sizeof(s));
+    are_same(&s, &by_index);
 }
 
 /* With 4 GiB cut off it would be a small segment, of which the record says that it is large. Where
