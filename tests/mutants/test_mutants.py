@@ -191,6 +191,30 @@ class Mutants(unittest.TestCase):
         self.assertRegex(output, "false: fails without any change")
         self.assertNotEqual(status, 0)
 
+    def test_one_that_the_killer_cannot_find_says_why(self):
+        self.add("found", "-    return a + b;\n+    return b;\n")
+        self.add("harmless", HARMLESS)
+        path = self.source / "mutants" / "harmless.mutant"
+        path.write_text(path.read_text().replace(
+            "killed by: tests/check", "killed by: tests/check\nnot by the simulation: it is the same."))
+        killer = ("--killer", "./whole", "--killer-needs", "whole", "--killer-excuses")
+        output, status = self.run_all(*killer, "--only", "[fh]*", "--least-share", "50")
+        self.assertEqual(status, 0, output)
+        self.assertIn("survives  harmless: it is the same.", output)
+        self.assertIn("1 of 2 are killed, 50 %; 50 % must be", output)
+        self.assertEqual(output.splitlines()[-1], "1 passed, 0 failed, 1 skipped")
+        output, status = self.run_all(*killer, "--only", "[fh]*", "--least-share", "51")
+        self.assertEqual(status, 1, output)
+        self.assertIn("SURVIVED  harmless", self.run_all("--only", "harmless")[0])
+
+    def test_those_of_some_folders(self):
+        (self.source / "part").mkdir()
+        (self.source / "part" / "other.c").write_text(SUM_C)
+        self.add("inside", KILLED, file="part/other.c")
+        output, _ = self.run_all("--within", "part nowhere")
+        self.assertNotIn(" some: ", output)
+        self.assertIn(" inside: ", output)
+
     def test_in_little_time_each_has_its_turn(self):
         for number in range(40):
             self.add(f"m{number:02}", KILLED)
