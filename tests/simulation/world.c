@@ -214,7 +214,8 @@ static void start_daemon(struct world *w)
     if (w->is_running)
         return;
     const unsigned long faults = world_faults(w);
-    const bool had_records = records_are_there(w);
+    /* A start that fails may leave a journal that is new. */
+    w->records_are_lost |= !records_are_there(w);
     w->core = (struct core){0};
     fake_memory_pause();
     fake_processes_start_again(&w->p, w->daemon_task, w->k->self.pid);
@@ -232,7 +233,8 @@ static void start_daemon(struct world *w)
         return;
     }
     w->is_running = true;
-    oracle_daemon_started(w->oracle, !had_records, world_faults(w) != faults);
+    oracle_daemon_started(w->oracle, w->records_are_lost, world_faults(w) != faults);
+    w->records_are_lost = false;
 }
 
 /* The journal that version 0.1.0 leaves differs in one thing: it says that the daemon's pid

@@ -94,6 +94,7 @@ struct world {
 
     /* The daemon, while it runs. */
     bool is_running;
+    bool records_are_lost; /* and no daemon has started since */
     int daemon_task; /* of fake_processes; all daemons use the same one, one after the other */
     struct journal *journal;
     struct core core;
