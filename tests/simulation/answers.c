@@ -124,11 +124,27 @@ static bool hear_of_unread(struct oracle *o, struct talk *t, const struct ask *b
     return true;
 }
 
+/* The rest of a value was not read in time, and the connection is closed for that. */
+static bool hear_of_delay(struct oracle *o, struct talk *t, const json_t *m)
+{
+    static const char text[] = "the value was not finished within ";
+    const char *said = json_string_value(json_object_get(json_object_get(m, "error"), "message"));
+    if (!said || strncmp(said, text, sizeof(text) - 1) != 0)
+        return false;
+    if (!t->connection->session.outbox.is_closed)
+        world_fail(o->w, "connection %d is told that it is closed, and is not",
+                   t->connection->label);
+    t->may_close = true;
+    return true;
+}
+
 static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
 {
     const json_t *id = json_object_get(m, "id");
     bool waits = false;
     check_envelope(o, m);
+    if (json_is_null(id) && hear_of_delay(o, t, m))
+        return;
     struct ask *ask =
         json_is_null(id) ? first_without_id(t) : find_ask(t, json_integer_value(id), &waits);
     if (json_is_null(id) && hear_of_unread(o, t, ask, m))

@@ -310,12 +310,15 @@ static void check_unknown(struct oracle *o, const struct sysv_stat *k)
                k->size);
 }
 
-static void check_foreign(struct oracle *o, const struct sysv_stat *was)
+static void check_foreign(struct oracle *o, struct sysv_stat *was)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, was->shmid);
     /* An adoption that a kill has just cut off. */
     if (o->is_killed && o->is_unsure_of_new && could_be_adopted(was))
         return;
+    /* A disowned one that could not be unlocked. */
+    if (k && o->had_fault)
+        was->locked = k->locked;
     if (!k)
         world_fail(o->w, "shmid %d, which was not the daemon's, is gone", was->shmid);
     else if (k->uid != was->uid || k->gid != was->gid || k->mode != was->mode ||
