@@ -148,7 +148,7 @@ static uint64_t lingering(const struct oracle *o, const uint32_t *uid, bool in_b
     const struct registry *registry = &o->w->core.registry;
     const struct segment *r;
     uint64_t sum = 0;
-    for (uint64_t after = 0; o->had_fault && (r = registry_next(registry, after));
+    for (uint64_t after = 0; o->last_fault_ms > 0 && (r = registry_next(registry, after));
          after = r->serial)
         if (r->state == STATE_REMOVING && !model_by_serial(&o->m, r->serial) &&
             (!uid || r->creator.uid == *uid))
@@ -660,7 +660,8 @@ static void judge_row(struct oracle *o, const struct ask *ask, const json_t *sho
         const struct model_segment *was = model_by_shmid(m, shmid);
         if (k)
             judge_foreign(o, k, shown, "a list");
-        else if (!was || !model_may_be_gone(m, was))
+        else if (was ? !model_may_be_gone(m, was)
+                     : !o->had_fault) /* what could not be taken back */
             world_fail(o->w, "request %lld lists shmid %d as foreign, which it is not", ask->id,
                        shmid);
         return;

@@ -228,6 +228,8 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
     struct talk *t = talk_of(o, c);
     fake_memory_pause();
     o->had_fault |= had_fault;
+    if (had_fault)
+        o->last_fault_ms = o->w->clock.boot_ms;
     o->is_killed |= was_killed;
     /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
     t->may_close |= had_fault;
