@@ -13,13 +13,15 @@ enum {
 
 static void count(struct outbox *o)
 {
-    buffers_set(&o->buffers, &o->output->counted, outbox_unsent(o));
+    buffers_set(&o->buffers, &o->output->counted, outbox_unsent(o) + o->output->later.len);
 }
 
 static void output_free(struct output *output)
 {
-    if (output)
+    if (output) {
         writer_deinit(&output->out);
+        writer_deinit(&output->later);
+    }
     free(output);
 }
 
@@ -51,8 +53,10 @@ void outbox_deinit(struct outbox *o)
 static struct output *output_new(void)
 {
     struct output *output = calloc(1, sizeof(*output));
-    if (output)
+    if (output) {
         writer_init(&output->out);
+        writer_init(&output->later);
+    }
     return output;
 }
 
@@ -76,6 +80,13 @@ static struct writer *begin_answer(struct outbox *o)
     return w;
 }
 
+/* The same for an answer that belongs to no batch, or for a whole batch's. */
+static struct writer *begin_whole(struct outbox *o)
+{
+    struct writer *w = begin_answer(o);
+    return w && o->output->in_batch ? &o->output->later : w;
+}
+
 /* There is no output. */
 static void give_back(struct outbox *o)
 {
@@ -84,7 +95,8 @@ static void give_back(struct outbox *o)
         output_free(output);
         return;
     }
-    output->out.comma = false;
+    output->out.comma = output->in_batch = false;
+    writer_deinit(&output->later);
     o->common->spare = output;
 }
 
@@ -108,7 +120,7 @@ bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct 
 void outbox_answer(struct outbox *o, const struct call *call, const struct reply *reply,
                    bool in_batch)
 {
-    struct writer *w = begin_answer(o);
+    struct writer *w = in_batch ? begin_answer(o) : begin_whole(o);
     if (!w)
         return;
     if (!outbox_write_answer(o, w, call, reply, in_batch))
@@ -123,6 +135,7 @@ void outbox_begin_batch(struct outbox *o)
         return;
     struct writer_mark mark = writer_mark(w);
     o->common->dialect->batch_begin(w);
+    o->output->in_batch = true;
     if (w->failed) { /* without its beginning it is no answer */
         writer_rewind(w, mark);
         o->is_closed = true;
@@ -130,22 +143,9 @@ void outbox_begin_batch(struct outbox *o)
     count(o);
 }
 
-void outbox_end_batch(struct outbox *o)
-{
-    struct writer *w = begin_answer(o);
-    if (!w)
-        return;
-    o->common->dialect->batch_end(w);
-    if (w->failed) { /* without its end it is no answer */
-        w->failed = false;
-        o->is_closed = true;
-    }
-    count(o);
-}
-
 void outbox_append(struct outbox *o, const struct writer *bytes)
 {
-    struct writer *w = begin_answer(o);
+    struct writer *w = begin_whole(o);
     if (!w)
         return;
     struct writer_mark mark = writer_mark(w);
@@ -155,6 +155,23 @@ void outbox_append(struct outbox *o, const struct writer *bytes)
         writer_rewind(w, mark);
         o->is_closed = true;
     }
+    count(o);
+}
+
+void outbox_end_batch(struct outbox *o)
+{
+    struct output *output = o->output;
+    if (o->is_closed || !output) /* one of its answers is missing */
+        return;
+    o->common->dialect->batch_end(&output->out);
+    output->in_batch = false;
+    if (output->out.failed) { /* without its end it is no answer */
+        output->out.failed = false;
+        o->is_closed = true;
+    } else {
+        outbox_append(o, &output->later);
+    }
+    writer_deinit(&output->later);
     count(o);
 }
 

@@ -19,8 +19,10 @@
 /* An idle connection has none. */
 struct output {
     struct writer out;
-    size_t sent;      /* of `out`, by the connection */
-    uint64_t counted; /* in the outbox's buffers */
+    struct writer later; /* whole answers that came while that of a batch was being written */
+    bool in_batch;       /* it is being written */
+    size_t sent;         /* of `out`, by the connection */
+    uint64_t counted;    /* in the outbox's buffers */
 };
 
 /* What all outboxes share. */
@@ -60,7 +62,8 @@ void outbox_answer(struct outbox *o, const struct call *call, const struct reply
 bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,
                          const struct reply *reply, bool in_batch);
 
-/* Around the answers of a batch. Without memory the outbox is closed. */
+/* Around the answers of a batch; what else is answered in between comes behind it. Without memory
+ * the outbox is closed. */
 void outbox_begin_batch(struct outbox *o);
 void outbox_end_batch(struct outbox *o);
 

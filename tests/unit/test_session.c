@@ -72,6 +72,22 @@ TEST(a_session_stops_when_its_share_is_over)
                  "[4!NoSuchSegment;5!NoSuchSegment;6!NoSuchSegment] 7!NoSuchSegment");
 }
 
+/* A wait that ends while another answer is half written is answered after that one. */
+TEST(a_wait_ends_in_the_midst_of_a_batch)
+{
+    static const char text[] = "[" STAT("4", "a") "," STAT("5", "a") "," STAT("6", "a") "]";
+    SAYS(alice, WAIT("1", "x") "[" WAIT("2", "x") "," STAT("3", "a") "]");
+    gets_a_share(true, text);
+    assert_true(session_has_work(&alice->session));
+    SAYS(bob, CREATE("7", "x"));
+    HEARS(bob, "7+x/ready");
+    while (session_has_work(&alice->session))
+        gets_a_share(false, NULL);
+    assert_int_equal(rpc_fixture_turn(f), 0);
+    HEARS(alice, "[4!NoSuchSegment;5!NoSuchSegment;6!NoSuchSegment] "
+                 "[2=x/ready;3!NoSuchSegment] 1=x/ready");
+}
+
 TEST(one_request_is_served_however_long_it_takes)
 {
     static const char text[] = STAT("1", "a") STAT("2", "a");
@@ -693,6 +709,7 @@ int main(void)
         CASE(one_after_the_other),
         CASE(pipelined),
         CASE(a_session_stops_when_its_share_is_over),
+        CASE(a_wait_ends_in_the_midst_of_a_batch),
         CASE(one_request_is_served_however_long_it_takes),
         CASE(nothing_is_sent_before_it_is_recorded),
         CASE(batches),
