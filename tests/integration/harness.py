@@ -134,7 +134,7 @@ def _become(user):
 @contextlib.contextmanager
 def _effective(user):
     """Acts as USER for a moment: enough for connect(), which is when the kernel notes a peer."""
-    if not SEVERAL_UIDS or user == ROOT:
+    if not SEVERAL_UIDS or user.uid in (ROOT.uid, os.geteuid()):
         yield
         return
     groups = os.getgroups()
@@ -192,6 +192,11 @@ class Child:
         if not good:
             raise value
         return value
+
+    def check(self):
+        """Raises what a child that is not to end has ended with."""
+        if select.select([self._read], [], [], 0)[0]:
+            raise AssertionError(f"the child has ended with {self.outcome()}")
 
     def end(self, number=signal.SIGKILL):
         if not self._reaped:

@@ -29,9 +29,10 @@ OPTIONS = argparse.Namespace(seconds=30, seed=0)
 class Worker:
     """One client's life: a few thousand requests on connections that come and go."""
 
-    def __init__(self, daemon, seed):
+    def __init__(self, daemon, user, seed):
         self.random = random.Random(seed)
         self.daemon = daemon
+        self.user = user
         self.mine = []
 
     def request(self, client, method, **params):
@@ -73,7 +74,7 @@ class Worker:
 
     def live(self, _report):
         while True:
-            with self.daemon.connect() as client:
+            with self.daemon.connect(self.user) as client:
                 if self.random.random() < 0.2:
                     self.request(client, "subscribe")
                     continue
@@ -91,7 +92,7 @@ class Soak(TestCase):
 
     def spawn(self):
         user = self.random.choice(USERS)
-        worker = Worker(self.daemon, self.random.random())
+        worker = Worker(self.daemon, user, self.random.random())
         return Child(user, worker.live)
 
     def clear(self):
@@ -122,6 +123,7 @@ class Soak(TestCase):
                     next_sample += max(seconds / 15, 1)
                 time.sleep(0.1)
                 victim = self.random.randrange(WORKERS)
+                workers[victim].check()
                 if self.random.random() < 0.5:
                     workers[victim].end(signal.SIGKILL)
                     self.killed += 1
