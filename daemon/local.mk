@@ -115,6 +115,7 @@ libshmdaemon_la_SOURCES = \
 	daemon/sys/machine.c daemon/sys/machine.h \
 	daemon/sys/process.h daemon/sys/process_linux.c \
 	daemon/sys/sysv.h daemon/sys/sysv_linux.c \
+	daemon/util/journal_entry.c daemon/util/journal_entry.h \
 	daemon/util/log.c daemon/util/log.h
 libshmdaemon_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 libshmdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \

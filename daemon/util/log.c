@@ -14,10 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#ifdef HAVE_LIBSYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION /* where in the source says nothing to an administrator */
-#include <systemd/sd-journal.h>
-#endif
+#include "daemon/util/journal_entry.h"
 
 #define PREFIX "shmd: "
 
@@ -47,7 +44,6 @@ static int priority(enum log_level level)
     return (int)level + 3;
 }
 
-#ifdef HAVE_LIBSYSTEMD
 /* Whether standard error is the journal's STREAM, as systemd.exec(5) says to find out. */
 static bool is_on_journal(const char *stream)
 {
@@ -60,42 +56,24 @@ static bool is_on_journal(const char *stream)
 static bool send_to_journal(const char *stream, enum log_level level,
                             const struct log_field *fields, size_t n_fields, const char *text)
 {
-    char values[LOG_FIELDS_MAX + 2][FIELD_MAX_BYTES];
-    char message[LINE_MAX_BYTES + sizeof("MESSAGE=")];
-    struct iovec iov[LOG_FIELDS_MAX + 3];
-    size_t n = 0;
+    struct journal_entry entry = {.len = 0};
+    char name[64], value[FIELD_MAX_BYTES];
     if (!is_on_journal(stream))
         return false;
-    iov[n].iov_base = message;
-    iov[n++].iov_len = (size_t)snprintf(message, sizeof(message), "MESSAGE=%s", text);
-    snprintf(values[0], FIELD_MAX_BYTES, "PRIORITY=%d", priority(level));
-    snprintf(values[1], FIELD_MAX_BYTES, "SYSLOG_IDENTIFIER=shmd");
-    for (size_t i = 0; i < n_fields && i < LOG_FIELDS_MAX; i++) {
+    snprintf(value, sizeof(value), "%d", priority(level));
+    journal_entry_add(&entry, "MESSAGE", text);
+    journal_entry_add(&entry, "PRIORITY", value);
+    journal_entry_add(&entry, "SYSLOG_IDENTIFIER", "shmd");
+    for (size_t i = 0; i < n_fields; i++) {
+        snprintf(name, sizeof(name), "SHMD_%s", fields[i].name);
         if (fields[i].string)
-            snprintf(values[i + 2], FIELD_MAX_BYTES, "SHMD_%s=%s", fields[i].name,
-                     fields[i].string);
+            snprintf(value, sizeof(value), "%s", fields[i].string);
         else
-            snprintf(values[i + 2], FIELD_MAX_BYTES, "SHMD_%s=%" PRId64, fields[i].name,
-                     fields[i].integer);
+            snprintf(value, sizeof(value), "%" PRId64, fields[i].integer);
+        journal_entry_add(&entry, name, value);
     }
-    for (size_t i = 0; i < n_fields + 2; i++) {
-        iov[n].iov_base = values[i];
-        iov[n++].iov_len = strlen(values[i]);
-    }
-    return sd_journal_sendv(iov, (int)n) == 0;
+    return journal_entry_send(&entry, JOURNAL_SOCKET);
 }
-#else
-static bool send_to_journal(const char *stream, enum log_level level,
-                            const struct log_field *fields, size_t n_fields, const char *text)
-{
-    (void)stream;
-    (void)level;
-    (void)fields;
-    (void)n_fields;
-    (void)text;
-    return false;
-}
-#endif
 
 /*
  * Writes a line if that can be done at once; whether it was. Standard error may be a pipe or a
@@ -143,6 +121,7 @@ __attribute__((format(printf, 4, 0))) static void put(enum log_level level,
         return;
     vsnprintf(text, LINE_MAX_BYTES - PREFIX_BYTES, format, args);
     const char *stream = getenv("JOURNAL_STREAM");
+    /* When the journal does not take it, its stream may, which has no fields. */
     if (stream && send_to_journal(stream, level, fields, n_fields, text))
         return;
     char prefix[] = PREFIX;

@@ -414,6 +414,18 @@ class ServiceTest(SystemdTest):
         self.assertEqual((entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"]), ("6", "shmd"))
         self.call("remove", name="fields")
 
+    def test_a_journal_that_does_not_read(self):
+        """Lines are lost, not answers."""
+        pid = self.main_pid()
+        journal = self.property("MainPID", "systemd-journald.service")
+        self.addCleanup(self.run_in, "sh", "-c", f"kill -CONT {journal}")
+        self.run_in("sh", "-c", f"kill -STOP {journal}")
+        # Lines of one uid, as many as it may have at once: more than a socket holds.
+        segments = self.create(250)
+        self.call_all("remove", [{"serial": segment["serial"]} for segment in segments])
+        self.run_in("sh", "-c", f"kill -CONT {journal}")
+        self.assertEqual(self.main_pid(), pid)
+
     def test_watchdog_ends_a_hang(self):
         segments = self.create(20)
         pid = self.main_pid()

@@ -5,9 +5,12 @@
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/util/journal_entry.h"
 #include "daemon/util/log.h"
 
 static int written_end = -1, old_stderr = -1;
@@ -153,6 +156,56 @@ TEST(nobody_reads)
     check("shmd: found\n");
 }
 
+/* Listens in a directory of its own, as the journal does. */
+static int listen_as_journal(char directory[], struct sockaddr_un *ret)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_non_null(mkdtemp(directory));
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/s", directory);
+    assert_int_equal(bind(fd, (const struct sockaddr *)ret, sizeof(*ret)), 0);
+    return fd;
+}
+
+TEST(an_entry_of_the_journal)
+{
+    static const char want[] = "MESSAGE\n\5\0\0\0\0\0\0\0two\nl\n"
+                               "PRIORITY\n\1\0\0\0\0\0\0\0"
+                               "6\n";
+    struct journal_entry entry = {.len = 0};
+    char directory[] = "/tmp/shmd-test-XXXXXX", got[sizeof(entry.bytes)];
+    struct sockaddr_un address;
+    int fd = listen_as_journal(directory, &address);
+    journal_entry_add(&entry, "MESSAGE", "two\nl");
+    journal_entry_add(&entry, "PRIORITY", "6");
+    assert_true(journal_entry_send(&entry, address.sun_path));
+    ssize_t n = recv(fd, got, sizeof(got), 0);
+    assert_int_equal(n, sizeof(want) - 1);
+    assert_memory_equal(got, want, sizeof(want) - 1);
+
+    char *large = repeat("x", 8150);
+    const size_t before = entry.len;
+    journal_entry_add(&entry, "LARGE", large);
+    assert_int_equal(entry.len, before);
+    free(large);
+
+    /* It does not read: what has no room is not waited for. */
+    unsigned taken = 0;
+    while (journal_entry_send(&entry, address.sun_path))
+        taken++;
+    assert_true(taken > 0);
+    assert_true(recv(fd, got, sizeof(got), 0) > 0);
+    while (taken-- > 1)
+        assert_true(recv(fd, got, sizeof(got), 0) > 0);
+    assert_true(journal_entry_send(&entry, address.sun_path));
+    close(fd);
+    assert_false(journal_entry_send(&entry, address.sun_path)); /* it is not there any more */
+    unlink(address.sun_path);
+    assert_false(journal_entry_send(&entry, address.sun_path));
+    rmdir(directory);
+}
+
 int main(void)
 {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, listen_in, hang_up)
@@ -163,6 +216,7 @@ int main(void)
         LOG_TEST(the_journals_priorities),
         LOG_TEST(a_line_too_long_is_cut_and_still_a_line),
         LOG_TEST(nobody_reads),
+        LOG_TEST(an_entry_of_the_journal),
     };
     return RUN_TESTS(tests);
 }
