@@ -2,6 +2,7 @@
 admins. Who is at a cap is refused with the name of its key; nobody else notices.
 """
 
+import random
 import resource
 
 from isolation import (
@@ -19,6 +20,7 @@ from isolation import (
     unread,
     wait_until,
 )
+from harness import User
 from peers import Peer
 
 KEYS = (
@@ -119,7 +121,9 @@ class PerUid(CapsCase):
         wait_until(has_room, "a process that ended has given its place back")
 
     def test_locked_memory(self):
-        self.start(rlimits={resource.RLIMIT_MEMLOCK: 1 << 20})
+        # The kernel counts it by uid, for all processes of the machine: the daemon has one of its own.
+        uid = random.randrange(1 << 20, 1 << 30)
+        self.start(user=User(uid, uid, ()), rlimits={resource.RLIMIT_MEMLOCK: 1 << 20})
         attacker = self.connect(self.daemon, ATTACKER)
         attacker.create(size=1 << 18, locked=True)  # a quarter
         self.refused_at(

@@ -30,6 +30,9 @@ import sysv  # noqa: E402
 from harness import ALICE, BOB, ERRORS, ROOT, Child, TestCase, User, encode, wait_until  # noqa: E402
 
 TEAM = 3100
+# What is locked in memory counts by uid, for all of the machine: the daemon has one of its own.
+_uid = random.randrange(1 << 20, 1 << 30)
+DAEMON = User(_uid, _uid, ())
 USERS = (ALICE, BOB, User(3003, 3003, (TEAM,)), User(3004, 3004, (TEAM,)))
 WORKERS = 6
 OPTIONS = argparse.Namespace(seconds=30, seed=0)
@@ -84,7 +87,7 @@ class Worker:
         if name in ("name", "new_name", "prefix"):
             return r.choice(NAMES)
         if name in ("uid", "gid", "owner"):
-            return r.choice((0, 2500, *(user.uid for user in USERS), TEAM))
+            return r.choice((0, DAEMON.uid, *(user.uid for user in USERS), TEAM))
         if name == "size":
             return r.choice((1, 4096, 1 << 20, 1 << 28, 1 << 40, 1 << 47))
         if name in ("ttl_ms", "idle_ttl_ms", "timeout_ms"):
@@ -238,7 +241,7 @@ class Faults(TestCase):
         when the daemon has what it needs."""
         self.give_memory()
         self.daemon = self.start_daemon(
-            "--log-level", "error", config="reconcile_ms = 500\nattach_timeout_ms = 2000\n",
+            "--log-level", "error", user=DAEMON, config="reconcile_ms = 500\nattach_timeout_ms = 2000\n",
             environment={"SHMD_FAULTS": self.path,
                          "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=1:abort_on_error=0",
                          "UBSAN_OPTIONS": "print_stacktrace=1"})

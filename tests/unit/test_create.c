@@ -646,6 +646,52 @@ TEST(the_store_fails)
         change_without_store(&changes[i]);
 }
 
+static void is_announced(struct fake_sysv *kernel, enum fake_op op, int32_t shmid)
+{
+    (void)shmid;
+    if (op == FAKE_CREATE)
+        assert_true(*(const bool *)kernel->hook_data);
+}
+
+/* Else a daemon that is killed in between leaves a segment of which nobody knows. */
+TEST(it_is_announced_before_it_is_made)
+{
+    f->k->before = is_announced;
+    f->k->hook_data = &f->store.has_intent;
+    made("a", LIFETIME_PERSISTENT);
+    f->k->before = NULL;
+    assert_int_equal(f->k->calls[FAKE_CREATE], 1);
+}
+
+static const struct fake_process stranger = {4000, 4000, 40};
+static int32_t recycled;
+
+/* When the store has failed, before the look that taking back begins with. */
+static void recycle_before_the_last_look(struct fake_sysv *kernel, enum fake_op op, int32_t shmid)
+{
+    const struct fake_store *store = kernel->hook_data;
+    if (op != FAKE_STAT || store->n_commits == 0 || recycled >= 0)
+        return;
+    assert_int_equal(fake_sysv_recycle(kernel, shmid, &stranger, 9), 0);
+    recycled = shmid;
+}
+
+TEST(what_has_its_place_by_now_is_not_taken_back)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(64)};
+    recycled = -1;
+    f->store.n_commits = 0;
+    f->k->before = recycle_before_the_last_look;
+    f->k->hook_data = &f->store;
+    store_will_fail();
+    assert_int_equal(fixture_create(f, &alice, &p), OUTCOME_STORE_FAILURE);
+    f->k->before = NULL;
+    assert_true(recycled >= 0);
+    assert_non_null(fake_sysv_segment(f->k, recycled));
+    assert_int_equal(fake_sysv_segment(f->k, recycled)->cuid, stranger.uid);
+    assert_int_equal(fake_sysv_remove_as(f->k, recycled), 0);
+}
+
 TEST(processes_cannot_be_watched)
 {
     for (int i = 0; i < 3; i++) {
@@ -697,6 +743,8 @@ int main(void)
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(the_kernel_fails),
         cmocka_unit_test(the_store_fails),
+        CASE(it_is_announced_before_it_is_made),
+        CASE(what_has_its_place_by_now_is_not_taken_back),
         cmocka_unit_test(processes_cannot_be_watched),
     };
     return RUN_TESTS(tests);

@@ -308,6 +308,50 @@ TEST(the_dead)
     core_fixture_check_kernel(f);
 }
 
+/* Its time is over, and another's segment has its shmid by now. */
+TEST(an_expiry_that_finds_another)
+{
+    static const struct fake_process self = {990, 990, 41}; /* the daemon may remove it */
+    const struct create_params p = {.name = "short", .size = GIVEN(64), .ttl_ms = GIVEN(1000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    const int32_t shmid = f->found.segment->shmid;
+    turn_ends();
+    (void)core_fixture_told(f);
+    assert_int_equal(fake_sysv_recycle(f->k, shmid, &self, 9), 0);
+    core_fixture_pass(f, 1000);
+    told("removed/recycled:short");
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid), 0);
+}
+
+/* A process that held much must not hold up the others by its end. */
+TEST(an_end_goes_on_where_its_share_ended)
+{
+    enum { MANY = 40 };
+    for (int i = 0; i < MANY; i++) {
+        const struct create_params p = {.size = GIVEN(1), .lifetime = GIVEN(LIFETIME_CONNECTION)};
+        assert_int_equal(fixture_create(f, &alice, &p), 0);
+    }
+    turn_ends();
+    struct party *party = alice.party;
+    alice.party = NULL;
+    ends_note(&f->core, party);
+    unsigned shares = 0;
+    for (; ends_are_due(&f->core); shares++) {
+        const size_t before = f->core.registry.count;
+        f->clock.mono_step_us = SHARE_US / 2;
+        work_begin_share(&f->core.work, SHARE_US);
+        ends_go_on(&f->core);
+        work_end_share(&f->core.work, false);
+        f->clock.mono_step_us = 0;
+        assert_in_range(before - f->core.registry.count, 0, 8);
+        assert_true(shares < 2 * MANY);
+    }
+    assert_true(shares > 5);
+    assert_int_equal(f->core.registry.count, 0);
+    turn_ends();
+}
+
 /* Once that it cannot be looked at is no reason to keep it for ever. */
 TEST(an_end_that_the_kernel_refused)
 {
@@ -767,6 +811,8 @@ int main(void)
         CASE(an_expiry_over_a_restart),
         CASE(holders_keep_their_order),
         CASE(the_dead),
+        CASE(an_expiry_that_finds_another),
+        CASE(an_end_goes_on_where_its_share_ended),
         CASE(an_end_that_the_kernel_refused),
         CASE(a_pid_that_is_anothers_by_now),
         CASE(an_older_kernel),

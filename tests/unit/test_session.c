@@ -200,6 +200,24 @@ TEST(ids_of_waits)
     HEARS(alice, "-7=d/ready 1.5=c/ready null=b/ready \"text\"=a/ready");
 }
 
+/* It would be kept as long as the wait lasts. */
+TEST(the_id_of_a_wait_is_bounded)
+{
+    char *id = repeat("x", 1022), *text = text_of(WAIT("\"%s\"", "x"), id);
+    SAYS(alice, text);
+    HEARS(alice, "");
+    assert_int_equal(f->core->core.waiters.count, 1);
+    free(text);
+    text = text_of(WAIT("\"%sx\"", "y"), id);
+    SAYS(alice, text);
+    assert_int_equal(f->core->core.waiters.count, 1);
+    free(text);
+    text = text_of("\"%sx\"!-32600", id);
+    HEARS(alice, text);
+    free(text);
+    free(id);
+}
+
 TEST(the_wait_of_one_stops_nobody_else)
 {
     struct client *carol = client_open(f, BOB, 4);
@@ -719,6 +737,7 @@ int main(void)
         CASE(a_wait_that_is_no_question),
         CASE(a_wait_holds_nothing_up),
         CASE(ids_of_waits),
+        CASE(the_id_of_a_wait_is_bounded),
         CASE(the_wait_of_one_stops_nobody_else),
         CASE(waits_that_fail),
         CASE(shutting_down),

@@ -407,6 +407,35 @@ TEST(the_store_fails)
         change_without_store(&changes[i]);
 }
 
+static int32_t recycled;
+
+static void recycle_after_the_store(struct fake_sysv *kernel, enum fake_op op, int32_t shmid)
+{
+    static const struct fake_process self = {990, 990, 41};
+    const struct fake_store *store = kernel->hook_data;
+    if (op != FAKE_STAT || store->n_commits == 0 || recycled >= 0)
+        return;
+    assert_int_equal(fake_sysv_recycle(kernel, shmid, &self, 9), 0);
+    recycled = shmid;
+}
+
+/* The other segment is one that the daemon may change, too. */
+TEST(what_has_its_place_by_now_is_left_alone)
+{
+    made("a", LIFETIME_PERSISTENT);
+    recycled = -1;
+    f->store.n_commits = 0;
+    f->k->before = recycle_after_the_store;
+    f->k->hook_data = &f->store;
+    store_will_fail();
+    assert_int_equal(SET(&alice, "a", .mode = GIVEN(0644), .lifetime = GIVEN(LIFETIME_PROCESS)),
+                     OUTCOME_STORE_FAILURE);
+    f->k->before = NULL;
+    assert_true(recycled >= 0);
+    assert_int_equal(fake_sysv_segment(f->k, recycled)->uid, 990);
+    assert_int_equal(fake_sysv_remove_as(f->k, recycled), 0);
+}
+
 TEST(a_failure_that_cannot_be_undone_is_told)
 {
     /* The kernel keeps the new mode: the answer is the error, and the next look tells. */
@@ -442,6 +471,7 @@ int main(void)
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(the_kernel_fails),
         cmocka_unit_test(the_store_fails),
+        CASE(what_has_its_place_by_now_is_left_alone),
         CASE(a_failure_that_cannot_be_undone_is_told),
     };
     return RUN_TESTS(tests);
