@@ -12,7 +12,7 @@ run_mutants = cc='$(CC)'; case $$cc in ccache*) ;; *) ! command -v ccache >/dev/
 	--seconds $(mutants_seconds) --jobs $(mutants_jobs)
 mutants:
 	@$(run_mutants) --work mutants.work --configure "$(mutants_configure) CC='$$cc'" \
-		--more '$(unit_tests) $(contract_tests)' --killer '$(mutants_killer)'
+		--targets mutants-build --more '$(unit_tests) $(contract_tests)' --killer '$(mutants_killer)'
 
 # Those of core/, rpc/ and store/ against the simulation alone, which has a minute for each. A mutant that
 # it cannot find says why.
@@ -21,6 +21,10 @@ mutants-simulation:
 		--within 'daemon/core daemon/rpc daemon/store' --targets tests/simulation/simulate \
 		--killer-needs tests/simulation/simulate --killer-excuses --least-share 90 \
 		--killer 'tests/simulation/simulate --no-script --seconds 60 --seed 1'
+
+# What scripts among the tests need of a build.
+mutants-build: all
+	$(MAKE) $(AM_MAKEFLAGS) $(isolation_programs)
 
 clean-local: clean-mutants
 clean-mutants:

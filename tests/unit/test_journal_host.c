@@ -182,8 +182,8 @@ TEST(a_directory_that_is_not_fit_is_refused)
     static const struct {
         mode_t mode;
         const char *said;
-    } modes[] = {{0770, "mode 0770"}, {0757, "mode 0757"}};
-    for (size_t i = 0; i < 2; i++) {
+    } modes[] = {{0720, "mode 0720"}, {0702, "mode 0702"}, {0757, "mode 0757"}};
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(chmod(dir, modes[i].mode), 0);
         assert_int_equal(open_real(&r, &n), -EPERM);
         assert_contains(said, modes[i].said);
@@ -201,6 +201,17 @@ TEST(what_is_in_the_way_of_a_new_file_is_named)
     assert_int_equal(mkdir(in_dir("state.journal.new"), 0700), 0);
     assert_int_equal(open_real(&r, &n), -EISDIR);
     assert_contains(said, "state.journal.new cannot be made: Is a directory");
+}
+
+/* Nothing is written where a link leads to. */
+TEST(a_link_in_the_way_of_a_new_file_is_not_followed)
+{
+    struct real r;
+    size_t n;
+    assert_int_equal(symlink("elsewhere", in_dir("state.journal.new")), 0);
+    assert_int_equal(open_real(&r, &n), -ELOOP);
+    assert_contains(said, "state.journal.new cannot be made: Too many levels");
+    assert_int_equal(access(in_dir("elsewhere"), F_OK), -1);
 }
 
 TEST(a_directory_that_is_not_there_is_refused)
@@ -410,6 +421,7 @@ int main(void)
         HOST_TEST(what_is_no_regular_file_is_set_aside),
         HOST_TEST(a_directory_that_is_not_fit_is_refused),
         HOST_TEST(what_is_in_the_way_of_a_new_file_is_named),
+        HOST_TEST(a_link_in_the_way_of_a_new_file_is_not_followed),
         HOST_TEST(a_directory_that_is_not_there_is_refused),
         HOST_TEST(a_file_that_was_deleted_or_replaced_is_written_anew),
         HOST_TEST(a_file_that_another_daemon_took_is_left_alone),
