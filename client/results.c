@@ -213,7 +213,7 @@ struct shmd_info *result_info(const struct client_info *c)
     const struct info *i = &c->info;
     size_t size = sizeof(struct shmd_info) + i->n_limits * sizeof(struct shmd_limit) +
                   i->n_huge_page_sizes * sizeof(uint64_t) + text_size(i->version) +
-                  text_size(i->boot_id);
+                  text_size(i->boot_id) + text_size(i->store_failure);
     for (size_t k = 0; k < i->n_limits; k++)
         size += text_size(i->limits[k].name);
     struct shmd_info *info = malloc(size);
@@ -240,6 +240,7 @@ struct shmd_info *result_info(const struct client_info *c)
         .n_huge_page_sizes = i->n_huge_page_sizes,
         .durable = i->durable,
         .records_since_at_ms = i->records_since_at_ms,
+        .store_failure = put_text(&at, i->store_failure),
     };
     for (size_t k = 0; k < i->n_limits; k++)
         limits[k] = (struct shmd_limit){put_text(&at, i->limits[k].name), i->limits[k].max,

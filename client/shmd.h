@@ -709,6 +709,7 @@ struct shmd_info {
     size_t n_huge_page_sizes;
     bool durable;                /* segments outlive their creators */
     int64_t records_since_at_ms; /* the daemon knows all that it made since then; 0: not told */
+    const char *store_failure;   /* why the last change could not be recorded; NULL: it was */
 };
 
 /* NULL is good. */

@@ -247,6 +247,7 @@ int jsonrpc_client_info(const struct client_message *m, struct client_info *ret)
     info->usage_bytes = uint_of(usage, "bytes");
     info->durable = json_is_true(json_object_get(m->body, "durable"));
     info->records_since_at_ms = (int64_t)uint_of(m->body, "records_since_at_ms");
+    info->store_failure = json_string_value(json_object_get(m->body, "store_failure"));
 
     *ret = c;
     info = &ret->info;

@@ -61,6 +61,8 @@ static void write_info(struct writer *w, const struct info *info)
     if (info->records_since_at_ms != 0) {
         writer_member_int(w, "records_since_at_ms", info->records_since_at_ms);
     }
+    if (info->store_failure)
+        writer_member_string(w, "store_failure", info->store_failure);
     writer_object_end(w);
 }
 

@@ -29,6 +29,7 @@ struct info {
     size_t n_huge_page_sizes;
     bool durable;
     int64_t records_since_at_ms; /* the daemon's records have no gap since then; 0: not known */
+    const char *store_failure;   /* why the last change could not be recorded; NULL: it was */
 };
 
 struct info_limit {

@@ -74,6 +74,8 @@ static void print_info(const struct cli *cli, const struct shmd_info *info)
     print_text("boot_id", info->boot_id);
     print_number("ipc_namespace", info->ipc_namespace);
     print_text("durable", info->durable ? "yes" : "no");
+    if (info->store_failure)
+        print_text("store failure", info->store_failure);
     if (info->kernel.shmmax == UINT64_MAX)
         print_text("kernel shmmax", "none");
     else

@@ -231,6 +231,7 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
         f.daemon.uid = seen->info->uid;
         f.daemon.ipc_namespace = seen->info->ipc_namespace;
         f.daemon.pid_namespace = ask_pid_namespace(cli, seen->info->pid);
+        f.daemon.store_failure = seen->info->store_failure;
         take_quotas(seen->info, &f);
         ask_declared(cli, &f);
     }

@@ -371,6 +371,23 @@ static void check_stat_any(const struct doctor_facts *m, struct finding *f)
     mend(f, "a kernel from Linux 4.17 on");
 }
 
+/* --- what the daemon records */
+
+static void check_store(const struct doctor_facts *m, struct finding *f)
+{
+    if (!m->daemon.is_known) {
+        not_checked(f);
+        return;
+    }
+    if (!m->daemon.store_failure) {
+        found(f, SEVERITY_OK, "the daemon can record what it is asked for");
+        return;
+    }
+    found(f, SEVERITY_ERROR, "the last change could not be recorded: %s", m->daemon.store_failure);
+    why(f, "until it can record again the daemon refuses what is new with StoreFailure");
+    mend(f, "make room on the file system of its state directory; its log says which one that is");
+}
+
 /* --- all of them */
 
 static const struct {
@@ -391,6 +408,7 @@ static const struct {
     {"undecided", check_undecided},
     {"lost", check_lost},
     {"pid-namespace", check_pid_namespace},
+    {"store", check_store},
     {"quota", check_quota},
     {"shmmni", check_shmmni},
     {"shmall", check_shmall},

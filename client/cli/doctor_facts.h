@@ -95,6 +95,7 @@ struct doctor_facts {
         enum namespace_state pid_namespace;  /* against the caller's */
         struct quota_use quotas[QUOTAS_MAX]; /* the caller's, and the totals */
         size_t n_quotas;
+        const char *store_failure; /* borrowed; NULL: it records what is asked for */
     } daemon;
 
     /* The group of the daemon, or of the user shmd when no daemon is known. */

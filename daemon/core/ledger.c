@@ -311,6 +311,11 @@ bool ledger_take_result(struct core *core, int *ret_result, const char **ret_rea
     return true;
 }
 
+const char *ledger_failure(const struct core *core)
+{
+    return core->ledger.result < 0 ? core->ledger.reason : NULL;
+}
+
 void ledger_settle_events(struct core *core)
 {
     const struct store *store = &core->on.store;

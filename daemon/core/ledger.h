@@ -142,6 +142,9 @@ void ledger_tend(struct core *core);
  * negative errno and the reason. */
 bool ledger_take_result(struct core *core, int *ret_result, const char **ret_reason);
 
+/* Why the last change could not be recorded; NULL: it was, or there has been none. */
+const char *ledger_failure(const struct core *core);
+
 /* At an end in order: the next daemon goes on with the serials of events where this one stopped. If
  * that cannot be recorded, it starts further up. */
 void ledger_settle_events(struct core *core);

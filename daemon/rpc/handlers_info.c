@@ -48,6 +48,7 @@ int handle_info(struct request *rq, struct reply *reply)
         .n_huge_page_sizes = core->machine->n_huge_page_sizes,
         .durable = !kernel.shm_rmid_forced,
         .records_since_at_ms = core->ledger.records_since_at_ms,
+        .store_failure = ledger_failure(core),
     };
     return 0;
 }

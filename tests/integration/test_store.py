@@ -21,6 +21,7 @@ from harness import (
 )
 from journal_file import Header
 from peers import LifeCase, kill
+from programs import Programs
 from smallfs import SmallFilesystem, enter_private_mounts
 
 try:
@@ -451,7 +452,7 @@ class Other(StoreCase):
 
 
 @needs_mounts
-class Full(StoreCase):
+class Full(Programs, StoreCase):
     def setUp(self):
         super().setUp()
         kill(self.daemon)
@@ -502,6 +503,24 @@ class Full(StoreCase):
     def kernel_without_ctime():
         return {shmid: {column: value for column, value in row.items() if column != "ctime"}
                 for shmid, row in sysv.proc_table().items()}
+
+    def doctor(self):
+        _, out, _ = self.run_program("shmdctl", "--socket", self.daemon.socket_path, "doctor", "--json")
+        return next(one for one in json.loads(out) if one["id"] == "store")
+
+    def test_doctor_says_so(self):
+        self.assertEqual(self.doctor()["severity"], "ok")
+        self.assertNotIn("store_failure", self.client.call("info"))
+        segments = self.fill_up()
+        found = self.doctor()
+        self.assertEqual(found["severity"], "error")
+        self.assertIn("No space left on device", found["found"])
+        # That it can remove says nothing of the rest.
+        self.client.call("remove", serial=segments[0]["serial"])
+        self.assertIn("No space left", self.client.call("info")["store_failure"])
+        self.disk.empty()
+        self.client.create()
+        self.assertEqual(self.doctor()["severity"], "ok")
 
     def test_nothing_is_done(self):
         kept = self.client.create(name="kept", labels={"a": "1"}, lifetime="process")

@@ -190,7 +190,7 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 26);
+    assert_int_equal(findings.count, 27);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
@@ -655,6 +655,17 @@ TEST(pid_namespaces)
     assert_finding(&f, "pid-namespace", SEVERITY_INFO, "not checked");
 }
 
+TEST(a_store_that_fails)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    assert_finding(&f, "store", SEVERITY_OK, "can record");
+    f.daemon.store_failure = "No space left on device";
+    assert_finding(&f, "store", SEVERITY_ERROR, "No space left on device");
+    assert_contains(check(&f, "store")->mend, "make room");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "store", SEVERITY_INFO, "not checked");
+}
+
 TEST(quotas)
 {
     struct doctor_facts f = facts_of_a_good_machine();
@@ -963,6 +974,7 @@ int main(void)
         cmocka_unit_test(segments_that_no_command_is_proposed_for),
         cmocka_unit_test(lost_segments),
         ON_A_TREE(pid_namespaces),
+        cmocka_unit_test(a_store_that_fails),
         cmocka_unit_test(quotas),
         cmocka_unit_test(a_shmmax_smaller_than_a_tenth_of_memory),
         cmocka_unit_test(limits_that_are_none),

@@ -152,7 +152,8 @@ TEST(info_comes_back)
                                            .usage_bytes = 12,
                                            .huge_page_sizes = sizes,
                                            .n_huge_page_sizes = 2,
-                                           .durable = true}};
+                                           .durable = true,
+                                           .store_failure = "the disk is full"}};
     struct client_message m;
     struct client_info c;
     struct writer w;
@@ -176,6 +177,7 @@ TEST(info_comes_back)
     assert_int_equal(c.info.usage_bytes, 12);
     assert_int_equal(c.info.huge_page_sizes[1], 1073741824);
     assert_true(c.info.durable);
+    assert_string_equal(c.info.store_failure, "the disk is full");
     jsonrpc_client_free(&m);
     writer_deinit(&w);
 }

@@ -69,6 +69,7 @@ TEST(info)
     reply.u.info.kernel.shmmax = INT64_MAX;
     reply.u.info.kernel.shmall = 5;
     reply.u.info.records_since_at_ms = 1700000000001;
+    reply.u.info.store_failure = "full";
     reply.u.info.n_limits = 0;
     reply.u.info.n_huge_page_sizes = 0;
     struct writer w;
@@ -76,7 +77,9 @@ TEST(info)
     reply_write_result(&w, &reply);
     writer_bytes(&w, "", 1);
     assert_contains(w.data, "\"kernel\":{\"shmmax\":9223372036854775807,\"shmall\":5,\"shmmni\"");
-    assert_contains(w.data, "\"durable\":true,\"records_since_at_ms\":1700000000001}");
+    assert_contains(
+        w.data,
+        "\"durable\":true,\"records_since_at_ms\":1700000000001,\"store_failure\":\"full\"}");
     assert_contains(w.data, "\"limits\":{},");
     assert_contains(w.data, "\"huge_page_sizes\":[],");
     writer_deinit(&w);

@@ -118,6 +118,7 @@ class Info:
     huge_page_sizes: Tuple[int, ...]
     durable: bool  # segments outlive their creators
     records_since_at_ms: Optional[int]
+    store_failure: Optional[str] = None  # why the last change could not be recorded
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,7 @@ def info(value: Any) -> Info:
         huge_page_sizes=tuple(int(size) for size in m.items("huge_page_sizes")),
         durable=m.flag("durable"),
         records_since_at_ms=m.optional_integer("records_since_at_ms"),
+        store_failure=m.optional_text("store_failure"),
     )
 
 
