@@ -663,7 +663,8 @@ TEST(it_is_announced_before_it_is_made)
     assert_int_equal(f->k->calls[FAKE_CREATE], 1);
 }
 
-static const struct fake_process stranger = {4000, 4000, 40};
+/* Another program of the daemon's uid, so that the kernel would let the daemon. */
+static const struct fake_process other_program = {990, 990, 41};
 static int32_t recycled;
 
 /* When the store has failed, before the look that taking back begins with. */
@@ -672,7 +673,7 @@ static void recycle_before_the_last_look(struct fake_sysv *kernel, enum fake_op 
     const struct fake_store *store = kernel->hook_data;
     if (op != FAKE_STAT || store->n_commits == 0 || recycled >= 0)
         return;
-    assert_int_equal(fake_sysv_recycle(kernel, shmid, &stranger, 9), 0);
+    assert_int_equal(fake_sysv_recycle(kernel, shmid, &other_program, 9), 0);
     recycled = shmid;
 }
 
@@ -688,7 +689,7 @@ TEST(what_has_its_place_by_now_is_not_taken_back)
     f->k->before = NULL;
     assert_true(recycled >= 0);
     assert_non_null(fake_sysv_segment(f->k, recycled));
-    assert_int_equal(fake_sysv_segment(f->k, recycled)->cuid, stranger.uid);
+    assert_int_equal(fake_sysv_segment(f->k, recycled)->cpid, other_program.pid);
     assert_int_equal(fake_sysv_remove_as(f->k, recycled), 0);
 }
 

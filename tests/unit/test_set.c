@@ -407,6 +407,17 @@ TEST(the_store_fails)
         change_without_store(&changes[i]);
 }
 
+TEST(what_is_locked_has_a_cap)
+{
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    f->core.quota.caps[QUOTA_LOCKED_BYTES].per_uid = s->size - 1;
+    assert_int_equal(SET(&alice, "a", .locked = GIVEN(true)), OUTCOME_QUOTA_EXCEEDED);
+    assert_string_equal(f->detail.what, "max_locked_bytes_per_uid");
+    assert_false(fixture_kernel(f, "a")->locked);
+    f->core.quota.caps[QUOTA_LOCKED_BYTES].per_uid = s->size;
+    assert_int_equal(SET(&alice, "a", .locked = GIVEN(true)), 0);
+}
+
 static int32_t recycled;
 
 static void recycle_after_the_store(struct fake_sysv *kernel, enum fake_op op, int32_t shmid)
@@ -471,6 +482,7 @@ int main(void)
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(the_kernel_fails),
         cmocka_unit_test(the_store_fails),
+        CASE(what_is_locked_has_a_cap),
         CASE(what_has_its_place_by_now_is_left_alone),
         CASE(a_failure_that_cannot_be_undone_is_told),
     };
