@@ -30,4 +30,4 @@ clean-local: clean-mutants
 clean-mutants:
 	rm -rf mutants.work
 
-.PHONY: clean-mutants mutants mutants-simulation
+.PHONY: clean-mutants mutants mutants-build mutants-simulation
