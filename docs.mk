@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Manual pages of the daemon, and how every page named *.N.in gets the paths of this build.
 EXTRA_DIST += protocol/PROTOCOL.md daemon/shmd.8.in daemon/shmd.conf.5.in
 

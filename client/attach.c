@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Where the library touches the kernel's segments itself: attaching, and handing a segment over for
  * adoption. Never before the daemon was found to be in the caller's IPC namespace: the same shmid

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which processes have a segment attached: read from /proc/PID/maps, where the kernel shows a
  * segment as /SYSV and its key, with the shmid as the inode. Each line there is one attachment as

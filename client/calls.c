@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One function per method: options -> parameters, reply -> result. What is not given is not sent,
  * and nothing is checked here that the daemon checks: its refusal says what is wrong.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The connection: one request at a time goes out, lines come in. A line is the answer that is
  * waited for, an event (kept for shmd_next_event()), or the late answer to a call that timed out,

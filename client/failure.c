@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What went wrong in a call, noted in the handle for shmd_last_failure().
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What went wrong and what to do about it, in one sentence for people: of a call, and of a daemon
  * that cannot be reached. shmdctl prints these, and so can any program.

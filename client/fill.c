@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A segment that is filled before anybody can find it. Until it is ready this process is its
  * initialiser: if it dies in between, the daemon removes the segment.

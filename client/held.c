@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segments that a handle holds, by serial, so that they can be held again over a new
  * connection.

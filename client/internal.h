@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Inside libshmd: the handle, and what its files offer one another. None of it is exported; the
  * version map lets only the names of shmd.h out.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The client library and the command. libshmd's ABI is LIBSHMD_VERSION in configure.ac: current,
 # revision, age; a name that is exported is one in libshmd.map, and no other.
 lib_LTLIBRARIES += libshmd.la

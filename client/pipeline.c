@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Calls that do not wait: requests that are on their way, and their answers in whatever call they
  * come. An answer is told from shmd_process() alone, so that no call calls back by surprise.

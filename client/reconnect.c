@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A new connection for a handle whose daemon was restarted: what the old one held is held again,
  * and what it had subscribed to goes on.

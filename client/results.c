@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Typed messages -> the public structs. Each becomes one block: the struct, then its arrays, then
  * its strings; so it is freed at once and depends on nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * libshmd: the client library of shmd, the manager of System V shared memory.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * shmd.hpp: libshmd for C++17, in a header alone. The namespace is shmdpp, for C has a struct shmd.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The stream of bytes to the daemon and from it, cut into lines. A call that has a deadline ends
  * with it, whatever the daemon does: it is looked at before each read, so that neither a flood nor

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Finding a segment that others could have made under the name one looks for. Whose it may be goes
  * with the request, so the daemon looks at the owner and answers in one step.

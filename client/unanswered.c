@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The calls that were sent and whose answers were not told yet, the oldest first. Nearly always the
  * first one is looked for: only waits are answered out of order.

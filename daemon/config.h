@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The administrator's settings, from an INI file. Whoever finds an error in the file uses none of
  * its values: a file counts whole or not at all.

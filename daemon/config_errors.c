@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/config_errors.h"
 
 #include <stdarg.h>

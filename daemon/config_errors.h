@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is wrong in the administrator's files: the list that the readers of shmd.conf and segments.d
  * fill, and that the log, a refused reload and --check-config show.

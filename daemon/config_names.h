@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Section [names] of the configuration: prefixes of names that are reserved for a user or a group.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * All that the administrator's files say, read as one - shmd.conf and the declared segments - and
  * what of it is in force. The start, a reload and --check-config read it here, so all three find

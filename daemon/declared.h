@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segments that always exist: the administrator declares them in the *.json files of a
  * directory. Each file is an object with the parameters of `create`, or an array of such objects.

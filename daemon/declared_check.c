@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether the declared segments contradict one another. */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The daemon's floors, each a library so that tests can link what they need and no more.
 noinst_LTLIBRARIES += libutil.la libcore.la libstore.la libshmdaemon.la
 libutil_la_SOURCES = \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/shmd.h"
 
 int main(int argc, char **argv)

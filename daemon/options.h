@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command line, and the defaults of what it does not give: they depend on the user who runs the
  * daemon. A function of its arguments alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include <config.h> /* the build's; the daemon has one of its own */
 
 #include "daemon/shmd.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The daemon as a whole: builds its parts from the seams up and takes them down in reverse. */
 #ifndef SHMD_SHMD_H
 #define SHMD_SHMD_H

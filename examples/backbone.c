@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A backbone of several processes on libshmd: a producer hands jobs out, workers do them.
  *

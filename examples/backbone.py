@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A worker for the ring of backbone.c in Python, with nothing but a socket and ctypes.
 
     backbone.py worker NAME [--pause MS]

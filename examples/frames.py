@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Pictures from one process to any number of others, without a copy.
 
     frames.py produce NAME [COUNT]    publishes COUNT pictures, one after the other

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // hello write NAME fills a segment from standard input, hello read NAME waits until it is filled and prints it; in
 // any order, and also when the daemon is killed and started again meanwhile.
 #include <cerrno>

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// SPDX-License-Identifier: MIT
 // hello.js write NAME fills a segment from standard input, hello.js read NAME waits until it is filled and prints it;
 // in any order, and also when the daemon is killed and started again meanwhile. Node cannot attach memory, so
 // shmdctl copies the bytes.

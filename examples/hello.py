@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """hello.py write NAME fills a segment from standard input, hello.py read NAME waits until it is filled and prints it;
 in any order, and also when the daemon is killed and started again meanwhile."""
 

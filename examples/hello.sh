@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # hello.sh write NAME fills a segment from standard input, hello.sh read NAME waits until it is filled and prints it;
 # in any order, and also when the daemon is killed and started again meanwhile.
 set -eu

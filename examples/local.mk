@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Examples are programs of their own: they know of the tree only what is installed.
 noinst_PROGRAMS += examples/backbone
 examples_backbone_SOURCES = examples/backbone.c examples/ring.c examples/ring.h

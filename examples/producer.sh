@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Puts a file into a segment by name and keeps it there for as long as this process lives:
 #
 #   producer.sh NAME FILE
@@ -7,7 +8,7 @@
 set -eu
 
 if [ "${1-}" != --fill ]; then
-    [ $# = 2 ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    [ $# = 2 ] || { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
     # `run` puts the command in its own place, so that it is this very process that holds the
     # segment. The command is this script again.
     exec shmdctl run "$1" --size "$(wc -c <"$2")" --exclusive --not-ready -- sh "$0" --fill "$2"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * See ring.h. What always holds here: a thread that is killed between any two instructions leaves
  * the ring as it was before its step, or as it is after it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A ring of jobs in shared memory: one producer, any number of workers, each of which may be killed
  * at any instant without a loss or a jam for the others. It knows nothing of shmd.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A sum by several processes over one array that none of them copies.
 
     workers.py [PROCESSES [NUMBERS]]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The brackets that are open in a JSON text, as a stack of one bit a level, 1 for an array. 64
  * levels lie in the struct; when there are more, which nearly nobody sends, all are on the heap.

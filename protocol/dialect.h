@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A dialect is one envelope around the same calls and replies: the table of functions that a
  * session uses once it knows what its peer speaks. A new dialect is one more pair of files.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/errors.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The only table of errors: it drives every dialect, the client library's enum, the command's
  * texts and the manual. A row is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Memory for jansson that never runs out while it decodes. jansson (2.14) aborts, or writes past
  * the end of a block, when an allocation fails in the midst of a text. So the daemon reserves what

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whether a text is JSON (RFC 8259, in strict UTF-8), without decoding it and without recursion;
  * and what is in it: how much memory its tree will take, and what is JSON but more than the

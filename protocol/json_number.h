@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The grammar of JSON's numbers, and which integers fit 64 bits. */
 #ifndef SHMD_PROTOCOL_JSON_NUMBER_H
 #define SHMD_PROTOCOL_JSON_NUMBER_H

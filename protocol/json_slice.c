@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/json_slice.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Looks into JSON text without decoding it, so that a part can be handed on byte for byte as the
  * peer typed it. The text must be well-formed JSON (it was decoded before): nothing is checked, but

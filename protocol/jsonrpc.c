@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/jsonrpc.h"
 
 #include <jansson.h>

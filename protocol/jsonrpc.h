@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * JSON-RPC 2.0: bytes -> message, reply -> bytes. No I/O. `PROTOCOL.md` has the table of what
  * each malformed envelope is answered.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/jsonrpc_client.h"
 
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The client's side of JSON-RPC: request -> bytes, reply or event -> typed struct. No I/O; the
  * client itself never sees the JSON library.

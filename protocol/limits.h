@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Limits of the wire that no configuration changes. What an administrator can set is in
  * daemon/core/limits.h. Sizes are bytes unless said otherwise.

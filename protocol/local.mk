@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += libprotocol.la
 libprotocol_la_SOURCES = \
 	protocol/brackets.c protocol/brackets.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a peer asks, free of any dialect's envelope: a message is one JSON value, decoded. It is
  * one call, or several (a JSON-RPC batch).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The only list of methods. JSON-RPC calls them by `word`; another dialect derives its own
  * spelling from it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/orphan.h"
 
 #include <stdlib.h>

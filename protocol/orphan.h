@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The rule that says when a segment which is not the daemon's is orphaned, and how far it can be
  * given up. The daemon (`list`, `stat`) and shmdctl (`list`, `gc`, `doctor`) both decide by it, so

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/other_framing.h"
 
 #include <stdbool.h>

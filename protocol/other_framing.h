@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The first bytes of a peer that speaks another framing or another protocol: the Content-Length
  * header of language servers, HTTP, the record separator of JSON text sequences. They can be no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The parameters of each method as a C struct, and the table that says what the wire may hold for
  * it: name, type, range, required. The table decodes, refuses what it does not list, encodes for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Parameters -> JSON, by the same table that decodes them: what one side writes the other reads.
  * A value that has no spelling (a word's index past its list) is written as a number, so that the

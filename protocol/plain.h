@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Reads the requests that nearly everybody sends: one JSON-RPC object with none but the members
  * that the protocol knows, and in its params strings without escapes, integers and booleans. One

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/plain_answer.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Reads the answers that a client hears most: a segment, as create, stat and the like give it, in
  * plain JSON. That takes a tenth of the time of decoding into a tree.

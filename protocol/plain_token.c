@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/plain_token.h"
 
 const bool plain_is_plain[256] = {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The tokens of plain JSON: strings of ASCII without escapes, integers of up to 18 digits, true and
  * false. They are taken one after the other from a text that is not changed; each function is false

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/reply.h"
 
 #include "protocol/limits.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a peer is answered, free of any dialect's envelope: a typed result or a failure.
  */

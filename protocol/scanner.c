@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/scanner.h"
 
 void scanner_init(struct scanner *s, size_t limit)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Cuts a stream of bytes into complete JSON values without decoding them: it keeps no bytes, only
  * where it is, so each byte is looked at once however the stream is chopped. It knows brackets,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "protocol/segment_json.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segment object of the wire: daemon's record -> JSON, and back for the client.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The words the wire uses for a segment's state, its lifetime, how it differs from what is
  * declared, a listing's scope and what events tell; one table each, for both directions. Index and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A JSON value as the decoders of parameters and envelopes see it, wherever it came from. */
 #ifndef SHMD_PROTOCOL_VALUE_H
 #define SHMD_PROTOCOL_VALUE_H

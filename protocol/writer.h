@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Append-only JSON output, compact. Replies are written with it instead of being built as trees
  * and dumped. The buffer grows; when memory runs out the writer is `failed`, takes nothing more,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The units, the user and the directory of the system's instance; the units of a user's own.
 EXTRA_DIST += \
 	systemd/shmd.service.in systemd/user/shmd.service.in systemd/shmd.sysusers systemd/shmd.tmpfiles \

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Sums the lines of an lcov file for `make coverage`: coverage.sh FILE SOURCE_DIR LEAST DIR...
 # prints one line a DIR of the source, with the files of it that are below LEAST percent, and fails
 # when a whole DIR is, or is not in the file at all.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Everything runs under automake's parallel harness and speaks TAP: `make check` runs all tests,
 # `make check-unit` the unit tests alone, `make check-valgrind` those under valgrind, `make coverage`
 # those with gcov, and `make lint` checks the source. A new test is one line in one of the lists.
@@ -161,6 +162,7 @@ lint_tests = \
 	tests/lint/format.sh \
 	tests/lint/wording.sh \
 	tests/lint/promises.sh \
+	tests/lint/spdx.sh \
 	tests/lint/shellcheck.sh
 EXTRA_DIST += tests/lint/lib.sh
 lint:

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs one test under valgrind, for `make check-valgrind`: valgrind.sh PROGRAM. The program's output
 # stays as it is, what valgrind found goes to standard error, and the status is 9 when it found
 # anything. Older valgrinds do not count a leaked descriptor as an error, so those are counted here.

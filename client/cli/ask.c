@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a command comes to an answer: the connection to the daemon, and the segment that the command
  * line names. Each failure is printed here, with its exit status.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command behind "--". A holder is a process (or its connection), so the command replaces
  * shmdctl by exec: it is the holder then, and its exit status is shmdctl's, whatever happens to

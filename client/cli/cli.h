@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the commands of shmdctl share: the options, parsed; the connection; the exit statuses; and
  * how a failure is reported. A command returns its exit status; all messages go to standard error

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * __complete: what the shells' completions ask. Behind "--" stand the words of a command line of
  * shmdctl, without the program and up to the one that is typed; printed is what that may become:

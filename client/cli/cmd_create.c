@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * create: a segment, empty or filled from a file. One that is filled can be found only when all of
  * it is there.

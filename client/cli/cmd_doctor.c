@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * doctor: what on this machine harms segments and their users, and how to correct it. The exit
  * status is that of the worst finding, and differs from other commands'.

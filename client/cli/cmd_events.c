@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * events: a line for each, written at once, until interrupted.
  */

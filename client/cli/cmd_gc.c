@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * gc: lists segments that nobody needs any more, and with --remove removes those that may go, with
  * the caller's own rights. What may go is decided in orphans.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * info and metrics; and call, for the methods that have no command.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * list: all pages as one table, or as one JSON object in which every segment is as the daemon typed
  * it. Nothing is printed before the last page has come: what is printed is whole.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * read and write: the segment's memory itself, to and from the standard streams, straight from
  * where it lies. Nothing outside of the segment, or of what --offset and --length name, is ever

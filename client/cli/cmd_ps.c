@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * ps: which processes have segments attached, hold them or wait for them. Attachments are read from
  * /proc with the caller's own rights, holders and waiters are the daemon's to tell. Without a

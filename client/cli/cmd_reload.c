@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * reload: the daemon reads its configuration again. When the daemon refuses, each error of the
  * files is printed on a line of its own, as compilers do: FILE:LINE: MESSAGE. When it accepts them,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * rm: removes each of its targets, or what its filters find, prints a line for each, and lets no
  * failure keep another target.

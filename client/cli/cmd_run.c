@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * run: a command and a segment that lives as long as it. Making the segment, or finding it, and
  * holding it are one step of the daemon, so that the last holder's exit cannot come in between.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The commands that are one request about one segment: stat, set, ready, disown, adopt.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * top: what there is and what happens, on the whole terminal until somebody quits, or once.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * wait: until a segment exists and is ready. A daemon that restarts meanwhile is connected to
  * again; one that cannot be reached at the beginning is not waited for.

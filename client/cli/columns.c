@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The table of columns. A column's text is made into a buffer; what there is not is an empty text.
  */

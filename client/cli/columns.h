@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What there is to say about a segment: the columns of tables, the lines of `stat`, the members
  * that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The table of commands. A new one is a row here and a cmd_ function in a file of its own or of its
  * kind.

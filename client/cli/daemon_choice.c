@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/daemon_choice.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which daemon a command asks: the one at a socket that was named, the user's own, or the system's.
  * A user's own daemon hides the system's, so every message about an answer says where it came from.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The daemons of this machine, as gc and doctor see them: the one that the options name, asked
  * quietly, and traces of others that were not asked. That there is no daemon is knowledge, too.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/declared_facts.h"
 
 #include <dirent.h>

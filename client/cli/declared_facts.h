@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whether the segments that the administrator declares exist from boot on: which directory has the
  * files, whether systemd starts the service at boot or with the first request only, and who may

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The facts that are had by asking the daemon and the kernel. A test has no seam here: it runs
  * doctor itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/doctor_checks.h"
 
 #include <errno.h>

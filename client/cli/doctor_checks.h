@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * doctor's judgement: facts in, one finding per check out. No check asks anything itself, so that
  * each can be shown every machine there might be.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/doctor_facts.h"
 
 #include <dirent.h>

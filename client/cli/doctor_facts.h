@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What doctor knows of the machine before it judges. Whatever comes from files is read below a
  * root, which is "" but for tests: they plant trees. Nothing here changes anything.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/doctor_limits.h"
 
 #include <inttypes.h>

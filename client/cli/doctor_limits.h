@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* doctor's checks of limits that are used up, or too narrow: the kernel's and the daemon's. */
 #ifndef SHMD_CLIENT_CLI_DOCTOR_LIMITS_H
 #define SHMD_CLIENT_CLI_DOCTOR_LIMITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Nothing is proposed here that could remove what somebody needs: of all classes that gc knows only
  * the leaked segments have a command that removes them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* doctor's checks of segments that nobody seems to need, and of what makes that hard to tell. */
 #ifndef SHMD_CLIENT_CLI_DOCTOR_ORPHANS_H
 #define SHMD_CLIENT_CLI_DOCTOR_ORPHANS_H

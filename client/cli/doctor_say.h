@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a check of doctor says what it found, why that hurts, and how to mend it.
  */

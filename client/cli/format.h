@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Numbers -> what people read: sizes, times, durations, users and groups. Each prints into RET,
  * which has SIZE bytes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What gc has found, and how it is shown. cmd_gc.c finds and removes; gc_report.c shows.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The commands by name, and what is printed about them. Everything comes from the tables of
  * commands, options, columns and exit statuses.

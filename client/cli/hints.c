@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/hints.h"
 
 #include <inttypes.h>

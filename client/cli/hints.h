@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What to type after a refusal, where this side knows more than the daemon's sentence says.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * --json --output: of the daemon's segment object, the members that the chosen columns stand for,
  * each as the daemon typed it. What a column finds out here (a user's name, a command line) is a

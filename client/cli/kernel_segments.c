@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/kernel_segments.h"
 
 #include <errno.h>

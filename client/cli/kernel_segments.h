@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The kernel's segments as gc, doctor and top look at them: with the caller's own rights and
  * without the daemon, so that both work when there is none. Looking needs no permission and touches

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/logind_conf.h"
 
 #include <dirent.h>

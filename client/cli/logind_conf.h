@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * systemd-logind's configuration, merged as systemd does: the first main file found, and over it
  * the drop-ins of all directories in the order of their names, of which a directory that comes

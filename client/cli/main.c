@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * shmdctl: the daemon's methods, and the memory itself, as commands. This file finds the command
  * and hands it its options; global ones may stand before or behind its name.

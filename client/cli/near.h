@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Near misses: which of the words that there are may have been meant by one that there is not.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The values of options: each function takes the VALUE of an OPTION into the options. It returns 0,
  * or an exit status after it has said what the option accepts.

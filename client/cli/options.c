@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The table of all options. A command names those it takes; everything else about an option - its
  * spelling, what it wants, what it means - stands here once.

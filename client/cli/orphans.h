@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Which segments nobody needs any more, and whether one may be removed. The rule itself is in
  * protocol/orphan.h; here comes to it what the daemons of this machine say. On any doubt a segment

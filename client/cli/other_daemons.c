@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/other_daemons.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Daemons of this machine that were not asked. A daemon is known by its socket - where sockets of
  * shmd are expected, and among those that processes listen on - and by the owner of the directory

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Segments on standard output: a table of them, one as a list of all there is to say, or JSON.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Segments for people: tables of chosen columns, and one segment as a list of what there is to say
  * about it. As JSON, what the daemon typed is handed on as it is. All of it is harmless for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What people type -> numbers: sizes, durations, modes, ids, keys, users. Each returns 0, or
  * -EINVAL and leaves its output alone; the caller says what would have been right. A size or a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/plain_text.h"
 
 #include <stdbool.h>

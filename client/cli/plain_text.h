@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Text of others - names, labels, commands, a daemon's sentences - made harmless for a terminal:
  * what is printed holds no control character, no character that is unseen or turns the direction of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/process_command.h"
 
 #include <inttypes.h>

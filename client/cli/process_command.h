@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command line of a segment's creator, read from /proc with the caller's own rights.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How far a copy has come: on standard error, if that is a terminal, and only when there is time to
  * read it.

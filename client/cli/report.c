@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a failure is reported, and with which exit status: the only table of both.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * rm by filters: what they find is listed first, then each segment is removed by what denotes it
  * and no other. On a terminal the user is asked in between.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/rm_one.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * rm: the removal of one segment, by the daemon or, with --force, from the kernel; and what it
  * would be. Each prints its line, and returns an exit status.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Tables for people and scripts, the same for every command. Each cell is made harmless for a
  * terminal. On a terminal a table is made as narrow as that is: the longest texts are cut, and when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Commands that take several segments: each is tried, and none keeps another from being tried.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/top_draw.h"
 
 #include <errno.h>

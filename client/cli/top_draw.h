@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The screen of top: a model, a view and the size of a terminal become lines of text, each column
  * of which has a look. What a look is on a terminal, top_terminal.c knows; here is no terminal.

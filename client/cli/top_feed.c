@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/top_feed.h"
 
 #include <errno.h>

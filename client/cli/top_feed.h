@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What feeds top: the daemon, asked without ever waiting for it. One request is under way at a
  * time: the daemon's info, then page after page of segments, then nothing until the next look is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * top on a terminal: draws what the feed has, does what keys say, until that is to quit.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What top shows, computed from what the daemon, the kernel and /proc tell: the segments of the
  * last look with what has changed since the one before, totals of each user and process, what is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * top for scripts: what it shows, once, as text or as JSON.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The tables of top: which columns each has and what stands in them, for the screen and for --once.
  */

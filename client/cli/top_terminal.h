@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The terminal of top, by ncurses: it shows screens and tells keys, and is put back as it was.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How somebody looks at what top shows: which table, in which order, what is filtered, how far it
  * is scrolled; and what each key does to that. No terminal is needed for it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "client/cli/waiters.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Who waits for a segment to be ready, as the daemon's answer to `stat` tells it.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The Python package. `make install` leaves it out unless it was asked for: what a system's Python finds is
 # the business of its packages and of pip. client/python is also a project of its own, with pyproject.toml.
 python_package = \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The rights: one function each, and all of them here. They follow the table in PROTOCOL.md
  * («Rights»).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `adopt`: an existing segment comes under the daemon's care. */
 #ifndef SHMD_CORE_ADOPT_H
 #define SHMD_CORE_ADOPT_H

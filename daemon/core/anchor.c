@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/anchor.h"
 
 #include "daemon/core/core.h"

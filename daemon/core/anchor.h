@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Anchors: the daemon's own read-only attachments, which touch no page and do not count in any
  * answer.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The caller: what the socket says of the process at its other end. */
 #ifndef SHMD_CORE_CALLER_H
 #define SHMD_CORE_CALLER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a request charges for a segment. Segments may end without the daemon (ipcrm, the last detach
  * of one that was removed), and what is gone does not count: so before a charge is refused,

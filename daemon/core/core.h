@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The core: all that shmd knows and decides, on top of the seams to the kernel, the clock,
  * processes and the store. What it can be asked is in the headers beside this one, a file a verb.

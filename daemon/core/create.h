@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `create`: a new segment, or the one there is, as shmget() has it. */
 #ifndef SHMD_CORE_CREATE_H
 #define SHMD_CORE_CREATE_H

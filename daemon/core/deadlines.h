@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What must happen at a time: a heap of deadlines in milliseconds of the boot clock, which neither
  * stops in a suspend nor jumps. A deadline is embedded in what it belongs to.

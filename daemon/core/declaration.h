@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a configuration file declares of a segment, and in what the segment differs from it. Only
  * what the file names counts: a member that it leaves out may be as it is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segments that configuration files declare always exist. A missing one is created: when the
  * files are read, and by the next look at all of them, which comes as often as the sweep. When the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/disown.h"
 
 #include <errno.h>

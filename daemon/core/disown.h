@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `disown`: a segment leaves the daemon's care, and lives on as its creator's. */
 #ifndef SHMD_CORE_DISOWN_H
 #define SHMD_CORE_DISOWN_H

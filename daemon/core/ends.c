@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/ends.h"
 
 #include "daemon/core/find.h"

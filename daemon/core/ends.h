@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Ends that happen by themselves: a time is over, nobody has attached, a process has exited, a
  * connection was closed. All are facts. The kernel is looked at before anything is removed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/event_log.h"
 
 #include <stdlib.h>

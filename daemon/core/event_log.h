@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The newest events. Each has a serial, one above the last; those that fell out of the log are
  * a gap to a subscriber. An event is a snapshot: it owns its strings.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segment that a request means, as it is now. Each look may show that a segment has ended
  * behind the daemon's back: then what that means is done first, and the segment is not found.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `hold` and `release`: the holders of a segment, which lives as long as it has one. */
 #ifndef SHMD_CORE_HOLD_H
 #define SHMD_CORE_HOLD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A record's segment in the kernel. The kernel reuses shmids, so what has the shmid now may be
  * another segment: everything here compares the identity first, and touches nothing that is not

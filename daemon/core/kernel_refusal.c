@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/kernel_refusal.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Why the kernel would not: an errno of shmget() or shmctl() says little (ENOSPC is two limits and
  * no disk, ENOMEM three), so the limit that was hit is looked for and named with its numbers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The ledger: what the store has of the segments. It is the only file of the core that calls the
  * store.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/ledger_batch.h"
 
 #include <assert.h>

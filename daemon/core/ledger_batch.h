@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the ledger writes together: a change, the facts that were noted, and what the daemon records
  * of itself. It is put together in the ledger's arrays, whose memory was got before.

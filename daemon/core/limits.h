@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The limits an administrator sets: name (also the configuration key and the wire's name), default,
  * least and greatest value. One table for the configuration, `info` and the manual.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `list`: segments by filters, in pages. A page ends after a bounded number of looks and a bounded
  * number of rows, so that no request takes long: it is then short, or empty, and has a cursor.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a name, key, shmid or serial to a segment and the kernel's view of it. It looks and changes
  * nothing: what a look may have shown of a segment's end is find.h's business.

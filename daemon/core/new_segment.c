@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/new_segment.h"
 
 #include "daemon/core/charge.h"

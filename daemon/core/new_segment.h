@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A segment that comes under the daemon's care, by `create` or `adopt`. All that can be lacking is
  * got first; then it is recorded; then it enters the registry, which cannot fail.

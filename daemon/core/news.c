@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/news.h"
 
 #include "daemon/core/core.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * News: events that wait to be told. What they tell is recorded, or is a fact. They are told in
  * order when the turn ends.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Named results of the core. A function that can end in one returns int: 0, a negative errno, or
  * one of these, which the caller must handle; the details say what the answer needs to know.

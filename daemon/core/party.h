@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Parties: the processes and connections that segments depend on. A process is watched by its
  * pidfd. There is one party, and one watch, for a process however many segments depend on it; it

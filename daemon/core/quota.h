@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What each uid has of what is limited, and how much it may have.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/ready.h"
 
 #include "daemon/core/find.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ready`: a segment's initialiser has filled it. */
 #ifndef SHMD_CORE_READY_H
 #define SHMD_CORE_READY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/reconcile.h"
 
 #include "daemon/core/anchor.h"

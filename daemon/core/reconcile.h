@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Records and kernel are brought together: by the periodic sweep, and at the start by one thing
  * more. Doubt never removes anything.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * All records, by serial, name, shmid and key. It owns the records that are in it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/removal.h"
 
 #include <errno.h>

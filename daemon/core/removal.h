@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the end of a segment means for its record, its ties, its charge and its name; all of it is
  * here and nothing of it elsewhere.

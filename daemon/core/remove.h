@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `remove`. */
 #ifndef SHMD_CORE_REMOVE_H
 #define SHMD_CORE_REMOVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How much of a segment is in memory and in swap. The kernel tells it in one table of all segments,
  * which takes long to read, so it is read at most so many times a second: under a flood of

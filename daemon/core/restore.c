@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/restore.h"
 
 #include <errno.h>

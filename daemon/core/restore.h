@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the store holds becomes segments again, with their names, charges, deadlines and ties.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The record of one managed segment: what the kernel does not keep. Mode, owner, nattch and times
  * are not here - they are read from the kernel whenever they are needed, for others change them.

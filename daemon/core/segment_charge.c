@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/segment_charge.h"
 
 static int take(struct quota *q, struct segment *s, bool is_admin, enum quota_kind kind,

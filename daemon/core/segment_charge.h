@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What one segment charges its creator: itself and its bytes for as long as it has a record, its
  * bytes once more while it is locked in memory, and once more while the daemon has it attached. A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Segments by one of the things they are known by: a hash table with open addressing. It knows of
  * hashes only; what is hashed, and with which secret, is its owner's business.

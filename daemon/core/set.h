@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `set`: another mode, owner, name, lifetime, time to live, lock or labels. */
 #ifndef SHMD_CORE_SET_H
 #define SHMD_CORE_SET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Ties: a tie says that a segment depends on a party in a role. A new tie belongs to its party at
  * once, and to its segment when it is bound: between the two the change is recorded.

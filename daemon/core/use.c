@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/use.h"
 
 void use_begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel)

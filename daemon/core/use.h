@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Who attaches and detaches. The kernel tells nobody: what has happened since the last look shows
  * in the count of attachments, in the last pid and in the two times, which are whole seconds.

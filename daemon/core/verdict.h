@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a record and the kernel agree. */
 #ifndef SHMD_CORE_VERDICT_H
 #define SHMD_CORE_VERDICT_H

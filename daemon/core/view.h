@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Record and kernel put together: the segment as the wire shows it. */
 #ifndef SHMD_CORE_VIEW_H
 #define SHMD_CORE_VIEW_H

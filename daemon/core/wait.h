@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `wait`: for a segment of a name to be there and ready. A waiter is answered at the end of the
  * turn, by an event about the name that it waits for.

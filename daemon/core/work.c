@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/core/work.h"
 
 static int64_t now_us(struct work *w)

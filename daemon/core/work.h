@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The work of a turn of the event loop: a turn ends after about turn_work_us, and within it each
  * uid has a share of 0.05 ms at a time, or more while nobody else has work. Time decides when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/io/connection.h"
 
 #include <errno.h>

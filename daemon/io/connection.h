@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One accepted socket: moves bytes between it and its session. All of that is done when it is its
  * uid's turn (rpc/turns.h): what the event loop reports only says that there is work. It arms a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/io/failed_start.h"
 
 #include <errno.h>

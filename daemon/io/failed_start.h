@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The answer to clients when the daemon cannot start. Under systemd they are connected already: the
  * socket unit listened for the daemon and started it because of them. Without an answer they would

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The socket that clients connect to: bound here or inherited. A peer that is over a cap, or for
  * which no descriptor is left, gets an answer that says so before it is closed; a spare descriptor

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/io/loop.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The event loop: one thread, libevent. A pass of it is a turn: what the kernel reports is noted,
  * then what has work is served, uid after uid, until turn_work_us is over (rpc/turns.h), then facts

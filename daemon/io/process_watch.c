@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/io/process_watch.h"
 
 #include <errno.h>

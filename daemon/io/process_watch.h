@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Watches processes: a pidfd becomes readable when its process has exited. */
 #ifndef SHMD_IO_PROCESS_WATCH_H
 #define SHMD_IO_PROCESS_WATCH_H

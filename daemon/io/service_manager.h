@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Messages to systemd: the daemon is ready, reloads, ends or cannot start; and, from the event loop
  * so that systemd notices a loop that hangs, that it lives. Without a service manager nothing

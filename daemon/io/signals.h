@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals as events of the loop: SIGTERM and SIGINT end it, SIGHUP reloads. SIGPIPE is ignored. */
 #ifndef SHMD_IO_SIGNALS_H
 #define SHMD_IO_SIGNALS_H

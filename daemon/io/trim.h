@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Memory that users gave back goes back to the system. The allocator keeps what was freed unless it
  * lies at the end of the heap, so it is asked when much was freed.

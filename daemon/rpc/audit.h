@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The daemon's log of what it did: a line for each create, set, remove, adopt and refusal, and for
  * each segment that ended without a request, as many as its uid may have (log_budget.h). Logging is

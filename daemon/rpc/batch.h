@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The answers to a batch some of whose members may wait. They are gathered, and leave as one array
  * when the last member has its answer; until then the session goes on with what came after it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The bytes that a connection makes the daemon keep: unfinished input, decoded requests that were
  * not answered whole, answers that are gathered, output that was not read. They are charged to the

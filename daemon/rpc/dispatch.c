@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/dispatch.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a call to its answer: one table with the right a method needs and the function that does
  * it. Handlers name no rights and see no wire.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Handlers of the methods whose answer, or more of it, comes later. */
 #include <errno.h>
 

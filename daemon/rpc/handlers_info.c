@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Handlers of the methods that speak of the daemon itself. */
 #include <errno.h>
 #include <stdlib.h>

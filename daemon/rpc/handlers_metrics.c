@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The method `metrics`, in the format of OpenMetrics 1.0. It writes what is counted anyway, and
  * counts nothing: what only a look at the kernel could tell is as the last sweep found it.

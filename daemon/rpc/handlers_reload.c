@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The handler of `reload`. The files are the business of what is above: the floors down here know
  * the values alone. */
 #include "daemon/rpc/dispatch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Handlers of the methods that speak of segments: each calls its verb of the core. */
 #include <errno.h>
 

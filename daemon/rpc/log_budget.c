@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/log_budget.h"
 
 #include <inttypes.h>

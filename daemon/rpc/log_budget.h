@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How many lines of the log a uid may cause: 20 a second in the long run, and bursts of 200. What
  * is left out is counted, and a line tells how much it was.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/outbox.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What goes out on one connection: answers and events, in order. The session and the subscription
  * write; the connection (io/) takes the bytes. An answer is final when it is written.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/outcome_to_error.h"
 
 #include "daemon/core/access.h"

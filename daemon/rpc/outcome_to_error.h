@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one switch from what the core says to what the wire says. */
 #ifndef SHMD_RPC_OUTCOME_TO_ERROR_H
 #define SHMD_RPC_OUTCOME_TO_ERROR_H

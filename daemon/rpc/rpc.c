@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/rpc.h"
 
 #include "daemon/core/wait.h"

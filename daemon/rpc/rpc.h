@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Requests and replies: bytes in, replies out; no descriptors here, and no JSON types. What all
  * sessions share, and the end of a turn.

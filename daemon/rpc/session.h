@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One peer's conversation: cuts what the peer sends into messages and has them answered in order,
  * into the outbox. No descriptors: the connection (io/) moves the bytes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The events that go to a subscriber. They are written into its outbox when it is its session's
  * turn: that is work of the subscriber's uid. New ones are written up to subscriber_cap; a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/turns.h"
 
 #include <errno.h>

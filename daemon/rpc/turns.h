@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Uids take turns. What has work stands in its uid's lane, and the lanes are served one after the
  * other, a share each (core/work.h): a uid with many connections gets what a uid with one gets.

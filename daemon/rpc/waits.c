@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/rpc/waits.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The `wait` calls of one session whose answers are still to come. A wait holds nothing up: later
  * requests and events go on meanwhile. It keeps the id and the name, not the decoded message.

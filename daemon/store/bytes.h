@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers and texts in a row of bytes, little-endian, for encoding.c and header.c. */
 #ifndef SHMD_STORE_BYTES_H
 #define SHMD_STORE_BYTES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a row of records comes to: records are applied one after the other, and at the end there is
  * what is stored. Everything is copied into one arena, which goes with the contents.

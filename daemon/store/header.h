@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The first block of a journal. It says whose records follow, how far they were acknowledged, and
  * which create is under way. It is always written whole, by one call, at offset 0.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The seam to the machine under a journal: one directory with a few files, two clocks and random
  * bytes. A test hands in a host whose calls fail, or end the world, on cue.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state directory as it really is. */
 #ifndef SHMD_STORE_HOST_LINUX_H
 #define SHMD_STORE_HOST_LINUX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The store in a journal: the file state.journal in the state directory. The state needs to survive
  * the death of the daemon, and nothing else: what one write has put into the page cache survives

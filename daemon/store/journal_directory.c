@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/store/journal_directory.h"
 
 #include <errno.h>

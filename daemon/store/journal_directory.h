@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state directory under a journal: whether it is fit to keep one, and files that are moved out
  * of the way there. */
 #ifndef SHMD_STORE_JOURNAL_DIRECTORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A journal as JSON lines, for a bug report. A damaged one is printed as far as its records can be
  * told apart: each says where it stands and whether its sum is right. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One file in the journal's format that records are added to: the journal in force, or the one that
  * is to take its place.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/store/journal_live.h"
 
 #include "daemon/store/encoding.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much of a journal lives, told from the records that are written: what compaction would keep,
  * and how much room must be left so that everything can be removed even when the disk is full. */
 #ifndef SHMD_STORE_JOURNAL_LIVE_H

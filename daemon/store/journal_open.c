@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Opening: whether the directory is fit, which file is there, whether another daemon has it, and
  * what becomes of a file that is of another boot, damaged or not ours.

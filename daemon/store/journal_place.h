@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Before a change: whether the journal is still where it was, and fit to be written to. */
 #ifndef SHMD_STORE_JOURNAL_PLACE_H
 #define SHMD_STORE_JOURNAL_PLACE_H

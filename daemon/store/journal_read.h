@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a journal back: what it holds, and whether that is all that was acknowledged. */
 #ifndef SHMD_STORE_JOURNAL_READ_H
 #define SHMD_STORE_JOURNAL_READ_H

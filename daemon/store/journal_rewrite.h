@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The journal written anew from what lives: in slices, when most of the file is dead (compaction),
  * or at once, when the file was deleted. The new file takes the old one's place by a rename; until

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/store/journal_scan.h"
 
 #include <errno.h>

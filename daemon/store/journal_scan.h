@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A walk over the records of a file, front to back, each byte read once. What is kept in memory is
  * one change and what was read ahead.

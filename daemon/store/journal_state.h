@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A journal that is open, as its files share it. */
 #ifndef SHMD_STORE_JOURNAL_STATE_H
 #define SHMD_STORE_JOURNAL_STATE_H

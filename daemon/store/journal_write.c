@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Changes: each is one write of all its records at the end of the file, then one of the header. It
  * has happened when both have returned. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a record may say. The same rules hold for what is written and for what is read: nothing can
  * be stored that would make the next start take the file for damaged. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A number for each of many serials: a hash table with open addressing, which never fails to find
  * and never fails to take out. Serial 0 stands for a free slot.

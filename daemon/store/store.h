@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The seam to what outlives the daemon. Whoever uses it sees records, never bytes: what a segment
  * is, which processes it is tied to, the counters, and which daemons ran here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seam to time: the wall clock only for showing, boot time for deadlines, the monotonic clock
  * for how long the daemon has worked. */
 #ifndef SHMD_SYS_CLOCK_H

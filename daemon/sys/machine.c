@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/sys/machine.h"
 
 #include <dirent.h>

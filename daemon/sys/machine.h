@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What does not change while the daemon runs. Read once at start. */
 #ifndef SHMD_SYS_MACHINE_H
 #define SHMD_SYS_MACHINE_H

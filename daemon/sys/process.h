@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The seam to processes. A pid alone is not an identity (it is reused); a pidfd is, and what is
  * recorded of one is its inode in pidfs or, where the kernel has none, the process's start time.

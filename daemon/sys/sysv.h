@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The seam to the kernel's System V shared memory. Everything above speaks through these
  * operations; tests hand in a kernel of their own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/util/array.h"
 
 #include <stdlib.h>

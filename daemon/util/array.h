@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An array that grows: its owner keeps the pointer, how many elements there is room for, and how
  * many it has. */
 #ifndef SHMD_UTIL_ARRAY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Cleanup attributes and stealing: what a scope owns it frees, unless it was handed on.
  */

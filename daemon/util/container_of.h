@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a member to the struct that it is embedded in. */
 #ifndef SHMD_UTIL_CONTAINER_OF_H
 #define SHMD_UTIL_CONTAINER_OF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/util/journal_entry.h"
 
 #include <endian.h>

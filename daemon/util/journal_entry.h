@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An entry for systemd's journal, by the journal's own protocol: one datagram. It is handed over at
  * once or not at all, whereas sd_journal_sendv() waits for a journal that does not read.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The log: lines on standard error, each whole in one write. Where standard error is the journal,
  * entries go to it directly, with fields that can be searched for (SHMD_NAME=frames); under another

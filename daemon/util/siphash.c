@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "daemon/util/siphash.h"
 
 #include <endian.h>

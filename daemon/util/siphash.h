@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * SipHash-2-4 (Aumasson and Bernstein, 2012): a client that does not know the key cannot choose
  * inputs whose hashes collide.

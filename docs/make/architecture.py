@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Draws docs/architecture.svg from the text below: architecture.py >docs/architecture.svg
 
 A test compares the two, so that what is drawn is what stands here.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Takes the pictures of docs/screens.md, with tmux, on terminals of 40, 80 and 200 columns:
 
     abs_top_builddir=$PWD/build docs/make/screens.py >docs/screens.md

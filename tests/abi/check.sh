@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The binary interface of libshmd is what tests/abi/libshmd.abi says: that of the last release, or, before
 # the first one, of what is to be released. New functions may come. Anything else that differs is told, and
 # is either a mistake or a decision; then `make baseline-abi` writes the file anew, in the same commit.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the three analyses share: the files, the findings, the list of those accepted, TAP.
 
 An analysis first shows on planted defects that it can fail; then each room of the tree is a test,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """clang-tidy with the checks of .clang-tidy. A file at a time: given several in one run, version 14
 takes every va_list for one that was not started."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes a compilation database of what `make -n` says: commands.py SRCDIR <output >compile_commands.json
 
 One entry for each source file, whichever of the programs that have it comes first; a command without

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """cppcheck, with every branch of the preprocessor that the build's definitions leave open."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """gcc's analyzer, on every path through every function. It knows the cleanup attribute."""
 
 from analysis import Analysis

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make analyse`: clang-tidy, gcc's analyzer and cppcheck over the C of the tree. It is no part of
 # `make check`: the tools are large, and their versions differ in what they find.
 analyses = \

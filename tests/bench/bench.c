@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * shmd against its yardsticks; `make bench` runs it. It measures and judges nothing: its exit says
  * only whether everything could be measured.

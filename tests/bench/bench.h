@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of the benchmark: each starts what it needs, puts its rows into the table, and stops
  * it. */
 #ifndef SHMD_BENCH_BENCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the benchmark says to shmd, and what it needs of the answers. */
 #ifndef SHMD_BENCH_CALLS_H
 #define SHMD_BENCH_CALLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a connection costs that nobody uses: one that never said anything, and one that did once. */
 #include <signal.h>
 #include <stdlib.h>

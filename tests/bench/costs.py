@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What a request costs the daemon, counted: instructions, allocations and system calls.
 
     costs.py SHMD                      a table of all three

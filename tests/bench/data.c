@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The data path: bytes that one process has get to where another one looks at them. Through a
  * segment it takes one copy and a word to the other; through a socket, a pipe or a server two

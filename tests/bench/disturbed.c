@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A stat while the daemon has something long to do: another client of the same user lists 30,000
  * segments, sweeps and compactions of the journal run, segments come and go. The daemon has one

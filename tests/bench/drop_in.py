@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The Python drop-in beside what it stands in for: shmd.SharedMemory and multiprocessing's.
 
     SHMD_SOCKET=... PYTHONPATH=client/python drop_in.py ROUNDS TIMES

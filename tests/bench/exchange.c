@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Small requests against the raw exchange: everybody on one core, so that a wake-up is no more than
  * a change of process, and in rounds one after the other, so that a noisy moment hits all of them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One user sends on all its connections as fast as the sockets take it; another asks one thing at a
  * time. The daemon has one core, the two of them share the other, with the flood behind. What they

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Does it take longer with more segments? A daemon for each number of them, each in an IPC
  * namespace of its own, and in a round each is asked the same; then the same on a kernel in memory

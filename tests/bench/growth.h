@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How something grows with the number of segments: what is measured, over which numbers, on the
  * kernel (growth.c) and on a kernel in memory that holds more of them (growth_fake.c).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The daemon from its sessions down, with its own journal, over a kernel in memory that holds a
  * million segments: what growth.c measures on the kernel, which holds 32,768. No sockets, no loop

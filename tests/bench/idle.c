@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the daemon does when nobody asks anything of it. */
 #include <signal.h>
 #include <stdlib.h>

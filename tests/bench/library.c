@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the library costs its caller: the processor time of shmd_stat() in the calling process, and
  * how much of that is more than sending and receiving the same bytes by hand.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make bench` measures; `make bench bench_parts='exchange idle'` only those parts. No test: it says
 # how fast, and never whether that is enough to pass.
 EXTRA_PROGRAMS = tests/bench/bench

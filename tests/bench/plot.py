@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Turns the JSON of `make bench` into what docs/performance.md shows.
 
     plot.py BENCH.JSON --svg FILE    a bar for each thing with a bar to meet, as a part of that bar; and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* shmd.SharedMemory beside multiprocessing's: drop_in.py measures, in an interpreter of its own. */
 #include <errno.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of what was measured, and the same as JSON. */
 #ifndef SHMD_BENCH_REPORT_H
 #define SHMD_BENCH_REPORT_H

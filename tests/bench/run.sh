@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs the benchmark with a directory for its sockets and states that goes away afterwards: on
 # memory where there is some, as /run is on an ordinary system.
 #   run.sh BENCH SHMD JSON [--quick] [PART...]

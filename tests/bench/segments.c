@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Many segments: what each costs, how long a list, a restart and a look-up take. One daemon has
  * them all, another, in an IPC namespace of its own, has ten.

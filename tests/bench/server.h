@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The servers that are measured: shmd, its peers, and an echo that does nothing else. Each runs on
  * a core of its choice, logs into a file in the benchmark's directory and dies with the benchmark.

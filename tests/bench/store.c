@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store's part alone: what a journal costs without a daemon around it, beside the writes that
  * it consists of. */
 #include <fcntl.h>

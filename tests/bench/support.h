@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What every measurement stands on: the clock, medians, pinning, and whole messages over a blocking
  * Unix socket. Whatever goes wrong ends the program: half a benchmark is none.

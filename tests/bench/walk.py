@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """How far a request walks through the daemon: which functions and files a `create` and a `stat` cross.
 
     tests/bench/walk.py [--calls] [TREE]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * For tests/bench/walk.py: loaded into a daemon that was built with -finstrument-functions, it
  * writes down each function that is entered and left, while the script wants that.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What every store promises: the same tests over the store in memory that other tests use, over the
  * journal in a directory in memory, and over the journal in a real one.

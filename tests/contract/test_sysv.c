@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What everything above relies on of struct sysv_ops, checked over both that there are: the running
  * kernel, and the fake that tests of the core run on. A rule that one of them breaks is a fault of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/fakes/change.h"
 
 #include "tests/unit/support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Changes of a core that must be whole or nothing, made to fail at every step. */
 #ifndef SHMD_TESTS_FAKES_CHANGE_H
 #define SHMD_TESTS_FAKES_CHANGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of a core and its fakes, and all that a change could change as text. */
 #include "tests/unit/support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A core on fakes: a kernel, clocks, processes and a store in memory, with what tests of the core
  * do all the time. It checks after each turn that records, ties, charges, pidfds and the store

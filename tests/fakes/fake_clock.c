@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/fakes/fake_clock.h"
 
 static int64_t fake_realtime_ms(void *context)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time that passes when the test says so, for struct clock_ops. */
 #ifndef SHMD_TESTS_FAKES_FAKE_CLOCK_H
 #define SHMD_TESTS_FAKES_FAKE_CLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A state directory in memory, under a real journal. Its calls are counted, fail on cue, and can
  * stop to have any effect, as if the daemon had been killed between two of them. What is in the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Processes for struct process_ops and struct watch_ops: they start, connect, die and have their
  * pids given to others when the test says so. Every pidfd handed out and every watch is counted, so

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A store in memory. It fails when told to, counts, and keeps its records for a «restart»: hand it
  * to a second core, which loads what the first one wrote.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/fakes/fake_sysv.h"
 
 #include <errno.h>

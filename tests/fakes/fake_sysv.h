@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An in-memory kernel for struct sysv_ops. It does what Linux does where the daemon depends on it:
  * ids are index + sequence * 32768 and come back, a removed segment lives on while it is attached,

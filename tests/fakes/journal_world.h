@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A journal on a host that a test can break, and beside it a model: what the journal is to hold
  * after the changes that it acknowledged. The model is what lives in memory, too.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/fakes/rpc_fixture.h"
 
 #include "tests/unit/support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Sessions on a core of fakes, with an event loop that does what io/ does, in memory: what a client
  * says is received, a turn ends, and what was answered is there to be heard, in short.

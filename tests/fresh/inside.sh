@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools|packages
 #
 # Each command has an empty environment; where no quickstart is at work, it has the PATH of a login. The

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Sets shmd up on a fresh, minimal Debian, as a newcomer does:
 #
 #   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary|container]
@@ -42,7 +43,7 @@ while [ $# -gt 0 ]; do
     '--user root' | '--user ordinary' | '--user container') users+=("$2") ;;
     '--way readme' | '--way plain' | '--way tarball' | '--way tools' | '--way packages') ways+=("$2") ;;
     *)
-        sed -nE '2,/^[^#]/s/^# ?//p' "$0"
+        sed -nE '3,/^[^#]/s/^# ?//p' "$0"
         case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
         ;;
     esac

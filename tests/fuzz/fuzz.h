@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What fuzz targets share. Each is one function, called by libFuzzer (make fuzz) or by replay.c,
  * which feeds it the seeds and past findings in corpus/ under any compiler (make check).

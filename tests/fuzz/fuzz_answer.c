@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a client hears: whatever a line holds, decoding it ends in a message or a refusal, and what
  * is read without a tree is what the tree gives: the same id and text, the same segment, which is

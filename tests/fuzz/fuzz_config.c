@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Configuration and declared segments of any content: what is taken is within its ranges, and every
  * error names its file.

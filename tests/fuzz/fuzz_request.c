@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Decoding, with jansson as the oracle: what is not JSON to jansson is not to us, what it refuses
  * though it is JSON we refuse as that (but for integers beyond int64, which are refused by name),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The scanner cuts a stream at the same bytes however it is chopped, looks at no byte twice, and
  * agrees with jansson on where a value ends: what jansson takes as the first value of the stream

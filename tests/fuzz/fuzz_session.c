@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Bytes in, replies out, on the fake kernel: whatever two peers send, in whatever pieces, each
  * answer is a line of JSON-RPC, and the core's books agree after every turn (the fixture checks).

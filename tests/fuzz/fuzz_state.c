@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A state file of any content: opening neither fails nor deletes anything. What is no good is set
  * aside; what is loaded obeys the rules of records; a change works afterwards, and is there at the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Fuzz targets. `make check` replays their corpora under any compiler; `make fuzz`, in a tree that is
 # configured with --enable-fuzzers CC=clang, runs each for fuzz_seconds.
 fuzz_names = answer scanner request session state config

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Feeds the files of a directory to the target this is linked with, and each of their prefixes'
  * halves too, and reports as TAP: `replay DIRECTORY`.

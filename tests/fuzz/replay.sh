@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Replays the corpora of all fuzz targets: each seed and each past finding is a test point.
 set -u
 dir=${abs_top_builddir:?}/tests/fuzz

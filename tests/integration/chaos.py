@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Chaos: daemon and clients are killed at random, segments removed behind the daemon's back, the
 disk is full now and then - and a model remembers what was acknowledged.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl as tests run it: its commands, its exit statuses, and a case with the real daemon."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A daemon that answers as a test says: well, badly, or not at all."""
 
 import json

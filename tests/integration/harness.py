@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What all integration tests use: a private machine, the real daemon, its clients.
 
 Importing this module moves the process into namespaces of its own (machine.py). Tests need root to

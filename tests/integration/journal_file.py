@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The journal's file as tests look at it and change it: daemon/store/header.h and encoding.h."""
 
 import struct

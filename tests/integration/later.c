@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Loaded into shmdctl before the C library: it is an hour later for it than for the kernel, so a
  * segment that was made just now is old. test_gc.py uses it; a test does not wait.

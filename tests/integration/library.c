@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * libshmd in use, one scenario a run: `library SCENARIO [ARGUMENTS]`. It ends with 0, or
  * tells which line did not hold. Only the installed header is used here; test_library.py provides

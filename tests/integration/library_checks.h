@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For programs that use libshmd in scenarios: checks that tell which line did not hold. */
 #ifndef SHMD_TESTS_INTEGRATION_LIBRARY_CHECKS_H
 #define SHMD_TESTS_INTEGRATION_LIBRARY_CHECKS_H

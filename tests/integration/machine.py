@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A machine of its own for a test program: namespaces in which the kernel has no segment, no process
 runs but the test's, and no daemon of the machine has left anything.
 

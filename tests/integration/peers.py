@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Processes that talk to the daemon, and subscribers: for tests of what ends with a process, with a
 connection or with the daemon.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * libshmd's calls that do not wait, one scenario a run: `pipelined SCENARIO`. test_pipelined.py
  * provides the daemon, or a server that misbehaves.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The programs of the build that tests run besides the daemon: where they are, as whom they run."""
 
 import glob

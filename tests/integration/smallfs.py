@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A file system that is full when a test says so, in a mount namespace of this process: whatever
 becomes of the test, the kernel takes the mount away with its last process.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """System V shared memory straight from the kernel, by ctypes: what tests compare the daemon with.
 
 Every call raises OSError with the kernel's errno. The structures are those of 64-bit Linux.

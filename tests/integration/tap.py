@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a file's unittest tests and reports them as TAP on standard output."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A terminal of any size whose screen can be read and whose keys can be pressed: a tmux of its own.
 
 `Terminal(directory, width, height)` is a context manager. Its server is a child of this process and

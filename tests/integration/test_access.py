@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who may do what, with a daemon that has no privilege: the kernel judges every attach, the
 daemon every request, and both by the same owner, group and mode.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`adopt`: what somebody else made comes into the daemon's care, once it is handed over."""
 
 import sysv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Chaos for a while: see chaos.py. SHMD_TEST_SEED repeats a run, as far as time lets it be."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs that have never heard of shmd (classic/*.c) work with its segments, and it sees theirs."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the shells complete: shmdctl tells it, and bash, zsh and fish hand it on."""
 
 import contextlib

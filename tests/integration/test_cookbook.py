@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/cookbook.md: each recipe as somebody types it, command by command, with a daemon of its own.
 
 A line of the document that begins with a prompt is a command, up to where the shell finds it complete; what stands

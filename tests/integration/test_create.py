@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """create: what makes a segment, what returns one that is there, and what is refused."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The process: how it starts, refuses to start, takes over a socket and ends."""
 
 import os

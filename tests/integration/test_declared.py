@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Segments that the administrator declares in files: the daemon creates missing ones at its start, on
 reload and by the next sweep, changes others at its start and on reload, and shows what differs."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl doctor on this machine: with a daemon, without one, and with one that is ill. What each
 check says of machines that there are not is tested on planted ones, in tests/unit/test_doctor.c."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is drawn in docs/ is what its text says, its screens can be taken again, and links lead somewhere."""
 
 import glob

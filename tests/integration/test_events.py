@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`subscribe`: what happened is told, in order, once, to those who may know."""
 
 import signal

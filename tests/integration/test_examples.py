@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The examples as a user runs them: what they compute, and what is left when some of them are killed.
 
 They run on the daemon as on any other; how far they have come is seen in their own shared memory.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """System calls of the running daemon fail where a test says, one position after the other: every
 request gets its named error, its neighbours are served, and afterwards the kernel holds exactly
 what `list` shows. strace does the injecting.

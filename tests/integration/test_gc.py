@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl gc: which segments it takes for leaked, left, undecided, lost or forgotten, and that it
 removes nothing else, whatever happens between its looking and its acting."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The same program in five languages, examples/hello.*: any of them reads what any other has written, also when the
 daemon is killed and started again while they wait, while one fills, and after that. Their lengths are as told.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Finding a segment and holding it are one step: `create` of an existing one, and `wait`."""
 
 from harness import ALICE, BOB, ROOT, encode, main, needs_several_uids

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Processes that come while the last holder goes: whoever makes or finds a segment has it, always.
 
 By hand, as long as one likes: SHMD_RACE_ROUNDS=1000 python3 test_holding_races.py

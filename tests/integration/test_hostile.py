@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Input in hostile amounts: too large, too many, and readers that do not read. The daemon answers or
 closes, goes on serving others, and stays small. Input at random is in test_mutations.py.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`idle_ttl_ms`: a segment goes when nobody has attached it for so long."""
 
 import sysv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """info: what it tells of the daemon, the kernel and the caller."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each kind of input is answered, to the byte: a table of inputs, and after each of them what
 becomes of the connection. Each input is sent whole and one byte at a time.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the code relies on of the kernel, so that one that differs is noticed here first.
 
 Nothing of shmd runs in this file. Each test is one fact; a fact that this machine cannot show is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SIGKILL before each system call of each request that changes something, and of a start: the next
 daemon has the segments as they were or as they were to be, whole, and nothing else has changed.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Ten thousand rounds of what comes and goes: afterwards the daemon has as many descriptors, and as
 much memory, as before.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """libshmd: its symbols, its header, and the scenarios of library.c with the daemon and with servers
 that misbehave."""
 

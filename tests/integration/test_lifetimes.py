@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """When a segment goes: with its holders, with a connection, at the last detach, or in time."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every limit hit on purpose: the answer has its name and the numbers, and what was refused leaves
 nothing behind.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """list: filters, scopes, and pages while segments come and go."""
 
 import sysv

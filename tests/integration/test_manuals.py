@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The manual pages of libshmd beside client/shmd.h: each thing of the header is in the synopsis of one page, word for
 word, and is explained there; no page tells of what the header does not have; the examples compile.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """stat, set and remove: every field and error that PROTOCOL.md names."""
 
 import os

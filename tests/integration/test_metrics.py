@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """metrics: what parsers of other people make of it, and what contrib/prometheus makes of it."""
 
 import json

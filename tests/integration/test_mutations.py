@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests mutated at random, and what was found by them: always an answer that is JSON or a close.
 
 The seed is printed; SHMD_TEST_SEED=N runs it again.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is done behind the daemon's back: by ipcrm, by the owner, by a recycled id."""
 
 import sysv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a pid does not say: it is reused, /proc may hide it, and it means nothing in another namespace.
 
 Kernels differ in what the daemon has to tell processes apart; what is asserted here is the same on all.

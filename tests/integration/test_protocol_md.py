@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The examples of protocol/PROTOCOL.md replayed on the daemon, and its tables against the code.
 
 An example is a block fenced as `replay`, on a daemon of its own: `--> ` is sent, `<-- ` must come

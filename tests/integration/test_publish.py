@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl create --from and --replace, --idle-ttl, and disown."""
 
 import json

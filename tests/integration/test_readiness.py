@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`ready:false`, `ready` and `wait`: whoever needs a segment gets it filled, or hears why not."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tour of README.md, command by command, after either way of building: in build/ and in the tree.
 
 What a command prints is compared where README.md shows it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sweep, SIGHUP and kernel.shm_rmid_forced: the daemon's idea of things follows the kernel's,
 and its configuration the file - or stays as it was.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reloading: the method, the command and SIGHUP. All files are read before anything changes."""
 
 import os

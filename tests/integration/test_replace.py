@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`create` with `replace`: a new segment takes the name of another in one step, at once or at
 `ready`."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a daemon finds that starts where another ended, in order or not: what was acknowledged, all
 of it, and what has become of it; and nothing else is touched.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl: every command, its output for people and for programs, and its exit statuses."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl and its daemon: which one it asks, one that is slow, lost, restarted, or hostile."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl list: columns, order, JSON, times, and tables that fit their terminal."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl rm by filters, what it would do first, and of segments that the daemon does not manage."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl top: on terminals of several sizes, made by tmux; and once, for scripts."""
 
 import ctypes

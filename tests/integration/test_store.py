@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The state on disk: damaged, gone, of another boot, full. Whatever it is, no segment is removed
 for it, and nothing is acknowledged that is not recorded.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What all methods share: how a request names its method, its parameters and its segment."""
 
 import sysv

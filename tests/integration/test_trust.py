@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmdctl uses no segment that a stranger has made under the name that was expected."""
 
 import subprocess

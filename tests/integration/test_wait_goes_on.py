@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A `wait` is answered when it is over, and holds nothing up meanwhile."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The wire: framing, envelopes, batches, and how a connection goes on after clumsy input. What each
 such input is answered is in test_json_rpc_table.py, input in hostile amounts in test_hostile.py.
 """

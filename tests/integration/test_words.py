@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a refusal says: what was asked, what is missing, whose it is, and what to type."""
 
 import ctypes

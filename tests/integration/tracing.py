@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """strace at a running daemon: it is killed at a system call, or its calls are counted."""
 
 import collections

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 /*
  * shmd.hpp in use, as C++17: each scenario of the wrapper, in one run. test_library.py provides the
  * daemon and the compiler.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients that other people wrote: the command line's and a JSON-RPC library of another language.
 
 The library comes from the npm registry, into a directory that goes away with the test; where that

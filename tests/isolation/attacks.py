@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The attacks: what one ordinary uid does flat out. Each is a class with a title, the configuration of
 the daemon that it is made against, and start(), which gives the attackers when they are ready.
 

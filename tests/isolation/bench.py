@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`make bench-isolation`: each attack, and what a victim's calls take alone and under it. It measures and
 asserts nothing; what must hold is in the tests beside it.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An attacker of the daemon, as fast as the machine lets it be. It opens CONNECTIONS connections
  * and sends the bytes of the file PAYLOAD on each.

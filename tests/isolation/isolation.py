@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests of isolation stand on, the integration tests' harness included: an attacker's uid, a
 victim's uid and an admin, each with programs of its own, and what the daemon does meanwhile.
 

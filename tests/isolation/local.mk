@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The attacks of one user on the service of another, against the real daemon. `make check-isolation` runs
 # them, `make bench-isolation` measures them; those in isolation_tests are no part of `make check`.
 isolation_programs = tests/isolation/flood tests/isolation/victim

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/isolation/support.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the attacker's and the victim's program share: a socket, a clock, an end with a message. */
 #ifndef SHMD_TESTS_ISOLATION_SUPPORT_H
 #define SHMD_TESTS_ISOLATION_SUPPORT_H

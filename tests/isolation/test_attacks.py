@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each attack flat out by one uid, while a victim of another uid works once every 10 ms and an admin asks
 `info`: nobody else is refused, cut off or left without an answer, the daemon's memory stays small, and it
 ends in order while the attack goes on.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What one uid can make the daemon have: each thing has a cap for a uid, a total, and a reserve for
 admins. Who is at a cap is refused with the name of its key; nobody else notices.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who a peer is, and what a daemon believes: peers of another pid namespace, segments that only look like
 the daemon's, states that somebody else has made, and settings of the kernel that cannot be read.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The log: what one uid does fills neither the disk nor the budget of others, and a reader of standard
 error that reads nothing does not stop the daemon.
 

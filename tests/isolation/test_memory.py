@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Memory that runs out: a request that finds none is answered with an error of its own, and neither the
 daemon nor anybody else's connection ends. RLIMIT_AS makes it run out.
 """

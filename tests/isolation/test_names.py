@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Names: a segment that somebody else made under the name I expect is not handed to me, by no method and
 by no command, unless I say so; a name that is reserved can be taken by its users alone; and what a caller
 may not read is not told to it by a refusal either.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much of an attacker's work comes before a victim's, counted in requests.
 
 The daemon is stopped while the attackers queue their requests and the victim queues a few behind them,

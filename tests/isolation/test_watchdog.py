@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The shipped unit under a real systemd while a user attacks: the watchdog never fires, so nobody loses a
 connection or a segment that is being filled."""
 

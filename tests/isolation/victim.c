@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An honest client of the daemon. Once every PERIOD milliseconds it plays a round: it connects
  * anew, asks for something on that connection, and then works on the connection that it keeps.

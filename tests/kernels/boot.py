@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Boots a system that run.sh has made under qemu's software emulation, and tests shmd on its kernel:
 
     boot.py KERNEL DIRECTORY DISK [PART...]

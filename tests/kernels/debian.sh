@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # Minimal systems of Debian in directories, made by debootstrap and entered in namespaces of their own.
 # Sourced by the scripts here. It needs root, and this machine's apt must work: its archives of Debian,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make check-kernels`: the kernels of Debian 12 and 13 in virtual machines, and other processors, under
 # software emulation. It takes about an hour, so that it is no part of `make check`; `make check-kernels
 # kernel=6.1` is a part of it, and kernel='6.1 reboot' a part of that (tests/kernels/run.sh).

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Tests shmd on kernels of Debian's, and for other processors, under software emulation:
 #
 #   tests/kernels/run.sh BUILD_DIRECTORY [6.1] [6.12] [i386] [arm64] [PART...]
@@ -18,7 +19,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/kernels
 . "$here/debian.sh"
 
-[ $# -gt 0 ] || { sed -nE '2,/^[^#]/s/^# ?//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -nE '3,/^[^#]/s/^# ?//p' "$0"; exit 2; }
 mkdir -p "$1/kernels"
 store=$(cd "$1/kernels" && pwd)
 shift

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # No circle of calls between files: when a file needs what another one defines, that one needs,
 # directly or through others, nothing of the first. Includes do not show this; the symbols of the
 # objects do. So this check runs in a build directory, on what make has built there.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every C file is as clang-format leaves it. Its versions format differently, so one version decides;
 # with another one this check is skipped.
 . "$(dirname "$0")/lib.sh"

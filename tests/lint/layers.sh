@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The floors of the house: includes go down only, and each outside library has one room.
 #
 #   main -> shmd -> io -> rpc -> core -> { store, sys } -> protocol;  util serves everybody

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # What all checks of the source use: TAP lines, the list of the source files, a temporary directory.
 # A check sources this file, calls `verdict`, `catches` or `skip_all`, and ends with `finish`.

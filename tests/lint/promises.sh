@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every promise of SECURITY.md names a test that is there.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every shell script passes shellcheck, and none takes SIGPIPE for an answer.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What no text of the tree may hold: work put off, paths of somebody's machine, references that only
 # a tracker can resolve, and the blemishes that .editorconfig rules out.
 . "$(dirname "$0")/lib.sh"

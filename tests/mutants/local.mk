@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Small changes of the daemon that break a promise, each of which a test must find. In mutants_seconds, if
 # that is not 0, as many as it allows; mutants_killer is a command that stands for all tests.
 mutants = *

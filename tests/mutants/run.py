@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Small changes of the daemon, each of which breaks a promise and must therefore fail a test.
 
 A mutant is a file NAME.mutant in three paragraphs: the promise; the file and the tests that are to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is told of mutants, in a tree of one C file: which are killed and by what, which survive, and
 what is wrong with those that cannot be tried."""
 

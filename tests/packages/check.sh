@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Builds the packages of debian/ on a fresh Debian, twice, and installs, upgrades, removes and purges them.
 # It changes the system that it runs on, so that should be one of tests/fresh/run.sh: make check-packages.
 #

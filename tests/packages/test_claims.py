@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `make install` installs is in a package: in one of debian/*.install or in a %files of the spec, and these name
 nothing that is not installed. A package is built only now and then, so this tells it with the change that forgets it.
 """

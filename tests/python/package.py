@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests of the Python package use: the package itself, on a daemon of the test's own, and programs
 in Python that can be killed.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Python package under asyncio."""
 
 import asyncio

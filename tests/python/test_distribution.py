@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Python package as it is given away: what mypy says of it, what is in the wheel and in the source
 archive, and that they are shmd's version. The examples as a user runs them, with numpy."""
 

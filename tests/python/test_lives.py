@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Python package when something ends: the daemon, a process, a connection, a call by Ctrl-C."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Python package: each of its calls, against a real daemon."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmd.SharedMemory in the place of multiprocessing's: what that promises, what it does not leak, and the
 cases of Python's own tests of it, where Python came with its tests."""
 

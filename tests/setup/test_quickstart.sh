@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # quickstart, in a tree of stubs: when it configures again, when it compiles everything again, and what
 # it installs.
 #

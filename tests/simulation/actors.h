@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Those who act in the world: clients with their programs, other programs that know nothing of the
  * daemon, the system, and what goes wrong. Each call is one step of the script, chosen by the seed

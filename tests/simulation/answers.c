@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/simulation/oracle_state.h"
 
 #include <stdlib.h>

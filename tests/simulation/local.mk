@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # A simulated world: the daemon from rpc/ down, over fakes, from a seed. README.md tells what it does.
 check_LTLIBRARIES += libsimulation.la
 libsimulation_la_SOURCES = \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event loop of the simulated daemon: what daemon/io/ does, in memory. */
 #ifndef SHMD_TESTS_SIMULATION_LOOP_H
 #define SHMD_TESTS_SIMULATION_LOOP_H

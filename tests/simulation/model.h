@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The model: what the protocol promises, said as plainly as can be, for one small machine. It
  * shares no code with the daemon. A request is answered in two steps: model_answer() says what the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The oracle: what clients may conclude from the answers, against a model of its own (model.h). It
  * sees what is sent and answered, what is told, what the kernel holds, and nothing of the daemon's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oracle, as its files share it. */
 #ifndef SHMD_TESTS_SIMULATION_ORACLE_STATE_H
 #define SHMD_TESTS_SIMULATION_ORACLE_STATE_H

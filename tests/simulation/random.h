@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers from a seed: the same on every machine. */
 #ifndef SHMD_TESTS_SIMULATION_RANDOM_H
 #define SHMD_TESTS_SIMULATION_RANDOM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* replay [--quiet] SCRIPT...: what the simulation kept, or a person wrote, step by step. With
  * --quiet it is a test: a line for each script, as TAP. */
 #include <inttypes.h>

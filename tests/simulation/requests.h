@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests as clients of all kinds send them: every method, with every parameter. */
 #ifndef SHMD_TESTS_SIMULATION_REQUESTS_H
 #define SHMD_TESTS_SIMULATION_REQUESTS_H

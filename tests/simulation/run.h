@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs of seeds and of scripts, each in a process of its own where it may crash. */
 #ifndef SHMD_TESTS_SIMULATION_RUN_H
 #define SHMD_TESTS_SIMULATION_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A script: what happens in a simulated world, one step a line. A run of a seed writes its script
  * as it goes; the script alone repeats the run. README.md lists the steps.

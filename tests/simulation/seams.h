@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seams that the daemon stands on in a simulated world: the fakes, with every call counted, and
  * a kill at any of them. */
 #ifndef SHMD_TESTS_SIMULATION_SEAMS_H

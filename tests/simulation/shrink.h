@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes a script that fails shorter. */
 #ifndef SHMD_TESTS_SIMULATION_SHRINK_H
 #define SHMD_TESTS_SIMULATION_SHRINK_H

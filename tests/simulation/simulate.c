@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * simulate [--seconds N] [--seed N] [--seeds N] [--steps N] [--keep DIRECTORY] [--tap]
  *          [--no-script]

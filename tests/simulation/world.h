@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The simulated world: a kernel, clocks, processes and a state directory in memory, and the daemon
  * itself on top of them, from rpc/ down, with a stand-in for the event loop (loop.h). A step of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A daemon whose allocations fail at random: linked in the place of malloc() and its kin (--wrap),
  * for the daemon's own code and for libevent. The file that SHMD_FAULTS names says how often, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random methods of four users, whose processes are killed all the time, against a daemon whose
 allocations fail at random and whose address space is nearly used up.
 

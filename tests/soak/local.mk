@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make soak` is too long for a test: everything at once, with clients killed all the time.
 soak_seconds = 900
 EXTRA_DIST += tests/soak/soak.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A soak: clients of several users do everything at once, are killed and come back, for as long as
 is asked for; the daemon's memory and descriptors are told as they were along the way.
 

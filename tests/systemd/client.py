@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs inside the container as one of its users: client.py SOCKET once|load.
 
 once  sends standard input, a request a line, and prints as many lines of answers

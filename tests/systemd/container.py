@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A real systemd in a container, on a throw-away overlay of this machine's root.
 
 Everything hangs on this process: the mounts are in its own mount namespace and go with it, the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Stands in for the daemon inside its sandbox and tries what the sandbox must forbid, and the two
  * things it must not. One line for each attempt: its name, and "allowed" or the errno.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The units under a real systemd: activation, restarts, the watchdog, logouts, the sandbox.
 
 All tests share one container, into which the build is installed as a package would be. They leave

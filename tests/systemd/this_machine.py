@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The machine itself in the place of a container (container.py has the same functions), for a machine
 that was made for these tests: they stop its services, make users and fill its IPC namespace.
 SHMD_TEST_SYSTEMD=this chooses it, and tests/kernels/boot.py does that in a virtual machine.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What tests on core_fixture.h share: a core for each test, its callers, and the end of a
  * turn. A file that sets up more has a begin() or end() of its own, which calls the one of here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the journal share: one world, and what must hold in it. */
 #ifndef SHMD_TESTS_UNIT_JOURNAL_CASE_H
 #define SHMD_TESTS_UNIT_JOURNAL_CASE_H

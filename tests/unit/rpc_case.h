@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What tests on rpc_fixture.h share: three clients for each test, what they say, and what they hear
  * of it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the unit tests share: cmocka with the headers it wants before it, and assertions that show
  * both texts when they differ. Each test is one program with one group, so that it prints one TAP

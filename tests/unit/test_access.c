@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The rights. Each one is compared with the table of the contract, written down again
  * here, over every combination of callers, owners and modes that makes a difference.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `adopt`: the rights to hand over, what cannot be taken, and that a failure leaves the segment as
  * its creator made it.

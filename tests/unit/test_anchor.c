@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `attached`: the anchor keeps the segment until a client has come, and not a look longer; it goes
  * with its creator or after its time; no answer counts it. And under kernel.shm_rmid_forced

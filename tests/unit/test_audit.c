@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the log tells of requests: a line for what was done, and one for what was refused, that says
  * who asked, for which segment, and why not. In the journal's fields is what is in the line. Linked

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What people type: units, limits, and that nothing half understood is taken.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A configuration is taken whole or refused with file, line, key and what would do. The limits are
  * those of the one table.

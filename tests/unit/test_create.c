@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `create`: every option comes into the kernel, the record and the store; every refusal has its
  * name; and whatever fails on the way - memory, the kernel at any call, the store - leaves kernel,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Deadlines pass in their order, each once, whatever is set, moved and cleared in between; and one
  * that a call sets anew, due at once, does not go round for ever.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Segments of configuration files: missing ones are created, when the files are read and later.
  * Those that exist are changed when the files are read. Conflicts are reported once. Nothing is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Declared segments: the good entries are read in order; a bad one becomes an error with its file,
  * line, key and reason, and does not affect the others.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `disown`: what the daemon created is given back in the kernel first, what was adopted in the
  * records first; and it is done whole, or nothing is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From a call to its answer: each method needs its right and no other, each handler fills in its
  * reply, and what is refused says what was named.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * doctor on machines that there are not: trees planted for what is read from files, and facts made
  * up for what each check says of them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The one table of errors is the protocol's, and a failure keeps its parameters, its sentence and
  * its UTF-8 whole, however long what a peer sent.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The newest events stay, an older one is gone and known to be; an event owns all it shows; and
  * one that was lost leaves a hole in its place.

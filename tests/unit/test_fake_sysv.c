@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the fake kernel can do that a test cannot make the real one do: ids that go round, faults
  * and races on cue, memory and huge pages that run out. What both have in common is in

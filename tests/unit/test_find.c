@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From what a request names to a segment: by name, shmid, key or serial, guarded by a serial; each
  * look compares record and kernel, and each of the five verdicts has its answer. And how a segment

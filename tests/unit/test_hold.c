@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What keeps a segment: holders come, go and die, by process or by connection, and the segment goes
  * with the last; the initialiser lets go by `ready` or takes the segment along.

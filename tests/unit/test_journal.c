@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal when nothing fails: what it holds, how much it writes, whose it is. */
 #include "tests/unit/journal_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each bit of a journal changed, and each prefix of it: what was acknowledged is there, or the file
  * is set aside whole; and the next daemon works. */
 #include "tests/unit/journal_case.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each call that a journal makes fails, in each way in which it can, once and from then on; and the
  * daemon is killed between any two of them. Nothing that was acknowledged is lost, a change that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal in a real directory: that the host does what the tests' host does, and the dump. */
 #include "tests/unit/support.h"
 

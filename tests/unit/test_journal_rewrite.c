@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal written anew: compaction in slices, a file that was deleted; and a disk that is full.
  */
 #include "tests/unit/journal_case.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is reserved for a text is more than jansson takes for it, with a fourth to spare: for texts
  * of each kind at all lengths, and for the most costly that a message can be. What is outside of an

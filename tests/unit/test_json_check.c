@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is JSON and what is not, by lists of texts, and jansson as a second opinion: a text that is
  * JSON by one is JSON by the other. What is counted in a text; where a fault is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Slices are found byte for byte, whatever strings hold; and nothing beyond a text is read, even
  * when it is no JSON at all.

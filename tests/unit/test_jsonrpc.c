@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The envelope: what each request, batch and clumsy message is answered, byte for byte. A message
  * goes through decode, check, call and reply as a session takes it, with one fixed result for

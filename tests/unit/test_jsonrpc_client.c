@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The client's requests are what the daemon's side decodes, and it reads back what that writes;
  * what is neither a reply nor an event is refused.

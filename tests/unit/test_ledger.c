@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One request, one change. A change is in the store when its verb returns; one that the store does
  * not take leaves everything as it was - kernel, records, names, ties, deadlines. Facts stay, and

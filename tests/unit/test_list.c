@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `list`: filters, rights, pages that neither lose nor repeat what was there all the time while
  * others come and go, and cursors with which no client can make trouble.

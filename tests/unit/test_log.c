@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A line of the log leaves in one write, whole, with the journal's priority where the journal
  * listens, and not at all above the level. Standard error is a socket that keeps writes apart.

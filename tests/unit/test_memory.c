@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each allocation of each method fails once: in what a request needs to be decoded, done and
  * answered. The request is answered that memory ran out, or as if nothing had happened. Asking

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Decoding is strict, names the byte it stumbled at in UTF-8, keeps apart what is not JSON, what is
  * JSON and not allowed, and memory that ran out, and reads integers beyond int64 as reals instead

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one list of methods: each word is found, exactly, by its bytes. */
 #include "tests/unit/support.h"
 

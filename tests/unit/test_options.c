@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The command line: what is not said depends on who runs the daemon and on the environment; what is
  * said wrongly is named.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rule of orphans: when a process counts as dead, and what becomes of the segments it made. */
 #include "tests/unit/support.h"
 

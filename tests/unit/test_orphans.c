@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Orphans: what class a segment is of, and that a removal hits the segment that was listed or
  * nothing. The kernel and the daemon do as the test says, between any two questions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What goes out on a connection: answers and events in order, counted for all connections of a uid
  * together, and never half of one when memory runs out. Linked with --wrap for realloc.

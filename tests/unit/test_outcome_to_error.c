@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each outcome of the core becomes the error of the contract, with the parameters the contract
  * lists and a sentence that says what to do; nothing that a number could be gets lost or wraps.

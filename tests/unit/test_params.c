@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each method takes what the contract lists and nothing else. What is listed is written down here
  * a second time, by hand; every field is then tried with each kind of JSON value and, where it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the client encodes the daemon decodes to the same, for every field of every method; and what
  * has no spelling is refused there by its name, not taken for something else.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Plain requests are read apart from all others, and must end and mean the same as to the scanner
  * and the decoder of all of them: each request here, whole and with any byte of it changed, left

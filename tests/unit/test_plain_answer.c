@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Answers with a segment are read without a tree, and must mean the same as through one: each
  * answer here, whole and with any byte of it changed, left out or doubled, is either left to the

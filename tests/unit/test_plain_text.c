@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Text of others as it is printed: no control character, and valid UTF-8.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is taken is taken whole or not at all and given back once; each cap is named by its
  * configuration key; admins have a reserve of each total; an account goes when its uid has nothing;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Starts and sweeps: everything that was acknowledged is found again, the dead are dropped with
  * what they held, and of what the kernel has nothing is removed but what a former daemon made and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each record is found by all it is known by and by nothing else, whatever was added, renamed,
  * unnamed and taken in between; and running out of memory leaves the registry as it was. Linked

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Ends of segments: by request, by expiry, by others; at once or at the last detach; each charge
  * given back once, the name free at once, and nothing removed that is not provably the same.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `create` with `replace`, and `ready` of a segment that replaces another: the new one's record and
  * the old one's end are one write, and the old one goes from the kernel after it.

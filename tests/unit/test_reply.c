@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each result's members, byte for byte: they are the contract. */
 #include "tests/unit/support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is told of a segment's memory: only what the kernel told, and not more reads of its table
  * than so many a second.

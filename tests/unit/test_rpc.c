@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Answers are final. What the store does not take is answered StoreFailure at once, in its place
  * and with its id, in a batch too, and nobody ever sees anything of it. Other answers are what they

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The scanner cuts the same values at the same bytes however the stream is chopped. Each case is
  * scanned whole, a byte at a time, in every chunk size and with every one and two split points;

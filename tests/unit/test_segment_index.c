@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Whatever is put in and taken out, each segment is found by its hash and nothing else is: with
  * hashes that all want the same few places, at the end of the table and over it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The segment object: its bytes, and that what is written is read back the same. A reader passes
  * over what it does not know and refuses what is no segment.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The map of serials against an array that does the same slowly. */
 #include "tests/unit/support.h"
 

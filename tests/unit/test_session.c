@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A conversation: replies in the order of the requests whatever the input is chopped into, batches,
  * waits in their midst, output above its mark, input that is broken, unfinished or too large; and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `set`: all that is given or nothing, in the kernel, the record and the ties; every lifetime to
  * every other; and back to where it was when memory, the kernel or the store fails on the way.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The installed header stands alone, so it spells out the table of errors: here they are compared,
  * row by row, in both directions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The vectors of the reference implementation: the key 00 01 .. 0f, inputs 00 01 .. of each length.
  */
 #include "tests/unit/support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Subscribers: every event once and in its order, those they asked for and may see; resumed after
  * one they saw, with gaps told; bounded when they do not read, and cut off in the end.

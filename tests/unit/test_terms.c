@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wire's words: each is found at its own index, in both directions, and nothing else is. */
 #include "tests/unit/support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One party and one watch for a process, however many segments depend on it, and nothing left when
  * the last tie goes. A pidfd that is taken is given back on every way out.

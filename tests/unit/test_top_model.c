@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What top computes: what has changed between two looks, totals, order, filter, keys.
  */

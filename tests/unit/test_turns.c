@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Uids take turns: what has work is served uid after uid, a share each, whatever number of tasks a
  * uid has; a turn ends; and the longest is counted. Time is a clock that goes on by the same step

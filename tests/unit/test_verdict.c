@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernel says of a record, judged; doubt is never taken for an end. */
 #include "tests/unit/support.h"
 

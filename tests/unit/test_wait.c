@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * `wait`: at once, after the commit, or with the reason why not; each waiter is answered exactly
  * once, and by nothing that was taken back.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The writer's bytes are exact, its numbers never exceed int64, and it survives memory running
  * out at any moment: linked with --wrap=realloc, so that each growth can be made to fail, and

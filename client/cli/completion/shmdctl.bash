@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # bash completion for shmdctl: `shmdctl __complete` knows what may follow.
 # shellcheck shell=bash
 

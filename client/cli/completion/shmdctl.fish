@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # fish completion for shmdctl: `shmdctl __complete` knows what may follow.
 
 function __shmdctl_complete

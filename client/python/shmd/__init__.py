@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmd: named shared memory whose owners, lifetimes, limits and events the daemon shmd keeps.
 
     import shmd

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each call asks and what the answers mean, without a socket: shared by the blocking connection and
 the one for asyncio.
 

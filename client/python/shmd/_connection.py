@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The blocking connection to the daemon.
 
 One request at a time goes out, whichever thread asks. A `wait` and a subscription have a connection of

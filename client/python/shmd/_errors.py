@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What can go wrong: one class for each error of the protocol, and four for what is not the daemon's answer.
 
 All of them are OSError with an errno, so `except OSError` catches them, and a class that means what a

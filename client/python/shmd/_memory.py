@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The kernel's segments themselves: attaching, detaching, and handing one over for adoption.
 
 Memory is detached when nothing can reach it any more, and at no other moment: each view of it keeps the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the daemon tells, as dataclasses. Each is how things were when the daemon answered.
 
 Sizes are bytes, times Unix milliseconds (None: it has not happened). A word that is newer than this

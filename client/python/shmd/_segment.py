@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Handles on segments: what a program has of one while it uses it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SharedMemory: multiprocessing's, on segments of shmd."""
 
 from __future__ import annotations

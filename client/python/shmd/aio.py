@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """shmd for asyncio: what waits for the daemon is awaited.
 
     import shmd.aio

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program of the old school: creates a segment, writes a string into it and prints its id. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program of the old school: removes a segment by its id. */
 #include <stdio.h>
 #include <stdlib.h>

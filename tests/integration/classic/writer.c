@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program of the old school: attaches a segment by its id and writes a string into it. */
 #include <stdio.h>
 #include <stdlib.h>

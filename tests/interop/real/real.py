@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests with programs of other people have in common: a daemon, and shmdctl beside them.
 
 A program that is not installed skips its tests, with the name of the package that has it. All of

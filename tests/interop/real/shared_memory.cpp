@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A program of Qt's: shares a text by QSharedMemory, as one of several processes would.
 //   shared_memory create|attach KEYFILE [TEXT]
 // It prints what it did, and ends when its standard input does.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Perl: the built-in shmread and shmwrite, IPC::SharedMem and IPC::Shareable."""
 
 from real import RealCase, main, needs_a_uid_of_its_own, sysv

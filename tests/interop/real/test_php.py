@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """PHP's shmop: workers that create a segment, fill it and exit, and segments of shmd by their key."""
 
 from real import RealCase, main, needs_a_uid_of_its_own, sysv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """PostgreSQL beside a loop of `gc --remove --left`: start, kill -9, restart, twelve times.
 
 A cluster guards its directory with a System V segment. After kill -9 nobody needs that any more, and

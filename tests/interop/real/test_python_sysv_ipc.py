@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Python's sysv_ipc."""
 
 from real import RealCase, main, needs_a_uid_of_its_own, sysv

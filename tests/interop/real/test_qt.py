@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Qt's QSharedMemory. Qt removes a segment when its last process detaches, whoever created it."""
 
 import ctypes

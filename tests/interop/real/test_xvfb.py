@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An X server, and a client that shows a segment of shmd through the extension MIT-SHM."""
 
 import ctypes
