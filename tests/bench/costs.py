@@ -50,7 +50,7 @@ def skip(reason):
 class Daemon:
     """Runs in front of WRAPPER; counts begin before it starts and end after it has ended."""
 
-    def __init__(self, program, directory, wrapper):
+    def __init__(self, program, directory, wrapper, preload):
         path = os.path.join(directory, "shmd.sock")
         state = os.path.join(directory, "state")
         config = os.path.join(directory, "shmd.conf")
@@ -59,7 +59,7 @@ class Daemon:
             file.write("reconcile_ms = 3600000\nlog_level = error\n")
         self.process = subprocess.Popen(
             wrapper + [program, "--socket", path, "--state-dir", state, "--config", config],
-            stderr=subprocess.PIPE)
+            stderr=subprocess.PIPE, env=dict(os.environ, LD_PRELOAD=preload))
         self.socket = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -112,11 +112,11 @@ def converse(daemon, request):
         daemon.ask("remove", name=f"again{i:03}")
 
 
-def run(program, request, wrapper):
+def run(program, request, wrapper, preload=""):
     """RET: what the wrapper wrote to the file that stands for {} in its command."""
     with tempfile.TemporaryDirectory(prefix="shmd-costs-") as directory:
         output = os.path.join(directory, "output")
-        daemon = Daemon(program, directory, [word.format(output) for word in wrapper])
+        daemon = Daemon(program, directory, [word.format(output) for word in wrapper], preload)
         converse(daemon, request)
         daemon.stop()
         with open(output, encoding="utf-8") as file:
@@ -169,7 +169,11 @@ def per_request(measure):
 
 def costs_by_callgrind(program):
     wrapper = ["valgrind", "-q", "--tool=callgrind", "--callgrind-out-file={}"]
-    before, after = per_request(lambda request: count_instructions(run(program, request, wrapper)))
+    clock = os.path.join(os.path.dirname(program) or ".", "tests/bench/.libs/slow_clock.so")
+    if not os.path.exists(clock):
+        skip("slow_clock.so was not built: there are no shared libraries")
+    before, after = per_request(
+        lambda request: count_instructions(run(program, request, wrapper, os.path.abspath(clock))))
     costs = {}
     for request in REQUESTS:
         base = after["create"] if request == "remove" else before
