@@ -8,6 +8,7 @@ It runs in namespaces of its own, as root: a daemon, some segments, and processe
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,11 +59,23 @@ class World:
         machine._mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
         os.makedirs("/run/shmd")
         os.chown("/run/shmd", DAEMON, DAEMON)
-        library = os.path.join(BUILD, ".libs")
+        programs = self._copy_programs(directory)
         self.environment = {
-            "PATH": f"{library}:{BUILD}:{os.environ['PATH']}", "LD_LIBRARY_PATH": library, "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": os.path.join(TOP, "client", "python"), "PYTHONDONTWRITEBYTECODE": "1", "TERM": "screen",
+            "PATH": f"{programs}:{os.environ['PATH']}", "LD_LIBRARY_PATH": programs, "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": os.path.join(programs, "python"), "PYTHONDONTWRITEBYTECODE": "1", "TERM": "screen",
         }  # fmt: skip
+
+    @staticmethod
+    def _copy_programs(directory):
+        """Build trees are often below a home that other users cannot enter."""
+        path = os.path.join(directory, "programs")
+        os.mkdir(path)
+        for name in ("shmd", "shmdctl", "libshmd.so.0"):
+            built = os.path.join(BUILD, ".libs", name)
+            shutil.copy(built if os.path.exists(built) else os.path.join(BUILD, name), path)
+        shutil.copytree(os.path.join(TOP, "client", "python", "shmd"), os.path.join(path, "python", "shmd"))
+        subprocess.run(["chmod", "-R", "a+rX", path], check=True)
+        return path
 
     def _make_users(self, directory):
         for file, line in (("passwd", "{0}:x:{1}:{1}::/nonexistent:/bin/sh\n"), ("group", "{0}:x:{1}:\n")):

@@ -120,6 +120,8 @@ class Quotas(LimitsCase):
         end = how(shmid)
         self.exceeds(quota, most, most, self.client)
         end()
+        # A process that has ended may be attached still, while another reads its maps in /proc.
+        wait_until(lambda: not sysv.exists(shmid), "the segment is gone")
         self.client.create(name="three")
         self.exceeds(quota, most, most, self.client)
 
