@@ -615,7 +615,9 @@ static void do_outside(struct world *w, const char *verb, const char *rest)
     } else if (strcmp(verb, "recycle") == 0 && s->nattch == 0 && p->pid != 0) {
         /* What a process without a number here makes may be the daemon's own: that stays open. */
         const struct fake_process who = {p->uid, p->gid, p->pid};
-        (void)fake_sysv_recycle(w->k, shmid, &who, mode % 2 ? s->size : s->size + 4096);
+        /* One that its own creator gets again in the same size cannot be told from the old one. */
+        const bool is_alike = mode % 2 && (s->cuid != p->uid || s->cpid != p->pid);
+        (void)fake_sysv_recycle(w->k, shmid, &who, is_alike ? s->size : s->size + 4096);
     }
     oracle_look_outside(w->oracle);
 }
