@@ -303,7 +303,7 @@ static const struct shmd_limit *find_limit(const struct shmd_info *info, const c
 static bool is_near(const struct shmd_limit *limit)
 {
     return limit->is_counted && limit->max != UINT64_MAX && limit->max > 0 &&
-           (double)limit->used * 100 >= (double)limit->max * NEAR_PERCENT;
+           (double)limit->used * 100 >= (double)limit->max * (double)NEAR_PERCENT;
 }
 
 static void add_meter(struct top_meter *meters, size_t *n, const char *name, uint64_t used,
