@@ -128,7 +128,13 @@ class Quotas(LimitsCase):
     def attached_and_removed(self, shmid):
         holder = self.hold(SOMEBODY, shmid)
         self.client.call("remove", name="one")
-        return holder.kill
+
+        def end():
+            holder.kill()
+            # Whoever looks into a process keeps its memory for as long, also when it has died.
+            wait_until(lambda: not sysv.exists(shmid), "the kernel has let the segment go")
+
+        return end
 
     @staticmethod
     def removed_behind_its_back(shmid):
