@@ -302,7 +302,7 @@ static void linger(struct connection *c)
 {
     c->is_lingering = true;
     shutdown(c->fd, SHUT_WR);
-    if (set_reading(c, true) < 0 || set_timer(c, LINGER_MS) < 0)
+    if (set_timer(c, LINGER_MS) < 0)
         c->is_broken = true;
 }
 
@@ -325,6 +325,8 @@ static int watch_for_more(struct connection *c)
 {
     struct session *s = &c->session;
     bool reads = c->is_lingering || session_wants_input(s);
+    /* The watch for a hang-up and reading are never set at the same time: what libevent leaves of
+     * two events of one descriptor, of which one has edges, has edges as well. */
     int r = reads ? 0 : set_reading(c, false);
     c->is_readable = c->is_readable && reads; /* else it will be reported again */
     if (r == 0)
