@@ -103,6 +103,8 @@ size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t 
     struct text text = {.buffer = ret_text, .size = size};
     char found[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     struct stat st;
+    if (size > 0)
+        *ret_text = '\0';
     if (!path && shmd_socket_path(found, sizeof(found)) == 0)
         path = found;
     if (code == -ENXIO)
