@@ -381,6 +381,14 @@ static void lose_ties(struct model_segment *s)
     s->is_left_behind = s->has_unseen;
 }
 
+/* Serials of events are recorded ahead. What a store did not take of that may come again. */
+static void forget_unrecorded_serials(struct oracle *o)
+{
+    const uint64_t recorded = o->w->core.ledger.counters.event_serial;
+    if (o->last_told > recorded)
+        o->last_told = recorded;
+}
+
 void oracle_daemon_ended(struct oracle *o, bool was_killed)
 {
     fake_memory_pause();
@@ -388,6 +396,8 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
         if (!o->w->connections[i].is_arriving) /* the next daemon accepts those */
             forget_talk(&o->talks[i]);
     const bool had_fault = o->had_fault || oracle_had_fault(o);
+    if (had_fault)
+        forget_unrecorded_serials(o);
     for (size_t i = 0; i < o->m.n_live; i++) {
         struct model_segment *s = o->m.live[i];
         lose_ties(s);
