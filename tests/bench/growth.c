@@ -78,7 +78,7 @@ static double time_lookups(const struct subject *s, enum lookup kind)
         send_all(s->fd, requests[i], lengths[i]);
         receive_lines(s->fd, answer, sizeof(answer), 1);
     }
-    return (double)(now_ns() - begin) / 1000 / LOOKUPS;
+    return (double)(now_ns() - begin) / 1000 / (double)LOOKUPS;
 }
 
 /* SECOND NULL: there is none. */
@@ -96,7 +96,7 @@ static double time_calls(const struct subject *s, const char *first, const char 
 static void measure_calls(struct subject *s, size_t round)
 {
     for (enum lookup kind = 0; kind < LOOKUP_KINDS; kind++)
-        s->took[GROWTH_LOOKUP + kind][round] = time_lookups(s, kind);
+        s->took[kind][round] = time_lookups(s, kind);
     s->took[GROWTH_PAIR][round] = time_calls(s, CREATE_ONE, REMOVE_ONE, PAIRS);
     s->took[GROWTH_NO_NAME][round] = time_calls(s, LIST_NO_NAME, NULL, PAGES);
     s->took[GROWTH_NO_LABEL][round] = time_calls(s, LIST_NO_LABEL, NULL, PAGES);

@@ -9,13 +9,18 @@
 #include "tests/bench/calls.h"
 
 enum growth {
-    GROWTH_LOOKUP,                              /* and three more, as enum lookup has them */
-    GROWTH_PAIR = GROWTH_LOOKUP + LOOKUP_KINDS, /* create and remove */
-    GROWTH_NO_NAME,                             /* a page of list, of which no name matches */
+    GROWTH_NAME, /* these as enum lookup has them */
+    GROWTH_SHMID,
+    GROWTH_KEY,
+    GROWTH_SERIAL,
+    GROWTH_PAIR,    /* create and remove */
+    GROWTH_NO_NAME, /* a page of list, of which no name matches */
     GROWTH_NO_LABEL,
     GROWTH_START,
     GROWTHS,
 };
+_Static_assert((int)GROWTH_PAIR == (int)LOOKUP_KINDS,
+               "all lookups, and nothing else, come before it");
 
 static const struct {
     const char *id, *title, *unit;

@@ -241,7 +241,7 @@ static double time_lookups(struct daemon *d, enum lookup kind)
     int64_t begin = now_ns();
     for (size_t i = 0; i < LOOKUPS; i++)
         ask(d, requests[i], lengths[i], false);
-    return (double)(now_ns() - begin) / 1000 / LOOKUPS;
+    return (double)(now_ns() - begin) / 1000 / (double)LOOKUPS;
 }
 
 /* SECOND NULL: there is none. */
@@ -275,7 +275,7 @@ static void measure(struct daemon *d, size_t rounds)
     size_t restarts = rounds < RESTARTS ? rounds : RESTARTS;
     for (size_t round = 0; round < rounds; round++) {
         for (enum lookup kind = 0; kind < LOOKUP_KINDS; kind++)
-            took[GROWTH_LOOKUP + kind][round] = time_lookups(d, kind);
+            took[kind][round] = time_lookups(d, kind);
         took[GROWTH_PAIR][round] = time_calls(d, CREATE_ONE, REMOVE_ONE, PAIRS);
         took[GROWTH_NO_NAME][round] = time_calls(d, LIST_NO_NAME, NULL, PAGES);
         took[GROWTH_NO_LABEL][round] = time_calls(d, LIST_NO_LABEL, NULL, PAGES);
