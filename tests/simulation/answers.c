@@ -164,7 +164,9 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         return;
     }
     if (waits) {
-        if (ask->method == METHOD_WAIT && !ask->is_deferred)
+        if (t->is_behind_batch) /* things may have changed since it was given */
+            oracle_be_unsure(o, ask);
+        else if (ask->method == METHOD_WAIT && !ask->is_deferred)
             judge_wait(o, ask, m);
         forget_wait(t, ask);
         return;
@@ -199,8 +201,10 @@ static void hear(struct oracle *o, struct talk *t, const char *text, size_t n)
 static void hear_all(struct oracle *o, struct talk *t)
 {
     size_t at = 0;
+    t->is_behind_batch = false;
     while (at < t->len && !o->w->has_failed) {
         const char c = t->text[at];
+        t->is_behind_batch |= c == ']';
         if (c != '{') { /* between values: a line's end, and a batch's brackets and commas */
             if (!strchr("\n[],", c))
                 world_fail(o->w, "connection %d: a stray byte 0x%02x between answers",

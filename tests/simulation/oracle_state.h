@@ -37,7 +37,8 @@ struct talk {
     char *text; /* answered, and not a whole value yet */
     size_t len, text_capacity;
     struct listener listener;
-    bool may_close; /* something happened for which the daemon may close it */
+    bool is_behind_batch; /* the answers heard now may have waited for the end of a batch's */
+    bool may_close;       /* something happened for which the daemon may close it */
 };
 
 struct oracle {
