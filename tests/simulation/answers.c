@@ -164,9 +164,7 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         return;
     }
     if (waits) {
-        if (t->is_behind_batch) /* things may have changed since it was given */
-            oracle_be_unsure(o, ask);
-        else if (ask->method == METHOD_WAIT && !ask->is_deferred)
+        if (ask->method == METHOD_WAIT && !ask->is_deferred)
             judge_wait(o, ask, m);
         forget_wait(t, ask);
         return;
@@ -198,13 +196,35 @@ static void hear(struct oracle *o, struct talk *t, const char *text, size_t n)
     json_decref(m);
 }
 
+/* What stands behind the answer of a batch is heard when it is given. */
+static void hear_later(struct oracle *o, struct talk *t, const struct outbox *outbox)
+{
+    if (!outbox->output)
+        return;
+    const struct writer *later = &outbox->output->later;
+    while (t->later_heard < later->len && !o->w->has_failed) {
+        const char *text = later->data + t->later_heard;
+        const size_t n = *text == '{' ? value_length(text, later->len - t->later_heard) : 0;
+        if (n > 0)
+            hear(o, t, text, n);
+        t->later_heard += n > 0 ? n : 1;
+    }
+}
+
 static void hear_all(struct oracle *o, struct talk *t)
 {
     size_t at = 0;
-    t->is_behind_batch = false;
     while (at < t->len && !o->w->has_failed) {
         const char c = t->text[at];
-        t->is_behind_batch |= c == ']';
+        if (c == '\n' && t->heard_twice > 0) {
+            at += 1 + t->heard_twice;
+            t->heard_twice = 0;
+            continue;
+        }
+        if (c == ']') {
+            t->heard_twice = t->later_heard;
+            t->later_heard = 0;
+        }
         if (c != '{') { /* between values: a line's end, and a batch's brackets and commas */
             if (!strchr("\n[],", c))
                 world_fail(o->w, "connection %d: a stray byte 0x%02x between answers",
@@ -222,7 +242,7 @@ static void hear_all(struct oracle *o, struct talk *t)
     t->len -= at;
 }
 
-void answers_read(struct oracle *o, struct connection *c)
+static void read_sent(struct oracle *o, struct connection *c)
 {
     struct talk *t = talk_of(o, c);
     const struct outbox *outbox = &c->session.outbox;
@@ -243,4 +263,11 @@ void answers_read(struct oracle *o, struct connection *c)
     t->len += n;
     c->heard = there;
     hear_all(o, t);
+}
+
+void answers_read(struct oracle *o, struct connection *c)
+{
+    read_sent(o, c);
+    if (!o->w->is_killed && !c->session.outbox.is_closed)
+        hear_later(o, talk_of(o, c), &c->session.outbox);
 }

@@ -37,8 +37,9 @@ struct talk {
     char *text; /* answered, and not a whole value yet */
     size_t len, text_capacity;
     struct listener listener;
-    bool is_behind_batch; /* the answers heard now may have waited for the end of a batch's */
-    bool may_close;       /* something happened for which the daemon may close it */
+    size_t later_heard; /* of the answers that stand behind a batch's */
+    size_t heard_twice; /* of TEXT, what follows was heard there */
+    bool may_close;     /* something happened for which the daemon may close it */
 };
 
 struct oracle {
