@@ -28,12 +28,14 @@ void journal_entry_add(struct journal_entry *entry, const char *name, const char
     put(entry, "\n", 1);
 }
 
-bool journal_entry_send(const struct journal_entry *entry, const char *path)
+int journal_entry_socket(void)
 {
-    static int fd = -1; /* of no use to anybody else, and kept */
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+bool journal_entry_send(const struct journal_entry *entry, int fd, const char *path)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (fd < 0)
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
         return false;
     memcpy(address.sun_path, path, strlen(path));

@@ -19,7 +19,10 @@ struct journal_entry {
 /* Adds a field, whose VALUE may hold any bytes; one that has no room is left out. */
 void journal_entry_add(struct journal_entry *entry, const char *name, const char *value);
 
-/* Whether whoever listens on the socket at PATH has got it. */
-bool journal_entry_send(const struct journal_entry *entry, const char *path);
+/* A socket to send by, of the caller; negative: there is none. */
+int journal_entry_socket(void);
+
+/* Whether whoever listens on the socket at PATH has got it, sent by FD. */
+bool journal_entry_send(const struct journal_entry *entry, int fd, const char *path);
 
 #endif

@@ -27,7 +27,8 @@ const char *const log_level_words[] = {"error", "warning", "notice", "info", "de
 static struct {
     enum log_level max_level;
     uint64_t lost, lost_untold; /* lines */
-} state = {.max_level = LOG_LEVEL_INFO};
+    int journal;                /* a socket to send to it by; -1: not needed yet */
+} state = {.max_level = LOG_LEVEL_INFO, .journal = -1};
 
 void log_set_level(enum log_level level)
 {
@@ -73,7 +74,9 @@ static bool send_to_journal(const char *stream, enum log_level level,
             snprintf(value, sizeof(value), "%" PRId64, fields[i].integer);
         journal_entry_add(&entry, name, value);
     }
-    return journal_entry_send(&entry, JOURNAL_SOCKET);
+    if (state.journal < 0)
+        state.journal = journal_entry_socket();
+    return journal_entry_send(&entry, state.journal, JOURNAL_SOCKET);
 }
 
 /*

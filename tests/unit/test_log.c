@@ -177,10 +177,10 @@ TEST(an_entry_of_the_journal)
     struct journal_entry entry = {.len = 0};
     char directory[] = "/tmp/shmd-test-XXXXXX", got[sizeof(entry.bytes)];
     struct sockaddr_un address;
-    int fd = listen_as_journal(directory, &address);
+    int fd = listen_as_journal(directory, &address), by = journal_entry_socket();
     journal_entry_add(&entry, "MESSAGE", "two\nl");
     journal_entry_add(&entry, "PRIORITY", "6");
-    assert_true(journal_entry_send(&entry, address.sun_path));
+    assert_true(journal_entry_send(&entry, by, address.sun_path));
     ssize_t n = recv(fd, got, sizeof(got), 0);
     assert_int_equal(n, sizeof(want) - 1);
     assert_memory_equal(got, want, sizeof(want) - 1);
@@ -193,17 +193,18 @@ TEST(an_entry_of_the_journal)
 
     /* It does not read: what has no room is not waited for. */
     unsigned taken = 0;
-    while (journal_entry_send(&entry, address.sun_path))
+    while (journal_entry_send(&entry, by, address.sun_path))
         taken++;
     assert_true(taken > 0);
     assert_true(recv(fd, got, sizeof(got), 0) > 0);
     while (taken-- > 1)
         assert_true(recv(fd, got, sizeof(got), 0) > 0);
-    assert_true(journal_entry_send(&entry, address.sun_path));
+    assert_true(journal_entry_send(&entry, by, address.sun_path));
     close(fd);
-    assert_false(journal_entry_send(&entry, address.sun_path)); /* it is not there any more */
+    assert_false(journal_entry_send(&entry, by, address.sun_path)); /* it is not there any more */
     unlink(address.sun_path);
-    assert_false(journal_entry_send(&entry, address.sun_path));
+    assert_false(journal_entry_send(&entry, by, address.sun_path));
+    close(by);
     rmdir(directory);
 }
 
