@@ -11,6 +11,7 @@ line="SPDX-License-Identifier: $licence"
 sources() {
     source_files "$1" | grep -v '^tests/fuzz/corpus/' | while IFS= read -r file; do
         case $file in
+        build-aux/* | configure) continue ;; # in a release, and others' work
         *.c | *.h | *.cpp | *.hpp | *.py | *.sh | *.js | *.mk | *.bash | *.fish) ;;
         configure.ac | Makefile.am | */_shmdctl) ;;
         # An empty file says nothing.
