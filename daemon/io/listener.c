@@ -236,9 +236,10 @@ static bool receive_guest(struct listener *l, struct caller *guest, bool last)
     struct core *core = l->loop->rpc->core;
     struct outcome_detail detail = {0};
     int r = charge_guest(core, guest, &detail);
-    /* Nobody has made room by leaving, so one that is idle must go. */
-    if (r == OUTCOME_QUOTA_EXCEEDED && detail.is_total && last && !has_left(guest) &&
-        connections_make_room(l->loop, guest->uid))
+    /* Nobody has made room by leaving, so one that is idle must go. More than one, if admins have
+     * connections: these count too. */
+    while (r == OUTCOME_QUOTA_EXCEEDED && detail.is_total && last && !has_left(guest) &&
+           connections_make_room(l->loop, guest->uid))
         r = charge_guest(core, guest, &detail);
     if (r == OUTCOME_QUOTA_EXCEEDED && !last && !has_left(guest))
         return false;

@@ -203,6 +203,14 @@ class Connections(CapsCase):
         self.assertFalse(any(self.is_closed(client) for client in few))
         victim.call("list")
 
+    def test_room_is_made_beside_admins(self):
+        """They count, so that one that goes may be too few."""
+        idle = [self.served(user) for user in ATTACKERS[:2] for _ in range(68)]
+        admins = [self.served(ROOT) for _ in range(3)]
+        for client in (self.served(VICTIM), *admins):
+            client.call("list")
+        self.assertEqual(sum(self.is_closed(client) for client in idle), 4)
+
     def test_what_is_in_use_is_not_closed(self):
         """A holder, a waiter and a subscriber stay, though they say nothing."""
         holder, waiter, subscriber = (self.served(ATTACKER) for _ in range(3))
