@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Processes that come while the last holder goes: whoever makes or finds a segment has it, always.
+And a `wait` beside them: it holds up nothing on its connection, and ends with it.
 
 By hand, as long as one likes: SHMD_RACE_ROUNDS=1000 python3 test_holding_races.py
 """
@@ -10,7 +11,16 @@ import subprocess
 
 import sysv
 from command import Shmdctl
-from harness import DEADLINE, SOMEBODY, Child, Client, RpcError, main
+from harness import (
+    DEADLINE,
+    SOMEBODY,
+    Child,
+    Client,
+    RpcError,
+    encode,
+    main,
+    wait_until,
+)
 
 ROUNDS = int(os.environ.get("SHMD_RACE_ROUNDS", "10"))
 PROCESSES = 8
@@ -99,6 +109,49 @@ class Races(Shmdctl):
 
         with self.makers(2):
             self.together(act)
+
+    def use_both(self, client, answers):
+        """The segments of a `wait` with hold and of a `create`, which may be one, are there."""
+        for answer in answers:
+            if "error" in answer:
+                raise RpcError(answer["error"])
+        segments = [answer["result"]["segment"] for answer in answers]
+        for segment in segments:
+            self.use(segment)
+        for serial in {segment["serial"] for segment in segments}:
+            client.call("release", serial=serial)
+
+    WAIT = encode("wait", {"name": "job", "hold": True}, id=1)
+    CREATE = encode("create", {"name": "job", "size": 4096, "lifetime": "process"}, id=2)
+
+    def test_a_wait_and_the_creation_behind_it(self):
+        def act():
+            with Client(self.path) as client:
+                client.send(self.WAIT + self.CREATE)
+                self.use_both(client, [client.reply(), client.reply()])
+
+        self.together(act)
+
+    def test_a_batch_of_a_wait_and_a_creation(self):
+        def act():
+            with Client(self.path) as client:
+                client.send(b"[" + self.WAIT + b"," + self.CREATE + b"]")
+                self.use_both(client, client.reply())
+
+        self.together(act)
+
+    def test_closing_behind_a_wait(self):
+        """Whether the wait is over or not, nothing of it is left; what stands behind it is done."""
+
+        def act():
+            with Client(self.path) as client:
+                client.send(self.WAIT + self.CREATE)
+
+        with self.makers(2):
+            self.together(act)
+        with Client(self.path) as client:
+            wait_until(lambda: "shmd_waiters 0\n" in client.call("metrics")["text"], "nobody waits")
+            wait_until(lambda: not client.list() and not sysv.proc_table(), "nothing is left")
 
     def commands(self, start):
         """ROUNDS rounds of PROCESSES commands at once: none fails."""
