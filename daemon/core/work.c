@@ -50,7 +50,7 @@ void work_end_turn(struct work *w, uint64_t accepts)
 void work_begin_share(struct work *w, int64_t us)
 {
     leave_share(w);
-    w->share_ends_us = now_us(w) + us;
+    w->share_ends_us = w->now_us + us;
 }
 
 void work_end_share(struct work *w, bool others_waited)
@@ -75,8 +75,10 @@ void work_go_on(struct work *w)
     work_look_at_clock(w);
     if (is_known || !w->share_is_over || w->turn_is_over || !w->others_have_work)
         return;
-    if (!w->others_have_work(w->context))
+    if (!w->others_have_work(w->context)) {
+        (void)now_us(w); /* that may have taken a while */
         work_begin_share(w, SHARE_US);
+    }
 }
 
 void work_request_done(struct work *w)

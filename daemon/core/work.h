@@ -46,6 +46,7 @@ void work_begin_turn(struct work *w);
 /* ACCEPTS: connections that were accepted in it. */
 void work_end_turn(struct work *w, uint64_t accepts);
 
+/* From the last look at the clock on. */
 void work_begin_share(struct work *w, int64_t us);
 /* OTHERS_WAITED: another uid had work meanwhile. */
 void work_end_share(struct work *w, bool others_waited);

@@ -149,7 +149,7 @@ static void serve_turn(struct loop *loop)
     end_rpc_turn(loop);
     if (loop->listener)
         accepts = listener_end_turn(loop->listener);
-    trim_if_much_was_freed(&loop->trim, &loop->rpc->core->quota, core_boottime_ms(loop->rpc->core));
+    trim_if_much_was_freed(&loop->trim, loop->rpc->core);
     work_end_turn(work, accepts);
 }
 

@@ -14,16 +14,19 @@ static const uint64_t bytes_of[QUOTA_KINDS] = {
     [QUOTA_PROCESSES] = 256, [QUOTA_SUBSCRIPTIONS] = 128, [QUOTA_BUFFER_BYTES] = 1,
 };
 
-void trim_if_much_was_freed(struct trim *trim, const struct quota *quota, int64_t now_ms)
+void trim_if_much_was_freed(struct trim *trim, const struct core *core)
 {
-    uint64_t now = 0;
+    uint64_t has = 0;
     for (int i = 0; i < QUOTA_KINDS; i++)
-        now += quota->total[i] * bytes_of[i];
-    if (now > trim->most)
-        trim->most = now;
-    if (trim->most - now < MUCH || now_ms < trim->again_ms)
+        has += core->quota.total[i] * bytes_of[i];
+    if (has > trim->most)
+        trim->most = has;
+    if (trim->most - has < MUCH)
+        return;
+    int64_t now_ms = core_boottime_ms(core);
+    if (now_ms < trim->again_ms)
         return;
     malloc_trim(0);
-    trim->most = now;
+    trim->most = has;
     trim->again_ms = now_ms + PAUSE_MS;
 }

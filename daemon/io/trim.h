@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "daemon/core/quota.h"
+#include "daemon/core/core.h"
 
 struct trim {
     uint64_t most;    /* bytes that users had, about, since the last time */
@@ -16,6 +16,6 @@ struct trim {
 };
 
 /* At the end of a turn. */
-void trim_if_much_was_freed(struct trim *trim, const struct quota *quota, int64_t now_ms);
+void trim_if_much_was_freed(struct trim *trim, const struct core *core);
 
 #endif

@@ -140,7 +140,7 @@ TEST(many_connections_get_what_one_gets)
 {
     for (int i = 0; i < 500; i++)
         join(1, 100);
-    join(2, 1000);
+    join(2, 2000);
     for (int i = 0; i < 20; i++)
         run_turn();
     unsigned many = served_of(1), one = served_of(2);
