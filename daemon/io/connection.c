@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/util/container_of.h"
+#include "daemon/util/log.h"
 #include "protocol/limits.h"
 
 enum {
@@ -385,9 +386,11 @@ static void serve(struct task *task)
 {
     struct connection *c = container_of(task, struct connection, task);
     struct rpc *rpc = c->loop->rpc;
+    log_hold();
     go_on(c);
     if (core_turn_is_due(rpc->core))
         rpc_publish(rpc); /* before anybody hears that it is done */
+    log_release();        /* whoever reads an answer finds its line in the log */
     settle(c);
 }
 

@@ -21,18 +21,29 @@
 
 /* A line with its LF has at most 1024 bytes. */
 enum { PREFIX_BYTES = sizeof(PREFIX) - 1, LINE_MAX_BYTES = 1024, FIELD_MAX_BYTES = 320 };
+/* A pipe takes so much in one piece or not at all. */
+enum { HELD_MAX_BYTES = 4096 };
 
 const char *const log_level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
+/* How a line is written without waiting for a reader: by RWF_NOWAIT, unless that is refused. */
+enum way { WAY_NOWAIT, WAY_POLL, WAY_FILE };
+
 static struct {
     enum log_level max_level;
+    enum way way;               /* for what standard error is */
     uint64_t lost, lost_untold; /* lines */
     int journal;                /* a socket to send to it by; -1: not needed yet */
+    bool is_holding;
+    uint64_t n_held; /* lines */
+    size_t held;     /* bytes of `lines` that they take */
+    char lines[HELD_MAX_BYTES];
 } state = {.max_level = LOG_LEVEL_INFO, .journal = -1};
 
 void log_set_level(enum log_level level)
 {
     state.max_level = level;
+    state.way = WAY_NOWAIT;
 }
 
 uint64_t log_lost(void)
@@ -79,40 +90,86 @@ static bool send_to_journal(const char *stream, enum log_level level,
     return journal_entry_send(&entry, state.journal, JOURNAL_SOCKET);
 }
 
+/* RWF_NOWAIT is refused: by a file, which nobody reads, by a terminal, or by a kernel that does not
+ * know it of pipes. */
+static enum way other_way(void)
+{
+    struct stat st;
+    return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? WAY_FILE : WAY_POLL;
+}
+
+static bool is_writable(void)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
 /*
- * Writes a line if that can be done at once; whether it was. Standard error may be a pipe or a
+ * Writes whole lines if that can be done at once; whether it was. Standard error may be a pipe or a
  * socket that somebody else reads, or does not. It is shared with other processes, so its flags
  * stay as they are.
  */
-static bool write_now(const char *line, size_t len)
+static bool write_now(const char *lines, size_t len)
 {
-    struct iovec iov = {(char *)line, len};
-    ssize_t n = pwritev2(STDERR_FILENO, &iov, 1, -1, RWF_NOWAIT);
-    if (n < 0 && errno != EAGAIN) {
-        /* A file, a terminal, or a kernel that does not know it of pipes: a pipe that is writable
-         * has room for a whole line. */
-        struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-        if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
-            n = write(STDERR_FILENO, line, len);
+    if (state.way == WAY_NOWAIT) {
+        struct iovec iov = {(char *)lines, len};
+        ssize_t n = pwritev2(STDERR_FILENO, &iov, 1, -1, RWF_NOWAIT);
+        if (n >= 0 || errno == EAGAIN)
+            return n > 0;
+        if (errno == EOPNOTSUPP)
+            state.way = other_way();
     }
-    return n > 0;
+    /* A pipe that is writable has room for as much as it takes in one piece. */
+    return (state.way == WAY_FILE || is_writable()) && write(STDERR_FILENO, lines, len) > 0;
 }
 
 /* What was lost before is told first. */
-static void write_line(const char *line, size_t len)
+static void write_lines(const char *lines, size_t len, uint64_t n)
 {
     if (state.lost_untold > 0) {
         char told[128];
-        int n = snprintf(told, sizeof(told),
-                         PREFIX "lines lost because standard error took none: %" PRIu64 "\n",
-                         state.lost_untold);
-        if (write_now(told, (size_t)n))
+        int told_len = snprintf(told, sizeof(told),
+                                PREFIX "lines lost because standard error took none: %" PRIu64 "\n",
+                                state.lost_untold);
+        if (write_now(told, (size_t)told_len))
             state.lost_untold = 0;
     }
-    if (write_now(line, len))
+    if (write_now(lines, len))
         return;
-    state.lost++;
-    state.lost_untold++;
+    state.lost += n;
+    state.lost_untold += n;
+}
+
+static void write_held(void)
+{
+    if (state.n_held > 0)
+        write_lines(state.lines, state.held, state.n_held);
+    state.n_held = 0;
+    state.held = 0;
+}
+
+void log_hold(void)
+{
+    state.is_holding = true;
+}
+
+void log_release(void)
+{
+    state.is_holding = false;
+    write_held();
+}
+
+static void write_line(const char *line, size_t len)
+{
+    if (!state.is_holding) {
+        write_lines(line, len, 1);
+        return;
+    }
+    if (len > sizeof(state.lines) - state.held)
+        write_held();
+    memcpy(state.lines + state.held, line, len);
+    state.held += len;
+    state.n_held++;
 }
 
 __attribute__((format(printf, 4, 0))) static void put(enum log_level level,

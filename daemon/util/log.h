@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: lines on standard error, each whole in one write. Where standard error is the journal,
+ * The log: lines on standard error, whole ones in each write. Where standard error is the journal,
  * entries go to it directly, with fields that can be searched for (SHMD_NAME=frames); under another
  * reader of the kind a line carries the priority prefix. A line never waits: what standard error
- * does not take at once is lost, and counted. The level and that count are the only mutable globals
- * of the daemon.
+ * does not take at once is lost, and counted. Its state is the only mutable global of the daemon.
  */
 #ifndef SHMD_UTIL_LOG_H
 #define SHMD_UTIL_LOG_H
@@ -32,7 +31,12 @@ struct log_field {
 
 #define LOG_FIELDS_MAX 12
 
+/* Also looks anew what standard error is. */
 void log_set_level(enum log_level level);
+/* Until log_release() lines are kept, and leave in as few writes as they fit into. A process that
+ * is killed in between has not written them. */
+void log_hold(void);
+void log_release(void);
 /* Lines that were lost because standard error took none. */
 uint64_t log_lost(void);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -96,6 +96,70 @@ TEST(a_full_pipe)
     check(NULL);
 }
 
+TEST(lines_that_are_held_leave_in_one_write)
+{
+    log_hold();
+    log_info("%d", 1);
+    log_info("%d", 2);
+    check(NULL);
+    log_release();
+    check("shmd: 1\nshmd: 2\n");
+    log_release();
+    check(NULL);
+    log_info("%d", 3);
+    check("shmd: 3\n");
+}
+
+TEST(more_lines_than_can_be_held)
+{
+    char *text = repeat("x", 994), lines[4096 + 1]; /* a line has 1,001 bytes */
+    log_hold();
+    for (int i = 0; i < 5; i++)
+        log_info("%s", text);
+    assert_int_equal(recv(written_end, lines, sizeof(lines), 0), 4004);
+    log_release();
+    assert_int_equal(recv(written_end, lines, sizeof(lines), 0), 1001);
+    check(NULL);
+    free(text);
+}
+
+TEST(held_lines_are_lost_one_by_one)
+{
+    const uint64_t lost = log_lost();
+    close(written_end);
+    log_hold();
+    log_info("%d", 1);
+    log_info("%d", 2);
+    log_release();
+    assert_int_equal(log_lost(), lost + 2);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
+    dup2(pair[1], STDERR_FILENO);
+    close(pair[1]);
+    written_end = pair[0];
+    log_error("found");
+    check("shmd: lines lost because standard error took none: 2\n");
+    check("shmd: found\n");
+}
+
+/* The way that a pipe is written to is not that of the file before it. */
+TEST(a_file)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    int before = dup(STDERR_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    log_info("%d", 1);
+    log_info("%d", 2);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    char text[64];
+    assert_text(text, (size_t)pread(fileno(file), text, sizeof(text), 0), "shmd: 1\nshmd: 2\n");
+    fclose(file);
+    log_set_level(LOG_LEVEL_INFO);
+    on_full_pipe();
+}
+
 TEST(levels)
 {
     static const char *const words[] = {"error", "warning", "notice", "info", "debug"};
@@ -214,6 +278,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_line),
         LOG_TEST(a_full_pipe),
+        LOG_TEST(lines_that_are_held_leave_in_one_write),
+        LOG_TEST(more_lines_than_can_be_held),
+        LOG_TEST(held_lines_are_lost_one_by_one),
+        LOG_TEST(a_file),
         LOG_TEST(levels),
         LOG_TEST(the_journals_priorities),
         LOG_TEST(a_line_too_long_is_cut_and_still_a_line),
