@@ -270,6 +270,19 @@ class Memory(CapsCase):
         victim.send(b"}\n")
         self.assertIn("result", victim.reply() or {}, "the victim's own value is kept")
 
+    def test_many_connections_that_ask_for_much_at_once_are_served(self):
+        """12 MiB of whole requests of each of two uids, of which the daemon holds few at a time:
+        nobody is cut off who has done nothing but ask."""
+        self.start()
+        clients = [self.connect(self.daemon, user) for user in ATTACKERS[:2] for _ in range(200)]
+        unanswered = encode("stat", {"name": "nobody-has-this"})
+        payload = unanswered * (60000 // len(unanswered)) + encode("info", id=1)
+        with self.held_up():
+            for client in clients:
+                client.send(payload)
+        answers = [client.reply(may_be_cut_off=True) or {} for client in clients]
+        self.assertEqual(sum("result" not in answer for answer in answers), 0)
+
     def test_answers_that_nobody_reads_are_the_uids_own(self):
         self.start()
         self.fill_managed(300, labels={f"k{i}": "x" * 200 for i in range(4)})
