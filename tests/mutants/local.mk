@@ -15,6 +15,11 @@ mutants:
 	@$(run_mutants) --work mutants.work --configure "$(mutants_configure) CC='$$cc'" \
 		--targets mutants-build --more '$(unit_tests) $(contract_tests)' --killer '$(mutants_killer)'
 
+# Only the tests of the real programs, and no unit test. It tells which mutants name none of these.
+mutants-outside:
+	@$(run_mutants) --work mutants.work --configure "$(mutants_configure) CC='$$cc'" \
+		--targets mutants-build --outside
+
 # Those of core/, rpc/ and store/ against the simulation alone, which has a minute for each. A mutant that
 # it cannot find says why.
 mutants-simulation:
@@ -31,4 +36,4 @@ clean-local: clean-mutants
 clean-mutants:
 	rm -rf mutants.work
 
-.PHONY: clean-mutants mutants mutants-build mutants-simulation
+.PHONY: clean-mutants mutants mutants-build mutants-outside mutants-simulation

@@ -18,8 +18,10 @@ together in the file and only there; how they are indented does not count. The w
 choose among its cases.
 
 Each is applied to a copy of the tree, what its tests need is built, and these run until one fails; if
-none does, the other tests of `--more`. A mutant that no test finds, that does not apply or that does
-not compile is a failure, and so is a test that fails, or runs nothing, without any change.
+none does, the other tests of `--more`. With `--outside` only tests of the real programs count, and no unit
+test; a mutant that none of these can find says so in a line `not from outside: REASON`. A mutant that no
+test finds, that does not apply or that does not compile is a failure, and so is a test that fails, or runs
+nothing, without any change.
 """
 
 import argparse
@@ -37,6 +39,8 @@ import time
 
 # So many have their turn each day at the least, where the time allows it.
 STEP = 16
+# What tests one part of the daemon, without the others.
+INSIDE = ("tests/unit/", "tests/contract/")
 GENERATED = {".git", "autom4te.cache", "__pycache__"}
 
 
@@ -52,6 +56,7 @@ class Mutant:
         self.name = path.stem
         self.promise, self.file, self.tests, self.old, self.new = "", None, [], [], []
         self.excuse = None  # why the simulation cannot find it
+        self.hidden = None  # why no test of the real daemon can
         paragraphs = path.read_text(encoding="utf-8").strip("\n").split("\n\n", 2)
         if len(paragraphs) != 3:
             raise Wrong("it has no three paragraphs: promise, file and tests, change")
@@ -64,10 +69,15 @@ class Mutant:
                 self.tests.append(value)
             elif key == "not by the simulation" and value and not self.excuse:
                 self.excuse = value
+            elif key == "not from outside" and value and not self.hidden:
+                self.hidden = value
             else:
                 raise Wrong(f"what is «{line}»?")
         if not self.file or not self.tests:
             raise Wrong("it names no file, or no test")
+        self.outside = [test for test in self.tests if not test.startswith(INSIDE)]
+        if self.outside and self.hidden:
+            raise Wrong(f"{self.outside[0]} finds it from outside, and it says that none can")
         for line in paragraphs[2].splitlines():
             kind, text = line[:1] or " ", line[1:]
             if kind not in "-+ ":
@@ -257,10 +267,11 @@ class Copy:
             raise Wrong(f"there is no {mutant.file}")
         if self.options.killer:
             return self.judge_by_killer(mutant)
-        killer, could_tell = self.try_tests(mutant, mutant.tests)
+        tests = mutant.outside if self.options.outside else mutant.tests
+        killer, could_tell = self.try_tests(mutant, tests)
         if killer:
             return killer, ""
-        more = [test for test in self.options.more if test not in mutant.tests]
+        more = [test for test in self.options.more if test not in tests]
         if more:
             killer, told = self.try_tests(mutant, more)
             could_tell += told
@@ -303,13 +314,31 @@ class Report:
         self.failed += 1
         print(f"SURVIVED  {mutant.name}: {mutant.promise}", flush=True)
 
-    def excused(self, mutant):
+    def excused(self, mutant, why):
         self.skipped += 1
-        print(f"survives  {mutant.name}: {mutant.excuse}", flush=True)
+        print(f"survives  {mutant.name}: {why}", flush=True)
+
+    def unasked(self, mutant):
+        self.skipped += 1
+        print(f"UNASKED   {mutant.name}: {mutant.promise}", flush=True)
 
     def wrong(self, name, why):
         self.failed += 1
         print(f"WRONG     {name}: {why}", flush=True)
+
+
+def leave_out(mutants, report):
+    """Those of MUTANTS that name a test from outside; the others are told and counted."""
+    for mutant in mutants:
+        if mutant.hidden:
+            report.excused(mutant, mutant.hidden)
+        elif not mutant.outside:
+            report.unasked(mutant)
+    unasked = sum(not mutant.outside and not mutant.hidden for mutant in mutants)
+    hidden = sum(bool(mutant.hidden) for mutant in mutants)
+    print(f"of {len(mutants)}, {hidden} cannot be found from outside, and {unasked} name no test that "
+          "could", flush=True)
+    return [mutant for mutant in mutants if mutant.outside]
 
 
 def try_all(options, mutants, report):
@@ -345,7 +374,7 @@ def try_all(options, mutants, report):
             elif killer:
                 report.killed(mutant.name, killer, remark, seconds)
             elif options.killer_excuses and mutant.excuse:
-                report.excused(mutant)
+                report.excused(mutant, mutant.excuse)
             else:
                 report.survived(mutant)
     return tried
@@ -367,6 +396,8 @@ def parse():
                         help="a mutant may say why the killer, the simulation, cannot find it")
     parser.add_argument("--least-share", type=int, default=0, metavar="PERCENT",
                         help="so many must be killed, excused or not")
+    parser.add_argument("--outside", action="store_true",
+                        help="only tests of the real programs count; mutants that name none are skipped")
     parser.add_argument("--within", default="", type=str.split, metavar="FOLDERS",
                         help="only mutants of files there")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -390,6 +421,8 @@ def main():
     report = Report()
     for name, why in bad:
         report.wrong(name, why)
+    if options.outside:
+        mutants = leave_out(mutants, report)
     if options.seconds:
         mutants = rotated(mutants, options.day)
     tried = try_all(options, mutants, report)

@@ -208,6 +208,26 @@ class Mutants(unittest.TestCase):
         self.assertEqual(status, 1, output)
         self.assertIn("SURVIVED  harmless", self.run_all("--only", "harmless")[0])
 
+    def test_from_outside_unit_tests_do_not_count(self):
+        (self.source / "tests" / "unit").mkdir()
+        (self.source / "tests" / "unit" / "check.sh").write_text("! echo 'not ok 1'\n")
+        self.add("some", KILLED, "tests/unit/check.sh")
+        self.add("both", "-    return a + b;\n+    return b - a;\n", "tests/unit/check.sh",
+                 "tests/whole.sh")
+        self.add("inside", HARMLESS, "tests/unit/check.sh", "tests/whole.sh")
+        self.add("hidden", KILLED, "tests/unit/check.sh\nnot from outside: it is deep.")
+        output, status = self.run_all("--outside", "--more", "tests/whole.sh")
+        for line in ("^killed    both: by tests/whole.sh", "^SURVIVED  inside: ",
+                     "^survives  hidden: it is deep.$", "^UNASKED   some: What some is for.$",
+                     "^of 4, 1 cannot be found from outside, and 1 name no test that could$",
+                     "^1 passed, 1 failed, 2 skipped$"):
+            self.assertRegex(output, f"(?m){line}")
+        self.assertEqual(status, 1)
+        output, status = self.run_all("--outside", "--only", "both")
+        self.assertEqual(status, 0, output)
+        self.add("hidden", KILLED, "tests/whole.sh\nnot from outside: it is deep.")
+        self.assertRegex(self.told_of("hidden"), "^WRONG     hidden: tests/whole.sh finds it from outside")
+
     def test_those_of_some_folders(self):
         (self.source / "part").mkdir()
         (self.source / "part" / "other.c").write_text(SUM_C)
