@@ -74,13 +74,33 @@ static int check_name(struct core *core, const struct caller *caller, const stru
     return find_exists(core, caller, &other, NULL, detail);
 }
 
+/* What is being removed has no name any more, and its end is settled. All else still has its
+ * effect: whoever knows the id can attach it, as owner and mode let him. */
+static int check_state(const struct set_params *p, const struct segment *s,
+                       struct outcome_detail *detail)
+{
+    const struct {
+        bool is_given;
+        const char *name;
+    } settled[] = {
+        {p->new_name, "new_name"},
+        {p->lifetime.given, "lifetime"},
+        {p->ttl_ms.given, "ttl_ms"},
+        {p->idle_ttl_ms.given, "idle_ttl_ms"},
+    };
+    for (size_t i = 0; s->state == STATE_REMOVING && i < sizeof(settled) / sizeof(*settled); i++)
+        if (settled[i].is_given)
+            return outcome_invalid(detail, settled[i].name,
+                                   "the segment is being removed: it goes at the last detach");
+    return 0;
+}
+
 static int check(struct core *core, const struct caller *caller, const struct set_params *p,
                  const struct found *found, struct outcome_detail *detail)
 {
-    if (found->segment->state == STATE_REMOVING && (p->new_name || p->lifetime.given))
-        return outcome_invalid(detail, p->new_name ? "new_name" : "lifetime",
-                               "the segment is being removed: it goes at the last detach");
-    int r = check_owner(core, caller, p, found->segment, detail);
+    int r = check_state(p, found->segment, detail);
+    if (r == 0)
+        r = check_owner(core, caller, p, found->segment, detail);
     if (r == 0)
         r = check_lifetime(p, found, detail);
     if (r == 0)

@@ -393,6 +393,29 @@ class Remove(MethodsCase):
         self.assertEqual([segment["shmid"] for segment in listed], [self.shmid])
         self.assertEqual(self.client.list(state="ready"), [])
 
+    def test_what_can_be_set_while_it_is_being_removed(self):
+        self.hold(SOMEBODY, self.shmid)
+        self.client.call("remove", name="frames")
+        serial = self.segment["serial"]
+        for parameter, value in (
+            ("new_name", "films"),
+            ("lifetime", "process"),
+            ("ttl_ms", 60000),
+            ("ttl_ms", 0),
+            ("idle_ttl_ms", 60000),
+            ("idle_ttl_ms", 0),
+        ):
+            with self.subTest(parameter=parameter, value=value):
+                self.refuses_parameter(parameter, self.client, "set", serial=serial, mode="0644",
+                                       **{parameter: value})
+        self.assertEqual(sysv.stat(self.shmid).mode & 0o777, 0o600)
+        segment = self.client.call("set", serial=serial, mode="0640", labels={"a": "1"},
+                                   locked=True)["segment"]
+        self.assertEqual((segment["state"], segment["mode"], segment["labels"], segment["locked"]),
+                         ("removing", "0640", {"a": "1"}, True))
+        self.assertEqual([s["serial"] for s in self.client.list(labels={"a": "1"})], [serial])
+        self.assertEqual(sysv.stat(self.shmid).mode & 0o777, 0o640)
+
     def test_only_if_unattached(self):
         holders = [self.hold(SOMEBODY, self.shmid) for _ in range(2)]
         data = self.refused(

@@ -618,7 +618,8 @@ static struct answer answer_set(const struct model *m, const struct ask *ask,
     const json_t *p = ask->params;
     const char *new_name = text_of(p, "new_name");
     struct answer a = about(s);
-    if (is_removing(s) && (new_name || has(p, "lifetime")))
+    if (is_removing(s) &&
+        (new_name || has(p, "lifetime") || has(p, "ttl_ms") || has(p, "idle_ttl_ms")))
         return refused(CODE_INVALID_PARAMETER);
     if (!may_give(m, ask))
         return refused(CODE_PERMISSION_DENIED);

@@ -196,17 +196,44 @@ TEST(removing)
     fake_sysv_attach_as(f->k, s->shmid, 1);
     assert_int_equal(fixture_remove(f, "a"), 0);
     assert_int_equal(s->state, STATE_REMOVING);
-    const struct set_params named = {.new_name = "b"}, held = {.lifetime = GIVEN(LIFETIME_PROCESS)},
-                            mode = {.mode = GIVEN(0640)};
-    assert_int_equal(core_set(&f->core, &alice, &named, &f->found, &f->detail),
-                     OUTCOME_INVALID_PARAMETER);
-    assert_string_equal(f->detail.what, "new_name");
-    assert_int_equal(core_set(&f->core, &alice, &held, &f->found, &f->detail),
-                     OUTCOME_INVALID_PARAMETER);
-    assert_string_equal(f->detail.what, "lifetime");
-    assert_int_equal(core_set(&f->core, &alice, &mode, &f->found, &f->detail), 0);
-    assert_int_equal(fake_sysv_segment(f->k, s->shmid)->mode, 0640);
+    /* Its name is gone and its end is settled. */
+    static const struct {
+        const char *parameter;
+        struct set_params p;
+    } settled[] = {
+        {"new_name", {.new_name = "b"}},
+        {"lifetime", {.lifetime = GIVEN(LIFETIME_PROCESS)}},
+        {"lifetime", {.lifetime = GIVEN(LIFETIME_PERSISTENT)}},
+        {"ttl_ms", {.ttl_ms = GIVEN(1000)}},
+        {"ttl_ms", {.ttl_ms = GIVEN(0)}},
+        {"idle_ttl_ms", {.idle_ttl_ms = GIVEN(1000), .mode = GIVEN(0644)}},
+        {"idle_ttl_ms", {.idle_ttl_ms = GIVEN(0)}},
+    };
+    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {
+        assert_int_equal(core_set(&f->core, &alice, &settled[i].p, &f->found, &f->detail),
+                         OUTCOME_INVALID_PARAMETER);
+        assert_string_equal(f->detail.what, settled[i].parameter);
+    }
+    assert_int_equal(s->expires_at_ms, 0);
+    assert_int_equal(s->idle_ttl_ms, 0);
+    assert_int_equal(fake_sysv_segment(f->k, s->shmid)->mode, 0600);
+    /* All else has its effect. */
+    const struct set_params other = {.mode = GIVEN(0640),
+                                     .uid = GIVEN(BOB),
+                                     .gid = GIVEN(VIDEO),
+                                     .locked = GIVEN(true),
+                                     .labels = {true, 1, {{"k", "v"}}}};
+    assert_int_equal(core_set(&f->core, &root, &other, &f->found, &f->detail), 0);
+    const struct sysv_stat *k = fake_sysv_segment(f->k, s->shmid);
+    assert_int_equal(k->mode, 0640);
+    assert_int_equal(k->uid, BOB);
+    assert_int_equal(k->gid, VIDEO);
+    assert_true(k->locked);
+    assert_int_equal(s->n_labels, 1);
     assert_int_equal(core_fixture_turn(f), 0);
+    const struct stored_segment *stored = fake_store_find(&f->store, s->serial)->segment;
+    assert_int_equal(stored->n_labels, 1);
+    assert_int_equal(stored->state, STATE_REMOVING);
 }
 
 /* --- lifetimes */
