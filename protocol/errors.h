@@ -45,8 +45,8 @@
     X(KEY_IN_USE, "io.shmd.KeyInUse", 11, EEXIST,                                                  \
       "a segment that shmd does not manage has this key: choose another, or adopt it")             \
     X(NOT_HOLDABLE, "io.shmd.NotHoldable", 12, EINVAL,                                             \
-      "a segment of this lifetime has no holders: whoever sets process or connection is the "      \
-      "first")                                                                                     \
+      "the segment has no holders: only those of lifetime process or connection have, until they " \
+      "are removed")                                                                               \
     X(STORE_FAILURE, "io.shmd.StoreFailure", 13, EIO,                                              \
       "the daemon could not record the change, so nothing was done: see `reason`")                 \
     X(SHUTTING_DOWN, "io.shmd.ShuttingDown", 14, ESHUTDOWN,                                        \

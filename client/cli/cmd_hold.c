@@ -142,11 +142,17 @@ static void convert_back(struct cli *cli, const struct shmd_target *target)
         (void)cli_failure(cli, r);
 }
 
-static int refuse_lifetime(void)
+/* It is there, and is none that could be held. */
+static int refuse_lifetime(const struct cli *cli, const struct shmd_segment *segment)
 {
-    return cli_error(EXIT_REFUSED, "a segment of this lifetime has no holders; if it is "
-                                   "persistent and should be removed with its last holder: "
-                                   "shmdctl hold TARGET --lifetime process");
+    const char *name = cli->args[0], *word = shmd_lifetime_word(segment->lifetime);
+    if (segment->lifetime == SHMD_LIFETIME_PERSISTENT)
+        return cli_error(EXIT_REFUSED,
+                         "%s is persistent and has no holders: it stays until somebody removes it; "
+                         "if it is to go with its last holder: shmdctl hold %s --lifetime process",
+                         name, name);
+    return cli_error(EXIT_REFUSED, "%s has no holders: its lifetime is %s", name,
+                     word ? word : "unknown");
 }
 
 /* 0 or an exit status. */
@@ -154,8 +160,6 @@ static int hold(struct cli *cli, const struct shmd_target *target, struct shmd_s
 {
     const struct shmd_trust trust = cli_trust(cli);
     int r = shmd_hold_trusted(cli_ask(cli), target, &trust, ret);
-    if (r == SHMD_ERROR_NOT_HOLDABLE)
-        return refuse_lifetime();
     return r != 0 ? cli_failure(cli, r) : EXIT_OK;
 }
 
@@ -169,8 +173,9 @@ static int wait_and_hold(struct cli *cli, struct shmd_segment **ret)
         return status;
     if (segment->lifetime != SHMD_LIFETIME_PROCESS &&
         segment->lifetime != SHMD_LIFETIME_CONNECTION) {
+        status = refuse_lifetime(cli, segment);
         shmd_segment_free(segment);
-        return refuse_lifetime();
+        return status;
     }
     *ret = segment;
     return EXIT_OK;
@@ -247,9 +252,6 @@ int cmd_release(struct cli *cli)
     if (r != 0)
         return r;
     r = shmd_release(cli_ask(cli), &target, &segment);
-    if (r == SHMD_ERROR_NOT_HOLDABLE)
-        return cli_error(EXIT_REFUSED,
-                         "there is nothing to release: a segment of this lifetime has no holders");
     if (r != 0)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);

@@ -112,6 +112,14 @@ static void add_orphans(FILE *out, const struct shmd_failure *failure)
             orphans);
 }
 
+/* What `set` would do, but this command would not outlive it. */
+static void add_holding(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    if (failure->code == SHMD_ERROR_NOT_HOLDABLE && cli->command->options & OPT(WAIT) &&
+        slice_is(parameter(failure, "lifetime"), "\"persistent\""))
+        fputs("; that is: shmdctl hold TARGET --lifetime process", out);
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (!is_stranger(failure))
@@ -120,8 +128,9 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
     return true;
 }
 
-void hints_add(FILE *out, const struct shmd_failure *failure)
+void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
+    add_holding(out, cli, failure);
     add_number(out, failure);
     add_orphans(out, failure);
 }

@@ -12,6 +12,6 @@
 /* Says what FAILURE means to the command, instead of the daemon's sentence; false: nothing. */
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure);
 /* Adds to the daemon's sentence. */
-void hints_add(FILE *out, const struct shmd_failure *failure);
+void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure);
 
 #endif

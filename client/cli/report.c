@@ -144,7 +144,7 @@ static void print_failure(FILE *out, const struct cli *cli, int r)
     }
     if (!hints_replace(out, cli, failure)) {
         print_whole(out, cli->shmd);
-        hints_add(out, failure);
+        hints_add(out, cli, failure);
     }
     daemon_choice_text(&cli->daemon, daemon);
     fprintf(out, " [%s%s]", daemon, daemon_choice_hint(&cli->daemon));

@@ -10,11 +10,35 @@ static bool can_be_held(const struct segment *segment)
     return segment->state != STATE_REMOVING && lifetime_has_holders(segment->lifetime);
 }
 
-static int not_holdable(const struct segment *segment, struct outcome_detail *detail)
+/* Why nobody holds a segment, and what to do instead: for who wants to hold it, and to let it go.
+ */
+struct advice {
+    const char *of_persistent, *of_attached, *of_removing;
+};
+
+static const struct advice to_hold = {
+    "a persistent segment has no holders and stays until somebody removes it: if it is to go with "
+    "its last holder, set its lifetime to process or connection, and you are the first",
+    "an attached segment has no holders and goes at the last detach: attach it, and it stays",
+    "the segment is being removed and goes at the last detach: nobody can hold it any more",
+};
+
+static const struct advice to_release = {
+    "there is nothing to release: a persistent segment has no holders, and remove ends it",
+    "there is nothing to release: an attached segment has no holders, and goes at the last detach",
+    "there is nothing to release: the segment is being removed already, and goes at the last "
+    "detach",
+};
+
+static int not_holdable(const struct segment *segment, const struct advice *advice,
+                        struct outcome_detail *detail)
 {
-    *detail = (struct outcome_detail){
-        .what = lifetime_words[segment->lifetime],
-        .hint = segment->state == STATE_REMOVING ? "the segment is being removed" : NULL};
+    const char *hint = advice->of_persistent;
+    if (segment->state == STATE_REMOVING)
+        hint = advice->of_removing;
+    else if (segment->lifetime == LIFETIME_ATTACHED)
+        hint = advice->of_attached;
+    *detail = (struct outcome_detail){.what = lifetime_words[segment->lifetime], .hint = hint};
     return OUTCOME_NOT_HOLDABLE;
 }
 
@@ -60,7 +84,7 @@ int core_hold(struct core *core, struct caller *caller, struct found *found,
     const uint64_t max = max_holders(core, caller, found);
     struct tie *tie = NULL;
     if (!can_be_held(segment))
-        return not_holdable(segment, detail);
+        return not_holdable(segment, &to_hold, detail);
     int r = tie_new_of(&core->parties, caller, segment->lifetime, TIE_HOLDER,
                        core_realtime_ms(core), &tie, detail);
     if (r != 0)
@@ -107,7 +131,7 @@ int core_release(struct core *core, struct caller *caller, struct found *found,
     struct segment *segment = found->segment;
     struct tie *tie = NULL;
     if (!can_be_held(segment))
-        return not_holdable(segment, detail);
+        return not_holdable(segment, &to_release, detail);
     int r = tie_of_caller(&core->parties, caller, segment, TIE_HOLDER, &tie);
     if (r < 0 || !tie)
         return r;

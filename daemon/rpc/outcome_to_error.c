@@ -262,7 +262,7 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
     case OUTCOME_TIMED_OUT: failure_add_int(f, "timeout_ms", d->timeout_ms); return;
     case OUTCOME_NOT_HOLDABLE:
         failure_add_string(f, "lifetime", d->what);
-        say(f, d->hint);
+        failure_set_message(f, "%s", d->hint);
         return;
     case OUTCOME_STORE_FAILURE:
         failure_add_string(f, "reason", d->hint);

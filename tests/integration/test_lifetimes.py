@@ -8,6 +8,7 @@ from harness import (
     ALICE,
     BOB,
     SOMEBODY,
+    RpcError,
     main,
     needs_several_uids,
     wait_until,
@@ -424,8 +425,13 @@ class Change(LifeCase):
             made = self.client.create(lifetime=lifetime)
             for method in ("hold", "release"):
                 with self.subTest(lifetime=lifetime, method=method):
-                    data = self.refused("NotHoldable", self.client, method, serial=made["serial"])
-                    self.assertEqual(data["lifetime"], lifetime)
+                    with self.assertRaises(RpcError) as caught:
+                        self.client.call(method, serial=made["serial"])
+                    self.check_error(caught.exception, "NotHoldable")
+                    self.assertEqual(caught.exception.data["lifetime"], lifetime)
+                    # An attached one stays attached, so nobody is told to set another lifetime.
+                    helps = (method, lifetime) == ("hold", "persistent")
+                    self.assertEqual("set its lifetime" in caught.exception.message, helps)
 
 
 class Expiry(LifeCase):

@@ -822,12 +822,28 @@ class Hold(Shmdctl):
     def test_not_holdable(self):
         self.client.create(name="x")
         self.ctl("hold", "x", status=REFUSED)
+        self.assertIn("a persistent segment has no holders", self.message)
         self.assertIn("shmdctl hold TARGET --lifetime process", self.message)
         self.ctl("release", "x", status=REFUSED)
         self.assertIn("nothing to release", self.message)
+        self.assertNotIn("shmdctl hold", self.message)
         self.ctl("run", "x", "--size", "1", "--", "true", status=NOT_STARTED)
         self.assertIn("shmdctl hold NAME --lifetime process", self.message)
         self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
+
+    def test_not_holdable_and_no_lifetime_would_help(self):
+        self.client.create(name="x", lifetime="attached")
+        self.ctl("hold", "x", status=REFUSED)
+        self.assertIn("attach it", self.message)
+        self.assertNotIn("--lifetime", self.message)
+        going = self.client.create(name="y", lifetime="process")
+        self.hold(SOMEBODY, going["shmid"])
+        self.client.call("remove", name="y")
+        for command, words in (("hold", "nobody can hold it any more"), ("release", "nothing to release")):
+            self.ctl(command, "--serial", going["serial"], status=REFUSED)
+            self.assertIn("is being removed", self.message)
+            self.assertIn(words, self.message)
+            self.assertNotIn("no holders", self.message)
 
     def test_a_persistent_one_is_converted(self):
         for lifetime in ("process", "connection"):
@@ -883,7 +899,11 @@ class Hold(Shmdctl):
     def test_wait_for_what_has_no_holders(self):
         self.client.create(name="x")
         self.ctl("hold", "x", "--wait", status=REFUSED)
-        self.assertIn("has no holders", self.message)
+        self.assertIn("x is persistent and has no holders", self.message)
+        self.assertIn("shmdctl hold x --lifetime process", self.message)
+        self.client.create(name="y", lifetime="attached")
+        self.ctl("hold", "y", "--wait", status=REFUSED)
+        self.assertIn("y has no holders: its lifetime is attached", self.message)
 
     def test_wait_takes_a_name(self):
         self.ctl("hold", "--serial", "1", "--wait", status=USAGE)

@@ -124,8 +124,9 @@ TEST(the_last_one_releases_what_is_attached)
     const struct found found = {s, *fake_sysv_segment(f->k, s->shmid)};
     f->found = found;
     assert_int_equal(core_hold(&f->core, &bob, &f->found, &f->detail), OUTCOME_NOT_HOLDABLE);
-    assert_non_null(f->detail.hint);
+    assert_contains(f->detail.hint, "is being removed");
     assert_int_equal(core_release(&f->core, &bob, &f->found, &f->detail), OUTCOME_NOT_HOLDABLE);
+    assert_contains(f->detail.hint, "nothing to release");
     core_fixture_kill(f, 1);
     core_fixture_pass(f, 5000);
     is_gone("removed/last-holder-exited:a");
@@ -196,12 +197,14 @@ TEST(one_process_of_many_segments)
 TEST(what_has_no_holders)
 {
     static const enum lifetime lifetimes[] = {LIFETIME_PERSISTENT, LIFETIME_ATTACHED};
+    static const char *const ways[] = {"set its lifetime to process or connection", "attach it"};
     for (size_t i = 0; i < 2; i++) {
         made("a", lifetimes[i]);
         assert_int_equal(fixture_hold(f, &bob, "a"), OUTCOME_NOT_HOLDABLE);
         assert_string_equal(f->detail.what, lifetime_words[lifetimes[i]]);
-        assert_null(f->detail.hint);
+        assert_contains(f->detail.hint, ways[i]);
         assert_int_equal(fixture_release(f, &alice, "a"), OUTCOME_NOT_HOLDABLE);
+        assert_contains(f->detail.hint, "nothing to release");
         assert_int_equal(fixture_remove(f, "a"), 0);
         turn_ends();
     }

@@ -165,7 +165,7 @@ class KeyInUse(Refused, FileExistsError):
 
 
 class NotHoldable(Refused):
-    """A segment of that lifetime has no holders. `data`: lifetime."""
+    """The segment has no holders: its lifetime is another one, or it is being removed. `data`: lifetime."""
 
     code, name, like = 12, "io.shmd.NotHoldable", errno.EINVAL
 
