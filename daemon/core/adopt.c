@@ -22,6 +22,8 @@ static int find(struct core *core, const struct caller *caller, const struct ado
         r = find_target(core, &target, ret, detail);
     if (r != 0 || !ret->segment)
         return r;
+    if (!access_may_change(&core->settings.access, caller, ret->segment, &ret->kernel))
+        return outcome_denied(detail, "owner or creator", NULL);
     /* Which segment it is, is for those who may read it. */
     if (!access_may_read(&core->settings.access, caller, &ret->kernel))
         return find_unreadable(core, caller, ret, detail);

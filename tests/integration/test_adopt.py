@@ -223,6 +223,14 @@ class Refusal(AdoptCase):
         self.assertEqual(data["serial"], first["serial"])
         self.assertEqual(self.client.call("info")["usage"]["segments"], 2)
 
+    @needs_several_uids
+    def test_a_stranger_is_not_told_that_it_is_managed(self):
+        shmid = self.client.create(size=1, key=77, mode="0666")["shmid"]
+        bob = self.connect(self.daemon, BOB)
+        for target in ({"shmid": shmid}, {"key": 77}):
+            data = self.refused("PermissionDenied", bob, "adopt", **target)
+            self.assertEqual(set(data), {"error", "needs"})
+
     def test_there_is_none(self):
         self.refused("NoSuchSegment", self.client, "adopt", shmid=4711)
         self.refused("NoSuchSegment", self.client, "adopt", key=4711)

@@ -772,8 +772,10 @@ static struct answer answer_adopt(const struct model *m, const struct ask *ask)
     if (t.code != CODE_OK)
         return refused(t.code);
     if (t.segment)
-        return refused(model_may_read(m, asker(ask), &t.segment->kernel) ? CODE_SEGMENT_EXISTS
-                                                                         : CODE_PERMISSION_DENIED);
+        return refused(may_change(m, asker(ask), t.segment) &&
+                               model_may_read(m, asker(ask), &t.segment->kernel)
+                           ? CODE_SEGMENT_EXISTS
+                           : CODE_PERMISSION_DENIED);
     return (struct answer){
         .code = check_adopted(m, ask, t.foreign), .foreign = t.foreign, .makes = true};
 }

@@ -215,10 +215,19 @@ TEST(managed_already)
     assert_int_equal(f->detail.serial, serial);
     assert_int_equal(f->detail.shmid, shmid);
     assert_non_null(f->detail.hint);
-    /* Who may not read it is not told which it is. */
-    assert_int_equal(ADOPT(&bob, .shmid = GIVEN(shmid)), OUTCOME_PERMISSION_DENIED);
+    /* A stranger could not adopt it if it were not managed, and is told nothing, */
+    for (uint32_t mode = 0640; mode <= 0666; mode += 026) {
+        fake_sysv_segment(f->k, shmid)->mode = mode;
+        assert_int_equal(ADOPT(&bob, .shmid = GIVEN(shmid)), OUTCOME_PERMISSION_DENIED);
+        assert_string_equal(f->detail.what, "owner or creator");
+        assert_int_equal(f->detail.serial, 0);
+    }
+    /* nor is who made it and may not read it, but what to do. */
+    fake_sysv_segment(f->k, shmid)->mode = 0000;
+    assert_int_equal(ADOPT(&alice, .shmid = GIVEN(shmid)), OUTCOME_PERMISSION_DENIED);
     assert_string_equal(f->detail.what, "read");
     assert_int_equal(f->detail.serial, 0);
+    fake_sysv_segment(f->k, shmid)->mode = 0640;
     /* The name is another's. */
     int32_t second = handed_over(f, 0);
     assert_int_equal(ADOPT(&alice, .shmid = GIVEN(second), .name = "a"), OUTCOME_SEGMENT_EXISTS);
