@@ -195,8 +195,8 @@ def create(
     one. `ready=False`: nobody's wait() returns it before ready(). `mode`: permissions, as 0o640 (0o600
     if not given). `lifetime`: "persistent" (the default), "process", "connection" or "attached".
     `ttl`: it goes after so many seconds; `idle_ttl`: after so many seconds in which nobody has it
-    attached. `any_owner`: an existing one is welcome whoever owns it. `hold=False`: do not become a
-    holder of an existing one."""
+    attached, which begin again when the daemon is restarted. `any_owner`: an existing one is welcome
+    whoever owns it. `hold=False`: do not become a holder of an existing one."""
     params = _given(
         name=name,
         size=size,
