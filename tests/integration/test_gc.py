@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import sysv
 from harness import (
@@ -28,6 +29,7 @@ from harness import (
     needs_to_be_alone,
     wait_until,
 )
+from peers import kill
 from programs import Programs
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
@@ -515,6 +517,16 @@ class WithDaemon(GcCase):
         self.assertEqual(self.classes(user=BOB)[self.managed], "guarded")
 
     def test_a_daemon_in_another_ipc_namespace(self):
+        self.check_another_ipc_namespace()
+
+    @needs_several_uids
+    def test_a_daemon_of_the_same_user_in_another_ipc_namespace(self):
+        # As in a container that has the host's socket mounted.
+        directory = self.daemon_directory("roots", ROOT)
+        self.path = self.start_daemon(user=ROOT, directory=directory).socket_path
+        self.check_another_ipc_namespace()
+
+    def check_another_ipc_namespace(self):
         # What it says is about other segments, even if they have the same ids. And the segments of
         # its socket's owner are none that it could have made.
         program, library = self.where_programs_are("shmdctl")
@@ -633,6 +645,66 @@ class WithDaemon(GcCase):
         self.listen_as(ALICE, hers)
         os.symlink(hers, path)
         self.assertEqual(self.classes()[self.foreign], "leaked")
+
+
+@needs_several_uids
+class SiblingPidNamespaces(GcCase):
+    """One IPC namespace, and a pid namespace for each container, as pods have them: nobody in one sees the
+    processes of the others."""
+
+    INSIDE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    CREATE = "import sys, sysv; print(sysv.create(4096, mode=0o666), flush=True); sys.stdin.read()"
+
+    def setUp(self):
+        super().setUp()
+        try:
+            subprocess.run([*self.INSIDE, "true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.skipTest(f"no private pid namespace: {error}")
+        self.daemon = self.start_daemon(
+            user=ROOT, directory=self.daemon_directory(),
+            shell=(*self.INSIDE, "setpriv", f"--reuid={DAEMON.uid}", f"--regid={DAEMON.gid}",
+                   "--clear-groups", "--"))
+        self.addCleanup(kill, self.daemon)  # unshare heeds no other signal
+        self.path = self.daemon.socket_path
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.creator = subprocess.Popen(
+            [*self.INSIDE, sys.executable, "-c", self.CREATE], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": here})
+        self.addCleanup(self.end_creator)
+        self.shmid = int(self.creator.stdout.readline())
+
+    def end_creator(self):
+        for stream in (self.creator.stdin, self.creator.stdout):
+            stream.close()
+        self.creator.wait()
+
+    def ask(self, inside, *arguments):
+        program, library = self.where_programs_are("shmdctl")
+        environment = {**os.environ, **self.later(), "SHMD_SOCKET": self.path, "LD_LIBRARY_PATH": library}
+        return subprocess.run([*(self.INSIDE if inside else ()), program, *arguments], text=True,
+                              capture_output=True, check=False, env=environment).stdout
+
+    def said(self, inside):
+        """What list says of it, gc, and doctor: that from a namespace of its own, or from one that sees all."""
+        column = self.ask(inside, "list", "--foreign", "-n", "-o", "ORPHANED").strip()
+        told = json.loads(self.ask(inside, "gc", "--json"))
+        self.assertEqual(told["daemon_asked"], True)
+        findings = {one["id"]: one for one in json.loads(self.ask(inside, "doctor", "--json"))}
+        return (column, [segment["class"] for segment in told["segments"]],
+                [one for one in ("orphans", "left", "undecided", "lost") if findings[one]["severity"] != "ok"])
+
+    def test_list_gc_and_doctor_say_the_same(self):
+        undecided = ("undecided", ["undecided"], ["undecided"])
+        self.assertEqual(self.said(inside=True), undecided)
+        self.assertEqual(self.said(inside=False), ("no", [], []))
+        self.end_creator()
+        self.assertEqual(self.said(inside=True), undecided)
+        self.assertEqual(self.said(inside=False), ("yes", ["leaked"], ["orphans"]))
+        self.ask(True, "gc", "--remove", "--left", "--lost")
+        self.assertTrue(sysv.exists(self.shmid))
+        self.ask(True, "gc", "--remove", "--undecided")
+        self.assertFalse(sysv.exists(self.shmid))
 
 
 class Forgotten(GcCase):
