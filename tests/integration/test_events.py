@@ -479,6 +479,22 @@ class Attachments(EventCase):
         event = self.event(subscriber)
         self.assertEqual((event["kind"], event["segment"]["nattch"]), ("detached", 0))
 
+    def test_who_came_and_went_between_two_looks_is_told(self):
+        made = self.client.create()
+        subscriber = self.subscribe(kinds=["attached", "detached"])
+        # While it cannot look.
+        self.daemon.signal(signal.SIGSTOP)
+        peer = self.peer(connected=False)
+        peer.attach(made["shmid"])
+        peer.end()
+        self.daemon.signal(signal.SIGCONT)
+        events = self.events(subscriber, 2)
+        self.assertEqual([event["kind"] for event in events], ["attached", "detached"])
+        for event in events:
+            self.assertEqual((event["segment"]["nattch"], event["segment"]["last_pid"]), (0, peer.pid))
+            self.assertGreater(event["segment"]["attached_at_ms"], 0)
+            self.assertGreater(event["segment"]["detached_at_ms"], 0)
+
     def test_the_anchor_is_not_told(self):
         subscriber = self.subscribe()
         made = self.client.create(lifetime="attached")
