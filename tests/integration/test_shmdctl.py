@@ -466,6 +466,16 @@ class Info(Shmdctl):
         self.assertEqual(told["ipc_namespace"], str(os.stat("/proc/self/ns/ipc").st_ino))
         self.assertIn("max_segments_per_uid", told)
 
+    def test_a_limit_that_is_none(self):
+        for file in ("shmmax", "shmall"):
+            sysv.sysctl(file, 2**64 - 1)
+        for options in ([], ["-b"]):
+            out = self.ctl("info", *options)
+            self.assertRegex(out, r"(?m)^kernel shmmax +none$")
+            self.assertRegex(out, r"(?m)^kernel shmall \(pages\) +none$")
+        sysv.sysctl("shmmax", 1 << 30)
+        self.assertRegex(self.ctl("info"), r"(?m)^kernel shmmax +1G$")
+
     def test_bytes(self):
         self.client.create(size=2048)
         self.assertRegex(self.ctl("info"), r"(?m)^your bytes +2K$")
@@ -1050,7 +1060,7 @@ class Numbers(Shmdctl):
 
     def test_an_id(self):
         shmid = sysv.create(4096)
-        for command in ("stat", "rm", "read", "set", "ready", "hold", "release", "ps"):
+        for command in ("stat", "rm", "read", "write", "set", "ready", "hold", "release", "disown", "ps"):
             with self.subTest(command=command):
                 self.ctl(command, shmid, status=NO_SUCH_SEGMENT)
                 self.assertIn(f"; the segment with that id is --shmid {shmid}", self.message)
@@ -1129,6 +1139,36 @@ class Ps(Shmdctl):
                 self.assertIn(row.get("cgroup", ""), file.read())
         (holder,) = segment["holders"]
         self.assertEqual(holder["pid"], os.getpid())
+
+    @needs_to_be_alone
+    def test_unit_and_control_group(self):
+        """Read from /proc/PID/cgroup, in whose place stands what systems with systemd show there."""
+        pid = self.attach(read_only=True)
+        planted = os.path.join(self.directory, "cgroup")
+        with open(planted, "w", encoding="ascii"):
+            pass
+        os.chmod(planted, 0o644)
+        target = f"/proc/{pid}/cgroup"
+        if sysv.libc.mount(planted.encode(), target.encode(), None, 0x1000, None) != 0:  # MS_BIND
+            self.skipTest(f"nothing can be mounted over {target}")
+        self.addCleanup(sysv.libc.umount2, target.encode(), 0)
+        for text, cgroup, unit in (
+            ("0::/system.slice/app.service\n", "/system.slice/app.service", "app.service"),
+            ("0::/user.slice/user-7.slice/user@7.service/app.slice/run-1.scope/x\n",
+             "/user.slice/user-7.slice/user@7.service/app.slice/run-1.scope/x", "run-1.scope"),
+            ("2:cpu:/elsewhere.service\n1:name=systemd:/system.slice/old.service\n",
+             "/system.slice/old.service", "old.service"),
+            ("0::/kubepods/pod4711/.service\n", "/kubepods/pod4711/.service", None),
+            ("3:cpu:/none.service\n", None, None),
+        ):
+            with self.subTest(text=text):
+                with open(planted, "w", encoding="ascii") as file:
+                    file.write(text)
+                (row,) = self.ps("frames")[0]["attached"]
+                self.assertEqual((row.get("cgroup"), row.get("unit")), (cgroup, unit))
+                line = next(line for line in self.ctl("ps", "frames").splitlines() if f" {pid} " in line)
+                told = [unit or cgroup] if cgroup else []
+                self.assertEqual(line.split()[5:], [*told, "read-only", "no", "no"])
 
     @needs_several_uids
     def test_a_file_that_looks_like_a_segment_is_none(self):
@@ -1262,6 +1302,9 @@ class AnotherNamespace(CommandCase):
             ["events", "--after", "0", "--count", "1"],
             ["call", "info"],
             ["rm", "x", "--json"],
+            ["create", "x", "--size", "1"],
+            ["disown", "x"],
+            ["top", "--once"],
         )
         for command in commands:
             with self.subTest(command=command):
@@ -1275,7 +1318,8 @@ class AnotherNamespace(CommandCase):
         shmid = self.client.create(name="theirs", mode="0666")["shmid"]
         # Ours, with the very same id.
         sysv.create_with_shmid(shmid, 4096, mode=0o666)
-        for command in ("stat", "set", "rm", "ready", "hold", "release", "read", "write", "adopt", "ps"):
+        for command in ("stat", "set", "rm", "ready", "hold", "release", "read", "write", "adopt", "disown",
+                        "ps"):
             with self.subTest(command=command):
                 out = self.ctl(command, "--shmid", shmid, status=REFUSED)
                 self.assertFalse(out)
