@@ -5,6 +5,7 @@ import struct
 
 HEADER_SIZE = 128
 _FORMAT = struct.Struct("<8sIIQQQ40sqQqQIi")  # all of the header but its sum
+_DAEMON = 6  # the type of a record
 _MASK = (1 << 64) - 1
 
 
@@ -38,6 +39,28 @@ def siphash(seed, data):
     v[2] ^= 0xFF
     mix(4)
     return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+def forget_pid_namespaces(path):
+    """The daemons in the journal at PATH are of version 0.1.0, which wrote a 0 there."""
+    header = Header(path)
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    at, was, sum_ = HEADER_SIZE, 0, 0
+    found = 0
+    while at < header.committed:
+        end = at + 8 + struct.unpack_from("<I", data, at)[0]
+        was = siphash((header.seed0 ^ was, header.seed1), data[at:end])
+        assert was == struct.unpack_from("<Q", data, end)[0]
+        if data[at + 4] == _DAEMON:
+            struct.pack_into("<I", data, end - 4, 0)
+            found += 1
+        sum_ = siphash((header.seed0 ^ sum_, header.seed1), data[at:end])
+        struct.pack_into("<Q", data, end, sum_)
+        at = end + 8
+    assert found
+    with open(path, "r+b") as file:
+        file.write(data)
 
 
 class Header:

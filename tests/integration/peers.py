@@ -15,6 +15,30 @@ import sysv
 from harness import SOMEBODY, Child, Client, RpcError, TestCase, wait_until
 
 
+_LAST_PID = "/proc/sys/kernel/ns_last_pid"
+
+
+def can_choose_pids():
+    try:
+        with open(_LAST_PID, "r+", encoding="ascii") as file:
+            file.write(file.read())
+    except OSError:
+        return False
+    return True
+
+
+def child_with_pid(user, pid, function):
+    """A Child that has that pid, which is free."""
+    for _ in range(100):
+        with open(_LAST_PID, "w", encoding="ascii") as file:
+            file.write(str(pid - 1))
+        child = Child(user, lambda report: function(report) if os.getpid() == pid else None)
+        if child.pid == pid:
+            return child
+        child.end()
+    raise AssertionError(f"no process got the pid {pid}")
+
+
 class _Acts:
     """What a peer can be told to do; each in the peer's own process."""
 
@@ -141,6 +165,19 @@ class LifeCase(TestCase):
         peer = Peer(self.daemon.socket_path if connected else None, user or SOMEBODY)
         self.addCleanup(peer.end)
         return peer
+
+    def lookalike(self, shmid, user, size=4096, pid=None):
+        """A segment of USER's in the place of one that is gone, made by a process with that pid."""
+        if pid is not None and not can_choose_pids():
+            self.skipTest(f"{_LAST_PID} cannot be written here")
+        sysv.sysctl("shm_next_id", shmid)
+        make = lambda _report: (True, sysv.create(size, 0o640))
+        child = Child(user, make) if pid is None else child_with_pid(user, pid, make)
+        try:
+            self.assertEqual(child.outcome(), shmid)
+        finally:
+            child.end()
+        return sysv.stat(shmid)
 
     def subscribe(self, user=None, **params):
         """A connection that has subscribed."""

@@ -113,6 +113,15 @@ class ReadOnly(AccessCase):
             as_user(BOB, lambda: sysv.stat(self.shmid))
 
 
+class Closed(AccessCase):
+    def test_mode_0_is_listed_for_those_who_may_change_it(self):
+        self.alice.create(name="frames", mode="0600")
+        self.alice.call("set", name="frames", mode="0000")
+        self.assertEqual(self.shown_to(self.alice), ["frames"])
+        self.assertEqual(self.shown_to(self.bob), [])
+        self.refused("PermissionDenied", self.bob, "stat", name="frames")
+
+
 class Held(AccessCase):
     """Who holds a segment may let go of it, whatever became of its mode meanwhile."""
 
@@ -252,6 +261,13 @@ class WithoutAdminGroup(AccessCase):
         operator = self.connect(self.daemon, OPERATOR)
         self.assertEqual(self.shown_to(operator), [])
         self.refused("PermissionDenied", operator, "remove", name="frames")
+
+    def test_nor_does_group_0(self):
+        self.alice.create(name="frames", mode="0600")
+        for user in (User(3003, 0, ()), User(3003, 3003, (0,))):
+            client = self.connect(self.daemon, user)
+            self.assertEqual(self.shown_to(client), [])
+            self.refused("PermissionDenied", client, "remove", name="frames")
 
 
 class CreatorOfRecord(AccessCase):

@@ -34,7 +34,7 @@ class AdoptCase(LifeCase):
 
     def handed_over(self, **arguments):
         shmid = self.foreign(**arguments)
-        self.hand_over(shmid, arguments.get("user"))
+        self.hand_over(shmid, arguments.get("user"), arguments.get("mode", 0o640))
         return shmid
 
 
@@ -66,6 +66,28 @@ class Adoption(AdoptCase):
         result = self.client.call("create", key=0xABCD, size=1)
         self.assertEqual((result["created"], result["segment"]["serial"]),
                          (False, segment["serial"]))
+
+    def test_its_creator_reads_what_is_its_owners(self):
+        """As the kernel has it, though the daemon is the owner."""
+        shmid = self.handed_over(mode=0o600)
+        self.client.call("adopt", shmid=shmid, name="taken")
+        self.assertEqual(as_user(self.owner, lambda: sysv.stat(shmid)).mode, 0o600)
+        self.assertEqual(self.client.stat(name="taken")["mode"], "0600")
+        self.assertEqual([found["shmid"] for found in self.client.list()], [shmid])
+
+    @needs_several_uids
+    def test_it_is_an_admins_only_if_an_admin_made_it(self):
+        """Whatever group its owner has set: to others it is a stranger's."""
+        shmid = self.foreign()
+        as_user(ALICE, lambda: sysv.set_owner(shmid, self.daemon_uid, 0, 0o644))
+        self.client.call("adopt", shmid=shmid, name="taken")
+        bob = self.connect(self.daemon, BOB)
+        data = self.refused("PermissionDenied", bob, "stat", name="taken", owner=BOB.uid)
+        self.assertEqual((data["needs"], data["uid"]), ("owner", ALICE.uid))
+        made = sysv.create(4096, 0o644)
+        sysv.set_owner(made, self.daemon_uid, 0, 0o644)
+        self.connect(self.daemon, ROOT).call("adopt", shmid=made, name="roots")
+        bob.stat(name="roots", owner=BOB.uid)
 
     def test_the_contents_stay(self):
         shmid = self.foreign()
@@ -153,6 +175,14 @@ class Charge(AdoptCase):
         if SEVERAL_UIDS:
             usage = self.connect(self.daemon, ROOT).call("info")["usage"]
             self.assertEqual(usage, {"segments": 0, "bytes": 0})
+
+    @needs_several_uids
+    def test_whoever_asks(self):
+        shmid = self.handed_over(size=7000)
+        root = self.connect(self.daemon, ROOT)
+        root.call("adopt", shmid=shmid)
+        self.assertEqual(self.client.call("info")["usage"], {"segments": 1, "bytes": 7000})
+        self.assertEqual(root.call("info")["usage"], {"segments": 0, "bytes": 0})
 
     def test_quotas(self):
         large = self.handed_over(size=100001)

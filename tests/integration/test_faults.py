@@ -7,6 +7,7 @@ what `list` shows. strace does the injecting.
 import contextlib
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -15,7 +16,8 @@ import time
 import unittest
 
 import sysv
-from harness import ROOT, WRAPPER, TestCase, connect, encode, main, wait_until
+from harness import ALICE, DAEMON, ROOT, SOMEBODY, WRAPPER, TestCase, as_user, connect, encode
+from harness import main, needs_several_uids, wait_until
 
 
 def _can_trace():
@@ -165,6 +167,24 @@ class Kernel(FaultsCase):
 
 
 @needs_strace
+class Settings(FaultsCase):
+    def test_one_that_cannot_be_read_is_what_it_was(self):
+        """The kernel removes what nobody has attached; the daemon cannot read that it does."""
+        sysv.sysctl("shm_rmid_forced", 1)
+        self.start()
+        made = self.client.create(size=4096)
+        with self.injected("pread64:error=EIO:when=1+"):
+            self.daemon.signal(signal.SIGHUP)
+            wait_until(lambda: "read again" in self.daemon.log(), "it has looked at everything")
+            self.client.create(size=4096)
+        self.assertIs(self.client.call("info")["durable"], False)
+        for shmid in sysv.proc_table():
+            self.hold(SOMEBODY, shmid).kill()
+        self.assertEqual(len(sysv.proc_table()), 2)
+        self.assertEqual(self.client.stat(serial=made["serial"])["state"], "ready")
+
+
+@needs_strace
 class Store(FaultsCase):
     def test_every_write_of_a_commit(self):
         self.start()
@@ -224,6 +244,59 @@ class Store(FaultsCase):
         self.assertEqual((batch[0]["id"], batch[0]["error"]["code"]), (None, 13))
         self.assertEqual(batch[1]["id"], 4)
         self.check_agreement()
+
+    @needs_several_uids
+    def test_what_is_not_given_up_stays_the_daemons(self):
+        """A created segment, and one that was adopted, which the daemon could not take back."""
+        self.start()
+        self.client.create(name="created", uid=DAEMON.uid, gid=ALICE.gid, mode="0640")
+        shmid = as_user(ALICE, lambda: sysv.create(4096, 0o640))
+        as_user(ALICE, lambda: sysv.set_owner(shmid, DAEMON.uid, ALICE.gid, 0o640))
+        self.client.call("adopt", shmid=shmid, name="adopted")
+        before = {shmid: sysv.stat(shmid) for shmid in sysv.proc_table()}
+        with self.injected("pwrite64:error=ENOSPC:when=1+"):
+            for name in ("created", "adopted"):
+                self.assertEqual(self.outcome("disown", name=name), "StoreFailure")
+        self.assertEqual({shmid: sysv.stat(shmid) for shmid in sysv.proc_table()}, before)
+        self.check_agreement()
+
+    def answer_when_it_goes_on(self):
+        """The answer of a daemon that was stopped, as often as it is."""
+        def answers():
+            self.daemon.signal(signal.SIGCONT)
+            return select.select([self.client.socket], [], [], 0)[0]
+
+        wait_until(answers, "the daemon answers")
+        return self.client.reply()
+
+    def replace_behind_its_back(self, shmid, size):
+        """By a segment that differs in the process that has made it, and that the kernel would let the
+        daemon change."""
+        sysv.remove(shmid)
+        sysv.sysctl("shm_next_id", shmid)
+        self.assertEqual(as_user(DAEMON, lambda: sysv.create(size, 0o640)), shmid)
+        return sysv.stat(shmid)
+
+    @needs_several_uids
+    def test_a_creation_is_taken_back_from_no_other_segment(self):
+        self.start()
+        with self.injected("pwrite64:error=ENOSPC:signal=SIGSTOP:when=2+"):
+            self.client.send(encode("create", {"size": 4096}, id=1))
+            [shmid] = wait_until(lambda: list(sysv.proc_table()), "the segment is made")
+            stranger = self.replace_behind_its_back(shmid, 4096)
+            self.assertEqual(self.answer_when_it_goes_on()["error"]["code"], 13)
+        self.assertEqual(sysv.stat(shmid), stranger)
+
+    @needs_several_uids
+    def test_settings_are_taken_back_from_no_other_segment(self):
+        self.start()
+        shmid = self.client.create(name="a", size=4096, mode="0600")["shmid"]
+        with self.injected("pwrite64:error=ENOSPC:signal=SIGSTOP:when=1+"):
+            self.client.send(encode("set", {"name": "a", "mode": "0644"}, id=1))
+            wait_until(lambda: sysv.stat(shmid).mode == 0o644, "the mode is set")
+            stranger = self.replace_behind_its_back(shmid, 4096)
+            self.assertEqual(self.answer_when_it_goes_on()["error"]["code"], 13)
+        self.assertEqual(sysv.stat(shmid), stranger)
 
     def test_a_file_that_vanished(self):
         """What cannot be kept is not acknowledged; when it can be, all is kept that there is."""

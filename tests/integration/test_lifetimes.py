@@ -7,6 +7,7 @@ import sysv
 from harness import (
     ALICE,
     BOB,
+    DAEMON,
     SOMEBODY,
     RpcError,
     main,
@@ -190,6 +191,18 @@ class Process(LifeCase):
         self.assertEqual(bob.call("hold", serial=made["serial"])["segment"]["holders"], 2)
         alice.end()
         self.wait_for_holders(made, 1)
+
+
+    @needs_several_uids
+    def test_what_is_in_its_place_stays(self):
+        """Its shmid is another segment's, which the kernel would let the daemon remove."""
+        peer = self.peer(ALICE)
+        made = peer.create(lifetime="process")
+        sysv.remove(made["shmid"])
+        stranger = self.lookalike(made["shmid"], DAEMON)
+        peer.end()
+        wait_until(lambda: self.client.call("info")["usage"]["segments"] == 0, "its end is noticed")
+        self.assertEqual(sysv.stat(made["shmid"]), stranger)
 
 
 class Connection(LifeCase):
@@ -456,6 +469,15 @@ class Expiry(LifeCase):
         self.refused("NoSuchSegment", self.client, "stat", name="ring")
         peer.detach(made["shmid"])
         self.assertFalse(sysv.exists(made["shmid"]))
+
+    @needs_several_uids
+    def test_what_is_in_its_place_stays(self):
+        """Its shmid is another segment's, which the kernel would let the daemon remove."""
+        made = self.client.create(ttl_ms=1500)
+        sysv.remove(made["shmid"])
+        stranger = self.lookalike(made["shmid"], DAEMON)
+        wait_until(lambda: self.client.call("info")["usage"]["segments"] == 0, "it has expired")
+        self.assertEqual(sysv.stat(made["shmid"]), stranger)
 
     def test_set_renews_it(self):
         subscriber = self.subscribe()

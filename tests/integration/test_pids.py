@@ -25,20 +25,11 @@ from harness import (
     needs_to_be_alone,
     wait_until,
 )
-from peers import LifeCase, kill
+from peers import LifeCase, can_choose_pids, child_with_pid, kill
+from tracing import failing, needs_strace
 
-_LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _NEWPID = 0x20000000
 _MS_REMOUNT = 32
-
-
-def _can_choose_pids():
-    try:
-        with open(_LAST_PID, "r+", encoding="ascii") as file:
-            file.write(file.read())
-    except OSError:
-        return False
-    return True
 
 
 class DeadPeersClient(Client):
@@ -57,18 +48,14 @@ class DeadPeersClient(Client):
 
 def process_of(user, pid):
     """A process of USER with that pid."""
-    for _ in range(100):
-        with open(_LAST_PID, "w", encoding="ascii") as file:
-            file.write(str(pid - 1))
-        child = Child(user, lambda report: (report("there"), signal.pause()))
-        try:
-            there = child.pid == pid and child.outcome()
-        finally:
-            if child.pid != pid:
-                child.end()
-        if there:
-            return child
-    raise AssertionError(f"no process got the pid {pid}")
+    child = child_with_pid(user, pid, lambda report: (report("there"), signal.pause()))
+    child.outcome()
+    return child
+
+
+def needs_to_choose_pids(test):
+    if not can_choose_pids():
+        test.skipTest("/proc/sys/kernel/ns_last_pid cannot be written here")
 
 
 @needs_several_uids
@@ -91,9 +78,15 @@ class Dead(LifeCase):
         self.before = self.client.call("subscribe")["event_serial"]
 
     def check_nothing_has_happened(self, client):
+        self.check_refused(client)
+        self.check_as_before()
+
+    def check_refused(self, client):
         for method, params in self.REQUESTS:
             with self.subTest(method=method, params=params):
                 self.refused("NotSupported", client, method, **params)
+
+    def check_as_before(self):
         with self.daemon.connect(ROOT) as root:
             self.assertEqual(root.call("subscribe")["event_serial"], self.before)
             self.assertEqual([s["name"] for s in root.list()], ["shared"])
@@ -108,15 +101,24 @@ class Dead(LifeCase):
         self.check_nothing_has_happened(self.dead_peer())
 
     def test_another_has_its_pid(self):
-        if not _can_choose_pids():
-            self.skipTest(f"{_LAST_PID} cannot be written here")
+        needs_to_choose_pids(self)
         client = self.dead_peer()
         self.addCleanup(process_of(BOB, client.pid).end)
         self.check_nothing_has_happened(client)
 
+    @needs_strace
+    def test_another_has_its_pid_and_the_kernel_hands_out_no_pidfd(self):
+        """As before Linux 6.5."""
+        needs_to_choose_pids(self)
+        client = self.dead_peer()
+        self.client.call("list")  # it is accepted by then
+        self.addCleanup(process_of(BOB, client.pid).end)
+        with failing(self.daemon, "getsockopt", "ENOPROTOOPT"):
+            self.check_refused(client)
+        self.check_as_before()
+
     def test_another_has_its_pid_before_it_is_accepted(self):
-        if not _can_choose_pids():
-            self.skipTest(f"{_LAST_PID} cannot be written here")
+        needs_to_choose_pids(self)
         self.daemon.signal(signal.SIGSTOP)
         try:
             client = self.dead_peer()
@@ -130,7 +132,7 @@ class Dead(LifeCase):
         self.daemon.signal(signal.SIGSTOP)
         try:
             client = self.dead_peer()
-            if _can_choose_pids():
+            if can_choose_pids():
                 self.addCleanup(process_of(ALICE, client.pid).end)
             client.send(encode("create", {"name": "hers", "size": 4096, "lifetime": "process"}, id=1))
             client.close()
@@ -139,6 +141,26 @@ class Dead(LifeCase):
         with self.daemon.connect(ROOT) as root:
             root.call("list")  # what came before it is dealt with then
             self.assertEqual(root.call("subscribe")["event_serial"], self.before)
+
+
+@needs_several_uids
+@needs_to_be_alone
+class Reused(LifeCase):
+    CONFIG = LifeCase.RELAXED
+
+    def test_while_no_daemon_is_there(self):
+        """A holder, and an initialiser, ends, and another process of its user has its pid."""
+        needs_to_choose_pids(self)
+        for params in ({"lifetime": "process"}, {"ready": False}):
+            with self.subTest(params=params):
+                holder = self.peer(ALICE)
+                made = holder.create(**params)
+                kill(self.daemon)
+                holder.end()
+                self.addCleanup(process_of(ALICE, holder.pid).end)
+                self.restart()
+                self.assertFalse(self.is_known(made))
+                self.assertFalse(sysv.exists(made["shmid"]))
 
 
 @needs_several_uids

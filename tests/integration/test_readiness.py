@@ -280,6 +280,23 @@ class Wait(ReadinessCase):
         self.assertEqual(replies[2]["error"]["code"], 1)  # the wait held nothing up
         self.assertEqual(replies[3]["error"]["code"], 10)
 
+    def test_what_a_batch_brings_about_is_told_behind_it(self):
+        waiter = self.connect(self.daemon)
+        waiter.send(encode("wait", {"name": "frames"}, id="waits"))
+        waiter.send(b"[" + b",".join(request.rstrip() for request in (
+            encode("create", {"name": "frames", "size": 1}, id=1), encode("list", id=2))) + b"]\n")
+        self.assertEqual([answer["id"] for answer in waiter.reply()], [1, 2])
+        self.assertEqual(waiter.reply()["id"], "waits")
+
+    def test_its_id_has_at_most_1024_bytes(self):
+        """The daemon keeps it until the answer."""
+        waiter = self.connect(self.daemon)
+        waiter.send(encode("wait", {"name": "frames"}, id="x" * 1023))  # and two quotation marks
+        self.assertEqual(waiter.reply()["error"]["code"], -32600)
+        self.client.create(name="frames")
+        waiter.send(encode("wait", {"name": "frames"}, id="x" * 1022))
+        self.assertEqual(self.answer(waiter, "x" * 1022)["name"], "frames")
+
     def test_as_a_notification_it_is_nothing(self):
         client = self.connect(self.daemon)
         client.send(encode("wait", {"name": "frames"}))

@@ -3,9 +3,12 @@
 of it, and what has become of it; and nothing else is touched.
 """
 
+import os
+
 import sysv
 from harness import (
     ALICE,
+    BOB,
     DAEMON,
     ROOT,
     SOMEBODY,
@@ -13,7 +16,10 @@ from harness import (
     encode,
     main,
     needs_several_uids,
+    needs_to_be_alone,
+    wait_until,
 )
+from journal_file import Header
 from peers import LifeCase, kill
 from tracing import killed_at, needs_strace
 
@@ -157,6 +163,36 @@ class Meanwhile(RestartCase):
         self.assertEqual(event["reason"], reason)
 
 
+@needs_several_uids
+@needs_to_be_alone
+class Lookalikes(RestartCase):
+    """While no daemon is there, another segment comes in the place of one that is gone. It differs in one
+    thing alone, and where the daemon's own user has made it the kernel would let the daemon remove it."""
+
+    def check_is_a_strangers(self, user=DAEMON, size=4096, has_daemons_pid=True):
+        made = self.client.create(name="frames", mode="0640", size=4096)
+        kill(self.daemon)
+        sysv.remove(made["shmid"])
+        stranger = self.lookalike(made["shmid"], user, size, self.daemon.pid if has_daemons_pid else None)
+        self.restart()
+        self.assertEqual(self.everything(), {})
+        self.assertIn("1 recycled", self.daemon.log())
+        with self.daemon.connect(ROOT) as root:
+            self.assertIs(root.stat(shmid=made["shmid"])["managed"], False)
+            self.refused("NoSuchSegment", root, "remove", serial=made["serial"])
+        self.daemon.stop()
+        self.assertEqual(sysv.stat(made["shmid"]), stranger)
+
+    def test_another_process(self):
+        self.check_is_a_strangers(has_daemons_pid=False)
+
+    def test_another_size(self):
+        self.check_is_a_strangers(size=4097)
+
+    def test_another_user(self):
+        self.check_is_a_strangers(user=BOB)
+
+
 @needs_strace
 class Unacknowledged(RestartCase):
     """Killed between shmget() and the end of the commit: nobody was told of the segment."""
@@ -221,6 +257,69 @@ class Unacknowledged(RestartCase):
             self.assertTrue(self.is_known(kept))
             self.assertEqual(len(self.everything()), 1)
             kill(self.daemon)
+
+    def die_creating(self, size):
+        """The daemon is killed when it has made a segment and recorded nothing of it; that is gone."""
+        before = set(sysv.proc_table())
+        with self.killed_at("pwrite64", 2):
+            self.client.send(encode("create", {"size": size}, id=1))
+            self.assertIsNone(self.client.reply())
+        self.daemon.wait()
+        [made] = set(sysv.proc_table()) - before
+        sysv.remove(made)
+
+    def touch(self, shmid):
+        """Its time of change is no longer before what the daemon has announced; it is in seconds."""
+        announced = Header(os.path.join(self.daemon.directory, "state.journal"))
+        was = sysv.stat(shmid)
+
+        def is_later():
+            sysv.set_owner(shmid, was.uid, was.gid, was.mode)
+            return int(sysv.proc_table()[shmid]["ctime"]) >= announced.at_s
+
+        wait_until(is_later, "it was changed later")
+
+    def test_nothing_that_is_recorded(self):
+        kept = self.client.create(name="kept", size=5000)
+        self.die_creating(5000)
+        self.touch(kept["shmid"])
+        self.restart()
+        self.assertTrue(sysv.exists(kept["shmid"]))
+        self.assertTrue(self.is_known(kept))
+
+    def given_up(self, size):
+        """A segment that the daemon has made and no longer manages."""
+        shmid = self.client.create(size=size)["shmid"]
+        self.client.call("disown", shmid=shmid)
+        return shmid
+
+    def test_nothing_that_was_made_before(self):
+        before = self.given_up(5000)
+        self.die_creating(5000)
+        self.restart()
+        self.assertTrue(sysv.exists(before))
+
+    def test_neither_of_two(self):
+        two = [self.given_up(5000) for _ in range(2)]
+        self.die_creating(5000)
+        for shmid in two:
+            self.touch(shmid)
+        self.restart()
+        for shmid in two:
+            self.assertTrue(sysv.exists(shmid))
+            self.assertIn(str(shmid), self.daemon.log())
+
+    @needs_several_uids
+    @needs_to_be_alone
+    def test_nothing_of_another_user_with_the_daemons_pid(self):
+        """The daemon is root, which may remove everything."""
+        directory = self.daemon_directory("roots", ROOT)
+        self.restart(user=ROOT, directory=directory)
+        kept = self.client.create(size=1)
+        self.die_creating(5000)
+        made = self.lookalike(kept["shmid"] + 1, ALICE, 5000, self.daemon.pid)
+        self.restart(user=ROOT, directory=directory)
+        self.assertEqual(sysv.stat(made.shmid), made)
 
     def test_a_change_that_was_not_recorded_is_as_the_kernel_has_it(self):
         made = self.client.create(name="frames", labels={"a": "1"})

@@ -21,7 +21,7 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
-from journal_file import Header
+from journal_file import Header, forget_pid_namespaces
 from peers import LifeCase, kill
 from programs import Programs
 from smallfs import SmallFilesystem, enter_private_mounts
@@ -413,6 +413,30 @@ class Other(StoreCase):
         self.assertEqual([segment["serial"] for segment in self.client.list()],
                          [segment["serial"] for segment in made])
 
+    def test_a_journal_of_version_0_1_0(self):
+        """It does not tell the pid namespace of its daemons: a holder that lives is found all the same."""
+        made = self.peer().create(lifetime="process")
+        kill(self.daemon)
+        forget_pid_namespaces(self.journal)
+        self.restart()
+        self.assertEqual(self.set_aside(), [])
+        self.assertEqual(self.client.stat(serial=made["serial"])["holders"], 1)
+
+    def test_a_link_is_not_followed(self):
+        self.make_some()
+        kill(self.daemon)
+        elsewhere = os.path.join(self.daemon_directory("elsewhere"), "precious")
+        os.rename(self.journal, elsewhere)
+        os.symlink(elsewhere, self.journal)
+        with open(elsewhere, "rb") as file:
+            before = file.read()
+        self.restart()
+        self.assertEqual(self.client.list(), [])
+        self.check_serves()
+        with open(elsewhere, "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertIn("not a regular file", self.daemon.log())
+
     def test_another_daemon_has_it(self):
         made = self.make_some()
         log = self.refuses_to_start("--state-dir", self.daemon.directory,
@@ -428,7 +452,7 @@ class Other(StoreCase):
     def test_a_directory_that_others_may_write_to(self):
         made = self.make_some()
         kill(self.daemon)
-        for mode in (0o777, 0o1777, 0o775):
+        for mode in (0o777, 0o1777, 0o775, 0o757):
             with self.subTest(mode=oct(mode)):
                 os.chmod(self.daemon.directory, mode)
                 log = self.refuses_to_start("--state-dir", self.daemon.directory,

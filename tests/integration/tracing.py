@@ -44,6 +44,12 @@ def killed_at(daemon, call, when):
                    "-e", f"inject={call}:signal=SIGKILL:when={when}")
 
 
+def failing(daemon, call, error):
+    """DAEMON's CALL fails with ERROR as long as the block runs."""
+    return _strace(daemon, "-o", "/dev/null", "-e", f"trace={call}",
+                   "-e", f"inject={call}:error={error}")
+
+
 @contextlib.contextmanager
 def counted(daemon, path):
     """A Counter of DAEMON's system calls in the block, by name; full when the block has ended. PATH

@@ -4,6 +4,7 @@ by no command, unless I say so; a name that is reserved can be taken by its user
 may not read is not told to it by a refusal either.
 """
 
+import json
 import os
 import signal
 
@@ -156,7 +157,7 @@ class Reserved(NamesCase):
     """[names]: who may create or rename below a prefix."""
 
     MEMBER = User(3050, 3050, (4000,))
-    CONFIG = f"[names]\npostgres/ = {VICTIM.uid}\nteam/ = @4000\n"
+    CONFIG = f"[names]\npostgres/ = {VICTIM.uid}\nteam/mine/ = {VICTIM.uid}\nteam/ = @4000\n"
 
     def test_only_its_user_and_admins_create(self):
         self.refused("PermissionDenied", self.attacker, "create", name="postgres/a", size=1)
@@ -169,6 +170,22 @@ class Reserved(NamesCase):
         self.refused("PermissionDenied", self.attacker, "create", name="team/a", size=1)
         self.refused("PermissionDenied", self.victim, "create", name="team/a", size=1)
         self.connect(self.daemon, self.MEMBER).create(name="team/a")
+
+    def test_the_longest_prefix_counts(self):
+        member = self.connect(self.daemon, self.MEMBER)
+        self.refused("PermissionDenied", member, "create", name="team/mine/a", size=1)
+        self.victim.create(name="team/mine/a")
+
+    def test_a_group_of_the_users_number_is_another(self):
+        for user in (User(3051, VICTIM.uid, ()), User(3051, 3051, (VICTIM.uid,))):
+            client = self.connect(self.daemon, user)
+            self.refused("PermissionDenied", client, "create", name="postgres/a", size=1)
+
+    def test_whose_segment_has_the_name_does_not_count(self):
+        self.admin.create(name="postgres/a", uid=ATTACKER.uid, gid=ATTACKER.gid)
+        self.refused(
+            "PermissionDenied", self.attacker, "create", name="postgres/a", size=1, replace=True
+        )
 
     def test_by_every_way_to_a_name(self):
         self.attacker.create(name="mine")
@@ -235,6 +252,9 @@ class Private(NamesCase):
         self.attacker.create(name="mine")
         self.check_tells_nothing(self.attacker.request("set", name="mine", new_name="secret"))
 
+    def test_an_adoption_of_it(self):
+        self.check_tells_nothing(self.attacker.request("adopt", key=99))
+
     def test_an_adoption_onto_it(self):
         shmid = as_user(ATTACKER, lambda: sysv.create(4096))
         as_user(ATTACKER, lambda: sysv.set_owner(shmid, DAEMON.uid, ATTACKER.gid, 0o600))
@@ -292,6 +312,14 @@ class Escapes(NamesCase):
                     self.assertNotIn("two\nlines", out.decode())
         with open(self.daemon._stderr_path, "rb") as log:
             self.check_plain(log.read())
+
+    def test_the_daemons_answers(self):
+        text = "".join(map(chr, range(1, 0xA0)))
+        self.attacker.create(name="a", mode="0644", labels={"a": text})
+        self.victim.send(encode("stat", {"name": "a"}, id=1))
+        line = self.victim.read_line()
+        self.assertEqual([byte for byte in line if byte < 0x20 or byte == 0x7F], [])
+        self.assertEqual(json.loads(line)["result"]["segment"]["labels"], {"a": text})
 
     def test_the_name_of_a_process(self):
         def serve(report):
