@@ -11,8 +11,7 @@ static int check(const struct core *core, const struct found *found, struct outc
 {
     const struct segment *s = found->segment;
     if (s->state == STATE_REMOVING)
-        return outcome_invalid(detail, "shmid",
-                               "the segment is being removed: it goes at the last detach");
+        return outcome_being_removed(detail, NULL);
     *detail = (struct outcome_detail){0};
     if (s->lifetime == LIFETIME_ATTACHED)
         detail->what = "disown of an attached segment: the kernel frees it at the last detach";

@@ -91,11 +91,19 @@ static inline int outcome_reserved_name(struct outcome_detail *detail, const str
     return OUTCOME_PERMISSION_DENIED;
 }
 
+/* PARAMETER NULL: the one that says which segment is meant. */
 static inline int outcome_invalid(struct outcome_detail *detail, const char *parameter,
                                   const char *reason)
 {
     *detail = (struct outcome_detail){.what = parameter, .hint = reason};
     return OUTCOME_INVALID_PARAMETER;
+}
+
+/* The segment only waits for its last detach: what is asked for would have no effect. */
+static inline int outcome_being_removed(struct outcome_detail *detail, const char *parameter)
+{
+    return outcome_invalid(detail, parameter,
+                           "the segment is being removed: it goes at the last detach");
 }
 
 #endif

@@ -37,6 +37,8 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
     struct found old = {0};
     struct segment old_next;
     int r = 0;
+    if (segment->state == STATE_REMOVING)
+        return outcome_being_removed(detail, NULL); /* whoever has filled it hears that in time */
     if (segment->state != STATE_INITIALISING)
         return 0;
     if (segment->replaces) {

@@ -90,8 +90,7 @@ static int check_state(const struct set_params *p, const struct segment *s,
     };
     for (size_t i = 0; s->state == STATE_REMOVING && i < sizeof(settled) / sizeof(*settled); i++)
         if (settled[i].is_given)
-            return outcome_invalid(detail, settled[i].name,
-                                   "the segment is being removed: it goes at the last detach");
+            return outcome_being_removed(detail, settled[i].name);
     return 0;
 }
 

@@ -57,6 +57,16 @@ static void add_target(struct failure *f, const struct target *target, const cha
         failure_add_int(f, "serial", target->serial.value);
 }
 
+/* The parameter that says which segment is meant; a serial beside another one is only a guard. */
+static const char *parameter_of(const struct target *target)
+{
+    if (target && target->name)
+        return "name";
+    if (target && target->shmid.given)
+        return "shmid";
+    return target && target->key.given ? "key" : "serial";
+}
+
 /* What is wrong, as the table says it, and HINT in the place of the table's own advice. */
 static void say(struct failure *f, const char *hint)
 {
@@ -274,7 +284,9 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_add_string(f, "what", d->what);
         failure_set_message(f, "not supported: %s", d->what);
         return;
-    case OUTCOME_INVALID_PARAMETER: failure_invalid_parameter(f, d->what, "%s", d->hint); return;
+    case OUTCOME_INVALID_PARAMETER:
+        failure_invalid_parameter(f, d->what ? d->what : parameter_of(target), "%s", d->hint);
+        return;
     case OUTCOME_INVALID_CONFIGURATION:
         f->config_errors = d->config_errors;
         f->n_config_errors = d->n_config_errors;

@@ -393,6 +393,19 @@ class Remove(MethodsCase):
         self.assertEqual([segment["shmid"] for segment in listed], [self.shmid])
         self.assertEqual(self.client.list(state="ready"), [])
 
+    def test_what_cannot_be_done_while_it_is_being_removed(self):
+        for state in ("ready", "initialising"):
+            segment = self.client.create(ready=state == "ready")
+            self.hold(SOMEBODY, segment["shmid"])
+            self.client.call("remove", serial=segment["serial"])
+            for method in ("ready", "disown"):
+                for member in ("serial", "shmid"):
+                    with self.subTest(state=state, method=method, member=member):
+                        data = self.refuses_parameter(member, self.client, method,
+                                                      **{member: segment[member]})
+                        self.assertIn("is being removed", data["reason"])
+            self.assertEqual(self.client.stat(serial=segment["serial"])["state"], "removing")
+
     def test_what_can_be_set_while_it_is_being_removed(self):
         self.hold(SOMEBODY, self.shmid)
         self.client.call("remove", name="frames")

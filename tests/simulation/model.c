@@ -682,7 +682,9 @@ static struct answer answer_release(const struct model *m, const struct ask *ask
 static struct answer answer_ready(const struct model *m, struct model_segment *s)
 {
     struct answer a = about(s);
-    if (s->state != STATE_INITIALISING || is_removing(s) || s->replaces == 0)
+    if (is_removing(s))
+        return refused(CODE_INVALID_PARAMETER);
+    if (s->state != STATE_INITIALISING || s->replaces == 0)
         return a;
     struct model_segment *old = model_by_name(m, s->new_name);
     if (!old || look(m, old, true) != CODE_OK)

@@ -89,6 +89,19 @@ TEST(of_an_adopted_one_that_was_taken_back)
     turn_ends();
 }
 
+/* What is being removed stays the daemon's until it is gone. */
+TEST(what_is_being_removed)
+{
+    create_for_bob(f);
+    fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 1);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    assert_int_equal(core_disown(&f->core, &f->found, &f->detail), OUTCOME_INVALID_PARAMETER);
+    assert_null(f->detail.what);
+    assert_contains(f->detail.hint, "is being removed");
+    assert_int_equal(f->core.registry.count, 1);
+    turn_ends();
+}
+
 /* In the second in which it is disowned, a segment looks like one of a create that begins then. */
 TEST(a_create_in_the_same_second)
 {
@@ -111,6 +124,7 @@ int main(void)
         CASE(of_created_that_was_taken_back),
         CASE(of_created),
         CASE(of_an_adopted_one_that_was_taken_back),
+        CASE(what_is_being_removed),
         CASE(a_create_in_the_same_second),
     };
     return RUN_TESTS(tests);

@@ -183,6 +183,21 @@ TEST(others)
     becomes(OUTCOME_NOT_SUPPORTED, DETAIL(.what = "that"), NULL, NULL, PROTOCOL_ERROR_NOT_SUPPORTED,
             "{\"what\":\"that\"}");
     assert_string_equal(failure_message(&f), "not supported: that");
+    static const struct {
+        struct target target;
+        const char *parameter;
+    } meant[] = {
+        {{.name = "a", .serial = {true, 1}}, "name"},
+        {{.shmid = {true, 0}, .serial = {true, 1}}, "shmid"},
+        {{.key = {true, 3}, .serial = {true, 1}}, "key"},
+        {{.serial = {true, 1}}, "serial"},
+    };
+    for (size_t i = 0; i < sizeof(meant) / sizeof(meant[0]); i++) {
+        outcome_to_failure(OUTCOME_INVALID_PARAMETER, DETAIL(.hint = "is going"), &meant[i].target,
+                           NULL, &f);
+        assert_string_equal(f.params[0].name, "parameter");
+        assert_string_equal(f.params[0].string, meant[i].parameter);
+    }
     becomes(OUTCOME_INVALID_PARAMETER, DETAIL(.what = "mode", .hint = "must be 0600"), NULL, NULL,
             PROTOCOL_ERROR_INVALID_PARAMETER,
             "{\"parameter\":\"mode\",\"reason\":\"must be 0600\"}");
