@@ -15,6 +15,9 @@ enum {
     READ_BYTES = 65536, /* as daemon/io reads at a time */
     ACCEPTS_A_TURN = 16,
     SETTLES_IN = 40, /* looks at the clock by which a turn may be longer than its bound */
+    /* What a uid that had no work has at first, and looks by which a share may be longer. */
+    FIRST_SHARE_US = 3 * SHARE_US,
+    SHARE_SETTLES_IN = 10,
 };
 
 /* --- chores */
@@ -33,6 +36,7 @@ static void look_meanwhile(void *context)
 
 int loop_begin(struct world *w)
 {
+    w->shares = (struct shares){0};
     turns_init(&w->turns, &w->core.work, look_meanwhile, w);
     int r = 0;
     for (size_t i = 0; i < CORE_CHORES; i++)
@@ -50,12 +54,27 @@ void loop_end(struct world *w)
 
 /* --- a connection */
 
+static void add_work(struct connection *c)
+{
+    if (!c->has_work)
+        shares_wait(&c->world->shares, c->session.caller.uid, c->world->clock.mono_us);
+    c->has_work = true;
+    turns_add(&c->world->turns, &c->task);
+}
+
+static void drop_work(struct connection *c)
+{
+    if (c->has_work)
+        shares_wait_no_more(&c->world->shares, c->session.caller.uid);
+    c->has_work = false;
+}
+
 void loop_wake(void *context, struct outbox *outbox)
 {
-    struct world *w = context;
     struct connection *c = container_of(outbox, struct connection, session.outbox);
+    (void)context;
     c->is_woken = true;
-    turns_add(&w->turns, &c->task);
+    add_work(c);
 }
 
 void loop_close(struct connection *c)
@@ -63,6 +82,7 @@ void loop_close(struct connection *c)
     struct world *w = c->world;
     struct account *account = c->session.caller.account;
     oracle_closed(w->oracle, c);
+    drop_work(c);
     session_deinit(&c->session);
     turns_leave(&w->turns, &c->task);
     quota_give(&w->core.quota, account, QUOTA_CONNECTIONS, 1);
@@ -125,7 +145,7 @@ static void settle(struct connection *c)
     bool wants = c->is_lingering || session_wants_input(s);
     bool has_input = c->input_len > 0 || ((c->client_ended || c->client_closed) && !s->input_ended);
     if (session_has_work(s) || (wants && has_input))
-        turns_add(&w->turns, &c->task);
+        add_work(c);
 }
 
 static void receive(struct connection *c)
@@ -179,7 +199,7 @@ static void go_on(struct connection *c)
     if (!(c->is_lingering || session_wants_input(s)))
         return;
     if (work_share_is_over(&c->world->core.work))
-        turns_add(&c->world->turns, &c->task);
+        add_work(c);
     else
         receive(c);
 }
@@ -200,12 +220,25 @@ void loop_look_at_requests(struct world *w)
         tell_oracle(w, executed);
 }
 
+static void check_shares(struct world *w, uint32_t uid, int64_t from_us)
+{
+    const int64_t most = FIRST_SHARE_US + SHARE_US + SHARE_SETTLES_IN * w->clock.mono_step_us;
+    int64_t had;
+    const uint32_t *waits = shares_served(&w->shares, uid, from_us, w->clock.mono_us, most, &had);
+    if (waits)
+        world_fail(w, "uid %u had %lld us while uid %u waited, which is more than %lld", uid,
+                   (long long)had, *waits, (long long)most);
+}
+
 static void serve(struct task *task)
 {
     struct connection *c = container_of(task, struct connection, task);
     struct world *w = c->world;
     if (w->is_killed)
         return;
+    const uint32_t uid = c->session.caller.uid;
+    const int64_t from_us = w->clock.mono_us;
+    drop_work(c);
     w->serve_faults = world_faults(w);
     w->requests_seen = w->core.work.turn.requests;
     w->serving = c;
@@ -215,8 +248,10 @@ static void serve(struct task *task)
     if (core_turn_is_due(&w->core))
         rpc_publish(&w->rpc);
     oracle_published(w->oracle);
-    if (!w->is_killed)
-        settle(c);
+    if (w->is_killed)
+        return;
+    settle(c);
+    check_shares(w, uid, from_us);
 }
 
 /* --- a turn */
@@ -285,7 +320,8 @@ static void accept_one(struct connection *c)
     session_init(&c->session, &w->rpc, &caller);
     c->is_open = true;
     c->taken = c->heard = 0;
-    turns_add(&w->turns, &c->task);
+    c->has_work = false;
+    add_work(c);
 }
 
 static unsigned accept_some(struct world *w)
@@ -305,7 +341,7 @@ static unsigned accept_some(struct world *w)
 void loop_note(struct connection *c)
 {
     if (c->is_open)
-        turns_add(&c->world->turns, &c->task);
+        add_work(c);
 }
 
 static void note_overdue(struct world *w)
@@ -313,7 +349,7 @@ static void note_overdue(struct world *w)
     for (int i = 0; i < w->n_connections; i++) {
         struct connection *c = &w->connections[i];
         if (c->is_open && c->overdue_at_ms > 0 && w->clock.boot_ms >= c->overdue_at_ms)
-            turns_add(&w->turns, &c->task);
+            add_work(c);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "tests/fakes/fake_host.h"
 #include "tests/fakes/fake_processes.h"
 #include "tests/fakes/fake_sysv.h"
+#include "tests/simulation/shares.h"
 
 enum {
     PROCESSES_MAX = 480,
@@ -47,6 +48,7 @@ struct connection {
     bool client_ended;
     bool is_deaf; /* the client does not read */
     bool is_woken;
+    bool has_work; /* as `shares` knows it */
     bool is_lingering, is_broken;
     int label;
     struct process *by;
@@ -101,6 +103,7 @@ struct world {
     struct core core;
     struct rpc rpc;
     struct turns turns;
+    struct shares shares;
     struct chore_task chores[CORE_CHORES];
     struct connection *serving;
     uint64_t requests_seen;     /* of this turn, by the oracle */
