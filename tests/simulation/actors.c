@@ -300,10 +300,104 @@ static const char *time_goes_on(struct actors *a)
     return step(a, "pass %u", times[below(a, 7)]);
 }
 
+/* --- plans: what identity is for */
+
+__attribute__((format(printf, 2, 3))) static void then(struct actors *a, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (a->n_planned < PLAN_MAX)
+        vsnprintf(a->plan[a->n_planned++], PLANNED_BYTES, format, args);
+    va_end(args);
+}
+
+static unsigned then_create(struct actors *a, int connection, const char *params)
+{
+    const unsigned id = a->next_id++;
+    a->known[a->n_known++ % KNOWN_MAX] = id;
+    then(a, "say %d {\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"create\",\"params\":{%s}}",
+         connection, id, params);
+    return id;
+}
+
+static unsigned then_process(struct actors *a, int pid, unsigned uid)
+{
+    const unsigned process = a->next_process++;
+    then(a, "process %u %d %u %u prog0 0", process, pid, uid, uid);
+    return process;
+}
+
+/* A segment that is to end by itself has another in its place, of the daemon's own uid. */
+static void plan_recycled_before_its_end(struct actors *a, int connection)
+{
+    static const char *const lives[] = {"\"ttl_ms\":500", "\"idle_ttl_ms\":500",
+                                        "\"lifetime\":\"connection\""};
+    char params[64];
+    snprintf(params, sizeof(params), "\"size\":4096,%s", lives[below(a, 3)]);
+    const unsigned handle = then_create(a, connection, params);
+    then(a, "settle");
+    const unsigned process = then_process(a, 2000 + (int)below(a, 400), DAEMON_UID);
+    then(a, "recycle %u %u %u", process, handle, below(a, 2));
+    if (one_in(a, 3))
+        then(a, "close %d", connection);
+    then(a, "pass %u", 400 + below(a, 300));
+}
+
+/* A crash within a creation, and a segment that the same daemon made before and has given up. */
+static void plan_given_up_before_a_crash(struct actors *a, int connection)
+{
+    const unsigned handle = then_create(a, connection, "\"size\":8192,\"hold\":false");
+    then(a, "settle");
+    then(a,
+         "say %d "
+         "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"disown\",\"params\":{\"serial\":@serial%u}}",
+         connection, a->next_id++, handle);
+    then(a, "settle");
+    if (one_in(a, 2))
+        then(a, "pass %u", 900 + below(a, 400));
+    then_create(a, connection, "\"size\":8192");
+    then(a, "kill-at %u", 1 + below(a, 9));
+    then(a, "turn");
+    then(a, "start");
+}
+
+/* A crash within a creation, and a program that gets the daemon's pid and makes one that is alike.
+ */
+static void plan_pid_of_the_former_daemon(struct actors *a, int connection)
+{
+    then_create(a, connection, "\"size\":8192");
+    then(a, "kill-at %u", 1 + below(a, 9));
+    then(a, "turn");
+    const unsigned process =
+        then_process(a, a->w->k->self.pid, one_in(a, 3) ? DAEMON_UID : 1000 + below(a, a->n_uids));
+    const unsigned id = a->next_id++;
+    a->known[a->n_known++ % KNOWN_MAX] = id;
+    then(a, "shmget %u %u 0 8192 600", id, process);
+    if (one_in(a, 2))
+        then(a, "chmod %u %u 600 %u %u", process, id, DAEMON_UID, DAEMON_UID);
+    then(a, "start");
+}
+
+static void make_plan(struct actors *a, int connection)
+{
+    static void (*const plans[])(struct actors *, int) = {
+        plan_recycled_before_its_end, plan_given_up_before_a_crash, plan_pid_of_the_former_daemon};
+    a->n_planned = a->n_plan_done = 0;
+    if (a->next_process < PROCESSES_MAX)
+        plans[below(a, 3)](a, connection);
+}
+
+static const char *planned(struct actors *a)
+{
+    return step(a, "%s", a->plan[a->n_plan_done++]);
+}
+
 const char *actors_next(struct actors *a)
 {
     if (a->opened < 13)
         return opening(a);
+    if (a->n_plan_done < a->n_planned)
+        return planned(a);
     if (!a->w->is_running)
         return one_in(a, 4)   ? outside(a)
                : one_in(a, 8) ? step(a, "mend")
@@ -313,6 +407,11 @@ const char *actors_next(struct actors *a)
     struct connection *c = some_connection(a);
     if (!c)
         return new_connection(a);
+    if (one_in(a, 250)) {
+        make_plan(a, c->label);
+        if (a->n_planned > 0)
+            return planned(a);
+    }
     /* In parts of 1000. */
     const unsigned at = below(a, 1000);
     unsigned sum = 0;

@@ -10,7 +10,7 @@
 #include "tests/simulation/random.h"
 #include "tests/simulation/world.h"
 
-enum { STEP_BYTES = 40000, KNOWN_MAX = 64, UIDS_MAX = 12 };
+enum { STEP_BYTES = 40000, KNOWN_MAX = 64, UIDS_MAX = 12, PLAN_MAX = 12, PLANNED_BYTES = 160 };
 
 struct actors {
     struct random random;
@@ -23,6 +23,9 @@ struct actors {
     unsigned opened; /* steps of the opening that were made */
     /* How the world of this seed is: 0 is never. */
     unsigned faults, kills, outside, hostile, pipelines, idle;
+    /* Steps that make sense together only, and so rarely come by chance. */
+    char plan[PLAN_MAX][PLANNED_BYTES];
+    unsigned n_planned, n_plan_done;
     char step[STEP_BYTES];
 };
 

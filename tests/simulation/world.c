@@ -385,7 +385,8 @@ static void do_process(struct world *w, const char *rest)
     if (sscanf(rest, "%u %d %u %u %15s %u", &label, &pid, &uid, &gid, comm, &group) < 5 ||
         label >= PROCESSES_MAX || w->processes[label].is_used)
         return;
-    if (is_in_use(w, pid))
+    /* The pid of a daemon that has ended is free; that of the running one, or the next, is not. */
+    if (is_in_use(w, pid) || pid == w->k->self.pid)
         return;
     struct process *p = &w->processes[label];
     *p = (struct process){.is_used = true, .pid = pid, .uid = uid, .gid = gid, .group = group};
