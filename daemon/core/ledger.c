@@ -205,8 +205,9 @@ int ledger_write_gone(struct core *core, const struct segment *segment,
     const struct clock *clock = &core->on.clock;
     const struct ledger_change change = {.is_gone = true};
     int r = ledger_write(core, segment, &change, detail);
-    if (r == 0)
-        core->ledger.disowned_at_s = clock->ops->kernel_s(clock->context);
+    int64_t now = clock->ops->kernel_s(clock->context);
+    if (r == 0 && now > core->ledger.disowned_at_s) /* the clock may have been set back */
+        core->ledger.disowned_at_s = now;
     return r;
 }
 

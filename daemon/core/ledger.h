@@ -49,7 +49,7 @@ struct ledger {
     struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
     bool is_entered;              /* this daemon is recorded */
-    int64_t disowned_at_s;        /* the kernel's clock: the last ledger_write_gone() */
+    int64_t disowned_at_s;        /* the kernel's clock: the latest ledger_write_gone() */
     int64_t records_since_at_ms;  /* wall clock: of older segments the records may be lost */
     bool has_written;             /* and the store was not tended since */
     bool has_more_to_tend;        /* the store has more to do, at once */

@@ -117,6 +117,28 @@ TEST(a_create_in_the_same_second)
     turn_ends();
 }
 
+/* Nor does it look like one of a create after the clock was set back, though another was disowned
+ * since. */
+TEST(a_create_after_the_clock_was_set_back)
+{
+    f->k->now = f->clock.real_ms / 1000;
+    create_for_bob(f);
+    int32_t shmid = fixture_record(f, "a")->shmid;
+    assert_int_equal(disown(f), 0);
+    f->clock.real_ms -= 600000;
+    f->k->now = f->clock.real_ms / 1000;
+    create_for_bob(f);
+    assert_int_equal(disown(f), 0);
+    turn_ends();
+    assert_int_equal(ledger_intend(&f->core, 0, 5000, &f->detail), 0);
+    /* Else two look like it, of which none is removed. */
+    assert_int_equal(fake_sysv_remove_as(f->k, shmid + 1), 0);
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_false(f->start.unacknowledged.is_removed);
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    turn_ends();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +148,7 @@ int main(void)
         CASE(of_an_adopted_one_that_was_taken_back),
         CASE(what_is_being_removed),
         CASE(a_create_in_the_same_second),
+        CASE(a_create_after_the_clock_was_set_back),
     };
     return RUN_TESTS(tests);
 }
