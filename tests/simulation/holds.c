@@ -103,16 +103,26 @@ static unsigned count_alike(const struct oracle *o, const struct sysv_stat *k)
     return n;
 }
 
-static bool could_be_adopted(const struct sysv_stat *k)
+static bool is_disowned(const struct oracle *o, const struct sysv_stat *k)
 {
-    return k->uid == DAEMON_UID || k->cuid == DAEMON_UID;
+    for (size_t i = 0; i < o->m.n_all; i++)
+        if (o->m.all[i]->is_disowned && is_same_segment(&o->m.all[i]->kernel, k))
+            return true;
+    return false;
+}
+
+/* Or be what a kill or a fault has left of a creation. What was given up is neither. */
+static bool could_be_adopted(const struct oracle *o, const struct sysv_stat *k)
+{
+    return k->uid == DAEMON_UID ||
+           (k->cuid == DAEMON_UID && (o->is_unsure_of_adopted || !is_disowned(o, k)));
 }
 
 void holds_forget_adopted(struct oracle *o)
 {
     for (size_t i = 0; i < o->m.n_foreign; i++) {
         const struct sysv_stat *was = &o->m.foreign[i];
-        if (could_be_adopted(was) && !fake_sysv_segment(o->w->k, was->shmid))
+        if (could_be_adopted(o, was) && !fake_sysv_segment(o->w->k, was->shmid))
             o->m.foreign[i--] = o->m.foreign[--o->m.n_foreign];
     }
 }
@@ -315,7 +325,7 @@ static void check_foreign(struct oracle *o, struct sysv_stat *was)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, was->shmid);
     /* An adoption that a kill has just cut off. */
-    if (o->is_killed && o->is_unsure_of_new && could_be_adopted(was))
+    if (o->is_killed && o->is_unsure_of_new && could_be_adopted(o, was))
         return;
     /* A disowned one that could not be unlocked. */
     if (k && o->had_fault)

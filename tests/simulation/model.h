@@ -95,7 +95,7 @@ struct model {
     /* Segments that are not the daemon's, as they must be. */
     struct sysv_stat foreign[LIVE_MAX];
     size_t n_foreign;
-    int64_t disowned_at_s; /* the last time, by the kernel's clock */
+    int64_t disowned_at_s; /* the latest time, by the kernel's clock, which may go back */
 };
 
 struct ask {
@@ -137,6 +137,9 @@ void model_remove(struct model *m, struct model_segment *segment);
 struct model_segment *model_by_serial(const struct model *m, uint64_t serial);
 struct model_segment *model_by_name(const struct model *m, const char *name);
 struct model_segment *model_by_shmid(const struct model *m, int32_t shmid);
+/* Something was disowned at this time. */
+void model_note_disowning(struct model *m);
+
 const struct sysv_stat *model_foreign(const struct model *m, int32_t shmid);
 
 /* How often others than the daemon have it attached. */

@@ -137,10 +137,14 @@ static bool may_mean(const struct ask *ask, const struct model_segment *s)
            (new_name && strcmp(s->name, new_name) == 0);
 }
 
+static bool may_adopt(const struct ask *ask)
+{
+    return ask->method == METHOD_ADOPT || ask->method == METHOD_DISOWN;
+}
+
 static bool may_make(const struct ask *ask)
 {
-    return ask->method == METHOD_CREATE || ask->method == METHOD_ADOPT ||
-           ask->method == METHOD_DISOWN;
+    return ask->method == METHOD_CREATE || may_adopt(ask);
 }
 
 /* Those that ASK may have changed are as the daemon has them. */
@@ -158,8 +162,9 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
                 old->is_unsure = true;
         }
     if (ask->method == METHOD_DISOWN)
-        m->disowned_at_s = o->w->k->now;
+        model_note_disowning(m);
     o->is_unsure_of_new |= may_make(ask);
+    o->is_unsure_of_adopted |= may_adopt(ask);
 }
 
 void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
@@ -167,6 +172,7 @@ void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
     for (size_t i = 0; i < o->m.n_live; i++)
         o->m.live[i]->may_be_recorded |= may_mean(ask, o->m.live[i]);
     o->new_may_be_recorded |= may_make(ask);
+    o->adopted_may_be_recorded |= may_adopt(ask);
 }
 
 /* The daemon has ended before it could take back what it could not record. */
@@ -177,7 +183,8 @@ static void be_unsure_of_refused(struct oracle *o)
         o->m.live[i]->may_be_recorded = false;
     }
     o->is_unsure_of_new |= o->new_may_be_recorded;
-    o->new_may_be_recorded = false;
+    o->is_unsure_of_adopted |= o->adopted_may_be_recorded;
+    o->new_may_be_recorded = o->adopted_may_be_recorded = false;
 }
 
 static void learn_unsure(struct oracle *o)
@@ -198,7 +205,7 @@ static void learn(struct oracle *o)
     o->may_tell_of_unknown |= o->is_unsure_of_new;
     if (o->is_unsure_of_new)
         holds_check_records(o, false);
-    o->is_unsure_of_new = o->must_learn = false;
+    o->is_unsure_of_new = o->is_unsure_of_adopted = o->must_learn = false;
 }
 
 void oracle_execute_unheard(struct oracle *o, struct ask *ask)
@@ -461,7 +468,7 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
     /* The record of a create that failed may have been written, and not taken back before a kill.
      */
     o->may_tell_of_unknown = o->is_unsure_of_new || o->last_fault_ms > 0;
-    o->is_unsure_of_new = false;
+    o->is_unsure_of_new = o->is_unsure_of_adopted = false;
     o->had_fault = had_fault;
     fake_memory_resume();
 }

@@ -50,11 +50,13 @@ struct oracle {
     uint64_t last_told;
     uint64_t last_serial; /* of a segment, that was ever answered */
     bool must_learn;
-    bool is_unsure_of_new; /* a kill cut off what makes a segment */
+    bool is_unsure_of_new;     /* a kill cut off what makes a segment */
+    bool is_unsure_of_adopted; /* in particular, what adopts or gives up one */
     /* What a kill has left between shmget() and the record: the next start removes it. */
     struct sysv_stat unacknowledged[CODES_MAX];
     size_t n_unacknowledged;
     bool new_may_be_recorded;     /* see oracle_refused_by_store() */
+    bool adopted_may_be_recorded; /* the same */
     bool may_tell_of_unknown;     /* one that was made, and has ended, and nobody heard */
     bool had_fault;               /* since all was settled last */
     bool faults_seen;             /* while the present connection was served */
