@@ -34,6 +34,11 @@ say() {
 
 # --- arguments
 
+# The comment at the top. This directory is the tree's by now, so the path as it was called leads nowhere.
+print_help() {
+    sed -nE '3,/^[^#]/s/^# ?//p' tests/fresh/run.sh
+}
+
 release=bookworm
 users=()
 ways=()
@@ -42,9 +47,13 @@ while [ $# -gt 0 ]; do
     '--release bookworm' | '--release trixie') release=$2 ;;
     '--user root' | '--user ordinary' | '--user container') users+=("$2") ;;
     '--way readme' | '--way plain' | '--way tarball' | '--way tools' | '--way packages') ways+=("$2") ;;
+    '-h '* | '--help '*)
+        print_help
+        exit
+        ;;
     *)
-        sed -nE '3,/^[^#]/s/^# ?//p' "$0"
-        case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
+        print_help >&2
+        exit 2
         ;;
     esac
     shift 2

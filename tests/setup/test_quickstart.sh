@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # quickstart, in a tree of stubs: when it configures again, when it compiles everything again, and what
-# it installs.
+# it installs. And the help of each script that a newcomer types.
 #
 # The programs that it calls are stubs, and write what they do to $scratch/calls. So the compilers, the
 # packages and the user of this machine do not matter.
@@ -208,6 +208,28 @@ is 'packages for the tests' "$(calls test | sed 's/ make.*//')" \
 echo bash-completion >"$scratch/unavailable"
 is 'an optional package that this Debian does not have' "$(calls test | sed 's/ make.*//')" \
     'apt-get install --no-install-recommends libcmocka-dev libpam-systemd'
+
+# --- help, from another directory
+
+# What SCRIPT prints, called from DIRECTORY; both are in the tree. The first line, and the exit status.
+first_line() { # DIRECTORY, SCRIPT, ARGUMENT
+    local text status
+    text=$(cd "$top/$1" && "./$2" "$3" 2>"$scratch/output")
+    status=$?
+    printf '%s|%s' "${text%%$'\n'*}" "$status"
+}
+
+is 'the help of quickstart' "$(first_line examples ../quickstart --help)" \
+    'Sets shmd up on a fresh Debian 12 or 13 that has nothing but git, and shows what it does:|0'
+is 'the help of the demonstration' "$(first_line tests ../examples/demo --help)" \
+    'Shows the main job of shmd: processes share a segment by its name, and it goes away with them.|0'
+# A release does not have it.
+[ ! -e "$top/tests/fresh/run.sh" ] ||
+    is 'the help of the set-up on a fresh Debian' "$(first_line examples ../tests/fresh/run.sh --help)" \
+    'Sets shmd up on a fresh, minimal Debian, as a newcomer does:|0'
+is 'quickstart with a wrong argument' "$(first_line examples ../quickstart nonsense)" '|2'
+is 'it says what is right' "$(head -n 1 "$scratch/output")" \
+    'Sets shmd up on a fresh Debian 12 or 13 that has nothing but git, and shows what it does:'
 
 echo "1..$count"
 [ "$failed" = 0 ]
