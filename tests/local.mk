@@ -100,6 +100,7 @@ integration_tests = \
 	tests/integration/test_examples.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_gc.py \
+	tests/integration/test_harness.py \
 	tests/integration/test_hello.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \

@@ -9,8 +9,11 @@ correspond one to one. Nothing here or in the tests measures time: DEADLINE only
 """
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import json
+import mmap
 import os
 import pickle
 import resource
@@ -42,6 +45,10 @@ BOB = User(3002, 3002, ())
 # Run in front of the daemon's command, such as valgrind with its options.
 WRAPPER = shlex.split(os.environ.get("SHMD_TEST_WRAPPER", ""))
 DEADLINE = int(os.environ.get("SHMD_TEST_DEADLINE", 300 if WRAPPER else 60))
+
+sysv.libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+sysv.libc.mmap.restype = ctypes.c_void_p
+sysv.libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
@@ -150,21 +157,57 @@ def _effective(user):
         os.setgroups(groups)
 
 
+class _Memory:
+    """Tells whether the memory of a child is there. Another process that reads the child's files in
+    /proc, as `ps` does, keeps its memory, and what is attached to that, for a moment after its death."""
+
+    def __init__(self):
+        # A file that the child will have in its memory, and nobody anywhere else. The lock goes with that.
+        self._file = os.memfd_create("memory")
+        self._locked = os.open(f"/proc/self/fd/{self._file}", os.O_RDWR)
+        fcntl.flock(self._locked, fcntl.LOCK_EX)
+
+    def enter(self):
+        """In the child. The file is not in the memory of its own children."""
+        address = sysv.libc.mmap(None, sysv.PAGE, mmap.PROT_READ, mmap.MAP_SHARED, self._locked, 0)
+        assert sysv.libc.madvise(address, sysv.PAGE, mmap.MADV_DONTFORK) == 0
+        os.close(self._locked)
+
+    def forked(self):
+        """In the parent."""
+        os.close(self._locked)
+
+    def wait_until_gone(self):
+        wait_until(self._is_gone, "the memory of a dead process is gone")
+        os.close(self._file)
+
+    def _is_gone(self):
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
 class Child:
     """A forked process that runs FUNCTION as USER and reports its outcome through a pipe. Of the
-    descriptors it has only the standard ones and KEEP: no connection stays open by it."""
+    descriptors it has only the standard ones and KEEP: no connection stays open by it. Once it is
+    reaped it is attached to nothing."""
 
     def __init__(self, user, function, keep=()):
+        self._memory = _Memory()
         self._read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             self._run(user, function, write, keep)
         os.close(write)
+        self._memory.forked()
         self._reaped = False
 
     def _run(self, user, function, write, keep):
         # Never returns: the test program's own clean-up is not the child's.
         try:
+            self._memory.enter()
             kept = sorted((2, write, *keep))
             for low, high in zip(kept, (*kept[1:], os.sysconf("SC_OPEN_MAX"))):
                 os.closerange(low + 1, high)
@@ -208,6 +251,7 @@ class Child:
         os.waitpid(self.pid, 0)
         os.close(self._read)
         self._reaped = True
+        self._memory.wait_until_gone()
 
 
 def as_user(user, function):
