@@ -89,8 +89,10 @@ int cli_open(struct cli *cli, int64_t timeout_ms)
     int r = daemon_choose(&wish, &cli->daemon);
     if (r == 0)
         r = connect_to(cli);
-    if (r == 0)
+    if (r == 0) {
+        cli_ask(cli); /* the limit of the connecting does not hold for what comes */
         cli_watch_delay(cli);
+    }
     return r;
 }
 

@@ -111,7 +111,7 @@ int cmd_reload(struct cli *cli)
     int r = cli_connect(cli);
     if (r != 0)
         return r;
-    r = shmd_reload(cli->shmd);
+    r = shmd_reload(cli_ask(cli));
     if (r == 0)
         return check_declared(cli);
     const struct shmd_failure *failure = shmd_last_failure(cli->shmd);

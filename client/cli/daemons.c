@@ -15,6 +15,15 @@ struct foreign_list {
     size_t count, capacity;
 };
 
+/* What the result R of a call to a daemon is as a negative errno. One that is shutting down is
+ * lost, as in all commands. */
+static int errno_of(int r)
+{
+    if (r < 0)
+        return r;
+    return cli_is_lost(r) ? -ECONNRESET : -EBADMSG;
+}
+
 /* --- the one that was chosen */
 
 void daemon_ask(struct cli *cli, struct daemon_seen *ret)
@@ -26,7 +35,7 @@ void daemon_ask(struct cli *cli, struct daemon_seen *ret)
     ret->state = DAEMON_SILENT;
     int r = shmd_info(cli_ask(cli), &ret->info);
     if (r != 0)
-        ret->error = r < 0 ? r : -EBADMSG;
+        ret->error = errno_of(r);
     else if (ret->info->ipc_namespace != own_ipc_namespace())
         ret->state = DAEMON_ELSEWHERE;
     else
@@ -90,7 +99,7 @@ static int list_foreign(struct cli *cli, struct foreign_list *ret)
     int r = shmd_list(cli_ask(cli), &foreign, add_foreign, &all);
     if (r != 0) {
         free(all.rows);
-        return r < 0 ? r : -EBADMSG;
+        return errno_of(r);
     }
     if (all.count > 0)
         qsort(all.rows, all.count, sizeof(*all.rows), compare_ids);

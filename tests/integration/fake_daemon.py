@@ -133,4 +133,8 @@ def good_reply(request, pages=3):
         event = {"event_serial": 1, "at_ms": 1, "kind": "created", "segment": SEGMENT}
         line = {"jsonrpc": "2.0", "method": "event", "params": event}
         return reply(request, {"event_serial": 0}) + json.dumps(line).encode() + b"\n"
+    if method == "metrics":
+        return reply(request, {"text": "# EOF\n"})
+    if method == "reload":
+        return reply(request, {})
     return segment_reply(request)

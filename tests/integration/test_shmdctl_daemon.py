@@ -12,6 +12,7 @@ import tempfile
 
 import sysv
 from command import (
+    COMMANDS,
     NOT_STARTED,
     REFUSED,
     UNREACHABLE,
@@ -50,10 +51,19 @@ ASKING = {
     "adopt": ["adopt", "--shmid", "0"],
     "events": ["events", "--count", "1"],
     "run": ["run", "x", "--size", "1", "--", "true"],
+    "disown": ["disown", "x"],
+    "reload": ["reload"],
+    "metrics": ["metrics"],
+    "ps": ["ps", "x"],
+    "top": ["top", "--once"],
 }
+# These do what they can without it.
+NOT_IN_NEED = {"gc", "doctor", "help", "version"}
 # Those of all commands that print JSON.
 PRINTING_JSON = {
-    **{name: line for name, line in ASKING.items() if name not in ("read", "write", "run")},
+    **{name: line for name, line in ASKING.items()
+       if name not in ("read", "write", "run", "reload", "metrics")},
+    "ps": ["ps"],
     "rm": ["rm", "x", "y", "z"],
     "gc": ["gc"],
     "doctor": ["doctor"],
@@ -64,6 +74,14 @@ def unreachable(command):
     """The exit status of COMMAND when it has lost the daemon: that of `run` cannot be its
     command's."""
     return NOT_STARTED if command == "run" else UNREACHABLE
+
+
+class Commands(CommandCase):
+    def test_none_is_left_out_here(self):
+        self.assertEqual({*ASKING, *NOT_IN_NEED}, set(COMMANDS))
+        for name in COMMANDS:
+            prints_json = re.search(r"(?m)^  -j, --json ", self.ctl(name, "--help")) is not None
+            self.assertEqual(prints_json, name in PRINTING_JSON, name)
 
 
 class WithAFake(CommandCase):
@@ -245,6 +263,7 @@ class NoAnswer(Shmdctl):
     def test_it_is_told_and_waited_for(self):
         self.client.create(name="x", mode="0666")
         self.client.create(name="gone/1")
+        self.client.create(name="gone/2")
         self.stop()
         lines = {
             name: line for name, line in ASKING.items()
@@ -252,9 +271,15 @@ class NoAnswer(Shmdctl):
             if name not in ("hold", "release", "adopt", "run")
         }
         lines["rm"] = ["rm", "gone/1"]
+        lines["disown"] = ["disown", "gone/2"]
         lines["events"] = ["events", "--count", "1", "--after", "0"]
         lines["gc"] = ["gc"]
-        processes = {name: self.start(*line, stderr=subprocess.PIPE) for name, line in lines.items()}
+        processes = {
+            # Only admins may reload.
+            name: self.start(*line, stderr=subprocess.PIPE, bufsize=0,
+                             user=ROOT if name == "reload" else SOMEBODY)
+            for name, line in lines.items()
+        }
         for name, process in processes.items():
             with self.subTest(command=name):
                 told = process.stderr.readline().decode()
@@ -426,10 +451,12 @@ def evil_reply(request, n):
     }  # fmt: skip
     answers = [json.loads(line) for line in good_reply(request, 2).splitlines()]
     for answer in answers:
-        result = answer.get("result") or answer["params"]
+        result = answer["result"] if "result" in answer else answer["params"]
         for target in [result.get("segment"), *result.get("segments", [])]:
             if target:
                 target.update(segment)
+        if "text" in result:
+            result.update(text=EVIL)
         if "version" in result:
             result.update(version=EVIL, boot_id=EVIL, limits={EVIL: {"used": 1, "max": 2}})
     return b"".join(json.dumps(a, ensure_ascii=False).encode() + b"\n" for a in answers)
@@ -464,7 +491,7 @@ class HostileDaemon(WithAFake):
                     with self.subTest(answer=answer.__name__, command=name, options=json_option):
                         line = ASKING[name]
                         _, out, err = self.run_command(*line[:1], *json_option, *line[1:])
-                        self.assertTrue(out or err or name == "run")
+                        self.assertTrue(out or err or name in ("run", "reload"))
         self.serve(evil_reply)
         out = self.run_command("stat", "x")[1]
         self.assertIn("\\x1b[31m\\u009b2J\\x0a\\x0d\\x09\\x7f\\u0085\\u202eé", out)
