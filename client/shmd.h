@@ -137,13 +137,13 @@ void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
  * Connects again to where shmd_connect() did, as after the daemon was restarted, and tries for
  * TIMEOUT_MS until a daemon serves there (0: once; -1: for ever). What this handle holds is then
  * held again, and what it has subscribed to goes on behind the last event that it was given; if the
- * daemon does not have all events any more, a gap is told. Segments of lifetime `process` have kept
- * their holder meanwhile; those of lifetime `connection` have lost it, and may be gone.
+ * daemon does not have all events any more, a gap comes first. Segments of lifetime `process` have
+ * kept their holder meanwhile; those of lifetime `connection` have lost it, and may be gone.
  *
  * 0; a negative errno, and then the connection is still lost; SHMD_ERROR_NO_SUCH_SEGMENT when
  * something that was held is gone, and is not held any more: the connection is good, and
  * shmd_last_failure() names the first such segment by its serial. -EBUSY: calls are unanswered;
- * shmd_process() tells them that they are lost.
+ * shmd_process() answers them first.
  *
  * A call is never repeated by the library: when the connection is lost in the middle of one, it is
  * not known whether the daemon has carried it out.
@@ -215,7 +215,7 @@ struct shmd_segment {
     enum shmd_state state;
     enum shmd_lifetime lifetime; /* 0: not the daemon's, so it has none */
     uint32_t holders;
-    const struct shmd_holder *holder_list; /* `holders` of them; NULL: not told (only stat tells) */
+    const struct shmd_holder *holder_list; /* `holders` of them; NULL: unknown (only stat shows) */
     bool locked;
     bool noreserve;
     uint64_t huge_page_size; /* 0: ordinary pages */
@@ -226,9 +226,9 @@ struct shmd_segment {
     bool orphaned;       /* only of one that is not: its creator is dead and nobody is attached */
     bool declared;       /* a configuration file asks for it */
     bool used_by_others; /* only of one that is not: not only its creator has attached it */
-    bool has_memory;     /* the kernel told rss and swap (only stat asks) */
+    bool has_memory;     /* the kernel gave rss and swap (only stat asks) */
     uint64_t rss, swap;  /* bytes of it that are in memory, and in swap */
-    /* Only of a declared one: the names of what is otherwise than the file says, as "mode"; "other"
+    /* Only of a declared one: the names of what differs from the file, such as "mode"; "other"
      * stands for what this library does not know. */
     const char *const *drift;
     size_t n_drift;
@@ -286,7 +286,7 @@ struct shmd_create_options {
     uint64_t huge_page_size;
     bool noreserve;
     bool locked;
-    bool any_owner;      /* accept an existing one whoever owns it */
+    bool any_owner;      /* accept an existing one of any owner */
     bool replace;        /* make a new one in the place of the one that has the name */
     bool no_hold;        /* of an existing one: do not become its holder */
     int64_t idle_ttl_ms; /* it goes when nobody has attached it for so long; 0: it does not */
@@ -503,13 +503,13 @@ int shmd_send_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *
 
 /*
  * Sends what is still to be sent and takes what has come. When there is no answer yet, it waits
- * TIMEOUT_MS for one (0: it only looks; -1: for ever). Returns how many answers it has told, 0 also
- * when nothing is unanswered; or a negative errno: the connection is lost, and whatever was
- * unanswered has been told so. Whether the daemon carried that out is then not known.
+ * TIMEOUT_MS for one (0: it only looks; -1: for ever). Returns how many answers it has delivered, 0
+ * also when nothing is unanswered; or a negative errno: the connection is lost, and each unanswered
+ * call got that as its answer. Whether the daemon carried it out is then not known.
  */
 int shmd_process(struct shmd *shmd, int timeout_ms);
 
-/* How many calls have been sent whose answers were not told yet. */
+/* How many calls have been sent whose answers were not delivered yet. */
 size_t shmd_unanswered(const struct shmd *shmd);
 
 /* What to poll() shmd_fd() for: POLLIN, and POLLOUT while there is something left to send. */
@@ -629,7 +629,7 @@ enum shmd_event_kind {
     SHMD_EVENT_REMOVED = 32,
     SHMD_EVENT_ADOPTED = 64,
     SHMD_EVENT_UNKNOWN = 1 << 29, /* of a daemon newer than this library; never asked for */
-    SHMD_EVENT_GAP = 1 << 30,     /* some were missed; never asked for, always told */
+    SHMD_EVENT_GAP = 1 << 30,     /* some were missed; never asked for, always sent */
 };
 
 /* Why a segment was removed. */
@@ -667,7 +667,7 @@ struct shmd_subscribe_options {
     const char *prefix; /* of the name */
     unsigned kinds;     /* bits of enum shmd_event_kind; 0: all */
     bool has_after;
-    uint64_t after; /* the event_serial seen last: what came since is told first */
+    uint64_t after; /* the event_serial seen last: what came since comes first */
     uint64_t reserved[8];
 };
 
@@ -709,7 +709,7 @@ struct shmd_info {
     const uint64_t *huge_page_sizes;
     size_t n_huge_page_sizes;
     bool durable;                /* segments outlive their creators */
-    int64_t records_since_at_ms; /* the daemon knows all that it made since then; 0: not told */
+    int64_t records_since_at_ms; /* the daemon knows all that it made since then; 0: unknown */
     const char *store_failure;   /* why the last change could not be recorded; NULL: it was */
 };
 

@@ -58,11 +58,11 @@ static void warn_of_writers(const char *path)
         return;
     bool is_open = (st.st_mode & S_IWOTH) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX));
     if (is_open)
-        log_warning("%s: every user can write it, for its mode is %04o, and so decide what the "
+        log_warning("%s: every user can write it (mode %04o) and so decide what the "
                     "daemon allows: chmod o-w",
                     path, (unsigned)st.st_mode & 07777);
     else if (st.st_uid != 0 && st.st_uid != geteuid())
-        log_warning("%s: it is neither root's nor the daemon's: uid %" PRIu32 " can write it, and "
+        log_warning("%s: it is neither root's nor the daemon's: uid %" PRIu32 " can write it and "
                     "so decide what the daemon allows",
                     path, (uint32_t)st.st_uid);
 }

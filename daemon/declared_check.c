@@ -92,7 +92,7 @@ static bool contradicts(const struct checking *c, const struct seen *seen,
     if (!earlier || strcmp(earlier->text, seen->text) == 0)
         return false;
     config_errors_add(c->errors, seen->declaration->file, seen->declaration->line, key,
-                      "%s is declared otherwise in %s, line %u", subject,
+                      "%s is declared differently in %s, line %u", subject,
                       earlier->declaration->file, earlier->declaration->line);
     return true;
 }

@@ -98,7 +98,7 @@ static void log_unacknowledged(const struct unacknowledged *found)
     size_t len = 0;
     if (found->is_removed)
         log_notice("removed the segment that a former daemon was about to create when it ended: "
-                   "nobody was told of it");
+                   "no client knows of it");
     if (found->n_unclear == 0)
         return;
     for (size_t i = 0; i < found->n_unclear && i < UNCLEAR_MAX; i++)

@@ -4,7 +4,7 @@
 #
 #   producer.sh NAME FILE
 #
-# Whoever waits for NAME (wait.sh) has it when it is complete, and is told if this dies before.
+# wait.sh, which waits for NAME, gets it when it is complete, or an error if this process dies before.
 set -eu
 
 if [ "${1-}" != --fill ]; then

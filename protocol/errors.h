@@ -22,7 +22,7 @@
     X(METHOD_NOT_FOUND, "org.varlink.service.MethodNotFound", -32601, ENOSYS,                      \
       "no such method: PROTOCOL.md lists them")                                                    \
     X(INVALID_PARAMETER, "org.varlink.service.InvalidParameter", -32602, EINVAL,                   \
-      "a parameter is not as the method wants it")                                                 \
+      "a parameter has a wrong value")                                                             \
     X(NO_SUCH_SEGMENT, "io.shmd.NoSuchSegment", 1, ENOENT,                                         \
       "no such segment: list shows what there is")                                                 \
     X(SEGMENT_EXISTS, "io.shmd.SegmentExists", 2, EEXIST,                                          \

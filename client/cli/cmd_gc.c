@@ -269,8 +269,8 @@ static int check_options(const struct cli *cli)
                          "the other options out");
     if (cli_given(cli, OPT(UNDECIDED)) && cli_given(cli, OPT(REMOVE)) && geteuid() != 0)
         return cli_error(EXIT_PERMISSION_DENIED,
-                         "--undecided is for root: whether the creators of those segments live "
-                         "cannot be told from here");
+                         "--undecided is for root: you cannot see whether the creators of those "
+                         "segments live");
     return 0;
 }
 

@@ -37,7 +37,7 @@ static void check_socket(const struct doctor_facts *m, struct finding *f)
               m->socket.mode, m->socket.uid);
         return;
     }
-    why(f, "whatever needs the daemon fails");
+    why(f, "every command that needs the daemon fails");
     if (m->socket.error == 0 && !m->socket.is_socket) {
         found(f, SEVERITY_ERROR, "%s is no socket", path);
         mend(f, "name the daemon's socket by --socket or SHMD_SOCKET");
@@ -155,10 +155,10 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
     else
         found(f, SEVERITY_WARNING, "RemoveIPC=yes (%s), and segments are owned by %s", source,
               users);
-    why(f,
-        "when the last session of a regular user ends, systemd-logind removes the segments that "
-        "the user owns and nobody has attached, whoever created them; su - and ssh are sessions, "
-        "too. It also removes the user's semaphores, message queues and files in /dev/shm");
+    why(f, "when the last session of a regular user ends, systemd-logind removes the segments that "
+           "the user owns and nobody has attached, even if another user created them; su - and ssh "
+           "are sessions, "
+           "too. It also removes the user's semaphores, message queues and files in /dev/shm");
     mend(f, "loginctl enable-linger USER; or let a system user own the segments and give access by "
             "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
             "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
@@ -181,7 +181,9 @@ static void check_config_files(const struct doctor_facts *m, struct finding *f)
     else
         found(f, SEVERITY_WARNING, "every user can write %s, mode %04" PRIo32 "%s", d->loose.path,
               d->loose.mode, more);
-    why(f, "who writes it decides who is an admin, what the limits are and which segments exist");
+    why(f,
+        "a user who can write it decides who is an admin, what the limits are and which segments "
+        "exist");
     shell_word(d->loose.path, file, sizeof(file));
     mend(f,
          d->loose.is_strangers ? "look at what is in it, then: chown root %s"
@@ -227,8 +229,9 @@ static void check_drift(const struct doctor_facts *m, struct finding *f)
     found(f, SEVERITY_WARNING, "%" PRIu64 " of %" PRIu64 " declared segments differ%s from %s: %s",
           m->drift.drifting, m->drift.segments, m->drift.drifting > 1 ? "" : "s",
           m->drift.drifting > 1 ? "their files" : "its file", m->drift.first);
-    why(f, "somebody has changed it since, or it cannot be changed to what the file says: then the "
-           "daemon's log has the reason");
+    why(f,
+        "somebody has changed it, or the daemon cannot change it to what the file says: then the "
+        "daemon's log has the reason");
     mend(
         f,
         "shmdctl %sreload sets mode, uid, gid, labels, ttl_ms, idle_ttl_ms and locked as declared; "
@@ -368,7 +371,7 @@ static void check_stat_any(const struct doctor_facts *m, struct finding *f)
     }
     found(f, m->stat_any == FEATURE_UNKNOWN ? SEVERITY_INFO : SEVERITY_ERROR, "SHM_STAT_ANY %s",
           m->stat_any == FEATURE_UNKNOWN ? "could not be tried" : "does not work");
-    why(f, "without it the daemon cannot see what happens to segments behind its back");
+    why(f, "without it the daemon cannot see what others do to its segments");
     mend(f, "a kernel from Linux 4.17 on");
 }
 
@@ -385,8 +388,9 @@ static void check_store(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found(f, SEVERITY_ERROR, "the last change could not be recorded: %s", m->daemon.store_failure);
-    why(f, "until it can record again the daemon refuses what is new with StoreFailure");
-    mend(f, "make room on the file system of its state directory; its log says which one that is");
+    why(f, "until it can record again, the daemon refuses to create or change segments "
+           "(StoreFailure)");
+    mend(f, "make room on the file system of its state directory; its log names the directory");
 }
 
 /* --- all of them */

@@ -55,7 +55,7 @@ void check_left(const struct doctor_facts *m, struct finding *f)
     }
     found_class(f, SEVERITY_INFO, c, "the creator is dead, but others have used it");
     why(f, "it may be a cache that is meant to stay, or what a program forgot");
-    mend(f, "shmdctl %sgc lists them; which of them are needed their users know", m->options);
+    mend(f, "shmdctl %sgc lists them; ask their users which of them are needed", m->options);
 }
 
 void check_undecided(const struct doctor_facts *m, struct finding *f)
@@ -89,14 +89,14 @@ void check_lost(const struct doctor_facts *m, struct finding *f)
     if (!is_checked(m, f))
         return;
     if (c->segments == 0) {
-        found(f, SEVERITY_OK, "the daemon has lost no segments that can be told");
+        found(f, SEVERITY_OK, "no lost segments");
         return;
     }
     found_class(f, SEVERITY_WARNING, c,
-                "may be the daemon's, from before its records began, or was disowned: it has "
-                "no record of it");
-    why(f, "when a daemon's records were lost, no name leads to its segments any more, and they "
-           "may be needed all the same");
+                "may be the daemon's: made before its records began, or disowned");
+    why(f,
+        "the daemon has no record of such a segment, so no name leads to it, and it may still be "
+        "needed");
     ids_text(c, others, sizeof(others));
     mend(f, "shmdctl %sadopt --shmid %d (by its owner or root) lets the daemon manage it again%s%s",
          m->options, c->ids[0], *others ? "; the others are " : "", others);
@@ -113,12 +113,12 @@ void check_pid_namespace(const struct doctor_facts *m, struct finding *f)
         found(f, SEVERITY_OK, "the daemon and this process share a pid namespace");
         return;
     case NAMESPACE_UNKNOWN:
-        found(f, SEVERITY_INFO, "whether the daemon is in this pid namespace cannot be told");
+        found(f, SEVERITY_INFO, "we cannot tell whether the daemon is in this pid namespace");
         return;
     case NAMESPACE_DIFFERS: break;
     }
     found(f, SEVERITY_INFO, "the daemon is in another pid namespace than this process");
-    why(f, "it knows processes by other pids than those here, and cannot tell whether the creators "
-           "of some segments live: gc lists those as undecided");
+    why(f, "it sees other pids than this process, and cannot tell whether the creators of some "
+           "segments live: gc lists those as undecided");
     mend(f, "share one (podman run --pid=host, hostPID or shareProcessNamespace in Kubernetes)");
 }

@@ -348,7 +348,7 @@ static const struct {
     {"?", "help", "this help"},
     {"s", "sort", "sort by the next column; S: by the one before"},
     {"/", "filter", "show only what has a text: Enter keeps the filter, Escape drops it"},
-    {"r", "reverse", "the other way round"},
+    {"r", "reverse", "reverse the order"},
     {"p", "processes", "the processes that have segments attached, or the segments again"},
     {"u", "users", "what each user has made, and how much of the quota that is"},
     {"e", "events", "show events, or do not"},
@@ -379,7 +379,7 @@ static void draw_keys(struct pen *pen)
 static void draw_help(struct pen *pen)
 {
     static const char *const columns[] = {
-        "RSS: how much of a segment is in memory or swap. GROWTH: of that, in a second.",
+        "RSS: how much of a segment is in memory or swap. GROWTH: its gain in a second.",
         "OF BYTES, OF SEGMENTS: a user's share of the quota, or of the kernel's limit.",
     };
     for (int i = 0; i < KEYS; i++) {
@@ -391,7 +391,7 @@ static void draw_help(struct pen *pen)
         put(pen, TOP_LOOK_PLAIN, columns[i]);
         end_line(pen);
     }
-    put(pen, TOP_LOOK_TITLE, "Any key leads back.");
+    put(pen, TOP_LOOK_TITLE, "Press any key to go back.");
     end_line(pen);
 }
 

@@ -25,7 +25,8 @@ static void lose(struct top_feed *feed, const char *why)
     feed->cli->shmd = NULL;
     feed->is_looking = false;
     feed->due_ms = cli_now_ms() + AWAY_MS;
-    top_model_status(feed->model, "The daemon is away (%s). Connecting again; this is how it was.",
+    top_model_status(feed->model,
+                     "The daemon is away (%s). Connecting again; below is its last known state.",
                      why);
 }
 
@@ -234,7 +235,8 @@ bool top_feed_step(struct top_feed *feed)
         return true;
     }
     if (is_silent(feed)) {
-        top_model_status(m, "The daemon does not answer. Waiting for it; this is how it was.");
+        top_model_status(
+            m, "The daemon does not answer. Waiting for it; below is its last known state.");
         return true;
     }
     return is_new || m->n_looks != looks;

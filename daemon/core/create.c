@@ -32,7 +32,8 @@ static int check_rights(const struct core *core, const struct caller *caller,
         return outcome_denied(detail, "admin",
                               "only an admin may create a segment for another uid");
     if (p->gid.given && !access_may_give_gid(a, caller, (uint32_t)p->gid.value))
-        return outcome_denied(detail, "admin", "only an admin may use a group that is not his own");
+        return outcome_denied(detail, "admin",
+                              "only an admin may use a group that the caller is not in");
     return 0;
 }
 

@@ -26,7 +26,8 @@ static int check_owner(const struct core *core, const struct caller *caller,
     if (p->uid.given && !access_may_give_uid(a, caller, (uint32_t)p->uid.value))
         return outcome_denied(detail, "admin", "only an admin may give a segment to another uid");
     if (p->gid.given && !access_may_give_gid(a, caller, (uint32_t)p->gid.value))
-        return outcome_denied(detail, "admin", "only an admin may use a group that is not his own");
+        return outcome_denied(detail, "admin",
+                              "only an admin may use a group that the caller is not in");
     if (p->uid.given && s->adopted && a->own_uid != 0)
         return not_supported(detail, "another uid for an adopted segment: the daemon owns it so as "
                                      "to manage it");
@@ -40,8 +41,8 @@ static int check_lifetime(const struct set_params *p, const struct found *found,
     if (!p->lifetime.given || (enum lifetime)p->lifetime.value == s->lifetime)
         return 0;
     if (s->lifetime == LIFETIME_ATTACHED)
-        return not_supported(detail, "another lifetime for an attached segment: the kernel will "
-                                     "free it at the last detach, come what may");
+        return not_supported(detail, "another lifetime for an attached segment: the kernel frees "
+                                     "it at the last detach");
     if ((enum lifetime)p->lifetime.value != LIFETIME_ATTACHED)
         return 0;
     if (s->key != 0)

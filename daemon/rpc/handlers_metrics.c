@@ -90,7 +90,7 @@ static void write_used(FILE *out, const char *name, const char *help, uint64_t u
     write_gauge(out, name, help, used);
     snprintf(text, sizeof(text), "%s_max", name);
     if (max > 0 && max <= INT64_MAX)
-        write_gauge(out, text, "The most there may be.", max);
+        write_gauge(out, text, "The limit.", max);
 }
 
 static void write_segments(FILE *out, const struct core *core)
@@ -103,7 +103,8 @@ static void write_segments(FILE *out, const struct core *core)
                limits->max_bytes);
     write_gauge(out, "foreign_segments", "Segments that are not the daemon's, at the last sweep.",
                 counted->foreign);
-    write_gauge(out, "orphaned_segments", "Of these, orphaned ones.", counted->orphaned);
+    write_gauge(out, "orphaned_segments", "Foreign segments that are orphaned, at the last sweep.",
+                counted->orphaned);
     write_gauge(out, "resident_bytes", "Bytes of all segments in memory, at the last sweep.",
                 k->resident * k->page_size);
     write_gauge(out, "swapped_bytes", "Bytes of all segments in swap, at the last sweep.",
@@ -119,13 +120,14 @@ static void write_segments(FILE *out, const struct core *core)
 static void write_quotas(FILE *out, const struct quota *quota)
 {
     struct quota_use use;
-    write_head(out, "quota_used", "gauge", "In use, of what a configuration key limits.");
+    write_head(out, "quota_used", "gauge",
+               "How much of each total of the configuration is in use.");
     for (int kind = 0; kind < QUOTA_KINDS; kind++) {
         const char *key = quota_total(quota, (enum quota_kind)kind, &use);
         if (key)
             fprintf(out, "shmd_quota_used{quota=\"%s\"} %" PRIu64 "\n", key, use.used);
     }
-    write_head(out, "quota_max", "gauge", "The most there may be, for all users together.");
+    write_head(out, "quota_max", "gauge", "The limit, for all users together.");
     for (int kind = 0; kind < QUOTA_KINDS; kind++) {
         const char *key = quota_total(quota, (enum quota_kind)kind, &use);
         if (key && use.max != QUOTA_NO_CAP)

@@ -79,7 +79,7 @@ int header_decode(const uint8_t *bytes, size_t len, struct header *ret, char *wh
     }
     if (zero != 0 || !is_boot_id(h.boot_id) || h.committed < HEADER_SIZE ||
         h.committed > INT64_MAX || (h.has_intent && store_check_intent(&h.intent))) {
-        snprintf(why, why_size, "its header says what no daemon would have written");
+        snprintf(why, why_size, "its header has values that no daemon writes");
         return -EBADMSG;
     }
     *ret = h;

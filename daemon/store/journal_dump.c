@@ -222,7 +222,8 @@ static int dump_records(struct dump *d, struct journal_scan *scan, const struct 
             continue;
         }
         if (found == RECORD_BAD)
-            r = put_damage(d, at, "no record begins like this: what follows cannot be told apart");
+            r = put_damage(d, at,
+                           "no record begins like this: the records after it cannot be found");
         else if (at < scan->size)
             r = at < header->committed
                     ? put_damage(d, at, "the file ends within a record that was acknowledged")

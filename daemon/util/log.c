@@ -128,9 +128,10 @@ static void write_lines(const char *lines, size_t len, uint64_t n)
 {
     if (state.lost_untold > 0) {
         char told[128];
-        int told_len = snprintf(told, sizeof(told),
-                                PREFIX "lines lost because standard error took none: %" PRIu64 "\n",
-                                state.lost_untold);
+        int told_len =
+            snprintf(told, sizeof(told),
+                     PREFIX "lines lost because standard error did not take them: %" PRIu64 "\n",
+                     state.lost_untold);
         if (write_now(told, (size_t)told_len))
             state.lost_untold = 0;
     }

@@ -207,7 +207,7 @@ class Configuration(ProcessCase):
         outcome = self.check("")
         self.assertNotEqual(outcome.returncode, 0)
         self.assertEqual(outcome.stderr,
-                         f"shmd: {later}:1: b is declared otherwise in {earlier}, line 1\n")
+                         f"shmd: {later}:1: b is declared differently in {earlier}, line 1\n")
 
     def test_a_directory_of_declared_segments_that_is_not_there(self):
         outcome = self.check("segments_dir = /nonexistent/segments.d\n")

@@ -433,7 +433,7 @@ class Conflict(DeclaredCase):
         self.restart()
         said = [line for line in self.daemon.log().splitlines() if path in line]
         self.assertEqual(len(said), 1, said)
-        self.assertIn(f"{path}:1: a is declared otherwise in ", said[0])
+        self.assertIn(f"{path}:1: a is declared differently in ", said[0])
         self.assertEqual({name: segment["key"] for name, segment in self.listed().items()},
                          {"a": 1, "b": 2})
 
@@ -448,7 +448,7 @@ class Conflict(DeclaredCase):
         path = self.declare("b.json", {"name": "frames", "size": 100, "idle_ttl_ms": 2000000})
         with self.daemon.connect(ROOT) as root:
             self.refused("InvalidConfiguration", root, "reload")
-        self.assertIn(f"{path}:1: frames is declared otherwise in ", self.daemon.log())
+        self.assertIn(f"{path}:1: frames is declared differently in ", self.daemon.log())
 
 
 class Bad(DeclaredCase):

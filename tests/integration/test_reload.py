@@ -228,7 +228,7 @@ class Writers(ReloadCase):
             with self.subTest(path=path):
                 os.chmod(path, loose)
                 (warning,) = self.warnings_after_reload()
-                self.assertIn(f"{path}: every user can write it, for its mode is 0{loose:o}", warning)
+                self.assertIn(f"{path}: every user can write it (mode 0{loose:o})", warning)
                 os.chmod(path, tight)
                 self.assertEqual(self.warnings_after_reload(), [])
 

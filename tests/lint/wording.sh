@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # What no text of the tree may hold: work put off, paths of somebody's machine, references that only
-# a tracker can resolve, and the blemishes that .editorconfig rules out.
+# a tracker can resolve, and the blemishes that .editorconfig rules out. And what readers would have to
+# decode in manuals, documents and messages.
 . "$(dirname "$0")/lib.sh"
 
 text_files() {
@@ -16,7 +17,16 @@ complain() {
     return 0
 }
 
+# What users read besides messages.
+for_readers='^(README|NEWS|SECURITY|HACKING)\.md$|^(docs|examples|protocol|contrib|client)/.*\.(md|[1358](\.in)?)$'
+for_readers+='|^daemon/.*\.[58]\.in$|^client/shmd\.h(pp)?$|^examples/.*\.sh$'
+riddles='\b(is|are|was|were|be|been|not) told\b|\b[Ww]ho(m|)ever\b|\b[Oo]f whom\b|\b[Oo]therwise than\b|\bcome what may\b'
+riddles+='|\b[Ww]hat is told\b|\bshall\b'
+
 blemishes() {
+    complain "$1" "$for_readers" "$riddles" 'to be decoded'
+    # In a string, with which such a line begins or after which it has only code.
+    complain "$1" '^(daemon|protocol|client)/.*\.[ch]$' "^(?! *(/\*|\*))[^\"]*\"[^\"]*($riddles)" 'to be decoded'
     complain "$1" . '\b(TODO|FIXME|XXX|HACK)\b' 'put off'
     complain "$1" . '(?<![\w.$}])/(work|home|Users)/\w' 'a path of one machine'
     complain "$1" . '(?i)\b(issue|ticket|bug|pr) ?#\d+|\((fixes|closes) #\d+\)' 'a reference to a tracker'
@@ -51,6 +61,18 @@ a missing newline|int x;
 bytes that are not UTF-8|/* \0377 */\n
 END
 rm "$scratch/tree/x.c"
+mkdir "$scratch/tree/docs" "$scratch/tree/daemon"
+printf 'The peer is told.\n' >"$scratch/tree/docs/x.md"
+blemishes "$scratch/tree" >"$scratch/found"
+catches 'a sentence of a document that must be decoded' "$scratch/found"
+rm "$scratch/tree/docs/x.md"
+printf '/* The peer is told. */\nchar *x = "whoever comes";\n' >"$scratch/tree/daemon/x.c"
+blemishes "$scratch/tree" >"$scratch/found"
+catches 'a message that must be decoded' "$scratch/found"
+printf '/* The peer is told "so". */\nchar *x = "a client";\n' >"$scratch/tree/daemon/x.c"
+blemishes "$scratch/tree" >"$scratch/found"
+verdict 'accepts a comment of the source' "$scratch/found"
+rm "$scratch/tree/daemon/x.c"
 printf '%0121d\n' 0 >"$scratch/tree/x.py"
 blemishes "$scratch/tree" >"$scratch/found"
 catches 'a long line' "$scratch/found"

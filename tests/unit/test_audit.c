@@ -165,8 +165,8 @@ TEST(refusals_of_a_segment)
             ", Input/output error" BOB_ASKS);
     SAYS(bob, ASK("create", "\"name\":\"c\",\"size\":1,\"lifetime\":\"attached\""));
     logs_of(bob, ASK("set", "\"name\":\"c\",\"lifetime\":\"process\""), "c", "set refused: c",
-            ", NotSupported: another lifetime for an attached segment: the kernel will free it at "
-            "the last detach, come what may" BOB_ASKS);
+            ", NotSupported: another lifetime for an attached segment: the kernel frees it at "
+            "the last detach" BOB_ASKS);
 }
 
 TEST(refusals_without_a_segment)

@@ -364,7 +364,7 @@ TEST(an_entry_that_contradicts_an_earlier_one_is_left_out)
             print_error("%s %s\n", earlier, later);
         assert_int_equal(seen.n_errors, cases[i].what ? 1 : 0);
         if (cases[i].what) {
-            char *want = text_of("%s/2.json:1: %s declared otherwise in %s/1.json, line 1", dir,
+            char *want = text_of("%s/2.json:1: %s declared differently in %s/1.json, line 1", dir,
                                  cases[i].what, dir);
             assert_string_equal(seen.errors[0], want);
             free(want);
@@ -380,7 +380,7 @@ TEST(an_entry_that_contradicts_an_earlier_one_is_left_out)
     assert_int_equal(seen.n, 1);
     assert_int_equal(seen.n_errors, 2);
     assert_contains(seen.errors[0], "/2.json:1: parameter size");
-    assert_contains(seen.errors[1], "/1.json:1: a is declared otherwise in ");
+    assert_contains(seen.errors[1], "/1.json:1: a is declared differently in ");
     assert_string_equal(seen.keys[1], "name");
     /* What is left out contradicts nothing. */
     write_text("1.json",
@@ -391,8 +391,8 @@ TEST(an_entry_that_contradicts_an_earlier_one_is_left_out)
     assert_int_equal(seen.n, 2);
     assert_string_equal(seen.names[1], "b");
     assert_int_equal(seen.n_errors, 2);
-    assert_contains(seen.errors[0], "/1.json:2: a is declared otherwise");
-    assert_contains(seen.errors[1], "/1.json:4: b is declared otherwise");
+    assert_contains(seen.errors[0], "/1.json:2: a is declared differently");
+    assert_contains(seen.errors[1], "/1.json:4: b is declared differently");
 }
 
 TEST(what_is_no_file_or_too_long_is_told)

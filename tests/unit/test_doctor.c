@@ -632,7 +632,7 @@ TEST(lost_segments)
 TEST(pid_namespaces)
 {
     struct doctor_facts f = facts_of_a_good_machine();
-    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "cannot be told"); /* no /proc/PID */
+    assert_finding(&f, "pid-namespace", SEVERITY_INFO, "we cannot tell"); /* no /proc/PID */
     plant_process("", "0000000000000000", "8388608");
     doctor_facts_read(root, &f);
     assert_finding(&f, "pid-namespace", SEVERITY_OK, "share a pid namespace");

@@ -86,7 +86,8 @@ static void on_full_pipe(void)
     close(ends[0]);
     close(ends[1]);
     assert_true(n > 0);
-    assert_text(page, (size_t)n, "shmd: lines lost because standard error took none: 2\nshmd: 3\n");
+    assert_text(page, (size_t)n,
+                "shmd: lines lost because standard error did not take them: 2\nshmd: 3\n");
     assert_int_equal(log_lost(), lost + 2);
 }
 
@@ -138,7 +139,7 @@ TEST(held_lines_are_lost_one_by_one)
     close(pair[1]);
     written_end = pair[0];
     log_error("found");
-    check("shmd: lines lost because standard error took none: 2\n");
+    check("shmd: lines lost because standard error did not take them: 2\n");
     check("shmd: found\n");
 }
 
@@ -217,7 +218,7 @@ TEST(nobody_reads)
     close(pair[1]);
     written_end = pair[0];
     log_error("found");
-    check("shmd: lines lost because standard error took none: 1\n");
+    check("shmd: lines lost because standard error did not take them: 1\n");
     check("shmd: found\n");
 }
 

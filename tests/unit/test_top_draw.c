@@ -301,7 +301,7 @@ CASE(help)
     top_view_key(&view, '?', 0, 0);
     struct top_screen s = draw(80, 24);
     line_with(&s, "       q  quit");
-    line_with(&s, "Any key leads back.");
+    line_with(&s, "Press any key to go back.");
     assert_false(has(&s, "frames/1"));
     top_screen_deinit(&s);
 }

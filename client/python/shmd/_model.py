@@ -67,7 +67,7 @@ class SegmentInfo:
     orphaned: bool  # only of one that is not: its creator is dead and nobody has it attached
     used_by_others: bool  # only of one that is not: not only its creator has attached it
     declared: bool  # a file in segments.d asks for it
-    drift: Tuple[str, ...]  # only of a declared one: what is otherwise than the file says
+    drift: Tuple[str, ...]  # only of a declared one: what differs from the file
     rss: Optional[int]  # bytes of it in memory; only `stat` tells, where the kernel does
     swap: Optional[int]
     former_name: Optional[str]  # of one that is being removed
