@@ -223,14 +223,38 @@ class Kernel(LimitsCase):
         self.start(user=User(DAEMON.uid, DAEMON.gid, (group,)))
         path = f"/sys/kernel/mm/hugepages/hugepages-{HUGE_PAGE >> 10}kB/"
         numbers = []
-        for name in ("nr_hugepages", "free_hugepages"):
+        for name in ("nr_hugepages", "free_hugepages", "resv_hugepages"):
             with open(path + name, encoding="ascii") as file:
                 numbers.append(int(file.read()))
-        total, free = numbers
+        total, free, reserved = numbers
+        free -= reserved
         data = self.reaches(
             "hugepages", self.client, size=(free + 1) * HUGE_PAGE, huge_page_size=HUGE_PAGE
         )
         self.assertEqual((data["used"], data["max"]), (total - free, total))
+
+    @needs_several_uids
+    @has_huge_pages
+    def test_hugepages_that_are_reserved_count_as_taken(self):
+        """By numbers that stand in the place of the kernel's; those it refuses by are its own."""
+        path = f"/sys/kernel/mm/hugepages/hugepages-{HUGE_PAGE >> 10}kB"
+        size = 1 << 33
+        with open(f"{path}/free_hugepages", encoding="ascii") as file:
+            if int(file.read()) * HUGE_PAGE >= size:
+                self.skipTest("there are huge pages enough")
+        with open("/proc/sys/vm/hugetlb_shm_group", encoding="ascii") as file:
+            group = int(file.read())
+        planted = os.path.join(self.directory, "hugepages")
+        os.mkdir(planted)
+        for name, number in (("nr", 4), ("free", 3), ("resv", 2), ("surplus", 0), ("nr_overcommit", 0)):
+            with open(f"{planted}/{name}_hugepages", "w", encoding="ascii") as file:
+                file.write(f"{number}\n")
+        if sysv.libc.mount(planted.encode(), path.encode(), None, 0x1000, None) != 0:  # MS_BIND
+            self.skipTest(f"nothing can be mounted over {path}")
+        self.addCleanup(sysv.libc.umount2, path.encode(), 0)
+        self.start("max_bytes_per_uid = 64T\n", user=User(DAEMON.uid, DAEMON.gid, (group,)))
+        data = self.reaches("hugepages", self.client, size=size, huge_page_size=HUGE_PAGE)
+        self.assertEqual((data["used"], data["max"]), (3, 4))
 
     @needs_several_uids
     @has_huge_pages
