@@ -113,7 +113,7 @@ static void check_records(const struct core_fixture *f)
         if (s->key)
             assert_ptr_equal(registry_by_key(&core->registry, s->key), s);
         assert_int_not_equal(s->state, STATE_REMOVED);
-        assert_true((s->expires_at_ms != 0) == (s->expiry.place != 0));
+        assert_true((s->expires_at_ms != 0 || s->idle_ttl_ms != 0) == (s->expiry.place != 0));
         if (!all_written)
             continue;
         check_stored(f, s);

@@ -193,6 +193,44 @@ TEST(attachments_are_told)
     told("attached:a detached:a");
 }
 
+/* It counts from the last detach, or from the creation, and never while it is attached. */
+TEST(an_idle_time)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(60000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 8);
+    core_fixture_pass(f, 300000);
+    assert_non_null(fixture_record(f, "a"));
+    fake_sysv_exit(f->k, 8);
+    core_fixture_pass(f, 59999);
+    assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 5001); /* the detach showed with the next look */
+    assert_null(fixture_record(f, "a"));
+    (void)core_fixture_told(f);
+    /* Who came and went before anybody looked has used it. */
+    f->core.settings.reconcile_ms = 3600000;
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    core_fixture_pass(f, 59999);
+    fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 8);
+    fake_sysv_exit(f->k, 8);
+    core_fixture_pass(f, 60000);
+    assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 1);
+    told("created:a attached:a detached:a removed/expired:a");
+    /* Another idle time counts from when it is set. */
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    core_fixture_pass(f, 50000);
+    const struct set_params shorter = {.idle_ttl_ms = GIVEN(20000)};
+    assert_int_equal(fixture_set(f, &alice, "a", &shorter), 0);
+    core_fixture_pass(f, 19999);
+    assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 1);
+    assert_null(fixture_record(f, "a"));
+}
+
 /* --- starts */
 
 TEST(everything_is_found_again)
@@ -264,6 +302,31 @@ TEST(an_expiry_over_a_restart)
     f->told[0] = '\0';
     core_fixture_pass(f, 0);
     told("removed/expired:a");
+}
+
+/* Nobody has seen who used it meanwhile, and the kernel's times are of another clock. */
+TEST(an_idle_time_over_a_restart)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(60000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    core_fixture_pass(f, 30000);
+    f->clock.real_ms += 86400000;
+    restarted();
+    f->told[0] = '\0';
+    core_fixture_pass(f, 59999);
+    assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 1);
+    told("removed/expired:a");
+    /* It was over while no daemon was there. */
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    fake_clock_advance(&f->clock, 70000);
+    restarted();
+    core_fixture_pass(f, 59999);
+    assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 1);
+    assert_null(fixture_record(f, "a"));
 }
 
 TEST(holders_keep_their_order)
@@ -809,7 +872,9 @@ int main(void)
         CASE(every_verdict),
         CASE(attachments_are_told),
         CASE(everything_is_found_again),
+        CASE(an_idle_time),
         CASE(an_expiry_over_a_restart),
+        CASE(an_idle_time_over_a_restart),
         CASE(holders_keep_their_order),
         CASE(the_dead),
         CASE(an_expiry_that_finds_another),
