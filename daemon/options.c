@@ -208,8 +208,8 @@ static int find_config(const struct command_line *line, char *(*env)(const char 
 }
 
 /* Fills in what the command line does not give. */
-static enum options_result settle(const struct command_line *line, char *(*env)(const char *name),
-                                  uint32_t uid, struct options *options, FILE *err)
+static enum options_result fill_in(const struct command_line *line, char *(*env)(const char *name),
+                                   uint32_t uid, struct options *options, FILE *err)
 {
     bool system = uid <= SYSTEM_UID_MAX;
     const char *runtime = system ? NULL : env("XDG_RUNTIME_DIR");
@@ -273,7 +273,7 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
         return refuse_memory(err);
     enum options_result result = line.dump_state ? OPTIONS_DUMP_STATE : OPTIONS_CHECK_CONFIG;
     if (!line.check_config && !line.dump_state)
-        result = settle(&line, env, uid, &options, err);
+        result = fill_in(&line, env, uid, &options, err);
     if (result != OPTIONS_EXIT_USAGE) {
         *ret = options;
         options = (struct options){0};

@@ -360,7 +360,7 @@ static void tear_down(struct shmd *d)
     if (d->has_loop)
         loop_close_connections(&d->loop);
     if (d->has_core) {
-        ledger_settle_events(&d->core);
+        ledger_write_event_serial(&d->core);
         core_deinit(&d->core);
         sysv_linux_close(&d->kernel);
     }

@@ -44,7 +44,7 @@ static int take_info(struct once *once)
     return r;
 }
 
-static int end_look(struct once *once)
+static int end_sample(struct once *once)
 {
     struct kernel_memory *memory = calloc(MEMORY_ROWS, sizeof(*memory));
     size_t n = 0;
@@ -68,23 +68,24 @@ static int take_processes(struct once *once)
 }
 
 /* 0, or what a call on the handle returned. */
-static int look(struct once *once, const struct shmd_list_options *filters)
+static int sample(struct once *once, const struct shmd_list_options *filters)
 {
     int r = take_info(once);
     top_model_begin(once->model);
     if (r == 0)
         r = shmd_list(cli_ask(once->cli), filters, add, once->model);
-    return r != 0 ? r : end_look(once);
+    return r != 0 ? r : end_sample(once);
 }
 
-static int look_twice(struct once *once, const struct shmd_list_options *filters, int64_t delay_ms)
+static int sample_twice(struct once *once, const struct shmd_list_options *filters,
+                        int64_t delay_ms)
 {
-    int r = look(once, filters);
+    int r = sample(once, filters);
     if (r == 0 && delay_ms > 0) {
         const struct timespec delay = {.tv_sec = delay_ms / 1000,
                                        .tv_nsec = delay_ms % 1000 * 1000000};
         (void)nanosleep(&delay, NULL);
-        r = look(once, filters);
+        r = sample(once, filters);
     }
     return r != 0 ? r : take_processes(once);
 }
@@ -271,7 +272,7 @@ int top_once(struct cli *cli, const struct shmd_list_options *filters, struct to
     struct top_model model;
     struct once once = {.cli = cli, .model = &model, .view = view};
     top_model_init(&model, format_user);
-    int r = look_twice(&once, filters, delay_ms), status;
+    int r = sample_twice(&once, filters, delay_ms), status;
     if (r != 0 && r != -ENOMEM)
         status = cli_failure(cli, r);
     else if (r == 0 && cli_given(cli, OPT(JSON)))

@@ -147,7 +147,7 @@ int core_adopt(struct core *core, struct caller *caller, const struct adopt_para
         return r;
     }
     segment_charge_follow_lock(&core->quota, s, found.kernel.locked);
-    anchor_settle(core, s, &found.kernel);
+    anchor_follow_lifetime(core, s, &found.kernel);
     if (s->anchor) {
         /* The anchor is left out of the count, so the count must have it. */
         const struct sight now = kernel_look(core, s);

@@ -55,7 +55,8 @@ void anchor_drop(struct core *core, struct segment *segment)
     segment->anchor = NULL;
 }
 
-void anchor_settle(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
+void anchor_follow_lifetime(struct core *core, struct segment *segment,
+                            const struct sysv_stat *kernel)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct outcome_detail detail;

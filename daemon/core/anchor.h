@@ -34,6 +34,7 @@ void anchor_drop(struct core *core, struct segment *segment);
  * taken back: an `attached` one is marked for destruction, another is anchored where it needs that.
  * KERNEL was looked at just now. What fails here is done by the next sweep.
  */
-void anchor_settle(struct core *core, struct segment *segment, const struct sysv_stat *kernel);
+void anchor_follow_lifetime(struct core *core, struct segment *segment,
+                            const struct sysv_stat *kernel);
 
 #endif

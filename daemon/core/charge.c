@@ -32,9 +32,9 @@ static bool may_look_at_others(struct core *core)
     return true;
 }
 
-/* At records that are charged to UID, or at those of all others: at some of them, from where the
- * last look ended. */
-static void look(struct core *core, uint32_t uid, bool others)
+/* Looks again at some of the records that are charged to UID, or of those of all others, from where
+ * the last look ended. */
+static void recheck(struct core *core, uint32_t uid, bool others)
 {
     struct registry_walk *walk = &core->looks.walk;
     size_t steps = core->registry.count < STEPS_MAX ? core->registry.count : STEPS_MAX;
@@ -63,11 +63,11 @@ int charge_segment(struct core *core, const struct caller *caller, struct segmen
     int r = segment_charge(&core->quota, segment, is_admin, detail);
     if (r != OUTCOME_QUOTA_EXCEEDED || !may_look(&core->looks, uid))
         return r;
-    look(core, uid, false);
+    recheck(core, uid, false);
     r = segment_charge(&core->quota, segment, is_admin, detail);
     if (r != OUTCOME_QUOTA_EXCEEDED || !detail->is_total || !may_look_at_others(core))
         return r;
-    look(core, uid, true);
+    recheck(core, uid, true);
     return segment_charge(&core->quota, segment, is_admin, detail);
 }
 

@@ -318,7 +318,7 @@ const char *ledger_failure(const struct core *core)
     return core->ledger.result < 0 ? core->ledger.reason : NULL;
 }
 
-void ledger_settle_events(struct core *core)
+void ledger_write_event_serial(struct core *core)
 {
     const struct store *store = &core->on.store;
     struct ledger *l = &core->ledger;

@@ -148,6 +148,6 @@ const char *ledger_failure(const struct core *core);
 
 /* At an end in order: the next daemon goes on with the serials of events where this one stopped. If
  * that cannot be recorded, it starts further up. */
-void ledger_settle_events(struct core *core);
+void ledger_write_event_serial(struct core *core);
 
 #endif

@@ -47,7 +47,7 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
     }
     segment_charge_follow_lock(&core->quota, segment, kernel.locked);
     use_notice(core, segment, &kernel);
-    anchor_settle(core, segment, &kernel);
+    anchor_follow_lifetime(core, segment, &kernel);
     /* The kernel may have refused when the last holder left. When it refuses again, the next sweep
      * tries. */
     if (core->is_started)

@@ -366,7 +366,7 @@ int core_set(struct core *core, struct caller *caller, const struct set_params *
     if (r != 0)
         return r;
     if (begins_lifetime)
-        anchor_settle(core, s, &found->kernel);
+        anchor_follow_lifetime(core, s, &found->kernel);
     const struct sight now = kernel_look(core, s);
     if (now.verdict == VERDICT_MATCH)
         found->kernel = now.kernel; /* ctime, and the anchor */

@@ -43,8 +43,9 @@ static void timed_out(struct deadline *deadline, void *context)
 
 /* Looks for the segment, and holds it if that is wanted: 0, OUTCOME_WAITING, or another outcome or
  * a negative errno, with which the wait is over. */
-static int look(struct core *core, struct caller *caller, const char *name,
-                const struct wait_terms *terms, struct found *ret, struct outcome_detail *detail)
+static int try_name(struct core *core, struct caller *caller, const char *name,
+                    const struct wait_terms *terms, struct found *ret,
+                    struct outcome_detail *detail)
 {
     const struct access *a = &core->settings.access;
     uint32_t other;
@@ -96,7 +97,7 @@ int core_wait(struct core *core, struct caller *caller, const struct wait_params
               struct waiter *waiter, struct found *ret, struct outcome_detail *detail)
 {
     const struct wait_terms terms = {p->owner, p->hold.value};
-    int r = look(core, caller, p->name, &terms, ret, detail);
+    int r = try_name(core, caller, p->name, &terms, ret, detail);
     if (r != OUTCOME_WAITING)
         return r;
     if (p->timeout_ms.given && p->timeout_ms.value == 0) {
@@ -131,11 +132,11 @@ void wait_cancel(struct core *core, struct waiter *waiter)
         free(leave(core, waiter));
 }
 
-static void look_again(struct core *core, struct waiter *waiter)
+static void try_again(struct core *core, struct waiter *waiter)
 {
     struct found found;
     struct outcome_detail detail = {0};
-    int r = look(core, waiter->caller, waiter->name, &waiter->terms, &found, &detail);
+    int r = try_name(core, waiter->caller, waiter->name, &waiter->terms, &found, &detail);
     if (r != OUTCOME_WAITING)
         answer(core, waiter, r, &found, &detail);
 }
@@ -144,7 +145,7 @@ static void hear(struct core *core, struct waiter *waiter, const struct segment_
 {
     const struct outcome_detail none = {0};
     if (event->kind != EVENT_REMOVED)
-        look_again(core, waiter);
+        try_again(core, waiter);
     else if (event->reason == REASON_INITIALISER_DIED)
         answer(core, waiter, OUTCOME_INITIALISER_DIED, NULL, &none);
 }
@@ -168,7 +169,7 @@ void wait_look_again(struct core *core)
         struct waiter *waiter = LIST_FIRST(&core->waiters.by_name[i]);
         for (struct waiter *next; waiter; waiter = next) {
             next = LIST_NEXT(waiter, of_bucket);
-            look_again(core, waiter);
+            try_again(core, waiter);
         }
     }
 }

@@ -338,7 +338,7 @@ static int watch_for_more(struct connection *c)
 }
 
 /* Sends, and sets up what C waits for next. C may be closed after that, or have more work. */
-static void settle(struct connection *c)
+static void send_and_watch(struct connection *c)
 {
     struct session *s = &c->session;
     if (!c->is_broken && !s->outbox.is_cut_off)
@@ -391,7 +391,7 @@ static void serve(struct task *task)
     if (core_turn_is_due(rpc->core))
         rpc_publish(rpc); /* before anybody hears that it is done */
     log_release();        /* whoever reads an answer finds its line in the log */
-    settle(c);
+    send_and_watch(c);
 }
 
 void connections_close(struct loop *loop)

@@ -49,7 +49,7 @@ static int join_chores(struct loop *loop)
  * behind them may be of another uid. */
 enum { REPORTS_AT_A_TIME = 32, LOOKS_MAX = 8 };
 
-static int look(struct loop *loop, int flags)
+static int take_reports(struct loop *loop, int flags)
 {
     for (int i = 0; i < LOOKS_MAX; i++) {
         loop->n_readable = 0;
@@ -63,16 +63,16 @@ static int look(struct loop *loop, int flags)
 }
 
 /* In the midst of a turn. */
-static void look_meanwhile(void *context)
+static void take_reports_meanwhile(void *context)
 {
-    int r = look(context, EVLOOP_NONBLOCK);
+    int r = take_reports(context, EVLOOP_NONBLOCK);
     (void)r; /* the look before the next turn meets it again */
 }
 
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
-    turns_init(&loop->turns, &rpc->core->work, look_meanwhile, loop);
+    turns_init(&loop->turns, &rpc->core->work, take_reports_meanwhile, loop);
     int r = join_chores(loop);
     if (r < 0)
         return r;
@@ -170,7 +170,7 @@ static int turn(struct loop *loop)
 {
     set_tick(loop);
     loop->n_turns++;
-    int r = look(loop, has_work(loop) ? EVLOOP_NONBLOCK : 0);
+    int r = take_reports(loop, has_work(loop) ? EVLOOP_NONBLOCK : 0);
     if (r == 0)
         serve_turn(loop);
     return r;

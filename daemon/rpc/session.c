@@ -485,9 +485,9 @@ static struct session *largest_like(const struct session *s)
     return largest;
 }
 
-/* The buffers of S are as they stay until more comes. While the uid has too much, its largest are
+/* Counts what S has buffered now, until more comes. While its uid has too much, the largest are
  * given up. */
-static void settle_buffers(struct session *s)
+static void bound_buffers(struct session *s)
 {
     struct session *largest;
     count(s);
@@ -560,7 +560,7 @@ void session_receive(struct session *s, char *data, size_t n)
     if (s->outbox.is_closed || s->outbox.is_cut_off)
         return;
     receive(s, data, n);
-    settle_buffers(s);
+    bound_buffers(s);
 }
 
 void session_continue(struct session *s)
@@ -568,7 +568,7 @@ void session_continue(struct session *s)
     if (s->outbox.is_cut_off)
         return;
     go_on(s);
-    settle_buffers(s);
+    bound_buffers(s);
 }
 
 void session_end_input(struct session *s)

@@ -146,7 +146,7 @@ static void stop(struct daemon *d)
     struct account *account = d->session.caller.account;
     session_deinit(&d->session);
     quota_give(&d->core.quota, account, QUOTA_CONNECTIONS, 1);
-    ledger_settle_events(&d->core);
+    ledger_write_event_serial(&d->core);
     core_deinit(&d->core);
     rpc_deinit(&d->rpc);
     journal_close(d->journal);

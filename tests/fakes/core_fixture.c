@@ -142,7 +142,7 @@ static int start_again(struct core_fixture *f)
 
 int core_fixture_restart(struct core_fixture *f)
 {
-    ledger_settle_events(&f->core);
+    ledger_write_event_serial(&f->core);
     stop(f);
     return start_again(f);
 }

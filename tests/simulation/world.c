@@ -156,7 +156,7 @@ static void stop_daemon(struct world *w)
     core_tick(&w->core);
     rpc_end_turn(&w->rpc);
     oracle_published(w->oracle);
-    ledger_settle_events(&w->core);
+    ledger_write_event_serial(&w->core);
     const bool was_killed = w->is_killed;
     let_go(w, true);
     end_of_daemon(w, was_killed);
