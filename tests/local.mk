@@ -84,6 +84,7 @@ tests_contract_test_sysv_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 
 # Tests that run the daemon and the command: `python3 FILE` or `bash FILE` prints TAP.
 integration_tests = \
+	tests/setup/test_ci.sh \
 	tests/setup/test_quickstart.sh \
 	tests/mutants/test_mutants.py \
 	tests/integration/test_access.py \

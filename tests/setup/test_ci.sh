@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# .ci/run, in a tree of stubs: which fresh systems it sets shmd up on, what the day decides, and when it fails.
+set -u -o pipefail
+
+top=${abs_top_srcdir:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+[ -e "$top/.ci/run" ] || { echo '1..0 # SKIP a release has no .ci/run' && exit 0; }
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/shmd-ci.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 99' INT TERM HUP
+tree=$scratch/tree
+count=0
+failed=0
+
+is() { # NAME GOT WANTED
+    count=$((count + 1))
+    if [ "$2" = "$3" ]; then
+        echo "ok $count - $1"
+        return
+    fi
+    failed=$((failed + 1))
+    echo "not ok $count - $1"
+    printf 'got:    %s\nwanted: %s\n%s\n' "$2" "$3" "$(cat "$scratch/output")" | sed 's/^/#   /'
+}
+
+stub() { # FILE, its text on standard input
+    mkdir -p "${1%/*}"
+    { echo '#!/bin/bash' && cat; } >"$1"
+    chmod +x "$1"
+}
+
+mkdir -p "$tree/.ci"
+cp "$top/.ci/run" "$tree/.ci/"
+stub "$tree/quickstart" <<'END'
+echo '2 passed, 0 failed, 1 skipped'
+END
+stub "$tree/tests/fresh/run.sh" <<'END'
+echo "$*" >>"$STUBS/fresh"
+[ -e "$STUBS/fresh-fails" ] || { echo '3 passed, 0 failed' && exit; }
+echo '2 passed, 1 failed'
+exit 1
+END
+stub "$tree/build/tests/simulation/simulate" <<<'exit 0'
+for name in debootstrap abidiff git; do
+    stub "$scratch/bin/$name" <<<'exit 0'
+done
+# shellcheck disable=SC2016 # the stub expands it
+stub "$scratch/bin/make" <<<'[ ! -e "$STUBS/make-fails" ] || case $* in *check-circles*) exit 1 ;; esac'
+stub "$scratch/bin/date" <<'END'
+case $* in
+*%j*) cat "$STUBS/day" ;;
+*) exec /bin/date "$@" ;;
+esac
+END
+
+# The exit status. In $scratch/fresh is how the fresh systems were asked for.
+run() { # CI_TURN, or nothing
+    : >"$scratch/fresh"
+    env -i "STUBS=$scratch" "PATH=$scratch/bin:/usr/bin:/bin" ${1:+"CI_TURN=$1"} \
+        "$tree/.ci/run" >"$scratch/output" 2>&1 </dev/null
+    echo $?
+}
+
+turn_of_today() {
+    sed -n 's/^by turns, today: \([a-z]*\) .*/\1/p' "$scratch/output"
+}
+
+echo 001 >"$scratch/day"
+for turn in 'plain|--release bookworm --user ordinary --way plain' \
+    'tarball|--release bookworm --user root --way tarball' \
+    'trixie|--release trixie --user root --way readme --way tools' \
+    'container|--release bookworm --user container --way readme'; do
+    is "${turn%%|*}: it succeeds" "$(run "${turn%%|*}")" 0
+    is "${turn%%|*}: the order of README.md always, and this" "$(paste -sd'|' "$scratch/fresh")" \
+        "--release bookworm --way readme|${turn#*|}"
+done
+
+turns=
+for day in 008 009 100 366; do # with zeros before it, a number is not octal
+    echo "$day" >"$scratch/day"
+    run >/dev/null
+    turns+=" $(turn_of_today)"
+done
+is 'the day decides, and is printed' "$turns" ' plain tarball plain trixie'
+is 'a turn that there is not' "$(run nonsense)" 1
+
+touch "$scratch/fresh-fails"
+is 'tests that fail' "$(run plain)" 1
+is 'tests that fail: the sum' "$(sed -nE '$s/.* ([0-9]+ failed).*/\1/p' "$scratch/output")" '2 failed'
+rm "$scratch/fresh-fails"
+touch "$scratch/make-fails"
+is 'a step that fails without counts' "$(run plain)" 1
+is 'a step that fails without counts: the sum' "$(sed -nE '$s/.* ([0-9]+ failed).*/\1/p' "$scratch/output")" '1 failed'
+
+echo "1..$count"
+[ "$failed" = 0 ]
