@@ -67,14 +67,39 @@ def _install(c):
         env=environment,
     )
     assert installed.returncode == 0, installed.stdout
-    # A library in /usr/local is found only after ldconfig, as after any installation by hand.
-    subprocess.run(["ldconfig", "-r", c.root], check=True)
+
+
+def _forget_the_user(c):
+    """The machine may have shmd, and its user; a newcomer's has not."""
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        path = c.path(f"/etc/{name}")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                lines = [line for line in file if not line.startswith("shmd:")]
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines)
+
+
+def _readme():
+    """What README.md says of the service."""
+    with open(os.path.join(_source, "README.md"), encoding="utf-8") as file:
+        return file.read().split("\n## As a service\n")[1].split("\n## ")[0]
+
+
+def _follow_readme(c):
+    """Types its commands, but for the first one, which _install() has done."""
+    install, *commands = re.findall(r"(?m)^    # ([^#\n]*?) *(?:#.*)?$", _readme())
+    assert install == "make -C build install", install
+    assert commands[-1] == "systemctl enable --now shmd.socket", commands
+    for command in commands:
+        c.run(*command.split())
 
 
 def setUpModule():
     global _container
     _container = c = this_machine.ThisMachine() if _is_here else container.Container()
     if not _is_here:
+        _forget_the_user(c)
         _install(c)
     os.makedirs(os.path.dirname(c.path(_CLIENT)), exist_ok=True)
     shutil.copy(os.path.join(_source, "tests", "systemd", "client.py"), c.path(_CLIENT))
@@ -93,10 +118,8 @@ def setUpModule():
     if not _is_here:
         ours, its = (os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", c.pid))
         assert ours != its, "the container has segments of its own"
-    c.run("systemd-sysusers")
-    c.run("systemd-tmpfiles", "--create", "shmd.conf")
+    _follow_readme(c)
     c.run("useradd", "--create-home", _USER)
-    c.run("systemctl", "daemon-reload")
     if c.run("systemctl", "start", "shmd.service", check=False).returncode != 0:
         tap.diagnostics(c.run("journalctl", "-n", "40", "-u", "shmd.service").stdout)
         c.stop()
@@ -240,6 +263,29 @@ class ServiceTest(SystemdTest):
         self.assertLess(shmd, 1000, "a system user")
         self.assertEqual(self.property("ActiveState"), "active")
         self.assertEqual(info["pid"], self.main_pid())
+
+    def test_what_readme_says(self):
+        """Its examples between users, of segments that always exist, and of a reload, word for word."""
+        text = " ".join(_readme().split())
+        create, wait, read = (re.search(rf"`(shmdctl {part}[^`]*)`", text)[1].replace("ann", _USER).split()
+                              for part in ("create frames --size 4K --mode 644", "wait frames", "read frames"))
+        self.run_in(*create, user=_USER)
+        self.run_in(*wait, user="daemon")
+        self.assertEqual(len(self.run_in(*read, user="daemon").stdout), 4096)
+        self.call("remove", name="frames")
+        directory = re.search(r"`mkdir -p (\S+)`", text)[1]
+        file, declared = re.search(r"declare them in `([^`]*)`, such as `([^`]*)`", text).groups()
+        path = file.replace("NAME", "frames")
+        self.assertEqual(os.path.dirname(path), directory)
+        self.addCleanup(self.run_in, "rm", "-f", path)
+        self.run_in("mkdir", "-p", directory)
+        self.run_in("sh", "-c", f"echo '{declared}' >{path}")
+        self.run_in("shmdctl", "reload")
+        self.assertIs(self.call("stat", name="frames")["segment"]["declared"], True)
+        self.run_in("rm", path)
+        self.run_in("shmdctl", "reload")
+        self.assertIn("`shmdctl doctor`", text)
+        self.assertIn("RemoveIPC=yes", self.run_in("shmdctl", "doctor", check=False).stdout)
 
     def test_files(self):
         self.call("info")
