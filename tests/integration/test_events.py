@@ -566,5 +566,31 @@ class Privacy(EventCase):
                           for event in self.events(subscriber, 2)],
                          [("created", "public"), ("removed", "public")])
 
+    def test_nor_when_it_is_gone_and_was_closed_before(self):
+        """In the kernel, which the daemon has seen."""
+        subscriber = self.subscribe(user=BOB, kinds=["removed"])
+        alice = self.connect(self.daemon, ALICE)
+        for name, mode in (("secret", 0o600), ("public", 0o644)):
+            shmid = alice.create(name=name, mode="0644")["shmid"]
+            as_user(ALICE, lambda: sysv.set_owner(shmid, ALICE.uid, ALICE.gid, mode))
+            alice.stat(name=name)
+            as_user(ALICE, lambda: sysv.remove(shmid))
+            self.refused("NoSuchSegment", alice, "stat", name=name)
+        self.assertEqual(self.event(subscriber)["segment"]["name"], "public")
+
+    def test_nor_when_it_went_while_no_daemon_was_there(self):
+        """What its mode was then cannot be told."""
+        with self.daemon.connect(ALICE) as alice:
+            made = alice.create(name="frames", mode="0644")
+            last = alice.call("subscribe")["event_serial"]
+        kill(self.daemon)
+        as_user(ALICE, lambda: sysv.remove(made["shmid"]))
+        self.restart()
+        owner, stranger = (self.subscribe(user=user, after=last) for user in (ALICE, BOB))
+        self.connect(self.daemon, ALICE).create(name="fence", mode="0644")
+        self.assertEqual([event["kind"] for event in self.events(owner, 3)],
+                         ["gap", "removed", "created"])
+        self.assertEqual([event["kind"] for event in self.events(stranger, 2)], ["gap", "created"])
+
 
 main()

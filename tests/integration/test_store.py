@@ -422,20 +422,35 @@ class Other(StoreCase):
         self.assertEqual(self.set_aside(), [])
         self.assertEqual(self.client.stat(serial=made["serial"])["holders"], 1)
 
-    def test_a_link_is_not_followed(self):
-        self.make_some()
+    def link(self, name):
+        """NAME is a link to a file of the daemon's user, whose path is returned."""
+        precious = os.path.join(self.daemon_directory("elsewhere"), "precious")
+        with open(precious, "w", encoding="ascii") as file:
+            file.write("kept")
+        if SEVERAL_UIDS:
+            os.chown(precious, DAEMON.uid, DAEMON.gid)
         kill(self.daemon)
-        elsewhere = os.path.join(self.daemon_directory("elsewhere"), "precious")
-        os.rename(self.journal, elsewhere)
-        os.symlink(elsewhere, self.journal)
-        with open(elsewhere, "rb") as file:
-            before = file.read()
+        os.unlink(self.journal)
+        os.symlink(precious, name)
+        return precious
+
+    def check_kept(self, precious):
+        with open(precious, encoding="ascii") as file:
+            self.assertEqual(file.read(), "kept")
+
+    def test_a_link_in_its_place_is_not_followed(self):
+        precious = self.link(self.journal)
         self.restart()
-        self.assertEqual(self.client.list(), [])
         self.check_serves()
-        with open(elsewhere, "rb") as file:
-            self.assertEqual(file.read(), before)
+        self.check_kept(precious)
         self.assertIn("not a regular file", self.daemon.log())
+
+    def test_a_link_in_the_place_of_the_next_is_not_followed(self):
+        precious = self.link(self.journal + ".new")
+        log = self.refuses_to_start("--state-dir", self.daemon.directory,
+                                    directory=self.daemon.directory)
+        self.assertIn("state.journal.new", log)
+        self.check_kept(precious)
 
     def test_another_daemon_has_it(self):
         made = self.make_some()

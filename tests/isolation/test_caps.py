@@ -3,6 +3,7 @@
 admins. Who is at a cap is refused with the name of its key; nobody else notices.
 """
 
+import json
 import random
 import resource
 import time
@@ -14,6 +15,7 @@ from isolation import (
     VICTIM,
     IsolationCase,
     RpcError,
+    batch,
     diagnostics,
     encode,
     is_instrumented,
@@ -306,6 +308,19 @@ class Memory(CapsCase):
             victim.call("list")
         self.wait_until_nothing_is_answered()
         self.check_small(32)
+
+    def test_a_batch_waits_for_whoever_reads_nothing(self):
+        """Its answers are longer than all that the uid may have buffered."""
+        self.start("max_buffer_bytes_per_uid = 2M\nmax_segments_per_uid = 0\n")
+        self.fill_managed(300, labels={f"k{i}": "x" * 200 for i in range(8)})
+        attacker = self.connect(self.daemon, ATTACKER)
+        attacker.send(batch(*[encode("list", {"limit": 300}, id=i) for i in range(64)]))
+        self.wait_until_nothing_is_answered()
+        self.check_small(24)
+        answers = attacker.read_line(may_be_cut_off=True)
+        self.assertIsNotNone(answers, "it is cut off")
+        self.assertGreater(len(answers), 2 << 20)
+        self.assertEqual([answer["id"] for answer in json.loads(answers)], list(range(64)))
 
     def test_an_honest_subscriber_gets_every_event(self):
         """Neither is it cut off, nor do the pages of others shrink, because somebody reads nothing."""

@@ -73,6 +73,20 @@ class Owner(NamesCase):
         )
         self.assertEqual(self.attacker.stat(serial=segment["serial"])["holders"], 1)
 
+    def test_whoever_owns_it_now(self):
+        """Both count, who has made it and who owns it; but what an admin has made is its owner's."""
+        self.attacker.create(name="made", mode="0666", uid=DAEMON.uid)
+        self.admin.create(name="given", mode="0666", uid=ATTACKER.uid, gid=ATTACKER.gid)
+        self.admin.create(name="mine", mode="0666", uid=VICTIM.uid, gid=VICTIM.gid)
+        for name in ("made", "given"):
+            for method in ("stat", "wait"):
+                with self.subTest(name=name, method=method):
+                    data = self.refused(
+                        "PermissionDenied", self.victim, method, name=name, owner=VICTIM.uid
+                    )
+                    self.check_another_owner(data)
+        self.victim.stat(name="mine", owner=VICTIM.uid)
+
     def test_a_wait_that_began_before(self):
         self.victim.send(encode("wait", {"name": "frames", "owner": VICTIM.uid}, id=1))
         self.attacker.create(name="frames", mode="0666")
@@ -253,7 +267,13 @@ class Private(NamesCase):
         self.check_tells_nothing(self.attacker.request("set", name="mine", new_name="secret"))
 
     def test_an_adoption_of_it(self):
-        self.check_tells_nothing(self.attacker.request("adopt", key=99))
+        for target in ({"key": 99}, {"shmid": self.secret["shmid"]}):
+            with self.subTest(target=target):
+                self.check_tells_nothing(self.attacker.request("adopt", **target))
+        # Nor to who may change it and no longer read it.
+        self.attacker.create(key=98)
+        self.admin.call("set", key=98, uid=VICTIM.uid, gid=VICTIM.gid)
+        self.check_tells_nothing(self.attacker.request("adopt", key=98))
 
     def test_an_adoption_onto_it(self):
         shmid = as_user(ATTACKER, lambda: sysv.create(4096))

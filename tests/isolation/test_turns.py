@@ -11,7 +11,7 @@ import contextlib
 import re
 
 from isolation import ATTACKER, ATTACKERS, BOUNDS, VICTIM, IsolationCase, batch, encode, main
-from isolation import diagnostics, needs_several_uids, parse_metrics, unread, wait_until
+from isolation import diagnostics, needs_several_uids, parse_metrics, sysv, unread, wait_until
 
 SEGMENTS = 5000
 VICTIMS = 5
@@ -131,6 +131,29 @@ class Turns(IsolationCase):
             self.attackers(20, ATTACKERS), payload, "list", LISTS * len(ATTACKERS)
         )
 
+    def test_a_page_of_nothing_ends(self):
+        """It says where to go on, and has cost no more than a full one."""
+        self.fill()
+        page = self.connect(self.daemon, ATTACKER).call("list", labels={"none": "has this"})
+        self.assertEqual(page["segments"], [])
+        self.assertIn("cursor", page)
+
+    def test_nothing_comes_between_the_answers_of_a_batch(self):
+        """It is so long that the victim's request is served in the midst of it, which answers a wait of
+        the same connection."""
+        self.fill()
+        attacker, victim = self.connect(self.daemon, ATTACKER), self.connect(self.daemon, VICTIM)
+        attacker.send(encode("wait", {"name": "frames"}, id="waits"))
+        attacker.call("info")
+        with self.held_up():
+            attacker.send(batch(*[encode("list", {"labels": {"none": "has this"}}, id=i)
+                                  for i in range(64)]))
+            victim.send(encode("create", {"name": "frames", "size": 1, "mode": "0644"}, id=1))
+        answers = [attacker.reply(), attacker.reply()]
+        wait, lists = sorted(answers, key=lambda answer: isinstance(answer, list))
+        self.assertEqual(wait["id"], "waits")
+        self.assertEqual([answer["id"] for answer in lists], list(range(64)))
+
     def test_many_connections_get_what_one_gets(self):
         """Of two uids with work, the one with 60 connections is not served more than the other."""
         self.fill()
@@ -145,6 +168,51 @@ class Turns(IsolationCase):
         lists = served(one.reply()["result"]["text"], "list")
         # Shares are of one length, so the machine's speed is not in this number.
         self.assertLessEqual(lists, 4 * LISTS, "lists before the 400th request of the other")
+
+
+@needs_several_uids
+class Parts(IsolationCase):
+    """What goes on by itself is done in parts, too. A turn is short here, and what is counted are the
+    records that the longest turn looked at."""
+
+    def longest(self):
+        return self.metrics()["shmd_turn_longest_records"]
+
+    def check_parts(self):
+        longest = self.longest()
+        diagnostics(f"{longest:.0f} of {SEGMENTS} records in one turn")
+        self.assertLess(longest, SEGMENTS / 2, "records in one turn")
+
+    def start_with_many(self, config, **params):
+        self.start("max_segments_per_uid = 0\nturn_work_us = 250\n" + config)
+        self.allow_segments()
+        return self.fill_managed(SEGMENTS, **params)
+
+    def test_a_sweep(self):
+        self.start_with_many("reconcile_ms = 100\n")
+        shmid = sysv.create(1)
+        wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 1, "a sweep has ended")
+        sysv.remove(shmid)
+        wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 0, "another has")
+        self.check_parts()
+
+    def test_the_end_of_a_process(self):
+        holder = self.start_with_many("reconcile_ms = 3600000\n", lifetime="process")
+        holder.end()
+        wait_until(lambda: self.metrics()["shmd_segments"] == 0, "all of its segments are gone")
+        self.check_parts()
+
+    def test_refusals_do_not_look_at_segments_over_and_over(self):
+        """The first in a turn does, for some may be gone."""
+        most = 200
+        self.start(f"max_segments_per_uid = {most}\nreconcile_ms = 3600000\nturn_work_us = 20000\n")
+        self.fill_managed(most)
+        attacker = self.connect(self.daemon, ATTACKER)
+        with self.held_up():
+            attacker.send(encode("create", {"size": 1}, id=1) * 100)
+        for _ in range(100):
+            self.assertEqual(attacker.reply()["error"]["code"], 6)
+        self.assertLess(self.longest(), 2 * most, "records in one turn")
 
 
 main()
