@@ -100,7 +100,6 @@ def setUpModule():
     _container = c = this_machine.ThisMachine() if _is_here else container.Container()
     if not _is_here:
         _forget_the_user(c)
-        _install(c)
     os.makedirs(os.path.dirname(c.path(_CLIENT)), exist_ok=True)
     shutil.copy(os.path.join(_source, "tests", "systemd", "client.py"), c.path(_CLIENT))
     c.write("/etc/systemd/logind.conf.d/tests.conf", "[Login]\nUserStopDelaySec=0\n")
@@ -115,7 +114,9 @@ def setUpModule():
         f"[Service]\nWatchdogSec={watchdog}s\nTimeoutAbortSec=2s\nLimitCORE=0\n",
     )
     c.start()
+    # Not before it has booted: that makes users by itself.
     if not _is_here:
+        _install(c)
         ours, its = (os.stat(f"/proc/{pid}/ns/ipc").st_ino for pid in ("self", c.pid))
         assert ours != its, "the container has segments of its own"
     _follow_readme(c)
