@@ -32,7 +32,7 @@ import time
 
 CLONE_NEWIPC = 0x08000000
 SLACK = 0.03
-LEFT_OUT = ("linux_resident", "look_meanwhile")
+LEFT_OUT = ("linux_resident", "take_reports_meanwhile")
 ALLOCATORS = ("malloc", "calloc", "realloc", "reallocarray")
 TIMES, PAGE = 400, 100
 REQUESTS = ("stat", "create", "remove", "list")

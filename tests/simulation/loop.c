@@ -29,7 +29,7 @@ static void serve_chore(struct task *task)
 }
 
 /* In the midst of a turn nothing new comes: the world stands still while the daemon works. */
-static void look_meanwhile(void *context)
+static void take_reports_meanwhile(void *context)
 {
     (void)context;
 }
@@ -37,7 +37,7 @@ static void look_meanwhile(void *context)
 int loop_begin(struct world *w)
 {
     w->shares = (struct shares){0};
-    turns_init(&w->turns, &w->core.work, look_meanwhile, w);
+    turns_init(&w->turns, &w->core.work, take_reports_meanwhile, w);
     int r = 0;
     for (size_t i = 0; i < CORE_CHORES; i++)
         w->chores[i] = (struct chore_task){.world = w, .does = &core_chores[i]};
