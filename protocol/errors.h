@@ -30,7 +30,7 @@
     X(PERMISSION_DENIED, "org.varlink.service.PermissionDenied", 3, EACCES,                        \
       "permission denied: ask the segment's owner or an admin")                                    \
     X(SIZE_MISMATCH, "io.shmd.SizeMismatch", 4, EINVAL,                                            \
-      "the segment exists and is smaller than asked for: ask for less, or remove it first")        \
+      "the segment exists and is smaller than asked for: ask for less, or replace or remove it")   \
     X(LIMIT_REACHED, "io.shmd.LimitReached", 5, ENOSPC,                                            \
       "a limit of the kernel is reached: see `limit` and `hint`")                                  \
     X(QUOTA_EXCEEDED, "io.shmd.QuotaExceeded", 6, EDQUOT,                                          \

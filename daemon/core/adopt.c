@@ -29,7 +29,7 @@ static int find(struct core *core, const struct caller *caller, const struct ado
         return find_unreadable(core, caller, ret, detail);
     *detail = (struct outcome_detail){.serial = ret->segment->serial,
                                       .shmid = ret->segment->shmid,
-                                      .hint = "the segment is managed already"};
+                                      .hint = "shmd manages it, so there is nothing to adopt"};
     return OUTCOME_SEGMENT_EXISTS;
 }
 

@@ -257,7 +257,7 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         failure_add_int(f, "requested", clamp(d->requested));
         failure_set_message(f,
                             "the segment exists with %" PRIu64 " bytes, fewer than the %" PRIu64
-                            " asked for: ask for less, or remove it first",
+                            " asked for: ask for less, or replace or remove it",
                             d->size, d->requested);
         return;
     case OUTCOME_LIMIT_REACHED: limit_reached(f, d); return;

@@ -59,6 +59,7 @@ TEST(segments)
             PROTOCOL_ERROR_SIZE_MISMATCH, "{\"size\":4096,\"requested\":8192}");
     assert_contains(failure_message(&f), "4096");
     assert_contains(failure_message(&f), "8192");
+    assert_contains(failure_message(&f), "replace");
     becomes(OUTCOME_SEGMENT_BUSY, DETAIL(.nattch = 2), NULL, NULL, PROTOCOL_ERROR_SEGMENT_BUSY,
             "{\"nattch\":2}");
     becomes(OUTCOME_STALE_SEGMENT, DETAIL(.serial = 9), &nobody, NULL, PROTOCOL_ERROR_STALE_SEGMENT,
