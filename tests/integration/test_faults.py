@@ -242,7 +242,7 @@ class Store(FaultsCase):
         self.assertTrue(first["error"]["data"]["reason"])
         self.assertEqual((second["id"], second["result"]["pid"]), (2, self.daemon.pid))
         self.assertEqual((batch[0]["id"], batch[0]["error"]["code"]), (None, 13))
-        self.assertEqual(batch[1]["id"], 4)
+        self.assertEqual((batch[1]["id"], batch[1]["result"]["segments"]), (4, []))
         self.check_agreement()
 
     @needs_several_uids
