@@ -287,6 +287,7 @@ tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 # A core on fakes, with memory that runs out on cue.
 check_LTLIBRARIES += libcorefakes.la
 libcorefakes_la_SOURCES = \
+	tests/fakes/allocators.h \
 	tests/fakes/change.c tests/fakes/change.h \
 	tests/fakes/core_checks.c \
 	tests/fakes/core_fixture.c tests/fakes/core_fixture.h \

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/fakes/fake_memory.h"
 
-#include <errno.h>
-#include <search.h>
-#include <stdlib.h>
+#include "tests/fakes/allocators.h"
 
 static unsigned long left; /* until one fails; 0: none */
 static bool for_good, has_failed;
@@ -51,7 +49,7 @@ unsigned long fake_memory_count(void)
     return count;
 }
 
-static bool fails(void)
+static bool allocation_fails(void)
 {
     if (paused > 0)
         return false;
@@ -66,49 +64,5 @@ static bool fails(void)
         left = 0;
     has_failed = true;
     failures++;
-    errno = ENOMEM;
     return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__real_reallocarray(void *old, size_t n, size_t size);
-void *__wrap_reallocarray(void *old, size_t n, size_t size);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-void *__real_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_reallocarray(void *old, size_t n, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(old, n, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *))
-{
-    return fails() ? NULL : __real_tsearch(key, root, compare);
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Memory that runs out on cue, in a program linked with
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=tsearch.
- */
+/* Memory that runs out on cue. allocators.h says how the program is linked. */
 #ifndef SHMD_TESTS_FAKES_FAKE_MEMORY_H
 #define SHMD_TESTS_FAKES_FAKE_MEMORY_H
 

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon whose allocations fail at random: linked in the place of malloc() and its kin (--wrap),
- * for the daemon's own code and for libevent. The file that SHMD_FAULTS names says how often, and
- * counts: it holds numbers that the soak changes and reads while the daemon runs. The daemon bounds
- * its own address space, because nobody else may who lacks CAP_SYS_RESOURCE.
+ * A daemon whose allocations fail at random: the daemon's own, by allocators.h, and libevent's. The
+ * file that SHMD_FAULTS names says how often, and counts: it holds numbers that the soak changes
+ * and reads while the daemon runs. The daemon bounds its own address space, because nobody else may
+ * who lacks CAP_SYS_RESOURCE.
  */
-#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <search.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "tests/fakes/allocators.h"
 
 struct control {
     uint32_t one_in; /* of so many allocations one fails; 0: none */
@@ -59,58 +57,14 @@ static void set_limit(void)
         abort();
 }
 
-static bool fails(void)
+static bool allocation_fails(void)
 {
     if (control && control->room != room)
         set_limit();
     if (!control || control->one_in == 0 || next_random() % control->one_in != 0)
         return false;
     control->failed++;
-    errno = ENOMEM;
     return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__real_reallocarray(void *old, size_t n, size_t size);
-void *__wrap_reallocarray(void *old, size_t n, size_t size);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-void *__real_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *));
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_reallocarray(void *old, size_t n, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(old, n, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
-void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, const void *))
-{
-    return fails() ? NULL : __real_tsearch(key, root, compare);
 }
 
 __attribute__((constructor)) static void begin(void)

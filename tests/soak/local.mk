@@ -13,7 +13,7 @@ soak: shmd$(EXEEXT)
 EXTRA_PROGRAMS += tests/soak/shmd_faults
 EXTRA_DIST += tests/soak/faults.py
 CLEANFILES += tests/soak/shmd_faults$(EXEEXT)
-tests_soak_shmd_faults_SOURCES = daemon/main.c tests/soak/faults.c
+tests_soak_shmd_faults_SOURCES = daemon/main.c tests/soak/faults.c tests/fakes/allocators.h
 tests_soak_shmd_faults_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 tests_soak_shmd_faults_LDADD = libshmdaemon.la
 tests_soak_shmd_faults_LDFLAGS = $(core_fixture_flags)
