@@ -137,204 +137,6 @@ static void judge_foreign(struct oracle *o, const struct sysv_stat *k, const jso
                    k->shmid);
 }
 
-/* --- quotas and limits: whether a refusal is right, and whether it was due */
-
-struct used {
-    uint64_t least, most; /* what is sure, and what may be */
-};
-
-/* What a fault has kept in the records though it is removed counts until the next sweep. */
-static uint64_t lingering(const struct oracle *o, const uint32_t *uid, bool in_bytes)
-{
-    const struct registry *registry = &o->w->core.registry;
-    const struct segment *r;
-    uint64_t sum = 0;
-    for (uint64_t after = 0; o->last_fault_ms > 0 && (r = registry_next(registry, after));
-         after = r->serial)
-        if (r->state == STATE_REMOVING && !model_by_serial(&o->m, r->serial) &&
-            (!uid || r->creator.uid == *uid))
-            sum += in_bytes ? r->size : 1;
-    return sum;
-}
-
-static struct used segments_of(const struct oracle *o, const uint32_t *uid, bool in_bytes)
-{
-    struct used used = {.most = lingering(o, uid, in_bytes)};
-    for (size_t i = 0; i < o->m.n_live; i++) {
-        const struct model_segment *s = o->m.live[i];
-        const uint64_t amount = in_bytes ? s->kernel.size : 1;
-        if (uid && s->creator_uid != *uid)
-            continue;
-        used.most += amount;
-        used.least += model_may_be_gone(&o->m, s) ? 0 : amount;
-    }
-    return used;
-}
-
-/* Whether the daemon watches P still: it may be about to deal with its end. */
-static bool is_watched(const struct world *w, const struct process *p)
-{
-    for (size_t i = 0; i < FAKE_PIDFDS && w->p.n_watched > 0; i++)
-        if (w->p.pidfds[i].party && w->p.pidfds[i].task == &w->p.tasks[p->socket])
-            return true;
-    return false;
-}
-
-static struct used processes_of(const struct oracle *o, uint32_t uid)
-{
-    struct used used = {0};
-    const struct world *w = o->w;
-    for (size_t p = 0; p < PROCESSES_MAX; p++) {
-        const struct process *process = &w->processes[p];
-        if (!process->is_used || process->uid != uid)
-            continue;
-        bool has_tie = process->is_dead && is_watched(w, process);
-        for (size_t i = 0; i < o->m.n_live && !has_tie; i++) {
-            const struct model_segment *s = o->m.live[i];
-            has_tie |= s->initialiser == process || s->attacher == process;
-            for (size_t k = 0; k < s->n_holders; k++)
-                has_tie |= s->lifetime == LIFETIME_PROCESS && s->holders[k].process == process;
-        }
-        /* Each connection of one that cannot be told from others counts. */
-        used.most += has_tie && w->p.no_pidfs && process->pid == 0 ? CONNECTIONS_MAX : has_tie;
-    }
-    return used;
-}
-
-/* Those that wait when ASK is executed: of its own connection some may be executed just now. */
-static size_t waits_of(const struct oracle *o, uint32_t uid, const struct ask *ask)
-{
-    const struct talk *own = &o->talks[ask->connection->label];
-    size_t n = 0;
-    for (int i = 0; i < o->w->n_connections; i++) {
-        const struct connection *c = &o->w->connections[i];
-        const struct talk *t = &o->talks[i];
-        for (size_t k = 0; k < t->n_waits && c->is_open && c->by->uid == uid; k++)
-            n += t->waits[k].method == METHOD_WAIT;
-    }
-    for (size_t i = own->n_done; i < own->n_asks && &own->asks[i] != ask; i++)
-        n += own->asks[i].method == METHOD_WAIT && own->asks[i].message;
-    return n;
-}
-
-static size_t listeners_of(const struct oracle *o, uint32_t uid)
-{
-    size_t n = 0;
-    for (int i = 0; i < o->w->n_connections; i++) {
-        const struct connection *c = &o->w->connections[i];
-        n += c->is_open && c->by->uid == uid &&
-             (o->talks[i].listener.is_on || o->talks[i].listener.is_unsure);
-    }
-    return n;
-}
-
-static uint64_t cap(uint64_t setting, uint64_t otherwise)
-{
-    return setting ? setting : otherwise;
-}
-
-/* The part of a total that is not kept for admins. */
-static uint64_t total_for(const struct oracle *o, const struct process *p, uint64_t total,
-                          uint64_t unit)
-{
-    return model_is_admin(&o->m, p) || total == UINT64_MAX ? total
-                                                           : total - total / 16 / unit * unit;
-}
-
-/* Whose the new segment is charged to. */
-static uint32_t charged_to(const struct ask *ask, const struct answer *a)
-{
-    const struct sysv_stat *k = a->foreign;
-    if (!k)
-        return ask->connection->by->uid;
-    return k->cuid == DAEMON_UID && k->uid != DAEMON_UID ? k->uid : k->cuid;
-}
-
-static uint64_t size_of(const struct ask *ask, const struct answer *a)
-{
-    return a->foreign ? a->foreign->size : (uint64_t)model_int(ask->params, "size", 0);
-}
-
-/* Whether one of the quotas that the new segment needs may refuse it, or must. */
-static void judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
-                       bool *ret_may, bool *ret_must)
-{
-    const struct limits *l = &o->w->settings.limits;
-    const struct process *p = ask->connection->by;
-    const uint32_t uid = charged_to(ask, a);
-    const uint64_t size = size_of(ask, a);
-    const uint64_t memory = o->w->machine.memory + o->w->machine.swap;
-    const struct {
-        struct used used;
-        uint64_t cap, amount;
-    } rows[] = {
-        {segments_of(o, &uid, false), cap(l->max_segments_per_uid, UINT64_MAX), 1},
-        {segments_of(o, &uid, true), cap(l->max_bytes_per_uid, memory), size},
-        {segments_of(o, NULL, false), total_for(o, p, cap(l->max_segments, UINT64_MAX), 1), 1},
-        {segments_of(o, NULL, true), total_for(o, p, cap(l->max_bytes, UINT64_MAX), 1 << 20), size},
-    };
-    *ret_may = *ret_must = false;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        *ret_may |=
-            rows[i].amount > rows[i].cap || rows[i].used.most > rows[i].cap - rows[i].amount;
-        *ret_must |=
-            rows[i].amount > rows[i].cap || rows[i].used.least > rows[i].cap - rows[i].amount;
-    }
-}
-
-static bool names_feature(const json_t *p)
-{
-    return json_is_true(json_object_get(p, "locked")) || json_object_get(p, "lifetime") ||
-           json_is_false(json_object_get(p, "ready")) || json_is_true(json_object_get(p, "hold"));
-}
-
-/* Whether ASK, which the model would grant, may be refused for a quota. */
-static bool quota_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
-                             const json_t *data)
-{
-    const struct limits *l = &o->w->settings.limits;
-    const uint32_t uid = ask->connection->by->uid;
-    const char *quota = text_in(data, "quota");
-    bool may = false, must = false;
-    if (a->makes)
-        judge_room(o, ask, a, &may, &must);
-    if (strncmp(quota, "max_segments", 12) == 0 || strncmp(quota, "max_bytes", 9) == 0)
-        return may;
-    if (strncmp(quota, "max_processes", 13) == 0)
-        return processes_of(o, uid).most >= l->max_processes_per_uid;
-    if (strncmp(quota, "max_waiters", 11) == 0)
-        return ask->method == METHOD_WAIT && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
-    if (strncmp(quota, "max_subscriptions", 17) == 0)
-        return ask->method == METHOD_SUBSCRIBE &&
-               listeners_of(o, uid) >= l->max_subscriptions_per_uid;
-    if (strcmp(quota, "max_holders_per_segment") == 0)
-        /* The last quarter is for those who may change it. */
-        return a->segment &&
-               a->segment->n_holders >= l->max_holders_per_segment - l->max_holders_per_segment / 4;
-    if (strstr(quota, "anchored") || strstr(quota, "locked"))
-        return names_feature(ask->params) || o->w->core.rmid_forced;
-    return false;
-}
-
-/* The kernel's limits, which are the fake's to keep. */
-static bool kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
-{
-    const struct fake_sysv *k = o->w->k;
-    const json_t *p = ask->params;
-    const uint64_t size = size_of(ask, a);
-    const bool locks = json_is_true(json_object_get(p, "locked"));
-    if (locks && k->memlock_max != UINT64_MAX && (a->makes || ask->method == METHOD_SET))
-        return true;
-    if (!a->makes || a->foreign)
-        return false;
-    /* Others of the same serve may have gone since. */
-    const struct talk *t = &o->talks[ask->connection->label];
-    const uint64_t later = t->n_asks - t->n_done;
-    return fake_sysv_count(k) + later >= k->shmmni || size > k->shmmax ||
-           k->pages + size / k->page_size + 1 > k->shmall || size > k->memory_max ||
-           k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
-}
-
 /* --- answers */
 
 static bool is_of_a_fault(int code)
@@ -384,12 +186,12 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
     const json_t *error = json_object_get(message, "error");
     bool may = false, must = false;
     if (a->code == CODE_OK && a->makes && !a->segment)
-        judge_room(o, ask, a, &may, &must);
+        quotas_judge_room(o, ask, a, &may, &must);
     if (code == CODE_OK)
-        return a->code == CODE_OK && !must &&
+        return a->code == CODE_OK && !must && !quotas_must_refuse(o, ask, a) &&
                is_right_success(a, ask, json_object_get(message, "result"));
     if (a->code == code)
-        return true;
+        return code != CODE_WAITS || !quotas_must_refuse(o, ask, a);
     /* What a quota refuses comes before what needs the process or the kernel. */
     const bool is_late =
         a->code == CODE_OK ||
@@ -397,9 +199,9 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
         (ask->method == METHOD_SET && a->code == CODE_PERMISSION_DENIED && a->segment) ||
         (ask->method == METHOD_WAIT && a->code == CODE_WAITS);
     if (code == CODE_QUOTA_EXCEEDED && is_late)
-        return quota_may_refuse(o, ask, a, json_object_get(error, "data"));
+        return quotas_may_refuse(o, ask, a, json_object_get(error, "data"));
     if (code == CODE_LIMIT_REACHED && is_late)
-        return kernel_may_refuse(o, ask, a);
+        return quotas_kernel_may_refuse(o, ask, a);
     if (a->code != CODE_OK)
         return false;
     /* Huge pages need a right that the daemon may not have. */
@@ -453,7 +255,6 @@ static void check_serial(struct oracle *o, const struct ask *ask, const struct a
 }
 
 static void judge_list(struct oracle *o, const struct ask *ask, const json_t *result);
-static void judge_info(struct oracle *o, const struct ask *ask, const json_t *result);
 
 static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, const json_t *result)
 {
@@ -464,7 +265,7 @@ static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, c
     if (ask->method == METHOD_LIST)
         judge_list(o, ask, result);
     else if (ask->method == METHOD_INFO)
-        judge_info(o, ask, result);
+        quotas_check_info(o, ask, result);
     else if (ask->method == METHOD_SUBSCRIBE)
         events_subscribe(o, ask, result);
 }
@@ -476,7 +277,7 @@ static void complain(struct oracle *o, const struct ask *ask, const struct answe
     char *answered = message ? json_dumps(message, JSON_COMPACT) : NULL;
     bool may = false, must = false;
     if (a->code == CODE_OK && a->makes && !a->segment)
-        judge_room(o, ask, a, &may, &must);
+        quotas_judge_room(o, ask, a, &may, &must);
     world_fail(o->w, "request %lld\n  %s\nshould be answered %d%s%s, and was answered\n  %s",
                ask->id, asked, a->code, a->code == CODE_WAITS ? " (later)" : "",
                must ? " (a quota is used up)" : "", answered ? answered : "nothing");
@@ -734,24 +535,4 @@ static void judge_list(struct oracle *o, const struct ask *ask, const json_t *re
             world_fail(o->w, "request %lld does not list shmid %d, which is foreign", ask->id,
                        k->shmid);
     }
-}
-
-static void judge_info(struct oracle *o, const struct ask *ask, const json_t *result)
-{
-    const json_t *usage = json_object_get(result, "usage");
-    const uint32_t uid = ask->connection->by->uid;
-    const struct used n = segments_of(o, &uid, false), bytes = segments_of(o, &uid, true);
-    const long long shown = model_int(usage, "segments", -1), size = model_int(usage, "bytes", -1);
-    if (o->had_fault || oracle_had_fault(o))
-        return;
-    if (shown < (long long)n.least || shown > (long long)n.most)
-        world_fail(o->w,
-                   "request %lld: info shows %lld segments of uid %u instead of %" PRIu64
-                   " to %" PRIu64,
-                   ask->id, shown, uid, n.least, n.most);
-    if (size < (long long)bytes.least || (bytes.most <= INT64_MAX && size > (long long)bytes.most))
-        world_fail(o->w,
-                   "request %lld: info shows %lld bytes of uid %u instead of %" PRIu64
-                   " to %" PRIu64,
-                   ask->id, size, uid, bytes.least, bytes.most);
 }

@@ -11,6 +11,7 @@ libsimulation_la_SOURCES = \
 	tests/simulation/model.c tests/simulation/model.h \
 	tests/simulation/oracle.c tests/simulation/oracle.h tests/simulation/oracle_state.h \
 	tests/simulation/random.h \
+	tests/simulation/quotas.c \
 	tests/simulation/requests.c tests/simulation/requests.h \
 	tests/simulation/run.c tests/simulation/run.h \
 	tests/simulation/script.c tests/simulation/script.h \

@@ -99,6 +99,22 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message);
 void judge_segment(struct oracle *o, struct model_segment *s, const json_t *shown,
                    const char *where);
 
+/* --- quotas.c: what is used up, and what is not */
+
+/* Whether one of the quotas that the new segment of ASK needs may refuse it, or must. */
+void quotas_judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       bool *ret_may, bool *ret_must);
+/* Whether ASK, which the model would grant, may be refused for the quota that DATA names. */
+bool quotas_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       const json_t *data);
+/* Whether ASK, which was granted, should have been refused for a quota. */
+bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a);
+/* The kernel's limits, which are the fake's to keep. */
+bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask,
+                              const struct answer *a);
+/* Whether RESULT of an `info` shows as much of each quota as the caller's uid uses. */
+void quotas_check_info(struct oracle *o, const struct ask *ask, const json_t *result);
+
 /* --- events.c */
 
 void events_read(struct oracle *o);

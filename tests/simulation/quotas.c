@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* Quotas and limits: whether a refusal is right, whether it was due, and what is shown as used. */
+#include "tests/simulation/oracle_state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct used {
+    uint64_t least, most; /* what is sure, and what may be */
+};
+
+/* What a fault has kept in the records though it is removed counts until the next sweep. */
+static uint64_t lingering(const struct oracle *o, const uint32_t *uid, bool in_bytes)
+{
+    const struct registry *registry = &o->w->core.registry;
+    const struct segment *r;
+    uint64_t sum = 0;
+    for (uint64_t after = 0; o->last_fault_ms > 0 && (r = registry_next(registry, after));
+         after = r->serial)
+        if (r->state == STATE_REMOVING && !model_by_serial(&o->m, r->serial) &&
+            (!uid || r->creator.uid == *uid))
+            sum += in_bytes ? r->size : 1;
+    return sum;
+}
+
+static struct used segments_of(const struct oracle *o, const uint32_t *uid, bool in_bytes)
+{
+    struct used used = {.most = lingering(o, uid, in_bytes)};
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        const struct model_segment *s = o->m.live[i];
+        const uint64_t amount = in_bytes ? s->kernel.size : 1;
+        if (uid && s->creator_uid != *uid)
+            continue;
+        used.most += amount;
+        used.least += model_may_be_gone(&o->m, s) ? 0 : amount;
+    }
+    return used;
+}
+
+/* Whether the daemon watches P still: it may be about to deal with its end. */
+static bool is_watched(const struct world *w, const struct process *p)
+{
+    for (size_t i = 0; i < FAKE_PIDFDS && w->p.n_watched > 0; i++)
+        if (w->p.pidfds[i].party && w->p.pidfds[i].task == &w->p.tasks[p->socket])
+            return true;
+    return false;
+}
+
+static struct used processes_of(const struct oracle *o, uint32_t uid)
+{
+    struct used used = {0};
+    const struct world *w = o->w;
+    for (size_t p = 0; p < PROCESSES_MAX; p++) {
+        const struct process *process = &w->processes[p];
+        if (!process->is_used || process->uid != uid)
+            continue;
+        bool has_tie = process->is_dead && is_watched(w, process);
+        for (size_t i = 0; i < o->m.n_live && !has_tie; i++) {
+            const struct model_segment *s = o->m.live[i];
+            has_tie |= s->initialiser == process || s->attacher == process;
+            for (size_t k = 0; k < s->n_holders; k++)
+                has_tie |= s->lifetime == LIFETIME_PROCESS && s->holders[k].process == process;
+        }
+        /* Each connection of one that cannot be told from others counts. */
+        used.most += has_tie && w->p.no_pidfs && process->pid == 0 ? CONNECTIONS_MAX : has_tie;
+    }
+    return used;
+}
+
+/* Those that wait when ASK is executed: of its own connection some may be executed just now. */
+static size_t waits_of(const struct oracle *o, uint32_t uid, const struct ask *ask)
+{
+    const struct talk *own = &o->talks[ask->connection->label];
+    size_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        const struct talk *t = &o->talks[i];
+        for (size_t k = 0; k < t->n_waits && c->is_open && c->by->uid == uid; k++)
+            n += t->waits[k].method == METHOD_WAIT;
+    }
+    for (size_t i = own->n_done; i < own->n_asks && &own->asks[i] != ask; i++)
+        n += own->asks[i].method == METHOD_WAIT && own->asks[i].message;
+    return n;
+}
+
+static size_t listeners_of(const struct oracle *o, uint32_t uid)
+{
+    size_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        n += c->is_open && c->by->uid == uid &&
+             (o->talks[i].listener.is_on || o->talks[i].listener.is_unsure);
+    }
+    return n;
+}
+
+static uint64_t cap(uint64_t setting, uint64_t otherwise)
+{
+    return setting ? setting : otherwise;
+}
+
+/* The part of a total that is not kept for admins. */
+static uint64_t total_for(const struct oracle *o, const struct process *p, uint64_t total,
+                          uint64_t unit)
+{
+    return model_is_admin(&o->m, p) || total == UINT64_MAX ? total
+                                                           : total - total / 16 / unit * unit;
+}
+
+/* Whose the new segment is charged to. */
+static uint32_t charged_to(const struct ask *ask, const struct answer *a)
+{
+    const struct sysv_stat *k = a->foreign;
+    if (!k)
+        return ask->connection->by->uid;
+    return k->cuid == DAEMON_UID && k->uid != DAEMON_UID ? k->uid : k->cuid;
+}
+
+static uint64_t size_of(const struct ask *ask, const struct answer *a)
+{
+    return a->foreign ? a->foreign->size : (uint64_t)model_int(ask->params, "size", 0);
+}
+
+/* Whether one of the quotas that the new segment needs may refuse it, or must. */
+void quotas_judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       bool *ret_may, bool *ret_must)
+{
+    const struct limits *l = &o->w->settings.limits;
+    const struct process *p = ask->connection->by;
+    const uint32_t uid = charged_to(ask, a);
+    const uint64_t size = size_of(ask, a);
+    const uint64_t memory = o->w->machine.memory + o->w->machine.swap;
+    const struct {
+        struct used used;
+        uint64_t cap, amount;
+    } rows[] = {
+        {segments_of(o, &uid, false), cap(l->max_segments_per_uid, UINT64_MAX), 1},
+        {segments_of(o, &uid, true), cap(l->max_bytes_per_uid, memory), size},
+        {segments_of(o, NULL, false), total_for(o, p, cap(l->max_segments, UINT64_MAX), 1), 1},
+        {segments_of(o, NULL, true), total_for(o, p, cap(l->max_bytes, UINT64_MAX), 1 << 20), size},
+    };
+    *ret_may = *ret_must = false;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *ret_may |=
+            rows[i].amount > rows[i].cap || rows[i].used.most > rows[i].cap - rows[i].amount;
+        *ret_must |=
+            rows[i].amount > rows[i].cap || rows[i].used.least > rows[i].cap - rows[i].amount;
+    }
+}
+
+static bool names_feature(const json_t *p)
+{
+    return json_is_true(json_object_get(p, "locked")) || json_object_get(p, "lifetime") ||
+           json_is_false(json_object_get(p, "ready")) || json_is_true(json_object_get(p, "hold"));
+}
+
+/* Whether ASK, which the model would grant, may be refused for a quota. */
+bool quotas_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       const json_t *data)
+{
+    const struct limits *l = &o->w->settings.limits;
+    const uint32_t uid = ask->connection->by->uid;
+    const char *quota = json_string_value(json_object_get(data, "quota"));
+    bool may = false, must = false;
+    if (!quota)
+        return false;
+    if (a->makes)
+        quotas_judge_room(o, ask, a, &may, &must);
+    if (strncmp(quota, "max_segments", 12) == 0 || strncmp(quota, "max_bytes", 9) == 0)
+        return may;
+    if (strncmp(quota, "max_processes", 13) == 0)
+        return processes_of(o, uid).most >= l->max_processes_per_uid;
+    if (strncmp(quota, "max_waiters", 11) == 0)
+        return ask->method == METHOD_WAIT && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
+    if (strncmp(quota, "max_subscriptions", 17) == 0)
+        return ask->method == METHOD_SUBSCRIBE &&
+               listeners_of(o, uid) >= l->max_subscriptions_per_uid;
+    if (strcmp(quota, "max_holders_per_segment") == 0)
+        /* The last quarter is for those who may change it. */
+        return a->segment &&
+               a->segment->n_holders >= l->max_holders_per_segment - l->max_holders_per_segment / 4;
+    if (strstr(quota, "anchored") || strstr(quota, "locked"))
+        return names_feature(ask->params) || o->w->core.rmid_forced;
+    return false;
+}
+
+/* The kernel's limits, which are the fake's to keep. */
+bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
+{
+    const struct fake_sysv *k = o->w->k;
+    const json_t *p = ask->params;
+    const uint64_t size = size_of(ask, a);
+    const bool locks = json_is_true(json_object_get(p, "locked"));
+    if (locks && k->memlock_max != UINT64_MAX && (a->makes || ask->method == METHOD_SET))
+        return true;
+    if (!a->makes || a->foreign)
+        return false;
+    /* Others of the same serve may have gone since. */
+    const struct talk *t = &o->talks[ask->connection->label];
+    const uint64_t later = t->n_asks - t->n_done;
+    return fake_sysv_count(k) + later >= k->shmmni || size > k->shmmax ||
+           k->pages + size / k->page_size + 1 > k->shmall || size > k->memory_max ||
+           k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
+}
+
+/* --- what is used for sure: nothing can have ended it that is still to be dealt with */
+
+static bool stays_open(const struct oracle *o, const struct connection *c)
+{
+    return c->is_open && !c->client_closed && !c->client_ended && !c->by->is_dead &&
+           !o->talks[c->label].may_close;
+}
+
+static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        const struct talk *t = &o->talks[i];
+        if (!c->is_used || c->by->uid != uid || !stays_open(o, c))
+            continue;
+        for (size_t k = 0; k < t->n_waits; k++) {
+            const char *name = json_string_value(json_object_get(t->waits[k].params, "name"));
+            /* Of a batch that is answered late one may be over, and nobody has heard. */
+            n += t->waits[k].method == METHOD_WAIT && t->waits[k].batch == 0 && name &&
+                 !model_by_name(&o->m, name) && !json_object_get(t->waits[k].params, "timeout_ms");
+        }
+    }
+    return n;
+}
+
+static bool is_sure_segment(const struct oracle *o, const struct model_segment *s)
+{
+    return !s->is_unsure && !s->may_be_recorded && s->outside == OUTSIDE_NOTHING &&
+           !model_may_be_gone(&o->m, s);
+}
+
+static bool is_sure_holder(const struct oracle *o, const struct model_segment *s,
+                           const struct holder *h)
+{
+    return s->lifetime == LIFETIME_CONNECTION ? h->connection && stays_open(o, h->connection)
+                                              : h->process && !h->process->is_dead;
+}
+
+static uint64_t sure_holders_of(const struct oracle *o, const struct model_segment *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < s->n_holders && is_sure_segment(o, s); i++)
+        n += is_sure_holder(o, s, &s->holders[i]);
+    return n;
+}
+
+static bool is_tied(const struct oracle *o, const struct process *p)
+{
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        const struct model_segment *s = o->m.live[i];
+        bool is_held = false;
+        for (size_t k = 0; k < s->n_holders && s->lifetime == LIFETIME_PROCESS; k++)
+            is_held |= s->holders[k].process == p;
+        if ((is_held || s->initialiser == p) && is_sure_segment(o, s))
+            return true;
+    }
+    return false;
+}
+
+static uint64_t sure_processes_of(const struct oracle *o, uint32_t uid)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *p = &o->w->processes[i];
+        n += p->is_used && p->uid == uid && p->pid != 0 && !p->is_dead && is_tied(o, p);
+    }
+    return n;
+}
+
+static uint64_t sure_locked_of(const struct oracle *o, uint32_t uid)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        const struct model_segment *s = o->m.live[i];
+        if (s->creator_uid == uid && s->kernel.locked && !s->adopted && is_sure_segment(o, s))
+            n += s->kernel.size;
+    }
+    return n;
+}
+
+/* Whether ASK makes something depend on its caller's process. */
+static bool ties_process(const struct ask *ask, const struct answer *a)
+{
+    const char *lifetime = json_string_value(json_object_get(ask->params, "lifetime"));
+    if (a->segment)
+        return a->adds_holder && a->segment->lifetime == LIFETIME_PROCESS;
+    return ask->method == METHOD_CREATE && a->makes &&
+           (json_is_false(json_object_get(ask->params, "ready")) ||
+            (lifetime && strcmp(lifetime, "process") == 0 &&
+             !json_is_false(json_object_get(ask->params, "hold"))));
+}
+
+bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
+{
+    const struct limits *l = &o->w->settings.limits;
+    const struct process *p = ask->connection->by;
+    if (o->had_fault || oracle_had_fault(o))
+        return false;
+    if (ask->method == METHOD_WAIT && a->code == CODE_WAITS)
+        return sure_waits_of(o, p->uid) >= l->max_waiters_per_uid;
+    if (a->adds_holder && a->segment &&
+        sure_holders_of(o, a->segment) >= l->max_holders_per_segment)
+        return true;
+    return ties_process(ask, a) && p->pid != 0 && !is_tied(o, p) &&
+           sure_processes_of(o, p->uid) >= l->max_processes_per_uid;
+}
+
+/* --- what is shown as used */
+
+static void check_used(struct oracle *o, const struct ask *ask, const json_t *result,
+                       const char *quota, uint64_t least)
+{
+    const json_t *limit = json_object_get(json_object_get(result, "limits"), quota);
+    const long long shown = model_int(limit, "used", -1);
+    if (shown < 0 || (uint64_t)shown < least)
+        world_fail(o->w, "request %lld: info shows %lld of %s, of which %" PRIu64 " are used",
+                   ask->id, shown, quota, least);
+}
+
+void quotas_check_info(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const json_t *usage = json_object_get(result, "usage");
+    const uint32_t uid = ask->connection->by->uid;
+    const struct used n = segments_of(o, &uid, false), bytes = segments_of(o, &uid, true);
+    const long long shown = model_int(usage, "segments", -1), size = model_int(usage, "bytes", -1);
+    if (o->had_fault || oracle_had_fault(o))
+        return;
+    if (shown < (long long)n.least || shown > (long long)n.most)
+        world_fail(o->w,
+                   "request %lld: info shows %lld segments of uid %u instead of %" PRIu64
+                   " to %" PRIu64,
+                   ask->id, shown, uid, n.least, n.most);
+    if (size < (long long)bytes.least || (bytes.most <= INT64_MAX && size > (long long)bytes.most))
+        world_fail(o->w,
+                   "request %lld: info shows %lld bytes of uid %u instead of %" PRIu64
+                   " to %" PRIu64,
+                   ask->id, size, uid, bytes.least, bytes.most);
+    check_used(o, ask, result, "max_waiters_per_uid", sure_waits_of(o, uid));
+    check_used(o, ask, result, "max_processes_per_uid", sure_processes_of(o, uid));
+    check_used(o, ask, result, "max_locked_bytes_per_uid", sure_locked_of(o, uid));
+}
