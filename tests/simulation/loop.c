@@ -18,14 +18,31 @@ enum {
     /* What a uid that had no work has at first, and looks by which a share may be longer. */
     FIRST_SHARE_US = 3 * SHARE_US,
     SHARE_SETTLES_IN = 10,
+    CHORE_UIDS = 1000000, /* stand for what the daemon does of itself */
 };
+
+/* --- shares */
+
+static void check_shares(struct world *w, uint32_t uid, int64_t from_us)
+{
+    const int64_t most = FIRST_SHARE_US + SHARE_US + SHARE_SETTLES_IN * w->clock.mono_step_us;
+    int64_t had;
+    const uint32_t *waits = shares_served(&w->shares, uid, from_us, w->clock.mono_us, most, &had);
+    if (waits)
+        world_fail(w, "uid %u had %lld us while uid %u waited, which is more than %lld", uid,
+                   (long long)had, *waits, (long long)most);
+}
 
 /* --- chores */
 
 static void serve_chore(struct task *task)
 {
     const struct chore_task *chore = container_of(task, struct chore_task, task);
-    chore->does->go_on(&chore->world->core);
+    struct world *w = chore->world;
+    const int64_t from_us = w->clock.mono_us;
+    chore->does->go_on(&w->core);
+    if (!w->is_killed)
+        check_shares(w, CHORE_UIDS + (uint32_t)(chore - w->chores), from_us);
 }
 
 /* In the midst of a turn nothing new comes: the world stands still while the daemon works. */
@@ -213,21 +230,23 @@ static void tell_oracle(struct world *w, uint64_t executed)
     oracle_served(w->oracle, w->serving, n, world_faults(w) != w->serve_faults, w->is_killed);
 }
 
+/* While C's peer has much to read, nothing more of it is executed. */
+static void check_output(struct world *w, struct connection *c, bool has_executed)
+{
+    if (has_executed && c->is_above)
+        world_fail(w, "connection %d was answered although %zu bytes of answers are unsent",
+                   c->label, outbox_unsent(&c->session.outbox));
+    c->is_above = outbox_unsent(&c->session.outbox) > w->settings.limits.output_high_water;
+}
+
 void loop_look_at_requests(struct world *w)
 {
     const uint64_t executed = w->core.work.turn.requests;
-    if (w->serving && !w->is_killed && executed > w->requests_seen)
+    if (!w->serving || w->is_killed)
+        return;
+    check_output(w, w->serving, executed > w->requests_seen);
+    if (executed > w->requests_seen)
         tell_oracle(w, executed);
-}
-
-static void check_shares(struct world *w, uint32_t uid, int64_t from_us)
-{
-    const int64_t most = FIRST_SHARE_US + SHARE_US + SHARE_SETTLES_IN * w->clock.mono_step_us;
-    int64_t had;
-    const uint32_t *waits = shares_served(&w->shares, uid, from_us, w->clock.mono_us, most, &had);
-    if (waits)
-        world_fail(w, "uid %u had %lld us while uid %u waited, which is more than %lld", uid,
-                   (long long)had, *waits, (long long)most);
 }
 
 static void serve(struct task *task)
@@ -242,6 +261,7 @@ static void serve(struct task *task)
     w->serve_faults = world_faults(w);
     w->requests_seen = w->core.work.turn.requests;
     w->serving = c;
+    check_output(w, c, false);
     go_on(c);
     tell_oracle(w, w->is_killed ? w->kill_requests : w->core.work.turn.requests);
     w->serving = NULL;

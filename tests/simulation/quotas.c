@@ -296,6 +296,18 @@ static bool ties_process(const struct ask *ask, const struct answer *a)
              !json_is_false(json_object_get(ask->params, "hold"))));
 }
 
+/* Of other connections than ASK's, whose answers may be on their way. */
+static uint64_t sure_bytes_of(const struct oracle *o, const struct ask *ask)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        if (c != ask->connection && c->is_open && c->by->uid == ask->connection->by->uid)
+            n += outbox_unsent(&c->session.outbox);
+    }
+    return n;
+}
+
 bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
 {
     const struct limits *l = &o->w->settings.limits;
@@ -344,4 +356,5 @@ void quotas_check_info(struct oracle *o, const struct ask *ask, const json_t *re
     check_used(o, ask, result, "max_waiters_per_uid", sure_waits_of(o, uid));
     check_used(o, ask, result, "max_processes_per_uid", sure_processes_of(o, uid));
     check_used(o, ask, result, "max_locked_bytes_per_uid", sure_locked_of(o, uid));
+    check_used(o, ask, result, "max_buffer_bytes_per_uid", sure_bytes_of(o, ask));
 }

@@ -2,6 +2,7 @@
 /*
  * Whether no uid gets more than its share: while a uid has work, each other gets at most its first
  * share and one more before it is that uid's turn. A uid has work while a connection of it does.
+ * What the daemon does of itself gets no more than a uid.
  */
 #ifndef SHMD_TESTS_SIMULATION_SHARES_H
 #define SHMD_TESTS_SIMULATION_SHARES_H
@@ -9,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHARE_UIDS_MAX = 16 };
+enum { SHARE_UIDS_MAX = 24 };
 
 struct shares {
     size_t n;

@@ -49,6 +49,7 @@ struct connection {
     bool is_deaf; /* the client does not read */
     bool is_woken;
     bool has_work; /* as `shares` knows it */
+    bool is_above; /* its answers were above the high-water mark at the last look */
     bool is_lingering, is_broken;
     int label;
     struct process *by;
