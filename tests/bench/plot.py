@@ -183,7 +183,7 @@ def svg(bench):
 def curve_table(curves):
     """A row for each curve, a column for each number of segments."""
     sizes = sorted({point["segments"] for curve in curves for point in curve["points"]})
-    lines = ["| over the number of segments | on | " + " | ".join(f"{n:,}" for n in sizes) + " |",
+    lines = ["| over the number of segments | on | " + " | ".join(f"{n:,.0f}" for n in sizes) + " |",
              "|---|---|" + "---:|" * len(sizes)]
     for curve in curves:
         figures = {point["segments"]: point["figure"] for point in curve["points"]}
