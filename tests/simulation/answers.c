@@ -139,6 +139,11 @@ static bool hear_of_delay(struct oracle *o, struct talk *t, const json_t *m)
     return true;
 }
 
+static long long number_of(const json_t *id)
+{
+    return json_is_string(id) ? strtoll(json_string_value(id), NULL, 10) : json_integer_value(id);
+}
+
 static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
 {
     const json_t *id = json_object_get(m, "id");
@@ -146,8 +151,7 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
     check_envelope(o, m);
     if (json_is_null(id) && hear_of_delay(o, t, m))
         return;
-    struct ask *ask =
-        json_is_null(id) ? first_without_id(t) : find_ask(t, json_integer_value(id), &waits);
+    struct ask *ask = json_is_null(id) ? first_without_id(t) : find_ask(t, number_of(id), &waits);
     if (json_is_null(id) && hear_of_unread(o, t, ask, m))
         return;
     if (!ask) {
@@ -155,7 +159,7 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         if (json_is_null(id) && (t->may_close || t->connection->session.outbox.is_closed))
             return;
         world_fail(o->w, "connection %d: an answer to nothing that was asked (id %lld)",
-                   t->connection->label, json_integer_value(id));
+                   t->connection->label, number_of(id));
         return;
     }
     if (ask->is_bad) {

@@ -404,8 +404,22 @@ static const struct {
     {-32700, false, "{\"a\":1,}"},
 };
 
+/* A wait keeps its id, and so that is bounded. The number stands first, for the oracle to find. */
+static void put_wait_of_long_id(struct actors *a)
+{
+    const unsigned id = a->next_id++;
+    put(a, "-32600 %u {\"jsonrpc\":\"2.0\",\"id\":\"%u ", id, id);
+    for (unsigned i = 0; i < 103; i++)
+        put(a, "0123456789");
+    put(a, "\",\"method\":\"wait\",\"params\":{\"name\":\"frames\"}}");
+}
+
 void requests_add_bad(struct actors *a)
 {
+    if (one_in(a, 20)) {
+        put_wait_of_long_id(a);
+        return;
+    }
     const unsigned i = below(a, sizeof(bad) / sizeof(bad[0]));
     const unsigned id = a->next_id++;
     char text[512];
