@@ -125,14 +125,17 @@ static void begin(struct core *core, struct segment *segment, const struct sysv_
 void removal_follow(struct core *core, struct found *found, enum reason reason)
 {
     struct segment *segment = found->segment;
+    const uint64_t own = segment->anchor ? 1 : 0;
     anchor_drop(core, segment);
     const struct sight now = kernel_look(core, segment);
-    if (now.verdict == VERDICT_MATCH || now.verdict == VERDICT_DYING)
+    if (now.verdict == VERDICT_MATCH || now.verdict == VERDICT_DYING) {
         found->kernel = now.kernel;
-    else if (now.verdict != VERDICT_INDETERMINATE)
+    } else if (now.verdict != VERDICT_INDETERMINATE) {
         found->kernel.nattch = 0;
-    else
+    } else {
         found->kernel.key = 0; /* it went with the mark for destruction */
+        found->kernel.nattch -= found->kernel.nattch > 0 ? own : 0;
+    }
     /* If we cannot tell, the record stays: the sweep finds out. */
     if (found->kernel.nattch > 0 || now.verdict == VERDICT_INDETERMINATE)
         begin(core, segment, &found->kernel, reason);
