@@ -378,13 +378,32 @@ static void plan_pid_of_the_former_daemon(struct actors *a, int connection)
     then(a, "start");
 }
 
+/* The last detach takes every segment away that the daemon does not have attached too, and once it
+ * cannot find out that it is so. */
+static void plan_rmid_is_forced(struct actors *a, int connection)
+{
+    then(a, "kernel rmid-forced 1");
+    then(a, "pass 6000");
+    then(a, "fail kernel %d 1 %d", FAKE_LIMITS, EMFILE);
+    then(a, "pass 6000");
+    then(a, "mend");
+    then(a, "pass 70000"); /* faults excuse nothing any more */
+    const unsigned handle = then_create(a, connection, "\"size\":4096,\"hold\":false");
+    then(a, "settle");
+    const unsigned process = then_process(a, 2000 + (int)below(a, 400), 0);
+    then(a, "attach %u %u", process, handle);
+    then(a, "detach %u %u", process, handle);
+    then(a, "settle");
+}
+
 static void make_plan(struct actors *a, int connection)
 {
-    static void (*const plans[])(struct actors *, int) = {
-        plan_recycled_before_its_end, plan_given_up_before_a_crash, plan_pid_of_the_former_daemon};
+    static void (*const plans[])(struct actors *,
+                                 int) = {plan_recycled_before_its_end, plan_given_up_before_a_crash,
+                                         plan_pid_of_the_former_daemon, plan_rmid_is_forced};
     a->n_planned = a->n_plan_done = 0;
     if (a->next_process < PROCESSES_MAX)
-        plans[below(a, 3)](a, connection);
+        plans[below(a, sizeof(plans) / sizeof(plans[0]))](a, connection);
 }
 
 static const char *planned(struct actors *a)

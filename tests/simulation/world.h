@@ -118,9 +118,6 @@ struct world {
     uint64_t kill_requests;        /* how many had been answered in this turn by then */
     unsigned long failures_before; /* to allocate, in other worlds */
     bool memory_is_short;
-    bool race_is_armed;
-    char race[128];
-    unsigned long race_at;
 
     struct oracle *oracle;
     struct counts counts;
