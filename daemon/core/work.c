@@ -75,10 +75,10 @@ void work_go_on(struct work *w)
     work_look_at_clock(w);
     if (is_known || !w->share_is_over || w->turn_is_over || !w->others_have_work)
         return;
-    if (!w->others_have_work(w->context)) {
-        (void)now_us(w); /* that may have taken a while */
+    bool others_came = w->others_have_work(w->context);
+    (void)now_us(w); /* that may have taken a while, and the next share begins now */
+    if (!others_came)
         work_begin_share(w, SHARE_US);
-    }
 }
 
 void work_request_done(struct work *w)

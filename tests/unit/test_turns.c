@@ -73,10 +73,12 @@ static unsigned served_of(uint32_t uid)
 /* What comes while others are served: the tasks of `arrivals`, one at the Nth look. */
 static struct asker *arrivals[20];
 static unsigned n_looks;
+static int64_t look_us; /* what a look takes */
 
 static void look(void *context)
 {
     assert_ptr_equal(context, &turns);
+    clock_.mono_us += look_us;
     struct asker *asker = n_looks < 20 ? arrivals[n_looks] : NULL;
     n_looks++;
     if (asker)
@@ -95,6 +97,7 @@ static int begin(void **state)
     turns_init(&turns, &work, look, &turns);
     memset(arrivals, 0, sizeof(arrivals));
     n_askers = n_served = n_looks = 0;
+    look_us = 0;
     return 0;
 }
 
@@ -177,6 +180,22 @@ TEST(who_comes_while_another_is_served_is_next)
     while (order[at] != 2)
         at++;
     assert_true(at <= IN_THE_FIRST);
+}
+
+/* The look may take longer than a share, and it is nobody's work. */
+TEST(who_comes_has_its_share_however_long_the_look_took)
+{
+    struct asker *late = join(2, 0);
+    late->wants = 1000;
+    arrivals[0] = late;
+    look_us = 4 * SHARE_US;
+    join(1, 1000);
+    run_turn();
+    size_t place = 0;
+    while (order[place] != 2)
+        place++;
+    for (size_t i = 0; i < IN_THE_FIRST; i++)
+        assert_int_equal(order[place + i], 2);
 }
 
 /* The place of UID among those served, from AT on. */
@@ -344,6 +363,7 @@ int main(void)
         CASE(many_connections_get_what_one_gets),
         CASE(connections_of_one_uid_take_turns_too),
         CASE(who_comes_while_another_is_served_is_next),
+        CASE(who_comes_has_its_share_however_long_the_look_took),
         CASE(who_had_no_work_is_served_before_all_who_are_busy),
         CASE(who_asks_again_and_again_starves_nobody),
         CASE(who_asks_again_goes_first_while_its_share_lasts),
