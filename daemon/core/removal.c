@@ -122,20 +122,25 @@ static void begin(struct core *core, struct segment *segment, const struct sysv_
     ledger_note_changed(core, segment);
 }
 
+/* Gives the anchor up. KERNEL of FOUND, which counts it, does so no more. */
+static void give_up_anchor(struct core *core, struct found *found)
+{
+    if (found->segment->anchor && found->kernel.nattch > 0)
+        found->kernel.nattch--;
+    anchor_drop(core, found->segment);
+}
+
 void removal_follow(struct core *core, struct found *found, enum reason reason)
 {
     struct segment *segment = found->segment;
-    const uint64_t own = segment->anchor ? 1 : 0;
-    anchor_drop(core, segment);
+    give_up_anchor(core, found);
     const struct sight now = kernel_look(core, segment);
-    if (now.verdict == VERDICT_MATCH || now.verdict == VERDICT_DYING) {
+    if (now.verdict == VERDICT_MATCH || now.verdict == VERDICT_DYING)
         found->kernel = now.kernel;
-    } else if (now.verdict != VERDICT_INDETERMINATE) {
+    else if (now.verdict != VERDICT_INDETERMINATE)
         found->kernel.nattch = 0;
-    } else {
+    else
         found->kernel.key = 0; /* it went with the mark for destruction */
-        found->kernel.nattch -= found->kernel.nattch > 0 ? own : 0;
-    }
     /* If we cannot tell, the record stays: the sweep finds out. */
     if (found->kernel.nattch > 0 || now.verdict == VERDICT_INDETERMINATE)
         begin(core, segment, &found->kernel, reason);
@@ -191,10 +196,12 @@ void removal_do_recorded(struct core *core, struct found *found, enum reason rea
     int r = 0;
     if (!found->kernel.destroyed)
         r = sysv->ops->remove(sysv->context, segment->shmid);
-    if (r < 0 && r != -ENOENT)
-        begin(core, segment, &found->kernel, reason);
-    else
+    if (r == 0 || r == -ENOENT) {
         removal_follow(core, found, reason);
+        return;
+    }
+    give_up_anchor(core, found);
+    begin(core, segment, &found->kernel, reason);
 }
 
 void removal_finish(struct core *core, struct segment *segment, const struct sysv_stat *kernel)

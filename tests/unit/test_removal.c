@@ -109,6 +109,26 @@ TEST(refused)
     nothing_is_left();
 }
 
+/* Nor does the daemon's own attachment count then, which it has given up. */
+TEST(what_cannot_be_looked_at_any_more)
+{
+    f->core.rmid_forced = f->k->shm_rmid_forced = true;
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    assert_int_equal(fixture_look(f, "a"), 0);
+    assert_int_equal(f->found.kernel.nattch, 2);
+    const struct remove_params p = {0};
+    fake_sysv_fail(f->k, FAKE_STAT, 1, EIO);
+    assert_int_equal(core_remove(&f->core, &p, &f->found, &f->detail), 0);
+    assert_int_equal(f->found.segment->state, STATE_REMOVING);
+    assert_int_equal(f->found.kernel.nattch, 1);
+    turn_ends();
+    told("removed/request:a");
+    fake_sysv_exit(f->k, 9);
+    core_fixture_pass(f, 5000);
+    nothing_is_left();
+}
+
 static void removed_by_another(struct fake_sysv *k, enum fake_op op, int32_t shmid)
 {
     static const struct fake_process other = {BOB, BOBS, 50};
@@ -296,6 +316,7 @@ int main(void)
         CASE(still_attached),
         CASE(only_if_unattached),
         CASE(refused),
+        CASE(what_cannot_be_looked_at_any_more),
         CASE(a_strangers_segment_of_the_same_id),
         CASE(many),
         CASE(expired),

@@ -123,6 +123,32 @@ TEST(the_next_start_finishes_it_at_ready)
     check_unfinished(&at_ready);
 }
 
+/* The daemon gives its own attachment up all the same, and it counts no more. */
+static void check_unfinished_and_anchored(const struct change *change)
+{
+    f->core.rmid_forced = f->k->shm_rmid_forced = true;
+    change->prepare(f);
+    const struct segment *old = fixture_record(f, "a");
+    assert_non_null(old->anchor);
+    fake_sysv_fail(f->k, FAKE_REMOVE, 1, EPERM);
+    assert_int_equal(change->act(f), 0);
+    assert_null(old->anchor);
+    const struct segment_event *event = STAILQ_FIRST(&f->core.news.waiting);
+    assert_int_equal(event->kind, EVENT_REMOVED);
+    assert_int_equal(event->segment.nattch, 0);
+    turn_ends();
+}
+
+TEST(the_old_one_is_not_attached_while_it_must_wait)
+{
+    check_unfinished_and_anchored(&at_once);
+}
+
+TEST(the_old_one_is_not_attached_while_it_must_wait_at_ready)
+{
+    check_unfinished_and_anchored(&at_ready);
+}
+
 /* Meanwhile the name went to somebody whose segment the new one's owner may not remove. */
 TEST(not_a_strangers_name)
 {
@@ -206,6 +232,8 @@ int main(void)
         CASE(recorded_before_the_old_one_goes_at_ready),
         CASE(the_next_start_finishes_it),
         CASE(the_next_start_finishes_it_at_ready),
+        CASE(the_old_one_is_not_attached_while_it_must_wait),
+        CASE(the_old_one_is_not_attached_while_it_must_wait_at_ready),
         CASE(not_a_strangers_name),
         CASE(only_by_who_may_change_it),
         CASE(not_under_a_reserved_name),
