@@ -4,30 +4,39 @@
 #include "daemon/core/find.h"
 #include "daemon/core/removal.h"
 
-/* The segment that has the name which S is to take, and that S's owner may remove: RET's segment is
- * NULL when nobody has the name. 0, OUTCOME_PERMISSION_DENIED or a negative errno. */
+/* Whether the segment of NEW may take the name of OLD's. Who owns a segment in the kernel can make
+ * anybody its owner, root too, and give it any group. That gives nobody another one's rights, so
+ * its creator must have them as well. Which groups the owner is in is not known. */
+static bool may_take_name(const struct access *a, const struct found *new, const struct found *old)
+{
+    const struct stored_creator *by = &new->segment->creator;
+    const struct caller creator = {.uid = by->uid, .gid = by->gid};
+    const struct caller owner = {.uid = new->kernel.uid, .gid = UINT32_MAX};
+    if (!by->was_admin && !access_may_change(a, &creator, old->segment, &old->kernel))
+        return false;
+    return owner.uid == by->uid || owner.uid == a->own_uid ||
+           access_may_change(a, &owner, old->segment, &old->kernel);
+}
+
+/* The segment that has the name which S is to take, and that S's owner and creator may remove:
+ * RET's segment is NULL when nobody has the name. 0, OUTCOME_PERMISSION_DENIED or a negative errno.
+ */
 static int find_replaced(struct core *core, const struct found *found, struct found *ret,
                          struct outcome_detail *detail)
 {
-    const struct access *a = &core->settings.access;
-    const struct segment *s = found->segment;
-    /* Anybody may make the daemon the owner; that gives nobody the daemon's rights. */
-    const bool is_daemons = found->kernel.uid == a->own_uid;
-    const struct caller owner = {.uid = is_daemons ? s->creator.uid : found->kernel.uid,
-                                 .gid = is_daemons ? s->creator.gid : found->kernel.gid};
     ret->segment = NULL;
-    int r = find_name(core, s->other_name, ret);
+    int r = find_name(core, found->segment->other_name, ret);
     if (r < 0)
         return r;
     if (r > 0) {
         ret->segment = NULL;
         return 0;
     }
-    if (access_may_change(a, &owner, ret->segment, &ret->kernel))
+    if (may_take_name(&core->settings.access, found, ret))
         return removal_check(core, ret, detail);
     return outcome_denied(
         detail, "owner, creator or admin",
-        "the segment that has the name now may not be removed by the owner of the "
+        "the segment that has the name now may not be removed by the owner and the creator of the "
         "one that is to replace it");
 }
 

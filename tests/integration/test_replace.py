@@ -3,7 +3,7 @@
 `ready`."""
 
 import sysv
-from harness import ALICE, BOB, ROOT, encode, main, needs_several_uids
+from harness import ALICE, BOB, ROOT, as_user, encode, main, needs_several_uids
 from peers import LifeCase, kill
 
 
@@ -72,7 +72,8 @@ class AtOnce(LifeCase):
 
 
 class AtReady(LifeCase):
-    CONFIG = LifeCase.RELAXED
+    ADMINS = 3999
+    CONFIG = LifeCase.RELAXED + f"admin_group = {ADMINS}\n"
 
     def begin(self, client=None, **params):
         return (client or self.client).create(name="table", replace=True, ready=False, **params)
@@ -170,6 +171,21 @@ class AtReady(LifeCase):
         bob.call("remove", name="table")
         alice.call("ready", serial=made["serial"])
         self.refused("PermissionDenied", bob, "stat", name="table")
+
+    @needs_several_uids
+    def test_somebody_else_as_owner_gives_no_right(self):
+        alice, bob = (self.connect(self.daemon, user) for user in (ALICE, BOB))
+        for uid, gid in ((BOB.uid, BOB.gid), (ROOT.uid, ALICE.gid), (ALICE.uid, self.ADMINS)):
+            with self.subTest(uid=uid, gid=gid):
+                alice.create(name="table")
+                new = self.begin(alice)
+                alice.call("remove", name="table")
+                stranger = bob.create(name="table")
+                as_user(ALICE, lambda: sysv.set_owner(new["shmid"], uid, gid, 0o666))
+                self.refused("PermissionDenied", alice, "ready", serial=new["serial"])
+                self.assertEqual(bob.stat(name="table")["serial"], stranger["serial"])
+                bob.call("remove", name="table")
+                alice.call("remove", serial=new["serial"])
 
     def test_survives_a_kill(self):
         old = self.client.create(name="table")
