@@ -297,7 +297,7 @@ static const char *time_goes_on(struct actors *a)
     static const unsigned times[] = {1, 10, 100, 600, 3000, 20000, 70000};
     if (one_in(a, 12))
         return step(a, "wall %d", (int)below(a, 2000000) - 1000000);
-    return step(a, "pass %u", times[below(a, 7)]);
+    return step(a, "%s %u", one_in(a, 4) ? "hang" : "pass", times[below(a, 7)]);
 }
 
 /* --- plans: what identity is for */

@@ -799,6 +799,9 @@ static void do_plain(struct world *w, const char *verb, const char *rest)
         turn(w);
     else if (strcmp(verb, "settle") == 0)
         settle(w);
+    else if (strcmp(verb, "hang") == 0 && sscanf(rest, "%" SCNd64, &ms) == 1)
+        set_clocks(w,
+                   ms); /* the daemon gets no processor: what is due meanwhile comes all at once */
     else if (strcmp(verb, "pass") == 0 && sscanf(rest, "%" SCNd64, &ms) == 1)
         pass(w, ms);
     else if (strcmp(verb, "wall") == 0)
