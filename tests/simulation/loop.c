@@ -17,7 +17,7 @@ enum {
     SETTLES_IN = 40, /* looks at the clock by which a turn may be longer than its bound */
     /* What a uid that had no work has at first, and looks by which a share may be longer. */
     FIRST_SHARE_US = 3 * SHARE_US,
-    SHARE_SETTLES_IN = 10,
+    SHARE_SETTLES_IN = 4,
     CHORE_UIDS = 1000000, /* stand for what the daemon does of itself */
 };
 

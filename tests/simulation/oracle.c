@@ -518,6 +518,7 @@ void oracle_check_settled(struct oracle *o)
     }
     holds_check_records(o, true);
     events_check_heard(o);
+    quotas_check_counts(o);
     o->had_fault = o->may_tell_of_unknown = false;
     fake_memory_resume();
 }

@@ -112,6 +112,8 @@ bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const str
 /* The kernel's limits, which are the fake's to keep. */
 bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask,
                               const struct answer *a);
+/* Whether each uid is charged what it has for sure; once all is settled. */
+void quotas_check_counts(struct oracle *o);
 /* Whether RESULT of an `info` shows as much of each quota as the caller's uid uses. */
 void quotas_check_info(struct oracle *o, const struct ask *ask, const json_t *result);
 

@@ -323,7 +323,30 @@ bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const str
            sure_processes_of(o, p->uid) >= l->max_processes_per_uid;
 }
 
-/* --- what is shown as used */
+/* --- what is counted and shown as used */
+
+static void check_counted(struct oracle *o, uint32_t uid, enum quota_kind kind, const char *what,
+                          uint64_t least)
+{
+    const uint64_t counted = quota_used(&o->w->core.quota, uid, kind);
+    if (counted < least)
+        world_fail(o->w, "of uid %u %" PRIu64 " %s are counted, and it has %" PRIu64, uid, counted,
+                   what, least);
+}
+
+void quotas_check_counts(struct oracle *o)
+{
+    if (o->had_fault || oracle_had_fault(o))
+        return;
+    for (size_t i = 0; i < PROCESSES_MAX && !o->w->has_failed; i++) {
+        const struct process *p = &o->w->processes[i];
+        if (!p->is_used || p->is_dead)
+            continue;
+        check_counted(o, p->uid, QUOTA_WAITERS, "waiters", sure_waits_of(o, p->uid));
+        check_counted(o, p->uid, QUOTA_PROCESSES, "processes", sure_processes_of(o, p->uid));
+        check_counted(o, p->uid, QUOTA_LOCKED_BYTES, "locked bytes", sure_locked_of(o, p->uid));
+    }
+}
 
 static void check_used(struct oracle *o, const struct ask *ask, const json_t *result,
                        const char *quota, uint64_t least)
