@@ -2,10 +2,12 @@
 """SIGKILL before each system call of each request that changes something, and of a start: the next
 daemon has the segments as they were or as they were to be, whole, and nothing else has changed.
 
-With SHMD_TEST_KILLS=all it is every system call, not only those that change something.
+With SHMD_TEST_KILLS=all it is every system call, not only those that change something. And what the
+log has when the daemon is killed.
 """
 
 import os
+import re
 import time
 
 import sysv
@@ -292,6 +294,22 @@ class Kills(LifeCase):
                 return client.call("info") is not None
         except (OSError, AssertionError, ValueError):
             return False
+
+
+@needs_strace
+class Log(LifeCase):
+    CONFIG = LifeCase.RELAXED
+
+    def test_what_is_done_is_in_the_log_before_it_is_answered(self):
+        """Lines of requests that come together leave in one write, and that is before their answers."""
+        names = [f"s{i}" for i in range(3)]
+        with killed_at(self.daemon, "sendto", 1):
+            self.client.send(b"".join(encode("create", {"name": name, "size": 1}, id=name) for name in names))
+            self.assertIsNone(self.client.reply())
+            self.daemon.wait()
+        self.assertEqual(re.findall(r"(?m)^shmd: create: (\w+) ", self.daemon.log()), names)
+        self.restart()
+        self.assertEqual({segment["name"] for segment in self.client.list()}, set(names))
 
 
 if __name__ == "__main__":
