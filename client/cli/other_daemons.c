@@ -27,12 +27,15 @@ struct search {
     const struct asked_daemon *asked;
     struct stat asked_socket; /* of one that answered, and has a path that can be looked at */
     bool has_asked_socket;
-    int error; /* -ENOMEM */
+    const uint32_t *of; /* whose daemons are looked for; NULL: anybody's */
+    int error;          /* -ENOMEM */
 };
 
 static void add(struct search *s, uint32_t uid, bool serves, const char *path)
 {
     struct guard guard = {.uid = uid, .serves = serves};
+    if (s->of && uid != *s->of)
+        return;
     snprintf(guard.path, sizeof(guard.path), "%s", path);
     if (s->error == 0)
         s->error = orphan_guard(s->k, &guard);
@@ -110,16 +113,30 @@ static void add_place(struct search *s, const char *path)
         add(s, st.st_uid, false, path);
 }
 
+/* In the runtime directory of a user, who may make links there that lead to what is anybody's.
+ * DIRECTORY: the daemon's in it. */
+static void add_user(struct search *s, const char *directory)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s", directory);
+    if (lstat(dirname(path), &st) < 0)
+        return;
+    const uint32_t owner = st.st_uid;
+    s->of = &owner;
+    snprintf(path, sizeof(path), "%s/" SOCKET_NAME, directory);
+    add_place(s, path);
+    s->of = NULL;
+}
+
 static void add_users(struct search *s)
 {
     char path[PATH_MAX];
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     glob_t found = {0};
     int r = glob(USER_SOCKETS, GLOB_NOSORT, NULL, &found);
-    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-        snprintf(path, sizeof(path), "%s/" SOCKET_NAME, found.gl_pathv[i]);
-        add_place(s, path);
-    }
+    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+        add_user(s, found.gl_pathv[i]);
     globfree(&found);
     if (r == GLOB_NOSPACE)
         s->error = -ENOMEM;

@@ -647,6 +647,29 @@ class WithDaemon(GcCase):
         self.assertEqual(self.classes()[self.foreign], "leaked")
 
 
+    @needs_several_uids
+    @needs_to_be_alone
+    def test_links_in_the_directory_of_a_stranger_keep_nothing_of_others(self):
+        if not os.path.isdir("/run/user"):
+            self.skipTest("this machine has no /run/user")
+        runtime = f"/run/user/{BOB.uid}"
+        self.addCleanup(shutil.rmtree, runtime)
+        os.mkdir(runtime)
+        os.chown(runtime, BOB.uid, BOB.gid)
+        hers = self.daemon_directory("hers", ALICE)
+        place = os.path.join(runtime, "shmd")
+        os.symlink(hers, place)
+        self.assertEqual(self.classes(), {self.foreign: "leaked"})
+        socket_of_hers = os.path.join(hers, "hers.sock")
+        self.listen_as(ALICE, socket_of_hers)
+        os.remove(place)
+        os.mkdir(place)
+        os.chown(place, BOB.uid, BOB.gid)
+        os.symlink(socket_of_hers, os.path.join(place, "shmd.sock"))
+        his = self.leak(BOB)
+        self.assertEqual(self.classes(), {self.foreign: "leaked", his: "guarded"})
+
+
 @needs_several_uids
 class SiblingPidNamespaces(GcCase):
     """One IPC namespace, and a pid namespace for each container, as pods have them: nobody in one sees the
