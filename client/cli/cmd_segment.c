@@ -93,9 +93,9 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
         return cli_error(EXIT_USAGE,
                          "--lifetime %s: nothing was changed, because this command would be the "
                          "only holder and the segment would go with it; a process that stays gives "
-                         "it that lifetime: 'shmdctl hold%s --lifetime %s', or a program by "
-                         "libshmd or JSON",
-                         shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted,",
+                         "it that lifetime%s: 'shmdctl hold TARGET --lifetime %s', or a program "
+                         "by libshmd or JSON",
+                         shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted",
                          shmd_lifetime_word(lifetime));
     if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because no process "

@@ -137,7 +137,7 @@ void dispatch(struct request *rq, struct answer *ret)
     }
     if (r == 0 && row->right == RIGHT_ADMIN &&
         !access_is_admin(&rq->core->settings.access, rq->caller))
-        r = outcome_denied(&rq->detail, "admin", NULL);
+        r = outcome_denied(&rq->detail, "admin", "it is for admins only");
     if (r == 0)
         r = row->handler(rq, &ret->reply);
     if (r == OUTCOME_WAITING) {

@@ -153,10 +153,17 @@ static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
     failure_add_string(f, "quota", d->what);
     failure_add_int(f, "used", clamp(d->used));
     failure_add_int(f, "max", clamp(d->max));
-    failure_set_message(f,
-                        "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
-                        "administrator raise it in shmd.conf",
-                        d->what, d->used, d->max, way_out(d->what));
+    if (d->used < d->max)
+        failure_set_message(f,
+                            "%s leaves too little (%" PRIu64 " of %" PRIu64
+                            " in use): ask for less, %s, or have the administrator raise it in "
+                            "shmd.conf",
+                            d->what, d->used, d->max, way_out(d->what));
+    else
+        failure_set_message(f,
+                            "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
+                            "administrator raise it in shmd.conf",
+                            d->what, d->used, d->max, way_out(d->what));
 }
 
 static void reserved_name(struct failure *f, const struct name_rule *rule)

@@ -257,7 +257,8 @@ class Set(Shmdctl):
         self.assertEqual(self.set("--new-name", "two")["name"], "two")
 
     def test_a_lifetime_that_ends_with_the_command(self):
-        for lifetime, way in (("process", "hold"), ("connection", "hold"), ("attached", "attach")):
+        for lifetime, way in (("process", "hold TARGET"), ("connection", "hold TARGET"),
+                              ("attached", "attach")):
             with self.subTest(lifetime=lifetime):
                 segment = self.set("--lifetime", lifetime, "--mode", "0640", status=USAGE)
                 self.assertRegex(self.message, f"--lifetime {lifetime}: nothing was changed.*{way}")

@@ -131,9 +131,11 @@ TEST(limits)
             DETAIL(.what = "max_bytes_per_uid", .used = 10, .max = UINT64_MAX), NULL, NULL,
             PROTOCOL_ERROR_QUOTA_EXCEEDED,
             "{\"quota\":\"max_bytes_per_uid\",\"used\":10,\"max\":9223372036854775807}");
-    assert_string_equal(failure_message(&f),
-                        "max_bytes_per_uid is used up (10 of 18446744073709551615): remove what is "
-                        "not needed, or have the administrator raise it in shmd.conf");
+    assert_string_equal(
+        failure_message(&f),
+        "max_bytes_per_uid leaves too little (10 of 18446744073709551615 in use): ask "
+        "for less, remove what is not needed, or have the administrator raise it "
+        "in shmd.conf");
 }
 
 TEST(ways_out_of_a_quota)
