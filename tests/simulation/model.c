@@ -695,11 +695,13 @@ static struct answer answer_ready(const struct model *m, struct model_segment *s
     struct model_segment *old = model_by_name(m, s->new_name);
     if (!old || look(m, old, true) != CODE_OK)
         return a;
-    /* The daemon as the owner gives nobody the daemon's rights. */
-    const bool is_daemons = s->kernel.uid == DAEMON_UID;
-    const struct process owner = {.uid = is_daemons ? s->creator_uid : s->kernel.uid,
-                                  .gid = is_daemons ? s->creator_gid : s->kernel.gid};
-    if (!may_change(m, &owner, old) || !daemon_may_remove(old))
+    /* Another one as the owner gives nobody that one's rights: the creator must have them, too. */
+    const struct process creator = {.uid = s->creator_uid, .gid = s->creator_gid};
+    const struct process owner = {.uid = s->kernel.uid, .gid = UINT32_MAX};
+    const bool creator_may = s->creator_was_admin || may_change(m, &creator, old);
+    const bool owner_may =
+        owner.uid == creator.uid || owner.uid == DAEMON_UID || may_change(m, &owner, old);
+    if (!creator_may || !owner_may || !daemon_may_remove(old))
         return refused(CODE_PERMISSION_DENIED);
     a.replaced = old;
     return a;
