@@ -50,6 +50,7 @@ static const char *some_limit(struct actors *a)
         const char *key;
         unsigned values[3];
     } limits[] = {
+        {"max_locked_bytes_per_uid", {4096, 8192, 16384}},
         {"max_segments_per_uid", {2, 8, 30}},
         {"max_segments", {16, 40, 100}},
         {"max_bytes_per_uid", {16384, 1 << 20, 1 << 30}},
@@ -396,11 +397,32 @@ static void plan_rmid_is_forced(struct actors *a, int connection)
     then(a, "settle");
 }
 
+/* What could not be recorded is taken back, and another has its place by then. */
+static void plan_race_with_taking_back(struct actors *a, int connection)
+{
+    const unsigned handle = then_create(a, connection, "\"size\":4096,\"hold\":false");
+    then(a, "settle");
+    const unsigned process = then_process(a, 2000 + (int)below(a, 400), DAEMON_UID);
+    if (one_in(a, 2))
+        then(a,
+             "say %d "
+             "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"set\",\"params\":{\"serial\":@serial%u,"
+             "\"mode\":\"0640\",\"labels\":{}}}",
+             connection, a->next_id++, handle);
+    else
+        then_create(a, connection, "\"size\":4096,\"hold\":false");
+    then(a, "race %u", process);
+    then(a, "fail file %u 1 %d %u", 1 + below(a, 4), EIO, 1 + below(a, 4));
+    then(a, "turn");
+    then(a, "mend");
+    then(a, "settle");
+}
+
 static void make_plan(struct actors *a, int connection)
 {
-    static void (*const plans[])(struct actors *,
-                                 int) = {plan_recycled_before_its_end, plan_given_up_before_a_crash,
-                                         plan_pid_of_the_former_daemon, plan_rmid_is_forced};
+    static void (*const plans[])(struct actors *, int) = {
+        plan_recycled_before_its_end, plan_given_up_before_a_crash, plan_pid_of_the_former_daemon,
+        plan_rmid_is_forced, plan_race_with_taking_back};
     a->n_planned = a->n_plan_done = 0;
     if (a->next_process < PROCESSES_MAX)
         plans[below(a, sizeof(plans) / sizeof(plans[0]))](a, connection);

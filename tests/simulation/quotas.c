@@ -214,7 +214,8 @@ static bool stays_open(const struct oracle *o, const struct connection *c)
 static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
 {
     uint64_t n = 0;
-    for (int i = 0; i < o->w->n_connections; i++) {
+    /* The daemon's end is the end of all waits. */
+    for (int i = 0; i < o->w->n_connections && !o->w->rpc.is_shutting_down; i++) {
         const struct connection *c = &o->w->connections[i];
         const struct talk *t = &o->talks[i];
         if (!c->is_used || c->by->uid != uid || !stays_open(o, c))
@@ -308,6 +309,16 @@ static uint64_t sure_bytes_of(const struct oracle *o, const struct ask *ask)
     return n;
 }
 
+/* Whether ASK locks so much that its uid has more than it may. */
+static bool locks_too_much(const struct oracle *o, const struct ask *ask, const struct answer *a)
+{
+    const uint64_t most = o->w->settings.limits.max_locked_bytes_per_uid;
+    const struct model_segment *s = a->segment;
+    return most > 0 && ask->method == METHOD_SET && s && !s->kernel.locked && !s->adopted &&
+           json_is_true(json_object_get(ask->params, "locked")) &&
+           sure_locked_of(o, s->creator_uid) + s->kernel.size > most;
+}
+
 bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
 {
     const struct limits *l = &o->w->settings.limits;
@@ -318,6 +329,8 @@ bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const str
         return sure_waits_of(o, p->uid) >= l->max_waiters_per_uid;
     if (a->adds_holder && a->segment &&
         sure_holders_of(o, a->segment) >= l->max_holders_per_segment)
+        return true;
+    if (locks_too_much(o, ask, a))
         return true;
     return ties_process(ask, a) && p->pid != 0 && !is_tied(o, p) &&
            sure_processes_of(o, p->uid) >= l->max_processes_per_uid;

@@ -161,7 +161,7 @@ static void put_create(struct actors *a)
     if (one_in(a, 60))
         put(a, ",\"huge_page_size\":%u", one_in(a, 3) ? 4096 : 2 << 20);
     put_flag(a, "noreserve", 10);
-    put_flag(a, "locked", 16);
+    put_flag(a, "locked", 8);
     put_flag(a, "any_owner", 5);
 }
 
@@ -186,7 +186,7 @@ static void put_set(struct actors *a)
         return; /* nobody hears whether a quota or a limit refuses the rest */
     if (one_in(a, 5))
         put_word(a, "lifetime", PICK(a, lifetimes));
-    put_flag(a, "locked", 10);
+    put_flag(a, "locked", 5);
 }
 
 static void put_list(struct actors *a)

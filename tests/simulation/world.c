@@ -590,6 +590,47 @@ static bool may_read(const struct process *p, const struct sysv_stat *s)
     return (bits & 4) || p->uid == 0;
 }
 
+/* Whether it was done. */
+static bool recycle(struct world *w, const struct process *p, int32_t shmid, bool in_same_size)
+{
+    const struct sysv_stat *s = fake_sysv_segment(w->k, shmid);
+    const struct fake_process who = {p->uid, p->gid, p->pid};
+    /* What a process without a number here makes may be the daemon's own: that stays open. */
+    if (!s || s->nattch > 0 || p->pid == 0)
+        return false;
+    /* One that its own creator gets again in the same size cannot be told from the old one. */
+    const bool is_alike = in_same_size && (s->cuid != p->uid || s->cpid != p->pid);
+    return fake_sysv_recycle(w->k, shmid, &who, is_alike ? s->size : s->size + 4096) == 0;
+}
+
+static void do_race(struct world *w, const char *rest)
+{
+    unsigned by;
+    w->racer = sscanf(rest, "%u", &by) == 1 ? process_at(w, by) : NULL;
+    w->race_turn = 0;
+}
+
+void world_race(struct world *w, int32_t shmid)
+{
+    const struct process *p = w->racer;
+    const bool is_first_look =
+        w->race_turn != w->counts.turns || w->race_requests != w->core.work.turn.requests;
+    if (!p || p->is_dead || !w->serving)
+        return;
+    if (is_first_look) {
+        w->race_turn = w->counts.turns;
+        w->race_requests = w->core.work.turn.requests;
+        w->race_faults = world_faults(w);
+    }
+    if (world_faults(w) == w->race_faults)
+        return;
+    w->racer = NULL;
+    fake_memory_pause();
+    if (recycle(w, p, shmid, false))
+        oracle_look_outside(w->oracle);
+    fake_memory_resume();
+}
+
 static void do_outside(struct world *w, const char *verb, const char *rest)
 {
     unsigned by, handle, mode = 0, uid = 0, gid = 0;
@@ -613,12 +654,8 @@ static void do_outside(struct world *w, const char *verb, const char *rest)
         s->uid = uid;
         s->gid = gid;
         s->ctime = w->k->now;
-    } else if (strcmp(verb, "recycle") == 0 && s->nattch == 0 && p->pid != 0) {
-        /* What a process without a number here makes may be the daemon's own: that stays open. */
-        const struct fake_process who = {p->uid, p->gid, p->pid};
-        /* One that its own creator gets again in the same size cannot be told from the old one. */
-        const bool is_alike = mode % 2 && (s->cuid != p->uid || s->cpid != p->pid);
-        (void)fake_sysv_recycle(w->k, shmid, &who, is_alike ? s->size : s->size + 4096);
+    } else if (strcmp(verb, "recycle") == 0) {
+        (void)recycle(w, p, shmid, mode % 2);
     }
     oracle_look_outside(w->oracle);
 }
@@ -831,9 +868,9 @@ static const struct {
     const char *verb;
     void (*act)(struct world *w, const char *rest);
 } acts[] = {
-    {"reserve", do_reserve}, {"kernel", do_kernel}, {"limit", do_limit}, {"setting", do_setting},
-    {"process", do_process}, {"say", do_say},       {"bad", do_bad},     {"connect", do_connect},
-    {"shmget", do_shmget},   {"logind", do_logind},
+    {"reserve", do_reserve}, {"kernel", do_kernel}, {"limit", do_limit},   {"setting", do_setting},
+    {"process", do_process}, {"say", do_say},       {"bad", do_bad},       {"connect", do_connect},
+    {"race", do_race},       {"shmget", do_shmget}, {"logind", do_logind},
 };
 static const char *const of_processes[] = {"exit", "orphan", "zombie", "reap", "exec", NULL};
 static const char *const of_connections[] = {"end", "close", "deaf", "hear", "pieces", NULL};

@@ -118,6 +118,11 @@ struct world {
     uint64_t kill_requests;        /* how many had been answered in this turn by then */
     unsigned long failures_before; /* to allocate, in other worlds */
     bool memory_is_short;
+    /* Whose segment takes the place of one that is looked at again after a fault of the same
+     * request; NULL: nobody's. */
+    struct process *racer;
+    unsigned long race_faults, race_turn;
+    uint64_t race_requests;
 
     struct oracle *oracle;
     struct counts counts;
@@ -136,6 +141,9 @@ void world_end(struct world *w);
 
 /* The first thing that is not as it should be; the world stops there. */
 void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The daemon is about to look at SHMID. */
+void world_race(struct world *w, int32_t shmid);
 
 /* Faults that any seam has had until now. */
 unsigned long world_faults(const struct world *w);
