@@ -379,16 +379,14 @@ static void plan_pid_of_the_former_daemon(struct actors *a, int connection)
     then(a, "start");
 }
 
-/* The last detach takes every segment away that the daemon does not have attached too, and once it
- * cannot find out that it is so. */
+/* The last detach takes every segment away that the daemon does not have attached too, and at its
+ * last look it could not find out that it is so. */
 static void plan_rmid_is_forced(struct actors *a, int connection)
 {
     then(a, "kernel rmid-forced 1");
     then(a, "pass 6000");
     then(a, "fail kernel %d 1 %d", FAKE_LIMITS, EMFILE);
-    then(a, "pass 6000");
-    then(a, "mend");
-    then(a, "pass 70000"); /* faults excuse nothing any more */
+    then(a, "pass %lld", (long long)a->w->settings.reconcile_ms);
     const unsigned handle = then_create(a, connection, "\"size\":4096,\"hold\":false");
     then(a, "settle");
     const unsigned process = then_process(a, 2000 + (int)below(a, 400), 0);

@@ -620,9 +620,9 @@ void world_race(struct world *w, int32_t shmid)
     if (is_first_look) {
         w->race_turn = w->counts.turns;
         w->race_requests = w->core.work.turn.requests;
-        w->race_faults = world_faults(w);
+        w->race_faults = w->host.n_all_faults;
     }
-    if (world_faults(w) == w->race_faults)
+    if (w->host.n_all_faults == w->race_faults)
         return;
     w->racer = NULL;
     fake_memory_pause();

@@ -118,8 +118,8 @@ struct world {
     uint64_t kill_requests;        /* how many had been answered in this turn by then */
     unsigned long failures_before; /* to allocate, in other worlds */
     bool memory_is_short;
-    /* Whose segment takes the place of one that is looked at again after a fault of the same
-     * request; NULL: nobody's. */
+    /* Whose segment takes the place of one that is looked at again after a write of the same
+     * request has failed; NULL: nobody's. */
     struct process *racer;
     unsigned long race_faults, race_turn;
     uint64_t race_requests;
