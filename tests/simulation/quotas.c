@@ -279,7 +279,9 @@ static uint64_t sure_locked_of(const struct oracle *o, uint32_t uid)
     uint64_t n = 0;
     for (size_t i = 0; i < o->m.n_live; i++) {
         const struct model_segment *s = o->m.live[i];
-        if (s->creator_uid == uid && s->kernel.locked && !s->adopted && is_sure_segment(o, s))
+        /* One that is being removed is charged until a restart. */
+        if (s->creator_uid == uid && s->kernel.locked && !s->adopted &&
+            s->state != STATE_REMOVING && is_sure_segment(o, s))
             n += s->kernel.size;
     }
     return n;

@@ -714,12 +714,16 @@ static void set_clocks(struct world *w, int64_t ms)
 static void pass(struct world *w, int64_t ms)
 {
     const int64_t end = w->clock.boot_ms + ms;
+    int in_vain = 0;
     while (w->is_running && !w->has_failed) {
         int64_t next = core_next_tick(&w->core);
         if (next < 0 || next > end)
             break;
+        in_vain = next > w->clock.boot_ms ? 0 : in_vain + 1;
         if (next > w->clock.boot_ms)
             set_clocks(w, next - w->clock.boot_ms);
+        else if (in_vain == SETTLE_TURNS)
+            world_fail(w, "the daemon wakes again and again");
         turn(w);
     }
     if (end > w->clock.boot_ms)
