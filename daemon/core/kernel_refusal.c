@@ -38,9 +38,12 @@ static int refused_for_space(const struct core *core, const struct sysv_create *
                      "raise kernel.shmmni or kernel.shmall with sysctl -w, or remove segments");
     uint64_t pages = units_of(args->size, now.page_size);
     if (now.segments >= now.shmmni || now.pages > now.shmall || pages <= now.shmall - now.pages)
-        return limit(
-            detail, "kernel.shmmni", now.segments, now.shmmni,
-            "raise it with sysctl -w kernel.shmmni=N, or remove segments (shmdctl list --all)");
+        return limit(detail, "kernel.shmmni", now.segments, now.shmmni,
+                     core->counted.orphaned > 0 ? "remove segments that nobody needs any more "
+                                                  "(shmdctl gc), or raise it with sysctl -w "
+                                                  "kernel.shmmni=N"
+                                                : "raise it with sysctl -w kernel.shmmni=N, or "
+                                                  "remove segments (shmdctl list --all)");
     (void)limit(detail, "kernel.shmall", now.pages, now.shmall,
                 "counted in pages: raise it with sysctl -w kernel.shmall=N, or remove segments");
     return asked_for(detail, pages, "pages", now.page_size);

@@ -477,6 +477,10 @@ TEST(no_room_for_a_segment)
     f->k->shmmni = 1;
     assert_int_equal(CREATE(&alice, .size = GIVEN(1)), 0);
     limit_reached(CREATE(&alice, .size = GIVEN(1)), "kernel.shmmni", 1, 1);
+    assert_null(strstr(f->detail.hint, "gc"));
+    f->core.counted.orphaned = 1; /* as the last sweep found */
+    limit_reached(CREATE(&alice, .size = GIVEN(1)), "kernel.shmmni", 1, 1);
+    assert_non_null(strstr(f->detail.hint, "shmdctl gc"));
     f->k->shmmni = 100;
     f->k->shmall = 3;
     limit_reached(CREATE(&alice, .size = GIVEN(3 * 4096)), "kernel.shmall", 1, 3);
