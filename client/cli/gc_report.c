@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/cli/gc.h"
 #include "client/cli/output.h"
@@ -51,24 +52,42 @@ static struct total total_removed(const struct gc *gc)
     return total;
 }
 
+/* What another user's daemon says of segments is that user's word, so nobody is sent there. */
+static bool may_be_trusted(const struct gc *gc, const struct guard *guard)
+{
+    return guard->uid == 0 || guard->uid == geteuid() ||
+           (gc->knowledge.asked && guard->uid == gc->knowledge.daemon_uid);
+}
+
+static void guard_text(const struct gc *gc, const struct guard *guard, char ret[REASON_SIZE])
+{
+    char path[WORD_SIZE];
+    if (guard->serves && may_be_trusted(gc, guard)) {
+        shell_word(guard->path, path, sizeof(path));
+        snprintf(ret, REASON_SIZE,
+                 "may be another daemon's, which was not asked: name its socket by --socket %s",
+                 path);
+        return;
+    }
+    plain_text(guard->path, path, sizeof(path));
+    if (guard->serves)
+        snprintf(ret, REASON_SIZE,
+                 "may be another daemon's, which uid %" PRIu32
+                 " serves at %s: leave it to that user",
+                 guard->uid, path);
+    else
+        snprintf(ret, REASON_SIZE, "may be another daemon's, which does not run: that of %s", path);
+}
+
 static void reason_text(const struct gc *gc, const struct candidate *c, char ret[REASON_SIZE])
 {
     const struct guard *guard = orphan_guard_of(&gc->knowledge, c->segment);
     const struct gc_outcome *o = &c->outcome;
-    char path[WORD_SIZE];
     if (o->result != GC_KEPT) {
         snprintf(ret, REASON_SIZE, "%s%s%s", gc_result_reason(o->result), o->error ? ": " : "",
                  o->error ? strerror(-o->error) : "");
     } else if (o->class == GC_GUARDED && guard) {
-        if (guard->serves)
-            shell_word(guard->path, path, sizeof(path));
-        else
-            plain_text(guard->path, path, sizeof(path));
-        snprintf(ret, REASON_SIZE,
-                 guard->serves ? "may be another daemon's, which was not asked: name its socket "
-                                 "by --socket %s"
-                               : "may be another daemon's, which does not run: that of %s",
-                 path);
+        guard_text(gc, guard, ret);
     } else {
         snprintf(ret, REASON_SIZE, "%s", gc_class_reason(o->class));
     }

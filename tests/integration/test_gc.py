@@ -581,9 +581,14 @@ class WithDaemon(GcCase):
             os.chown(path, SOMEBODY.uid, SOMEBODY.gid)
             other.listen(1)
             quoted = path.replace("'", r"\'")
-            (segment,) = self.result("--uid", SOMEBODY.uid)["segments"]
+            (segment,) = self.result("--uid", SOMEBODY.uid, user=SOMEBODY)["segments"]
+            (to_root,) = self.result("--uid", SOMEBODY.uid)["segments"]
         self.assertEqual((segment["shmid"], segment["class"]), (self.foreign, "guarded"))
         self.assertTrue(segment["reason"].endswith(f"by --socket $'{quoted}'"), segment)
+        # Nor is root sent to a daemon of theirs, which could say what it likes.
+        self.assertEqual(to_root["class"], "guarded")
+        self.assertTrue(to_root["reason"].endswith(
+            f"which uid {SOMEBODY.uid} serves at {path}: leave it to that user"), to_root)
 
     @needs_several_uids
     def test_another_daemon_in_another_ipc_namespace(self):
