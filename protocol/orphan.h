@@ -34,7 +34,7 @@ enum orphan_class {
     ORPHAN_ATTACHED,      /* no orphan: somebody has it attached */
     ORPHAN_CREATOR_LIVES, /* no orphan */
     ORPHAN_UNDECIDED,     /* nobody has it attached; whether its creator lives cannot be told */
-    ORPHAN_LEAKED,        /* the creator is dead, and nobody else has ever attached it */
+    ORPHAN_LEAKED,        /* the creator is dead, and nobody has used it after its creator */
     ORPHAN_LEFT,          /* the creator is dead, but others have attached it */
 };
 

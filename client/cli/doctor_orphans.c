@@ -36,7 +36,7 @@ void check_orphans(const struct doctor_facts *m, struct finding *f)
         return;
     }
     found_class(f, SEVERITY_WARNING, c,
-                "leaked: creator dead, nobody else has ever attached it, not shmd's");
+                "leaked: creator dead, nobody used it after its creator, not shmd's");
     why(f, "they take up memory and kernel.shmmni until someone removes them");
     if (c->removable == c->segments)
         mend(f, "shmdctl %sgc --remove", m->options);

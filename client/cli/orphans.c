@@ -8,7 +8,7 @@ static const struct {
     const char *word, *reason;
 } classes[GC_CLASSES] =
     {
-        [GC_LEAKED] = {"leaked", "creator dead, nobody else has ever attached it"},
+        [GC_LEAKED] = {"leaked", "creator dead, and nobody used it after its creator"},
         [GC_LEFT] = {"left", "creator dead, but others have used it"},
         [GC_UNDECIDED] = {"undecided", "its creator is in another pid namespace and may live"},
         [GC_LOST] = {"lost", "may be the daemon's, from before its records began, or "

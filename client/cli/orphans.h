@@ -18,7 +18,7 @@
 #define GC_OLDER_THAN_MS (INT64_C(10) * 60 * 1000)
 
 enum gc_class {
-    GC_LEAKED,    /* creator dead, nobody but the creator has ever attached it */
+    GC_LEAKED,    /* creator dead, and nobody has used it after its creator */
     GC_LEFT,      /* the same, but others have: perhaps a cache that is meant to stay */
     GC_UNDECIDED, /* whether the creator lives cannot be told from here */
     GC_LOST,      /* may be the daemon's, from before its records began, or was disowned */

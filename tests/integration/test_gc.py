@@ -100,7 +100,7 @@ class Listing(GcCase):
         cpid = before[shmid]["cpid"]
         self.assertEqual([row[i] for i in (0, 1, 2, 4)], [str(shmid), "0x0000beef", "3M", cpid])
         self.assertRegex(row[5], r"^\d+s$")
-        self.assertEqual(row[6], "creator dead, nobody else has ever attached it")
+        self.assertEqual(row[6], "creator dead, and nobody used it after its creator")
         self.assertIn("1 leaked, 3M: gc --remove removes them.", lines)
         self.assertIn("Nothing was removed.", lines)
         self.assertIn(NOWHERE, lines[-1])
@@ -127,7 +127,7 @@ class Listing(GcCase):
                 "idle_since_at_ms": int(row["ctime"]) * 1000,
                 "class": "leaked",
                 "result": "kept",
-                "reason": "creator dead, nobody else has ever attached it",
+                "reason": "creator dead, and nobody used it after its creator",
             },
         )
 
