@@ -108,6 +108,7 @@ int cli_unreachable(const struct cli *cli, int r)
     const struct daemon_choice *choice = &cli->daemon;
     char daemon[DAEMON_TEXT_SIZE], why[256];
     const char *flags = "", *runtime = "";
+    struct stat st;
     daemon_choice_text(choice, daemon);
     shmd_unreachable_text(choice->path, r, why, sizeof(why));
     if (r == -ENXIO)
@@ -115,7 +116,9 @@ int cli_unreachable(const struct cli *cli, int r)
                          why);
     if (r == -ENAMETOOLONG)
         return cli_error(EXIT_UNREACHABLE, "cannot reach the daemon: %s", why);
-    if (r == -ENOENT || r == -ECONNREFUSED)
+    if (stat(choice->path, &st) == 0 && !S_ISSOCK(st.st_mode)) /* whatever connect() says of it */
+        flags = ": name the daemon's socket with --socket or SHMD_SOCKET";
+    else if (r == -ENOENT || r == -ECONNREFUSED)
         flags = ", or name another socket with --socket or SHMD_SOCKET";
     if (lacks_runtime_directory(cli))
         runtime = "; a daemon of your own was not looked for, as XDG_RUNTIME_DIR is not set";

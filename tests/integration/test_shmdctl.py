@@ -1459,9 +1459,14 @@ class CommandLine(CommandCase):
     def test_a_socket_that_is_none(self):
         self.ctl("-s", "", "list", status=USAGE)
         self.assertIn("--socket is empty", self.message)
-        self.ctl("-s", "/etc/passwd", "list", status=UNREACHABLE)
-        self.assertEqual(self.message, "shmdctl: cannot reach the daemon at /etc/passwd: "
-                                       "it is not a socket\n")
+        file = os.path.join(self.directory, "file")
+        with open(file, "w", encoding="ascii"):
+            pass
+        for mode in (0o666, 0o444):  # connect() refuses the one, and does not permit the other
+            os.chmod(file, mode)
+            self.ctl("-s", file, "list", status=UNREACHABLE)
+            self.assertEqual(self.message, f"shmdctl: cannot reach the daemon at {file}: it is not "
+                             "a socket: name the daemon's socket with --socket or SHMD_SOCKET\n")
 
     @needs_to_be_alone
     def test_the_systems_socket(self):
