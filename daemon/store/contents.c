@@ -240,9 +240,8 @@ int contents_apply(struct contents_builder *b, const struct store_record *record
     return r;
 }
 
-/* A 64-bit hash stands for a name: two names that share one are as rare as damage that no sum
- * shows.
- */
+/* A 64-bit hash stands for a name. Two names that share one are as rare as damage that no sum
+ * shows: only a user who knew the secret could find them. */
 static int note_once(struct serial_map *seen, uint64_t what)
 {
     int r = serial_map_reserve(seen, 1);
@@ -254,10 +253,9 @@ static int note_once(struct serial_map *seen, uint64_t what)
     return 0;
 }
 
-static uint64_t hash_of(const char *name)
+static uint64_t hash_of(const uint64_t secret[static 2], const char *name)
 {
-    static const uint64_t key[2] = {1, 2};
-    uint64_t hash = siphash(key, name, strlen(name));
+    uint64_t hash = siphash(secret, name, strlen(name));
     return hash ? hash : 1;
 }
 
@@ -267,7 +265,8 @@ static void free_maps(struct serial_map (*maps)[3])
         serial_map_deinit(&(*maps)[i]);
 }
 
-int contents_check_unique(const struct contents_builder *b, const char **ret_why)
+int contents_check_unique(const struct contents_builder *b, const uint64_t secret[static 2],
+                          const char **ret_why)
 {
     struct serial_map seen[3] CLEANUP(free_maps) = {0};
     for (size_t i = 0; i < b->n_entries; i++) {
@@ -282,7 +281,7 @@ int contents_check_unique(const struct contents_builder *b, const char **ret_why
             *ret_why = "two records have the same key";
         }
         if (r == 0 && s->name) {
-            r = note_once(&seen[2], hash_of(s->name));
+            r = note_once(&seen[2], hash_of(secret, s->name));
             *ret_why = "two records have the same name";
         }
         if (r < 0)

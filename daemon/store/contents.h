@@ -27,8 +27,10 @@ int contents_apply(struct contents_builder *b, const struct store_record *record
                    const char **ret_why) MUST_CHECK;
 
 /* Whether names, keys and shmids denote one segment each: 0, -ENOMEM, or -EBADMSG with RET_WHY
- * (static). */
-int contents_check_unique(const struct contents_builder *b, const char **ret_why) MUST_CHECK;
+ * (static). Users choose names, and must not know SECRET: two names that share a hash would pass
+ * for one. */
+int contents_check_unique(const struct contents_builder *b, const uint64_t secret[static 2],
+                          const char **ret_why) MUST_CHECK;
 
 /* Hands over what is stored and leaves the builder empty: 0 or -ENOMEM. */
 int contents_finish(struct contents_builder *b, struct store_contents *ret) MUST_CHECK;

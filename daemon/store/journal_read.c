@@ -108,6 +108,6 @@ int journal_read_records(const struct host *host, int fd, struct journal_reading
         return r;
     if (reading->end < reading->header.committed)
         return refuse(reading, bad_at, why);
-    r = contents_check_unique(&reading->builder, &why);
+    r = contents_check_unique(&reading->builder, reading->header.seed, &why);
     return r == -EBADMSG ? refuse(reading, reading->end, why) : r;
 }

@@ -4,6 +4,7 @@
 #include "tests/unit/journal_case.h"
 
 #include "daemon/store/header.h"
+#include "daemon/util/siphash.h"
 
 static uint8_t *bytes; /* a small journal */
 static size_t size;
@@ -169,6 +170,34 @@ TEST(two_records_of_one_segment)
     }
 }
 
+/* Anybody finds two such names in minutes, where the hash has a key that he knows. */
+TEST(names_that_share_a_hash_are_two_names)
+{
+    static const uint64_t known[2] = {1, 2};
+    static const char *const names[] = {"dcgyuj0bkogyi", "3inamp0pmyose"};
+    struct stored_segment segments[2];
+    struct store_record records[2];
+    struct store_contents contents;
+    const char *reason;
+    assert_int_equal(siphash(known, names[0], strlen(names[0])),
+                     siphash(known, names[1], strlen(names[1])));
+    assert_opens(false);
+    for (unsigned i = 0; i < 2; i++) {
+        segments[i] = *example_segment(&w, i + 1, 0);
+        segments[i].shmid = (int32_t)i;
+        segments[i].key = 0;
+        segments[i].name = names[i];
+        records[i] =
+            (struct store_record){.type = STORE_SEGMENT, .serial = i + 1, .segment = &segments[i]};
+    }
+    assert_int_equal(journal_ops.write(w.journal, records, 2, &reason), 0);
+    world_kill(&w);
+    assert_int_equal(world_open(&w, &contents), 0);
+    assert_int_equal(contents.n_segments, 2);
+    store_contents_deinit(&contents);
+    assert_int_equal(fake_host_count(&w.host, "corrupt"), 0);
+}
+
 TEST(each_record_left_out_or_moved)
 {
     make_small(0);
@@ -288,6 +317,7 @@ int main(void)
         JOURNAL_TEST(records_of_another_seed),
         JOURNAL_TEST(what_was_acknowledged_ends_with_a_change),
         JOURNAL_TEST(two_records_of_one_segment),
+        JOURNAL_TEST(names_that_share_a_hash_are_two_names),
         JOURNAL_TEST(each_record_left_out_or_moved),
         JOURNAL_TEST(a_header_that_ends_within_a_change),
         JOURNAL_TEST(a_torn_end_is_cut_off),
