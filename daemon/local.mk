@@ -55,6 +55,7 @@ libcore_la_SOURCES = \
 	daemon/core/limits.h \
 	daemon/core/list.c daemon/core/list.h \
 	daemon/core/lookup.c daemon/core/lookup.h \
+	daemon/core/new_name.c daemon/core/new_name.h \
 	daemon/core/new_segment.c daemon/core/new_segment.h \
 	daemon/core/news.c daemon/core/news.h \
 	daemon/core/outcome.h \

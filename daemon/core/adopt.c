@@ -10,6 +10,7 @@
 #include "daemon/core/find.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
+#include "daemon/core/new_name.h"
 #include "daemon/core/new_segment.h"
 #include "daemon/core/segment_charge.h"
 
@@ -57,9 +58,9 @@ static int check_names(struct core *core, const struct caller *caller, const str
     int r = p->name ? find_name(core, p->name, &other) : OUTCOME_NO_SUCH_SEGMENT;
     if (r > 0 && kernel->key != 0)
         r = find_key(core, kernel->key, &other);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    return find_exists(core, caller, &other, NULL, detail);
+    if (r > 0)
+        return new_name_check_declared(core, caller, p->name, detail);
+    return r < 0 ? r : find_exists(core, caller, &other, NULL, detail);
 }
 
 static int check(struct core *core, const struct caller *caller, const struct adopt_params *p,
@@ -79,11 +80,10 @@ static int check(struct core *core, const struct caller *caller, const struct ad
     int r = kernel_refusal_of_size(kernel->size, detail);
     if (r == 0)
         r = check_attached(p, kernel, detail);
+    if (r == 0)
+        r = new_name_check_prefix(core, caller, p->name, detail);
     if (r != 0)
         return r;
-    const struct name_rule *rule;
-    if (!access_may_use_name(a, caller, p->name, &rule))
-        return outcome_reserved_name(detail, rule);
     return check_names(core, caller, p, kernel, detail);
 }
 

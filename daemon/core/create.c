@@ -11,6 +11,7 @@
 #include "daemon/core/hold.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
+#include "daemon/core/new_name.h"
 #include "daemon/core/new_segment.h"
 #include "daemon/core/removal.h"
 
@@ -332,10 +333,10 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
         *ret_created = false;
         return 0;
     }
-    const struct name_rule *rule;
-    if (!access_may_use_name(&core->settings.access, caller, p->name, &rule))
-        return outcome_reserved_name(detail, rule);
-    r = exists ? check_replace(core, caller, &existing, detail) : 0;
+    r = new_name_check_prefix(core, caller, p->name, detail);
+    if (r == 0)
+        r = exists ? check_replace(core, caller, &existing, detail)
+                   : new_name_check_declared(core, caller, p->name, detail);
     if (r == 0)
         r = check_sense(core, p, detail);
     if (r == 0)

@@ -10,6 +10,7 @@
 #include "daemon/core/find.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/kernel_refusal.h"
+#include "daemon/core/new_name.h"
 #include "daemon/core/segment_charge.h"
 
 static int not_supported(struct outcome_detail *detail, const char *what)
@@ -66,13 +67,13 @@ static int check_name(struct core *core, const struct caller *caller, const stru
         return outcome_invalid(detail, "new_name",
                                "the segment gets the name of the one it replaces at ready: set "
                                "another name then");
-    const struct name_rule *rule;
-    if (!access_may_use_name(&core->settings.access, caller, p->new_name, &rule))
-        return outcome_reserved_name(detail, rule);
-    int r = find_name(core, p->new_name, &other);
+    int r = new_name_check_prefix(core, caller, p->new_name, detail);
     if (r != 0)
-        return r < 0 ? r : 0;
-    return find_exists(core, caller, &other, NULL, detail);
+        return r;
+    r = find_name(core, p->new_name, &other);
+    if (r > 0)
+        return new_name_check_declared(core, caller, p->new_name, detail);
+    return r < 0 ? r : find_exists(core, caller, &other, NULL, detail);
 }
 
 /* What is being removed has no name any more, and its end is settled. All else still has its

@@ -12,6 +12,7 @@ from harness import (
     ROOT,
     SEVERAL_UIDS,
     SOMEBODY,
+    as_user,
     main,
     needs_several_uids,
 )
@@ -278,6 +279,37 @@ class Again(DeclaredCase):
             root.call("remove", name="frames")
         self.assertEqual(self.event(self.subscriber)["kind"], "removed")
         self.assertEqual(self.event(self.subscriber)["segment"]["size"], 6000)
+
+
+@needs_several_uids
+class Taken(DeclaredCase):
+    """The declared segment was removed, and no sweep has made it again."""
+
+    def setUp(self):
+        super().setUp()
+        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0666"})
+        self.restart()
+        self.root, self.alice = self.connect(self.daemon, ROOT), self.connect(self.daemon, ALICE)
+        self.root.call("remove", name="frames")
+
+    def is_kept_free(self, method, **params):
+        data = self.refused("PermissionDenied", self.alice, method, **params)
+        self.assertEqual(data["needs"], "admin")
+
+    def test_by_nobody(self):
+        self.is_kept_free("create", name="frames", size=5000)
+        self.is_kept_free("create", name="frames", size=5000, replace=True)
+        self.alice.create(name="mine", size=5000)
+        self.is_kept_free("set", name="mine", new_name="frames")
+        shmid = as_user(ALICE, lambda: sysv.create(5000))
+        as_user(ALICE, lambda: sysv.set_owner(shmid, DAEMON.uid, ALICE.gid, 0o600))
+        self.is_kept_free("adopt", shmid=shmid, name="frames")
+        self.reload()
+        self.assertEqual(self.listed()["frames"]["creator"]["comm"], "shmd")
+        self.assertFalse(self.alice.call("create", name="frames", size=5000)["created"])
+
+    def test_an_admin_may(self):
+        self.assertTrue(self.root.call("create", name="frames", size=5000)["created"])
 
 
 class Shown(Programs, DeclaredCase):
