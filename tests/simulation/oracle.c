@@ -230,14 +230,22 @@ static void waits_are_unsure(struct oracle *o)
             oracle_be_unsure(o, &o->talks[i].waits[k]);
 }
 
+/* Faults since the last look, in whatever part of the turn. */
+static void note_faults(struct oracle *o)
+{
+    if (o->faults_counted == world_faults(o->w))
+        return;
+    o->faults_counted = world_faults(o->w);
+    o->last_fault_ms = o->w->clock.boot_ms;
+    o->had_fault = true;
+}
+
 void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
                    bool was_killed)
 {
     struct talk *t = talk_of(o, c);
     fake_memory_pause();
-    o->had_fault |= had_fault;
-    if (had_fault)
-        o->last_fault_ms = o->w->clock.boot_ms;
+    note_faults(o); /* of the timers, too: a wait may have been answered there */
     o->is_killed |= was_killed;
     /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
     t->may_close |= had_fault;
@@ -296,11 +304,7 @@ void oracle_published(struct oracle *o)
         return;
     }
     o->faults_seen = false;
-    if (o->faults_counted != world_faults(w)) {
-        o->faults_counted = world_faults(w);
-        o->last_fault_ms = w->clock.boot_ms;
-        o->had_fault = true;
-    }
+    note_faults(o);
     events_read(o);
     for (int i = 0; i < w->n_connections; i++) {
         struct connection *c = &w->connections[i];
