@@ -54,6 +54,7 @@ struct source {
     const char *name;
     int fd;
     bool is_whole; /* the segment has the size of the file, which is to be read to its end */
+    int error;     /* a negative errno when it could not be read */
 };
 
 static const char *source_name(const struct options *o)
@@ -74,10 +75,15 @@ static int source_open(struct options *o, struct source *ret)
     if (s.fd < 0 || fstat(s.fd, &st) < 0)
         return cli_error(EXIT_REFUSED, "cannot read %s: %s", s.name, strerror(errno));
     *ret = s;
+    if (S_ISDIR(st.st_mode))
+        return cli_error(EXIT_REFUSED,
+                         "cannot read %s: it is a directory, and --from takes a regular file",
+                         s.name);
     if (o->given & OPT(SIZE))
         return 0;
     if (!S_ISREG(st.st_mode))
-        return cli_usage("--size is missing: %s is no regular file and does not tell it", s.name);
+        return cli_usage("--size is missing: %s is not a regular file and does not tell it",
+                         s.name);
     if (st.st_size == 0)
         return cli_error(EXIT_REFUSED, "%s is empty, and a segment has at least 1 byte", s.name);
     o->size = (uint64_t)st.st_size;
@@ -104,7 +110,7 @@ static ssize_t read_piece(int fd, void *into, size_t size)
 
 static int fill(void *address, uint64_t size, void *data)
 {
-    const struct source *s = data;
+    struct source *s = data;
     uint64_t done = 0;
     char more;
     ssize_t n = 1;
@@ -118,7 +124,9 @@ static int fill(void *address, uint64_t size, void *data)
     progress_end(&progress);
     if (n > 0)
         n = read_piece(s->fd, &more, 1) > 0 ? -EFBIG : 0;
-    else if (n == 0 && s->is_whole)
+    else if (n < 0)
+        s->error = (int)n;
+    else if (s->is_whole)
         n = -ENODATA;
     return (int)n;
 }
@@ -126,6 +134,9 @@ static int fill(void *address, uint64_t size, void *data)
 /* R is what fill() or the library returned. */
 static int source_failure(const struct cli *cli, const struct source *s, int r)
 {
+    if (s->error != 0)
+        return cli_error(EXIT_REFUSED, "cannot read %s: %s; nothing was created", s->name,
+                         strerror(-s->error));
     if (r == -EFBIG)
         return cli_error(EXIT_REFUSED,
                          "%s is longer than the segment's %" PRIu64 " bytes: nothing was created",

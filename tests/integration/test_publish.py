@@ -47,9 +47,19 @@ class From(Shmdctl):
     def test_what_cannot_be_read(self):
         self.create("model", "/nonexistent", status=REFUSED)
         self.assertIn("/nonexistent: No such file", self.message)
-        self.create("model", self.directory, "--size", "10", status=REFUSED)
+        for size in ([], ["--size", "10"]):
+            self.create("model", self.directory, *size, status=REFUSED)
+            self.assertEqual(self.message, f"shmdctl: cannot read {self.directory}: it is a directory, and --from "
+                             "takes a regular file\n")
         self.create("model", self.file(b""), status=REFUSED)
         self.assertIn("is empty", self.message)
+        self.assertEqual(self.client.list(), [])
+
+    def test_an_input_that_fails_on_the_way(self):
+        memory = os.open("/proc/self/mem", os.O_RDONLY)  # nothing is mapped at its beginning
+        self.addCleanup(os.close, memory)
+        self.create("model", "-", "--size", "10", stdin=memory, status=REFUSED)
+        self.assertEqual(self.message, "shmdctl: cannot read standard input: Input/output error; nothing was created\n")
         self.assertEqual(self.client.list(), [])
 
     def test_a_mode_that_keeps_the_filler_out(self):
