@@ -12,7 +12,7 @@
 #include "client/cli/plain_text.h"
 #include "protocol/writer.h"
 
-enum { REASON_SIZE = 640, TEXT_SIZE = 800, WORD_SIZE = 512 };
+enum { REASON_SIZE = 800, TEXT_SIZE = 900, WORD_SIZE = 512 };
 
 /* --- sums and reasons */
 
@@ -59,7 +59,8 @@ static bool may_be_trusted(const struct gc *gc, const struct guard *guard)
            (gc->knowledge.asked && guard->uid == gc->knowledge.daemon_uid);
 }
 
-static void guard_text(const struct gc *gc, const struct guard *guard, char ret[REASON_SIZE])
+static void guard_text(const struct gc *gc, const struct guard *guard, int shmid,
+                       char ret[REASON_SIZE])
 {
     char path[WORD_SIZE];
     if (guard->serves && may_be_trusted(gc, guard)) {
@@ -76,7 +77,10 @@ static void guard_text(const struct gc *gc, const struct guard *guard, char ret[
                  " serves at %s: leave it to that user",
                  guard->uid, path);
     else
-        snprintf(ret, REASON_SIZE, "may be another daemon's, which does not run: that of %s", path);
+        snprintf(ret, REASON_SIZE,
+                 "may be another daemon's, which does not run: that of %s; once it runs, it knows; "
+                 "if it is gone for good: shmdctl gc --remove --shmid %d",
+                 path, shmid);
 }
 
 static void reason_text(const struct gc *gc, const struct candidate *c, char ret[REASON_SIZE])
@@ -87,7 +91,7 @@ static void reason_text(const struct gc *gc, const struct candidate *c, char ret
         snprintf(ret, REASON_SIZE, "%s%s%s", gc_result_reason(o->result), o->error ? ": " : "",
                  o->error ? strerror(-o->error) : "");
     } else if (o->class == GC_GUARDED && guard) {
-        guard_text(gc, guard, ret);
+        guard_text(gc, guard, c->segment->shmid, ret);
     } else {
         snprintf(ret, REASON_SIZE, "%s", gc_class_reason(o->class));
     }
@@ -316,7 +320,7 @@ static const struct {
     [GC_UNDECIDED] = {"Undecided", "kept, unless root adds --undecided to --remove"},
     [GC_LOST] = {"Lost", "kept, unless --remove comes with --lost; their owner or root may adopt "
                          "them: shmdctl adopt --shmid N"},
-    [GC_GUARDED] = {"Guarded", "kept"},
+    [GC_GUARDED] = {"Guarded", "kept for the reason above"},
     /* Only of a segment that was named. */
     [GC_ATTACHED] = {"Attached", ""},
     [GC_CREATOR_LIVES] = {"Creator lives", ""},

@@ -426,9 +426,14 @@ class WithDaemon(GcCase):
         self.assertEqual(self.classes(), want)
         out = self.gc("--remove", "--left", "--lost")
         self.assertIn(f"may be another daemon's, which does not run: that of {self.path}", out)
+        # What it says can be typed.
+        self.assertIn(f"once it runs, it knows; if it is gone for good: shmdctl gc --remove --shmid {self.managed}", out)
+        self.assertIn("1 guarded, 4K: kept for the reason above.", out)
         self.assertIn("1 removed, 4K; 1 kept.", out)
         self.assertIn(f"The daemon at {self.path} was not asked", out)
         self.assertEqual(set(sysv.proc_table()), {self.managed})
+        self.gc("--remove", "--shmid", self.managed)
+        self.assertEqual(sysv.proc_table(), {})
 
     @needs_several_uids
     def test_a_daemon_that_was_killed(self):
