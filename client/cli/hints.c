@@ -120,11 +120,30 @@ static void add_holding(FILE *out, const struct cli *cli, const struct shmd_fail
         fputs("; that is: shmdctl hold TARGET --lifetime process", out);
 }
 
+/* What is to be adopted is not the daemon's yet, and a plain list does not show it. */
+static bool is_nothing_to_adopt(const struct cli *cli, const struct shmd_failure *failure)
+{
+    return failure->code == SHMD_ERROR_NO_SUCH_SEGMENT && strcmp(cli->command->name, "adopt") == 0;
+}
+
+static void print_nothing_to_adopt(FILE *out, const struct shmd_failure *failure)
+{
+    struct json_slice shmid = parameter(failure, "shmid"), key = parameter(failure, "key");
+    fputs("no such segment: shmdctl list --all shows what there is", out);
+    if (shmid.len > 0)
+        fprintf(out, " (shmid: %.*s)", (int)shmid.len, shmid.text);
+    else if (key.len > 0)
+        fprintf(out, " (key: 0x%08lx)", strtoul(key.text, NULL, 10));
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
-    if (!is_stranger(failure))
+    if (is_stranger(failure))
+        print_stranger(out, cli, failure);
+    else if (is_nothing_to_adopt(cli, failure))
+        print_nothing_to_adopt(out, failure);
+    else
         return false;
-    print_stranger(out, cli, failure);
     return true;
 }
 

@@ -1417,6 +1417,9 @@ class Events(Shmdctl):
         self.assertIn("adopted", self.message)
 
     def test_each_line_is_written_at_once(self):
+        self.assertIn("no such segment: shmdctl list --all shows what there is (shmid: 2147483647)", self.message)
+        self.ctl("adopt", "--key", "0x77", status=NO_SUCH_SEGMENT)
+        self.assertIn("shmdctl list --all shows what there is (key: 0x00000077)", self.message)
         process = self.start("events", "--json", "--after", "3")
         for i in range(3):
             self.client.create(name=f"c/{i}")
