@@ -191,6 +191,9 @@ void cli_note(const struct cli *cli, const char *format, ...) __attribute__((for
 /* EXIT_USAGE, with a hint where to read on. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* From now on the hint is about this command, which must stay. */
+/* Standard output could not be written: EXIT_REFUSED, and what ERROR says, unless whoever read it
+ * has stopped reading. As in any filter, that is no failure to tell people of. */
+int cli_output_failure(int error);
 void cli_usage_of(const char *command);
 /* What a call on the handle returned, if not 0, and which daemon answered; the status for it. */
 int cli_failure(const struct cli *cli, int r);

@@ -98,6 +98,8 @@ static int copy_out(const struct window *w)
         if (n < 0) {
             int error = errno;
             progress_end(&progress);
+            if (error == EPIPE)
+                return cli_output_failure(error);
             return cli_error(EXIT_REFUSED,
                              "cannot write to standard output: %s, after %" PRIu64 " bytes",
                              strerror(error), done);

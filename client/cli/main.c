@@ -134,6 +134,6 @@ int main(int argc, char **argv)
     options_deinit(&cli.options);
     /* What could not be written was not done, full disks included. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK)
-        return cli_error(EXIT_REFUSED, "cannot write to standard output: %s", strerror(errno));
+        return cli_output_failure(errno);
     return status;
 }

@@ -3,10 +3,12 @@
  * How a failure is reported, and with which exit status: the only table of both.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/hints.h"
@@ -121,6 +123,20 @@ int cli_usage(const char *format, ...)
              *usage_command ? " " : "");
     fputs(advice, stderr);
     return EXIT_USAGE;
+}
+
+/* Whether standard output is a pipe or a socket whose other end is closed. */
+static bool reader_is_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+int cli_output_failure(int error)
+{
+    if (error == EPIPE || reader_is_gone())
+        return EXIT_REFUSED;
+    return cli_error(EXIT_REFUSED, "cannot write to standard output: %s", strerror(error));
 }
 
 static void print_whole(FILE *out, const struct shmd *shmd)

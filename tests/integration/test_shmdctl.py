@@ -567,6 +567,35 @@ class Memory(Shmdctl):
         process.stdout = None
         self.assertEqual(process.wait(DEADLINE), -signal.SIGPIPE)
 
+    def test_every_command_is_quiet_when_its_reader_goes_away(self):
+        """Where SIGPIPE is ignored, too, as below systemd."""
+        self.client.create(name="extra")
+        for arguments in (
+            ["read", "mem"], ["list"], ["list", "--json"], ["stat", "mem"], ["set", "mem", "--mode", "600"],
+            ["info"], ["call", "info"], ["ready", "mem"], ["wait", "mem"], ["ps"], ["top", "--once"], ["gc"],
+            ["metrics"], ["help"], ["version"], ["rm", "--help"], ["events", "--after", "0"],
+            ["create", "new", "--size", "1"], ["rm", "extra"],
+        ):  # fmt: skip
+            with self.subTest(arguments=arguments):
+                status, message = self.into_a_closed_pipe(signal.SIG_IGN, *arguments)
+                self.assertEqual((status, message), (REFUSED, b""))
+                status, message = self.into_a_closed_pipe(signal.SIG_DFL, "list")
+                self.assertEqual((status, message), (-signal.SIGPIPE, b""))
+
+    def into_a_closed_pipe(self, disposition, *arguments):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb") as out:
+            before = signal.signal(signal.SIGPIPE, disposition)
+            try:
+                status, _, message = self.run_program(
+                    "shmdctl", *arguments, user=SOMEBODY, environment={"SHMD_SOCKET": self.path},
+                    stdout=out, restore_signals=False,
+                )
+            finally:
+                signal.signal(signal.SIGPIPE, before)
+        return status, message
+
     def test_an_output_that_is_full(self):
         with open("/dev/full", "wb") as full:
             self.ctl("read", "mem", stdout=full, status=REFUSED)
