@@ -56,6 +56,11 @@ static void set_deadline(struct cli *cli, int64_t timeout_ms)
     cli->deadline_ms = timeout_ms < 0 ? -1 : cli_now_ms() + timeout_ms + cli->grace_ms;
 }
 
+int cli_time_left(const struct cli *cli)
+{
+    return time_left(cli->deadline_ms);
+}
+
 void cli_restart_timeout(struct cli *cli)
 {
     set_deadline(cli, cli_given(cli, OPT(TIMEOUT)) ? cli->options.timeout_ms : -1);

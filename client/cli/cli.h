@@ -220,6 +220,8 @@ int cli_unreachable(const struct cli *cli, int r);
 /* The handle for the next call, which ends when --timeout does. */
 struct shmd *cli_ask(struct cli *cli);
 /* --timeout counts from now on. */
+/* Milliseconds until --timeout is over, as the library takes them; -1: it is not given. */
+int cli_time_left(const struct cli *cli);
 void cli_restart_timeout(struct cli *cli);
 /* The segment that the arguments and options name: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;

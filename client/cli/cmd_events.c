@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * events: a line for each, written at once, until interrupted.
+ * events: a line for each, written at once, until interrupted, or until --timeout is over.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 #include "client/cli/plain_text.h"
+
+enum { LATE_MS = 5000 }; /* how much later than --timeout the daemon's answer may come */
 
 static void print_event(const struct shmd_event *event)
 {
@@ -42,6 +45,35 @@ static int report_end(const struct cli *cli, int r, uint64_t last)
     return cli_failure_of(cli, subject, r);
 }
 
+/* Prints EVENT; 0 or an exit status. */
+static int tell(const struct cli *cli, const struct shmd_event *event)
+{
+    if (cli_given(cli, OPT(JSON)))
+        output_json_text(event->text, strlen(event->text));
+    else
+        print_event(event);
+    return fflush(stdout) != 0 ? cli_output_failure(errno) : EXIT_OK;
+}
+
+/* --timeout is over: that is what was asked for, unless more events were. */
+static int report_time(const struct cli *cli, uint64_t n)
+{
+    if (!cli_given(cli, OPT(COUNT)))
+        return EXIT_OK;
+    return cli_error(EXIT_TIMED_OUT, "the time is over: %" PRIu64 " of %" PRIu64 " events came", n,
+                     cli->options.count);
+}
+
+/* As shmd_next_event(); -ETIMEDOUT as soon as --timeout is over, though more events may be there.
+ */
+static int next_event(struct cli *cli, struct shmd_event **ret)
+{
+    int left, r = -ETIMEDOUT;
+    while (r == -ETIMEDOUT && (left = cli_time_left(cli)) != 0)
+        r = shmd_next_event(cli->shmd, left, ret); /* the library takes less than a long timeout */
+    return r;
+}
+
 int cmd_events(struct cli *cli)
 {
     const struct options *o = &cli->options;
@@ -52,26 +84,27 @@ int cmd_events(struct cli *cli)
         .after = o->after,
     };
     uint64_t last = 0;
+    cli->grace_ms = LATE_MS;
     int r = cli_connect(cli);
     if (r != 0)
         return r;
     r = shmd_subscribe(cli_ask(cli), &options, NULL);
     if (r == 0)
         cli_warn_of_ids(cli);
+    cli->grace_ms = 0;
+    cli_restart_timeout(cli); /* it is for the events */
     for (uint64_t n = 0; r == 0 && (o->count == 0 || n < o->count); n++) {
         struct shmd_event *event;
-        r = shmd_next_event(cli->shmd, -1, &event);
+        r = next_event(cli, &event);
+        if (r == -ETIMEDOUT)
+            return report_time(cli, n);
         if (r != 0)
             break;
-        if (cli_given(cli, OPT(JSON)))
-            output_json_text(event->text, strlen(event->text));
-        else
-            print_event(event);
+        int status = tell(cli, event);
         last = event->kind == SHMD_EVENT_GAP ? last : event->event_serial;
         shmd_event_free(event);
-        /* The reader is gone: that is an end, not a failure. */
-        if (fflush(stdout) != 0)
-            return EXIT_REFUSED;
+        if (status != EXIT_OK)
+            return status;
     }
     return r != 0 ? report_end(cli, r, last) : EXIT_OK;
 }

@@ -1457,6 +1457,22 @@ class Events(Shmdctl):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE), -signal.SIGINT)
 
+    def test_it_ends_with_the_timeout(self):
+        out = self.ctl("events", "--after", "0", "--timeout", "2s")
+        self.assertEqual(len(out.splitlines()), 3)
+        self.assertEqual(self.ctl("events", "--timeout", "1ms", "--prefix", "none/"), "")
+
+    def test_too_few_until_the_timeout(self):
+        out = self.ctl("events", "--after", "0", "--timeout", "2s", "-c", "4", status=TIMED_OUT)
+        self.assertEqual(len(out.splitlines()), 3)
+        self.assertIn("3 of 4 events came", self.message)
+        self.ctl("events", "--after", "0", "--timeout", "1h", "-c", "3")
+
+    def test_an_output_that_is_full(self):
+        with open("/dev/full", "wb") as full:
+            self.ctl("events", "--after", "0", stdout=full, status=REFUSED)
+        self.assertIn("cannot write to standard output: No space", self.message)
+
     def test_the_daemon_ends(self):
         process = self.start("events", "--after", "0", stderr=subprocess.PIPE)
         for _ in range(3):
