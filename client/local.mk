@@ -88,6 +88,7 @@ shmdctl_SOURCES = \
 	client/cli/top_once.c client/cli/top_once.h \
 	client/cli/top_tables.c client/cli/top_tables.h \
 	client/cli/top_view.c client/cli/top_view.h \
+	client/cli/unknown.c client/cli/unknown.h \
 	client/cli/waiters.c client/cli/waiters.h
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)

@@ -15,9 +15,11 @@
 int child_check(const struct cli *cli)
 {
     if (cli->child && !*cli->child)
-        return cli_usage("a command must follow --");
+        return cli_usage("a command must follow --: shmdctl %s %s", cli->command->name,
+                         cli->command->arguments);
     if (!cli->child && cli->command->needs_child)
-        return cli_usage("%s needs a command after --", cli->command->name);
+        return cli_usage("%s needs a command after --: shmdctl %s %s", cli->command->name,
+                         cli->command->name, cli->command->arguments);
     return 0;
 }
 

@@ -125,7 +125,8 @@ struct cli {
     const struct command *command;
     char **args; /* what is not an option */
     int n_args;
-    char **child; /* what follows "--", where the command runs another; NULL: no "--" */
+    int n_options; /* how many words of options stand before ARGS */
+    char **child;  /* what follows "--", where the command runs another; NULL: no "--" */
     struct daemon_choice daemon; /* the one that is asked */
     struct shmd *shmd;           /* by cli_connect(); use cli_ask() to ask it */
     int64_t deadline_ms;         /* of --timeout, on CLOCK_MONOTONIC; -1: none */
@@ -190,10 +191,10 @@ int cli_error(int status, const char *format, ...) __attribute__((format(printf,
 void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* EXIT_USAGE, with a hint where to read on. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* From now on the hint is about this command, which must stay. */
-/* Standard output could not be written: EXIT_REFUSED, and what ERROR says, unless whoever read it
- * has stopped reading. As in any filter, that is no failure to tell people of. */
+/* Standard output could not be written: EXIT_REFUSED, and what ERROR says, unless its
+ * reader has gone away. As in any filter, that is no failure to tell people of. */
 int cli_output_failure(int error);
+/* From now on the hint is about this command, which must stay. */
 void cli_usage_of(const char *command);
 /* What a call on the handle returned, if not 0, and which daemon answered; the status for it. */
 int cli_failure(const struct cli *cli, int r);
@@ -219,9 +220,9 @@ int cli_connect(struct cli *cli) MUST_CHECK;
 int cli_unreachable(const struct cli *cli, int r);
 /* The handle for the next call, which ends when --timeout does. */
 struct shmd *cli_ask(struct cli *cli);
-/* --timeout counts from now on. */
 /* Milliseconds until --timeout is over, as the library takes them; -1: it is not given. */
 int cli_time_left(const struct cli *cli);
+/* --timeout counts from now on. */
 void cli_restart_timeout(struct cli *cli);
 /* The segment that the arguments and options name: 0 or EXIT_USAGE. */
 int cli_target(const struct cli *cli, struct shmd_target *ret) MUST_CHECK;
@@ -251,14 +252,21 @@ int cli_stat(struct cli *cli, enum id_use use, struct shmd_segment **ret) MUST_C
 
 /* --- options */
 
+/* Of one part of the command line. */
+struct option_rules {
+    uint64_t allowed;
+    uint64_t repeatable; /* besides those that may be repeated everywhere */
+    bool permute;        /* options may follow arguments */
+    /* Says what is wrong with TEXT, the option that is not allowed; EXIT_USAGE. */
+    int (*unknown)(const struct cli *cli, uint64_t allowed, const char *text);
+};
 /*
- * Parses ARGV (its first element is skipped) for the options in ALLOWED. One that was given before
- * is an error, unless it is in REPEATABLE or may be repeated everywhere. RET_REST: how many
- * elements were options; the rest of ARGV is then what is not one. PERMUTE: options may follow
- * arguments. 0 or EXIT_USAGE.
+ * Parses ARGV (its first element is skipped). An option that was given before is an error, unless
+ * it may be repeated. RET_REST: how many elements were options; the rest of ARGV is then what is
+ * not one. 0 or EXIT_USAGE.
  */
-int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool permute, int argc,
-                  char **argv, int *ret_rest) MUST_CHECK;
+int options_parse(struct cli *cli, const struct option_rules *rules, int argc, char **argv,
+                  int *ret_rest) MUST_CHECK;
 void options_deinit(struct options *o);
 /* A line for each option in OPTIONS, on standard output. */
 void options_list(uint64_t options);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "client/cli/columns.h"
-#include "client/cli/near.h"
+#include "client/cli/unknown.h"
 
 static void help_all(const struct cli *cli)
 {
@@ -46,24 +46,6 @@ const struct command *help_find_command(const struct cli *cli, const char *name)
     return NULL;
 }
 
-int help_unknown_command(const struct cli *cli, const char *name)
-{
-    char list[512] = "";
-    struct near near;
-    near_begin(&near, name);
-    for (size_t i = 0; i < cli->n_commands; i++) {
-        if (cli->commands[i].is_hidden)
-            continue;
-        strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
-        strncat(list, cli->commands[i].name, sizeof(list) - strlen(list) - 1);
-        near_try(&near, cli->commands[i].name);
-    }
-    if (near.best)
-        return cli_usage("unknown command '%s'; do you mean %s? There are: %s", name, near.best,
-                         list);
-    return cli_usage("unknown command '%s'; there are: %s", name, list);
-}
-
 int cmd_help(struct cli *cli)
 {
     const char *name = cli->n_args > 0 ? cli->args[0] : NULL;
@@ -71,7 +53,7 @@ int cmd_help(struct cli *cli)
     if (!name)
         help_all(cli);
     else if (!command)
-        return help_unknown_command(cli, name);
+        return unknown_command(cli, name);
     else
         help_command(command);
     return EXIT_OK;

@@ -16,7 +16,5 @@
 void help_command(const struct command *command);
 /* By its name or its short one; NULL: there is none. */
 const struct command *help_find_command(const struct cli *cli, const char *name);
-/* EXIT_USAGE, with what may have been meant. */
-int help_unknown_command(const struct cli *cli, const char *name);
 
 #endif

@@ -13,6 +13,28 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/help.h"
+#include "client/cli/plain_text.h"
+#include "client/cli/unknown.h"
+
+/* What follows the target is a command, but "--" is not before it: shows the same line with it. */
+static int lacks_dashes(const struct cli *cli)
+{
+    const char *name = cli->command->name;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&line, &size);
+    char **command = cli->args + cli->command->max_args;
+    for (char **at = cli->args - cli->n_options; out && at < cli->args + cli->n_args; at++) {
+        char word[1024];
+        shell_word(*at, word, sizeof(word));
+        fprintf(out, "%s %s", at == command ? " --" : "", word);
+    }
+    bool is_whole = out && fclose(out) == 0;
+    int status = cli_usage("%s needs -- before the command '%s': shmdctl %s%s", name, *command,
+                           name, is_whole ? line : "");
+    free(line);
+    return status;
+}
 
 static int run_command(struct cli *cli)
 {
@@ -20,6 +42,8 @@ static int run_command(struct cli *cli)
     if (cli->options.given & OPT(JSON) & ~command->options)
         return cli_usage("%s does not print JSON", command->name);
     const char *gap = *command->arguments ? " " : "";
+    if (command->has_child && !cli->child && cli->n_args > command->max_args)
+        return lacks_dashes(cli);
     if (cli->n_args < command->min_args)
         return cli_usage("too few arguments: shmdctl %s%s%s", command->name, gap,
                          command->arguments);
@@ -43,12 +67,16 @@ static int parse_command(struct cli *cli, int argc, char **argv)
         }
     }
     int rest;
-    int r = options_parse(&cli->options, command->options | OPTIONS_EVERYWHERE, command->repeatable,
-                          true, argc, argv, &rest);
+    const struct option_rules rules = {.allowed = command->options | OPTIONS_EVERYWHERE,
+                                       .repeatable = command->repeatable,
+                                       .permute = true,
+                                       .unknown = unknown_option};
+    int r = options_parse(cli, &rules, argc, argv, &rest);
     if (r != 0)
         return r;
     cli->args = argv + rest;
     cli->n_args = argc - rest;
+    cli->n_options = rest - 1;
     if (cli_given(cli, OPT(HELP))) {
         help_command(command);
         return EXIT_OK;
@@ -69,7 +97,9 @@ static int status_of_child(const struct cli *cli, int status)
 static int start(struct cli *cli, int argc, char **argv)
 {
     int rest;
-    int r = options_parse(&cli->options, OPTIONS_BEFORE_COMMAND, 0, false, argc, argv, &rest);
+    const struct option_rules rules = {.allowed = OPTIONS_BEFORE_COMMAND,
+                                       .unknown = unknown_option};
+    int r = options_parse(cli, &rules, argc, argv, &rest);
     if (r != 0)
         return r;
     const char *name = rest < argc ? argv[rest] : NULL;
@@ -81,7 +111,7 @@ static int start(struct cli *cli, int argc, char **argv)
         return cli_usage("a command is missing");
     cli->command = help_find_command(cli, name);
     if (!cli->command)
-        return help_unknown_command(cli, name);
+        return unknown_command(cli, name);
     cli_usage_of(cli->command->name);
     return status_of_child(cli, parse_command(cli, argc - rest, argv + rest));
 }

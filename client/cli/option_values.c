@@ -26,6 +26,10 @@ static int take_time(const char *option, const char *value, int64_t *ret_ms)
     int r = parse_duration(value, ret_ms);
     if (r == -ERANGE)
         return cli_usage("--%s %s is too large", option, value);
+    if (r < 0 && *value && strspn(value, "0123456789.") == strlen(value))
+        return cli_usage("--%s %s has no unit: write %ss for seconds, or %sms for milliseconds; it "
+                         "takes " DURATION_ACCEPTED,
+                         option, value, value, value);
     return r < 0 ? refuse(option, value, DURATION_ACCEPTED) : 0;
 }
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "client/cli/near.h"
 #include "client/cli/option_values.h"
 #include "client/cli/parse.h"
 
@@ -202,26 +201,14 @@ static int take(struct options *o, int i, uint64_t repeatable, const char *value
     return rows[i].take ? rows[i].take(o, rows[i].name, value) : 0;
 }
 
-/* TEXT: as the command line has it. */
-static int unknown(uint64_t allowed, const char *text)
+int options_parse(struct cli *cli, const struct option_rules *rules, int argc, char **argv,
+                  int *ret_rest)
 {
-    char word[64];
-    struct near near;
-    snprintf(word, sizeof(word), "%.*s", (int)strcspn(text, "="), text);
-    near_begin(&near, word + strspn(word, "-"));
-    for (int i = 0; i < OPTION_COUNT; i++)
-        if (allowed & (UINT64_C(1) << i))
-            near_try(&near, rows[i].name);
-    return near.best ? cli_usage("unknown option %s; do you mean --%s?", text, near.best)
-                     : cli_usage("unknown option %s", text);
-}
-
-int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool permute, int argc,
-                  char **argv, int *ret_rest)
-{
+    struct options *o = &cli->options;
+    uint64_t allowed = rules->allowed;
     struct option long_options[OPTION_COUNT + 1];
     char letters[2 * OPTION_COUNT + 4];
-    strcpy(letters, permute ? ":" : "+:");
+    strcpy(letters, rules->permute ? ":" : "+:");
     describe(allowed, long_options, letters + strlen(letters));
     optind = 0; /* glibc: from the beginning, with these letters */
     opterr = 0;
@@ -235,11 +222,11 @@ int options_parse(struct options *o, uint64_t allowed, uint64_t repeatable, bool
         if (code == '?') {
             if (i >= 0 && optopt >= 256)
                 return cli_usage("--%s takes no value", rows[i].name);
-            if (optopt > 0 && optopt < 256)
-                return cli_usage("unknown option -%c", optopt);
-            return unknown(allowed, argv[optind - 1]);
+            char letter[] = {'-', (char)optopt, '\0'};
+            bool is_letter = optopt > 0 && optopt < 256;
+            return rules->unknown(cli, allowed, is_letter ? letter : argv[optind - 1]);
         }
-        int r = take(o, i, repeatable, optarg);
+        int r = take(o, i, rules->repeatable, optarg);
         if (r != 0)
             return r;
     }

@@ -427,7 +427,8 @@ class WithDaemon(GcCase):
         out = self.gc("--remove", "--left", "--lost")
         self.assertIn(f"may be another daemon's, which does not run: that of {self.path}", out)
         # What it says can be typed.
-        self.assertIn(f"once it runs, it knows; if it is gone for good: shmdctl gc --remove --shmid {self.managed}", out)
+        advice = f"if it is gone for good: shmdctl gc --remove --shmid {self.managed}"
+        self.assertIn(f"once it runs, it knows; {advice}", out)
         self.assertIn("1 guarded, 4K: kept for the reason above.", out)
         self.assertIn("1 removed, 4K; 1 kept.", out)
         self.assertIn(f"The daemon at {self.path} was not asked", out)

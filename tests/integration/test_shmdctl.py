@@ -1030,7 +1030,7 @@ class Run(Shmdctl):
             (["job", "--size", "1"], "after --"),
             (["job", "--size", "1", "--"], "a command must follow --"),
             (["job", "--", "true"], "--size"),
-            (["job", "--size", "1", "true"], "unexpected argument 'true'"),
+            (["job", "--size", "1", "true"], "needs -- before the command 'true'"),
             (["job", "--colour", "--", "true"], "--colour"),
         ):
             self.ctl("run", *arguments, status=NOT_STARTED)
@@ -1417,6 +1417,9 @@ class Adopt(Shmdctl):
         self.ctl("adopt", "x", status=USAGE)
         self.ctl("adopt", "--shmid", "1", "--key", "1", status=USAGE)
         self.ctl("adopt", "--shmid", "2147483647", status=NO_SUCH_SEGMENT)
+        self.assertIn("no such segment: shmdctl list --all shows what there is (shmid: 2147483647)", self.message)
+        self.ctl("adopt", "--key", "0x77", status=NO_SUCH_SEGMENT)
+        self.assertIn("shmdctl list --all shows what there is (key: 0x00000077)", self.message)
 
 
 class Events(Shmdctl):
@@ -1446,9 +1449,6 @@ class Events(Shmdctl):
         self.assertIn("adopted", self.message)
 
     def test_each_line_is_written_at_once(self):
-        self.assertIn("no such segment: shmdctl list --all shows what there is (shmid: 2147483647)", self.message)
-        self.ctl("adopt", "--key", "0x77", status=NO_SUCH_SEGMENT)
-        self.assertIn("shmdctl list --all shows what there is (key: 0x00000077)", self.message)
         process = self.start("events", "--json", "--after", "3")
         for i in range(3):
             self.client.create(name=f"c/{i}")
@@ -1658,7 +1658,7 @@ class CommandLine(CommandCase):
     def test_near_misses(self):
         for arguments, meant in (
             (["lsit"], "do you mean list?"),
-            (["remove"], "unknown command 'remove'; there are"),
+            (["nonsense"], "unknown command 'nonsense'; there are"),
             (["crate"], "do you mean create?"),
             (["help", "stta"], "do you mean stat?"),
             (["list", "--sotr", "NAME"], "do you mean --sort?"),
@@ -1669,6 +1669,62 @@ class CommandLine(CommandCase):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
                 self.assertIn(meant, self.message)
+
+
+    def test_what_other_programs_call_it(self):
+        for arguments, meant in (
+            (["remove", "x"], "do you mean rm?"),
+            (["Delete", "x"], "do you mean rm?"),
+            (["remvoe", "x"], "do you mean rm?"),
+            (["rename", "x", "y"], "do you mean set NAME --new-name NEW?"),
+            (["resize", "x"], "do you mean create NAME --size SIZE --replace?"),
+            (["show", "x"], "do you mean stat?"),
+            (["ipcs"], "do you mean list --all?"),
+            (["processes"], "do you mean ps?"),
+            (["help", "dump"], "do you mean read?"),
+            (["list", "--owner", "bob"], "do you mean --uid?"),
+            (["read", "x", "--uid=0"], "do you mean --owner?"),
+            (["set", "x", "--owner", "bob"], "do you mean --uid?"),
+            (["set", "x", "--name", "y"], "do you mean --new-name?"),
+            (["create", "x", "--perm", "644"], "do you mean --mode?"),
+            (["gc", "--force"], "do you mean --remove?"),
+            (["set", "x", "--size", "1M"], "the size of a segment cannot be changed; a new segment takes its place "
+             "with: shmdctl create NAME --size SIZE --replace"),
+            (["create", "--name", "x"], "shmdctl create NAME --size SIZE"),
+            (["list", "--exclusive"], "it is an option of create and run"),
+            (["--sort", "NAME", "list"], "before the command; it is an option of list and top"),
+            (["list", "-m", "1"], "unknown option -m"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+                self.assertIn(meant, self.message)
+
+    def test_what_it_advises_is_there(self):
+        """No advice names a command or an option that there is not."""
+        with open(os.path.join(SOURCE, "client", "cli", "unknown.c"), encoding="utf-8") as file:
+            table = file.read().split("other_commands[] = {")[1].split("};")[0]
+        meant = re.findall(r'\{"[a-z]+", "([^"]+)"\}', table)
+        self.assertGreater(len(meant), 50)
+        for words in {tuple(text.split()) for text in meant}:
+            self.assertIn(words[0], COMMANDS)
+            known = {f"--{name}" for name, _ in self.options(words[0])}
+            self.assertLessEqual({word for word in words if word.startswith("--")}, known, words)
+
+    def test_the_dashes_before_a_command(self):
+        for arguments, form in (
+            (["run", "x", "--size", "1K", "sh", "a b"], "shmdctl run --size 1K x -- sh 'a b'\n"),
+            (["run", "x", "--size", "1K", "sh", "-c", "ls"], "shmdctl run NAME --size SIZE -- COMMAND...\n"),
+            (["run", "x", "--size", "1K"], "shmdctl run NAME --size SIZE -- COMMAND...\n"),
+            (["hold", "x", "sleep", "1"], "shmdctl hold x -- sleep 1\n"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=NOT_STARTED if arguments[0] == "run" else USAGE)
+                self.assertIn(form, self.message)
+
+    def test_a_time_without_a_unit(self):
+        for value in ("1", "1.5"):
+            self.ctl("wait", "x", "--timeout", value, status=USAGE)
+            self.assertIn(f"--timeout {value} has no unit: write {value}s for seconds, or {value}ms", self.message)
 
 
 class Manual(CommandCase):

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/cli/unknown.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/cli/near.h"
+
+/* --- commands */
+
+/* What other programs, or people, call a command. */
+static const struct {
+    const char *word;
+    const char *meant; /* as it is to be typed */
+} other_commands[] = {
+    {"remove", "rm"},
+    {"delete", "rm"},
+    {"del", "rm"},
+    {"unlink", "rm"},
+    {"destroy", "rm"},
+    {"erase", "rm"},
+    {"ipcrm", "rm"},
+    {"rename", "set NAME --new-name NEW"},
+    {"move", "set NAME --new-name NEW"},
+    {"mv", "set NAME --new-name NEW"},
+    {"chmod", "set NAME --mode MODE"},
+    {"chown", "set NAME --uid USER"},
+    {"chgrp", "set NAME --gid GROUP"},
+    {"change", "set"},
+    {"modify", "set"},
+    {"update", "set"},
+    {"edit", "set"},
+    {"resize", "create NAME --size SIZE --replace"},
+    {"replace", "create NAME --size SIZE --replace"},
+    {"new", "create"},
+    {"make", "create"},
+    {"add", "create"},
+    {"ipcmk", "create"},
+    {"load", "create NAME --from FILE"},
+    {"show", "stat"},
+    {"inspect", "stat"},
+    {"describe", "stat"},
+    {"get", "stat"},
+    {"dir", "list"},
+    {"segments", "list"},
+    {"ipcs", "list --all"},
+    {"lsipc", "list --all"},
+    {"status", "info"},
+    {"limits", "info"},
+    {"ping", "info"},
+    {"cat", "read"},
+    {"dump", "read"},
+    {"copy", "read"},
+    {"fill", "write"},
+    {"put", "write"},
+    {"processes", "ps"},
+    {"procs", "ps"},
+    {"attachments", "ps"},
+    {"attached", "ps"},
+    {"holders", "ps"},
+    {"users", "ps"},
+    {"lsof", "ps"},
+    {"fuser", "ps"},
+    {"who", "ps"},
+    {"monitor", "events"},
+    {"follow", "events"},
+    {"subscribe", "events"},
+    {"log", "events"},
+    {"watch", "top"},
+    {"exec", "run"},
+    {"start", "run"},
+    {"publish", "ready"},
+    {"keep", "hold"},
+    {"acquire", "hold"},
+    {"unhold", "release"},
+    {"take", "adopt"},
+    {"import", "adopt"},
+    {"clean", "gc"},
+    {"cleanup", "gc"},
+    {"prune", "gc"},
+    {"purge", "gc"},
+    {"orphans", "gc"},
+    {"check", "doctor"},
+    {"health", "doctor"},
+    {"diagnose", "doctor"},
+};
+
+/* What was meant by NAME; NULL: nothing like it is known. */
+static const char *meant_command(const struct cli *cli, const char *name)
+{
+    struct near near;
+    for (size_t i = 0; i < COUNT(other_commands); i++)
+        if (strcasecmp(other_commands[i].word, name) == 0)
+            return other_commands[i].meant;
+    near_begin(&near, name);
+    for (size_t i = 0; i < cli->n_commands; i++)
+        if (!cli->commands[i].is_hidden)
+            near_try(&near, cli->commands[i].name);
+    if (near.best)
+        return near.best;
+    for (size_t i = 0; i < COUNT(other_commands); i++)
+        near_try(&near, other_commands[i].word);
+    for (size_t i = 0; i < COUNT(other_commands); i++)
+        if (near.best == other_commands[i].word)
+            return other_commands[i].meant;
+    return NULL;
+}
+
+int unknown_command(const struct cli *cli, const char *name)
+{
+    char list[512] = "";
+    const char *meant = meant_command(cli, name);
+    for (size_t i = 0; i < cli->n_commands; i++) {
+        if (cli->commands[i].is_hidden)
+            continue;
+        strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, cli->commands[i].name, sizeof(list) - strlen(list) - 1);
+    }
+    if (meant)
+        return cli_usage("unknown command '%s'; do you mean %s? There are: %s", name, meant, list);
+    return cli_usage("unknown command '%s'; there are: %s", name, list);
+}
+
+/* --- options */
+
+/* What else an option could be called. The first row whose option the command has is taken. */
+static const struct {
+    const char *word;
+    enum option_id meant;
+} other_options[] = {
+    {"owner", OPT_UID},       {"uid", OPT_OWNER},           {"group", OPT_GID},
+    {"name", OPT_NEW_NAME},   {"name", OPT_PREFIX},         {"rename", OPT_NEW_NAME},
+    {"perm", OPT_MODE},       {"perms", OPT_MODE},          {"permissions", OPT_MODE},
+    {"id", OPT_SHMID},        {"length", OPT_SIZE},         {"bytes", OPT_SIZE},
+    {"bytes", OPT_LENGTH},    {"size", OPT_LENGTH},         {"count", OPT_LENGTH},
+    {"skip", OPT_OFFSET},     {"seek", OPT_OFFSET},         {"file", OPT_FROM},
+    {"input", OPT_FROM},      {"overwrite", OPT_REPLACE},   {"force", OPT_REPLACE},
+    {"force", OPT_REMOVE},    {"delete", OPT_REMOVE},       {"expire", OPT_TTL},
+    {"expires", OPT_TTL},     {"expiry", OPT_TTL},          {"persist", OPT_NO_TTL},
+    {"tag", OPT_LABEL},       {"labels", OPT_LABEL},        {"hugepages", OPT_HUGE},
+    {"hugetlb", OPT_HUGE},    {"huge-page-size", OPT_HUGE}, {"lock", OPT_LOCKED},
+    {"unlock", OPT_UNLOCKED}, {"columns", OPT_OUTPUT},      {"fields", OPT_OUTPUT},
+    {"format", OPT_OUTPUT},   {"format", OPT_JSON},         {"wide", OPT_NOTRUNCATE},
+    {"full", OPT_NOTRUNCATE}, {"filter", OPT_PREFIX},       {"everything", OPT_ALL},
+    {"all-users", OPT_ALL},   {"unmanaged", OPT_FOREIGN},   {"type", OPT_KINDS},
+    {"since", OPT_AFTER},     {"from", OPT_AFTER},          {"limit", OPT_COUNT},
+    {"number", OPT_COUNT},    {"interval", OPT_DELAY},      {"batch", OPT_ONCE},
+    {"age", OPT_OLDER_THAN},  {"order", OPT_SORT},          {"no-header", OPT_NOHEADINGS},
+};
+
+/* What no option changes, and what to do instead. */
+static const struct {
+    const char *command, *word, *instead;
+} fixed[] = {
+    {"set", "size",
+     "the size of a segment cannot be changed; a new segment takes its place with: "
+     "shmdctl create NAME --size SIZE --replace"},
+    {"set", "huge", "the pages of a segment cannot be changed; create a new one with --huge"},
+    {"set", "noreserve",
+     "what is reserved for a segment cannot be changed; create a new one with --noreserve"},
+    {"set", "ready", "a segment is marked as filled with: shmdctl ready NAME"},
+    {"set", "not-ready", "a segment that is ready stays so; create one with --not-ready"},
+    {"set", "from", "a segment is filled with: shmdctl write NAME <FILE"},
+    {"create", "name", "the name is no option: shmdctl create NAME --size SIZE"},
+    {"run", "name", "the name is no option: shmdctl run NAME --size SIZE -- COMMAND"},
+    {"run", "lifetime", "the segment always has the lifetime process here"},
+    {"run", "from",
+     "the command fills the segment itself; or use: shmdctl create NAME --from FILE"},
+    {"create", "ready", "a new segment is ready, unless --not-ready is given"},
+    {"events", "follow", "events goes on until it is interrupted; leave it out"},
+    {"list", "watch", "to watch segments: shmdctl top"},
+};
+
+static bool has(uint64_t options, int id)
+{
+    return (options & (UINT64_C(1) << id)) != 0;
+}
+
+static int option_named(const char *word)
+{
+    struct option_text text;
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        option_text((enum option_id)i, &text);
+        if (strcmp(text.name, word) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static const char *option_name(int id)
+{
+    struct option_text text;
+    option_text((enum option_id)id, &text);
+    return text.name;
+}
+
+/* The option in ALLOWED that was meant by WORD; NULL: none is like it. */
+static const char *meant_option(uint64_t allowed, const char *word)
+{
+    struct near near;
+    for (size_t i = 0; i < COUNT(other_options); i++)
+        if (has(allowed, other_options[i].meant) && strcmp(other_options[i].word, word) == 0)
+            return option_name(other_options[i].meant);
+    near_begin(&near, word);
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (has(allowed, i))
+            near_try(&near, option_name(i));
+    return near.best;
+}
+
+/* Which commands have the option ID, as "create and run"; RET has room for SIZE. */
+static void commands_with(const struct cli *cli, int id, char *ret, size_t size)
+{
+    size_t len = 0;
+    const struct command *last = NULL;
+    *ret = '\0';
+    for (size_t i = 0; i < cli->n_commands; i++) {
+        const struct command *command = &cli->commands[i];
+        if (command->is_hidden || !has(command->options, id))
+            continue;
+        if (last && len < size)
+            len += (size_t)snprintf(ret + len, size - len, "%s%s", len ? ", " : "", last->name);
+        last = command;
+    }
+    if (last && len < size)
+        snprintf(ret + len, size - len, "%s%s", len ? " and " : "", last->name);
+}
+
+int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
+{
+    char word[64], list[256] = "";
+    snprintf(word, sizeof(word), "%.*s", (int)strcspn(text, "="), text + strspn(text, "-"));
+    word[strcspn(word, "=")] = '\0';
+    for (size_t i = 0; cli->command && i < COUNT(fixed); i++)
+        if (strcmp(fixed[i].command, cli->command->name) == 0 && strcmp(fixed[i].word, word) == 0)
+            return cli_usage("unknown option %s: %s", text, fixed[i].instead);
+    const char *meant = meant_option(allowed, word);
+    if (meant)
+        return cli_usage("unknown option %s; do you mean --%s?", text, meant);
+    int id = option_named(word);
+    if (id >= 0)
+        commands_with(cli, id, list, sizeof(list));
+    if (*list)
+        return cli_usage("unknown option %s%s; it is an option of %s", text,
+                         cli->command ? "" : " before the command", list);
+    if (cli->command && cli->command->has_child && !cli->child)
+        return cli_usage("unknown option %s; if it belongs to the command that is to be run, that "
+                         "stands after --: shmdctl %s %s",
+                         text, cli->command->name, cli->command->arguments);
+    return cli_usage("unknown option %s", text);
+}
