@@ -35,6 +35,21 @@ static int refuse(const struct journal_options *o, int error, const char *what)
     return error;
 }
 
+/* The daemon may not write to the file: somebody else made it, or has taken its rights away. */
+static int refuse_denied(const struct journal_options *o, int error)
+{
+    const struct host *host = &o->host;
+    struct file_info info;
+    if (host->ops->stat_name(host->context, JOURNAL_NAME, &info) < 0)
+        return refuse(o, error, "it cannot be opened");
+    journal_say(o, LOG_LEVEL_ERROR,
+                "%s/%s belongs to uid %" PRIu32 ", has mode %04" PRIo32
+                ", and the daemon, uid %" PRIu32 ", cannot write to it: run `chown %" PRIu32
+                "` and `chmod 600` on it, or move it away to begin without its records",
+                o->directory, JOURNAL_NAME, info.uid, info.mode, o->own_uid, o->own_uid);
+    return error;
+}
+
 static int refuse_busy(const struct journal_options *o)
 {
     journal_say(o, LOG_LEVEL_ERROR,
@@ -98,6 +113,15 @@ static struct header new_header(const struct journal_options *o)
     return header;
 }
 
+/* Whether something that the daemon did not make has the new file's name. */
+static bool is_in_the_way(const struct journal_options *o)
+{
+    const struct host *host = &o->host;
+    struct file_info info;
+    return host->ops->stat_name(host->context, JOURNAL_NEW_NAME, &info) == 0 &&
+           (!info.is_regular || info.uid != o->own_uid);
+}
+
 /* Makes a new journal with COUNTERS alone. REPLACE: in place of what has the name, else -EEXIST. */
 static int make_new(struct journal *j, const struct store_counters *counters, bool replace)
 {
@@ -119,8 +143,9 @@ static int make_new(struct journal *j, const struct store_counters *counters, bo
     j->buffer.len = 0;
     if (r < 0) {
         journal_file_close(host, &file);
-        return journal_fail(j, r, "%s/%s cannot be made: %s", j->options.directory,
-                            JOURNAL_NEW_NAME, strerror(-r));
+        return journal_fail(j, r, "%s/%s cannot be made: %s%s", j->options.directory,
+                            JOURNAL_NEW_NAME, strerror(-r),
+                            is_in_the_way(&j->options) ? ": move away what has that name" : "");
     }
     journal_file_close(host, &j->file);
     j->file = file;
@@ -298,6 +323,8 @@ int journal_open(const struct journal_options *options, struct journal **ret)
             r = refuse_busy(options);
         else if (*j->reason)
             journal_say(options, LOG_LEVEL_ERROR, "%s", j->reason);
+        else if (r == -EACCES || r == -EPERM)
+            r = refuse_denied(options, r);
         else
             r = refuse(options, r, "it cannot be opened");
         journal_close(j);

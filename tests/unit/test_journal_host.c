@@ -201,7 +201,29 @@ TEST(what_is_in_the_way_of_a_new_file_is_named)
     size_t n;
     assert_int_equal(mkdir(in_dir("state.journal.new"), 0700), 0);
     assert_int_equal(open_real(&r, &n), -EISDIR);
-    assert_contains(said, "state.journal.new cannot be made: Is a directory");
+    assert_contains(
+        said, "state.journal.new cannot be made: Is a directory: move away what has that name");
+}
+
+/* Somebody else has put the file back from a copy. */
+TEST(a_file_that_the_daemon_may_not_write_to_is_refused)
+{
+    struct real r;
+    size_t n;
+    must_open(&r, 0);
+    close_real(&r);
+    if (geteuid() != 0)
+        skip(); /* only root can give a file away */
+    assert_int_equal(chown(in_dir("state.journal"), 7, 7), 0);
+    assert_int_equal(chmod(in_dir("state.journal"), 0644), 0);
+    assert_int_equal(chown(dir, 8, 8), 0);
+    assert_int_equal(seteuid(8), 0);
+    int opened = open_real(&r, &n);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(opened, -EACCES);
+    assert_contains(said,
+                    "state.journal belongs to uid 7, has mode 0644, and the daemon, uid 8, cannot");
+    assert_contains(said, "run `chown 8` and `chmod 600` on it, or move it away");
 }
 
 /* Nothing is written where a link leads to. */
@@ -211,7 +233,8 @@ TEST(a_link_in_the_way_of_a_new_file_is_not_followed)
     size_t n;
     assert_int_equal(symlink("elsewhere", in_dir("state.journal.new")), 0);
     assert_int_equal(open_real(&r, &n), -ELOOP);
-    assert_contains(said, "state.journal.new cannot be made: Too many levels");
+    assert_contains(
+        said, "state.journal.new cannot be made: Too many levels of symbolic links: move away");
     assert_int_equal(access(in_dir("elsewhere"), F_OK), -1);
 }
 
@@ -422,6 +445,7 @@ int main(void)
         HOST_TEST(what_is_no_regular_file_is_set_aside),
         HOST_TEST(a_directory_that_is_not_fit_is_refused),
         HOST_TEST(what_is_in_the_way_of_a_new_file_is_named),
+        HOST_TEST(a_file_that_the_daemon_may_not_write_to_is_refused),
         HOST_TEST(a_link_in_the_way_of_a_new_file_is_not_followed),
         HOST_TEST(a_directory_that_is_not_there_is_refused),
         HOST_TEST(a_file_that_was_deleted_or_replaced_is_written_anew),
