@@ -70,10 +70,14 @@ static int clear_the_way(const char *path, const struct sockaddr_un *address, ch
                        "--socket",
                        path);
     if (r < 0)
-        return explain(r, ret_error, "cannot tell whether %s is in use: %s", path, strerror(-r));
+        return explain(r, ret_error,
+                       "cannot tell whether %s is in use: %s: choose another path by --socket",
+                       path, strerror(-r));
     if (unlink(path) < 0 && errno != ENOENT)
-        return explain(-errno, ret_error, "cannot remove the stale socket %s: %s", path,
-                       strerror(errno));
+        return explain(-errno, ret_error,
+                       "cannot remove the stale socket %s: %s: choose another path by --socket, or "
+                       "remove it",
+                       path, strerror(errno));
     return 0;
 }
 

@@ -21,6 +21,7 @@ from harness import (
     daemon_program,
     encode,
     main,
+    needs_several_uids,
     wait_until,
 )
 
@@ -358,6 +359,24 @@ class Socket(ProcessCase):
         self.check_ends_badly(self.launch_daemon(), path)
         with open(path, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
+
+    @needs_several_uids
+    def test_of_another_user_in_a_directory_for_everybody(self):
+        public = os.path.join(self.directory, "public")
+        os.mkdir(public)
+        os.chmod(public, 0o1777)
+        path = os.path.join(public, "shmd.sock")
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            os.chown(path, SOMEBODY.uid, SOMEBODY.gid)
+            other.listen()
+            for mode in (0o600, 0o666):
+                os.chmod(path, mode)
+                with self.subTest("it listens", mode=oct(mode)):
+                    self.check_ends_badly(self.on_socket(path, f"live-{mode}"), "another path by --socket")
+        with self.subTest("it is dead"):
+            self.check_ends_badly(self.on_socket(path, "dead"), "another path by --socket")
+        self.assertEqual(os.stat(path).st_uid, SOMEBODY.uid)
 
     def test_path_too_long(self):
         path = os.path.join(self.daemon_directory(), "x" * 108)
