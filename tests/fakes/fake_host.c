@@ -55,6 +55,7 @@ void fake_host_fail(struct fake_host *h, unsigned count, enum fake_fault fault, 
     h->fail_from = h->n_calls + 1;
     h->fail_to = count > UINT32_MAX - h->n_calls ? UINT32_MAX : h->n_calls + count;
     h->fault = fault;
+    h->later_fault = FAKE_NO_FAULT;
     h->fail_errno = errnum;
     h->n_faults = 0;
 }
@@ -62,7 +63,7 @@ void fake_host_fail(struct fake_host *h, unsigned count, enum fake_fault fault, 
 void fake_host_mend(struct fake_host *h)
 {
     h->fail_from = h->fail_to = 0;
-    h->fault = FAKE_NO_FAULT;
+    h->fault = h->later_fault = FAKE_NO_FAULT;
     h->n_faults = 0;
 }
 
@@ -169,7 +170,7 @@ static enum fake_fault begin_call(struct fake_host *h)
         return FAKE_NO_FAULT;
     h->n_faults++;
     h->n_all_faults++;
-    return h->fault;
+    return h->n_calls > h->fail_from && h->later_fault ? h->later_fault : h->fault;
 }
 
 /* For calls that are done or not: true with *RET when the call is over. */

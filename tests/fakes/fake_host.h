@@ -53,6 +53,7 @@ struct fake_host {
      */
     unsigned fail_from, fail_to;
     enum fake_fault fault;
+    enum fake_fault later_fault; /* of all but the first; FAKE_NO_FAULT: the same */
     int fail_errno;
     unsigned n_faults;          /* calls that had one */
     unsigned long n_all_faults; /* the same, ever */

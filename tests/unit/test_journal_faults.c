@@ -185,6 +185,49 @@ TEST(a_kill_while_a_failure_is_mended)
     fake_host_deinit(&filled);
 }
 
+/* Two calls of a change fail, each in its way, and the daemon is killed after it. */
+TEST(a_kill_after_two_calls_have_failed)
+{
+    enum { CALLS = 8, KINDS = FAKE_DONE_ERROR };
+    static struct model changed;
+    fill();
+    begin_with_filled();
+    assert_opens(false);
+    assert_int_equal(world_put(&w, 20, 3), 0);
+    changed = w.model;
+    world_kill(&w);
+    for (unsigned i = 0; i < CALLS * KINDS * KINDS; i++) {
+        begin_with_filled();
+        assert_opens(false);
+        fake_host_fail(&w.host, 1, i % KINDS + 1, EIO);
+        w.host.later_fault = i / KINDS % KINDS + 1;
+        w.host.fail_from += i / KINDS / KINDS;
+        w.host.fail_to = w.host.fail_from + 1;
+        const bool is_done = world_put(&w, 20, 3) == 0;
+        w.model = is_done ? changed : filled_model;
+        world_kill(&w);
+        fake_host_mend(&w.host);
+        assert_opens_as(is_done ? NULL : &changed);
+    }
+    world_close(&w);
+    fake_host_deinit(&filled);
+}
+
+TEST(a_signal_is_no_failure)
+{
+    assert_opens(false);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_host_fail(&w.host, 1, FAKE_ERROR, EINTR);
+        w.host.fail_from = w.host.fail_to =
+            w.host.fail_from + 1 + i; /* behind the look at the file */
+        assert_int_equal(world_put(&w, i + 1, EXAMPLE_VERSIONS - 1), 0);
+        assert_int_equal(w.host.n_faults, 1);
+        fake_host_mend(&w.host);
+    }
+    world_kill(&w);
+    assert_opens(false);
+}
+
 /* Kills at call number N of the script: false when that is behind its end. */
 static bool check_kill(unsigned n, bool cuts)
 {
@@ -394,6 +437,8 @@ int main(void)
         JOURNAL_TEST(calls_of_a_change_fail_from_one_on),
         JOURNAL_TEST(a_daemon_is_killed_while_calls_fail),
         JOURNAL_TEST(a_kill_while_a_failure_is_mended),
+        JOURNAL_TEST(a_kill_after_two_calls_have_failed),
+        JOURNAL_TEST(a_signal_is_no_failure),
         JOURNAL_TEST(a_kill_between_any_two_calls_of_changes),
         JOURNAL_TEST(a_call_of_a_start_fails),
         JOURNAL_TEST(a_call_of_the_first_start_fails),

@@ -61,13 +61,15 @@ struct real {
     struct journal *journal;
 };
 
+static const struct host_ops *real_ops = &host_linux_ops;
+
 static int open_real(struct real *r, size_t *ret_segments)
 {
     struct store_contents contents;
     said[0] = '\0';
     r->journal = NULL;
     host_linux_init(&r->host, dir);
-    const struct journal_options options = {.host = {&host_linux_ops, &r->host},
+    const struct journal_options options = {.host = {real_ops, &r->host},
                                             .directory = dir,
                                             .boot_id = "a-boot",
                                             .ipc_namespace = 7,
@@ -203,6 +205,31 @@ TEST(what_is_in_the_way_of_a_new_file_is_named)
     assert_int_equal(open_real(&r, &n), -EISDIR);
     assert_contains(
         said, "state.journal.new cannot be made: Is a directory: move away what has that name");
+}
+
+/* Another daemon's compaction ends between the look at the name and the lock. */
+static int lock_what_was_replaced(void *context, int file)
+{
+    if (access(in_dir("newer"), F_OK) == 0)
+        assert_int_equal(rename(in_dir("newer"), in_dir("state.journal")), 0);
+    return host_linux_ops.lock(context, file);
+}
+
+TEST(a_file_that_is_replaced_while_it_is_opened)
+{
+    struct real r;
+    struct host_ops racing = host_linux_ops;
+    must_open(&r, 0);
+    assert_int_equal(put(&r, 1), 0);
+    close_real(&r);
+    assert_int_equal(rename(in_dir("state.journal"), in_dir("newer")), 0);
+    must_open(&r, 0);
+    close_real(&r);
+    racing.lock = lock_what_was_replaced;
+    real_ops = &racing;
+    must_open(&r, 1);
+    real_ops = &host_linux_ops;
+    close_real(&r);
 }
 
 /* Somebody else has put the file back from a copy. */
@@ -445,6 +472,7 @@ int main(void)
         HOST_TEST(what_is_no_regular_file_is_set_aside),
         HOST_TEST(a_directory_that_is_not_fit_is_refused),
         HOST_TEST(what_is_in_the_way_of_a_new_file_is_named),
+        HOST_TEST(a_file_that_is_replaced_while_it_is_opened),
         HOST_TEST(a_file_that_the_daemon_may_not_write_to_is_refused),
         HOST_TEST(a_link_in_the_way_of_a_new_file_is_not_followed),
         HOST_TEST(a_directory_that_is_not_there_is_refused),

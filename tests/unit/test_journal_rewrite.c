@@ -3,6 +3,8 @@
  */
 #include "tests/unit/journal_case.h"
 
+#include "daemon/store/header.h"
+
 static const struct store_ops *const ops = &journal_ops;
 
 enum { LARGEST = EXAMPLE_VERSIONS - 1, BUDGET_US = 500 };
@@ -428,6 +430,58 @@ TEST(a_compacted_file_has_room_for_removals)
     assert_opens(false);
 }
 
+/* What is cut off takes with it the room that the former daemon had got. */
+TEST(a_file_with_a_torn_end_has_room_for_removals)
+{
+    assert_opens(false);
+    make_many();
+    world_kill(&w);
+    struct fake_file *file = journal_file();
+    memset(file->data + file->size, 'x', 10);
+    file->size += 10;
+    assert_opens(false);
+    assert_contains(w.log, "cut off");
+    remove_all_on_a_full_disk();
+    world_kill(&w);
+    assert_opens(false);
+}
+
+/* An intent that a former daemon left is open until the first change. */
+TEST(an_open_intent_outlives_a_compaction)
+{
+    assert_opens(false);
+    make_waste();
+    uint64_t before = journal_file()->size;
+    assert_int_equal(world_intend(&w, 5, 5), 0);
+    (void)compact();
+    assert_true(journal_file()->size < before);
+    world_kill(&w);
+    assert_opens(true);
+}
+
+static struct header header_of_file(void)
+{
+    struct header header = {0};
+    char why[200];
+    const struct fake_file *file = journal_file();
+    assert_int_equal(header_decode(file->data, file->size, &header, why, sizeof(why)), 0);
+    return header;
+}
+
+/* Records of one file are none in another; and the seed is not to be guessed. */
+TEST(each_file_has_a_seed_of_its_own)
+{
+    static const uint64_t none[2] = {0};
+    assert_opens(false);
+    const struct header first = header_of_file();
+    make_waste();
+    (void)compact();
+    const struct header second = header_of_file();
+    assert_memory_not_equal(first.seed, none, sizeof(none));
+    assert_memory_not_equal(second.seed, none, sizeof(none));
+    assert_memory_not_equal(first.seed, second.seed, sizeof(none));
+}
+
 TEST(a_file_system_that_cannot_keep_room)
 {
     w.host.lacks_allocation = true;
@@ -494,6 +548,9 @@ int main(void)
         JOURNAL_TEST(a_fault_at_each_call_while_it_is_written_anew),
         JOURNAL_TEST(everything_can_be_removed_on_a_full_disk),
         JOURNAL_TEST(a_compacted_file_has_room_for_removals),
+        JOURNAL_TEST(a_file_with_a_torn_end_has_room_for_removals),
+        JOURNAL_TEST(an_open_intent_outlives_a_compaction),
+        JOURNAL_TEST(each_file_has_a_seed_of_its_own),
         JOURNAL_TEST(a_quota_is_a_full_disk),
         JOURNAL_TEST(a_file_system_that_cannot_keep_room),
         JOURNAL_TEST(room_is_kept_after_a_write_that_failed),

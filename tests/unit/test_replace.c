@@ -82,6 +82,20 @@ static void one_is_left(uint64_t size)
     turn_ends();
 }
 
+/* The kernel frees the key, too: another segment may have it at once, and a start takes two records
+ * with one key for damage. */
+TEST(the_old_ones_key_goes_with_its_name)
+{
+    make(f, ALICE, 1,
+         &(const struct create_params){.name = "a", .key = GIVEN(0x77), .size = GIVEN(OLD_SIZE)});
+    const struct segment *old = fixture_record(f, "a");
+    fake_sysv_attach_as(f->k, old->shmid, 9);
+    assert_int_equal(fake_store_find(&f->store, old->serial)->segment->key, 0x77);
+    assert_int_equal(replace(f), 0);
+    assert_int_equal(fake_store_find(&f->store, old->serial)->segment->key, 0);
+    turn_ends();
+}
+
 static void check_order(const struct change *change)
 {
     change->prepare(f);
@@ -228,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_or_not_at_all),
+        CASE(the_old_ones_key_goes_with_its_name),
         CASE(recorded_before_the_old_one_goes),
         CASE(recorded_before_the_old_one_goes_at_ready),
         CASE(the_next_start_finishes_it),
