@@ -183,6 +183,7 @@ static int fill_record(struct core *core, const struct caller *caller,
     s->ttl_ms = p->ttl_ms.value;
     s->expires_at_ms = ends_after(core, s->ttl_ms);
     s->idle_ttl_ms = p->idle_ttl_ms.value;
+    s->idle_since_ms = core_boottime_ms(core);
     int r = fill_name(p, old, s);
     s->n_labels = p->labels.count;
     return r < 0 ? r : segment_copy_labels(p->labels.items, p->labels.count, &s->labels);

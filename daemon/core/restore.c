@@ -71,6 +71,15 @@ static void number_anew(struct core *core, struct segment *segment)
         segment->cpid = kernel.cpid;
 }
 
+/* SEGMENT has been idle since it was recorded to be, unless the sweep of this start sees that it
+ * was used meanwhile. The kernel's times are whole seconds: a use within the second of the last
+ * detach does not show, so that second is added. */
+static void go_on_idling(const struct core *core, struct segment *segment)
+{
+    const int64_t now = core_boottime_ms(core), since = segment->idle_since_ms + 1000;
+    segment->idle_since_ms = segment->idle_since_ms == 0 || since > now ? now : since;
+}
+
 static int restore_segment(struct core *core, const struct stored *stored, bool is_foreign)
 {
     struct segment *segment = segment_new_stored(&stored->segment);
@@ -87,8 +96,7 @@ static int restore_segment(struct core *core, const struct stored *stored, bool 
     }
     r = segment_charge_found(&core->quota, segment);
     if (r == 0) {
-        /* Whether it was idle before cannot be told: it begins anew. */
-        segment->idle_since_ms = core_boottime_ms(core);
+        go_on_idling(core, segment);
         r = ends_in_time(core, segment);
     }
     for (size_t i = 0; r == 0 && i < stored->n_ties; i++)

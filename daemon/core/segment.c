@@ -31,6 +31,10 @@ struct segment *segment_new_stored(const struct stored_segment *stored)
     s->created_at_ms = stored->created_at_ms;
     s->expires_at_ms = stored->expires_at_ms;
     s->idle_ttl_ms = stored->idle_ttl_ms;
+    s->idle_since_ms = stored->idle.since_ms;
+    s->seen.attached_at_s = stored->idle.attached_at_s;
+    s->seen.detached_at_s = stored->idle.detached_at_s;
+    s->seen.last_pid = stored->idle.last_pid;
     s->replaces = stored->replaces;
     s->n_labels = stored->n_labels;
     if ((stored->name && !(s->name = strdup(stored->name))) ||
@@ -40,6 +44,16 @@ struct segment *segment_new_stored(const struct stored_segment *stored)
         return NULL;
     }
     return s;
+}
+
+static struct stored_idle stored_idle(const struct segment *s)
+{
+    if (s->idle_ttl_ms == 0 || s->seen.nattch > 0)
+        return (struct stored_idle){0};
+    return (struct stored_idle){.since_ms = s->idle_since_ms,
+                                .attached_at_s = s->seen.attached_at_s,
+                                .detached_at_s = s->seen.detached_at_s,
+                                .last_pid = s->seen.last_pid};
 }
 
 struct stored_segment segment_stored(const struct segment *s)
@@ -61,6 +75,7 @@ struct stored_segment segment_stored(const struct segment *s)
                                    .created_at_ms = s->created_at_ms,
                                    .expires_at_ms = s->expires_at_ms,
                                    .idle_ttl_ms = s->idle_ttl_ms,
+                                   .idle = stored_idle(s),
                                    .replaces = s->replaces,
                                    .other_name = s->other_name,
                                    .labels = s->labels,

@@ -38,6 +38,8 @@ struct segment {
     int64_t created_at_ms; /* wall clock */
     int64_t expires_at_ms; /* boot clock; 0: never */
     int64_t idle_ttl_ms;   /* how long it stays while nobody has attached it; 0: for ever */
+    int64_t idle_since_ms; /* boot clock: nobody was seen to have it attached since. Stored, with
+                              what was seen then, while there is idle_ttl_ms and nobody has it */
     uint64_t replaces;     /* the serial of the segment whose place it takes at `ready`; 0: none */
     char *other_name;      /* owned. While it is being removed: what it was called. While it waits
                               to replace another: the name that it takes. Else NULL */
@@ -56,7 +58,6 @@ struct segment {
     struct deadline expiry; /* of expires_at_ms and idle_ttl_ms, whichever comes first */
     struct deadline anchor_check;
     int64_t anchor_until_ms; /* boot clock: when an anchor is let go though nobody has attached */
-    int64_t idle_since_ms;   /* boot clock: nobody was seen to have it attached since */
     struct {
         uint32_t uid, gid, mode;
         int32_t last_pid;

@@ -215,6 +215,11 @@ static int change_lifetime(struct core *core, struct caller *caller, enum lifeti
     return r;
 }
 
+static bool is_other(const struct opt_int *wanted, uint64_t now)
+{
+    return wanted->given && (uint64_t)wanted->value != now;
+}
+
 /* Gets all memory that the change of S needs, so that nothing fails for it after the kernel's part.
  */
 static int change_prepare(struct core *core, struct caller *caller, const struct set_params *p,
@@ -232,8 +237,10 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
         c->next.ttl_ms = p->ttl_ms.value;
         c->next.expires_at_ms = ends_after(core, c->next.ttl_ms);
     }
-    if (p->idle_ttl_ms.given)
+    if (is_other(&p->idle_ttl_ms, (uint64_t)s->idle_ttl_ms)) {
         c->next.idle_ttl_ms = p->idle_ttl_ms.value;
+        c->next.idle_since_ms = core_boottime_ms(core);
+    }
     if (r == 0 && p->lifetime.given && (enum lifetime)p->lifetime.value != s->lifetime)
         r = change_lifetime(core, caller, (enum lifetime)p->lifetime.value, c, detail);
     if (r != 0)
@@ -264,8 +271,7 @@ static void change_apply(struct core *core, struct segment *s, struct change *c)
     }
     c->renames = c->relabels = false;
     s->ttl_ms = c->next.ttl_ms;
-    if (c->next.idle_ttl_ms != s->idle_ttl_ms)
-        s->idle_since_ms = core_boottime_ms(core);
+    s->idle_since_ms = c->next.idle_since_ms;
     if (c->next.expires_at_ms != s->expires_at_ms || c->next.idle_ttl_ms != s->idle_ttl_ms) {
         s->expires_at_ms = c->next.expires_at_ms;
         s->idle_ttl_ms = c->next.idle_ttl_ms;
@@ -316,11 +322,6 @@ static int make(struct core *core, const struct caller *caller, const struct set
     int back = kernel_put_back(core, s, &before);
     segment_charge_follow_lock(&core->quota, s, before.locked);
     return back < 0 && back != -ESTALE ? -EIO : r;
-}
-
-static bool is_other(const struct opt_int *wanted, uint64_t now)
-{
-    return wanted->given && (uint64_t)wanted->value != now;
 }
 
 bool set_would_change(const struct set_params *p, const struct found *found)

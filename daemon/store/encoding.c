@@ -12,6 +12,7 @@ enum {
     HEAD_SIZE = 8,
     SUM_SIZE = 8,
     SEGMENT_FIXED_SIZE = 108, /* then both names and the labels, each text with its NUL */
+    IDLE_SIZE = 28,           /* behind those, where FLAG_HAS_IDLE is set */
 };
 
 enum segment_flag {
@@ -21,7 +22,8 @@ enum segment_flag {
     FLAG_HAS_NAME = 8,
     FLAG_HAS_OTHER_NAME = 16,
     FLAG_HAS_UNSEEN = 32,
-    FLAGS_ALL = 63,
+    FLAG_HAS_IDLE = 64,
+    FLAGS_ALL = 127,
 };
 
 static const char *const type_words[] = {
@@ -59,7 +61,7 @@ static size_t segment_payload_size(const struct stored_segment *s)
     size += s->other_name ? strlen(s->other_name) : 0;
     for (size_t i = 0; i < s->n_labels; i++)
         size += strlen(s->labels[i].key) + strlen(s->labels[i].value) + 2;
-    return size;
+    return s->idle.since_ms != 0 ? size + IDLE_SIZE : size;
 }
 
 static size_t payload_size(const struct store_record *record)
@@ -102,7 +104,16 @@ static uint8_t flags_of(const struct stored_segment *s)
     flags |= s->has_unseen ? FLAG_HAS_UNSEEN : 0U;
     flags |= s->name ? FLAG_HAS_NAME : 0U;
     flags |= s->other_name ? FLAG_HAS_OTHER_NAME : 0U;
+    flags |= s->idle.since_ms != 0 ? FLAG_HAS_IDLE : 0U;
     return (uint8_t)flags;
+}
+
+static void put_idle(uint8_t **at, const struct stored_idle *idle)
+{
+    put_64(at, (uint64_t)idle->since_ms);
+    put_64(at, (uint64_t)idle->attached_at_s);
+    put_64(at, (uint64_t)idle->detached_at_s);
+    put_32(at, (uint32_t)idle->last_pid);
 }
 
 static void put_segment(uint8_t **at, const struct stored_segment *s)
@@ -133,6 +144,8 @@ static void put_segment(uint8_t **at, const struct stored_segment *s)
         put_text(at, s->labels[i].key);
         put_text(at, s->labels[i].value);
     }
+    if (s->idle.since_ms != 0)
+        put_idle(at, &s->idle);
 }
 
 /* Which tie it is; the same in `tie` and `untie`. */
@@ -245,6 +258,15 @@ static int32_t get_pid(struct bytes_left *left)
     return (int32_t)get_32(left);
 }
 
+static struct stored_idle get_idle(struct bytes_left *left)
+{
+    struct stored_idle idle = {.since_ms = (int64_t)get_64(left)};
+    idle.attached_at_s = (int64_t)get_64(left);
+    idle.detached_at_s = (int64_t)get_64(left);
+    idle.last_pid = get_pid(left);
+    return idle;
+}
+
 static void get_segment(struct bytes_left *left, struct decoded_record *d, bool *ret_is_odd)
 {
     struct stored_segment *s = &d->segment;
@@ -281,6 +303,10 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     for (size_t i = 0; !*ret_is_odd && i < s->n_labels; i++) {
         d->labels[i].key = get_text(left);
         d->labels[i].value = get_text(left);
+    }
+    if (!*ret_is_odd && flags & FLAG_HAS_IDLE) {
+        s->idle = get_idle(left);
+        *ret_is_odd = s->idle.since_ms == 0;
     }
     s->labels = s->n_labels > 0 ? d->labels : NULL;
     d->record.segment = s;

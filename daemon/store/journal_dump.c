@@ -126,6 +126,7 @@ static void put_segment(struct dump *d, const struct stored_segment *s)
     put_int(d, "created_at_ms", s->created_at_ms);
     put_int(d, "expires_at_ms", s->expires_at_ms);
     put_int(d, "idle_ttl_ms", s->idle_ttl_ms);
+    put_int(d, "idle_since_ms", s->idle.since_ms);
     writer_key(&d->line, "labels");
     writer_object_begin(&d->line);
     for (size_t i = 0; i < s->n_labels; i++)

@@ -84,6 +84,10 @@ static const char *check_segment(const struct stored_segment *s)
         return "expires_at_ms is negative";
     if (s->idle_ttl_ms < 0)
         return "idle_ttl_ms is negative";
+    if (s->idle.since_ms < 0)
+        return "idle_since_ms is negative";
+    if (s->idle.since_ms != 0 && s->idle_ttl_ms == 0)
+        return "idle_since_ms is there without idle_ttl_ms";
     return check_labels(s->labels, s->n_labels);
 }
 

@@ -37,6 +37,14 @@ struct stored_creator {
     bool was_admin;
 };
 
+/* That nobody had a segment attached, and what the kernel told of it then. When it tells the same
+ * later, nobody has had it since. */
+struct stored_idle {
+    int64_t since_ms;                     /* boot clock; 0: not recorded */
+    int64_t attached_at_s, detached_at_s; /* the kernel's times; 0: never */
+    int32_t last_pid;
+};
+
 /* A segment's own record. All pointers are borrowed. */
 struct stored_segment {
     uint64_t serial;        /* 1 or more */
@@ -55,9 +63,10 @@ struct stored_segment {
     bool adopted;
     bool has_unseen; /* ties to processes that the daemon cannot see, which are not stored */
     uint64_t huge_page_size;
-    int64_t created_at_ms; /* wall clock */
-    int64_t expires_at_ms; /* boot clock; 0: never */
-    int64_t idle_ttl_ms;   /* 0: none */
+    int64_t created_at_ms;   /* wall clock */
+    int64_t expires_at_ms;   /* boot clock; 0: never */
+    int64_t idle_ttl_ms;     /* 0: none */
+    struct stored_idle idle; /* only of one with idle_ttl_ms */
     const struct label *labels;
     size_t n_labels;
 };

@@ -219,6 +219,7 @@ static struct stored_segment segment(uint64_t serial, const char *name)
                                    .created_at_ms = -1,
                                    .expires_at_ms = INT64_MAX,
                                    .idle_ttl_ms = 1000,
+                                   .idle = {INT64_MAX, INT64_MIN, -1, INT32_MAX},
                                    .labels = labels,
                                    .n_labels = 2};
 }
@@ -296,6 +297,10 @@ TEST(it_keeps_every_field)
         assert_int_equal(k->created_at_ms, -1);
         assert_int_equal(k->expires_at_ms, INT64_MAX);
         assert_int_equal(k->idle_ttl_ms, 1000);
+        assert_int_equal(k->idle.since_ms, INT64_MAX);
+        assert_int_equal(k->idle.attached_at_s, INT64_MIN);
+        assert_int_equal(k->idle.detached_at_s, -1);
+        assert_int_equal(k->idle.last_pid, INT32_MAX);
         assert_int_equal(k->n_labels, 2);
         assert_string_equal(k->labels[0].key, "k");
         assert_string_equal(k->labels[1].value, labels[1].value);

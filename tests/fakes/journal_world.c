@@ -66,6 +66,7 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .created_at_ms = -5 + (int64_t)serial,
                                  .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7,
                                  .idle_ttl_ms = version % 4 == 1 ? 60000 : 0,
+                                 .idle = {version % 8 == 1 ? 5 + version : 0},
                                  .replaces = version % 6 == 5 ? serial + 1 : 0};
     s->creator.was_admin = version % 7 == 2;
     snprintf(s->creator.comm, sizeof(s->creator.comm), "comm %u", version);
@@ -204,7 +205,10 @@ static bool is_same_segment(const struct stored_segment *a, const struct stored_
 {
     bool same = a->serial == b->serial && is_same_text(a->name, b->name) &&
                 is_same_text(a->other_name, b->other_name) && a->replaces == b->replaces &&
-                a->idle_ttl_ms == b->idle_ttl_ms && a->key == b->key && a->shmid == b->shmid &&
+                a->idle_ttl_ms == b->idle_ttl_ms && a->idle.since_ms == b->idle.since_ms &&
+                a->idle.attached_at_s == b->idle.attached_at_s &&
+                a->idle.detached_at_s == b->idle.detached_at_s &&
+                a->idle.last_pid == b->idle.last_pid && a->key == b->key && a->shmid == b->shmid &&
                 a->cpid == b->cpid && a->cuid == b->cuid && a->size == b->size &&
                 a->creator.uid == b->creator.uid && a->creator.gid == b->creator.gid &&
                 a->creator.pid == b->creator.pid && strcmp(a->creator.comm, b->creator.comm) == 0 &&

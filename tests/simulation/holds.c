@@ -267,7 +267,7 @@ static void learn_new(struct oracle *o, const struct segment *r)
     s->adopted = r->adopted;
     s->noreserve = r->noreserve;
     s->huge_page_size = r->huge_page_size;
-    s->idle_since_ms = o->w->clock.boot_ms;
+    s->idle_since_ms = r->idle_since_ms;
     s->was_attached = !r->anchor;
     s->anchor_until_ms = r->anchor_until_ms;
     s->is_of_the_past = r->state == STATE_REMOVING;

@@ -454,10 +454,8 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
         world_fail(o->w, "the serials of events went back from %llu to %llu",
                    (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
     o->last_told = o->w->core.events.last;
-    for (size_t i = 0; i < o->m.n_live; i++) {
-        o->m.live[i]->idle_since_ms = o->w->clock.boot_ms;
+    for (size_t i = 0; i < o->m.n_live; i++)
         model_begin_modes(o->m.live[i]);
-    }
     for (size_t i = 0; i < o->m.n_all; i++)
         o->m.all[i]->is_of_the_past |=
             o->m.all[i]->has_ended || o->m.all[i]->state == STATE_REMOVING;

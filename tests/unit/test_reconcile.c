@@ -304,17 +304,20 @@ TEST(an_expiry_over_a_restart)
     told("removed/expired:a");
 }
 
-/* Nobody has seen who used it meanwhile, and the kernel's times are of another clock. */
+/* It goes on, with a second more for what the kernel's times, which are whole seconds, do not show.
+ */
 TEST(an_idle_time_over_a_restart)
 {
     const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(60000)};
     assert_int_equal(fixture_create(f, &alice, &p), 0);
     turn_ends();
-    core_fixture_pass(f, 30000);
-    f->clock.real_ms += 86400000;
-    restarted();
+    for (int i = 0; i < 3; i++) {
+        core_fixture_pass(f, 10000);
+        f->clock.real_ms += 86400000; /* the wall clock does not count */
+        restarted();
+    }
     f->told[0] = '\0';
-    core_fixture_pass(f, 59999);
+    core_fixture_pass(f, 30999);
     assert_non_null(fixture_record(f, "a"));
     core_fixture_pass(f, 1);
     told("removed/expired:a");
@@ -323,8 +326,45 @@ TEST(an_idle_time_over_a_restart)
     turn_ends();
     fake_clock_advance(&f->clock, 70000);
     restarted();
-    core_fixture_pass(f, 59999);
+    core_fixture_pass(f, 0);
+    assert_null(fixture_record(f, "a"));
+}
+
+/* From the last detach that was seen, and recorded. */
+TEST(an_idle_time_since_a_detach_over_a_restart)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(60000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 8);
+    core_fixture_pass(f, 300000);
+    fake_sysv_exit(f->k, 8);
+    core_fixture_pass(f, 5000);
+    turn_ends();
+    fake_clock_advance(&f->clock, 50000);
+    restarted();
+    core_fixture_pass(f, 5999);
     assert_non_null(fixture_record(f, "a"));
+    core_fixture_pass(f, 5001); /* the detach had shown within 5 s */
+    assert_null(fixture_record(f, "a"));
+}
+
+/* Who has used it while no daemon was there has ended the idle time. */
+TEST(an_idle_time_that_ended_while_no_daemon_was_there)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(60000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    turn_ends();
+    for (int goes = 0; goes < 2; goes++) {
+        fake_clock_advance(&f->clock, 70000);
+        fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 8);
+        fake_clock_advance(&f->clock, 70000);
+        if (goes)
+            fake_sysv_exit(f->k, 8);
+        restarted();
+        core_fixture_pass(f, 59999);
+        assert_non_null(fixture_record(f, "a"));
+    }
     core_fixture_pass(f, 1);
     assert_null(fixture_record(f, "a"));
 }
@@ -877,6 +917,8 @@ int main(void)
         CASE(an_idle_time),
         CASE(an_expiry_over_a_restart),
         CASE(an_idle_time_over_a_restart),
+        CASE(an_idle_time_since_a_detach_over_a_restart),
+        CASE(an_idle_time_that_ended_while_no_daemon_was_there),
         CASE(holders_keep_their_order),
         CASE(the_dead),
         CASE(an_expiry_that_finds_another),
