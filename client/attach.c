@@ -86,10 +86,16 @@ static int fail_to_attach(struct shmd *shmd, const struct shmd_segment *segment,
 }
 
 int shmd_attach_with(struct shmd *shmd, const struct shmd_segment *segment,
-                     const struct shmd_attach_options *o, void **ret_address)
+                     const struct shmd_attach_options *options, void **ret_address)
 {
+    static const struct shmd_attach_options none;
+    const struct shmd_attach_options *o = options ? options : &none;
     const int flags = o->flags & SHMD_ATTACH_READONLY ? SHM_RDONLY : 0;
     int r = option_flags(shmd, o->flags, SHMD_ATTACH_READONLY);
+    if (r == 0)
+        r = option_needed(shmd, segment, "the segment");
+    if (r == 0)
+        r = option_needed(shmd, ret_address, "ret_address");
     if (r == 0)
         r = attach_check_namespace(shmd);
     if (r != 0)
@@ -168,9 +174,11 @@ static void take_back(const struct handover *h)
         (void)set_owner(h->shmid, h->uid, &former);
 }
 
-int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *o,
+int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
                struct shmd_segment **ret_segment)
 {
+    static const struct shmd_adopt_options none;
+    const struct shmd_adopt_options *o = options ? options : &none;
     union params params = {.adopt = {
                                .shmid = {o->has_shmid, o->shmid},
                                .key = {o->key != 0, o->key},

@@ -36,6 +36,26 @@ struct opt_int option_word(int value)
     return (struct opt_int){value != 0, value - 1};
 }
 
+int option_needed(struct shmd *shmd, const void *what, const char *name)
+{
+    if (what)
+        return 0;
+    connection_begin(shmd);
+    return failure_set(shmd, -EINVAL, "%s is NULL, and this call needs one", name);
+}
+
+/* What is copied to the wire without a look must be there. */
+static int check_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n)
+{
+    int r = n > 0 ? option_needed(shmd, labels, "labels") : 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = option_needed(shmd, labels[i].key, "the key of a label");
+        if (r == 0)
+            r = option_needed(shmd, labels[i].value, "the value of a label");
+    }
+    return r;
+}
+
 int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n, struct labels *ret)
 {
     if (n > SEGMENT_LABELS_MAX) {
@@ -43,6 +63,9 @@ int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n, 
         return failure_set(shmd, -E2BIG, "a segment has at most %d labels, not %zu",
                            SEGMENT_LABELS_MAX, n);
     }
+    int r = check_labels(shmd, labels, n);
+    if (r < 0)
+        return r;
     *ret = (struct labels){.given = n > 0, .count = n};
     for (size_t i = 0; i < n; i++)
         ret->items[i] = (struct label){labels[i].key, labels[i].value};
@@ -82,8 +105,15 @@ int shmd_info(struct shmd *shmd, struct shmd_info **ret_info)
     return r != 0 ? r : result_reply_info(shmd, ret_info);
 }
 
-int option_create(struct shmd *shmd, const struct shmd_create_options *o, union params *ret)
+const struct shmd_create_options *option_create_given(const struct shmd_create_options *options)
 {
+    static const struct shmd_create_options none;
+    return options ? options : &none;
+}
+
+int option_create(struct shmd *shmd, const struct shmd_create_options *options, union params *ret)
+{
+    const struct shmd_create_options *o = option_create_given(options);
     *ret =
         (union params){.create = {
                            .name = o->name,
@@ -107,9 +137,10 @@ int option_create(struct shmd *shmd, const struct shmd_create_options *o, union 
     return option_labels(shmd, o->labels, o->n_labels, &ret->create.labels);
 }
 
-int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
+int shmd_create(struct shmd *shmd, const struct shmd_create_options *options,
                 struct shmd_segment **ret_segment, bool *ret_created)
 {
+    const struct shmd_create_options *o = option_create_given(options);
     union params params;
     int r = option_create(shmd, o, &params);
     if (r == 0)
@@ -133,8 +164,13 @@ int shmd_create(struct shmd *shmd, const struct shmd_create_options *o,
 }
 
 int option_set(struct shmd *shmd, const struct shmd_target *target,
-               const struct shmd_set_options *o, union params *ret)
+               const struct shmd_set_options *options, union params *ret)
 {
+    static const struct shmd_set_options none;
+    const struct shmd_set_options *o = options ? options : &none;
+    int r = option_needed(shmd, target, "the target");
+    if (r < 0)
+        return r;
     *ret = (union params){.set = {
                               .target = option_target(target),
                               .mode = option_int(o->has_mode, o->mode),
@@ -146,7 +182,7 @@ int option_set(struct shmd *shmd, const struct shmd_target *target,
                               .idle_ttl_ms = option_int(o->has_idle_ttl, o->idle_ttl_ms),
                               .locked = {o->has_locked, o->locked},
                           }};
-    int r = option_labels(shmd, o->labels, o->n_labels, &ret->set.labels);
+    r = option_labels(shmd, o->labels, o->n_labels, &ret->set.labels);
     ret->set.labels.given = o->has_labels;
     return r;
 }
@@ -163,6 +199,9 @@ static int call_target(struct shmd *shmd, enum method method, const struct shmd_
                        struct shmd_segment **ret_segment)
 {
     union params params = {0};
+    int r = option_needed(shmd, target, "the target");
+    if (r < 0)
+        return r;
     params.target = (struct target_params){.target = option_target(target)};
     return call_for_segment(shmd, method, &params, ret_segment);
 }
@@ -208,6 +247,9 @@ int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
 int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
                   union params *ret)
 {
+    int r = option_needed(shmd, target, "the target");
+    if (r < 0)
+        return r;
     *ret = (union params){.remove = {
                               .target = option_target(target),
                               .only_if_unattached = option_flag(flags & SHMD_REMOVE_IF_UNATTACHED),
@@ -283,7 +325,9 @@ int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_l
               void *data)
 {
     struct shmd_page *page = NULL;
-    int r;
+    int r = option_needed(shmd, (const void *)(uintptr_t)each, "the function to call");
+    if (r < 0)
+        return r;
     do {
         struct shmd_page *next;
         r = shmd_list_page(shmd, options, page ? page->cursor : NULL, &next);
@@ -413,7 +457,10 @@ int shmd_metrics(struct shmd *shmd, char **ret_text)
 int shmd_call(struct shmd *shmd, const char *method, const char *parameters, char **ret_reply)
 {
     char *reply = NULL;
-    int r = connection_call_text(shmd, method, parameters, &reply);
+    int r = option_needed(shmd, method, "the method");
+    if (r < 0)
+        return r;
+    r = connection_call_text(shmd, method, parameters, &reply);
     if (reply && ret_reply)
         *ret_reply = reply;
     else

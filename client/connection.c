@@ -254,6 +254,8 @@ void connection_renew(struct shmd *shmd, int fd)
 int shmd_connect(const char *path, int timeout_ms, struct shmd **ret_shmd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!ret_shmd)
+        return -EINVAL;
     if (!path) {
         int r = shmd_socket_path(address.sun_path, sizeof(address.sun_path));
         if (r < 0)

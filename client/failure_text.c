@@ -81,8 +81,8 @@ static void add_parameters(struct text *text, const struct shmd_failure *failure
 size_t shmd_failure_text(const struct shmd *shmd, char *ret_text, size_t size)
 {
     const struct shmd_failure *failure = shmd_last_failure(shmd);
-    struct text text = {.buffer = ret_text, .size = size};
-    if (size > 0)
+    struct text text = {.buffer = ret_text, .size = ret_text ? size : 0};
+    if (text.size > 0)
         *ret_text = '\0';
     if (!failure)
         return 0;
@@ -100,10 +100,10 @@ static bool is_the_systems(const char *path)
 
 size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t size)
 {
-    struct text text = {.buffer = ret_text, .size = size};
+    struct text text = {.buffer = ret_text, .size = ret_text ? size : 0};
     char found[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     struct stat st;
-    if (size > 0)
+    if (text.size > 0)
         *ret_text = '\0';
     if (!path && shmd_socket_path(found, sizeof(found)) == 0)
         path = found;

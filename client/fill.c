@@ -24,6 +24,8 @@ static int check(struct shmd *shmd, const struct shmd_create_options *o,
     if (o->lifetime == SHMD_LIFETIME_ATTACHED)
         return refuse(shmd, "a segment of lifetime attached would go when it has been filled and "
                             "is detached: choose another lifetime");
+    if (!content->fill && content->length > 0 && !content->bytes)
+        return refuse(shmd, "the content has a length, and its bytes are NULL");
     if (!content->fill && content->length > o->size)
         return refuse(shmd, "the content is longer than the segment");
     return 0;
@@ -77,10 +79,13 @@ static void remove_again(struct shmd *shmd, const struct shmd_target *target)
     connection_put_back(shmd, &kept);
 }
 
-int shmd_create_filled(struct shmd *shmd, const struct shmd_create_options *o,
-                       const struct shmd_content *content, struct shmd_segment **ret_segment,
+int shmd_create_filled(struct shmd *shmd, const struct shmd_create_options *given,
+                       const struct shmd_content *given_content, struct shmd_segment **ret_segment,
                        bool *ret_created)
 {
+    static const struct shmd_content nothing;
+    const struct shmd_create_options *o = option_create_given(given);
+    const struct shmd_content *content = given_content ? given_content : &nothing;
     struct shmd_segment *segment, *ready = NULL;
     bool created;
     int r = check(shmd, o, content);

@@ -25,6 +25,8 @@ static bool is_socket(const char *path)
 /* Copies PATH, which is LEN bytes as snprintf() has it; "" is none. */
 static int give(const char *path, int len, char *ret_path, size_t size)
 {
+    if (!ret_path)
+        return -EINVAL;
     if (len < 0 || (size_t)len >= size)
         return -ENAMETOOLONG;
     memcpy(ret_path, path, (size_t)len + 1);
@@ -49,6 +51,8 @@ int shmd_socket_path(char *ret_path, size_t size)
 {
     char own[4096];
     const char *given = secure_getenv("SHMD_SOCKET");
+    if (!ret_path)
+        return -EINVAL;
     if (given && *given)
         return strlen(given) < size ? give(given, (int)strlen(given), ret_path, size)
                                     : -ENAMETOOLONG;

@@ -219,12 +219,17 @@ int result_reply_info(struct shmd *shmd, struct shmd_info **ret) MUST_CHECK;
 struct opt_int option_word(int value);
 struct opt_int option_int(bool given, int64_t value);
 struct opt_bool option_flag(bool value);
+/* 0, or -EINVAL when WHAT, which the sentence calls NAME, is NULL. */
+int option_needed(struct shmd *shmd, const void *what, const char *name) MUST_CHECK;
+/* Not NULL. */
 struct target option_target(const struct shmd_target *target);
+/* OPTIONS, or all zero if they are NULL. */
+const struct shmd_create_options *option_create_given(const struct shmd_create_options *options);
 /* Options -> parameters: 0, or a negative errno that is noted as the failure. */
-int option_create(struct shmd *shmd, const struct shmd_create_options *o,
+int option_create(struct shmd *shmd, const struct shmd_create_options *options,
                   union params *ret) MUST_CHECK;
 int option_set(struct shmd *shmd, const struct shmd_target *target,
-               const struct shmd_set_options *o, union params *ret) MUST_CHECK;
+               const struct shmd_set_options *options, union params *ret) MUST_CHECK;
 int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
                   union params *ret) MUST_CHECK;
 int option_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
@@ -241,7 +246,7 @@ int subscribed_note(struct shmd *shmd, struct subscribed *wanted,
                     uint64_t *ret_event_serial) MUST_CHECK;
 /* 0, or -EINVAL when FLAGS has others than KNOWN. */
 int option_flags(struct shmd *shmd, unsigned flags, unsigned known) MUST_CHECK;
-/* 0, or -E2BIG when there are more labels than a segment may have. */
+/* 0, -E2BIG when there are more labels than a segment may have, or -EINVAL when a text is NULL. */
 int option_labels(struct shmd *shmd, const struct shmd_label *labels, size_t n,
                   struct labels *ret) MUST_CHECK;
 /* The daemon's uid and namespace are known, and the namespace is the caller's: 0, -EXDEV, or what

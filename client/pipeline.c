@@ -67,7 +67,8 @@ int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *option
 {
     union params params;
     int r = option_create(shmd, options, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_CREATE, &params, !options->no_hold, answered, data);
+    bool holds = !option_create_given(options)->no_hold;
+    return r < 0 ? r : send_call(shmd, METHOD_CREATE, &params, holds, answered, data);
 }
 
 int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
@@ -99,6 +100,9 @@ static int send_target(struct shmd *shmd, enum method method, const struct shmd_
                        shmd_answer_fn *answered, void *data)
 {
     union params params = {0};
+    int r = option_needed(shmd, target, "the target");
+    if (r < 0)
+        return r;
     params.target = (struct target_params){.target = option_target(target)};
     return send_call(shmd, method, &params, method == METHOD_HOLD, answered, data);
 }

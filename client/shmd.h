@@ -16,8 +16,8 @@
  *
  * Results. A function returns 0, a negative errno when the daemon could not be asked or did not
  * answer, or a positive `enum shmd_error` when it refused; shmd_last_failure() knows more about it.
- * Outputs are named `ret_...`, may be NULL when they are not wanted (but for those of
- * shmd_connect() and shmd_attach()), and are untouched on failure.
+ * Outputs are named `ret_...`, may be NULL when they are not wanted (but for a handle, an address
+ * and a path, where that is -EINVAL), and are untouched on failure.
  *
  * Ownership. What a function gives out is a block of its own that the caller frees with the
  * function named there; it does not depend on the handle. Strings inside belong to the block.
@@ -25,6 +25,12 @@
  * Options. Zero means "not given" in every member, so set what you need with designated
  * initialisers and leave the rest, `reserved` included, to be zero; in C++, begin with `= {}`.
  * Where zero is itself a value, a `has_...` beside it says that it counts.
+ *
+ * NULL. For a structure of options, of trust or of contents it stands for one that is all zero. A
+ * target, a segment to attach, a method, a function to be called, and the labels that their number
+ * promises, must be there: without one a call does nothing and returns -EINVAL, and
+ * shmd_last_failure() says what is missing. A handle must always be there, but for
+ * shmd_disconnect() and shmd_attachments().
  *
  * Threads and processes. A handle is one connection and is used by one thread at a time; two
  * threads may use two handles. The daemon knows as holder the process that called shmd_connect():
@@ -89,7 +95,8 @@ const struct shmd_failure *shmd_last_failure(const struct shmd *shmd);
 
 /* What went wrong in the last call on the handle and what to do about it, in one sentence for
  * people: the failure's message, and the parameters whose values that does not have. Returns its
- * length, as snprintf() does: 0 when the call succeeded, SIZE or more when it was cut. */
+ * length, as snprintf() does: 0 when the call succeeded, SIZE or more when it was cut. RET_TEXT may
+ * be NULL: then only the length is wanted. */
 size_t shmd_failure_text(const struct shmd *shmd, char *ret_text, size_t size);
 
 /* The library's version, such as "0.1.0". */
@@ -398,7 +405,7 @@ int shmd_list_page(struct shmd *shmd, const struct shmd_list_options *options, c
                    struct shmd_page **ret_page);
 
 /* Calls EACH for every segment, page after page, until it returns other than 0, which is then the
- * result. The segment is good during the call, which may use the handle. OPTIONS may be NULL. */
+ * result. The segment is good during the call, which may use the handle. */
 typedef int shmd_list_fn(const struct shmd_segment *segment, void *data);
 int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_list_fn *each,
               void *data);
@@ -671,7 +678,7 @@ struct shmd_subscribe_options {
     uint64_t reserved[8];
 };
 
-/* OPTIONS may be NULL. RET_EVENT_SERIAL: of the newest event there is. */
+/* RET_EVENT_SERIAL: of the newest event there is. */
 int shmd_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
                    uint64_t *ret_event_serial);
 

@@ -68,6 +68,9 @@ static int call_target_trusted(struct shmd *shmd, enum method method,
                                struct shmd_segment **ret_segment)
 {
     union params params = {0};
+    int r = option_needed(shmd, target, "the target");
+    if (r < 0)
+        return r;
     params.target = (struct target_params){.target = option_target(target)};
     return call_trusted(shmd, method, &params, &params.target.owner, NULL, 0, trust, ret_segment);
 }
@@ -111,6 +114,8 @@ int shmd_attach_name(struct shmd *shmd, const char *name, unsigned flags,
 {
     struct shmd_segment *segment;
     int r = option_flags(shmd, flags, SHMD_ATTACH_READONLY);
+    if (r == 0)
+        r = option_needed(shmd, ret_address, "ret_address");
     if (r == 0)
         r = shmd_stat_trusted(shmd, &(struct shmd_target){.name = name}, trust, &segment);
     if (r != 0)

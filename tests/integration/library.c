@@ -902,6 +902,106 @@ static void scenario_streams_closed(char **args)
     WORKS(shmd_info(shmd, NULL));
 }
 
+/* What is missing is an error, and its sentence says so. */
+#define LACKS(what, call)                                                                          \
+    do {                                                                                           \
+        GIVES(-EINVAL, call);                                                                      \
+        CHECK(shmd_last_failure(shmd) && strstr(shmd_last_failure(shmd)->message, what));          \
+    } while (0)
+
+static int count(const struct shmd_segment *segment, void *data)
+{
+    (void)segment;
+    ++*(int *)data;
+    return 0;
+}
+
+static void note_code(struct shmd *handle, const struct shmd_answer *answer, void *data)
+{
+    (void)handle;
+    *(int *)data = answer->code;
+}
+
+static void scenario_nulls(char **args)
+{
+    (void)args;
+    const struct shmd_create_options named = {.name = "a", .size = 10};
+    const struct shmd_label labels[] = {{"k", NULL}, {NULL, "v"}};
+    struct shmd_segment *segment = create(&named);
+    void *address = NULL;
+    int n = 0, code = 0;
+
+    /* Options: all zero. */
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_create(shmd, NULL, NULL, NULL));
+    CHECK(strstr(shmd_last_failure(shmd)->message, "size"));
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_create_filled(shmd, NULL, NULL, NULL, NULL));
+    WORKS(shmd_create_filled(shmd, &(struct shmd_create_options){.name = "b", .size = 1}, NULL,
+                             NULL, NULL));
+    WORKS(shmd_set(shmd, SHMD_NAME("a"), NULL, NULL));
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_adopt(shmd, NULL, NULL));
+    WORKS(shmd_list(shmd, NULL, count, &n));
+    CHECK(n == 2);
+    WORKS(shmd_list_page(shmd, NULL, NULL, NULL));
+    WORKS(shmd_subscribe(shmd, NULL, NULL));
+    WORKS(shmd_attach_with(shmd, segment, NULL, &address));
+    WORKS(shmd_detach(address));
+    WORKS(shmd_send_create(shmd, NULL, note_code, &code));
+    GIVES(1, shmd_process(shmd, -1));
+    CHECK(code == SHMD_ERROR_INVALID_PARAMETER);
+
+    /* A target, and whatever else a call is about. */
+    LACKS("target is NULL", shmd_stat(shmd, NULL, NULL));
+    LACKS("target is NULL", shmd_stat_trusted(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_set(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_remove(shmd, NULL, 0, NULL));
+    LACKS("target is NULL", shmd_ready(shmd, NULL, NULL));
+    LACKS("target is NULL", shmd_hold(shmd, NULL, NULL));
+    LACKS("target is NULL", shmd_hold_trusted(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_release(shmd, NULL, NULL));
+    LACKS("target is NULL", shmd_disown(shmd, NULL, NULL));
+    LACKS("target is NULL", shmd_send_stat(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_send_set(shmd, NULL, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_send_remove(shmd, NULL, 0, NULL, NULL));
+    LACKS("target is NULL", shmd_send_ready(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_send_hold(shmd, NULL, NULL, NULL));
+    LACKS("target is NULL", shmd_send_release(shmd, NULL, NULL, NULL));
+    LACKS("segment is NULL", shmd_attach(shmd, NULL, 0, &address));
+    LACKS("ret_address is NULL", shmd_attach(shmd, segment, 0, NULL));
+    LACKS("ret_address is NULL", shmd_attach_name(shmd, "a", 0, NULL, NULL, NULL));
+    LACKS("function to call is NULL", shmd_list(shmd, NULL, NULL, NULL));
+    LACKS("method is NULL", shmd_call(shmd, NULL, NULL, NULL));
+    LACKS("labels is NULL",
+          shmd_create(shmd, &(struct shmd_create_options){.n_labels = 1}, NULL, NULL));
+    for (size_t i = 0; i < 2; i++)
+        LACKS(i == 0 ? "value of a label is NULL" : "key of a label is NULL",
+              shmd_list(shmd, &(struct shmd_list_options){.labels = &labels[i], .n_labels = 1},
+                        count, &n));
+    LACKS("its bytes are NULL",
+          shmd_create_filled(shmd, &named, &(struct shmd_content){.length = 1}, NULL, NULL));
+    GIVES(-EINVAL, shmd_detach(NULL));
+
+    /* Names and the rest go to the daemon, which refuses what it needs. */
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_wait(shmd, NULL, 0, NULL));
+    CHECK(shmd_failure_text(shmd, NULL, 100) > 10);
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_attach_name(shmd, NULL, 0, NULL, NULL, &address));
+    GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_send_wait(shmd, NULL, 0, 0, note_code, &code) == 0
+                                            ? (shmd_process(shmd, -1), code)
+                                            : 0);
+    WORKS(shmd_info(shmd, NULL));
+    WORKS(shmd_metrics(shmd, NULL));
+    WORKS(shmd_call(shmd, "info", NULL, NULL));
+
+    GIVES(-EINVAL, shmd_connect(NULL, -1, NULL));
+    GIVES(-EINVAL, shmd_socket_path(NULL, 100));
+    GIVES(-EINVAL, shmd_instance_path(SHMD_INSTANCE_SYSTEM, NULL, 100));
+    CHECK(shmd_unreachable_text(NULL, -ENOENT, NULL, 100) > 10);
+    shmd_segment_free(segment);
+    shmd_page_free(NULL);
+    shmd_info_free(NULL);
+    shmd_event_free(NULL);
+    shmd_attachments_free(NULL);
+}
+
 static void scenario_connect_fails(char **args)
 {
     struct shmd *none = NULL;
@@ -948,6 +1048,7 @@ static const struct {
     {"events", true, scenario_events},
     {"reconnect", true, scenario_reconnect},
     {"call", true, scenario_call},
+    {"nulls", true, scenario_nulls},
     {"late", true, scenario_late},
     {"delay", true, scenario_delay},
     {"flood", true, scenario_flood},

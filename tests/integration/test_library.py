@@ -227,6 +227,9 @@ class WithTheDaemon(LibraryCase):
     def test_call(self):
         self.scenario("call", self.path)
 
+    def test_null_is_a_default_or_an_error(self):
+        self.scenario("nulls", self.path)
+
     def test_the_wrapper_for_cxx(self):
         if not shutil.which("c++"):
             self.skipTest("c++ is not installed")
