@@ -72,10 +72,11 @@ class Aio(PackageCase):
 
     def test_errors(self):
         async def act(connection):
-            with self.assertRaises(shmd.TimedOut):
-                await connection.wait("frames", timeout=0)
-            with self.assertRaises(shmd.NoSuchSegment):
-                await connection.attach("frames")
+            for refused, call in ((shmd.TimedOut, connection.wait("frames", timeout=0)),
+                                  (shmd.NoSuchSegment, connection.attach("frames"))):
+                with self.assertRaises(refused) as caught:
+                    await call
+                self.assertEqual(str(caught.exception), f"frames: {caught.exception.message}")
             with self.assertRaises(shmd.InvalidParameter):
                 await connection.events(kinds=["x"]).__anext__()
             with self.assertRaises(shmd.Unreachable):
@@ -180,8 +181,9 @@ class Aio(PackageCase):
             await connection.info()
             os.kill(self.daemon.pid, signal.SIGSTOP)
             try:
-                with self.assertRaises(shmd.NoAnswer):
-                    await connection.info()
+                with self.assertRaises(shmd.NoAnswer) as caught:
+                    await connection.stat("frames")
+                self.assertEqual(caught.exception.segment, "frames")
             finally:
                 os.kill(self.daemon.pid, signal.SIGCONT)
             connection.timeout = None

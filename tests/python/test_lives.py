@@ -119,14 +119,14 @@ class Restarts(PackageCase):
         for thread in threads:
             thread.join()
         self.assertEqual(len(failures), 1)
-        self.assertIn("`create` may have been done", failures[0])
+        self.assertRegex(failures[0], "^frames: .*`create` may have been done")
         self.assertEqual(sizes, [0])
 
     def test_no_answer_in_time(self):
         connection = shmd.connect(timeout=0.2)
         connection.create("frames", 4096)
         os.kill(self.daemon.pid, signal.SIGSTOP)
-        with self.assertRaises(shmd.NoAnswer):
+        with self.assertRaisesRegex(shmd.NoAnswer, "^frames: "):
             connection.stat("frames")
         os.kill(self.daemon.pid, signal.SIGCONT)
         connection.timeout = None

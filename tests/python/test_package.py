@@ -436,8 +436,35 @@ class Errors(PackageCase):
             shmd.stat("nobody")
         error = caught.exception
         self.assertEqual((error.code, error.name, error.data), (1, "io.shmd.NoSuchSegment", {"name": "nobody"}))
-        self.assertEqual(str(error), error.message)
+        self.assertEqual(str(error), f"nobody: {error.message}")
         self.assertNotIn("Errno", str(error))
+
+    def test_they_name_the_segment(self):
+        frames = shmd.create("frames", 4096, key=0x1234)
+        attached = shmd.attach("frames").buf
+        for named, call in (
+            ("frames", lambda: shmd.create("frames", 1 << 20)),
+            ("frames", lambda: shmd.create("frames", 1, exclusive=True)),
+            ("frames", lambda: shmd.remove("frames", only_if_unattached=True)),
+            ("frames", lambda: shmd.hold("frames")),
+            ("nobody", lambda: shmd.wait("nobody", timeout=0)),
+            ("nobody", lambda: shmd.attach("nobody")),
+            ("shmid 2147483647", lambda: shmd.stat(shmid=2147483647)),
+            ("shmid 2147483647", lambda: shmd.adopt(shmid=2147483647, name="new")),
+            ("key 0x00000077", lambda: shmd.stat(key=0x77)),
+            ("key 0xffffffff", lambda: shmd.adopt(key=-1, name="new")),
+            (f"serial {frames.serial}", lambda: frames.set(mode=0o600, labels={"": ""})),
+        ):
+            with self.assertRaises(shmd.Error) as caught:
+                call()
+            self.assertEqual(caught.exception.segment, named)
+            self.assertEqual(str(caught.exception), f"{named}: {caught.exception.message}")
+        self.assertEqual(len(attached), 4096)
+        # What is about no segment names none.
+        with self.assertRaises(shmd.InvalidParameter) as caught:
+            shmd.call("list", limit=0)
+        self.assertIsNone(caught.exception.segment)
+        self.assertEqual(str(caught.exception), caught.exception.message)
 
     def test_they_can_be_pickled(self):
         errors = [
@@ -445,12 +472,14 @@ class Errors(PackageCase):
             shmd.Refused("of the future", code=99, name="io.shmd.Other", data={"a": [1]}),
             shmd.Unreachable("nobody is there", number=2),
             shmd.ConnectionLost("lost"),
+            shmd.SegmentBusy("busy", data={"nattch": 1}, segment="frames"),
+            shmd.NoAnswer("late", segment="shmid 1"),
         ]
         for error in errors:
             again = pickle.loads(pickle.dumps(error))
             self.assertIs(type(again), type(error))
             self.assertEqual((str(again), again.errno), (str(error), error.errno))
-            for member in ("code", "name", "data"):
+            for member in ("code", "name", "data", "segment"):
                 self.assertEqual(getattr(again, member, None), getattr(error, member, None))
 
     def test_an_invalid_parameter_is_named(self):

@@ -8,15 +8,16 @@ returns what the caller gets. Options that are None are not sent: the daemon has
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Tuple, TypeVar, Union
+from typing import Any, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from . import _memory, _model
-from ._errors import ConnectionLost, PermissionDenied, ProtocolError, Refused, refusal
+from ._errors import ConnectionLost, Error, PermissionDenied, ProtocolError, Refused, refusal
 from ._model import Info, SegmentInfo
 
 T = TypeVar("T")
@@ -41,6 +42,18 @@ class Request:
     def is_repeatable(self) -> bool:
         return self.method in _REPEATABLE
 
+    @property
+    def segment(self) -> Optional[str]:
+        """Which segment it is about, for people; None: it is about none, or none that has a name yet."""
+        name, shmid, key = (self.params.get(word) for word in ("name", "shmid", "key"))
+        if shmid is not None:
+            return f"shmid {shmid}"  # the name beside it, of `adopt`, is the one that it is to get
+        if key and (name is None or self.method == "adopt"):
+            return f"key 0x{key & 0xFFFFFFFF:08x}"
+        if name is not None:
+            return str(name)
+        return f"serial {self.params['serial']}" if "serial" in self.params else None
+
     def encode(self, request_id: Optional[int]) -> bytes:
         """One line. Without an id nobody answers."""
         params = dict(self.params)
@@ -61,8 +74,19 @@ class Lost(Exception):
 
 def lost(request: Request) -> ConnectionLost:
     return ConnectionLost(
-        f"the connection to the daemon was lost before it answered: `{request.method}` may have been done"
+        f"the connection to the daemon was lost before it answered: `{request.method}` may have been done",
+        segment=request.segment,
     )
+
+
+@contextlib.contextmanager
+def about(request: Request) -> Iterator[None]:
+    """What fails in the block names the segment that `request` is about."""
+    try:
+        yield
+    except Error as error:
+        error.segment = error.segment or request.segment
+        raise
 
 
 class Message:

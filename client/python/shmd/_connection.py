@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Type, TypeVar
 
 from . import _calls, _memory, _model
-from ._calls import Lost, Message, Request, Steps, lost
+from ._calls import Lost, Message, Request, Steps, about, lost
 from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
 from ._segment import Segment
@@ -311,7 +311,8 @@ class Connection:
 
     def _ask(self, stream: Stream, request: Request) -> Any:
         self._last_id += 1
-        return _exchange(stream, request, self._last_id, self._end())
+        with about(request):
+            return _exchange(stream, request, self._last_id, self._end())
 
     def _request(self, request: Request) -> Any:
         """The result, from this daemon or from the next one."""
@@ -361,7 +362,8 @@ class Connection:
         end = None
         if self.timeout is not None and request.until is not None:
             end = request.until + self.timeout
-        return _exchange(stream, request, 1, end)
+        with about(request):
+            return _exchange(stream, request, 1, end)
 
     def _take_over_hold(self, result: Any) -> None:
         """What the wait's own connection holds is held through this one before that one closes."""

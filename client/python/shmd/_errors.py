@@ -17,8 +17,12 @@ class Error(OSError):
 
     like: int = errno.EIO  # the errno of the class
 
-    def __init__(self, message: str, *, number: Optional[int] = None) -> None:
+    segment: Optional[str] = None
+    """The segment that the call named, as "frames", "shmid 12", "key 0x00001234" or "serial 5"."""
+
+    def __init__(self, message: str, *, number: Optional[int] = None, segment: Optional[str] = None) -> None:
         super().__init__(self.like if number is None else number, message)
+        self.segment = segment
 
     @property
     def message(self) -> str:
@@ -26,10 +30,10 @@ class Error(OSError):
         return str(self.strerror)
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.segment}: {self.message}" if self.segment else self.message
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return _again, (type(self), self.message, {"number": self.errno})
+        return _again, (type(self), self.message, {"number": self.errno, "segment": self.segment})
 
 
 class Unreachable(Error, ConnectionError):
@@ -80,8 +84,9 @@ class Refused(Error):
         code: Optional[int] = None,
         name: Optional[str] = None,
         data: Optional[Mapping[str, Any]] = None,
+        segment: Optional[str] = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, segment=segment)
         if code is not None:
             self.code = code
         if name is not None:
@@ -89,7 +94,7 @@ class Refused(Error):
         self.data = dict(data or {})
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        more = {"code": self.code, "name": self.name, "data": dict(self.data)}
+        more = {"code": self.code, "name": self.name, "data": dict(self.data), "segment": self.segment}
         return _again, (type(self), self.message, more)
 
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, Optional, Set, Type, TypeVar
 
 from . import _calls, _model
-from ._calls import Lost, Message, Request, Steps, lost
+from ._calls import Lost, Message, Request, Steps, about, lost
 from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
 from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event, SegmentInfo
@@ -190,7 +190,8 @@ class Connection:
 
     async def _ask(self, stream: _Stream, request: Request) -> Any:
         self._last_id += 1
-        return await self._in_time(_exchange(stream, request, self._last_id), self.timeout)
+        with about(request):
+            return await self._in_time(_exchange(stream, request, self._last_id), self.timeout)
 
     async def _request(self, request: Request) -> Any:
         """The result, from this daemon or from the next one."""
@@ -240,7 +241,8 @@ class Connection:
         limit = None
         if self.timeout is not None and request.until is not None:
             limit = max(0.0, request.until - time.monotonic()) + self.timeout
-        return await self._in_time(_exchange(stream, request, 1), limit)
+        with about(request):
+            return await self._in_time(_exchange(stream, request, 1), limit)
 
     async def _take_over_hold(self, result: Any) -> None:
         """What the wait's own connection holds is held through this one before that one closes."""
