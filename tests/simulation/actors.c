@@ -328,6 +328,26 @@ static unsigned then_process(struct actors *a, int pid, unsigned uid)
     return process;
 }
 
+/* One whose pid nobody has or had. */
+static unsigned then_new_process(struct actors *a, unsigned uid)
+{
+    return then_process(a, 3000 + (int)a->next_process, uid);
+}
+
+/* A batch of N requests of METHOD, all with the same parameters. */
+static void then_batch(struct actors *a, int connection, unsigned n, const char *method,
+                       const char *params)
+{
+    char *const text = a->plan[a->n_planned];
+    then(a, "say %d ", connection);
+    for (unsigned i = 0; i < n; i++) {
+        const size_t len = strlen(text);
+        snprintf(text + len, PLANNED_BYTES - len,
+                 "%s{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"%s\",\"params\":{%s}}%s",
+                 i == 0 ? "[" : ",", a->next_id++, method, params, i + 1 == n ? "]" : "");
+    }
+}
+
 /* A segment that is to end by itself has another in its place, of the daemon's own uid. */
 static void plan_recycled_before_its_end(struct actors *a, int connection)
 {
@@ -379,19 +399,113 @@ static void plan_pid_of_the_former_daemon(struct actors *a, int connection)
     then(a, "start");
 }
 
+/* A client is refused over and over: more lines than the log has for it at once. */
+static void plan_many_refusals(struct actors *a, int connection)
+{
+    then(a, "hear %d", connection);
+    for (int i = 0; i < 4; i++)
+        then_batch(a, connection, 64, "remove", "\"serial\":999999");
+    then(a, "settle");
+    then(a, "pass 1500");
+}
+
+/* The same of a client that has many segments, and asks for more bytes than it may have. */
+static void plan_too_much_over_and_over(struct actors *a, int connection)
+{
+    then(a, "hear %d", connection);
+    then_batch(a, connection, 14, "create", "\"size\":4096,\"lifetime\":\"connection\"");
+    then(a, "settle");
+    then_batch(a, connection, 30, "create", "\"size\":1099511627776");
+    then(a, "settle");
+    then(a, "close %d", connection);
+}
+
+/* More slots of the kernel than a page is to look at. */
+static void plan_long_list(struct actors *a, int connection)
+{
+    const unsigned process = then_new_process(a, 1000 + below(a, a->n_uids));
+    const unsigned id = a->next_id++;
+    then(a, "kernel next-id %u", 700 + process);
+    then(a, "shmget %u %u 0 4096 600", id, process);
+    then_batch(a, connection, 1, "list",
+               one_in(a, 2) ? "\"scope\":\"all\"" : "\"scope\":\"foreign\"");
+    then(a, "settle");
+    then(a, "ipcrm %u %u", process, id);
+}
+
+/* Two segments look like what a killed daemon was about to make: its own, and one of a program that
+ * has its uid and, by now, its pid. The world leaves the second out where the first is not there.
+ */
+static void plan_two_alike(struct actors *a, int connection)
+{
+    then_create(a, connection, "\"size\":8192");
+    then(a, "kill-at %u", 3 + below(a, 6));
+    then(a, "turn");
+    const unsigned process = then_process(a, a->w->k->self.pid, DAEMON_UID);
+    const unsigned id = a->next_id++;
+    /* Mostly it has a lower slot, and so is found first. */
+    then(a, "kernel next-id %u", (10000 + process) << FAKE_INDEX_BITS);
+    then(a, "shmget %u %u 0 8192 600", id, process);
+    then(a, "start");
+}
+
+/* Where the kernel hands out no pidfd of a peer: it has died before it was accepted, and another
+ * has its pid. */
+static void plan_pid_of_a_peer(struct actors *a, int connection)
+{
+    const unsigned of_peer = a->next_connection++;
+    const int pid = 3000 + (int)a->next_process;
+    const unsigned process = then_process(a, pid, 1000 + below(a, a->n_uids));
+    (void)connection;
+    then(a, "connect %u %u", of_peer, process);
+    then_create(a, (int)of_peer, "\"size\":4096,\"lifetime\":\"process\"");
+    then(a, "exit %u", process);
+    (void)then_process(a, pid, 1000 + below(a, a->n_uids));
+    then(a, "settle");
+}
+
 /* The last detach takes every segment away that the daemon does not have attached too, and at its
  * last look it could not find out that it is so. */
 static void plan_rmid_is_forced(struct actors *a, int connection)
 {
+    const struct process *p = a->w->connections[connection].by;
+    const unsigned client = a->next_connection++;
     then(a, "kernel rmid-forced 1");
-    then(a, "pass 6000");
-    then(a, "fail kernel %d 1 %d", FAKE_LIMITS, EMFILE);
-    then(a, "pass %lld", (long long)a->w->settings.reconcile_ms);
-    const unsigned handle = then_create(a, connection, "\"size\":4096,\"hold\":false");
+    then(a, "stop");
+    then(a, "start");
+    then(a, "connect %u %u", client, label_of(a, p));
+    then_create(a, (int)client, "\"size\":4096");
     then(a, "settle");
-    const unsigned process = then_process(a, 2000 + (int)below(a, 400), 0);
+    then(a, "fail kernel %d 0 %d", FAKE_LIMITS, EMFILE);
+    then(a, "pass %lld", (long long)a->w->settings.reconcile_ms + 1);
+    const unsigned handle = then_create(a, (int)client, "\"size\":4096");
+    then(a, "settle");
+    const unsigned process = then_new_process(a, 0);
     then(a, "attach %u %u", process, handle);
     then(a, "detach %u %u", process, handle);
+    then(a, "mend");
+    then(a, "kernel rmid-forced 0");
+}
+
+/* That a segment is given up, which its creator had handed over, cannot be recorded. */
+static void plan_given_up_in_vain(struct actors *a, int connection)
+{
+    const struct process *p = a->w->connections[connection].by;
+    const unsigned id = a->next_id++, adoption = a->next_id++;
+    then(a, "shmget %u %u 0 4096 600", id, label_of(a, p));
+    then(a, "chmod %u %u 600 %u %u", label_of(a, p), id, DAEMON_UID, p->gid);
+    then(a,
+         "say %d "
+         "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"adopt\",\"params\":{\"shmid\":@shmid%u}}",
+         connection, adoption, id);
+    then(a, "settle");
+    then(a,
+         "say %d "
+         "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"disown\",\"params\":{\"serial\":@serial%u}}",
+         connection, a->next_id++, adoption);
+    then(a, "fail file 0 1 %d 1", EIO);
+    then(a, "turn");
+    then(a, "mend");
     then(a, "settle");
 }
 
@@ -418,14 +532,26 @@ static void plan_race_with_taking_back(struct actors *a, int connection)
 
 static void make_plan(struct actors *a, int connection)
 {
-    static void (*const plans[])(struct actors *, int) = {
-        plan_recycled_before_its_end, plan_given_up_before_a_crash, plan_pid_of_the_former_daemon,
-        /* These have faults of their own, which others would hide. */
-        plan_rmid_is_forced, plan_race_with_taking_back};
+    static void (*const plans[])(struct actors *, int) = {plan_recycled_before_its_end,
+                                                          plan_given_up_before_a_crash,
+                                                          plan_pid_of_the_former_daemon,
+                                                          plan_two_alike,
+                                                          plan_many_refusals,
+                                                          plan_too_much_over_and_over,
+                                                          plan_long_list};
+    /* These have faults of their own, which others would hide. */
+    static void (*const with_faults[])(struct actors *, int) = {
+        plan_rmid_is_forced, plan_race_with_taking_back, plan_given_up_in_vain};
     const bool is_quiet = a->faults == 0 && a->kills == 0;
     a->n_planned = a->n_plan_done = 0;
-    if (a->next_process < PROCESSES_MAX)
-        plans[below(a, is_quiet ? 5 : 3)](a, connection);
+    if (a->next_process + 2 > PROCESSES_MAX || a->next_connection == CONNECTIONS_MAX)
+        return;
+    if (a->w->p.no_open_peer && one_in(a, 3))
+        plan_pid_of_a_peer(a, connection);
+    else if (is_quiet && one_in(a, 2))
+        with_faults[below(a, 3)](a, connection);
+    else
+        plans[below(a, 7)](a, connection);
 }
 
 static const char *planned(struct actors *a)
@@ -448,7 +574,7 @@ const char *actors_next(struct actors *a)
     struct connection *c = some_connection(a);
     if (!c)
         return new_connection(a);
-    if (one_in(a, 250)) {
+    if (one_in(a, 150)) {
         make_plan(a, c->label);
         if (a->n_planned > 0)
             return planned(a);

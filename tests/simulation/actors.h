@@ -10,7 +10,7 @@
 #include "tests/simulation/random.h"
 #include "tests/simulation/world.h"
 
-enum { STEP_BYTES = 40000, KNOWN_MAX = 64, UIDS_MAX = 12, PLAN_MAX = 12, PLANNED_BYTES = 160 };
+enum { STEP_BYTES = 40000, KNOWN_MAX = 64, UIDS_MAX = 12, PLAN_MAX = 16, PLANNED_BYTES = 8000 };
 
 struct actors {
     struct random random;

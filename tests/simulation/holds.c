@@ -27,6 +27,12 @@ static void look_at(const struct oracle *o, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
     const bool expects_end = s->lifetime == LIFETIME_ATTACHED || s->state == STATE_REMOVING;
+    if (!k && s->is_kept && o->m.rmid_is_forced && s->outside == OUTSIDE_NOTHING &&
+        s->state != STATE_REMOVING && !s->kernel.destroyed && !s->is_unsure &&
+        !model_may_be_gone(&o->m, s))
+        world_fail(
+            o->w, "segment %" PRIu64 " is gone with its last detach, and the daemon was to keep it",
+            s->serial);
     if (!k)
         s->outside = OUTSIDE_GONE;
     else if (!is_same_segment(k, &s->kernel))
@@ -84,8 +90,20 @@ static void take_foreign(struct oracle *o)
     }
 }
 
+bool oracle_has_left(const struct oracle *o, int32_t pid, uint64_t size)
+{
+    for (size_t i = 0; i < o->n_unacknowledged; i++) {
+        const struct sysv_stat *k = fake_sysv_segment(o->w->k, o->unacknowledged[i].shmid);
+        if (k && is_same_segment(k, &o->unacknowledged[i]) && k->cpid == pid && k->size == size &&
+            k->nattch == 0 && k->lpid == 0)
+            return true;
+    }
+    return false;
+}
+
 void holds_look_outside(struct oracle *o)
 {
+    o->m.rmid_is_forced &= o->w->k->shm_rmid_forced;
     for (size_t i = 0; i < o->m.n_live; i++)
         look_at(o, o->m.live[i]);
     take_foreign(o);

@@ -7,6 +7,7 @@ libsimulation_la_SOURCES = \
 	tests/simulation/events.c \
 	tests/simulation/holds.c \
 	tests/simulation/judge.c \
+	tests/simulation/log_lines.c \
 	tests/simulation/loop.c tests/simulation/loop.h \
 	tests/simulation/model.c tests/simulation/model.h \
 	tests/simulation/oracle.c tests/simulation/oracle.h tests/simulation/oracle_state.h \
@@ -20,11 +21,12 @@ libsimulation_la_SOURCES = \
 	tests/simulation/shrink.c tests/simulation/shrink.h \
 	tests/simulation/world.c tests/simulation/world.h
 simulation = libsimulation.la libcorefakes.la libfakes.la libjournalfakes.la libshmdaemon.la $(LDADD)
+simulation_flags = $(core_fixture_flags) -Wl,--wrap=log_entry
 check_PROGRAMS += tests/simulation/simulate tests/simulation/replay
 tests_simulation_simulate_LDADD = $(simulation)
-tests_simulation_simulate_LDFLAGS = $(core_fixture_flags)
+tests_simulation_simulate_LDFLAGS = $(simulation_flags)
 tests_simulation_replay_LDADD = $(simulation)
-tests_simulation_replay_LDFLAGS = $(core_fixture_flags)
+tests_simulation_replay_LDFLAGS = $(simulation_flags)
 
 # What once failed, and half a minute of seeds. A slow machine gets through fewer of them.
 simulation_tests = tests/simulation/check_kept.sh tests/simulation/check_seeds.sh

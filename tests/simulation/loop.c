@@ -228,6 +228,7 @@ static void tell_oracle(struct world *w, uint64_t executed)
     w->requests_seen = executed;
     w->counts.requests += (unsigned long)n;
     oracle_served(w->oracle, w->serving, n, world_faults(w) != w->serve_faults, w->is_killed);
+    w->n_looks = 0;
 }
 
 /* While C's peer has much to read, nothing more of it is executed. */
@@ -261,6 +262,7 @@ static void serve(struct task *task)
     w->serve_faults = world_faults(w);
     w->requests_seen = w->core.work.turn.requests;
     w->serving = c;
+    w->n_looks = 0;
     check_output(w, c, false);
     go_on(c);
     tell_oracle(w, w->is_killed ? w->kill_requests : w->core.work.turn.requests);

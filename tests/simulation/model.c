@@ -949,6 +949,7 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
     s->creator_was_admin = model_is_admin(m, by);
     s->state = flag(p, "ready", true) ? STATE_READY : STATE_INITIALISING;
     s->lifetime = lifetime_in(p, LIFETIME_PERSISTENT);
+    s->is_kept = m->rmid_is_forced && s->lifetime != LIFETIME_ATTACHED;
     s->noreserve = flag(p, "noreserve", false);
     s->huge_page_size = (uint64_t)model_int(p, "huge_page_size", 0);
     s->expires_at_ms = later(m, model_int(p, "ttl_ms", 0));
@@ -994,6 +995,7 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
         model_copy_name(s->name, text_of(p, "new_name"));
     if (wanted != s->lifetime) {
         s->lifetime = wanted;
+        s->is_kept = false;
         begin_lifetime(m, s, ask->connection);
         s->kernel.destroyed = wanted == LIFETIME_ATTACHED;
     }

@@ -77,6 +77,7 @@ struct model_segment {
     bool is_left_behind; /* in the time of another daemon */
     bool was_attached;   /* by a client, since the daemon anchored it */
     int64_t anchor_until_ms;
+    bool is_kept; /* the daemon has it attached, so that the kernel does not take it away */
     enum outside outside;
     bool has_ended;       /* it has no record any more */
     bool is_hidden;       /* the oracle tries what would be if it had ended */
@@ -95,6 +96,8 @@ struct model {
     /* Segments that are not the daemon's, as they must be. */
     struct sysv_stat foreign[LIVE_MAX];
     size_t n_foreign;
+    /* The daemon has found kernel.shm_rmid_forced set when it started, and so it is still. */
+    bool rmid_is_forced;
     int64_t disowned_at_s; /* the latest time, by the kernel's clock, which may go back */
 };
 

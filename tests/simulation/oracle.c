@@ -6,12 +6,19 @@
 
 #include "tests/fakes/fake_memory.h"
 
+enum {
+    LOOKS_A_PAGE = 600,
+    LOOKS_A_CREATE = 8,    /* more are a look through all segments of a user */
+    LONG_LOOKS_A_TURN = 4, /* as many as a turn has time for */
+};
+
 struct oracle *oracle_new(struct world *w)
 {
     struct oracle *o = calloc(1, sizeof(*o));
     if (!o)
         abort();
     o->w = o->m.w = w;
+    log_lines_read_by(o);
     return o;
 }
 
@@ -37,6 +44,7 @@ void oracle_free(struct oracle *o)
 {
     for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         forget_talk(&o->talks[i]);
+    log_lines_read_by(NULL);
     model_free(&o->m);
     free(o);
 }
@@ -240,6 +248,24 @@ static void note_faults(struct oracle *o)
     o->had_fault = true;
 }
 
+/* A request that is refused, or finds nothing, costs a bounded amount of work. */
+static void judge_work(struct oracle *o, const struct ask *ask)
+{
+    struct world *w = o->w;
+    if (ask->is_bad)
+        return;
+    if (ask->method == METHOD_LIST && w->n_looks > LOOKS_A_PAGE)
+        world_fail(w, "request %lld, a list, looks at %lu segments", ask->id, w->n_looks);
+    if (o->long_looks_turn != w->counts.turns)
+        o->n_long_looks = 0;
+    o->long_looks_turn = w->counts.turns;
+    o->n_long_looks += (ask->method == METHOD_CREATE || ask->method == METHOD_ADOPT) &&
+                       w->n_looks > LOOKS_A_CREATE;
+    if (o->n_long_looks > LONG_LOOKS_A_TURN)
+        world_fail(w, "%u requests of one turn look through the segments of their users",
+                   o->n_long_looks);
+}
+
 void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
                    bool was_killed)
 {
@@ -258,6 +284,8 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
         end = t->n_asks;
     }
     o->faults_seen = had_fault;
+    if (n == 1 && t->n_done < end)
+        judge_work(o, &t->asks[t->n_done]);
     answers_read(o, c);
     for (; t->n_done < end && !o->w->has_failed; t->n_done++) {
         struct ask *ask = &t->asks[t->n_done];
@@ -413,6 +441,7 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
         struct model_segment *s = o->m.live[i];
         lose_ties(s);
         s->was_attached |= s->lifetime == LIFETIME_ATTACHED;
+        s->is_kept = false;
         /* The store may not have taken that it is being removed. */
         s->is_unsure |= s->state == STATE_REMOVING && had_fault;
     }
@@ -420,6 +449,7 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
         events_excuse(o);
     be_unsure_of_refused(o);
     o->is_killed = false;
+    log_lines_begin_anew(o);
     holds_note_unacknowledged(o);
     holds_look_outside(o);
     fake_memory_resume();
@@ -454,6 +484,7 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
         world_fail(o->w, "the serials of events went back from %llu to %llu",
                    (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
     o->last_told = o->w->core.events.last;
+    o->m.rmid_is_forced = o->w->k->shm_rmid_forced && !had_fault;
     for (size_t i = 0; i < o->m.n_live; i++)
         model_begin_modes(o->m.live[i]);
     for (size_t i = 0; i < o->m.n_all; i++)

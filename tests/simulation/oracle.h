@@ -25,6 +25,9 @@ void oracle_look_inside(struct oracle *o);
 /* P has attached it. */
 void oracle_attached(struct oracle *o, int32_t shmid);
 void oracle_detached(struct oracle *o, int32_t shmid);
+/* Whether the daemon of PID, which was killed, has left a segment of SIZE that no record has and
+ * that nobody has attached. */
+bool oracle_has_left(const struct oracle *o, int32_t pid, uint64_t size);
 /* The daemon has been killed, or has ended in order. */
 void oracle_daemon_ended(struct oracle *o, bool was_killed);
 /* It runs. RECORDS_ARE_LOST: it began anew. */
@@ -34,7 +37,8 @@ void oracle_rebooted(struct oracle *o);
 
 /* --- what the daemon does */
 
-/* C was served: N of its requests have been executed. HAD_FAULT: a seam failed meanwhile. */
+/* C was served: N of its requests have been executed; of a single one, the world knows its looks.
+ * HAD_FAULT: a seam failed meanwhile. */
 void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
                    bool was_killed);
 /* Events may have been told, and waits answered. */

@@ -6,7 +6,7 @@
 #include "tests/simulation/model.h"
 #include "tests/simulation/oracle.h"
 
-enum { TOLD_KEPT = 4096, CODES_MAX = 64 };
+enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64 };
 
 /* An event, as the log has it. */
 struct told {
@@ -24,6 +24,13 @@ struct listener {
     uint32_t kinds;
     char prefix[NAME_BYTES];
     uint64_t next; /* the serial of the first event that it has not passed */
+};
+
+/* A uid, and the lines of the log that it has caused. */
+struct cause {
+    uint32_t uid;
+    int64_t full_at_ms; /* boot clock: when it may have a whole burst again */
+    bool has_used_all;  /* since it was told last how many were left out */
 };
 
 /* What is said on one connection. */
@@ -62,6 +69,11 @@ struct oracle {
     bool faults_seen;             /* while the present connection was served */
     unsigned long faults_counted; /* of the world */
     int64_t last_fault_ms;        /* boot clock */
+    struct cause causes[CAUSES_MAX];
+    size_t n_causes;
+    bool has_nameless_lines; /* that cannot be told whose they are */
+    unsigned n_long_looks;   /* creates of this turn that have looked at many segments */
+    unsigned long long_looks_turn;
     bool is_killed;
 };
 
@@ -98,6 +110,13 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message);
 /* Whether MESSAGE shows S as it is. */
 void judge_segment(struct oracle *o, struct model_segment *s, const json_t *shown,
                    const char *where);
+
+/* --- log_lines.c: what the daemon logs */
+
+/* From now on O reads the log; NULL: nobody does. */
+void log_lines_read_by(struct oracle *o);
+/* Another daemon counts from nothing. */
+void log_lines_begin_anew(struct oracle *o);
 
 /* --- quotas.c: what is used up, and what is not */
 

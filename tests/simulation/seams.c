@@ -44,7 +44,6 @@ static bool begin(struct world *w)
 KERNEL_CALL(create, (void *context, const struct sysv_create *args, int32_t *ret),
             (w->k, args, ret))
 KERNEL_CALL(find, (void *context, uint32_t key, int32_t *ret), (w->k, key, ret))
-KERNEL_CALL(stat_index, (void *context, int32_t index, struct sysv_stat *ret), (w->k, index, ret))
 KERNEL_CALL(set, (void *context, int32_t shmid, uint32_t uid, uint32_t gid, uint32_t mode),
             (w->k, shmid, uid, gid, mode))
 KERNEL_CALL(remove, (void *context, int32_t shmid), (w->k, shmid))
@@ -64,8 +63,18 @@ static int sysv_stat(void *context, int32_t shmid, struct sysv_stat *ret)
     struct world *w = context;
     if (!begin(w))
         return -EIO;
+    w->n_looks++;
     world_race(w, shmid);
     return KERNEL(w)->stat(w->k, shmid, ret);
+}
+
+static int sysv_stat_index(void *context, int32_t index, struct sysv_stat *ret)
+{
+    struct world *w = context;
+    if (!begin(w))
+        return -EIO;
+    w->n_looks++;
+    return KERNEL(w)->stat_index(w->k, index, ret);
 }
 
 static const struct sysv_ops sysv_ops = {

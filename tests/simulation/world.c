@@ -361,8 +361,9 @@ static void do_reserve(struct world *w, const char *rest)
 }
 
 /* Whether a process or a zombie has PID. Linux before 6.5 cannot tell a peer that died before it
- * was accepted from the one that has its pid then: here that does not happen. */
-static bool is_in_use(const struct world *w, int32_t pid)
+ * was accepted, and whose child has the socket, from one of the same uid that has its pid then:
+ * here that does not happen. */
+static bool is_in_use(const struct world *w, int32_t pid, uint32_t uid)
 {
     for (size_t i = 0; pid != 0 && i < PROCESSES_MAX; i++) {
         const struct process *p = &w->processes[i];
@@ -371,7 +372,8 @@ static bool is_in_use(const struct world *w, int32_t pid)
     }
     for (int i = 0; w->p.no_open_peer && i < w->n_connections; i++) {
         const struct connection *c = &w->connections[i];
-        if (c->is_used && c->is_arriving && c->by->pid == pid)
+        if (c->is_used && c->is_arriving && c->by->pid == pid && c->by->uid == uid &&
+            w->p.tasks[c->by->socket].has_passed_on)
             return true;
     }
     return false;
@@ -386,7 +388,7 @@ static void do_process(struct world *w, const char *rest)
         label >= PROCESSES_MAX || w->processes[label].is_used)
         return;
     /* The pid of a daemon that has ended is free; that of the running one, or the next, is not. */
-    if (is_in_use(w, pid) || pid == w->k->self.pid)
+    if (is_in_use(w, pid, uid) || pid == w->k->self.pid)
         return;
     struct process *p = &w->processes[label];
     *p = (struct process){.is_used = true, .pid = pid, .uid = uid, .gid = gid, .group = group};
@@ -574,6 +576,10 @@ static void do_shmget(struct world *w, const char *rest)
         return;
     const struct fake_process who = {p->uid, p->gid, p->pid};
     const struct sysv_create args = {.key = (uint32_t)key, .size = size};
+    /* What has the uid and the pid of a former daemon is its own for all that the next can see. */
+    if (p->uid == DAEMON_UID && p->pid > 0 && p->pid < w->k->self.pid &&
+        !oracle_has_left(w->oracle, p->pid, size))
+        return;
     if (fake_sysv_create_as(w->k, &who, &args, mode, &shmid) < 0)
         return;
     w->handles[handle] = (struct handle){.is_known = true, .shmid = shmid};
@@ -764,7 +770,7 @@ static void fail_kernel(struct world *w, const char *rest)
 {
     unsigned op, error;
     unsigned long n;
-    if (sscanf(rest, "%u %lu %u", &op, &n, &error) == 3 && op < FAKE_OPS && n > 0)
+    if (sscanf(rest, "%u %lu %u", &op, &n, &error) == 3 && op < FAKE_OPS)
         fake_sysv_fail(w->k, (enum fake_op)op, n, (int)error);
 }
 

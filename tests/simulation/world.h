@@ -113,6 +113,7 @@ struct world {
 
     /* Its calls of the seams. */
     unsigned long n_calls;
+    unsigned long n_looks;         /* at segments in the kernel, since a request was done last */
     unsigned long kill_at;         /* call number, 0: none */
     bool is_killed;                /* no call has any effect any more */
     uint64_t kill_requests;        /* how many had been answered in this turn by then */
