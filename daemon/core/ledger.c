@@ -77,20 +77,35 @@ static int store_failure(const struct ledger *l, struct outcome_detail *detail)
     return OUTCOME_STORE_FAILURE;
 }
 
+static bool was_disowned(const struct ledger *l, uint64_t size)
+{
+    for (size_t i = 0; i < l->n_disowned_sizes && i < DISOWNED_SIZES_MAX; i++)
+        if (l->disowned_sizes[i] == size)
+            return true;
+    return l->n_disowned_sizes > DISOWNED_SIZES_MAX;
+}
+
+static void note_disowned(struct ledger *l, uint64_t size)
+{
+    if (was_disowned(l, size))
+        return;
+    if (l->n_disowned_sizes < DISOWNED_SIZES_MAX)
+        l->disowned_sizes[l->n_disowned_sizes] = size;
+    l->n_disowned_sizes++;
+}
+
 int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome_detail *detail)
 {
     const struct store *store = &core->on.store;
     const struct clock *clock = &core->on.clock;
     struct ledger *l = &core->ledger;
-    int64_t now = clock->ops->kernel_s(clock->context);
-    /* A segment that was disowned in this second looks like one of a create that begins in it, and
-     * must not be taken for that, also when the clock was set back since: rather leave one behind.
-     */
-    const struct store_intent intent = {.key = key,
-                                        .size = size,
-                                        .pid = core->own_pid,
-                                        .at_s =
-                                            now > l->disowned_at_s ? now : l->disowned_at_s + 1};
+    /* A segment of the size that was given up looks like this one as soon as its owner changes it,
+     * and must not be taken for it: rather leave one behind. */
+    const struct store_intent intent = {
+        .key = key,
+        .size = size,
+        .pid = core->own_pid,
+        .at_s = was_disowned(l, size) ? INT64_MAX : clock->ops->kernel_s(clock->context)};
     int r = store->ops->intend(store->context, &intent, &l->reason);
     if (r == 0)
         return 0;
@@ -202,12 +217,10 @@ int ledger_write(struct core *core, const struct segment *segment,
 int ledger_write_gone(struct core *core, const struct segment *segment,
                       struct outcome_detail *detail)
 {
-    const struct clock *clock = &core->on.clock;
     const struct ledger_change change = {.is_gone = true};
     int r = ledger_write(core, segment, &change, detail);
-    int64_t now = clock->ops->kernel_s(clock->context);
-    if (r == 0 && now > core->ledger.disowned_at_s) /* the clock may have been set back */
-        core->ledger.disowned_at_s = now;
+    if (r == 0 && segment->cpid == core->own_pid)
+        note_disowned(&core->ledger, segment->size);
     return r;
 }
 

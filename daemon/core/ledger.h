@@ -24,6 +24,8 @@
 #include "daemon/core/ties.h"
 #include "daemon/store/store.h"
 
+enum { DISOWNED_SIZES_MAX = 16 };
+
 struct core;
 struct segment;
 
@@ -48,8 +50,10 @@ struct ledger {
     size_t live_ties_capacity;
     struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
-    bool is_entered;              /* this daemon is recorded */
-    int64_t disowned_at_s;        /* the kernel's clock: the latest ledger_write_gone() */
+    bool is_entered; /* this daemon is recorded */
+    /* Different sizes of segments that a daemon of this pid has made, and this one has given up. */
+    uint64_t disowned_sizes[DISOWNED_SIZES_MAX];
+    size_t n_disowned_sizes;      /* above DISOWNED_SIZES_MAX: there are more */
     int64_t records_since_at_ms;  /* wall clock: of older segments the records may be lost */
     bool has_written;             /* and the store was not tended since */
     bool has_more_to_tend;        /* the store has more to do, at once */

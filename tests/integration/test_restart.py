@@ -299,15 +299,32 @@ class Unacknowledged(RestartCase):
         self.restart()
         self.assertTrue(sysv.exists(before))
 
-    def test_neither_of_two(self):
-        two = [self.given_up(5000) for _ in range(2)]
+    def test_nothing_that_was_given_up(self):
+        """Its owner changes it after what the daemon announced."""
+        shmid = self.given_up(5000)
+        was = sysv.stat(shmid)
+        given_up_at = int(sysv.proc_table()[shmid]["ctime"])
         self.die_creating(5000)
-        for shmid in two:
-            self.touch(shmid)
+
+        def is_later():
+            sysv.set_owner(shmid, was.uid, was.gid, was.mode)
+            return int(sysv.proc_table()[shmid]["ctime"]) >= given_up_at + 2
+
+        wait_until(is_later, "it was changed later")
         self.restart()
-        for shmid in two:
-            self.assertTrue(sysv.exists(shmid))
-            self.assertIn(str(shmid), self.daemon.log())
+        self.assertTrue(sysv.exists(shmid))
+
+    @needs_several_uids
+    @needs_to_be_alone
+    def test_neither_of_two(self):
+        """Other programs of the daemon's user have made them, with its pid."""
+        kept = self.client.create(size=1)["shmid"]
+        self.die_creating(5000)
+        two = [self.lookalike(kept + n, DAEMON, 5000, self.daemon.pid) for n in (1, 2)]
+        self.restart()
+        for made in two:
+            self.assertEqual(sysv.stat(made.shmid), made)
+            self.assertIn(str(made.shmid), self.daemon.log())
 
     @needs_several_uids
     @needs_to_be_alone

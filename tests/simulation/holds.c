@@ -145,6 +145,18 @@ void holds_forget_adopted(struct oracle *o)
     }
 }
 
+/* Whether the daemon that has made K had given up one of its size: K cannot be told from that. */
+static bool looks_disowned(const struct oracle *o, const struct sysv_stat *k)
+{
+    for (size_t i = 0; i < o->m.n_all; i++) {
+        const struct model_segment *s = o->m.all[i];
+        if ((s->is_disowned || s->may_be_disowned) && s->kernel.cpid == k->cpid &&
+            s->kernel.size == k->size)
+            return true;
+    }
+    return false;
+}
+
 void holds_check_unacknowledged(struct oracle *o, bool had_fault)
 {
     for (size_t i = 0; i < o->n_unacknowledged; i++) {
@@ -152,9 +164,8 @@ void holds_check_unacknowledged(struct oracle *o, bool had_fault)
         const struct sysv_stat *now = fake_sysv_segment(o->w->k, k->shmid);
         if (!now || !is_same_segment(now, k) || registry_by_shmid(&o->w->core.registry, k->shmid))
             continue;
-        /* One of the second of a disowning cannot be told from what was disowned. */
-        if (now->ctime > o->m.disowned_at_s && count_alike(o, k) == 1 && !had_fault &&
-            now->nattch == 0 && now->lpid == 0)
+        if (!looks_disowned(o, k) && count_alike(o, k) == 1 && !had_fault && now->nattch == 0 &&
+            now->lpid == 0)
             world_fail(o->w,
                        "shmid %d, which no record has and nobody was told of, is left after "
                        "the start",

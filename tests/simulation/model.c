@@ -121,12 +121,6 @@ static struct model_segment *by_key(const struct model *m, uint32_t key)
     return NULL;
 }
 
-void model_note_disowning(struct model *m)
-{
-    if (m->w->k->now > m->disowned_at_s)
-        m->disowned_at_s = m->w->k->now;
-}
-
 const struct sysv_stat *model_foreign(const struct model *m, int32_t shmid)
 {
     for (size_t i = 0; i < m->n_foreign; i++)
@@ -1036,7 +1030,6 @@ static void apply_disown(struct model *m, struct model_segment *s)
         k.locked = false;
     }
     s->is_disowned = true;
-    model_note_disowning(m);
     model_end(m, s);
     m->foreign[m->n_foreign++] = k;
 }

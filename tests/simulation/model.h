@@ -84,7 +84,8 @@ struct model_segment {
     bool is_unsure;       /* a request about it was cut off by a kill, or had a fault */
     bool may_be_recorded; /* a change of it that the store refused */
     bool removal_is_told, is_disowned;
-    bool is_of_the_past; /* it ended in the time of another daemon: this one may find that out */
+    bool may_be_disowned; /* nobody has heard how that ended */
+    bool is_of_the_past;  /* it ended in the time of another daemon: this one may find that out */
 };
 
 struct model {
@@ -98,7 +99,6 @@ struct model {
     size_t n_foreign;
     /* The daemon has found kernel.shm_rmid_forced set when it started, and so it is still. */
     bool rmid_is_forced;
-    int64_t disowned_at_s; /* the latest time, by the kernel's clock, which may go back */
 };
 
 struct ask {
@@ -140,8 +140,6 @@ void model_remove(struct model *m, struct model_segment *segment);
 struct model_segment *model_by_serial(const struct model *m, uint64_t serial);
 struct model_segment *model_by_name(const struct model *m, const char *name);
 struct model_segment *model_by_shmid(const struct model *m, int32_t shmid);
-/* Something was disowned at this time. */
-void model_note_disowning(struct model *m);
 
 const struct sysv_stat *model_foreign(const struct model *m, int32_t shmid);
 

@@ -160,8 +160,10 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
 {
     struct model *m = &o->m;
     o->must_learn = true;
-    for (size_t i = 0; i < m->n_live; i++)
+    for (size_t i = 0; i < m->n_live; i++) {
         m->live[i]->is_unsure |= may_mean(ask, m->live[i]);
+        m->live[i]->may_be_disowned |= ask->method == METHOD_DISOWN && m->live[i]->is_unsure;
+    }
     /* `ready` of one that replaces another: that may be gone. */
     for (size_t i = 0; i < m->n_live && ask->method == METHOD_READY; i++)
         if (m->live[i]->is_unsure && m->live[i]->replaces) {
@@ -169,8 +171,6 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
             if (old)
                 old->is_unsure = true;
         }
-    if (ask->method == METHOD_DISOWN)
-        model_note_disowning(m);
     o->is_unsure_of_new |= may_make(ask);
     o->is_unsure_of_adopted |= may_adopt(ask);
 }

@@ -139,6 +139,58 @@ TEST(a_create_after_the_clock_was_set_back)
     turn_ends();
 }
 
+/* Nor when its owner has changed it since. */
+TEST(a_create_before_the_owner_changes_it)
+{
+    create_for_bob(f);
+    int32_t shmid = fixture_record(f, "a")->shmid;
+    assert_int_equal(disown(f), 0);
+    turn_ends();
+    f->clock.real_ms += 10000;
+    assert_int_equal(ledger_intend(&f->core, 0, 5000, &f->detail), 0);
+    fake_sysv_segment(f->k, shmid)->ctime = f->clock.real_ms / 1000 + 1;
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_false(f->start.unacknowledged.is_removed);
+    assert_non_null(fake_sysv_segment(f->k, shmid));
+    turn_ends();
+}
+
+/* The daemon is killed between the making of a segment of SIZE and its record. */
+static void crash_within_a_create(uint64_t size)
+{
+    const struct sysv_create args = {.size = size};
+    int32_t shmid;
+    f->k->now = f->clock.real_ms / 1000;
+    assert_int_equal(ledger_intend(&f->core, 0, size, &f->detail), 0);
+    assert_int_equal(fake_sysv_create_as(f->k, &f->k->self, &args, 0600, &shmid), 0);
+    assert_int_equal(core_fixture_crash(f), 0);
+}
+
+TEST(a_create_of_another_size)
+{
+    create_for_bob(f);
+    assert_int_equal(disown(f), 0);
+    turn_ends();
+    crash_within_a_create(8192);
+    assert_true(f->start.unacknowledged.is_removed);
+    turn_ends();
+}
+
+/* It remembers so many sizes; when there were more, it may have been any. */
+TEST(a_create_after_many_sizes)
+{
+    struct caller caller = core_fixture_caller(f, 0, 3);
+    for (unsigned i = 0; i <= DISOWNED_SIZES_MAX; i++) {
+        const struct create_params p = {.name = "a", .size = GIVEN(5000 + i), .uid = GIVEN(BOB)};
+        assert_int_equal(fixture_create(f, &caller, &p), 0);
+        assert_int_equal(disown(f), 0);
+        turn_ends();
+    }
+    crash_within_a_create(8192);
+    assert_false(f->start.unacknowledged.is_removed);
+    turn_ends();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +201,9 @@ int main(void)
         CASE(what_is_being_removed),
         CASE(a_create_in_the_same_second),
         CASE(a_create_after_the_clock_was_set_back),
+        CASE(a_create_before_the_owner_changes_it),
+        CASE(a_create_of_another_size),
+        CASE(a_create_after_many_sizes),
     };
     return RUN_TESTS(tests);
 }
