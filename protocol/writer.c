@@ -18,13 +18,6 @@ void writer_deinit(struct writer *w)
     writer_init(w);
 }
 
-void writer_free_buffer(struct writer *w)
-{
-    free(w->data);
-    w->data = NULL;
-    w->len = w->capacity = 0;
-}
-
 int writer_grow(struct writer *w, size_t n)
 {
     if (w->failed)

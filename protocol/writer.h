@@ -30,9 +30,6 @@ struct writer_mark {
 void writer_init(struct writer *w);
 void writer_deinit(struct writer *w);
 
-/* Gives the memory of an empty writer back; it goes on where it was. */
-void writer_free_buffer(struct writer *w);
-
 struct writer_mark writer_mark(const struct writer *w);
 /* Back to MARK; clears `failed`. */
 void writer_rewind(struct writer *w, struct writer_mark mark);

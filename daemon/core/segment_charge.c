@@ -45,20 +45,20 @@ int segment_charge_anchor(struct quota *q, struct segment *s, bool is_admin,
     return r;
 }
 
-void segment_charge_follow_lock(struct quota *q, struct segment *s, bool is_locked)
-{
-    if (!is_locked)
-        segment_uncharge_lock(q, s);
-    else if (!s->is_lock_charged)
-        s->is_lock_charged =
-            quota_add(q, s->creator.uid, QUOTA_LOCKED_BYTES, s->size, &s->account) == 0;
-}
-
-void segment_uncharge_lock(struct quota *q, struct segment *s)
+static void uncharge_lock(struct quota *q, struct segment *s)
 {
     if (s->is_lock_charged)
         quota_give(q, s->account, QUOTA_LOCKED_BYTES, s->size);
     s->is_lock_charged = false;
+}
+
+void segment_charge_follow_lock(struct quota *q, struct segment *s, bool is_locked)
+{
+    if (!is_locked)
+        uncharge_lock(q, s);
+    else if (!s->is_lock_charged)
+        s->is_lock_charged =
+            quota_add(q, s->creator.uid, QUOTA_LOCKED_BYTES, s->size, &s->account) == 0;
 }
 
 void segment_uncharge_anchor(struct quota *q, struct segment *s)
@@ -72,7 +72,7 @@ void segment_uncharge(struct quota *q, struct segment *s)
 {
     if (!s->account)
         return;
-    segment_uncharge_lock(q, s);
+    uncharge_lock(q, s);
     segment_uncharge_anchor(q, s);
     quota_give(q, s->account, QUOTA_BYTES, s->size);
     quota_give(q, steal_pointer(&s->account), QUOTA_SEGMENTS, 1);

@@ -25,8 +25,7 @@ int segment_charge_found(struct quota *q, struct segment *segment) MUST_CHECK;
  */
 void segment_charge_follow_lock(struct quota *q, struct segment *segment, bool is_locked);
 
-/* Give the charge back; without one they do nothing. The last gives back everything. */
-void segment_uncharge_lock(struct quota *q, struct segment *segment);
+/* Give the charge back; without one they do nothing. The second gives back everything. */
 void segment_uncharge_anchor(struct quota *q, struct segment *segment);
 void segment_uncharge(struct quota *q, struct segment *segment);
 

@@ -6,8 +6,10 @@
 
 #include "daemon/core/segment.h"
 
-int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-              struct party **ret, struct outcome_detail *detail)
+/* The party by which CALLER has ROLE for a segment of LIFETIME: its connection as a holder where
+ * the lifetime is that, else its process. As parties_of_caller(). */
+static int party_of(struct parties *p, struct caller *caller, enum lifetime lifetime,
+                    enum tie_role role, struct party **ret, struct outcome_detail *detail)
 {
     if (role == TIE_HOLDER && lifetime == LIFETIME_CONNECTION)
         return parties_of_connection(caller, ret);
@@ -43,7 +45,7 @@ int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime,
                int64_t since_at_ms, struct tie **ret, struct outcome_detail *detail)
 {
     struct party *party;
-    int r = tie_party(p, caller, lifetime, role, &party, detail);
+    int r = party_of(p, caller, lifetime, role, &party, detail);
     if (r != 0)
         return r;
     struct tie *tie = tie_new(party, role, since_at_ms);

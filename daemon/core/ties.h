@@ -21,20 +21,16 @@ struct tie {
     LIST_ENTRY(tie) of_party;
 };
 
-/* The party by which CALLER has ROLE for a segment of LIFETIME: its connection as a holder where
- * the lifetime is that, else its process. As parties_of_caller(). */
-int tie_party(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
-              struct party **ret, struct outcome_detail *ret_detail) MUST_CHECK;
-
-/* The tie of SEGMENT in ROLE to the party that tie_party() gives, or NULL: 0 or a negative errno.
- * No process is watched for it that was not watched before. */
+/* The tie of CALLER to SEGMENT in ROLE, or NULL: 0 or a negative errno. A holder of a `connection`
+ * segment is a connection, every other party a process. The call watches no further process. */
 int tie_of_caller(struct parties *p, struct caller *caller, const struct segment *segment,
                   enum tie_role role, struct tie **ret) MUST_CHECK;
 
 /* A tie to PARTY: NULL when out of memory. */
 struct tie *tie_new(struct party *party, enum tie_role role, int64_t since_at_ms);
 
-/* A tie to tie_party(): 0, or as tie_party(). */
+/* A tie to the party by which CALLER has ROLE for a segment of LIFETIME: 0, or as
+ * parties_of_caller(). */
 int tie_new_of(struct parties *p, struct caller *caller, enum lifetime lifetime, enum tie_role role,
                int64_t since_at_ms, struct tie **ret, struct outcome_detail *ret_detail) MUST_CHECK;
 
