@@ -128,8 +128,8 @@ static void sweep(struct shmd *d)
     warn_of_rmid_forced(d);
 }
 
-/* Whoever asks for a reload wants the present state: the records are compared with the kernel even
- * when the new configuration is refused. */
+/* A reload shows the present state: the records are compared with the kernel even when the new
+ * configuration is refused. */
 static int reload(struct shmd *d)
 {
     int r = configuration_reload(&d->configuration);

@@ -23,8 +23,8 @@ struct segment;
  * RET_DETAIL, or a negative errno. Nothing is done when there is an anchor. */
 int anchor_take(struct core *core, struct segment *segment,
                 struct outcome_detail *ret_detail) MUST_CHECK;
-/* Takes another in the place of the one that SEGMENT has: whether a client has come is told by what
- * the kernel has noted since. 0 or a negative errno; on failure the old one stays. */
+/* Takes another in the place of the one that SEGMENT has: what the kernel has noted since then
+ * shows whether a client has come. 0 or a negative errno; on failure the old one stays. */
 int anchor_renew(struct core *core, struct segment *segment) MUST_CHECK;
 /* Detaches, and waits for no client any more. */
 void anchor_drop(struct core *core, struct segment *segment);

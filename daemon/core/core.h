@@ -2,7 +2,7 @@
 /*
  * The core: all that shmd knows and decides, on top of the seams to the kernel, the clock,
  * processes and the store. What it can be asked is in the headers beside this one, a file a verb.
- * Each change is durable when its verb returns (ledger.h); its event is told when the turn ends.
+ * Each change is durable when its verb returns (ledger.h); its event is sent when the turn ends.
  */
 #ifndef SHMD_CORE_CORE_H
 #define SHMD_CORE_CORE_H
@@ -155,11 +155,11 @@ void core_tick(struct core *core);
 /* When it is next due (boot clock), or -1. */
 int64_t core_next_tick(const struct core *core);
 
-/* Facts are recorded. Then events are told, then what is dead is buried. */
+/* Records the facts. Then the caller sends the events, and core_bury() frees what is dead. */
 void core_record_facts(struct core *core);
 /* The end of a turn: the same, and the store is tended. */
 void core_end_turn(struct core *core);
-/* Whether facts are to be recorded, events to be told, or dead to be buried. */
+/* Whether there are facts to record, events to send, or dead segments to free. */
 bool core_turn_is_due(const struct core *core);
 /* Frees what has left the registry; nothing may point to it any more. */
 void core_bury(struct core *core);

@@ -25,8 +25,8 @@ static int end_now(struct core *core, struct segment *segment, enum reason reaso
     return r < 0 ? r : removal_do(core, &found, reason);
 }
 
-/* Whether SEGMENT, which nobody that is known depends on, may still be used by a process that a
- * former daemon could not see: whoever has it attached may be that. */
+/* Whether a process that a former daemon could not see may still use SEGMENT, on which no known
+ * process depends: each process that has it attached may be that one. */
 static bool may_be_in_use(struct core *core, struct segment *segment)
 {
     struct sysv_stat kernel;

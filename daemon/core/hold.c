@@ -10,8 +10,7 @@ static bool can_be_held(const struct segment *segment)
     return segment->state != STATE_REMOVING && lifetime_has_holders(segment->lifetime);
 }
 
-/* Why nobody holds a segment, and what to do instead: for who wants to hold it, and to let it go.
- */
+/* Why a segment has no holders, and what to do instead of holding it or releasing it. */
 struct advice {
     const char *of_persistent, *of_attached, *of_removing;
 };

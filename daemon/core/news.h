@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * News: events that wait to be told. What they tell is recorded, or is a fact. They are told in
+ * News: events that wait to be sent. What they say is recorded, or is a fact. They are sent in
  * order when the turn ends.
  */
 #ifndef SHMD_CORE_NEWS_H

@@ -47,7 +47,7 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
     struct segment old_next;
     int r = 0;
     if (segment->state == STATE_REMOVING)
-        return outcome_being_removed(detail, NULL); /* whoever has filled it hears that in time */
+        return outcome_being_removed(detail, NULL); /* its initialiser must learn it */
     if (segment->state != STATE_INITIALISING)
         return 0;
     if (segment->replaces) {

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records and kernel are brought together: by the periodic sweep, and at the start by one thing
- * more. Doubt never removes anything.
+ * The periodic sweep compares the records with the kernel. At the start there is one thing more: a
+ * segment that a former daemon was about to create. Doubt never removes anything.
  */
 #ifndef SHMD_CORE_RECONCILE_H
 #define SHMD_CORE_RECONCILE_H
 
 #include "daemon/core/core.h"
 
-/* One look at every record and at kernel.shm_rmid_forced, however long it takes. What has its
- * segment is anchored if it needs that; attachments and detachments since the last sweep are told.
- */
+/* One look at every record and at kernel.shm_rmid_forced, however long it takes. A segment
+ * that needs an anchor gets it; attachments and detachments since the last sweep become events. */
 void reconcile_sweep(struct core *core, struct sweep_result *ret);
 
 /* The periodic sweep, in parts. */

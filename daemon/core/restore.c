@@ -7,8 +7,8 @@
 #include "daemon/core/segment_charge.h"
 
 /* The process that was recorded, unless it is known to have ended: 0, -ESRCH, or another negative
- * errno. Where it cannot be told from another that has its pid now, it is taken for it: the segment
- * is kept longer than it need be, and never removed under a process that lives. */
+ * errno. A process that cannot be distinguished from it passes for it: the segment is kept longer
+ * than it need be, and never removed under a process that lives. */
 static int find_process(struct core *core, const struct stored_tie *stored, struct party **ret)
 {
     const struct processes *p = &core->on.processes;

@@ -71,7 +71,7 @@ void serial_map_take(struct serial_map *map, uint64_t serial)
         return;
     size_t free_one = (size_t)(slot_of(map, serial) - map->slots);
     size_t mask = map->capacity - 1;
-    /* Whoever stands behind moves up, unless that would put it before its own place. */
+    /* An entry behind the gap moves into it, unless that would put it before its own place. */
     for (size_t i = (free_one + 1) & mask; map->slots[i].serial != 0; i = (i + 1) & mask) {
         size_t home = place_of(map, map->slots[i].serial);
         if (((i - home) & mask) < ((i - free_one) & mask))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seam to what outlives the daemon. Whoever uses it sees records, never bytes: what a segment
+ * The seam to what outlives the daemon. Its users see records, never bytes: what a segment
  * is, which processes it is tied to, the counters, and which daemons ran here.
  *
  * One change is one array of records. It is durable when write() has returned 0; when write()
