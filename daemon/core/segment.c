@@ -48,7 +48,7 @@ struct segment *segment_new_stored(const struct stored_segment *stored)
 
 static struct stored_idle stored_idle(const struct segment *s)
 {
-    if (s->idle_ttl_ms == 0 || s->seen.nattch > 0)
+    if (s->idle_ttl_ms == 0)
         return (struct stored_idle){0};
     return (struct stored_idle){.since_ms = s->idle_since_ms,
                                 .attached_at_s = s->seen.attached_at_s,

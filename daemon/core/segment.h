@@ -39,7 +39,7 @@ struct segment {
     int64_t expires_at_ms; /* boot clock; 0: never */
     int64_t idle_ttl_ms;   /* how long it stays while nobody has attached it; 0: for ever */
     int64_t idle_since_ms; /* boot clock: nobody was seen to have it attached since. Stored, with
-                              what was seen then, while there is idle_ttl_ms and nobody has it */
+                              what was seen then, while there is idle_ttl_ms */
     uint64_t replaces;     /* the serial of the segment whose place it takes at `ready`; 0: none */
     char *other_name;      /* owned. While it is being removed: what it was called. While it waits
                               to replace another: the name that it takes. Else NULL */

@@ -37,8 +37,8 @@ struct stored_creator {
     bool was_admin;
 };
 
-/* That nobody had a segment attached, and what the kernel told of it then. When it tells the same
- * later, nobody has had it since. */
+/* Since when nobody was seen to have a segment attached, and what the kernel told then. When it
+ * tells the same later, nobody has attached or detached it since. */
 struct stored_idle {
     int64_t since_ms;                     /* boot clock; 0: not recorded */
     int64_t attached_at_s, detached_at_s; /* the kernel's times; 0: never */
