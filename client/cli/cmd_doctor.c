@@ -11,6 +11,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/doctor_checks.h"
+#include "client/cli/table.h"
 #include "protocol/writer.h"
 
 enum { DOCTOR_WELL = 0, DOCTOR_WARNINGS = 1, DOCTOR_ERRORS = 2 };
@@ -81,15 +82,46 @@ static bool wants_colours(void)
 #define HEAD_WIDTH 8
 #define INDENT     "         "
 
-static void print_finding(const struct finding *f, bool colours)
+/*
+ * Prints TEXT, which has no control characters and begins in column AT of the terminal, and ends
+ * the line. What goes beyond WIDTH (0: nothing does) goes on in the next line, below column AT
+ * where there is room for that. A word stays whole: it may be a part of what is to be typed.
+ */
+static void print_wrapped(const char *text, size_t at, size_t width)
+{
+    size_t indent = 2 * at <= width ? at : 2, used = at;
+    for (bool is_first = true; *text; is_first = false) {
+        size_t len = strcspn(text, " ");
+        if (!is_first && width > 0 && used + 1 + len > width) {
+            printf("\n%*s", (int)indent, "");
+            used = indent;
+        } else if (!is_first) {
+            putchar(' ');
+            used++;
+        }
+        printf("%.*s", (int)len, text);
+        used += len;
+        text += len + (text[len] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_finding(const struct finding *f, bool colours, size_t width)
 {
     static const char *const starts[] = {"\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[1;31m"};
-    printf("%s%-*s%s %s: %s\n", colours ? starts[f->severity] : "", HEAD_WIDTH,
-           severity_word(f->severity), colours ? "\x1b[0m" : "", f->id, f->found);
-    if (*f->why)
-        printf(INDENT "why:  %s\n", f->why);
-    if (*f->mend)
-        printf(INDENT "mend: %s\n", f->mend);
+    char text[sizeof(f->found) + 64];
+    printf("%s%-*s%s ", colours ? starts[f->severity] : "", HEAD_WIDTH, severity_word(f->severity),
+           colours ? "\x1b[0m" : "");
+    snprintf(text, sizeof(text), "%s: %s", f->id, f->found);
+    print_wrapped(text, strlen(INDENT), width);
+    if (*f->why) {
+        fputs(INDENT "why:  ", stdout);
+        print_wrapped(f->why, strlen(INDENT "why:  "), width);
+    }
+    if (*f->mend) {
+        fputs(INDENT "mend: ", stdout);
+        print_wrapped(f->mend, strlen(INDENT "mend: "), width);
+    }
 }
 
 /* Adds "COUNT NOUN" to TEXT, with an s when there are several or none. */
@@ -101,7 +133,7 @@ static void add_count(char *text, size_t size, size_t count, const char *noun)
 }
 
 /* Such as "1 warning, 1 note, 14 checks passed"; what there is none of is left out. */
-static void print_summary(const size_t counts[SEVERITY_ERROR + 1])
+static void print_summary(const size_t counts[SEVERITY_ERROR + 1], size_t width)
 {
     char text[128] = "";
     if (counts[SEVERITY_ERROR] > 0)
@@ -111,13 +143,16 @@ static void print_summary(const size_t counts[SEVERITY_ERROR + 1])
     if (counts[SEVERITY_INFO] > 0)
         add_count(text, sizeof(text), counts[SEVERITY_INFO], "note");
     add_count(text, sizeof(text), counts[SEVERITY_OK], "check");
-    printf("\n%s passed\n", text);
+    strcat(text, " passed");
+    putchar('\n');
+    print_wrapped(text, 0, width);
 }
 
 /* The worst findings first. Checks that passed have no empty lines between them. */
 static void print_report(const struct findings *all)
 {
     bool colours = wants_colours(), is_first = true;
+    size_t width = (size_t)terminal_width();
     size_t counts[SEVERITY_ERROR + 1] = {0};
     for (int severity = SEVERITY_ERROR; severity >= SEVERITY_OK; severity--) {
         for (size_t i = 0; i < all->count; i++) {
@@ -126,12 +161,12 @@ static void print_report(const struct findings *all)
                 continue;
             if (!is_first && (severity > SEVERITY_OK || counts[SEVERITY_OK] == 0))
                 putchar('\n');
-            print_finding(f, colours);
+            print_finding(f, colours, width);
             counts[severity]++;
             is_first = false;
         }
     }
-    print_summary(counts);
+    print_summary(counts, width);
 }
 
 /* What kept doctor from looking. */

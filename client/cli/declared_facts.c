@@ -2,12 +2,60 @@
 #include "client/cli/declared_facts.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/message.h"
+#include "protocol/params.h"
+
+enum { FILE_BYTES_MAX = 1024 * 1024 }; /* as the daemon reads them */
+
+/* --- lists of segments */
+
+int declared_list_add(struct declared_list *list, const char *name, uint32_t key)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity * 2 + 16;
+        struct declared_name *more = reallocarray(list->rows, capacity, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        list->rows = more;
+        list->capacity = capacity;
+    }
+    struct declared_name row = {name ? strdup(name) : NULL, key};
+    if (name && !row.name)
+        return -ENOMEM;
+    list->rows[list->count++] = row;
+    return 0;
+}
+
+static bool has(const struct declared_list *list, const char *name, uint32_t key)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct declared_name *row = &list->rows[i];
+        if (name ? row->name && strcmp(row->name, name) == 0 : row->key == key)
+            return true;
+    }
+    return false;
+}
+
+void declared_list_deinit(struct declared_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->rows[i].name);
+    free(list->rows);
+    *list = (struct declared_list){NULL, 0, 0};
+}
+
+/* --- the files */
 
 /* Takes the directory out of LINE when it is `segments_dir = DIRECTORY`. */
 static void take_line(const char *line, char *dir, size_t size)
@@ -65,10 +113,93 @@ static void check_writers(const char *root, const char *path, uint32_t owner,
     snprintf(f->loose.path, sizeof(f->loose.path), "%s", path);
 }
 
-static size_t read_directory(const char *root, const char *dir, uint32_t owner,
-                             struct declared_facts *f)
+static void note_invalid(struct declared_facts *f, const char *path, const char *why)
 {
-    char path[PATH_MAX];
+    if (f->n_invalid++ == 0)
+        snprintf(f->invalid, sizeof(f->invalid), "%.250s: %.250s", path, why);
+}
+
+static void note_missing(struct declared_facts *f, const char *name, uint32_t key)
+{
+    char text[32];
+    size_t used = strlen(f->missing);
+    snprintf(text, sizeof(text), "key 0x%08" PRIx32, key);
+    name = name ? name : text;
+    if (used + strlen(name) + 3 < sizeof(f->missing)) /* whole, or not at all */
+        snprintf(f->missing + used, sizeof(f->missing) - used, "%s%s", used ? ", " : "", name);
+    f->n_missing++;
+}
+
+/* What the daemon would say of one entry; what only it can tell, as contradictions between entries,
+ * is left to it. */
+static void take_entry(const struct message *message, size_t index, const char *path,
+                       const struct declared_list *there, struct declared_facts *f)
+{
+    union params params;
+    struct failure failure;
+    if (params_decode(METHOD_CREATE, message_member(message, index), &params, &failure) < 0) {
+        note_invalid(f, path, failure_message(&failure));
+        return;
+    }
+    uint32_t key = params.create.key.given ? (uint32_t)params.create.key.value : 0;
+    if (!params.create.name && key == 0)
+        note_invalid(f, path, "an entry has neither a name nor a key");
+    else if (!has(there, params.create.name, key))
+        note_missing(f, params.create.name, key);
+}
+
+static void take_text(const char *text, size_t len, const char *path,
+                      const struct declared_list *there, struct declared_facts *f)
+{
+    struct message message;
+    struct failure failure;
+    if (message_decode(text, len, &message, &failure) < 0) {
+        note_invalid(f, path, failure_message(&failure));
+        return;
+    }
+    for (size_t i = 0; i < message_calls(&message); i++)
+        take_entry(&message, i, path, there, f);
+    message_free(&message);
+}
+
+/* The file at FULL, which messages call PATH. */
+static void read_entries(const char *full, const char *path, const struct declared_list *there,
+                         struct declared_facts *f)
+{
+    int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO does not hold this up */
+    struct stat st;
+    char *text = malloc(FILE_BYTES_MAX + 2);
+    size_t len = 0;
+    ssize_t n = 1;
+    if (fd < 0 && errno == EACCES)
+        f->n_unreadable++;
+    else if (fd < 0 || fstat(fd, &st) < 0)
+        note_invalid(f, path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        note_invalid(f, path, "it is not a file");
+    else {
+        while (text && n > 0 && len <= FILE_BYTES_MAX) {
+            n = read(fd, text + len, FILE_BYTES_MAX + 1 - len);
+            len += n > 0 ? (size_t)n : 0;
+        }
+        if (n < 0)
+            note_invalid(f, path, strerror(errno));
+        else if (len > FILE_BYTES_MAX)
+            note_invalid(f, path, "it is longer than 1 MiB");
+        else if (text) {
+            text[len] = '\0';
+            take_text(text, len, path, there, f);
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    free(text);
+}
+
+static size_t read_directory(const char *root, const char *dir, uint32_t owner,
+                             const struct declared_list *there, struct declared_facts *f)
+{
+    char path[PATH_MAX], full[PATH_MAX];
     size_t count = 0;
     snprintf(path, sizeof(path), "%s%s", root, dir);
     DIR *d = opendir(path);
@@ -78,6 +209,8 @@ static size_t read_directory(const char *root, const char *dir, uint32_t owner,
             count++;
             snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
             check_writers(root, path, owner, f);
+            snprintf(full, sizeof(full), "%s%s", root, path);
+            read_entries(full, path, there, f);
         }
     }
     if (d)
@@ -104,7 +237,7 @@ static bool is_enabled(const char *root)
 }
 
 void declared_facts_read(const char *root, const char *config_dir, uint32_t owner,
-                         struct declared_facts *ret)
+                         const struct declared_list *there, struct declared_facts *ret)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -114,7 +247,7 @@ void declared_facts_read(const char *root, const char *config_dir, uint32_t owne
     snprintf(path, sizeof(path), "%s/shmd.conf", config_dir);
     check_writers(root, path, owner, ret);
     check_writers(root, ret->dir, owner, ret);
-    ret->n_files = read_directory(root, ret->dir, owner, ret);
+    ret->n_files = read_directory(root, ret->dir, owner, there, ret);
     snprintf(path, sizeof(path), "%s/run/systemd/system", root);
     ret->systemd_runs = stat(path, &st) == 0;
     ret->service_is_enabled = is_enabled(root);

@@ -18,6 +18,21 @@ struct loose_file {
     bool is_strangers; /* neither root's nor the daemon's; else every user may write it */
 };
 
+/* What identifies a segment. */
+struct declared_name {
+    char *name; /* owned; NULL: it has none, and is known by its key */
+    uint32_t key;
+};
+
+struct declared_list {
+    struct declared_name *rows; /* owned */
+    size_t count, capacity;
+};
+
+/* 0 or -ENOMEM. */
+int declared_list_add(struct declared_list *list, const char *name, uint32_t key);
+void declared_list_deinit(struct declared_list *list);
+
 struct declared_facts {
     char dir[256];           /* of the files */
     size_t n_files;          /* that the daemon would read there */
@@ -25,12 +40,17 @@ struct declared_facts {
     bool service_is_enabled; /* shmd.service, by some target */
     size_t n_loose;
     struct loose_file loose; /* the first of them */
+    size_t n_unreadable;     /* files that the caller may not read */
+    size_t n_invalid;        /* entries that the daemon leaves out, and files that are not JSON */
+    char invalid[512];       /* the first of them: its file and what is wrong */
+    size_t n_missing;        /* declared segments that do not exist */
+    char missing[256];       /* their names, as far as there is room */
 };
 
 /* ROOT is put before every path. CONFIG_DIR has shmd.conf, which may name another directory of
  * declared segments than segments.d beside it. What cannot be read counts as absent. OWNER is the
- * daemon's uid. */
+ * daemon's uid, and THERE are the declared segments that exist. */
 void declared_facts_read(const char *root, const char *config_dir, uint32_t owner,
-                         struct declared_facts *ret);
+                         const struct declared_list *there, struct declared_facts *ret);
 
 #endif

@@ -193,6 +193,8 @@ static int look_at_declared(const struct shmd_segment *s, void *data)
 {
     struct doctor_facts *f = data;
     f->drift.segments += s->declared;
+    if (s->declared && declared_list_add(&f->drift.all, s->name, s->key) < 0)
+        return -ENOMEM;
     if (s->declared && s->n_drift > 0)
         note_drift(s, f);
     return 0;
@@ -201,7 +203,11 @@ static int look_at_declared(const struct shmd_segment *s, void *data)
 static void ask_declared(struct cli *cli, struct doctor_facts *f)
 {
     const struct shmd_list_options all = {.scope = SHMD_SCOPE_ALL};
+    char systems[sizeof(cli->daemon.path)];
     f->drift.is_known = shmd_list(cli_ask(cli), &all, look_at_declared, f) == 0;
+    f->drift.is_of_the_files =
+        shmd_instance_path(SHMD_INSTANCE_SYSTEM, systems, sizeof(systems)) == 0 &&
+        strcmp(cli->daemon.path, systems) == 0;
 }
 
 int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_facts *ret)

@@ -216,6 +216,54 @@ static void check_declared(const struct doctor_facts *m, struct finding *f)
     mend(f, "systemctl enable --now shmd.service");
 }
 
+static void check_declared_files(const struct doctor_facts *m, struct finding *f)
+{
+    const struct declared_facts *d = &m->declared;
+    if (d->n_invalid > 0) {
+        char more[48] = "";
+        if (d->n_invalid > 1)
+            snprintf(more, sizeof(more), "; %zu more are wrong", d->n_invalid - 1);
+        found(f, SEVERITY_WARNING, "%.400s%s", d->invalid, more);
+        why(f, "the daemon leaves out what is wrong when it starts, and refuses to reload");
+        mend(f,
+             "shmd --check-config lists all that is wrong, with lines; correct it, then: shmdctl "
+             "%sreload",
+             m->options);
+    } else if (d->n_unreadable > 0) {
+        found(f, SEVERITY_INFO, "not checked: you may not read %zu of the %zu files in %s",
+              d->n_unreadable, d->n_files, d->dir);
+    } else {
+        found(f, SEVERITY_OK, "the files of declared segments are as they have to be");
+    }
+}
+
+static void check_missing(const struct doctor_facts *m, struct finding *f)
+{
+    size_t n = m->declared.n_missing;
+    if (m->declared.n_files == 0) {
+        found(f, SEVERITY_OK, "no segments are declared in %s", m->declared.dir);
+        return;
+    }
+    if (!m->drift.is_known) {
+        not_checked(f);
+        return;
+    }
+    if (!m->drift.is_of_the_files || !m->is_root) {
+        found(f, SEVERITY_INFO, "not checked: %s",
+              m->is_root ? "the daemon is not the system's" : "only root is shown all segments");
+        return;
+    }
+    if (n == 0) {
+        found(f, SEVERITY_OK, "every declared segment exists");
+        return;
+    }
+    found(f, SEVERITY_WARNING, "%zu declared segment%s missing: %s", n, n > 1 ? "s are" : " is",
+          m->declared.missing);
+    why(f, "the daemon has not read the file since it was changed, or cannot create the segment: "
+           "then its log has the reason");
+    mend(f, "shmdctl %sreload; then see what the log says (journalctl -u shmd)", m->options);
+}
+
 static void check_drift(const struct doctor_facts *m, struct finding *f)
 {
     if (!m->drift.is_known) {
@@ -406,6 +454,8 @@ static const struct {
     {"logind-remove-ipc", check_logind},
     {"config-files", check_config_files},
     {"declared-at-boot", check_declared},
+    {"declared-files", check_declared_files},
+    {"declared-missing", check_missing},
     {"declared-drift", check_drift},
     {"shm-rmid-forced", check_rmid_forced},
     {"orphans", check_orphans},

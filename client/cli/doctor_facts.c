@@ -398,7 +398,8 @@ void doctor_facts_read(const char *root, struct doctor_facts *f)
     }
     read_group(&accounts, f);
     read_logind(root, &accounts, f);
-    declared_facts_read(root, f->config_dir, f->daemon.is_known ? f->daemon.uid : 0, &f->declared);
+    declared_facts_read(root, f->config_dir, f->daemon.is_known ? f->daemon.uid : 0, &f->drift.all,
+                        &f->declared);
     read_kernel(root, f);
     accounts_close(&accounts);
 }
@@ -406,4 +407,5 @@ void doctor_facts_read(const char *root, struct doctor_facts *f)
 void doctor_facts_deinit(struct doctor_facts *f)
 {
     kernel_segments_deinit(&f->segments);
+    declared_list_deinit(&f->drift.all);
 }

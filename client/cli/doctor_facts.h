@@ -122,8 +122,10 @@ struct doctor_facts {
     struct {
         bool is_known;
         uint64_t segments;
-        uint64_t drifting; /* those that are not as declared */
-        char first[256];   /* of those: "frames (mode,size)", as far as there is room */
+        uint64_t drifting;    /* those that are not as declared */
+        char first[256];      /* of those: "frames (mode,size)", as far as there is room */
+        bool is_of_the_files; /* the daemon is the system's, and reads the files in `declared` */
+        struct declared_list all; /* owned: the names of the declared ones */
     } drift;
 
     bool has_rmid_forced, rmid_forced;

@@ -2,6 +2,7 @@
 """shmdctl doctor on this machine: with a daemon, without one, and with one that is ill. What each
 check says of machines that there are not is tested on planted ones, in tests/unit/test_doctor.c."""
 
+import fcntl
 import glob
 import json
 import os
@@ -9,7 +10,9 @@ import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
 
 import sysv
 from harness import (
@@ -31,7 +34,7 @@ from programs import Programs
 
 CHECKS = (
     "socket socket-directory ipc-namespace group-members logind-remove-ipc config-files declared-at-boot "
-    "declared-drift shm-rmid-forced orphans left undecided lost pid-namespace store quota shmmni shmall shmmax "
+    "declared-files declared-missing declared-drift shm-rmid-forced orphans left undecided lost pid-namespace store quota shmmni shmall shmmax "
     "semaphores message-queues huge-pages memlock pidfd peerpidfd pidfs shm-stat-any"
 ).split()
 enter_private_network()
@@ -372,8 +375,9 @@ class Report(DoctorCase):
                 counted.append(f"{count} {noun}" + ("" if count == 1 else "s"))
         self.assertEqual(out.splitlines()[-1], ", ".join(counted) + " passed")
 
-    def on_a_terminal(self, **environment):
+    def on_a_terminal(self, width=0, **environment):
         ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
         process = self.popen("shmdctl", "doctor", stdout=theirs,
                              environment={"SHMD_SOCKET": self.path, **environment})
         os.close(theirs)
@@ -388,8 +392,26 @@ class Report(DoctorCase):
             out += data
         os.close(ours)
         self.assertEqual(process.wait(DEADLINE), 2)
-        self.assertIn(b"nothing is there", out)
+        self.assertIn(b"nothing is there", b" ".join(out.split()))
         return out
+
+    def test_it_fits_the_terminal(self):
+        def words(text):
+            return re.sub(r"\d+", "", " ".join(text.split()))  # numbers change meanwhile
+
+        whole = self.on_a_terminal(TERM="dumb").decode()
+        self.assertTrue(any(len(line) > 80 for line in whole.splitlines()))
+        for width, below in ((80, " " * 15), (60, " " * 15), (20, "  ")):
+            with self.subTest(width=width):
+                out = self.on_a_terminal(width, TERM="dumb").decode()
+                self.assertEqual(words(out), words(whole))
+                lines = out.splitlines()
+                long = [line for line in lines if len(line) > width]
+                # What is longer is one word, which is left whole, and what says what it is.
+                for line in long:
+                    self.assertRegex(line, r"^( *|\w+ +)(\S+: +)?\S+$")
+                at = next(i for i, line in enumerate(lines) if line.startswith(" " * 9 + "mend: "))
+                self.assertRegex(lines[at + 1], f"^{below}\\S")
 
     def test_colours(self):
         self.assertIn(b"\x1b[1;31merror", self.on_a_terminal(TERM="xterm"))

@@ -191,7 +191,7 @@ TEST(a_good_machine)
             fail_msg("%s: %s", findings.rows[i].id, findings.rows[i].found);
         assert_true(*findings.rows[i].found);
     }
-    assert_int_equal(findings.count, 27);
+    assert_int_equal(findings.count, 29);
     assert_int_equal(doctor_worst(&findings), SEVERITY_OK);
 }
 
@@ -316,6 +316,67 @@ TEST(declared_segments_may_be_elsewhere)
     plant_link("/usr/lib/systemd/system/local.target.requires/shmd.service", "../shmd.service");
     doctor_facts_read(root, &f);
     assert_finding(&f, "declared-at-boot", SEVERITY_OK, "/srv/declared");
+}
+
+TEST(what_is_wrong_with_a_declaration_is_told)
+{
+    static const struct {
+        const char *text, *found;
+    } bad[] = {
+        {"{\"name\": \"a\", \"size\": ", "/etc/shmd/segments.d/b.json: "},
+        {"{\"name\": \"no blanks\", \"size\": 1}", "name"},
+        {"{\"name\": \"a\", \"size\": 1, \"colour\": 1}", "colour"},
+        {"{\"size\": 1}", "neither a name nor a key"},
+        {"[{\"name\": \"a\", \"size\": 1}, 7, {\"name\": 7}]", "1 more are wrong"},
+    };
+    struct doctor_facts f = facts_of_a_good_machine();
+    plant("/etc/shmd/segments.d/a.json", "[{\"name\": \"a\", \"size\": 1}]");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-files", SEVERITY_OK, "as they have to be");
+    strcpy(f.options, "--user ");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        plant("/etc/shmd/segments.d/b.json", bad[i].text);
+        doctor_facts_read(root, &f);
+        assert_finding(&f, "declared-files", SEVERITY_WARNING, bad[i].found);
+    }
+    assert_contains(check(&f, "declared-files")->mend, "shmd --check-config");
+    assert_contains(check(&f, "declared-files")->mend, "shmdctl --user reload");
+    plant("/etc/shmd/segments.d/b.json", "{\"name\": \"b\", \"size\": 1}");
+    plant("/etc/shmd/segments.d/c.json/d", ""); /* a directory */
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-files", SEVERITY_WARNING, "c.json: it is not a file");
+    f.declared.n_invalid = 0;
+    f.declared.n_unreadable = 1;
+    assert_finding(&f, "declared-files", SEVERITY_INFO, "you may not read 1 of the 3 files");
+}
+
+TEST(declared_segments_may_be_missing)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    char a[] = "a", b[] = "b";
+    struct declared_name there[] = {{a, 0}, {b, 0}, {NULL, 0x77}};
+    f.drift.all = (struct declared_list){.rows = there, .count = 3};
+    f.drift.is_of_the_files = f.is_root = true;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-missing", SEVERITY_OK, "no segments are declared");
+    plant("/etc/shmd/segments.d/a.json",
+          "[{\"name\": \"a\", \"size\": 1}, {\"key\": 119, \"size\": 1}]");
+    plant("/etc/shmd/segments.d/b.json", "{\"name\": \"b\", \"key\": 1, \"size\": 1}");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-missing", SEVERITY_OK, "every declared segment exists");
+    there[0].key = 1; /* a's, and not b's: but the names count */
+    f.drift.all.count = 1;
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-missing", SEVERITY_WARNING,
+                   "2 declared segments are missing: key 0x00000077, b");
+    assert_contains(check(&f, "declared-missing")->mend, "reload");
+    f.is_root = false;
+    assert_finding(&f, "declared-missing", SEVERITY_INFO, "only root is shown all");
+    f.is_root = true;
+    f.drift.is_of_the_files = false;
+    assert_finding(&f, "declared-missing", SEVERITY_INFO, "is not the system's");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "declared-missing", SEVERITY_INFO, "not checked");
 }
 
 TEST(declared_segments_may_differ_from_their_files)
@@ -957,6 +1018,8 @@ int main(void)
         ON_A_TREE(a_strangers_configuration_is_told),
         ON_A_TREE(declared_segments_need_the_service_at_boot),
         ON_A_TREE(declared_segments_may_be_elsewhere),
+        ON_A_TREE(what_is_wrong_with_a_declaration_is_told),
+        ON_A_TREE(declared_segments_may_be_missing),
         ON_A_TREE(declared_segments_may_differ_from_their_files),
         ON_A_TREE(logind_by_default),
         ON_A_TREE(logind_main_file),
