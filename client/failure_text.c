@@ -105,7 +105,8 @@ size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t 
     struct stat st;
     if (text.size > 0)
         *ret_text = '\0';
-    if (!path && shmd_socket_path(found, sizeof(found)) == 0)
+    bool is_found = !path && shmd_socket_path(found, sizeof(found)) == 0;
+    if (is_found)
         path = found;
     if (code == -ENXIO)
         add(&text, "XDG_RUNTIME_DIR is not set, so its socket cannot be found");
@@ -123,5 +124,7 @@ size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t 
             shmd_strerror(code));
     else
         add(&text, "%s", shmd_strerror(code));
+    if (is_found && find_lacks_runtime_directory())
+        add(&text, "; a daemon of your own was not looked for, as XDG_RUNTIME_DIR is not set");
     return text.length;
 }

@@ -47,6 +47,12 @@ int shmd_instance_path(enum shmd_instance instance, char *ret_path, size_t size)
     return (size_t)len >= sizeof(path) ? -ENAMETOOLONG : give(path, len, ret_path, size);
 }
 
+bool find_lacks_runtime_directory(void)
+{
+    const char *given = secure_getenv("SHMD_SOCKET"), *runtime = secure_getenv("XDG_RUNTIME_DIR");
+    return geteuid() >= FIRST_USER_UID && !(given && *given) && !(runtime && *runtime);
+}
+
 int shmd_socket_path(char *ret_path, size_t size)
 {
     char own[4096];

@@ -214,6 +214,11 @@ int result_reply_page(struct shmd *shmd, struct shmd_page **ret) MUST_CHECK;
 /* The handle knows the daemon then. */
 int result_reply_info(struct shmd *shmd, struct shmd_info **ret) MUST_CHECK;
 
+/* --- find.c */
+
+/* shmd_socket_path() would look for the user's own daemon, and cannot. */
+bool find_lacks_runtime_directory(void);
+
 /* --- calls.c: what is public -> what the wire has */
 
 struct opt_int option_word(int value);

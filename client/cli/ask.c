@@ -15,8 +15,7 @@
 #include "client/cli/kernel_segments.h"
 
 enum {
-    FIRST_USER_UID = 1000, /* who may have a daemon of their own, as the library has it */
-    DELAY_MS = 1000,       /* after which it is told that the daemon does not answer */
+    DELAY_MS = 1000, /* after which it is told that the daemon does not answer */
 };
 
 int64_t cli_now_ms(void)
@@ -101,21 +100,14 @@ int cli_open(struct cli *cli, int64_t timeout_ms)
     return r;
 }
 
-/* Nobody named the socket, and that of the user's own daemon could not be looked for. */
-static bool lacks_runtime_directory(const struct cli *cli)
-{
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    return cli->daemon.by_default && !(runtime && *runtime) && geteuid() >= FIRST_USER_UID;
-}
-
 int cli_unreachable(const struct cli *cli, int r)
 {
     const struct daemon_choice *choice = &cli->daemon;
     char daemon[DAEMON_TEXT_SIZE], why[256];
-    const char *flags = "", *runtime = "";
+    const char *flags = "";
     struct stat st;
     daemon_choice_text(choice, daemon);
-    shmd_unreachable_text(choice->path, r, why, sizeof(why));
+    shmd_unreachable_text(choice->by_default ? NULL : choice->path, r, why, sizeof(why));
     if (r == -ENXIO)
         return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s; name it with --socket", daemon,
                          why);
@@ -124,10 +116,8 @@ int cli_unreachable(const struct cli *cli, int r)
     if (stat(choice->path, &st) == 0 && !S_ISSOCK(st.st_mode)) /* whatever connect() says of it */
         flags = ": name the daemon's socket with --socket or SHMD_SOCKET";
     else if (r == -ENOENT || r == -ECONNREFUSED)
-        flags = ", or name another socket with --socket or SHMD_SOCKET";
-    if (lacks_runtime_directory(cli))
-        runtime = "; a daemon of your own was not looked for, as XDG_RUNTIME_DIR is not set";
-    return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s%s%s%s", daemon, why, flags, runtime,
+        flags = "; --socket and SHMD_SOCKET name another socket";
+    return cli_error(EXIT_UNREACHABLE, "cannot reach %s: %s%s%s", daemon, why, flags,
                      daemon_choice_hint(choice));
 }
 

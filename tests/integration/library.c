@@ -1015,6 +1015,26 @@ static void scenario_connect_fails(char **args)
     shmd_disconnect(NULL);
 }
 
+static void scenario_unreachable(char **args)
+{
+    (void)args;
+    static const char why[] = "XDG_RUNTIME_DIR is not set";
+    char text[512];
+    unsetenv("SHMD_SOCKET");
+    unsetenv("XDG_RUNTIME_DIR");
+    CHECK(shmd_unreachable_text(NULL, -ECONNREFUSED, text, sizeof(text)) == strlen(text));
+    CHECK((strstr(text, why) != NULL) == (geteuid() >= 1000));
+    shmd_unreachable_text("/x", -ECONNREFUSED, text, sizeof(text));
+    CHECK(!strstr(text, why));
+    setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
+    shmd_unreachable_text(NULL, -ECONNREFUSED, text, sizeof(text));
+    CHECK(!strstr(text, why));
+    unsetenv("XDG_RUNTIME_DIR");
+    setenv("SHMD_SOCKET", "/x", 1);
+    shmd_unreachable_text(NULL, -ECONNREFUSED, text, sizeof(text));
+    CHECK(!strstr(text, why));
+}
+
 /* ARGS: a socket that listens, and whose queue is full. */
 static void scenario_connect_times_out(char **args)
 {
@@ -1060,6 +1080,7 @@ static const struct {
     {"path", false, scenario_path},
     {"streams_closed", false, scenario_streams_closed},
     {"connect_fails", false, scenario_connect_fails},
+    {"unreachable", false, scenario_unreachable},
     {"connect_times_out", false, scenario_connect_times_out},
 };
 

@@ -529,6 +529,9 @@ class WithoutAServer(LibraryCase):
         os.chmod(path, 0o666)
         self.scenario("connect_fails", "", path)
 
+    def test_why_it_cannot_be_reached(self):
+        self.scenario("unreachable", "")
+
     def test_a_daemon_that_accepts_nobody(self):
         path = os.path.join(self.directory, "full.sock")
         with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
