@@ -39,6 +39,7 @@ static int take_info(struct once *once)
         return r;
     const uint64_t own = own_ipc_namespace();
     once->shares_ids = own == 0 || own == info->ipc_namespace;
+    once->cli->ids_are_good = once->shares_ids; /* it is not asked again */
     r = top_model_info(once->model, info);
     shmd_info_free(info);
     return r;

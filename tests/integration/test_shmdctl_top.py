@@ -6,12 +6,15 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 import unittest
 
 import harness
 import sysv
-from command import UNREACHABLE, USAGE, Shmdctl
+from command import REFUSED, UNREACHABLE, USAGE, Shmdctl
+from fake_daemon import SEGMENT, FakeDaemon, good_reply, reply
 from harness import ROOT, main
 from terminal import HAS_TMUX, Terminal
 
@@ -97,6 +100,94 @@ class Once(Shmdctl):
         self.ctl("top", "--once", "--delay", "1ms", status=USAGE)
         self.daemon.stop()
         self.ctl("top", "--once", status=UNREACHABLE)
+
+
+# Each of these does something to a terminal that is given it, or is not text at all.
+HOSTILE = (
+    "esc\x1b]0;taken over\x07\x1b[2J\x1b[31m",
+    "c1\x9b2J\x9d0;taken over\x9c",
+    "turned\u202ename\u200b",
+    "line\nfeed\rand\ttab\x08\x7f",
+    "long" + "x" * 5000,
+    "wide" + "\u6f22" * 300,
+)
+PLAIN = (r"esc\x1b]0;taken over\x07\x1b[2J\x1b[31m", r"c1\u009b2J\u009d0;taken over\u009c", r"turned\u202ename\u200b",
+         r"line\x0afeed\x0dand\x09tab\x08\x7f")  # fmt: skip
+
+
+def hostile_reply(request, _n):
+    """Everything in it that is a text is hostile."""
+    if request["method"] != "list":
+        return good_reply(request)
+    segments = [
+        {**SEGMENT, "serial": i + 1, "shmid": i, "name": name, "size": 4096 * (len(HOSTILE) - i),
+         "labels": {"k": name}, "creator": {"uid": 0, "gid": 0, "pid": 1, "comm": name}}
+        for i, name in enumerate(HOSTILE)
+    ]  # fmt: skip
+    return reply(request, {"segments": segments})
+
+
+class Fake(Shmdctl):
+    """With a daemon that answers as the test says."""
+
+    def serve(self, answer):
+        fake = FakeDaemon(self.directory, answer)
+        self.addCleanup(fake.close)
+        self.path = fake.path
+        return fake
+
+
+class OnceWithAFake(Fake):
+    def test_a_look_is_one_question_and_the_pages(self):
+        """However many segments, processes and users there are: what it costs the daemon is known."""
+        fake = self.serve(lambda request, _n: good_reply(request, pages=3))
+        self.ctl("top", "--once")
+        self.assertEqual(fake.requests, ["info", "list", "list", "list"])
+        fake.requests.clear()
+        self.ctl("top", "--once", "--json", "--delay", "100ms")
+        self.assertEqual(fake.requests, 2 * ["info", "list", "list", "list"])
+
+    def test_hostile_names(self):
+        self.serve(hostile_reply)
+        out = self.ctl("top", "--once")
+        self.assertNotRegex(out, "[\0-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e]")
+        for name in PLAIN:
+            self.assertIn(name, out)
+        found = json.loads(self.ctl("top", "--once", "--json"))
+        self.assertEqual([s["name"] for s in found["segments"]], list(HOSTILE))
+
+    def test_an_answer_that_is_no_text(self):
+        def answer(request, n):
+            return hostile_reply(request, n).replace(b"turned", b"\xff\xc0\x80")
+
+        self.serve(answer)
+        self.ctl("top", "--once", status=REFUSED)
+        self.assertIn("not one of shmd's protocol", self.message)
+
+    @harness.needs_to_be_alone
+    def test_programs_with_hostile_names(self):
+        shmid = self.client.create(name="x", mode="0666")["shmid"]
+        name = b"\xff\x1b[2J\xc2\x9b2J\xe2\x80\xae"
+        program = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(sysv.__file__)!r})
+import sysv
+sysv.attach({shmid})
+with open("/proc/self/comm", "wb") as file:
+    file.write({name!r})
+print(flush=True)
+sys.stdin.read()
+"""
+        process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        process.stdout.readline()
+        plain = r"\xff\x1b[2J\u009b2J\u202e"
+        for arguments in (["top", "--once"], ["ps"], ["stat", "x"]):
+            out = self.ctl(*arguments, user=ROOT)
+            self.assertIn(plain, out)
+            self.assertNotRegex(out, "[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]")
+        (found,) = json.loads(self.ctl("top", "--once", "--json", user=ROOT))["processes"]
+        self.assertEqual(found["pid"], process.pid)
 
 
 def _children(pid):
@@ -403,6 +494,59 @@ class Daemons(Screen):
         terminal = self.terminal(80, 24)
         terminal.run(self.program, "top")
         terminal.wait_for(lambda text: "cannot reach the daemon" in text, "it is told")
+
+
+class ScreenWithAFake(Screen):
+    def serve(self, answer):
+        fake = FakeDaemon(self.directory, answer)
+        self.addCleanup(fake.close)
+        self.path = fake.path
+        return fake
+
+    def test_a_look_is_one_question_and_the_pages(self):
+        fake = self.serve(lambda request, _n: good_reply(request, pages=3))
+        terminal = self.top()
+        terminal.wait_for(lambda text: len(self.names(text)) == 3, "the segments are there")
+        for key in ("s", "r", "u", "u", "?", "?", "e", "e", "/", "Escape", "Down", "End"):
+            terminal.press(key)
+        look = ["info", "list", "list", "list"]
+        terminal.wait_for(lambda text: len(fake.requests) > 5 * len(look), "it has looked several times")
+        asked = list(fake.requests)
+        self.assertEqual(asked.count("subscribe"), 1)
+        asked.remove("subscribe")
+        looks = [asked[i:i + len(look)] for i in range(0, len(asked), len(look))]
+        self.assertEqual(looks[:-1], [look] * (len(looks) - 1))
+        self.assertEqual(looks[-1], look[:len(looks[-1])], "one that has not ended")
+
+    def test_hostile_names(self):
+        self.serve(hostile_reply)
+        for width, height in ((300, 40), (80, 24), (20, 5)):
+            with self.subTest(width=width):
+                terminal = self.top(width, height, shows="esc" if width > 20 else "e")
+                text = terminal.wait_for(lambda text: "esc" in text, "the names are there")
+                if width == 300:
+                    for name in PLAIN:
+                        self.assertIn(name[:20], text)
+                for keys in ("e", "s", "u", "?"):
+                    terminal.press(keys)
+                    text = terminal.wait_for(lambda text: text.strip(), "it draws")
+                    self.assertNotIn("\u202e", text)
+                self.assertNotIn("taken over", terminal.tells("pane_title"))
+                terminal.press("q")
+
+    def test_an_answer_that_is_no_text(self):
+        broken = [True]
+
+        def answer(request, n):
+            line = good_reply(request, pages=1)
+            is_bad = broken[0] and request["method"] == "list"
+            return line.replace(b"page/0", b"\xff\xc0\x80") if is_bad else line
+
+        self.serve(answer)
+        terminal = self.top(shows="away")
+        broken[0] = False
+        text = terminal.wait_for(lambda text: self.names(text) == ["page/0"], "it goes on when all is well again")
+        self.assertNotIn("\ufffd", text)
 
 
 if __name__ == "__main__":
