@@ -86,6 +86,7 @@ tests_contract_test_sysv_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 integration_tests = \
 	tests/setup/test_ci.sh \
 	tests/setup/test_quickstart.sh \
+	tests/setup/test_without_ncurses.sh \
 	tests/mutants/test_mutants.py \
 	tests/integration/test_access.py \
 	tests/integration/test_adopt.py \

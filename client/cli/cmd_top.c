@@ -31,15 +31,28 @@ static int live(struct cli *cli, const struct shmd_list_options *filters, struct
     return status;
 }
 
+/* Whether there is a full screen: 0 or an exit status. */
+static int check_live(void)
+{
+    return 0;
+}
+
 #else
+
+static int check_live(void)
+{
+    return cli_error(
+        EXIT_REFUSED,
+        "this shmdctl was built without ncurses, which the full screen needs: --once "
+        "prints it as text, and a build with ncursesw has it (Debian: libncurses-dev)");
+}
 
 static int live(struct cli *cli, const struct shmd_list_options *filters, struct top_view *view)
 {
     (void)cli;
     (void)filters;
     (void)view;
-    return cli_error(EXIT_REFUSED, "this shmdctl was built without ncurses, which the full screen "
-                                   "needs; --once prints it as text");
+    return EXIT_REFUSED; /* check_live() has said why */
 }
 
 #endif
@@ -69,6 +82,8 @@ int cmd_top(struct cli *cli)
         status = choose_view(cli, &view);
     if (status == 0 && !is_once && cli_given(cli, OPT(JSON) | OPT(BYTES)))
         status = cli_usage("--%s goes with --once", cli_given(cli, OPT(JSON)) ? "json" : "bytes");
+    if (status == 0 && !is_once)
+        status = check_live();
     if (status == 0)
         status = cli_connect(cli);
     if (status != 0)
