@@ -82,19 +82,29 @@ static bool wants_colours(void)
 #define HEAD_WIDTH 8
 #define INDENT     "         "
 
+/* Where a line goes on that began in column AT: below that, where there is enough room, but further
+ * to the left for a word of LEN that is too long there. */
+static size_t choose_indent(size_t at, size_t len, size_t width)
+{
+    enum { PARTS = 3, LEAST = 2 };
+    size_t head = strlen(INDENT);
+    size_t indent = PARTS * at <= width ? at : PARTS * head <= width ? head : LEAST;
+    return indent + len <= width ? indent : LEAST;
+}
+
 /*
  * Prints TEXT, which has no control characters and begins in column AT of the terminal, and ends
- * the line. What goes beyond WIDTH (0: nothing does) goes on in the next line, below column AT
- * where there is room for that. A word stays whole: it may be a part of what is to be typed.
+ * the line. What goes beyond WIDTH (0: nothing does) goes on in the next line. A word stays whole:
+ * it may be a part of what is to be typed.
  */
 static void print_wrapped(const char *text, size_t at, size_t width)
 {
-    size_t indent = 2 * at <= width ? at : 2, used = at;
+    size_t used = at;
     for (bool is_first = true; *text; is_first = false) {
         size_t len = strcspn(text, " ");
         if (!is_first && width > 0 && used + 1 + len > width) {
-            printf("\n%*s", (int)indent, "");
-            used = indent;
+            used = choose_indent(at, len, width);
+            printf("\n%*s", (int)used, "");
         } else if (!is_first) {
             putchar(' ');
             used++;

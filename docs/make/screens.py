@@ -33,7 +33,7 @@ COMMANDS = (
     ("list", "shmdctl list --all", 12, False),
     ("ps", "shmdctl ps", 14, False),
     ("top", "shmdctl top", 24, True),
-    ("doctor", "shmdctl doctor", 90, False),
+    ("doctor", "shmdctl doctor", 120, False),
 )
 
 USE = """
