@@ -200,8 +200,8 @@ static const char *meant_option(uint64_t allowed, const char *word)
 {
     struct near near;
     for (size_t i = 0; i < COUNT(other_options); i++)
-        if (has(allowed, other_options[i].meant) && strcmp(other_options[i].word, word) == 0)
-            return option_name(other_options[i].meant);
+        if (has(allowed, (int)other_options[i].meant) && strcmp(other_options[i].word, word) == 0)
+            return option_name((int)other_options[i].meant);
     near_begin(&near, word);
     for (int i = 0; i < OPTION_COUNT; i++)
         if (has(allowed, i))
