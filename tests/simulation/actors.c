@@ -420,6 +420,18 @@ static void plan_too_much_over_and_over(struct actors *a, int connection)
     then(a, "close %d", connection);
 }
 
+/* Nobody uses a segment, and the daemon is started again meanwhile. */
+static void plan_idle_over_a_restart(struct actors *a, int connection)
+{
+    then_create(a, connection, "\"size\":4096,\"idle_ttl_ms\":30000");
+    then(a, "settle");
+    then(a, "pass 16000");
+    then(a, "%s", one_in(a, 2) ? "stop" : "kill");
+    then(a, "start");
+    then(a, "pass 25000");
+    then(a, "settle");
+}
+
 /* More slots of the kernel than a page is to look at. */
 static void plan_long_list(struct actors *a, int connection)
 {
@@ -538,7 +550,8 @@ static void make_plan(struct actors *a, int connection)
                                                           plan_two_alike,
                                                           plan_many_refusals,
                                                           plan_too_much_over_and_over,
-                                                          plan_long_list};
+                                                          plan_long_list,
+                                                          plan_idle_over_a_restart};
     /* These have faults of their own, which others would hide. */
     static void (*const with_faults[])(struct actors *, int) = {
         plan_rmid_is_forced, plan_race_with_taking_back, plan_given_up_in_vain};
@@ -551,7 +564,7 @@ static void make_plan(struct actors *a, int connection)
     else if (is_quiet && one_in(a, 2))
         with_faults[below(a, 3)](a, connection);
     else
-        plans[below(a, 7)](a, connection);
+        plans[below(a, 8)](a, connection);
 }
 
 static const char *planned(struct actors *a)

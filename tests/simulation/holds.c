@@ -23,6 +23,17 @@ static void take_kernel(struct model_segment *s, const struct sysv_stat *k)
     model_note_mode(s);
 }
 
+/* The daemon sees by its next sweep that somebody has come or gone. */
+static void note_use(const struct oracle *o, struct model_segment *s, const struct sysv_stat *k)
+{
+    if (k->nattch == s->use.nattch && k->atime == s->use.atime && k->dtime == s->use.dtime)
+        return;
+    s->use.nattch = k->nattch;
+    s->use.atime = k->atime;
+    s->use.dtime = k->dtime;
+    s->idle_by_ms = o->w->clock.boot_ms + o->w->settings.reconcile_ms;
+}
+
 static void look_at(const struct oracle *o, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
@@ -42,6 +53,7 @@ static void look_at(const struct oracle *o, struct model_segment *s)
             s->outside = OUTSIDE_DYING;
         const uint32_t key = s->kernel.key;
         take_kernel(s, k);
+        note_use(o, s, k);
         /* By its key it is found until the daemon looks at it. */
         if (s->outside == OUTSIDE_DYING)
             s->kernel.key = key;
@@ -251,6 +263,7 @@ static void learn_record(const struct oracle *o, struct model_segment *s, const 
     s->lifetime = r->lifetime;
     s->expires_at_ms = r->expires_at_ms;
     s->idle_ttl_ms = r->idle_ttl_ms;
+    s->idle_by_ms = o->w->clock.boot_ms + o->w->settings.reconcile_ms;
     s->has_unseen = r->has_unseen;
     json_decref(s->labels);
     s->labels = json_object();
@@ -438,13 +451,15 @@ static bool is_overdue(const struct oracle *o, const struct model_segment *s)
         1U << REASON_EXPIRED | 1U << REASON_LAST_HOLDER_EXITED | 1U << REASON_CONNECTION_CLOSED;
     const struct fake_clock *c = &o->w->clock;
     /* What failed is tried again by the next sweep. */
-    if (o->had_fault || oracle_had_fault(o) || s->outside != OUTSIDE_NOTHING || s->is_left_behind ||
-        s->idle_ttl_ms != 0)
+    if (o->had_fault || oracle_had_fault(o) || s->outside != OUTSIDE_NOTHING || s->is_left_behind)
         return false;
     if (s->kernel.uid != DAEMON_UID && s->kernel.cuid != DAEMON_UID)
         return false;
     if (s->expires_at_ms != 0 && c->boot_ms > s->expires_at_ms + o->w->settings.reconcile_ms + 1)
         return true;
+    if (s->idle_ttl_ms != 0)
+        return model_attachments(&o->m, s) == 0 &&
+               c->boot_ms > s->idle_by_ms + s->idle_ttl_ms + o->w->settings.reconcile_ms + 1;
     for (size_t i = 0; i < s->n_holders; i++) {
         const struct connection *h = s->holders[i].connection;
         if (s->lifetime == LIFETIME_CONNECTION && h->is_open)

@@ -948,7 +948,7 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
     s->huge_page_size = (uint64_t)model_int(p, "huge_page_size", 0);
     s->expires_at_ms = later(m, model_int(p, "ttl_ms", 0));
     s->idle_ttl_ms = model_int(p, "idle_ttl_ms", 0);
-    s->idle_since_ms = now_ms(m);
+    s->idle_since_ms = s->idle_by_ms = now_ms(m);
     set_labels(s, json_object_get(p, "labels"));
     begin_lifetime(m, s, ask->connection);
     if (s->state == STATE_INITIALISING) {
@@ -982,7 +982,7 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
     if (has(p, "idle_ttl_ms")) {
         const int64_t idle = model_int(p, "idle_ttl_ms", 0);
         if (idle != s->idle_ttl_ms)
-            s->idle_since_ms = now_ms(m);
+            s->idle_since_ms = s->idle_by_ms = now_ms(m);
         s->idle_ttl_ms = idle;
     }
     if (text_of(p, "new_name"))
@@ -1011,7 +1011,7 @@ static void take_over(struct model *m, const struct ask *ask, const struct sysv_
     s->state = STATE_READY;
     s->lifetime = lifetime_in(p, LIFETIME_PERSISTENT);
     s->expires_at_ms = later(m, model_int(p, "ttl_ms", 0));
-    s->idle_since_ms = now_ms(m);
+    s->idle_since_ms = s->idle_by_ms = now_ms(m);
     set_labels(s, json_object_get(p, "labels"));
     if (text_of(p, "name"))
         model_copy_name(s->name, text_of(p, "name"));

@@ -69,7 +69,12 @@ struct model_segment {
     uint64_t huge_page_size;
     int64_t expires_at_ms, idle_ttl_ms;
     int64_t idle_since_ms; /* nobody has it attached since then, at the earliest */
-    json_t *labels;        /* owned */
+    int64_t idle_by_ms;    /* and at the latest, as the daemon sees it */
+    struct {
+        uint64_t nattch;
+        int64_t atime, dtime;
+    } use;          /* as the kernel told it when idle_by_ms was set */
+    json_t *labels; /* owned */
     struct holder holders[HOLDERS_MAX];
     size_t n_holders;
     const struct process *initialiser, *attacher; /* NULL: none */

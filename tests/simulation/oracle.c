@@ -442,11 +442,13 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
         lose_ties(s);
         s->was_attached |= s->lifetime == LIFETIME_ATTACHED;
         s->is_kept = false;
+        s->idle_by_ms += 1000; /* the kernel's times are seconds */
         /* The store may not have taken that it is being removed. */
         s->is_unsure |= s->state == STATE_REMOVING && had_fault;
     }
     if (was_killed)
         events_excuse(o);
+    o->ended_at_ms = o->w->clock.boot_ms;
     be_unsure_of_refused(o);
     o->is_killed = false;
     log_lines_begin_anew(o);
@@ -475,6 +477,16 @@ static void lose_records(struct oracle *o)
     holds_look_outside(o);
 }
 
+/* S is as the new daemon finds it. What the former may not have recorded of its use has begun an
+ * idle time now. */
+static void begin_again(const struct oracle *o, struct model_segment *s)
+{
+    const int64_t now = o->w->clock.boot_ms;
+    model_begin_modes(s);
+    if (s->idle_by_ms > now || s->idle_by_ms > o->ended_at_ms - o->w->settings.reconcile_ms)
+        s->idle_by_ms = now;
+}
+
 void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fault)
 {
     fake_memory_pause();
@@ -486,7 +498,7 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
     o->last_told = o->w->core.events.last;
     o->m.rmid_is_forced = o->w->k->shm_rmid_forced && !had_fault;
     for (size_t i = 0; i < o->m.n_live; i++)
-        model_begin_modes(o->m.live[i]);
+        begin_again(o, o->m.live[i]);
     for (size_t i = 0; i < o->m.n_all; i++)
         o->m.all[i]->is_of_the_past |=
             o->m.all[i]->has_ended || o->m.all[i]->state == STATE_REMOVING;

@@ -72,6 +72,7 @@ struct oracle {
     struct cause causes[CAUSES_MAX];
     size_t n_causes;
     bool has_nameless_lines; /* that cannot be told whose they are */
+    int64_t ended_at_ms;     /* boot clock: when the last daemon did */
     unsigned n_long_looks;   /* creates of this turn that have looked at many segments */
     unsigned long long_looks_turn;
     bool is_killed;
