@@ -102,8 +102,8 @@ class Soak(TestCase):
                 for segment in segments:
                     root.request("remove", serial=segment["serial"])
 
-    def quiet(self):
-        """Nobody is there, and nothing is left of anybody."""
+    def quiet(self, label):
+        """A sample once nobody is there and nothing is left of anybody."""
         self.clear()
         wait_until(lambda: not sysv.proc_table(), "the kernel holds nothing")
         with self.daemon.connect(ROOT) as root:
@@ -112,6 +112,8 @@ class Soak(TestCase):
                 and "shmd_watched_processes 0\n" in root.call("metrics")["text"],
                 "only this connection is left",
             )
+            # While it is: when the daemon notices its end is not known.
+            return self.sample(label)
 
     def load(self, seconds, label):
         end = time.monotonic() + seconds
@@ -140,11 +142,9 @@ class Soak(TestCase):
         self.daemon = self.start_daemon("--log-level", "error", config="reconcile_ms = 1000\n")
         # What a load makes the daemon grow to is learned once; more of it may not make it larger.
         self.load(max(OPTIONS.seconds / 10, 5), "warm")
-        self.quiet()
-        before = self.sample("before")
+        before = self.quiet("before")
         self.load(OPTIONS.seconds, "t")
-        self.quiet()
-        after = self.sample("after")
+        after = self.quiet("after")
         with self.daemon.connect(ROOT) as root:
             text = root.call("metrics")["text"]
         requests = sum(
