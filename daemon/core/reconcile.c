@@ -170,16 +170,14 @@ void reconcile_unlisten(struct core *core)
 }
 
 /* Whether KERNEL is the segment that INTENT announced. Nobody knew of that one, so that nobody but
- * the daemon, which may have anchored it, can have attached it. One that was changed much later is
- * somebody's: it was disowned, and changed while the clock was ahead. */
+ * the daemon, which may have anchored it, can have attached it. */
 static bool is_intended(const struct core *core, const struct sysv_stat *kernel,
                         const struct store_intent *intent)
 {
     return kernel->cuid == core->settings.access.own_uid && kernel->cpid == intent->pid &&
            kernel->key == intent->key && kernel->size == intent->size && kernel->nattch == 0 &&
            (kernel->lpid == 0 || kernel->lpid == intent->pid) && !kernel->destroyed &&
-           kernel->ctime >= intent->at_s && kernel->ctime - intent->at_s <= LONGEST_CREATE_S &&
-           !registry_by_shmid(&core->registry, kernel->shmid);
+           kernel->ctime >= intent->at_s && !registry_by_shmid(&core->registry, kernel->shmid);
 }
 
 /* Looks once more before it removes. */
