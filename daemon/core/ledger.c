@@ -153,7 +153,7 @@ static int write_batch(struct core *core, const struct batch *b)
         return r;
     }
     l->n_written++;
-    l->is_entered = true;
+    l->is_entered |= b->enters;
     l->counters = b->counters;
     l->has_written = true;
     return 0;
@@ -171,7 +171,7 @@ static int try_write(struct core *core, enum facts which, const struct segment *
         l->reason = "the daemon is out of memory";
         return r;
     }
-    batch_add_own(&b, segment ? 1 : 0);
+    batch_add_own(&b, segment ? 1 : 0, which == FACTS_ALL);
     for (size_t i = 0; i < l->n_noted; i++)
         if (is_among(&l->noted[i], which))
             batch_add_fact(&b, &l->noted[i]);

@@ -51,6 +51,10 @@ struct ledger {
     struct store_counters counters; /* as they are recorded */
     struct store_daemon self;
     bool is_entered; /* this daemon is recorded */
+    /* The pids in the records are another namespace's, and what was found out of that at the start
+     * is noted: it is recorded together with this daemon, as the next takes them for this one's
+     * then. */
+    bool has_foreign_pids;
     /* Different sizes of segments that a daemon of this pid has made, and this one has given up. */
     uint64_t disowned_sizes[DISOWNED_SIZES_MAX];
     size_t n_disowned_sizes;      /* above DISOWNED_SIZES_MAX: there are more */

@@ -155,12 +155,13 @@ bool batch_needs_event_serials(const struct core *core, size_t n_events, uint64_
 }
 
 /* This daemon, unless it is recorded, and the counters, unless what is recorded suffices. */
-void batch_add_own(struct batch *b, size_t n_events)
+void batch_add_own(struct batch *b, size_t n_events, bool has_all_facts)
 {
     const struct core *core = b->core;
     const struct ledger *l = &core->ledger;
     uint64_t event_serial;
-    if (!l->is_entered)
+    b->enters = !l->is_entered && (has_all_facts || !l->has_foreign_pids);
+    if (b->enters)
         add(b, &(struct store_record){.type = STORE_DAEMON, .daemon = l->self});
     if (!batch_needs_event_serials(core, n_events, &event_serial))
         return;

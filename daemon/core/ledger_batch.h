@@ -12,6 +12,7 @@ struct batch {
     struct core *core;
     size_t n_records, n_images;     /* in the ledger's arrays */
     bool adds;                      /* a segment's record or a tie */
+    bool enters;                    /* this daemon */
     struct store_counters counters; /* as they will be */
 };
 
@@ -37,7 +38,7 @@ const struct segment *batch_second(const struct core *core, const struct ledger_
 bool batch_needs_event_serials(const struct core *core, size_t n_events, uint64_t *ret);
 
 /* This daemon and the counters, where what is recorded does not suffice. */
-void batch_add_own(struct batch *b, size_t n_events);
+void batch_add_own(struct batch *b, size_t n_events, bool has_all_facts);
 void batch_add_fact(struct batch *b, const struct ledger_fact *fact);
 void batch_add_change(struct batch *b, const struct segment *segment,
                       const struct ledger_change *change);

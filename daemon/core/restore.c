@@ -111,6 +111,7 @@ static int restore_segment(struct core *core, const struct stored *stored, bool 
 int restore_segments(struct core *core, const struct store_contents *contents)
 {
     const bool is_foreign = are_foreign(core, contents);
+    core->ledger.has_foreign_pids = is_foreign;
     int r = 0;
     for (size_t i = 0; r == 0 && i < contents->n_segments; i++)
         r = restore_segment(core, &contents->segments[i], is_foreign);

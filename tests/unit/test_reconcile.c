@@ -579,6 +579,25 @@ TEST(another_pid_namespace)
     turn_ends();
 }
 
+/* The disk has room for what ends alone, and the daemon is killed before there is more: the next
+ * one must still know that the pids of what is kept are another namespace's. */
+TEST(another_pid_namespace_and_a_full_disk)
+{
+    f->machine.pid_namespace = 7;
+    restarted();
+    (void)made("kept", LIFETIME_PERSISTENT);
+    (void)made("unused", LIFETIME_PROCESS);
+    enter_pid_namespace();
+    fake_store_fail_next(&f->store, 1, ENOSPC, "the disk is full");
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(f->start.store_error, -ENOSPC);
+    assert_null(fixture_record(f, "unused"));
+    assert_int_equal(core_fixture_crash(f), 0);
+    assert_int_equal(f->start.store_error, 0);
+    assert_int_equal(fixture_look(f, "kept"), 0);
+    turn_ends();
+}
+
 TEST(the_pid_namespace_of_version_0_1_0)
 {
     f->machine.pid_namespace = 0; /* so its journal says */
@@ -928,6 +947,7 @@ int main(void)
         CASE(an_older_kernel),
         CASE(an_older_kernel_that_hides_processes),
         CASE(another_pid_namespace),
+        CASE(another_pid_namespace_and_a_full_disk),
         CASE(the_pid_namespace_of_version_0_1_0),
         CASE(what_happened_meanwhile),
         CASE(who_made_what_is_gone_is_known),
