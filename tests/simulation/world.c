@@ -564,6 +564,12 @@ static int32_t attach_pid(const struct process *p)
     return p->pid != 0 ? p->pid : -1 - p->socket;
 }
 
+/* What P makes is a former daemon's own for all that the next can see. */
+static bool passes_for_a_daemon(const struct world *w, const struct process *p)
+{
+    return p->uid == DAEMON_UID && p->pid > 0 && p->pid < w->k->self.pid;
+}
+
 static void do_shmget(struct world *w, const char *rest)
 {
     unsigned handle, by, mode;
@@ -576,9 +582,7 @@ static void do_shmget(struct world *w, const char *rest)
         return;
     const struct fake_process who = {p->uid, p->gid, p->pid};
     const struct sysv_create args = {.key = (uint32_t)key, .size = size};
-    /* What has the uid and the pid of a former daemon is its own for all that the next can see. */
-    if (p->uid == DAEMON_UID && p->pid > 0 && p->pid < w->k->self.pid &&
-        !oracle_has_left(w->oracle, p->pid, size))
+    if (passes_for_a_daemon(w, p) && !oracle_has_left(w->oracle, p->pid, size))
         return;
     if (fake_sysv_create_as(w->k, &who, &args, mode, &shmid) < 0)
         return;
@@ -605,7 +609,8 @@ static bool recycle(struct world *w, const struct process *p, int32_t shmid, boo
     if (!s || s->nattch > 0 || p->pid == 0)
         return false;
     /* One that its own creator gets again in the same size cannot be told from the old one. */
-    const bool is_alike = in_same_size && (s->cuid != p->uid || s->cpid != p->pid);
+    const bool is_alike =
+        in_same_size && !passes_for_a_daemon(w, p) && (s->cuid != p->uid || s->cpid != p->pid);
     return fake_sysv_recycle(w->k, shmid, &who, is_alike ? s->size : s->size + 4096) == 0;
 }
 
