@@ -981,8 +981,11 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
         s->expires_at_ms = later(m, model_int(p, "ttl_ms", 0));
     if (has(p, "idle_ttl_ms")) {
         const int64_t idle = model_int(p, "idle_ttl_ms", 0);
-        if (idle != s->idle_ttl_ms)
-            s->idle_since_ms = s->idle_by_ms = now_ms(m);
+        if (idle != s->idle_ttl_ms) {
+            s->idle_since_ms = now_ms(m);
+            if (s->idle_by_ms < now_ms(m)) /* else a use of it may be unseen yet */
+                s->idle_by_ms = now_ms(m);
+        }
         s->idle_ttl_ms = idle;
     }
     if (text_of(p, "new_name"))

@@ -518,6 +518,13 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
     fake_memory_resume();
 }
 
+void oracle_hung(struct oracle *o, int64_t ms)
+{
+    for (size_t i = 0; i < o->m.n_live; i++)
+        if (o->m.live[i]->idle_by_ms > o->w->clock.boot_ms - ms)
+            o->m.live[i]->idle_by_ms += ms;
+}
+
 void oracle_rebooted(struct oracle *o)
 {
     while (o->m.n_live > 0)

@@ -32,6 +32,8 @@ bool oracle_has_left(const struct oracle *o, int32_t pid, uint64_t size);
 void oracle_daemon_ended(struct oracle *o, bool was_killed);
 /* It runs. RECORDS_ARE_LOST: it began anew. */
 void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fault);
+/* For MS the daemon has looked at nothing. */
+void oracle_hung(struct oracle *o, int64_t ms);
 /* The machine was started again: nothing of the segments is left. */
 void oracle_rebooted(struct oracle *o);
 

@@ -741,6 +741,13 @@ static void pass(struct world *w, int64_t ms)
         set_clocks(w, end - w->clock.boot_ms);
 }
 
+/* The daemon gets no processor: what is due meanwhile comes all at once. */
+static void hang(struct world *w, int64_t ms)
+{
+    set_clocks(w, ms);
+    oracle_hung(w->oracle, ms);
+}
+
 static void do_wall(struct world *w, const char *rest)
 {
     int64_t ms;
@@ -852,8 +859,7 @@ static void do_plain(struct world *w, const char *verb, const char *rest)
     else if (strcmp(verb, "settle") == 0)
         settle(w);
     else if (strcmp(verb, "hang") == 0 && sscanf(rest, "%" SCNd64, &ms) == 1)
-        set_clocks(w,
-                   ms); /* the daemon gets no processor: what is due meanwhile comes all at once */
+        hang(w, ms);
     else if (strcmp(verb, "pass") == 0 && sscanf(rest, "%" SCNd64, &ms) == 1)
         pass(w, ms);
     else if (strcmp(verb, "wall") == 0)
