@@ -653,17 +653,26 @@ TEST(the_store_fails)
 
 static void is_announced(struct fake_sysv *kernel, enum fake_op op, int32_t shmid)
 {
+    const struct fake_store *store = kernel->hook_data;
     (void)shmid;
-    if (op == FAKE_CREATE)
-        assert_true(*(const bool *)kernel->hook_data);
+    if (op != FAKE_CREATE)
+        return;
+    assert_true(store->has_intent);
+    assert_int_equal(store->intent.key, 0x77);
+    assert_int_equal(store->intent.size, 4097);
+    assert_int_equal(store->intent.pid, f->core.own_pid);
 }
 
 /* Else a daemon that is killed in between leaves a segment of which nobody knows. */
 TEST(it_is_announced_before_it_is_made)
 {
+    struct caller caller = core_fixture_caller(f, ALICE, 1);
     f->k->before = is_announced;
-    f->k->hook_data = &f->store.has_intent;
-    made("a", LIFETIME_PERSISTENT);
+    f->k->hook_data = &f->store;
+    assert_int_equal(
+        fixture_create(f, &caller,
+                       &(const struct create_params){.key = GIVEN(0x77), .size = GIVEN(4097)}),
+        0);
     f->k->before = NULL;
     assert_int_equal(f->k->calls[FAKE_CREATE], 1);
 }
