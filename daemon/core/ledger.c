@@ -15,6 +15,11 @@ void ledger_deinit(struct ledger *ledger)
     free(ledger->records);
     free(ledger->images);
     free(ledger->live_ties);
+    while (!SLIST_EMPTY(&ledger->unnoted)) {
+        struct segment *segment = SLIST_FIRST(&ledger->unnoted);
+        SLIST_REMOVE_HEAD(&ledger->unnoted, of_dead);
+        segment_free(segment);
+    }
     *ledger = (struct ledger){0};
 }
 
@@ -194,10 +199,66 @@ static int reserve_notes(struct ledger *l, size_t more)
     return 0;
 }
 
+/* 0 or -ENOMEM. */
+static int note(struct core *core, const struct ledger_fact *fact)
+{
+    struct ledger *l = &core->ledger;
+    l->is_due = true;
+    int r = reserve_notes(l, 1);
+    if (r == 0)
+        l->noted[l->n_noted++] = *fact;
+    return r;
+}
+
+/* TYPE: STORE_SEGMENT or STORE_GONE. 0 or -ENOMEM. */
+static int note_segment(struct core *core, struct segment *segment, enum store_record_type type)
+{
+    int r = note(core, &(struct ledger_fact){.type = type, .serial = segment->serial});
+    segment->is_unnoted = r < 0;
+    core->ledger.is_short |= r < 0;
+    return r;
+}
+
+static int note_unnoted(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    struct segment *segment;
+    int r = 0;
+    while (r == 0 && (segment = SLIST_FIRST(&l->unnoted))) {
+        r = note_segment(core, segment, STORE_GONE);
+        if (r == 0) {
+            SLIST_REMOVE_HEAD(&l->unnoted, of_dead);
+            segment_free(segment);
+        }
+    }
+    SLIST_FOREACH (segment, &core->dead, of_dead)
+        if (r == 0 && segment->is_unnoted)
+            r = note_segment(core, segment, STORE_GONE);
+    struct registry_walk walk = {0};
+    while (r == 0 && (segment = registry_step(&core->registry, &walk)))
+        if (segment->is_unnoted)
+            r = note_segment(core, segment, STORE_SEGMENT);
+    return r;
+}
+
+/* Notes what could not be noted for lack of memory: 0 or -ENOMEM. Until it is, a name and a key
+ * that are free may have a record, and must not get another: the next start would take that for
+ * damage. */
+static int note_again(struct core *core)
+{
+    if (!core->ledger.is_short)
+        return 0;
+    int r = note_unnoted(core);
+    core->ledger.is_short = r < 0;
+    return r;
+}
+
 int ledger_reserve_two(struct core *core, const struct segment *segment, const struct segment *also)
 {
     enum { NOTED_SOON = 2 };
-    int r = reserve_notes(&core->ledger, NOTED_SOON);
+    int r = note_again(core);
+    if (r == 0)
+        r = reserve_notes(&core->ledger, NOTED_SOON);
     if (r < 0)
         return r;
     return batch_reserve(&core->ledger, NOTED_SOON, segment, also);
@@ -226,37 +287,36 @@ int ledger_write_gone(struct core *core, const struct segment *segment,
 
 /* --- facts */
 
-static void note(struct core *core, const struct ledger_fact *fact)
+void ledger_keep_unnoted(struct core *core, struct segment *segment)
 {
-    struct ledger *l = &core->ledger;
-    l->is_due = true;
-    /* Without memory it is not noted: the next start finds it out again. */
-    if (reserve_notes(l, 1) < 0)
-        return;
-    l->noted[l->n_noted++] = *fact;
+    SLIST_INSERT_HEAD(&core->ledger.unnoted, segment, of_dead);
 }
 
-void ledger_note_changed(struct core *core, const struct segment *segment)
+void ledger_note_changed(struct core *core, struct segment *segment)
 {
-    note(core, &(struct ledger_fact){.type = STORE_SEGMENT, .serial = segment->serial});
+    int r = note_segment(core, segment, STORE_SEGMENT);
+    (void)r; /* it is noted again when there is memory */
 }
 
-void ledger_note_gone(struct core *core, const struct segment *segment)
+void ledger_note_gone(struct core *core, struct segment *segment)
 {
     struct ledger *l = &core->ledger;
     /* Its last holders, which were noted right before, go with it. */
     while (l->n_noted > 0 && l->noted[l->n_noted - 1].serial == segment->serial)
         l->n_noted--;
-    note(core, &(struct ledger_fact){.type = STORE_GONE, .serial = segment->serial});
+    int r = note_segment(core, segment, STORE_GONE);
+    (void)r; /* it is noted again when there is memory */
 }
 
 void ledger_note_untied(struct core *core, const struct tie *tie)
 {
+    int r = 0;
     if (tie_is_recorded(tie))
-        note(core, &(struct ledger_fact){.type = STORE_UNTIE,
-                                         .serial = tie->segment->serial,
-                                         .role = tie->role,
-                                         .identity = tie->party->identity});
+        r = note(core, &(struct ledger_fact){.type = STORE_UNTIE,
+                                             .serial = tie->segment->serial,
+                                             .role = tie->role,
+                                             .identity = tie->party->identity});
+    (void)r; /* without memory: the next start finds it out again */
 }
 
 /* All facts; or, when the store has no room for all, those by which it gets smaller. */
@@ -278,6 +338,8 @@ void ledger_catch_up(struct core *core)
 {
     struct ledger *l = &core->ledger;
     uint64_t ignored;
+    int r = note_again(core);
+    (void)r; /* the rest waits for memory */
     if (!l->is_due && !batch_needs_event_serials(core, 0, &ignored))
         return;
     l->is_due = false;

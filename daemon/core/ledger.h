@@ -40,7 +40,9 @@ struct ledger_fact {
 struct ledger {
     struct ledger_fact *noted; /* and not recorded yet */
     size_t n_noted, noted_capacity;
-    bool is_due; /* something was noted since the last write was tried */
+    bool is_due;                   /* something was noted since the last write was tried */
+    bool is_short;                 /* there may be segments that are is_unnoted */
+    SLIST_HEAD(, segment) unnoted; /* those of them that are gone; owned */
     /* What a write is put together in. */
     struct store_record *records;
     struct stored_segment *images;
@@ -127,9 +129,11 @@ int ledger_write_gone(struct core *core, const struct segment *segment,
 /* --- facts */
 
 /* SEGMENT's record has changed. */
-void ledger_note_changed(struct core *core, const struct segment *segment);
+void ledger_note_changed(struct core *core, struct segment *segment);
 /* SEGMENT is gone; it still is in the registry. */
-void ledger_note_gone(struct core *core, const struct segment *segment);
+void ledger_note_gone(struct core *core, struct segment *segment);
+/* Takes SEGMENT, which is gone and could not be noted: it is noted when there is memory. */
+void ledger_keep_unnoted(struct core *core, struct segment *segment);
 /* TIE of a segment is about to be freed, for its party has ended or its role is over. */
 void ledger_note_untied(struct core *core, const struct tie *tie);
 

@@ -44,7 +44,10 @@ void removal_bury_dead(struct core *core)
     while (!SLIST_EMPTY(&core->dead)) {
         struct segment *segment = SLIST_FIRST(&core->dead);
         SLIST_REMOVE_HEAD(&core->dead, of_dead);
-        segment_free(segment);
+        if (segment->is_unnoted)
+            ledger_keep_unnoted(core, segment);
+        else
+            segment_free(segment);
     }
 }
 

@@ -652,6 +652,37 @@ TEST(no_memory_for_facts)
     assert_int_equal(f->store.n_records, 0);
 }
 
+/* A name that is free again must not have two records. */
+TEST(what_had_no_memory_is_noted_before_its_name_is_used_again)
+{
+    enum { MANY = 40 };
+    char name[MANY][4];
+    struct segment *s[MANY];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name[i], sizeof(name[i]), "s%d", i);
+        s[i] = made(name[i], LIFETIME_PERSISTENT);
+        if (i % 2)
+            fake_sysv_attach_as(f->k, s[i]->shmid, 9);
+    }
+    turn_ends();
+    for (int i = 0; i < MANY; i++)
+        fake_sysv_remove_as(f->k, s[i]->shmid);
+    fake_clock_advance(&f->clock, 5000);
+    fake_memory_exhaust(1);
+    core_tick(&f->core);
+    assert_int_equal(core_fixture_turn(f), -ENOMEM);
+    assert_true(f->core.ledger.is_short);
+    assert_false(core_turn_is_due(&f->core)); /* it does not spin until there is memory */
+    assert_true(create("s0") < 0);
+    assert_true(fake_memory_restore());
+    for (int i = 0; i < MANY; i++)
+        (void)made(name[i], LIFETIME_PERSISTENT);
+    assert_false(f->core.ledger.is_short);
+    assert_int_equal(core_fixture_crash(f), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_non_null(fixture_record(f, name[i]));
+}
+
 /* --- serials */
 
 TEST(event_serials_are_promised_ahead)
@@ -776,6 +807,7 @@ int main(void)
         CASE(no_memory_to_remove_by_the_record),
         CASE(no_memory_to_write),
         CASE(no_memory_for_facts),
+        CASE(what_had_no_memory_is_noted_before_its_name_is_used_again),
         CASE(event_serials_are_promised_ahead),
         CASE(a_change_promises_its_own_event),
         CASE(serials_are_never_given_twice),
