@@ -135,12 +135,20 @@ static bool is_among(const struct ledger_fact *fact, enum facts which)
     return which == FACTS_ALL || fact->type != STORE_SEGMENT;
 }
 
-static void forget_noted(struct ledger *l, enum facts which)
+static void forget_noted(struct core *core, enum facts which)
 {
+    struct ledger *l = &core->ledger;
     size_t n = 0;
-    for (size_t i = 0; i < l->n_noted; i++)
-        if (!is_among(&l->noted[i], which))
-            l->noted[n++] = l->noted[i];
+    for (size_t i = 0; i < l->n_noted; i++) {
+        const struct ledger_fact *fact = &l->noted[i];
+        struct segment *segment = NULL;
+        if (!is_among(fact, which))
+            l->noted[n++] = *fact;
+        else if (fact->type == STORE_SEGMENT)
+            segment = registry_by_serial(&core->registry, fact->serial);
+        if (segment)
+            segment->is_noted = false;
+    }
     l->n_noted = n;
 }
 
@@ -184,7 +192,7 @@ static int try_write(struct core *core, enum facts which, const struct segment *
         batch_add_change(&b, segment, change);
     r = b.n_records > 0 ? write_batch(core, &b) : 0;
     if (r == 0)
-        forget_noted(l, which);
+        forget_noted(core, which);
     return r;
 }
 
@@ -213,7 +221,14 @@ static int note(struct core *core, const struct ledger_fact *fact)
 /* TYPE: STORE_SEGMENT or STORE_GONE. 0 or -ENOMEM. */
 static int note_segment(struct core *core, struct segment *segment, enum store_record_type type)
 {
+    /* What is written is the record as it is then. While the store takes nothing, a segment that
+     * changes again and again, as by each use, is noted once. */
+    if (type == STORE_SEGMENT && segment->is_noted) {
+        core->ledger.is_due = true;
+        return 0;
+    }
     int r = note(core, &(struct ledger_fact){.type = type, .serial = segment->serial});
+    segment->is_noted = r == 0 && type == STORE_SEGMENT;
     segment->is_unnoted = r < 0;
     core->ledger.is_short |= r < 0;
     return r;

@@ -51,6 +51,7 @@ struct segment {
     struct account *account; /* that it is charged to: segment_charge.h; NULL: none */
     bool is_left_behind;     /* a former daemon had such ties: their processes may live on */
     bool is_lock_charged, is_anchor_charged;
+    bool is_noted;          /* that its record has changed (ledger.h) */
     bool is_unnoted;        /* the ledger had no memory to note what has become of it */
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */

@@ -431,6 +431,39 @@ TEST(facts_of_a_turn_in_which_a_change_is_refused)
     assert_int_equal(fake_store_find_name(&f->store, "a")->n_ties, 1);
 }
 
+/* Somebody attaches and detaches S, which the next look sees. */
+static void used(struct segment *s)
+{
+    struct core_start ignored;
+    fake_clock_advance(&f->clock, 5000);
+    f->k->now += 5;
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    fake_sysv_exit(f->k, 9);
+    core_reconcile(&f->core, &ignored);
+    assert_int_equal(f->core.ledger.n_noted, 1);
+}
+
+/* Users can go on using segments: that takes no more and more memory. */
+TEST(uses_while_the_store_takes_nothing)
+{
+    const struct create_params p = {.name = "a", .size = GIVEN(1), .idle_ttl_ms = GIVEN(3600000)};
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    struct segment *s = f->found.segment;
+    turn_ends();
+    for (int i = 0; i < 5; i++) {
+        used(s);
+        facts_fail();
+    }
+    /* The last is written when there is room, and so is the next. */
+    for (int i = 0; i < 2; i++) {
+        used(s);
+        facts_are_tried_again();
+        assert_int_equal(f->core.ledger.n_noted, 0);
+        assert_int_equal(fake_store_find_name(&f->store, "a")->segment->idle.since_ms,
+                         f->clock.boot_ms);
+    }
+}
+
 TEST(created_and_removed_in_a_turn)
 {
     assert_int_equal(create("a"), 0);
@@ -802,6 +835,7 @@ int main(void)
         CASE(a_restart_finds_out_what_was_not_written),
         CASE(facts_and_changes_of_one_segment),
         CASE(facts_of_a_turn_in_which_a_change_is_refused),
+        CASE(uses_while_the_store_takes_nothing),
         CASE(created_and_removed_in_a_turn),
         CASE(created_attached_and_removed_in_a_turn),
         CASE(no_memory_to_remove_by_the_record),
