@@ -12,8 +12,6 @@
 enum {
     RECORDS_AT_A_TIME = 16, /* between two looks at the clock */
     LISTENERS_MS = 200,
-    LONGEST_CREATE_S =
-        10, /* from the intent to the last change that a create makes in the kernel */
 };
 
 static void read_limits(struct core *core)
