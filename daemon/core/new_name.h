@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a caller may give a name to a segment: the rules for create, set and adopt. Each returns
- * 0 or OUTCOME_PERMISSION_DENIED; NAME may be NULL, for none; an admin may give any.
+ * Whether a caller may give a name to a segment: the rules for create, set, adopt and ready. Each
+ * returns 0 or OUTCOME_PERMISSION_DENIED; NAME may be NULL, for none; an admin may give any.
  */
 #ifndef SHMD_CORE_NEW_NAME_H
 #define SHMD_CORE_NEW_NAME_H

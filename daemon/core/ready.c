@@ -2,6 +2,7 @@
 #include "daemon/core/ready.h"
 
 #include "daemon/core/find.h"
+#include "daemon/core/new_name.h"
 #include "daemon/core/removal.h"
 
 /* Whether the segment of NEW may take the name of OLD's. Who owns a segment in the kernel can make
@@ -18,6 +19,16 @@ static bool may_take_name(const struct access *a, const struct found *new, const
            access_may_change(a, &owner, old->segment, &old->kernel);
 }
 
+/* Whether S may take the name that nobody has: since it was begun, the name may have become that of
+ * a declared segment. */
+static int check_free(const struct core *core, const struct segment *s,
+                      struct outcome_detail *detail)
+{
+    const struct stored_creator *by = &s->creator;
+    const struct caller creator = {.uid = by->uid, .gid = by->gid};
+    return by->was_admin ? 0 : new_name_check_declared(core, &creator, s->other_name, detail);
+}
+
 /* The segment that has the name which S is to take, and that S's owner and creator may remove:
  * RET's segment is NULL when nobody has the name. 0, OUTCOME_PERMISSION_DENIED or a negative errno.
  */
@@ -30,7 +41,7 @@ static int find_replaced(struct core *core, const struct found *found, struct fo
         return r;
     if (r > 0) {
         ret->segment = NULL;
-        return 0;
+        return check_free(core, found->segment, detail);
     }
     if (may_take_name(&core->settings.access, found, ret))
         return removal_check(core, ret, detail);

@@ -308,6 +308,19 @@ class Taken(DeclaredCase):
         self.assertEqual(self.listed()["frames"]["creator"]["comm"], "shmd")
         self.assertFalse(self.alice.call("create", name="frames", size=5000)["created"])
 
+    def test_by_a_replacement_that_was_begun_before(self):
+        self.declare("a.json", text="[]")
+        self.reload()
+        hers = self.alice.create(name="frames", size=5000)
+        new = self.alice.create(name="frames", size=5000, replace=True, ready=False)
+        self.alice.call("remove", serial=hers["serial"])
+        self.declare("a.json", {"name": "frames", "size": 5000})
+        self.reload()
+        self.root.call("remove", name="frames")
+        self.is_kept_free("ready", serial=new["serial"])
+        self.reload()
+        self.assertEqual(self.root.stat(name="frames")["creator"]["comm"], "shmd")
+
     def test_an_admin_may(self):
         self.assertTrue(self.root.call("create", name="frames", size=5000)["created"])
 
