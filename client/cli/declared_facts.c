@@ -15,6 +15,7 @@
 
 #include "protocol/message.h"
 #include "protocol/params.h"
+#include "protocol/terms.h"
 
 enum { FILE_BYTES_MAX = 1024 * 1024 }; /* as the daemon reads them */
 
@@ -57,6 +58,50 @@ void declared_list_deinit(struct declared_list *list)
 
 /* --- the files */
 
+/* The descriptor, or a negative errno; -EINVAL: it is no file. Where others may put files, doctor,
+ * which is often root's, only looks at what is no file: to open a device can do something, and a
+ * FIFO waits for a writer. */
+static int open_file(const char *path)
+{
+    char again[32];
+    struct stat st;
+    int place = open(path, O_PATH | O_CLOEXEC), fd = -EINVAL;
+    if (place < 0)
+        return -errno;
+    snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
+    if (fstat(place, &st) < 0 ||
+        (S_ISREG(st.st_mode) && (fd = open(again, O_RDONLY | O_CLOEXEC)) < 0))
+        fd = -errno;
+    close(place);
+    return fd;
+}
+
+/* Reads the file at PATH whole, with a NUL behind its bytes: 0 or a negative errno; -EINVAL: it is
+ * no file, -EFBIG: it is too long. */
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+    size_t len = 0;
+    ssize_t n = 1;
+    int fd = open_file(path);
+    if (fd < 0)
+        return fd;
+    char *text = malloc(FILE_BYTES_MAX + 2);
+    while (text && n > 0 && len <= FILE_BYTES_MAX) {
+        n = read(fd, text + len, FILE_BYTES_MAX + 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    int r = !text ? -ENOMEM : n < 0 ? -errno : len > FILE_BYTES_MAX ? -EFBIG : 0;
+    close(fd);
+    if (r < 0) {
+        free(text);
+        return r;
+    }
+    text[len] = '\0';
+    *ret = text;
+    *ret_len = len;
+    return 0;
+}
+
 /* Takes the directory out of LINE when it is `segments_dir = DIRECTORY`. */
 static void take_line(const char *line, char *dir, size_t size)
 {
@@ -80,16 +125,16 @@ static void take_line(const char *line, char *dir, size_t size)
 static void find_directory(const char *root, const char *config_dir, struct declared_facts *f)
 {
     char path[PATH_MAX];
-    char *line = NULL;
-    size_t room = 0;
+    char *text, *rest;
+    size_t len;
     snprintf(f->dir, sizeof(f->dir), "%s/segments.d", config_dir);
     snprintf(path, sizeof(path), "%s%s/shmd.conf", root, config_dir);
-    FILE *file = fopen(path, "re");
-    while (file && getline(&line, &room, file) >= 0)
+    if (read_file(path, &text, &len) < 0)
+        return;
+    rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));)
         take_line(line, f->dir, sizeof(f->dir));
-    free(line);
-    if (file)
-        fclose(file);
+    free(text);
 }
 
 /* A sticky directory's files are replaced by their owners alone. */
@@ -141,11 +186,16 @@ static void take_entry(const struct message *message, size_t index, const char *
         note_invalid(f, path, failure_message(&failure));
         return;
     }
-    uint32_t key = params.create.key.given ? (uint32_t)params.create.key.value : 0;
-    if (!params.create.name && key == 0)
+    const struct create_params *p = &params.create;
+    uint32_t key = p->key.given ? (uint32_t)p->key.value : 0;
+    if (!p->name && key == 0)
         note_invalid(f, path, "an entry has neither a name nor a key");
-    else if (!has(there, params.create.name, key))
-        note_missing(f, params.create.name, key);
+    else if (p->lifetime.given && p->lifetime.value != LIFETIME_PERSISTENT)
+        note_invalid(f, path, "the lifetime of an entry is not persistent");
+    else if (p->ready.given && !p->ready.value)
+        note_invalid(f, path, "an entry has ready false, and no process would fill the segment");
+    else if (!has(there, p->name, key))
+        note_missing(f, p->name, key);
 }
 
 static void take_text(const char *text, size_t len, const char *path,
@@ -166,33 +216,20 @@ static void take_text(const char *text, size_t len, const char *path,
 static void read_entries(const char *full, const char *path, const struct declared_list *there,
                          struct declared_facts *f)
 {
-    int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO does not hold this up */
-    struct stat st;
-    char *text = malloc(FILE_BYTES_MAX + 2);
-    size_t len = 0;
-    ssize_t n = 1;
-    if (fd < 0 && errno == EACCES)
+    char *text;
+    size_t len;
+    int r = read_file(full, &text, &len);
+    if (r == -EACCES)
         f->n_unreadable++;
-    else if (fd < 0 || fstat(fd, &st) < 0)
-        note_invalid(f, path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
+    else if (r == -EINVAL)
         note_invalid(f, path, "it is not a file");
-    else {
-        while (text && n > 0 && len <= FILE_BYTES_MAX) {
-            n = read(fd, text + len, FILE_BYTES_MAX + 1 - len);
-            len += n > 0 ? (size_t)n : 0;
-        }
-        if (n < 0)
-            note_invalid(f, path, strerror(errno));
-        else if (len > FILE_BYTES_MAX)
-            note_invalid(f, path, "it is longer than 1 MiB");
-        else if (text) {
-            text[len] = '\0';
-            take_text(text, len, path, there, f);
-        }
-    }
-    if (fd >= 0)
-        close(fd);
+    else if (r == -EFBIG)
+        note_invalid(f, path, "it is longer than 1 MiB");
+    else if (r < 0)
+        note_invalid(f, path, strerror(-r));
+    if (r < 0)
+        return;
+    take_text(text, len, path, there, f);
     free(text);
 }
 

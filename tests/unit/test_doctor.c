@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -327,6 +328,8 @@ TEST(what_is_wrong_with_a_declaration_is_told)
         {"{\"name\": \"no blanks\", \"size\": 1}", "name"},
         {"{\"name\": \"a\", \"size\": 1, \"colour\": 1}", "colour"},
         {"{\"size\": 1}", "neither a name nor a key"},
+        {"{\"name\": \"a\", \"size\": 1, \"lifetime\": \"process\"}", "is not persistent"},
+        {"{\"name\": \"a\", \"size\": 1, \"ready\": false}", "ready false"},
         {"[{\"name\": \"a\", \"size\": 1}, 7, {\"name\": 7}]", "1 more are wrong"},
     };
     struct doctor_facts f = facts_of_a_good_machine();
@@ -348,6 +351,29 @@ TEST(what_is_wrong_with_a_declaration_is_told)
     f.declared.n_invalid = 0;
     f.declared.n_unreadable = 1;
     assert_finding(&f, "declared-files", SEVERITY_INFO, "you may not read 1 of the 3 files");
+}
+
+/* Others may be able to put files there, and doctor is often root's: what is no file is looked at
+ * and never opened, and none is read without an end. */
+TEST(what_is_no_file_is_not_opened)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    char *text = text_of("%1048576s\nsegments_dir = /srv/declared\n", "");
+    char *fifo = text_of("%s/etc/shmd/segments.d/a.json", root);
+    char event[sizeof(struct inotify_event)];
+    plant("/srv/declared/a.json", "");
+    plant("/etc/shmd/shmd.conf", text);
+    plant("/etc/shmd/segments.d/", "");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(watch >= 0 && inotify_add_watch(watch, fifo, IN_OPEN) >= 0);
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-files", SEVERITY_WARNING, "segments.d/a.json: it is not a file");
+    assert_int_equal(read(watch, event, sizeof(event)), -1);
+    assert_int_equal(errno, EAGAIN);
+    close(watch);
+    free(fifo);
+    free(text);
 }
 
 TEST(declared_segments_may_be_missing)
@@ -1019,6 +1045,7 @@ int main(void)
         ON_A_TREE(declared_segments_need_the_service_at_boot),
         ON_A_TREE(declared_segments_may_be_elsewhere),
         ON_A_TREE(what_is_wrong_with_a_declaration_is_told),
+        ON_A_TREE(what_is_no_file_is_not_opened),
         ON_A_TREE(declared_segments_may_be_missing),
         ON_A_TREE(declared_segments_may_differ_from_their_files),
         ON_A_TREE(logind_by_default),
