@@ -286,6 +286,25 @@ class Memory(CapsCase):
         victim.send(b"}\n")
         self.assertIn("result", victim.reply() or {}, "the victim's own value is kept")
 
+    def test_what_is_freed_goes_back_to_the_system(self):
+        """Although what others have got later lies behind it in the heap."""
+        self.start()
+        beginning = encode("list", id=1, junk="x" * 30000).rstrip()[:-1]
+        attackers = [self.connect(self.daemon, ATTACKER) for _ in range(200)]
+        for attacker in attackers:
+            attacker.send_what_is_taken(beginning)
+        wait_until(lambda: not any(unread(a.socket) for a in attackers), "all of it is read")
+        victim = self.connect(self.daemon, VICTIM)
+        for i in range(50):
+            victim.create(name=f"victim/{i}", labels={f"k{n}": "x" * 200 for n in range(16)})
+        if is_instrumented():
+            self.skipTest("the daemon is instrumented")
+        rss = lambda: self.daemon.proc_status("VmRSS")
+        full = rss()
+        for attacker in attackers:
+            attacker.close()
+        wait_until(lambda: full - rss() > 3 << 10, "3 MiB of 6 have gone back")
+
     def test_many_connections_that_ask_for_much_at_once_are_served(self):
         """12 MiB of whole requests of each of two uids, of which the daemon holds few at a time:
         nobody is cut off who has done nothing but ask."""
