@@ -54,20 +54,28 @@ tests_fuzz_fuzz_state_LDADD = libjournalfakes.la $(fuzz_libs)
 tests_fuzz_fuzz_state_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
 
-# What is found new stays in fuzz-corpus/ of the build; a finding goes to the source's corpus. Memory that
+# Each target runs in as many processes as there are processors (fuzz_jobs). What is found new stays in
+# fuzz-corpus/ of the build, with the log of each process; a finding goes to the source's corpus. Memory that
 # was freed is kept for a short while and its owners are not remembered, for that takes most of the time:
 # replay_NAME with a finding shows them.
 fuzz_asan_options = quarantine_size_mb=8:malloc_context_size=2
+fuzz_jobs = $$(nproc)
 fuzz: all libfakes.la libjournalfakes.la
 if FUZZERS
 	@for name in $(fuzz_names); do \
 		mkdir -p fuzz-corpus/$$name || exit 1; \
+		rm -f fuzz-corpus/fuzz-*.log; \
 		echo "== $$name for $(fuzz_seconds) s"; \
-		ASAN_OPTIONS=$(fuzz_asan_options):$$ASAN_OPTIONS \
-			tests/fuzz/fuzz_$$name -max_total_time=$(fuzz_seconds) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
-			-print_final_stats=1 -verbosity=0 -artifact_prefix=fuzz-corpus/$$name- \
-			-dict=$(top_srcdir)/tests/fuzz/words.dict \
-			fuzz-corpus/$$name $(top_srcdir)/tests/fuzz/corpus/$$name || exit 1; \
+		(cd fuzz-corpus && ASAN_OPTIONS=$(fuzz_asan_options):$$ASAN_OPTIONS \
+			../tests/fuzz/fuzz_$$name -jobs=$(fuzz_jobs) -workers=$(fuzz_jobs) \
+			-max_total_time=$(fuzz_seconds) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
+			-print_final_stats=1 -artifact_prefix=$$name- \
+			-dict=$(abs_top_srcdir)/tests/fuzz/words.dict \
+			$$name $(abs_top_srcdir)/tests/fuzz/corpus/$$name >/dev/null 2>&1) || \
+			{ tail -n 60 fuzz-corpus/fuzz-*.log; exit 1; }; \
+		awk -v name=$$name '/number_of_executed_units/ { n += $$2; jobs++ } \
+			END { printf "%s: %d executions in %d processes\n", name, n, jobs; exit n == 0 }' \
+			fuzz-corpus/fuzz-*.log || exit 1; \
 	done
 else
 	@echo 'configure with --enable-fuzzers --enable-sanitizers CC=clang' >&2; exit 1
