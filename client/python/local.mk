@@ -8,6 +8,7 @@ python_package = \
 	client/python/shmd/_errors.py \
 	client/python/shmd/_memory.py \
 	client/python/shmd/_model.py \
+	client/python/shmd/_parameters.py \
 	client/python/shmd/_segment.py \
 	client/python/shmd/_shared_memory.py \
 	client/python/shmd/_version.py \

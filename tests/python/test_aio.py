@@ -143,6 +143,21 @@ class Aio(PackageCase):
                         return told
         self.assertEqual([kind for kind, _ in self.run_async(act)], ["created", "removed"])
 
+    def test_parameters_that_are_none(self):
+        async def act(connection):
+            for error, text, call in (
+                    (ValueError, "ttl -1 is negative", lambda: connection.create("frames", 10, ttl=-1)),
+                    (ValueError, "timeout -1 is negative", lambda: connection.wait("frames", timeout=-1))):
+                with self.assertRaisesRegex(error, text):
+                    await call()
+            with self.assertRaisesRegex(TypeError, "kinds 'created' is one string"):
+                connection.events(kinds="created")
+
+        for more in ({"timeout": -1}, {"reconnect": -1}):
+            with self.assertRaisesRegex(ValueError, "-1 is negative"):
+                shmd.aio.Connection(**more)
+        self.run_async(act)
+
     def test_a_restart(self):
         async def act(connection):
             seg = await connection.create("frames", 4096, lifetime="process")

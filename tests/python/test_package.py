@@ -9,6 +9,7 @@ import pickle
 import re
 import struct
 import threading
+from fractions import Fraction
 
 from package import PackageCase, shmd, sysv, TOP
 
@@ -276,6 +277,85 @@ tell(shmd.stat("frames").holders)
     def test_modes_are_octal(self):
         with self.assertRaisesRegex(ValueError, "octal"):
             shmd.create("frames", 4096, mode=644)
+
+    def test_a_short_time_is_not_none(self):
+        """A segment that is to go after a moment must not stay for ever."""
+        for name, times in {"ttl": {"ttl": 0.0001}, "idle": {"idle_ttl": 0.0001}}.items():
+            shmd.create(name, 10, **times)
+            wait_until(lambda gone=name: self.segment(gone) is None, f"{name} is over")
+        seg = shmd.create("set", 10)
+        seg.set(ttl=0.0001)
+        wait_until(lambda: self.segment("set") is None, "it is over")
+        for seconds, milliseconds in ((0.0001, 1), (1e-12, 1), (1, 1000), (1.001, 1001), (0.0011, 2), (0, 0)):
+            asked = next(shmd._calls.create("frames", 10, ttl=seconds, idle_ttl=seconds)).params
+            self.assertEqual((asked["ttl_ms"], asked["idle_ttl_ms"]), (milliseconds, milliseconds), seconds)
+
+    def test_times_that_are_none(self):
+        seg = shmd.create("frames", 4096)
+        events = shmd.events()
+        self.addCleanup(events.close)
+        calls = {
+            "ttl": (lambda value: shmd.create("new", 10, ttl=value), lambda value: seg.set(ttl=value),
+                    lambda value: shmd.publish("new", 10, ttl=value)),
+            "idle_ttl": (lambda value: shmd.create("new", 10, idle_ttl=value), lambda value: seg.set(idle_ttl=value)),
+            "timeout": (lambda value: shmd.wait("frames", timeout=value), lambda value: events.get(timeout=value),
+                        lambda value: shmd.Connection(timeout=value), lambda value: shmd.connect(timeout=value)),
+            "reconnect": (lambda value: shmd.Connection(reconnect=value),),
+        }
+        for name, (call, *others) in calls.items():
+            for act in (call, *others):
+                for value, error, text in (
+                        (-1, ValueError, f"{name} -1 is negative: give seconds, as 10 or 0.5"),
+                        (-0.0001, ValueError, f"{name} -0.0001 is negative: give seconds"),
+                        (float("inf"), ValueError, f"{name} inf is not finite: give seconds"),
+                        (float("nan"), ValueError, f"{name} nan is not finite: give seconds"),
+                        ("10s", TypeError, f"{name} '10s' is of type str: give seconds"),
+                        (True, TypeError, f"{name} True is of type bool: give seconds")):
+                    with self.subTest(name=name, value=value), self.assertRaises(error) as caught:
+                        act(value)
+                    self.assertTrue(str(caught.exception).startswith(text), caught.exception)
+        self.assertIsNone(self.segment("new"))
+        with self.assertRaises(TypeError):
+            shmd.adopt(1, ttl="10s")
+
+    def test_a_long_time_is_one(self):
+        """Longer than poll() takes at once."""
+        with shmd.events() as events:
+            shmd.create("frames", 4096)
+            self.assertEqual(events.get(timeout=1e9).kind, "created")
+
+    def test_values_of_the_wrong_type(self):
+        shmd.create("frames", 4096)
+        for error, text, act in (
+                (TypeError, "mode '644' is of type str: give permissions as an octal number, as 0o640",
+                 lambda: shmd.create("new", 10, mode="644")),
+                (TypeError, "mode 6.5 is of type float", lambda: shmd.set("frames", mode=6.5)),
+                (LookupError, "owner 'nobodys': there is no user of that name; give a user's name or a uid",
+                 lambda: shmd.wait("frames", owner="nobodys")),
+                (LookupError, "owner 'a\\x00b': there is no user", lambda: shmd.attach("frames", owner="a\0b")),
+                (TypeError, "owner 1.5 is of type float: give a user's name or a uid",
+                 lambda: shmd.hold("frames", owner=1.5)),
+                (TypeError, "kinds 'created' is one string: give a list of words, as ['created']",
+                 lambda: shmd.events(kinds="created")),
+                (TypeError, "kinds 5 is of type int: give a list of words", lambda: shmd.events(kinds=5)),
+                (TypeError, "labels ['a'] are of type list: give a dict",
+                 lambda: shmd.create("new", 10, labels=["a"])),
+                (TypeError, "labels 'a' are of type str: give a dict", lambda: shmd.set("frames", labels="a")),
+                (TypeError, "name b'frames' is of type bytes, or has something in it, that cannot be sent",
+                 lambda: shmd.stat(b"frames")),
+                (TypeError, "size Fraction(3, 2) is of type Fraction", lambda: shmd.create("new", Fraction(3, 2)))):
+            with self.subTest(text), self.assertRaises(error) as caught:
+                act()
+            self.assertIn(text, str(caught.exception))
+            self.assertNotIsInstance(caught.exception, KeyError, "that shows a sentence in quotes")
+        self.assertEqual(len(shmd.segments()), 1, "the connection is good still")
+
+    def test_whole_numbers_of_other_kinds(self):
+        class Whole:
+            def __index__(self):
+                return 5000
+
+        self.assertEqual(shmd.create("frames", Whole()).size, 5000)
 
 
 class Memory(PackageCase):

@@ -11,12 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union
 
-from . import _memory, _model
+from . import _memory, _model, _parameters
 from ._errors import ConnectionLost, Error, PermissionDenied, ProtocolError, Refused, refusal
 from ._model import Info, SegmentInfo
 
@@ -58,11 +57,11 @@ class Request:
         """One line. Without an id nobody answers."""
         params = dict(self.params)
         if self.until is not None:
-            params["timeout_ms"] = max(0, round((self.until - time.monotonic()) * 1000))
+            params["timeout_ms"] = _parameters.whole_milliseconds(max(0.0, self.until - time.monotonic()))
         message: Dict[str, Any] = {"jsonrpc": "2.0", "method": self.method, "params": params}
         if request_id is not None:
             message["id"] = request_id
-        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        return _parameters.encode(message) + b"\n"
 
 
 Steps = Generator[Request, Any, T]
@@ -119,19 +118,6 @@ class Message:
 # --- parameters
 
 
-def milliseconds(seconds: Optional[float]) -> Optional[int]:
-    return None if seconds is None else max(0, round(seconds * 1000))
-
-
-def octal(mode: Optional[int]) -> Optional[str]:
-    """0o640 -> "0640"."""
-    if mode is None:
-        return None
-    if not 0 <= mode <= 0o777:
-        raise ValueError(f"mode {mode} is none: permissions are octal, as 0o640")
-    return f"{mode:04o}"
-
-
 def _given(**params: Any) -> Dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
@@ -147,11 +133,6 @@ def _target(
     return target
 
 
-def uid_of(owner: Union[int, str]) -> int:
-    """KeyError when there is no such user."""
-    return owner if isinstance(owner, int) else pwd.getpwnam(owner).pw_uid
-
-
 # --- whose segment is it?
 
 
@@ -161,7 +142,7 @@ def _trusted(request: Request, owner: Union[int, str, None], any_owner: bool) ->
     for first, and the caller then if the segment turns out to be the caller's own."""
     own = os.geteuid()
     if not any_owner:
-        request.params["owner"] = own if owner is None else uid_of(owner)
+        request.params["owner"] = own if owner is None else _parameters.uid(owner)
     try:
         return _model.result_segment((yield request))
     except PermissionDenied as refused:
@@ -219,20 +200,20 @@ def create(
     one. `ready=False`: nobody's wait() returns it before ready(). `mode`: permissions, as 0o640 (0o600
     if not given). `lifetime`: "persistent" (the default), "process", "connection" or "attached".
     `ttl`: it goes after so many seconds; `idle_ttl`: after so many seconds in which nobody has it
-    attached, which begin again when the daemon is restarted. `any_owner`: an existing one is welcome
-    whoever owns it. `hold=False`: do not become a holder of an existing one."""
+    attached; a restart of the daemon changes neither. `any_owner`: an existing one is welcome whoever
+    owns it. `hold=False`: do not become a holder of an existing one."""
     params = _given(
         name=name,
         size=size,
         key=key,
-        mode=octal(mode),
+        mode=_parameters.octal(mode),
         exclusive=exclusive,
         replace=replace,
         ready=ready,
         lifetime=lifetime,
-        ttl_ms=milliseconds(ttl),
-        idle_ttl_ms=milliseconds(idle_ttl),
-        labels=None if labels is None else dict(labels),
+        ttl_ms=_parameters.milliseconds("ttl", ttl),
+        idle_ttl_ms=_parameters.milliseconds("idle_ttl", idle_ttl),
+        labels=_parameters.labels(labels),
         uid=uid,
         gid=gid,
         huge_page_size=huge_page_size,
@@ -303,7 +284,8 @@ def wait(
     `hold`: from that instant on the caller is its holder, until the handle is closed. `readonly`: attach
     for reading. The segment must be the caller's, root's or the daemon's; `owner`, a uid or a user's
     name, lets that user's pass, too, and `any_owner` anybody's: else PermissionDenied."""
-    until = None if timeout is None else time.monotonic() + max(0.0, timeout)
+    seconds = _parameters.timeout("timeout", timeout, "it waits for ever; 0 only looks")
+    until = None if seconds is None else time.monotonic() + seconds
     request = Request("wait", _given(name=name, hold=hold or None), until=until)
     info = yield from _trusted(request, owner, any_owner)
     return Found(info, is_held=hold and has_holders(info), readonly=readonly)
@@ -366,8 +348,8 @@ def adopt(
         key=key,
         name=name,
         lifetime=lifetime,
-        ttl_ms=milliseconds(ttl),
-        labels=None if labels is None else dict(labels),
+        ttl_ms=_parameters.milliseconds("ttl", ttl),
+        labels=_parameters.labels(labels),
     )
     handover = _memory.hand_over(shmid, key, daemon.uid)
     try:
@@ -413,14 +395,14 @@ def set_(
     """Changes a segment. `labels` replace the old ones. `ttl` and `idle_ttl` count from now on, in
     seconds; 0: none any more."""
     changes = _given(
-        mode=octal(mode),
+        mode=_parameters.octal(mode),
         uid=uid,
         gid=gid,
         new_name=new_name,
-        labels=None if labels is None else dict(labels),
+        labels=_parameters.labels(labels),
         lifetime=lifetime,
-        ttl_ms=milliseconds(ttl),
-        idle_ttl_ms=milliseconds(idle_ttl),
+        ttl_ms=_parameters.milliseconds("ttl", ttl),
+        idle_ttl_ms=_parameters.milliseconds("idle_ttl", idle_ttl),
         locked=locked,
     )
     return _model.result_segment((yield Request("set", {**_target(name, shmid, key, serial), **changes})))
@@ -496,7 +478,7 @@ def segments(
         uid=uid,
         lifetime=lifetime,
         state=state,
-        labels=None if labels is None else dict(labels),
+        labels=_parameters.labels(labels),
         scope=scope,
         limit=MAX_LIST,
     )
@@ -532,7 +514,7 @@ def call(method: str, **params: Any) -> Steps[Any]:
 
 def subscribe(prefix: Optional[str], kinds: Optional[Iterable[str]], after: Optional[int]) -> Steps[int]:
     """The serial of the newest event; the events come after it on the same connection."""
-    params = _given(prefix=prefix, kinds=None if kinds is None else list(kinds), after=after)
+    params = _given(prefix=prefix, kinds=_parameters.words("kinds", kinds), after=after)
     return _model.result_event_serial((yield Request("subscribe", params)))
 
 

@@ -23,7 +23,7 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Type, TypeVar
 
-from . import _calls, _memory, _model
+from . import _calls, _memory, _model, _parameters
 from ._calls import Lost, Message, Request, Steps, about, lost
 from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
@@ -43,6 +43,7 @@ _FIRST_FREE_FD = 3  # behind the standard streams
 
 RECONNECT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+_LONGEST_POLL_MS = 3600 * 1000.0  # poll() takes no more than an int; what is longer polls again
 
 
 def socket_path() -> str:
@@ -119,7 +120,7 @@ class Stream:
         poll = select.poll()
         poll.register(self._socket, events)
         while True:
-            left = None if end is None else max(0.0, (end - time.monotonic()) * 1000)
+            left = None if end is None else min(max(0.0, (end - time.monotonic()) * 1000), _LONGEST_POLL_MS)
             found = poll.poll(left)
             if found:
                 return found[0][1]
@@ -240,8 +241,8 @@ class Connection:
         self, path: Optional[str] = None, *, timeout: Optional[float] = None, reconnect: float = RECONNECT
     ) -> None:
         self.path = path or socket_path()
-        self.timeout = timeout
-        self.reconnect = reconnect
+        self.timeout = _parameters.timeout("timeout", timeout, "no limit")
+        self.reconnect = _parameters.patience("reconnect", reconnect)
         self._holds = _calls.Holds()
         self._begin()
         self._has_served = False
@@ -477,7 +478,7 @@ class Events:
         """The serial of the last event: to go on from there later."""
         self._connection = connection
         self._prefix = prefix
-        self._kinds = None if kinds is None else tuple(kinds)
+        self._kinds = _parameters.words("kinds", kinds)
         self._stream: Optional[Stream] = None
         self._pid = os.getpid()
         self._is_closed = False
@@ -519,7 +520,8 @@ class Events:
 
     def get(self, timeout: Optional[float] = None) -> Event:
         """The next event. `timeout`, in seconds: then TimeoutError; 0 only looks."""
-        end = None if timeout is None else time.monotonic() + timeout
+        seconds = _parameters.timeout("timeout", timeout, "it waits for ever; 0 only looks")
+        end = None if seconds is None else time.monotonic() + seconds
         while True:
             if self._is_closed:
                 raise ValueError("the events are closed")

@@ -22,7 +22,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, Optional, Set, Type, TypeVar
 
-from . import _calls, _model
+from . import _calls, _model, _parameters
 from ._calls import Lost, Message, Request, Steps, about, lost
 from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
 from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
@@ -127,8 +127,8 @@ class Connection:
         self, path: Optional[str] = None, *, timeout: Optional[float] = None, reconnect: float = RECONNECT
     ) -> None:
         self.path = path or socket_path()
-        self.timeout = timeout
-        self.reconnect = reconnect
+        self.timeout = _parameters.timeout("timeout", timeout, "no limit")
+        self.reconnect = _parameters.patience("reconnect", reconnect)
         self._holds = _calls.Holds()
         self._lock = asyncio.Lock()
         self._stream: Optional[_Stream] = None
@@ -485,7 +485,7 @@ class Events:
         """The serial of the last event: to go on from there later."""
         self._connection = connection
         self._prefix = prefix
-        self._kinds = None if kinds is None else tuple(kinds)
+        self._kinds = _parameters.words("kinds", kinds)
         self._stream: Optional[_Stream] = None
         self._is_closed = False
 
