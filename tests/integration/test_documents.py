@@ -52,6 +52,21 @@ class Documents(unittest.TestCase):
         committed = re.findall(r"(?m)^`shmdctl (\w+)[^`]*`, (\d+) columns:$", text_of("docs/screens.md"))
         self.assertLessEqual(set(committed), {picture[:2] for picture in pictures})
 
+    def test_all_say_the_same_of_the_idle_time(self):
+        """It goes on over a restart of the daemon: tests/integration/test_idle.py."""
+        for name in ("client/cli/shmdctl.1.in", "client/man/shmd_create.3", "client/python/shmd/_calls.py",
+                     "client/shmd.h", "protocol/PROTOCOL.md"):
+            with self.subTest(name):
+                self.assertNotRegex(text_of(name), r"begins?\s+again\s+when\s+the\s+daemon\s+is\s+restarted")
+        for name in ("client/cli/shmdctl.1.in", "client/man/shmd_create.3", "protocol/PROTOCOL.md"):
+            with self.subTest(name):
+                self.assertRegex(text_of(name), r"up\s+to\s+a\s+second\s+later", "the kernel's seconds are whole")
+
+    def test_when_events_tell_how_to_go_on(self):
+        """Without an event there is nothing to go on from: tests/integration/test_shmdctl_daemon.py."""
+        self.assertRegex(text_of("client/cli/shmdctl.1.in"),
+                         r"once\s+it\s+has\s+printed\s+an\s+event,\s+its\s+message\s+has\s+the\s+\.Fl -after")
+
     def test_links(self):
         for path in (*glob.glob(os.path.join(_TOP, "*.md")), *glob.glob(os.path.join(_TOP, "*/*.md")),
                      *glob.glob(os.path.join(_TOP, "client/python/*.md"))):
