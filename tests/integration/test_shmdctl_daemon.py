@@ -398,6 +398,14 @@ class Lost(WithAFake):
         self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
         self.assertIn("--after 42 goes on from here", process.stderr.read().decode())
 
+    def test_events_without_one_have_nothing_to_go_on_from(self):
+        fake = self.serve(lambda request, n: reply(request, {"event_serial": 40}))
+        process = self.start("events", "--json", stderr=subprocess.PIPE)
+        wait_until(lambda: fake.requests, "it has subscribed")
+        fake.drop()
+        self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
+        self.assertNotIn("--after", process.stderr.read().decode())
+
 
 class WaitOverARestart(Shmdctl):
     def begin(self, *options):
