@@ -116,7 +116,7 @@ enum { UNCLEAR_MAX = 8 };
 /* What a former daemon was about to create when it ended, and nobody was told of. */
 struct unacknowledged {
     bool is_removed;
-    size_t n_unclear;             /* so many segments may be it, and so none of them was removed */
+    size_t n_unclear;             /* so many segments may be it, and none of them was removed */
     int32_t unclear[UNCLEAR_MAX]; /* the first of their shmids */
 };
 

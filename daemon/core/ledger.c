@@ -110,7 +110,7 @@ int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome
         .key = key,
         .size = size,
         .pid = core->own_pid,
-        .at_s = was_disowned(l, size) ? INT64_MAX : clock->ops->kernel_s(clock->context)};
+        .at_s = was_disowned(l, size) ? STORE_INTENT_UNSURE : clock->ops->kernel_s(clock->context)};
     int r = store->ops->intend(store->context, &intent, &l->reason);
     if (r == 0)
         return 0;

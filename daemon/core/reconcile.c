@@ -167,15 +167,16 @@ void reconcile_unlisten(struct core *core)
     core->sweep.listeners--;
 }
 
-/* Whether KERNEL is the segment that INTENT announced. Nobody knew of that one, so that nobody but
- * the daemon, which may have anchored it, can have attached it. */
+/* Whether KERNEL may be the segment that INTENT announced. Nobody knew of that one, so that nobody
+ * but the daemon, which may have anchored it, can have attached it. */
 static bool is_intended(const struct core *core, const struct sysv_stat *kernel,
                         const struct store_intent *intent)
 {
     return kernel->cuid == core->settings.access.own_uid && kernel->cpid == intent->pid &&
            kernel->key == intent->key && kernel->size == intent->size && kernel->nattch == 0 &&
            (kernel->lpid == 0 || kernel->lpid == intent->pid) && !kernel->destroyed &&
-           kernel->ctime >= intent->at_s && !registry_by_shmid(&core->registry, kernel->shmid);
+           (kernel->ctime >= intent->at_s || intent->at_s == STORE_INTENT_UNSURE) &&
+           !registry_by_shmid(&core->registry, kernel->shmid);
 }
 
 /* Looks once more before it removes. */
@@ -205,7 +206,7 @@ void reconcile_unacknowledged(struct core *core, const struct store_intent *inte
             found.unclear[found.n_unclear] = kernel.shmid;
         found.n_unclear++;
     }
-    if (found.n_unclear == 1) {
+    if (found.n_unclear == 1 && intent->at_s != STORE_INTENT_UNSURE) {
         found.is_removed = remove_intended(core, found.unclear[0], intent);
         found.n_unclear = 0;
     }

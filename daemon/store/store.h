@@ -93,12 +93,15 @@ struct store_daemon {
     int64_t started_at_s;   /* clock_ops.kernel_s(), to be compared with ctimes */
 };
 
+/* A time: what the create makes cannot be told from other segments. It is not to be removed. */
+#define STORE_INTENT_UNSURE INT64_MAX
+
 /* A create that is under way: by this the next start finds a segment that has no record. */
 struct store_intent {
     uint32_t key;
     uint64_t size;
     int32_t pid;  /* the daemon's; more than 0 */
-    int64_t at_s; /* clock_ops.kernel_s() */
+    int64_t at_s; /* clock_ops.kernel_s(), or STORE_INTENT_UNSURE */
 };
 
 enum store_record_type {

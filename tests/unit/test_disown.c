@@ -188,6 +188,10 @@ TEST(a_create_after_many_sizes)
     }
     crash_within_a_create(8192);
     assert_false(f->start.unacknowledged.is_removed);
+    /* It is left behind, and the administrator is told which it is. */
+    assert_int_equal(f->start.unacknowledged.n_unclear, 1);
+    const int32_t shmid = f->start.unacknowledged.unclear[0];
+    assert_int_equal(fake_sysv_segment(f->k, shmid)->size, 8192);
     turn_ends();
 }
 
