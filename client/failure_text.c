@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -55,17 +56,31 @@ static bool is_empty_list(struct json_slice value)
     return value.len == 2 && memcmp(value.text, "[]", 2) == 0;
 }
 
-/* The parameters of a refusal whose values its sentence does not have. Strings are names, words and
- * sentences, so they can be read without unescaping. */
+/* The string in VALUE, with its quotes and backslashes as people write them. Control characters
+ * stay escaped: the text is one line. RET has room for VALUE. */
+static struct json_slice unescape(struct json_slice value, char *ret)
+{
+    size_t len = 0;
+    for (size_t i = 1; i + 1 < value.len; i++) {
+        if (value.text[i] == '\\' && strchr("\"\\/", value.text[i + 1]))
+            i++;
+        ret[len++] = value.text[i];
+    }
+    ret[len] = '\0';
+    return (struct json_slice){ret, len};
+}
+
+/* The parameters of a refusal whose values its sentence does not have. */
 static void add_parameters(struct text *text, const struct shmd_failure *failure)
 {
+    char *plain = malloc(strlen(failure->parameters) + 1);
     struct json_walk walk =
         json_walk_begin((struct json_slice){failure->parameters, strlen(failure->parameters)});
     struct json_slice key, value;
     const char *before = " (";
     while (json_walk_next(&walk, &key, &value)) {
-        if (value.len > 1 && *value.text == '"')
-            value = (struct json_slice){value.text + 1, value.len - 2};
+        if (plain && value.len > 1 && *value.text == '"')
+            value = unescape(value, plain);
         if (value.len == 0 || is_empty_list(value) || has_word(failure->message, value))
             continue;
         if (key.len == 3 && memcmp(key.text, "key", 3) == 0) /* as ipcs and its user write it */
@@ -76,6 +91,7 @@ static void add_parameters(struct text *text, const struct shmd_failure *failure
     }
     if (*before == ';')
         add(text, ")");
+    free(plain);
 }
 
 size_t shmd_failure_text(const struct shmd *shmd, char *ret_text, size_t size)

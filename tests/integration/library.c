@@ -124,6 +124,12 @@ static void scenario_refusals(char **args)
           shmd_create(shmd, &(struct shmd_create_options){.name = "no good"}, &segment, &created));
     CHECK(segment == untouched && created);
     CHECK(strstr(shmd_last_failure(shmd)->parameters, "\"parameter\":"));
+    /* The sentence has all of them, also the one with quotation marks. */
+    GIVES(SHMD_ERROR_INVALID_PARAMETER,
+          shmd_call(shmd, "create", "{\"name\":\"q\",\"size\":1,\"mode\":644}", NULL));
+    CHECK(strstr(shmd_last_failure(shmd)->parameters, "\\\""));
+    shmd_failure_text(shmd, text, sizeof(text));
+    CHECK(strcmp(text, shmd_last_failure(shmd)->message) == 0);
     GIVES(SHMD_ERROR_INVALID_PARAMETER, shmd_stat(shmd, &(struct shmd_target){.name = NULL}, NULL));
     GIVES(SHMD_ERROR_NOT_HOLDABLE,
           (shmd_segment_free(create(&(struct shmd_create_options){.name = "x", .size = 1})),

@@ -736,6 +736,12 @@ class Call(Shmdctl):
         out = self.ctl("call", "fly", status=REFUSED)
         self.assertEqual(json.loads(out)["error"]["code"], -32601)
 
+    def test_a_reason_with_quotation_marks_is_told_once(self):
+        self.ctl("call", "create", '{"name":"x","size":4096,"mode":644}', status=REFUSED)
+        self.assertIn('"0640"', self.message)
+        self.assertNotIn("reason:", self.message)
+        self.assertNotIn("\\", self.message)
+
     def test_what_is_no_json(self):
         for text in ("", "{", "name=x", '{"name":"x"} {}', "{}}"):
             with self.subTest(text=text):
