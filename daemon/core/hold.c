@@ -23,7 +23,8 @@ static const struct advice to_hold = {
 };
 
 static const struct advice to_release = {
-    "there is nothing to release: a persistent segment has no holders, and remove ends it",
+    "there is nothing to release: a persistent segment has no holders and stays until somebody "
+    "removes it",
     "there is nothing to release: an attached segment has no holders, and goes at the last detach",
     "there is nothing to release: the segment is being removed already, and goes at the last "
     "detach",

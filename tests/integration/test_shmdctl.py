@@ -872,6 +872,7 @@ class Hold(Shmdctl):
         self.assertIn("shmdctl hold TARGET --lifetime process", self.message)
         self.ctl("release", "x", status=REFUSED)
         self.assertIn("nothing to release", self.message)
+        self.assertIn("until somebody removes it", self.message)
         self.assertNotIn("shmdctl hold", self.message)
         self.ctl("run", "x", "--size", "1", "--", "true", status=NOT_STARTED)
         self.assertIn("shmdctl hold NAME --lifetime process", self.message)
