@@ -136,12 +136,36 @@ static void print_nothing_to_adopt(FILE *out, const struct shmd_failure *failure
         fprintf(out, " (key: 0x%08lx)", strtoul(key.text, NULL, 10));
 }
 
+/* The daemon's advice is to leave out a parameter, which is an option here. */
+static bool is_busy(const struct cli *cli, const struct shmd_failure *failure)
+{
+    return failure->code == SHMD_ERROR_SEGMENT_BUSY && cli->command->options & OPT(IF_UNATTACHED);
+}
+
+static void print_busy(FILE *out, const struct shmd_failure *failure)
+{
+    struct json_slice nattch = parameter(failure, "nattch");
+    fprintf(out,
+            "the segment is attached: detach it first, or leave out --if-unattached (nattch: %.*s)",
+            (int)nattch.len, nattch.text);
+}
+
+/* The segment is there, and not the daemon's. */
+static void add_force(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    if (failure->code == SHMD_ERROR_NO_SUCH_SEGMENT && strcmp(cli->command->name, "rm") == 0 &&
+        parameter(failure, "hint").len > 0)
+        fputs("; rm --force removes it", out);
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (is_stranger(failure))
         print_stranger(out, cli, failure);
     else if (is_nothing_to_adopt(cli, failure))
         print_nothing_to_adopt(out, failure);
+    else if (is_busy(cli, failure))
+        print_busy(out, failure);
     else
         return false;
     return true;
@@ -150,6 +174,7 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
 void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     add_holding(out, cli, failure);
+    add_force(out, cli, failure);
     add_number(out, failure);
     add_orphans(out, failure);
 }

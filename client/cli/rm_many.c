@@ -21,17 +21,37 @@ struct found {
 struct found_list {
     struct found *rows; /* owned */
     size_t count, capacity;
-    uint64_t bytes;
 };
+
+static bool chooses_foreign(const struct cli *cli)
+{
+    return cli->options.scope == SHMD_SCOPE_FOREIGN || cli->options.scope == SHMD_SCOPE_ALL;
+}
+
+/* What is meant is mostly one of the others, which harm nobody else. */
+static int refuse_foreign(const struct cli *cli)
+{
+    char user[64];
+    format_user(geteuid(), user, sizeof(user));
+    return cli_usage("rm %s also removes what other programs have made and the daemon does not "
+                     "manage; do you mean rm --uid %s, your own, or rm --scope managed? To remove "
+                     "the others, too: look with --dry-run first, then add --force",
+                     cli_given(cli, OPT(ALL))       ? "--all"
+                     : cli_given(cli, OPT(FOREIGN)) ? "--foreign"
+                                                    : "with that --scope",
+                     user);
+}
 
 int rm_many_check(const struct cli *cli)
 {
-    bool foreign = cli->options.scope == SHMD_SCOPE_FOREIGN || cli->options.scope == SHMD_SCOPE_ALL;
     if (cli->n_args > 0 || cli->options.n_targets > 0)
         return cli_usage("rm takes either segments or filters (--prefix, --label, --uid, "
                          "--lifetime, --state)");
-    if (foreign && !cli_given(cli, OPT(FORCE)))
-        return cli_usage("rm removes what the daemon does not manage only with --force");
+    if (cli_given(cli, OPT(PREFIX)) && !*cli->options.prefix)
+        return cli_usage("--prefix is empty, so every name begins with it; for all segments that "
+                         "the daemon manages and you may see: rm --scope managed");
+    if (chooses_foreign(cli) && !cli_given(cli, OPT(FORCE) | OPT(DRY_RUN)))
+        return refuse_foreign(cli);
     if (!cli_given(cli, OPT(DRY_RUN) | OPT(YES)) &&
         !(isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
         return cli_usage("rm by filters asks before it removes anything, and there is no terminal "
@@ -61,26 +81,48 @@ static int add(const struct shmd_segment *segment, void *data)
         found->target = (struct shmd_target){.has_shmid = true, .shmid = segment->shmid};
     const struct shmd_target called = {.name = segment->name};
     target_text(segment->name ? &called : &found->target, found->subject);
-    list->bytes += segment->size;
     return 0;
 }
 
-static void show(const struct found *found)
+static int show(struct cli *cli, const struct found *found)
 {
     char size[32], owner[64];
+    bool needs_force = !found->seen.managed && !cli_given(cli, OPT(FORCE));
+    int status = rm_check(cli, &found->seen, found->subject);
+    if (status != EXIT_OK)
+        return status;
     format_size(found->seen.size, size, sizeof(size));
     format_user(found->seen.uid, owner, sizeof(owner));
-    printf("%s: would be removed: %s of %s, %" PRIu64 " attached%s\n", found->subject, size, owner,
-           found->seen.nattch, found->seen.managed ? "" : ", not the daemon's");
+    printf("%s: would be removed%s: %s of %s, %" PRIu64 " attached%s\n", found->subject,
+           needs_force ? " with --force" : "", size, owner, found->seen.nattch,
+           found->seen.managed ? "" : ", not the daemon's");
+    return EXIT_OK;
+}
+
+/* Shows what LIST has, and leaves in it what the caller may remove: EXIT_OK, or the status of the
+ * first that was taken out. */
+static int keep_removable(struct cli *cli, struct found_list *list)
+{
+    int first_failure = EXIT_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        int status = show(cli, &list->rows[i]);
+        if (status == EXIT_OK)
+            list->rows[kept++] = list->rows[i];
+        first_failure = first_failure ? first_failure : status;
+    }
+    list->count = kept;
+    return first_failure;
 }
 
 /* Whether the user agrees. */
 static bool ask(const struct found_list *list)
 {
     char size[32], line[16] = "";
+    uint64_t bytes = 0;
     for (size_t i = 0; i < list->count; i++)
-        show(&list->rows[i]);
-    format_size(list->bytes, size, sizeof(size));
+        bytes += list->rows[i].seen.size;
+    format_size(bytes, size, sizeof(size));
     fflush(stdout);
     fprintf(stderr, "Remove %zu segment%s, %s? [y/N] ", list->count, list->count > 1 ? "s" : "",
             size);
@@ -90,25 +132,24 @@ static bool ask(const struct found_list *list)
     return strcmp(line, "y\n") == 0 || strcmp(line, "Y\n") == 0 || strcmp(line, "yes\n") == 0;
 }
 
-static int act(struct cli *cli, const struct found *found)
+static int act(struct cli *cli, struct found *found)
 {
-    if (cli_given(cli, OPT(DRY_RUN)) && cli_given(cli, OPT(JSON)))
-        return rm_show(cli, &found->target, NULL);
-    if (cli_given(cli, OPT(DRY_RUN))) {
-        show(found);
-        return EXIT_OK;
-    }
+    if (cli_given(cli, OPT(DRY_RUN)))
+        return cli_given(cli, OPT(JSON)) ? rm_show(cli, &found->target, found) : show(cli, found);
     return found->seen.managed ? rm_listed(cli, &found->target, found->subject)
                                : rm_foreign(cli, &found->seen, found->subject);
 }
 
-static int act_on_all(struct cli *cli, const struct found_list *list)
+static int act_on_all(struct cli *cli, struct found_list *list)
 {
     int first_failure = EXIT_OK;
     if (list->count == 0)
         cli_note(cli, "there is no such segment");
-    else if (!cli_given(cli, OPT(DRY_RUN) | OPT(YES)) && !ask(list))
-        return cli_error(EXIT_REFUSED, "nothing was removed");
+    else if (!cli_given(cli, OPT(DRY_RUN) | OPT(YES))) {
+        first_failure = keep_removable(cli, list);
+        if (list->count > 0 && !ask(list))
+            return cli_error(EXIT_REFUSED, "nothing was removed");
+    }
     for (size_t i = 0; i < list->count; i++) {
         int status = act(cli, &list->rows[i]);
         first_failure = first_failure ? first_failure : status;

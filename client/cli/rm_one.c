@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/format.h"
 #include "client/cli/kernel_segments.h"
@@ -122,23 +123,60 @@ int rm_listed(struct cli *cli, const struct shmd_target *target, const char *sub
     return EXIT_OK;
 }
 
-int rm_show(struct cli *cli, const struct shmd_target *target, void *unused)
+/* --- what would be removed */
+
+/* 0, SHMD_ERROR_PERMISSION_DENIED or what else a call on the handle returned. */
+static int ask_right(struct cli *cli, const struct shmd_segment *segment)
+{
+    uint32_t uid = geteuid();
+    if (segment->uid == uid || segment->creator.uid == uid)
+        return 0;
+    if (!segment->managed)
+        return uid == 0 ? 0 : SHMD_ERROR_PERMISSION_DENIED;
+    /* The daemon alone knows who its admins are. A set of nothing needs the same right as remove,
+     * and changes nothing. */
+    const struct shmd_set_options nothing = {0};
+    return shmd_set(cli_ask(cli), SHMD_SERIAL(segment->serial), &nothing, NULL);
+}
+
+int rm_check(struct cli *cli, const struct shmd_segment *segment, const char *subject)
+{
+    int r = ask_right(cli, segment);
+    if (r == SHMD_ERROR_PERMISSION_DENIED)
+        return cli_error(EXIT_PERMISSION_DENIED,
+                         "%s: not removed: it needs its owner, creator or %s", subject,
+                         segment->managed ? "an admin" : "root");
+    if (r != 0)
+        return cli_failure_of(cli, subject, r);
+    if (segment->nattch > 0 && cli_given(cli, OPT(IF_UNATTACHED)))
+        return cli_error(EXIT_BUSY, "%s: not removed: a process has it attached", subject);
+    return EXIT_OK;
+}
+
+static void print_promise(struct cli *cli, const struct shmd_segment *segment, const char *subject)
+{
+    char size[32];
+    format_size(segment->size, size, sizeof(size));
+    if (!output_json(cli))
+        printf("%s: would be removed: %s, %" PRIu64 " attached%s\n", subject, size, segment->nattch,
+               segment->managed ? "" : ", not the daemon's");
+}
+
+int rm_show(struct cli *cli, const struct shmd_target *target, void *is_listed)
 {
     struct shmd_segment *segment;
-    char subject[TARGET_TEXT_SIZE], size[32];
-    (void)unused;
+    char subject[TARGET_TEXT_SIZE];
+    int status = EXIT_NO_SUCH_SEGMENT;
     target_text(target, subject);
     int r = shmd_stat(cli_ask(cli), target, &segment);
     if (r != 0)
         return cli_failure_of(cli, subject, r);
-    bool is_foreign = !segment->managed;
-    format_size(segment->size, size, sizeof(size));
-    if (is_foreign && !cli_given(cli, OPT(FORCE)))
+    if (!segment->managed && !is_listed && !cli_given(cli, OPT(FORCE)))
         (void)cli_error(EXIT_OK, "%s: the daemon does not manage it: --force removes it", subject);
-    else if (!output_json(cli))
-        printf("%s: would be removed: %s, %" PRIu64 " attached%s\n", subject, size, segment->nattch,
-               is_foreign ? ", not the daemon's" : "");
-    bool is_refused = is_foreign && !cli_given(cli, OPT(FORCE));
+    else
+        status = rm_check(cli, segment, subject);
+    if (status == EXIT_OK)
+        print_promise(cli, segment, subject);
     shmd_segment_free(segment);
-    return is_refused ? EXIT_NO_SUCH_SEGMENT : EXIT_OK;
+    return status;
 }

@@ -15,7 +15,10 @@ int rm_target(struct cli *cli, const struct shmd_target *target, void *unused);
 int rm_listed(struct cli *cli, const struct shmd_target *target, const char *subject);
 /* SEGMENT, which the daemon does not manage, as it was when it was listed. */
 int rm_foreign(struct cli *cli, const struct shmd_segment *segment, const char *subject);
-/* --dry-run. */
-int rm_show(struct cli *cli, const struct shmd_target *target, void *unused);
+/* Whether the caller may remove SEGMENT, which is there, without removing it: EXIT_OK, or the
+ * status that rm would have; the reason was printed. */
+int rm_check(struct cli *cli, const struct shmd_segment *segment, const char *subject) MUST_CHECK;
+/* --dry-run. IS_LISTED, not NULL: a filter chose it, so that it was seen what it is. */
+int rm_show(struct cli *cli, const struct shmd_target *target, void *is_listed);
 
 #endif

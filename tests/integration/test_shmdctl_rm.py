@@ -75,7 +75,42 @@ class Filters(Removing):
         self.assertEqual(self.names(), ["a/1", "a/2", "b/1"])
 
 
+    def test_an_empty_prefix_is_not_everything(self):
+        for answer in ("--yes", "--dry-run"):
+            self.ctl("rm", "--prefix", "", answer, status=USAGE)
+            self.assertIn("rm --scope managed", self.message)
+        self.assertEqual(self.names(), ["a/1", "a/2", "b/1"])
+
+    def test_attached_ones_are_called_by_what_the_command_has(self):
+        self.hold(SOMEBODY, self.client.stat(name="a/1")["shmid"])
+        self.ctl("rm", "a/1", "--if-unattached", status=BUSY)
+        self.assertIn("leave out --if-unattached", self.message)
+        self.assertNotIn("only_if", self.message)
+
+
 class DryRun(Removing):
+    def test_what_is_attached_would_stay(self):
+        self.client.create(name="a/1")
+        self.hold(SOMEBODY, self.client.stat(name="a/1")["shmid"])
+        for target in (["a/1"], ["--prefix", "a/"]):
+            self.assertEqual(self.ctl("rm", *target, "--if-unattached", "--dry-run", status=BUSY), "")
+        self.assertIn("a/1: not removed", self.message)
+
+    @needs_several_uids
+    def test_a_strangers_would_stay(self):
+        self.connect(self.daemon, BOB).create(name="a/0", mode="0666")
+        self.connect(self.daemon, ALICE).create(name="a/1")
+        mine = "a/1: would be removed"
+        out = self.ctl("rm", "--prefix", "a/", "--dry-run", user=ALICE, status=PERMISSION_DENIED)
+        self.assertRegex(out, rf"^{mine}[^\n]*\n$")
+        self.assertRegex(self.message, "^shmdctl: a/0: not removed: it needs its owner, creator or an admin\n$")
+        for more in ([], ["--json"]):
+            out = self.ctl("rm", "a/0", "--dry-run", *more, user=ALICE, status=PERMISSION_DENIED)
+            self.assertEqual(out, "")
+        self.assertIn("a/0: would", self.ctl("rm", "a/0", "--dry-run", user=ROOT))
+        self.assertIn("a/0: would", self.ctl("rm", "a/0", "--dry-run", user=BOB))
+        self.assertEqual(self.connect(self.daemon, ROOT).list()[0]["name"], "a/0")
+
     def test_nothing_is_removed(self):
         self.client.create(name="a/1", size=65536)
         self.client.create(name="a/2")
@@ -86,6 +121,16 @@ class DryRun(Removing):
         self.assertEqual({json.loads(line)["segment"]["state"] for line in out.splitlines()}, {"ready"})
         self.ctl("rm", "none", "--dry-run", status=NO_SUCH_SEGMENT)
         self.assertEqual(self.names(), ["a/1", "a/2"])
+
+
+class Admins(Removing):
+    CONFIG = f"admin_group = {ALICE.gid}\n"
+
+    @needs_several_uids
+    def test_the_daemon_tells_who_is_one(self):
+        self.connect(self.daemon, BOB).create(name="bobs", mode="0666")
+        self.assertIn("bobs: would", self.ctl("rm", "bobs", "--dry-run", user=ALICE))
+        self.ctl("rm", "bobs", user=ALICE)
 
 
 class Asking(Removing):
@@ -115,6 +160,15 @@ class Asking(Removing):
         self.assertIn("a/1: would be removed: 1M", shown)
         self.assertIn("Remove 2 segments, 1.5M? [y/N]", shown)
         self.assertEqual(self.names(), [])
+
+    @needs_several_uids
+    def test_a_strangers_is_not_asked_about(self):
+        self.connect(self.daemon, BOB).create(name="a/0", mode="0666")
+        status, shown = self.on_terminal(b"y\n", "rm", "--prefix", "a/")
+        self.assertEqual(status, PERMISSION_DENIED)
+        self.assertIn("a/0: not removed", shown)
+        self.assertIn("Remove 2 segments, 1.5M? [y/N]", shown)
+        self.assertEqual(self.names(), ["a/0"])
 
     def test_anything_else(self):
         for answer in (b"n\n", b"\n", b"\x04", b"yet\n"):
@@ -155,6 +209,33 @@ class Foreign(Removing):
         self.assertTrue(sysv.exists(shmid))
         self.assertEqual(self.ctl("rm", "--key", "0xf00", "--force"), "--key 0x00000f00: removed\n")
         self.assertFalse(sysv.exists(shmid))
+
+    def test_without_force_it_is_named(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100))
+        self.ctl("rm", "--shmid", shmid, status=NO_SUCH_SEGMENT)
+        self.assertIn("rm --force removes it", self.message)
+
+    def test_all_is_said_and_looked_at(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100))
+        self.client.create(name="managed")
+        for scope in (["--all"], ["--foreign"], ["--scope", "all"]):
+            self.ctl("rm", *scope, "--yes", status=USAGE)
+            self.assertRegex(self.message, r"rm --uid \S+, your own, or rm --scope managed.*--dry-run.*--force")
+        out = self.ctl("rm", "--all", "--dry-run")
+        self.assertIn("managed: would be removed: ", out)
+        self.assertIn(f"--shmid {shmid}: would be removed with --force: ", out)
+        self.assertEqual(len(self.ctl("rm", "--all", "--dry-run", "--json").splitlines()), 2)
+        self.assertTrue(sysv.exists(shmid))
+        self.assertEqual(self.names(), ["managed"])
+
+    @needs_several_uids
+    def test_a_strangers_would_stay(self):
+        shmid = as_user(BOB, lambda: sysv.create(100, mode=0o666))
+        for which in (["--shmid", shmid], ["--foreign"]):
+            out = self.ctl("rm", *which, "--force", "--dry-run", user=ALICE, status=PERMISSION_DENIED)
+            self.assertEqual(out, "")
+            self.assertIn(f"--shmid {shmid}: not removed: it needs its owner, creator or root", self.message)
+        self.assertIn("would be removed", self.ctl("rm", "--foreign", "--force", "--dry-run", user=ROOT))
 
     def test_json(self):
         shmid = as_user(SOMEBODY, lambda: sysv.create(100))
