@@ -476,6 +476,44 @@ static void plan_pid_of_a_peer(struct actors *a, int connection)
     then(a, "settle");
 }
 
+static unsigned then_connect(struct actors *a, unsigned process)
+{
+    const unsigned connection = a->next_connection++;
+    then(a, "connect %u %u", connection, process);
+    return connection;
+}
+
+static void then_ask(struct actors *a, unsigned connection, const char *method, unsigned handle)
+{
+    then(a,
+         "say %u "
+         "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"%s\",\"params\":{\"serial\":@serial%u}}",
+         connection, a->next_id++, method, handle);
+}
+
+/* One waits to replace a segment of his own, whose name somebody else has by then, and makes that
+ * one the owner of his. */
+static void plan_ready_by_anothers_rights(struct actors *a, int connection)
+{
+    const unsigned uid = 1000 + below(a, a->n_uids), other = 1000 + below(a, a->n_uids);
+    const unsigned process = then_new_process(a, uid), his = then_connect(a, process);
+    (void)connection;
+    char plain[64], replacing[128];
+    snprintf(plain, sizeof(plain), "\"size\":4096,\"name\":\"ours%u\"", process);
+    snprintf(replacing, sizeof(replacing), "%s,\"replace\":true,\"ready\":false", plain);
+    const unsigned first = then_create(a, (int)his, plain);
+    const unsigned next = then_create(a, (int)his, replacing);
+    then(a, "settle");
+    then_ask(a, his, "remove", first);
+    then(a, "settle");
+    const unsigned others = then_connect(a, then_new_process(a, other));
+    then_create(a, (int)others, plain);
+    then(a, "settle");
+    then(a, "chmod %u %u 600 %u %u", process, next, other, other);
+    then_ask(a, his, "ready", next);
+    then(a, "settle");
+}
+
 /* The last detach takes every segment away that the daemon does not have attached too, and at its
  * last look it could not find out that it is so. */
 static void plan_rmid_is_forced(struct actors *a, int connection)
@@ -545,6 +583,7 @@ static void plan_race_with_taking_back(struct actors *a, int connection)
 static void make_plan(struct actors *a, int connection)
 {
     static void (*const plans[])(struct actors *, int) = {plan_recycled_before_its_end,
+                                                          plan_ready_by_anothers_rights,
                                                           plan_given_up_before_a_crash,
                                                           plan_pid_of_the_former_daemon,
                                                           plan_two_alike,
@@ -557,14 +596,14 @@ static void make_plan(struct actors *a, int connection)
         plan_rmid_is_forced, plan_race_with_taking_back, plan_given_up_in_vain};
     const bool is_quiet = a->faults == 0 && a->kills == 0;
     a->n_planned = a->n_plan_done = 0;
-    if (a->next_process + 2 > PROCESSES_MAX || a->next_connection == CONNECTIONS_MAX)
+    if (a->next_process + 2 > PROCESSES_MAX || a->next_connection + 2 > CONNECTIONS_MAX)
         return;
     if (a->w->p.no_open_peer && one_in(a, 3))
         plan_pid_of_a_peer(a, connection);
     else if (is_quiet && one_in(a, 2))
         with_faults[below(a, 3)](a, connection);
     else
-        plans[below(a, 8)](a, connection);
+        plans[below(a, sizeof(plans) / sizeof(plans[0]))](a, connection);
 }
 
 static const char *planned(struct actors *a)

@@ -172,6 +172,7 @@ static void receive(struct connection *c)
         n = c->piece;
     if (n == 0 && !c->client_ended && !c->client_closed)
         return;
+    c->world->n_read += n;
     if (c->is_lingering && n == 0) {
         c->is_broken = true;
         return;

@@ -701,12 +701,16 @@ static void settle(struct world *w)
 {
     if (!w->is_running)
         return;
-    for (int i = 0; loop_has_work(w) && w->is_running && !w->has_failed; i++) {
-        if (i == SETTLE_TURNS) {
+    /* What is read in small pieces takes a turn for each of them. */
+    for (int in_vain = 0; loop_has_work(w) && w->is_running && !w->has_failed; in_vain++) {
+        const uint64_t read = w->n_read;
+        if (in_vain == SETTLE_TURNS) {
             world_fail(w, "the daemon has work that does not end");
             return;
         }
         turn(w);
+        if (w->n_read != read)
+            in_vain = 0;
     }
     if (w->is_running)
         oracle_check_settled(w->oracle);

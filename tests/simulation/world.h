@@ -108,6 +108,7 @@ struct world {
     struct chore_task chores[CORE_CHORES];
     struct connection *serving;
     uint64_t requests_seen;     /* of this turn, by the oracle */
+    uint64_t n_read;            /* bytes that the daemon has read of clients */
     unsigned long serve_faults; /* that there had been when the serving began */
     uint64_t queue_empty_ticks; /* when nobody was waiting to be accepted, at the last look */
 
