@@ -237,6 +237,46 @@ class Connections(CapsCase):
 
 
 @needs_several_uids
+class Reserves(CapsCase):
+    """A sixteenth of each total is for admins, however many the users are who want it."""
+
+    def setUp(self):
+        super().setUp()
+        self.start("max_segments = 32\nmax_bytes = 32M\nmax_waiters = 32\n")
+        self.users = [self.connect(self.daemon, user) for user in ATTACKERS[:2]]
+        self.admin = self.connect(self.daemon, ROOT)
+
+    def is_full(self, quota, client, method, **params):
+        data = self.refused("QuotaExceeded", client, method, **params)
+        self.assertEqual(data["quota"], quota)
+
+    def test_of_segments(self):
+        for i in range(30):
+            self.users[i % 2].create(size=1)
+        for user in self.users:
+            self.is_full("max_segments", user, "create", size=1)
+        for _ in range(2):
+            self.admin.create(size=1)
+        self.refused_at("max_segments", 32, self.admin, "create", size=1)
+
+    def test_of_bytes(self):
+        for user in self.users:
+            user.create(size=15 << 20)
+        for user in self.users:
+            self.is_full("max_bytes", user, "create", size=1)
+        self.admin.create(size=2 << 20)
+        self.refused_at("max_bytes", 32 << 20, self.admin, "create", size=1)
+
+    def test_of_waiters(self):
+        for i in range(30):
+            self.users[i % 2].send(encode("wait", {"name": "never"}, id=i))
+        wait_until(lambda: self.metrics()["shmd_waiters"] == 30, "all of them wait")
+        for user in self.users:
+            self.is_full("max_waiters", user, "wait", name="never")
+        self.refused("TimedOut", self.admin, "wait", name="never", timeout_ms=1)
+
+
+@needs_several_uids
 class Memory(CapsCase):
     def peak(self):
         return self.daemon.proc_status("VmHWM") / 1024
