@@ -110,6 +110,20 @@ static int name_and_key_differ(struct core *core, const struct caller *caller, u
                        detail);
 }
 
+/* What is told of a segment that CALLER may not read is that it has the name, or the key. */
+static int not_to_be_read(const struct core *core, const struct caller *caller,
+                          const struct create_params *p, const struct found *found,
+                          struct outcome_detail *detail)
+{
+    int r = find_unreadable(core, caller, found, detail);
+    if (!detail->hint)
+        detail->hint = p->name ? "the name belongs to a segment that you may not read: choose "
+                                 "another name"
+                               : "the key belongs to a segment that you may not read: choose "
+                                 "another key";
+    return r;
+}
+
 static int use_existing(struct core *core, struct caller *caller, const struct create_params *p,
                         struct found *found, struct outcome_detail *detail)
 {
@@ -123,7 +137,7 @@ static int use_existing(struct core *core, struct caller *caller, const struct c
     if (p->exclusive.value)
         return find_exists(core, caller, found, NULL, detail);
     if (!access_may_read(a, caller, &found->kernel))
-        return find_unreadable(core, caller, found, detail);
+        return not_to_be_read(core, caller, p, found, detail);
     if (!p->any_owner.value && !access_is_of(a, caller->uid, s, &found->kernel, &other))
         return outcome_not_owner(
             detail, "any_owner", other,

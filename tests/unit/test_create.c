@@ -166,6 +166,8 @@ TEST(a_strangers_segment_is_not_handed_out)
     /* any_owner gives no right to read. */
     assert_int_equal(CREATE(&bob, .name = "secret", .size = GIVEN(4096)), 0);
     denied(CREATE(&alice, .name = "secret", .size = GIVEN(4096), .any_owner = GIVEN(true)), "read");
+    assert_non_null(strstr(f->detail.hint, "the name belongs to"));
+    assert_non_null(strstr(f->detail.hint, "choose another name"));
     /* What root made is trusted. */
     assert_int_equal(CREATE(&root, .name = "system", .size = GIVEN(4096), .mode = GIVEN(0644)), 0);
     assert_int_equal(CREATE(&alice, .name = "system", .size = GIVEN(4096)), 0);
