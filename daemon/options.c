@@ -36,7 +36,7 @@ static const struct option names[] = {
     {"check-config", no_argument, NULL, NAME_CHECK_CONFIG},
     {"dump-state", required_argument, NULL, NAME_DUMP_STATE},
     {"log-level", required_argument, NULL, NAME_LOG_LEVEL},
-    {"help", no_argument, NULL, NAME_HELP},
+    {"help", no_argument, NULL, NAME_HELP}, /* also -h */
     {"version", no_argument, NULL, NAME_VERSION},
     {NULL, 0, NULL, 0},
 };
@@ -57,7 +57,7 @@ static const char help[] =
     "  --dump-state FILE   print the journal FILE as JSON, a record a line, with its\n"
     "                      sums checked, and exit\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
-    "  --help              print this text and exit\n"
+    "  -h, --help          print this text and exit\n"
     "  --version           print the version and exit\n"
     "\n"
     "Without --config, root and system users read %s,\n"
@@ -217,7 +217,7 @@ static enum options_result fill_in(const struct command_line *line, char *(*env)
     bool nowhere = !system && !line->socket && (!runtime || *runtime != '/');
     bool handed_over = env("LISTEN_FDS") != NULL;
     if (nowhere && !(handed_over && (line->state_dir || by_manager)))
-        return refuse(err, "XDG_RUNTIME_DIR is %s: give --socket and --state-dir",
+        return refuse(err, "XDG_RUNTIME_DIR is %s: give --socket, and the state is kept beside it",
                       runtime && *runtime ? "not an absolute path" : "not set");
 
     if (line->socket)
@@ -254,9 +254,11 @@ enum options_result options_parse(int argc, char *const argv[], char *(*env)(con
     for (;;) {
         optopt = 0;
         int at = optind > 0 ? optind : 1;
-        int name = getopt_long(argc, argv, "+:", names, NULL);
+        int name = getopt_long(argc, argv, "+:h", names, NULL);
         if (name == -1)
             break;
+        if (name == 'h')
+            name = NAME_HELP;
         if (name == '?' || name == ':')
             return refuse_option(err, argv[at], name);
         enum options_result result = take((enum name)name, &line, &options, out, err);

@@ -75,6 +75,7 @@ class CommandLine(ProcessCase):
     def test_help(self):
         outcome = self.run_shmd("--help")
         self.assertEqual((outcome.returncode, outcome.stderr), (0, ""))
+        self.assertEqual(self.run_shmd("-h").stdout, outcome.stdout)
         for option in ("--config", "--socket", "--socket-mode", "--state-dir", "--check-config",
                        "--help", "--version"):
             with self.subTest(option=option):
