@@ -133,9 +133,11 @@ static int no_terminal(int r)
     const char *kind = getenv("TERM");
     if (r == -ENOTTY)
         return cli_error(EXIT_USAGE, "top needs a terminal; --once prints it as text");
-    return cli_error(EXIT_REFUSED,
-                     "the terminal's kind is not known (TERM is '%s'); --once prints it as text",
-                     kind ? kind : "");
+    return cli_error(
+        EXIT_REFUSED,
+        "the terminal's kind is not known, or it cannot move its cursor (TERM is '%s'); "
+        "--once prints it as text",
+        kind ? kind : "");
 }
 
 int top_live(struct top_feed *feed, struct top_view *view)

@@ -49,6 +49,13 @@ static void choose_attributes(void)
     }
 }
 
+/* A terminal such as "dumb" is known, and nothing can be drawn on it. */
+static bool can_move_cursor(void)
+{
+    const char *move = tigetstr("cup");
+    return move && move != (const char *)-1;
+}
+
 int top_terminal_open(void)
 {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
@@ -57,6 +64,11 @@ int top_terminal_open(void)
     if (!terminal)
         return -ENOENT;
     (void)set_term(terminal);
+    if (!can_move_cursor()) {
+        delscreen(terminal);
+        terminal = NULL;
+        return -ENOENT;
+    }
     cbreak();
     noecho();
     nonl();

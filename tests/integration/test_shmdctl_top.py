@@ -453,11 +453,13 @@ class Kinds(Screen):
             self.skipTest("this build has no full screen")
         self.assertFalse(self.COLOUR.search("\n".join(terminal.screen(escapes=True))))
 
-    def test_a_terminal_that_nobody_knows(self):
-        text = self.run_as("nosuch").wait_for(lambda text: "--once" in text, "it is told")
-        if "without ncurses" in text:
-            self.skipTest("this build has no full screen")
-        self.assertIn("TERM is 'nosuch'", text)
+    def test_a_terminal_that_cannot_be_drawn_on(self):
+        for kind in ("nosuch", "dumb"):
+            with self.subTest(kind=kind):
+                text = self.run_as(kind).wait_for(lambda text: "--once" in text, "it is told")
+                if "without ncurses" in text:
+                    self.skipTest("this build has no full screen")
+                self.assertIn(f"TERM is '{kind}'", " ".join(text.split()))
 
 
 class Daemons(Screen):
