@@ -37,8 +37,9 @@ static void note_end(const struct cli *cli, const struct shmd_segment *segment)
         cli_note(
             cli,
             "lifetime %s: the segment goes when this command ends, unless another process holds "
-            "it; use 'shmdctl run', or 'shmdctl hold' beside it",
-            shmd_lifetime_word(segment->lifetime));
+            "it; use 'shmdctl run', or create it persistent, and then 'shmdctl hold NAME "
+            "--lifetime %s'",
+            shmd_lifetime_word(segment->lifetime), shmd_lifetime_word(segment->lifetime));
     else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         cli_note(cli,
                  "lifetime attached: the segment goes when this command ends, unless a process "

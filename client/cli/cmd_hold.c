@@ -240,6 +240,17 @@ int cmd_hold(struct cli *cli)
     return status;
 }
 
+/* How many holders TARGET has; 0: that cannot be seen. */
+static uint64_t count_holders(struct cli *cli, const struct shmd_target *target)
+{
+    struct shmd_segment *segment;
+    if (shmd_stat(cli_ask(cli), target, &segment) != 0)
+        return 0;
+    uint64_t holders = segment->holders;
+    shmd_segment_free(segment);
+    return holders;
+}
+
 int cmd_release(struct cli *cli)
 {
     struct shmd_target target;
@@ -251,10 +262,14 @@ int cmd_release(struct cli *cli)
         r = cli_connect_for_ids(cli, IDS_SHOWN);
     if (r != 0)
         return r;
+    uint64_t before = count_holders(cli, &target);
     r = shmd_release(cli_ask(cli), &target, &segment);
     if (r != 0)
         return cli_failure(cli, r);
     int status = output_segment(cli, segment);
+    if (before > 0 && segment->holders >= before)
+        cli_note(cli, "this process did not hold it, so nothing has changed: a holder releases it "
+                      "itself, by exec or by its end");
     cli_warn_of_ids(cli);
     shmd_segment_free(segment);
     return status;

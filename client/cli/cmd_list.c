@@ -11,6 +11,7 @@
 #include "client/cli/columns.h"
 #include "client/cli/json_pick.h"
 #include "client/cli/output.h"
+#include "client/cli/parse.h"
 
 struct row {
     const struct shmd_segment *segment; /* of its page */
@@ -195,7 +196,7 @@ static void say_that_there_is_none(const struct cli *cli)
         cli_note(cli, "there is no segment that the daemon manages and you may see; --all lists "
                       "others, too");
     else
-        cli_note(cli, "there is no segment");
+        cli_note(cli, "there is no segment that you may see");
 }
 
 static int print_table(const struct listing *l)
@@ -232,10 +233,24 @@ static int run(struct listing *l)
     return cli_given(l->cli, OPT(JSON)) ? print_json(l) : print_table(l);
 }
 
+/* Who types --user USER, which takes no value, mostly means --uid. */
+static void note_user(const struct cli *cli)
+{
+    const char *word = cli->n_args == 1 ? cli->args[0] : "";
+    uint32_t uid;
+    if (cli_given(cli, OPT(USER)) && *word && parse_user(word, &uid) == 0)
+        cli_note(cli,
+                 "--user chooses your own daemon, and %s is the beginning of a name; for the "
+                 "segments of a user: --uid %s",
+                 word, word);
+}
+
 int cmd_list(struct cli *cli)
 {
     struct listing listing = {.cli = cli};
     int status = run(&listing);
+    if (listing.n_rows == 0)
+        note_user(cli);
     if (status == EXIT_OK)
         cli_warn_of_ids(cli);
     listing_deinit(&listing);

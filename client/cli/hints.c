@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cli/hints.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -158,6 +159,17 @@ static void add_force(FILE *out, const struct cli *cli, const struct shmd_failur
         fputs("; rm --force removes it", out);
 }
 
+/* The request was sent, and nobody takes it back. */
+static void add_still(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    static const char *const changing[] = {"create",  "set",   "rm",     "ready", "hold",
+                                           "release", "adopt", "disown", "run",   "reload"};
+    bool is_late = failure->code == -ETIMEDOUT && !cli_given(cli, OPT(DRY_RUN));
+    for (size_t i = 0; is_late && i < COUNT(changing); i++)
+        if (strcmp(cli->command->name, changing[i]) == 0)
+            fputs("; it may still do what was asked", out);
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (is_stranger(failure))
@@ -175,6 +187,7 @@ void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *fail
 {
     add_holding(out, cli, failure);
     add_force(out, cli, failure);
+    add_still(out, cli, failure);
     add_number(out, failure);
     add_orphans(out, failure);
 }

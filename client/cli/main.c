@@ -36,6 +36,29 @@ static int lacks_dashes(const struct cli *cli)
     return status;
 }
 
+static int refuse_bytes(const char *what, const char *text)
+{
+    return cli_usage("the %s '%s' is not UTF-8, as text has to be here", what, text);
+}
+
+/* What goes into a request has to be text. 0 or EXIT_USAGE. */
+static int check_texts(const struct cli *cli)
+{
+    const struct options *o = &cli->options;
+    for (int i = 0; i < cli->n_args; i++)
+        if (!plain_text_is_utf8(cli->args[i]))
+            return refuse_bytes(cli->command->options & OPT(PREFIX) ? "prefix" : "name",
+                                cli->args[i]);
+    if (o->new_name && !plain_text_is_utf8(o->new_name))
+        return refuse_bytes("name", o->new_name);
+    if (o->prefix && !plain_text_is_utf8(o->prefix))
+        return refuse_bytes("prefix", o->prefix);
+    for (size_t i = 0; i < o->n_labels; i++)
+        if (!plain_text_is_utf8(o->labels[i].key) || !plain_text_is_utf8(o->labels[i].value))
+            return refuse_bytes("label", o->labels[i].key);
+    return 0;
+}
+
 static int run_command(struct cli *cli)
 {
     const struct command *command = cli->command;
@@ -50,7 +73,9 @@ static int run_command(struct cli *cli)
     if (cli->n_args > command->max_args)
         return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s",
                          cli->args[command->max_args], command->name, gap, command->arguments);
-    int status = command->run(cli);
+    int status = check_texts(cli);
+    if (status == 0)
+        status = command->run(cli);
     shmd_disconnect(cli->shmd);
     cli->shmd = NULL;
     return status;

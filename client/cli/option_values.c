@@ -85,14 +85,30 @@ int take_mode(struct options *o, const char *option, const char *value)
     return parse_mode(value, &o->mode) < 0 ? refuse(option, value, MODE_ACCEPTED) : 0;
 }
 
+/* A name, as parse_user() and parse_group() tell names from numbers, is right but for there being
+ * nobody of that name. */
+static int refuse_account(const char *option, const char *value, const char *kind)
+{
+    if (*value && !(*value >= '0' && *value <= '9'))
+        return cli_usage("--%s %s: there is no %s %s; a number is taken as it is", option, value,
+                         kind, value);
+    return cli_usage("--%s %s: not understood; it takes a %s's name or number", option, value,
+                     kind);
+}
+
+static int take_user(const char *option, const char *value, uint32_t *ret)
+{
+    return parse_user(value, ret) < 0 ? refuse_account(option, value, "user") : 0;
+}
+
 int take_uid(struct options *o, const char *option, const char *value)
 {
-    return parse_user(value, &o->uid) < 0 ? refuse(option, value, "a user's name or number") : 0;
+    return take_user(option, value, &o->uid);
 }
 
 int take_gid(struct options *o, const char *option, const char *value)
 {
-    return parse_group(value, &o->gid) < 0 ? refuse(option, value, "a group's name or number") : 0;
+    return parse_group(value, &o->gid) < 0 ? refuse_account(option, value, "group") : 0;
 }
 
 int take_lifetime(struct options *o, const char *option, const char *value)
@@ -154,7 +170,7 @@ int take_idle_ttl(struct options *o, const char *option, const char *value)
 
 int take_owner(struct options *o, const char *option, const char *value)
 {
-    return parse_user(value, &o->owner) < 0 ? refuse(option, value, "a user's name or number") : 0;
+    return take_user(option, value, &o->owner);
 }
 
 int take_from(struct options *o, const char *option, const char *value)

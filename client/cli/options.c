@@ -191,6 +191,25 @@ static int check_alternatives(uint64_t given)
     return 0;
 }
 
+/* Whether WORD is a long option with only one dash, which reads as a letter with a value: "-size"
+ * as -s with "ize". */
+static bool lacks_dash(uint64_t allowed, const char *word)
+{
+    size_t len = strcspn(word, "=");
+    for (int i = 0; word[0] == '-' && word[1] != '-' && i < OPTION_COUNT; i++)
+        if ((allowed & (UINT64_C(1) << i)) && strlen(rows[i].name) == len - 1 &&
+            strncmp(rows[i].name, word + 1, len - 1) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the value of the option that getopt_long() has found is a part of WORD. */
+static bool ends_with_value(const char *word)
+{
+    size_t len = strlen(word), value = optarg ? strlen(optarg) : len;
+    return value < len && word + len - value == optarg;
+}
+
 /* Takes the option at row I with its VALUE. */
 static int take(struct options *o, int i, uint64_t repeatable, const char *value)
 {
@@ -216,6 +235,13 @@ int options_parse(struct cli *cli, const struct option_rules *rules, int argc, c
         int code = getopt_long(argc, argv, letters, long_options, NULL);
         if (code == -1)
             break;
+        const char *word = argv[optind - 1];
+        if (code == '?' && optopt < 256 && optind < argc && strchr(argv[optind], optopt))
+            word = argv[optind]; /* more letters follow the one that is not known */
+        if ((code == '?' || (code < 256 && ends_with_value(word))) && lacks_dash(allowed, word))
+            return cli_usage("%s: an option of more than one letter has two dashes; do you mean "
+                             "-%s?",
+                             word, word);
         int i = find(allowed, code == ':' || code == '?' ? optopt : code);
         if (code == ':')
             return cli_usage("--%s needs a value: %s", rows[i].name, rows[i].argument);

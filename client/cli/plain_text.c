@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cli/plain_text.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <wchar.h>
@@ -30,6 +29,15 @@ static size_t decode(const char *text, size_t len, uint32_t *ret)
         return n;
     }
     return 0;
+}
+
+bool plain_text_is_utf8(const char *text)
+{
+    uint32_t c;
+    size_t n = 1;
+    for (size_t len = strlen(text); len > 0 && n > 0; len -= n, text += n)
+        n = decode(text, len, &c);
+    return n > 0;
 }
 
 /* Characters of Unicode that are not seen, and those that turn the direction of what follows: by

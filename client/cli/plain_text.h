@@ -7,6 +7,7 @@
 #ifndef SHMD_CLIENT_CLI_PLAIN_TEXT_H
 #define SHMD_CLIENT_CLI_PLAIN_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -17,6 +18,8 @@ void print_plain(FILE *file, const char *text);
 void plain_text(const char *text, char *ret, size_t size);
 /* How many times as long the text may get. */
 enum { PLAIN_TEXT_GROWTH = 4 };
+
+bool plain_text_is_utf8(const char *text);
 
 /* How many columns of a terminal TEXT takes, which holds no control character. */
 size_t plain_text_width(const char *text);

@@ -103,7 +103,8 @@ class Create(Shmdctl):
 
     def test_a_connections_segment_goes_with_the_command(self):
         self.ctl("create", "x", "--size", "1", "--lifetime", "connection",
-                 note="lifetime connection: .*ends.*'shmdctl run'.*'shmdctl hold'")
+                 note="lifetime connection: .*ends.*'shmdctl run'.*persistent, and then 'shmdctl hold "
+                 "NAME --lifetime connection'")
         self.wait_until_gone("x")
 
     def test_a_process_segment_goes_with_the_command(self):
@@ -122,6 +123,25 @@ class Create(Shmdctl):
         self.ctl("create", "x", "--size", "1", "--not-ready",
                  note="--not-ready: the segment goes when this command ends.*'shmdctl run'")
         self.wait_until_gone("x")
+
+    @needs_several_uids
+    def test_a_name_that_a_private_segment_has(self):
+        self.connect(self.daemon, BOB).create(name="x", labels={"k": "of bob"})
+        for line in (["create", "x", "--size", "1"], ["create", "x", "--size", "1", "--any-owner"]):
+            self.ctl(*line, user=ALICE, status=PERMISSION_DENIED)
+            self.assertIn("the name belongs to a segment that you may not read: choose another name",
+                          self.message)
+        self.ctl("run", "x", "--size", "1", "--", "true", user=ALICE, status=NOT_STARTED)
+        self.assertIn("choose another name", self.message)
+
+    def test_a_name_that_is_no_text(self):
+        self.ctl("create", "\udcff", "--size", "1", status=USAGE)
+        self.assertRegex(self.message, r"the name '\\xff' is not UTF-8")
+        for option, value in (("--label", "k=\udcff"), ("--label", "\udcff=v")):
+            self.ctl("create", "x", "--size", "1", option, value, status=USAGE)
+            self.assertIn("the label", self.message)
+        self.ctl("list", "--prefix", "\udcff", status=USAGE)
+        self.assertIn("the prefix", self.message)
 
     def test_the_daemon_refuses_a_bad_name(self):
         self.ctl("create", "no good", "--size", "1", status=REFUSED)
@@ -434,6 +454,7 @@ class List(Shmdctl):
 
     def test_nothing(self):
         self.assertEqual(self.names(note="there is no segment that the daemon manages"), [])
+        self.ctl("list", "--all", note="there is no segment that you may see")
         self.assertEqual(json.loads(self.ctl("list", "--json")), {"segments": []})
 
     def test_more_than_a_page(self):
@@ -957,6 +978,13 @@ class Hold(Shmdctl):
         self.assertIn("--wait takes a NAME", self.message)
         self.ctl("hold", "x", "--wait", "--lifetime", "process", status=USAGE)
 
+    def test_release_by_another(self):
+        holder = self.connect(self.daemon)
+        holder.create(name="x", lifetime="process")
+        out = self.ctl("release", "x", "-n", "-o", "HOLDERS", note="this process did not hold it")
+        self.assertEqual(out, "1\n")
+        self.ctl("release", "x", "--json")
+
     def test_release_by_the_holder_itself(self):
         # run becomes release, which is therefore the holder: the last one.
         out = self.ctl(
@@ -1335,7 +1363,7 @@ class AnotherNamespace(CommandCase):
             ["ready", "x"],
             ["wait", "x"],
             ["hold", "theirs"],
-            ["release", "theirs"],
+            ["release", "theirs", "--json"],  # or it also says that it held nothing
             ["events", "--after", "0", "--count", "1"],
             ["call", "info"],
             ["rm", "x", "--json"],
@@ -1534,6 +1562,24 @@ class CommandLine(CommandCase):
             with self.subTest(environment=environment):
                 self.ctl("list", environment=environment, status=UNREACHABLE)
                 self.assertNotIn("XDG_RUNTIME_DIR", self.message)
+
+    def test_one_dash_too_few(self):
+        for word, lines in (("-size", ["create", "x", "-size", "4K"]), ("-json", ["list", "-json"]),
+                            ("-raw", ["list", "-raw"]), ("-prefix=a", ["list", "-prefix=a"]),
+                            ("-version", ["-version"])):
+            with self.subTest(word=word):
+                self.ctl(*lines, status=USAGE)
+                self.assertIn(f"do you mean -{word}?", self.message)
+
+    def test_users_and_groups_that_do_not_exist(self):
+        for option, kind, lines in (
+            ("--uid", "user", ["list"]), ("--owner", "user", ["read", "x"]), ("--gid", "group", ["set", "x"]),
+        ):
+            with self.subTest(option=option):
+                self.ctl(*lines, option, "no-such", status=USAGE)
+                self.assertIn(f"there is no {kind} no-such", self.message)
+                self.ctl(*lines, option, "1x", status=USAGE)
+                self.assertIn(f"it takes a {kind}'s name or number", self.message)
 
     def test_an_unknown_command(self):
         self.ctl("crate", status=USAGE)

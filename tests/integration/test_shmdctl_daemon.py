@@ -57,6 +57,8 @@ ASKING = {
     "ps": ["ps", "x"],
     "top": ["top", "--once"],
 }
+# What they ask for happens even when nobody waits for it any more.
+CHANGING = {"create", "set", "rm", "ready", "hold", "release", "adopt", "disown", "run", "reload"}
 # These do what they can without it.
 NOT_IN_NEED = {"gc", "doctor", "help", "version"}
 # Those of all commands that print JSON.
@@ -211,6 +213,16 @@ class Choice(WithAFake):
                     self.ctl(*line, status=USAGE)
                     self.assertIn("exclude one another", self.message)
 
+    def test_a_user_behind_the_option_that_takes_none(self):
+        for word in ("61001", "root"):
+            self.ctl("list", "--user", word, environment=self.environment({"XDG_RUNTIME_DIR": "/nowhere"}),
+                     status=UNREACHABLE)
+            self.assertIn(f"--user chooses your own daemon, and {word} is the beginning of a name; for the "
+                          f"segments of a user: --uid {word}", self.message)
+        self.ctl("list", "--user", "no-such", environment=self.environment({"XDG_RUNTIME_DIR": "/nowhere"}),
+                 status=UNREACHABLE)
+        self.assertNotIn("--uid", self.message)
+
     def test_without_a_runtime_directory(self):
         self.ctl("--user", "list", environment={"SHMD_SOCKET": ""}, status=UNREACHABLE)
         self.assertIn("XDG_RUNTIME_DIR is not set", self.message)
@@ -300,6 +312,8 @@ class NoAnswer(Shmdctl):
                 line = [*line[:1], "--timeout", "20ms", *line[1:]]
                 self.assertEqual(self.text(*line, status=unreachable(name)), "")
                 self.assertIn("no answer from the daemon in time", self.message)
+                told = "it may still do what was asked" in self.message
+                self.assertEqual(told, name in CHANGING, self.message)
         self.ctl("-t", "20ms", "list", status=UNREACHABLE)
 
     def text(self, *arguments, **more):
