@@ -92,6 +92,7 @@ static int add_forgotten(const struct shmd_segment *s, void *data)
     struct gc *gc = data;
     int64_t idle_ms = (int64_t)time(NULL) * 1000 - last_use_ms(s);
     bool never_attached = s->attached_at_ms == 0;
+    uint32_t uid = geteuid();
     if (s->nattch > 0 || s->declared || s->state != SHMD_STATE_READY ||
         !(is_old_enough(idle_ms, gc->idle_ms) ||
           (never_attached && is_old_enough(idle_ms, gc->older_than_ms))))
@@ -115,6 +116,7 @@ static int add_forgotten(const struct shmd_segment *s, void *data)
         .uid = s->uid,
         .idle_since_ms = last_use_ms(s),
         .never_attached = never_attached,
+        .is_callers = uid == 0 || uid == s->uid || uid == s->creator.uid,
     };
     return 0;
 }

@@ -23,6 +23,7 @@ struct forgotten {
     uint32_t uid;
     int64_t idle_since_ms;
     bool never_attached;
+    bool is_callers; /* the caller may remove it, as far as can be seen from here */
 };
 
 struct gc {

@@ -43,6 +43,24 @@ static struct total total_of(const struct gc *gc, enum gc_class class)
     return total;
 }
 
+/* Whether the kernel lets the caller remove it. */
+static bool is_callers(const struct candidate *c)
+{
+    uint32_t uid = geteuid();
+    return uid == 0 || uid == c->segment->uid || uid == c->segment->cuid;
+}
+
+/* Those of CLASS that are still there and that only others may remove. */
+static size_t count_others(const struct gc *gc, enum gc_class class)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < gc->count; i++) {
+        const struct candidate *c = &gc->candidates[i];
+        others += c->outcome.class == class && c->outcome.result == GC_KEPT && !is_callers(c);
+    }
+    return others;
+}
+
 static struct total total_removed(const struct gc *gc)
 {
     struct total total = {0};
@@ -327,6 +345,39 @@ static const struct {
     [GC_MANAGED] = {"Managed", ""},
 };
 
+/* What may be done with TOTAL segments of CLASS. */
+static void print_advice(const struct gc *gc, enum gc_class class, uint64_t total)
+{
+    size_t others = count_others(gc, class);
+    if (cli_given(gc->cli, OPT(REMOVE)) && gc->may_go[class])
+        fputs("kept for the reason above", stdout);
+    else if (others == total && (class == GC_LEAKED || class == GC_LEFT))
+        fputs("not yours; their owners and root can remove them", stdout);
+    else if (class != GC_LEAKED || others == 0)
+        fputs(listed[class].advice, stdout);
+    else
+        printf("gc --remove removes %" PRIu64 " of them; the owners of the others and root can "
+               "remove those",
+               total - others);
+}
+
+static void print_forgotten_total(const struct gc *gc)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < gc->n_forgotten; i++)
+        others += !gc->forgotten[i].is_callers;
+    printf("%zu of the daemon's own seem%s forgotten: gc never removes them; ", gc->n_forgotten,
+           gc->n_forgotten == 1 ? "s" : "");
+    if (others == 0)
+        puts("shmdctl rm does.");
+    else if (others == gc->n_forgotten)
+        puts("their owners and admins can, by shmdctl rm.");
+    else
+        printf("shmdctl rm does, of the %zu that are yours; the owners of the others and admins "
+               "can remove those.\n",
+               gc->n_forgotten - others);
+}
+
 static void print_totals(const struct gc *gc)
 {
     char text[32];
@@ -337,16 +388,15 @@ static void print_totals(const struct gc *gc)
             continue;
         n++;
         size_text(gc, total.bytes, text, sizeof(text));
-        bool was_to_go = cli_given(gc->cli, OPT(REMOVE)) && gc->may_go[class];
-        printf("%" PRIu64 " %s, %s: %s.\n", total.segments, gc_class_word(class), text,
-               was_to_go ? "kept for the reason above" : listed[class].advice);
+        printf("%" PRIu64 " %s, %s: ", total.segments, gc_class_word(class), text);
+        print_advice(gc, class, total.segments);
+        puts(".");
     }
     if (gc->younger > 0)
         printf("%zu more %s too young: --older-than 0 includes %s.\n", gc->younger,
                gc->younger > 1 ? "are" : "is", gc->younger > 1 ? "them" : "it");
     if (gc->n_forgotten > 0)
-        printf("%zu of the daemon's own seem forgotten: gc never removes them; shmdctl rm does.\n",
-               gc->n_forgotten);
+        print_forgotten_total(gc);
     if (n == 0 && gc->younger == 0 && !cli_given(gc->cli, OPT(REMOVE)))
         puts("No segment is leaked, left, undecided or lost.");
 }

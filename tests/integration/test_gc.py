@@ -289,9 +289,12 @@ class Removing(GcCase):
     def test_with_the_callers_rights(self):
         hers, his = self.leak(ALICE), self.leak(BOB)
         self.assertEqual(self.classes(user=BOB), {hers: "leaked", his: "leaked"})
+        self.assertIn("2 leaked, 8K: gc --remove removes 1 of them; the owners of the others and root can remove "
+                      "those.", self.gc(user=BOB))
+        self.assertIn("2 leaked, 8K: gc --remove removes them.", self.gc())
         got = self.results("--remove", user=BOB, status=PERMISSION_DENIED)
         self.assertEqual(got, {hers: "not-permitted", his: "removed"})
-        self.assertIn("1 leaked", self.gc(user=BOB))
+        self.assertIn("1 leaked, 4K: not yours; their owners and root can remove them.", self.gc(user=BOB))
         self.assertIn("only its owner", self.gc("--remove", user=BOB, status=PERMISSION_DENIED))
         self.assertEqual(self.results("--remove", "--uid", BOB.uid, user=BOB), {})
         self.assertEqual(set(sysv.proc_table()), {hers})
@@ -780,6 +783,14 @@ class Forgotten(GcCase):
         self.client.create(name="hers", mode="0600")
         self.assertEqual(self.forgotten(user=BOB), {})
         self.assertEqual(self.forgotten(user=ALICE), {"hers": True})
+        self.client.call("set", name="hers", mode="0644")
+        total = "1 of the daemon's own seems forgotten: gc never removes them; "
+        self.assertIn(total + "their owners and admins can, by shmdctl rm.", self.gc(user=BOB))
+        for user in (ALICE, ROOT):
+            self.assertIn(total + "shmdctl rm does.", self.gc(user=user))
+        self.connect(self.daemon, BOB).create(name="his")
+        self.assertIn("2 of the daemon's own seem forgotten: gc never removes them; shmdctl rm does, of the 1 that",
+                      self.gc(user=BOB))
 
 
 class Between(GcCase):

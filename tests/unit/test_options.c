@@ -100,7 +100,8 @@ TEST(a_user_has_its_own)
 
 TEST(a_user_without_a_runtime_directory)
 {
-    check_bad("", 1000, "XDG_RUNTIME_DIR is not set: give --socket, and the state is kept beside it");
+    check_bad("", 1000,
+              "XDG_RUNTIME_DIR is not set: give --socket, and the state is kept beside it");
     check_bad("--state-dir /a", 1000, "XDG_RUNTIME_DIR is not set");
     check("--socket /a/b --state-dir /c", 1000, "/a/b", 0600, "/c");
     check("--socket /a/b", 1000, "/a/b", 0600, "/a");
