@@ -716,6 +716,16 @@ TEST(the_kernels_second_is_behind)
     assert_null(fake_sysv_segment(f->k, shmid));
 }
 
+/* The time of the announcement counts, not that of the daemon's start. */
+TEST(the_clock_was_set_back_since_the_start)
+{
+    f->clock.real_ms -= 600000;
+    intends();
+    int32_t shmid = make(&intended);
+    crashed(true, 0);
+    assert_null(fake_sysv_segment(f->k, shmid));
+}
+
 TEST(what_differs_in_anything_is_another)
 {
     const struct fake_process former = f->k->self;
@@ -954,6 +964,7 @@ int main(void)
         CASE(what_was_never_acknowledged_goes),
         CASE(a_create_that_came_to_no_segment),
         CASE(the_kernels_second_is_behind),
+        CASE(the_clock_was_set_back_since_the_start),
         CASE(what_differs_in_anything_is_another),
         CASE(what_is_removed_is_looked_at_again),
         CASE(a_record_that_is_like_the_intent_is_kept),
