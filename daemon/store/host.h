@@ -25,6 +25,8 @@ struct file_info {
 struct host_ops {
     /* Opens the directory, or opens it again when it was replaced. */
     int (*enter)(void *context, struct file_info *ret_directory);
+    /* Whether the directory that was entered still is at its path. It may take a second to show. */
+    bool (*is_in_place)(void *context);
     /* Opens a file of the directory for reading and writing, without following a link. CREATE: with
      * mode 0600 if it is not there. */
     int (*open)(void *context, const char *name, bool create, int *ret_file);

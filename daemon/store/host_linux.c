@@ -14,7 +14,7 @@
 
 void host_linux_init(struct host_linux *h, const char *path)
 {
-    *h = (struct host_linux){path, -1};
+    *h = (struct host_linux){.path = path, .directory = -1};
 }
 
 void host_linux_deinit(struct host_linux *h)
@@ -43,7 +43,25 @@ static int host_enter(void *context, struct file_info *ret_directory)
     take_info(&st, ret_directory);
     cleanup_close(&h->directory);
     h->directory = steal_fd(&fd);
+    h->device = st.st_dev;
+    h->inode = st.st_ino;
+    h->in_place_at_s = 0;
     return 0;
+}
+
+/* To walk down the path takes as long as a write: once a second is enough. */
+static bool host_is_in_place(void *context)
+{
+    struct host_linux *h = context;
+    struct timespec now;
+    struct stat st;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec == h->in_place_at_s)
+        return true;
+    if (stat(h->path, &st) < 0 || st.st_dev != h->device || st.st_ino != h->inode)
+        return false;
+    h->in_place_at_s = now.tv_sec;
+    return true;
 }
 
 static int host_open(void *context, const char *name, bool create, int *ret_file)
@@ -170,6 +188,7 @@ static int host_random(void *context, void *to, size_t n)
 
 const struct host_ops host_linux_ops = {
     .enter = host_enter,
+    .is_in_place = host_is_in_place,
     .open = host_open,
     .close = host_close,
     .lock = host_lock,

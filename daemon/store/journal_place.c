@@ -48,7 +48,13 @@ static int check_place(struct journal *j)
 {
     const struct host *host = &j->options.host;
     struct file_info info;
-    int r = host->ops->stat_name(host->context, JOURNAL_NAME, &info);
+    int r = 0;
+    /* A directory that was moved away has the journal still, where no start would look for it. */
+    if (!host->ops->is_in_place(host->context))
+        r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
+    if (r < 0)
+        return r;
+    r = host->ops->stat_name(host->context, JOURNAL_NAME, &info);
     if (r == -ENOENT)
         return write_anew(j, "deleted", false);
     if (r < 0)

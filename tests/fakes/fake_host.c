@@ -193,9 +193,17 @@ static int enter(void *context, struct file_info *ret_directory)
     int r;
     if (is_over(h, &r))
         return r;
-    h->directory_is_gone = false;
+    if (h->directory_is_moved)
+        fake_host_delete(h, "state.journal");
+    h->directory_is_gone = h->directory_is_moved = false;
     *ret_directory = (struct file_info){.uid = h->directory_uid, .mode = h->directory_mode};
     return 0;
+}
+
+static bool is_in_place(void *context)
+{
+    const struct fake_host *h = context;
+    return !h->directory_is_moved;
 }
 
 static int open_file(void *context, const char *name, bool create, int *ret_file)
@@ -434,6 +442,7 @@ static int random_bytes(void *context, void *to, size_t n)
 
 static const struct host_ops fake_host_ops = {
     .enter = enter,
+    .is_in_place = is_in_place,
     .open = open_file,
     .close = close_file,
     .lock = lock_file,

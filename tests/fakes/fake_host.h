@@ -40,8 +40,9 @@ struct fake_host {
     } open[FAKE_OPEN_MAX];
     uint64_t next_inode;
     uint32_t directory_uid, directory_mode;
-    bool directory_is_gone; /* until it is entered again */
-    uint64_t disk_free;     /* bytes */
+    bool directory_is_gone;  /* until it is entered again */
+    bool directory_is_moved; /* the same; what is entered then is empty */
+    uint64_t disk_free;      /* bytes */
     bool lacks_allocation;
     int64_t now_us, now_ms; /* now_us moves on with each look at it by step_us */
     int64_t step_us;

@@ -300,6 +300,32 @@ class UnderTheDaemon(StoreCase):
         self.client.create(name="new")
         self.check_written_anew("deleted")
 
+    def test_the_whole_directory_is_moved_away(self):
+        """It has a path of its own, for the socket's may not move."""
+        kill(self.daemon)
+        directory = os.path.join(self.daemon.directory, "records")
+        self.options = ("--state-dir", directory)
+
+        def make_directory():
+            os.mkdir(directory, 0o700)
+            if SEVERAL_UIDS:
+                os.chown(directory, DAEMON.uid, DAEMON.gid)
+
+        make_directory()
+        self.restart()
+        self.make_some()
+        os.rename(directory, directory + ".moved")
+        make_directory()
+
+        def is_noticed():
+            self.client.create()
+            return os.path.exists(os.path.join(directory, "state.journal"))
+
+        wait_until(is_noticed, "the records are in the new directory")
+        names = {segment["serial"] for segment in self.client.list()}
+        self.kill_and_restart()
+        self.assertEqual({segment["serial"] for segment in self.client.list()}, names)
+
     def test_its_file_is_the_daemons_alone(self):
         self.client.create()
         self.assertEqual([name for name in os.listdir(self.daemon.directory)

@@ -290,6 +290,22 @@ TEST(a_whole_directory_that_was_deleted_and_made_again)
     assert_opens(false);
 }
 
+TEST(a_directory_that_was_moved_away)
+{
+    assert_opens(false);
+    run_script();
+    w.host.directory_is_moved = true;
+    w.host.directory_mode = 0777;
+    assert_int_equal(world_put(&w, 20, 3), -EPERM);
+    assert_contains(w.reason, "others may write");
+    w.host.directory_mode = 0755;
+    w.host.directory_is_moved = true;
+    assert_int_equal(world_put(&w, 20, 3), 0);
+    assert_contains(w.log, "deleted under the daemon");
+    world_kill(&w);
+    assert_opens(false);
+}
+
 TEST(it_cannot_be_written_anew_for_now)
 {
     assert_opens(false);
@@ -543,6 +559,7 @@ int main(void)
         JOURNAL_TEST(the_log_says_that_it_was_written_anew),
         JOURNAL_TEST(a_file_that_is_deleted_while_it_is_compacted),
         JOURNAL_TEST(a_whole_directory_that_was_deleted_and_made_again),
+        JOURNAL_TEST(a_directory_that_was_moved_away),
         JOURNAL_TEST(it_cannot_be_written_anew_for_now),
         JOURNAL_TEST(another_daemon_has_taken_the_directory),
         JOURNAL_TEST(a_fault_at_each_call_while_it_is_written_anew),
