@@ -102,6 +102,14 @@ class Soak(TestCase):
                 for segment in segments:
                     root.request("remove", serial=segment["serial"])
 
+    def fill(self):
+        """As many segments as the users may have: a long load leaves so many in the end."""
+        for user in USERS:
+            with self.daemon.connect(user) as client:
+                while "result" in client.request("create", size=1, labels={"n": "x" * 199}):
+                    pass
+        self.clear()
+
     def quiet(self, label):
         """A sample once nobody is there and nothing is left of anybody."""
         self.clear()
@@ -141,6 +149,7 @@ class Soak(TestCase):
         self.killed = 0
         self.daemon = self.start_daemon("--log-level", "error", config="reconcile_ms = 1000\n")
         # What a load makes the daemon grow to is learned once; more of it may not make it larger.
+        self.fill()
         self.load(max(OPTIONS.seconds / 10, 5), "warm")
         before = self.quiet("before")
         self.load(OPTIONS.seconds, "t")
