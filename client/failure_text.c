@@ -107,11 +107,23 @@ size_t shmd_failure_text(const struct shmd *shmd, char *ret_text, size_t size)
     return text.length;
 }
 
-static bool is_the_systems(const char *path)
+static bool is_of(enum shmd_instance instance, const char *path)
 {
-    char systems[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-    return shmd_instance_path(SHMD_INSTANCE_SYSTEM, systems, sizeof(systems)) == 0 &&
-           strcmp(path, systems) == 0;
+    char its[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    return shmd_instance_path(instance, its, sizeof(its)) == 0 && strcmp(path, its) == 0;
+}
+
+/* systemd starts only those that have its units. */
+static void add_start(struct text *text, const char *path)
+{
+    if (!path)
+        return;
+    if (is_of(SHMD_INSTANCE_SYSTEM, path))
+        add(text, " (systemctl start shmd.socket)");
+    else if (is_of(SHMD_INSTANCE_USER, path))
+        add(text, " (systemctl --user start shmd.socket, or shmd)");
+    else
+        add(text, " (shmd --socket %s)", path);
 }
 
 size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t size)
@@ -132,10 +144,10 @@ size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t 
         add(&text, "it did not answer in time");
     else if (path && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
         add(&text, "it is not a socket");
-    else if (code == -ENOENT || code == -ECONNREFUSED)
-        add(&text, "%s; is it running? Start it%s", shmd_strerror(code),
-            path && is_the_systems(path) ? " (systemctl start shmd.socket)" : "");
-    else if (code == -EACCES)
+    else if (code == -ENOENT || code == -ECONNREFUSED) {
+        add(&text, "%s; is it running? Start it", shmd_strerror(code));
+        add_start(&text, path);
+    } else if (code == -EACCES)
         add(&text, "%s; the mode and the group of the socket say who may connect",
             shmd_strerror(code));
     else

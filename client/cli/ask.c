@@ -103,7 +103,7 @@ int cli_open(struct cli *cli, int64_t timeout_ms)
 int cli_unreachable(const struct cli *cli, int r)
 {
     const struct daemon_choice *choice = &cli->daemon;
-    char daemon[DAEMON_TEXT_SIZE], why[256];
+    char daemon[DAEMON_TEXT_SIZE], why[512];
     const char *flags = "";
     struct stat st;
     daemon_choice_text(choice, daemon);

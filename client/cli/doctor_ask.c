@@ -95,10 +95,22 @@ static int ask_kernel(struct doctor_facts *f)
 
 /* --- the socket and who is behind it */
 
+/* A path that was named may be the one that a unit has. */
+static enum daemon_kind kind_of(const char *path)
+{
+    char its[sizeof(((struct daemon_seen *)NULL)->path)];
+    if (shmd_instance_path(SHMD_INSTANCE_SYSTEM, its, sizeof(its)) == 0 && strcmp(path, its) == 0)
+        return DAEMON_SYSTEMS;
+    if (shmd_instance_path(SHMD_INSTANCE_USER, its, sizeof(its)) == 0 && strcmp(path, its) == 0)
+        return DAEMON_USERS;
+    return DAEMON_NAMED;
+}
+
 static void look_at_socket(struct doctor_facts *f)
 {
     struct stat st;
     char copy[sizeof(((struct daemon_seen *)NULL)->path)];
+    f->socket.kind = kind_of(f->socket.path);
     if (stat(f->socket.path, &st) < 0) {
         f->socket.error = -errno;
         return;

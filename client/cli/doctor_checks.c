@@ -29,6 +29,31 @@ enum severity doctor_worst(const struct findings *findings)
 
 /* --- the daemon */
 
+static void mend_silent(const struct doctor_facts *m, struct finding *f)
+{
+    static const char *const logs[] = {
+        [DAEMON_NAMED] = "on the standard error that it was started with",
+        [DAEMON_USERS] = "in its log (journalctl --user -u shmd)",
+        [DAEMON_SYSTEMS] = "in its log (journalctl -u shmd)",
+    };
+    mend(f, "see what it says %s, and restart it", logs[m->socket.kind]);
+}
+
+static void mend_absent(const struct doctor_facts *m, struct finding *f)
+{
+    static const char other[] = "; or name another daemon's socket by --socket or SHMD_SOCKET";
+    char path[512];
+    shell_word(m->socket.path, path, sizeof(path));
+    if (m->socket.kind == DAEMON_SYSTEMS)
+        mend(f, "systemctl start shmd.socket%s", other);
+    else if (m->socket.kind == DAEMON_USERS)
+        mend(f, "systemctl --user start shmd.socket, or shmd%s", other);
+    else if (*path)
+        mend(f, "shmd --socket %s starts one there%s", path, other);
+    else
+        mend(f, "name a daemon's socket by --socket or SHMD_SOCKET");
+}
+
 static void check_socket(const struct doctor_facts *m, struct finding *f)
 {
     const char *path = *m->socket.path ? m->socket.path : "the path in SHMD_SOCKET";
@@ -45,17 +70,16 @@ static void check_socket(const struct doctor_facts *m, struct finding *f)
     }
     found(f, SEVERITY_ERROR, "%s: %s", path, m->daemon.state_text);
     if (m->daemon.state == DAEMON_SILENT)
-        mend(f, "see what its log says (journalctl -u shmd), and restart it");
+        mend_silent(m, f);
     else if (m->daemon.error == -EACCES && m->socket.error == 0)
-        mend(f,
-             "its mode is %04" PRIo32 " and its owner uid %" PRIu32
-             ": let more in by SocketMode= of shmd.socket",
-             m->socket.mode, m->socket.uid);
+        mend(f, "its mode is %04" PRIo32 " and its owner uid %" PRIu32 ": let more in by %s",
+             m->socket.mode, m->socket.uid,
+             m->socket.kind == DAEMON_NAMED ? "shmd --socket-mode, when it is started"
+                                            : "SocketMode= of shmd.socket");
     else if (m->daemon.error == -EACCES)
         mend(f, "let others search its directories (chmod o+x), or name another socket");
     else
-        mend(f, "systemctl start shmd.socket, or systemctl --user start shmd.socket for your own; "
-                "or name its socket by --socket or SHMD_SOCKET");
+        mend_absent(m, f);
 }
 
 static void check_socket_directory(const struct doctor_facts *m, struct finding *f)

@@ -6,6 +6,7 @@
 #ifndef SHMD_CLIENT_CLI_DOCTOR_FACTS_H
 #define SHMD_CLIENT_CLI_DOCTOR_FACTS_H
 
+#include "client/cli/daemon_choice.h"
 #include "client/cli/daemons.h"
 #include "client/cli/declared_facts.h"
 #include "client/cli/kernel_segments.h"
@@ -71,8 +72,9 @@ struct doctor_facts {
     struct sysv_use semaphores, semaphore_sets, queues;
 
     struct {
-        const char *path; /* borrowed */
-        int error;        /* of looking at it: 0 or a negative errno */
+        const char *path;      /* borrowed */
+        int error;             /* of looking at it: 0 or a negative errno */
+        enum daemon_kind kind; /* NAMED: no unit of systemd has this path */
         bool is_socket;
         uint32_t mode, uid;
         bool directory_is_open; /* anybody may put another socket in its place */

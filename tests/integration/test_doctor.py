@@ -79,7 +79,11 @@ class WithoutDaemon(DoctorCase):
     def test_is_a_finding(self):
         finding = self.finding("socket", "error")
         self.assertEqual(finding["found"], f"{self.path}: nothing is there")
-        self.assertIn("systemctl start shmd.socket", finding["mend"])
+        self.assertIn(f"shmd --socket {self.path} starts one there", finding["mend"])
+        self.assertNotIn("systemctl", finding["mend"])
+        runtime = {"SHMD_SOCKET": "", "XDG_RUNTIME_DIR": "/nonexistent"}
+        own = self.run_program("shmdctl", "--user", "doctor", "--json", environment=runtime)[1]
+        self.assertIn("systemctl --user start shmd.socket", json.loads(own)[0]["mend"])
         self.finding("ipc-namespace", "info")
 
     def test_the_rest_is_told(self):
@@ -141,6 +145,7 @@ class WithoutDaemon(DoctorCase):
         out, _ = process.communicate(timeout=DEADLINE)
         finding = self.check_report(process.returncode, out)["socket"]
         self.assertIn("no sensible answer", finding["found"])
+        self.assertNotIn("journalctl", finding["mend"])
 
 
 class Kernel(DoctorCase):
@@ -309,6 +314,7 @@ class WithDaemon(DoctorCase):
         finding = self.finding("socket", "error", user=BOB)
         self.assertIn("may not connect", finding["found"])
         self.assertIn("its mode is 0600", finding["mend"])
+        self.assertIn("shmd --socket-mode", finding["mend"])
         os.chmod(self.daemon.directory, 0o700)
         self.assertIn("search", self.finding("socket", "error", user=BOB)["mend"])
 

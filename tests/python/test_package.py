@@ -576,10 +576,19 @@ class Errors(PackageCase):
         connection = shmd.Connection("/nowhere/shmd.sock")
         with self.assertRaises(shmd.Unreachable) as caught:
             connection.info()
-        self.assertIn("/nowhere/shmd.sock", str(caught.exception))
+        self.assertIn("shmd --socket /nowhere/shmd.sock", str(caught.exception))
+        self.assertNotIn("systemctl", str(caught.exception))
         self.assertIsInstance(caught.exception, ConnectionError)
         with self.assertRaises(shmd.Unreachable):
             shmd.connect("/nowhere/shmd.sock")
+
+    def test_no_socket(self):
+        path = os.path.join(self.directory, "file")
+        with open(path, "w", encoding="ascii"):
+            pass
+        with self.assertRaises(shmd.Unreachable) as caught:
+            shmd.connect(path)
+        self.assertIn("is no socket", str(caught.exception))
 
     def test_answers_that_are_none(self):
         for value in ({}, {"segment": 5}, {"segment": {"serial": "1"}}, [], None):

@@ -100,8 +100,18 @@ static void check_unreachable(const char *path, int code, const char *want)
 TEST(why_a_daemon_cannot_be_reached)
 {
     const char *nowhere = "/nonexistent/shmd.sock";
-    check_unreachable(nowhere, -ENOENT, "No such file or directory; is it running? Start it");
-    check_unreachable(nowhere, -ECONNREFUSED, "Connection refused; is it running? Start it");
+    check_unreachable(nowhere, -ENOENT,
+                      "No such file or directory; is it running? Start it (shmd "
+                      "--socket /nonexistent/shmd.sock)");
+    check_unreachable(nowhere, -ECONNREFUSED,
+                      "Connection refused; is it running? Start it (shmd --socket "
+                      "/nonexistent/shmd.sock)");
+    check_unreachable("/run/shmd/shmd.sock", -ECONNREFUSED,
+                      "Connection refused; is it running? Start it (systemctl start shmd.socket)");
+    setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
+    check_unreachable("/nonexistent/shmd/shmd.sock", -ENOENT,
+                      "No such file or directory; is it running? Start it (systemctl --user start "
+                      "shmd.socket, or shmd)");
     check_unreachable("/run/shmd/shmd.sock", -ETIMEDOUT, "it did not answer in time");
     check_unreachable(
         nowhere, -EACCES,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optio
 
 from . import _calls, _memory, _model, _parameters
 from ._calls import Lost, Message, Request, Steps, about, lost
-from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
+from ._errors import SYSTEM_SOCKET, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
 from ._segment import Segment
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 T = TypeVar("T")
 
-SYSTEM_SOCKET = "/run/shmd/shmd.sock"
 FIRST_USER_UID = 1000
 
 MAX_LINE = 64 * 1024 * 1024  # more without an end is not our daemon's

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import Any, Dict, Mapping, Optional, Tuple, Type
+
+SYSTEM_SOCKET = "/run/shmd/shmd.sock"
 
 
 class Error(OSError):
@@ -241,13 +244,28 @@ def refusal(error: Mapping[str, Any]) -> Refused:
     return _BY_CODE.get(code, Refused)(message, code=code, name=name, data=data)
 
 
+def _start(path: str) -> str:
+    """What starts the daemon of that socket: systemd starts only those that have its units."""
+    own = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or "/", "shmd", "shmd.sock")
+    if path == SYSTEM_SOCKET:
+        return "systemctl start shmd.socket"
+    return "systemctl --user start shmd.socket, or shmd" if path == own else f"shmd --socket {path}"
+
+
+def _is_other(path: str) -> bool:
+    """Whether there is something that is no socket."""
+    try:
+        return not stat.S_ISSOCK(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def unreachable(path: str, error: OSError) -> Unreachable:
     """Why nobody could connect to `path`, and what to do."""
-    if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
-        text = (
-            f"no daemon serves at {path}: start it (systemctl start shmd.socket), "
-            "or name its socket in SHMD_SOCKET"
-        )
+    if _is_other(path):
+        text = f"{path} is no socket: name the daemon's socket in SHMD_SOCKET"
+    elif error.errno in (errno.ENOENT, errno.ECONNREFUSED):
+        text = f"no daemon serves at {path}: start it ({_start(path)}), or name its socket in SHMD_SOCKET"
     elif error.errno == errno.EACCES:
         text = f"this user may not connect to {path}"
     else:
