@@ -54,6 +54,7 @@ shmdctl_SOURCES = \
 	client/cli/daemon_choice.c client/cli/daemon_choice.h \
 	client/cli/daemons.c client/cli/daemons.h \
 	client/cli/declared_facts.c client/cli/declared_facts.h \
+	client/cli/doctor_config.c client/cli/doctor_config.h \
 	client/cli/doctor_ask.c \
 	client/cli/doctor_checks.c client/cli/doctor_checks.h \
 	client/cli/doctor_facts.c client/cli/doctor_facts.h \

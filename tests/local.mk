@@ -243,9 +243,10 @@ tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/forma
 tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c client/cli/format.c client/cli/progress.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c client/cli/format.c \
-	client/cli/declared_facts.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
+	client/cli/declared_facts.c client/cli/doctor_config.c client/cli/doctor_facts.c client/cli/doctor_limits.c \
 	client/cli/doctor_orphans.c client/cli/kernel_segments.c client/cli/logind_conf.c client/cli/parse.c \
 	client/cli/plain_text.c
+tests_unit_test_doctor_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"/etc/shmd"'
 top_model_sources = client/cli/top_model.c client/cli/top_view.c
 tests_unit_test_top_model_SOURCES = tests/unit/test_top_model.c $(top_model_sources)
 tests_unit_test_top_draw_SOURCES = tests/unit/test_top_draw.c $(top_model_sources) client/cli/format.c \

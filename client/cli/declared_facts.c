@@ -122,13 +122,15 @@ static void take_line(const char *line, char *dir, size_t size)
         snprintf(dir, size, "%.*s", (int)len, line);
 }
 
-static void find_directory(const char *root, const char *config_dir, struct declared_facts *f)
+/* CONFIG_DIR is where CONFIG lies. */
+static void find_directory(const char *root, const char *config, const char *config_dir,
+                           struct declared_facts *f)
 {
     char path[PATH_MAX];
     char *text, *rest;
     size_t len;
     snprintf(f->dir, sizeof(f->dir), "%s/segments.d", config_dir);
-    snprintf(path, sizeof(path), "%s%s/shmd.conf", root, config_dir);
+    snprintf(path, sizeof(path), "%s%s", root, config);
     if (read_file(path, &text, &len) < 0)
         return;
     rest = text;
@@ -273,16 +275,17 @@ static bool is_enabled(const char *root)
     return false;
 }
 
-void declared_facts_read(const char *root, const char *config_dir, uint32_t owner,
+void declared_facts_read(const char *root, const char *config, uint32_t owner,
                          const struct declared_list *there, struct declared_facts *ret)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], config_dir[CONFIG_PATH_SIZE];
+    const char *slash = strrchr(config, '/');
     struct stat st;
     *ret = (struct declared_facts){.n_files = 0};
-    find_directory(root, config_dir, ret);
-    check_writers(root, config_dir, owner, ret);
-    snprintf(path, sizeof(path), "%s/shmd.conf", config_dir);
-    check_writers(root, path, owner, ret);
+    snprintf(config_dir, sizeof(config_dir), "%.*s", slash ? (int)(slash - config) : 0, config);
+    find_directory(root, config, config_dir, ret);
+    check_writers(root, *config_dir ? config_dir : "/", owner, ret);
+    check_writers(root, config, owner, ret);
     check_writers(root, ret->dir, owner, ret);
     ret->n_files = read_directory(root, ret->dir, owner, there, ret);
     snprintf(path, sizeof(path), "%s/run/systemd/system", root);

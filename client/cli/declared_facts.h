@@ -33,11 +33,13 @@ struct declared_list {
 int declared_list_add(struct declared_list *list, const char *name, uint32_t key);
 void declared_list_deinit(struct declared_list *list);
 
+enum { CONFIG_PATH_SIZE = 240 };
+
 struct declared_facts {
-    char dir[256];           /* of the files */
-    size_t n_files;          /* that the daemon would read there */
-    bool systemd_runs;       /* it has booted this machine */
-    bool service_is_enabled; /* shmd.service, by some target */
+    char dir[CONFIG_PATH_SIZE + 16]; /* of the files */
+    size_t n_files;                  /* that the daemon would read there */
+    bool systemd_runs;               /* it has booted this machine */
+    bool service_is_enabled;         /* shmd.service, by some target */
     size_t n_loose;
     struct loose_file loose; /* the first of them */
     size_t n_unreadable;     /* files that the caller may not read */
@@ -47,10 +49,11 @@ struct declared_facts {
     char missing[256];       /* their names, as far as there is room */
 };
 
-/* ROOT is put before every path. CONFIG_DIR has shmd.conf, which may name another directory of
- * declared segments than segments.d beside it. What cannot be read counts as absent. OWNER is the
- * daemon's uid, and THERE are the declared segments that exist. */
-void declared_facts_read(const char *root, const char *config_dir, uint32_t owner,
+/* ROOT is put before every path. CONFIG, shorter than CONFIG_PATH_SIZE, is the daemon's
+ * configuration, which may name another directory of declared segments than segments.d beside it.
+ * What cannot be read counts as absent. OWNER is the daemon's uid, and THERE are the declared
+ * segments that exist. */
+void declared_facts_read(const char *root, const char *config, uint32_t owner,
                          const struct declared_list *there, struct declared_facts *ret);
 
 #endif

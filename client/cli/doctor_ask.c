@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/doctor_config.h"
 #include "client/cli/doctor_facts.h"
 #include "client/cli/plain_text.h"
 
@@ -215,16 +216,12 @@ static int look_at_declared(const struct shmd_segment *s, void *data)
 static void ask_declared(struct cli *cli, struct doctor_facts *f)
 {
     const struct shmd_list_options all = {.scope = SHMD_SCOPE_ALL};
-    char systems[sizeof(cli->daemon.path)];
     f->drift.is_known = shmd_list(cli_ask(cli), &all, look_at_declared, f) == 0;
-    f->drift.is_of_the_files =
-        shmd_instance_path(SHMD_INSTANCE_SYSTEM, systems, sizeof(systems)) == 0 &&
-        strcmp(cli->daemon.path, systems) == 0;
 }
 
 int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_facts *ret)
 {
-    struct doctor_facts f = {.config_dir = SHMD_CONFIG_DIR};
+    struct doctor_facts f = {.is_root = false};
     struct orphan_knowledge knowledge;
     /* The kernel before the daemon: what the daemon does not call foreign then is its own. */
     int r = ask_kernel(&f);
@@ -241,6 +238,7 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
     orphan_knowledge_deinit(&knowledge);
     f.socket.path = seen->path;
     look_at_socket(&f);
+    doctor_config_guess(&f);
     f.daemon.state = seen->state;
     f.daemon.error = seen->error;
     f.daemon.state_text = daemon_state_text(seen);
@@ -248,6 +246,7 @@ int doctor_facts_ask(struct cli *cli, struct daemon_seen *seen, struct doctor_fa
         f.daemon.is_known = true;
         f.daemon.pid = seen->info->pid;
         f.daemon.uid = seen->info->uid;
+        f.is_shown_all = f.is_root || f.daemon.uid == geteuid();
         f.daemon.ipc_namespace = seen->info->ipc_namespace;
         f.daemon.pid_namespace = ask_pid_namespace(cli, seen->info->pid);
         f.daemon.store_failure = seen->info->store_failure;

@@ -189,12 +189,27 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
             "systemd-logind");
 }
 
+/* Whether there are files to be checked, which are the daemon's. If not, FOUND says so. */
+static bool has_config(const struct doctor_facts *m, struct finding *f)
+{
+    if (m->config.state == CONFIG_NONE)
+        found(f, SEVERITY_OK, "this daemon reads no configuration, and none of segments");
+    else if (m->config.state == CONFIG_UNKNOWN && !m->daemon.is_known)
+        not_checked(f);
+    else if (m->config.state == CONFIG_UNKNOWN)
+        found(f, SEVERITY_INFO, "not checked: it cannot be seen which files this daemon reads");
+    return m->config.state == CONFIG_KNOWN;
+}
+
 static void check_config_files(const struct doctor_facts *m, struct finding *f)
 {
     const struct declared_facts *d = &m->declared;
+    if (!has_config(m, f))
+        return;
     char file[6 * sizeof(d->loose.path)], more[48] = "";
     if (d->n_loose == 0) {
-        found(f, SEVERITY_OK, "nobody else can write what the daemon reads in %s", m->config_dir);
+        found(f, SEVERITY_OK, "nobody else can write what the daemon reads in %.*s",
+              (int)(strrchr(m->config.file, '/') - m->config.file), m->config.file);
         return;
     }
     if (d->n_loose > 1)
@@ -218,6 +233,8 @@ static void check_config_files(const struct doctor_facts *m, struct finding *f)
 static void check_declared(const struct doctor_facts *m, struct finding *f)
 {
     const struct declared_facts *d = &m->declared;
+    if (!has_config(m, f))
+        return;
     if (d->n_files == 0) {
         found(f, SEVERITY_OK, "no segments are declared in %s", d->dir);
         return;
@@ -226,6 +243,12 @@ static void check_declared(const struct doctor_facts *m, struct finding *f)
         found(f, SEVERITY_INFO, "%zu file%s in %s, and systemd does not run here", d->n_files,
               d->n_files > 1 ? "s" : "", d->dir);
         why(f, "the declared segments exist when shmd has started");
+        return;
+    }
+    if (!m->config.is_systems) {
+        found(f, SEVERITY_INFO, "%zu file%s in %s, of a daemon that is not the system's",
+              d->n_files, d->n_files > 1 ? "s" : "", d->dir);
+        why(f, "the declared segments exist when that daemon has started");
         return;
     }
     if (d->service_is_enabled) {
@@ -243,6 +266,12 @@ static void check_declared(const struct doctor_facts *m, struct finding *f)
 static void check_declared_files(const struct doctor_facts *m, struct finding *f)
 {
     const struct declared_facts *d = &m->declared;
+    char config[512 + sizeof("--config  ")] = "", file[512];
+    if (!has_config(m, f))
+        return;
+    shell_word(m->config.file, file, sizeof(file));
+    if (!m->config.is_systems)
+        snprintf(config, sizeof(config), "--config %s ", file);
     if (d->n_invalid > 0) {
         char more[48] = "";
         if (d->n_invalid > 1)
@@ -250,9 +279,9 @@ static void check_declared_files(const struct doctor_facts *m, struct finding *f
         found(f, SEVERITY_WARNING, "%.400s%s", d->invalid, more);
         why(f, "the daemon leaves out what is wrong when it starts, and refuses to reload");
         mend(f,
-             "shmd --check-config lists all that is wrong, with lines; correct it, then: shmdctl "
+             "shmd %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
              "%sreload",
-             m->options);
+             config, m->options);
     } else if (d->n_unreadable > 0) {
         found(f, SEVERITY_INFO, "not checked: you may not read %zu of the %zu files in %s",
               d->n_unreadable, d->n_files, d->dir);
@@ -264,6 +293,8 @@ static void check_declared_files(const struct doctor_facts *m, struct finding *f
 static void check_missing(const struct doctor_facts *m, struct finding *f)
 {
     size_t n = m->declared.n_missing;
+    if (!has_config(m, f))
+        return;
     if (m->declared.n_files == 0) {
         found(f, SEVERITY_OK, "no segments are declared in %s", m->declared.dir);
         return;
@@ -272,9 +303,9 @@ static void check_missing(const struct doctor_facts *m, struct finding *f)
         not_checked(f);
         return;
     }
-    if (!m->drift.is_of_the_files || !m->is_root) {
-        found(f, SEVERITY_INFO, "not checked: %s",
-              m->is_root ? "the daemon is not the system's" : "only root is shown all segments");
+    if (!m->is_shown_all) {
+        found(f, SEVERITY_INFO,
+              "not checked: only root and the daemon's user are shown all segments");
         return;
     }
     if (n == 0) {
@@ -285,7 +316,8 @@ static void check_missing(const struct doctor_facts *m, struct finding *f)
           m->declared.missing);
     why(f, "the daemon has not read the file since it was changed, or cannot create the segment: "
            "then its log has the reason");
-    mend(f, "shmdctl %sreload; then see what the log says (journalctl -u shmd)", m->options);
+    mend(f, "shmdctl %sreload; then see what the log says%s", m->options,
+         m->config.is_systems ? " (journalctl -u shmd)" : "");
 }
 
 static void check_drift(const struct doctor_facts *m, struct finding *f)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cli/doctor_facts.h"
 
+#include "client/cli/doctor_config.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
@@ -398,8 +400,10 @@ void doctor_facts_read(const char *root, struct doctor_facts *f)
     }
     read_group(&accounts, f);
     read_logind(root, &accounts, f);
-    declared_facts_read(root, f->config_dir, f->daemon.is_known ? f->daemon.uid : 0, &f->drift.all,
-                        &f->declared);
+    doctor_config_read(root, f);
+    if (f->config.state == CONFIG_KNOWN)
+        declared_facts_read(root, f->config.file, f->daemon.is_known ? f->daemon.uid : 0,
+                            &f->drift.all, &f->declared);
     read_kernel(root, f);
     accounts_close(&accounts);
 }

@@ -56,16 +56,18 @@ struct quota_use {
 
 enum namespace_state { NAMESPACE_UNKNOWN, NAMESPACE_SAME, NAMESPACE_DIFFERS };
 
+enum config_state { CONFIG_UNKNOWN, CONFIG_NONE, CONFIG_KNOWN };
+
 enum feature_state { FEATURE_MISSING, FEATURE_THERE, FEATURE_UNKNOWN };
 
 struct doctor_facts {
-    const char *config_dir; /* of the system's instance; static */
     uint64_t ipc_namespace; /* the caller's */
     uint64_t memlock;       /* the caller's limit; UINT64_MAX: none */
     struct kernel_limits limits;
     struct kernel_segments segments;            /* owned */
     struct gc_facts classes[GC_CLASSES_LISTED]; /* old enough for gc */
     bool is_root;                               /* the caller */
+    bool is_shown_all;                 /* the daemon lists all its segments to the caller */
     char options[DAEMON_OPTIONS_SIZE]; /* to have shmdctl ask the daemon that doctor asked */
     char options_of_root[DAEMON_OPTIONS_SIZE]; /* the same, when root types it */
     uint64_t memory;                           /* of the machine; 0: not known */
@@ -118,15 +120,21 @@ struct doctor_facts {
         bool more; /* than these */
     } logind;
 
-    struct declared_facts declared;
+    /* Which configuration the daemon reads, and so which files the declared segments have. */
+    struct {
+        enum config_state state;
+        bool is_systems;             /* it is the file of the system's instance */
+        char file[CONFIG_PATH_SIZE]; /* when it is KNOWN */
+    } config;
+
+    struct declared_facts declared; /* of a KNOWN configuration */
 
     /* The declared segments that the daemon lists. */
     struct {
         bool is_known;
         uint64_t segments;
-        uint64_t drifting;    /* those that are not as declared */
-        char first[256];      /* of those: "frames (mode,size)", as far as there is room */
-        bool is_of_the_files; /* the daemon is the system's, and reads the files in `declared` */
+        uint64_t drifting;        /* those that are not as declared */
+        char first[256];          /* of those: "frames (mode,size)", as far as there is room */
         struct declared_list all; /* owned: the names of the declared ones */
     } drift;
 

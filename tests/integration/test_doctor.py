@@ -255,6 +255,24 @@ class WithDaemon(DoctorCase):
         if SEVERAL_UIDS:
             self.assertEqual(findings["group-members"]["severity"], "ok")
 
+    def test_it_checks_the_files_that_the_daemon_reads(self):
+        config = os.path.join(self.directory, "config", "own.conf")
+        declared = os.path.join(os.path.dirname(config), "segments.d")
+        os.makedirs(declared)
+        os.chmod(os.path.dirname(config), 0o755)
+        for path, text in ((config, ""), (os.path.join(declared, "a.json"), '{"name": "a", "size": 1}')):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        daemon = self.start_daemon("--config", config, config="", directory=self.daemon_directory("configured"))
+        self.path = daemon.socket_path
+        findings = self.findings()
+        self.assertIn(f"reads in {os.path.dirname(config)}", findings["config-files"]["found"])
+        self.assertIn(f"1 file in {declared}", findings["declared-at-boot"]["found"])
+        self.assertEqual(findings["declared-missing"]["found"], "every declared segment exists")
+        with open(os.path.join(declared, "b.json"), "w", encoding="ascii") as file:
+            file.write("{")
+        self.assertIn(f"{declared}/b.json", self.finding("declared-files", "warning")["found"])
+
     @needs_several_uids
     def test_for_any_user(self):
         findings = self.findings(user=BOB)

@@ -108,7 +108,7 @@ static struct doctor_facts facts_of_a_good_machine(void)
 {
     memset(rows, 0, sizeof(rows));
     return (struct doctor_facts){
-        .config_dir = "/etc/shmd",
+        .config = {CONFIG_KNOWN, true, "/etc/shmd/shmd.conf"},
         .ipc_namespace = 7,
         .memlock = UINT64_MAX,
         .limits = {.shmmax = UINT64_MAX, .shmall = UINT64_MAX, .shmmni = 4096, .page_size = 4096},
@@ -202,7 +202,7 @@ TEST(a_good_machine)
 TEST(an_empty_machine)
 {
     /* Nothing can be read, nothing answers: findings, and no crash. */
-    struct doctor_facts f = {.config_dir = "/etc/shmd", .socket = {.path = "", .error = -ENOENT}};
+    struct doctor_facts f = {.socket = {.path = "", .error = -ENOENT}};
     without_daemon(&f, -ENOENT, "nothing is there");
     doctor_facts_read(root, &f);
     doctor_check(&f, &findings);
@@ -385,7 +385,7 @@ TEST(declared_segments_may_be_missing)
     char a[] = "a", b[] = "b";
     struct declared_name there[] = {{a, 0}, {b, 0}, {NULL, 0x77}};
     f.drift.all = (struct declared_list){.rows = there, .count = 3};
-    f.drift.is_of_the_files = f.is_root = true;
+    f.is_shown_all = true;
     doctor_facts_read(root, &f);
     assert_finding(&f, "declared-missing", SEVERITY_OK, "no segments are declared");
     plant("/etc/shmd/segments.d/a.json",
@@ -399,13 +399,111 @@ TEST(declared_segments_may_be_missing)
     assert_finding(&f, "declared-missing", SEVERITY_WARNING,
                    "2 declared segments are missing: key 0x00000077, b");
     assert_contains(check(&f, "declared-missing")->mend, "reload");
-    f.is_root = false;
-    assert_finding(&f, "declared-missing", SEVERITY_INFO, "only root is shown all");
-    f.is_root = true;
-    f.drift.is_of_the_files = false;
-    assert_finding(&f, "declared-missing", SEVERITY_INFO, "is not the system's");
+    f.is_shown_all = false;
+    assert_finding(&f, "declared-missing", SEVERITY_INFO, "only root and the daemon's user are");
+    f.is_shown_all = true;
     without_daemon(&f, -ENOENT, "nothing is there");
     assert_finding(&f, "declared-missing", SEVERITY_INFO, "not checked");
+}
+
+/* TEXT's blanks become NULs, as between words of a command line. */
+static void plant_words(const char *path, const char *text)
+{
+    char *full = text_of("%s%s", root, path), *words = text_of("%s ", text);
+    size_t len = strlen(words);
+    for (char *at = words; (at = strchr(at, ' ')); at++)
+        *at = '\0';
+    make_parents(full);
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(words, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    free(words);
+    free(full);
+}
+
+static struct doctor_facts facts_of_a_daemon_of(const char *line, enum config_state guess)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.config.state = guess;
+    plant_words("/proc/4711/cmdline", line);
+    doctor_facts_read(root, &f);
+    return f;
+}
+
+TEST(the_files_are_those_that_the_daemon_reads)
+{
+    static const char *const checks[] = {"config-files", "declared-at-boot", "declared-files",
+                                         "declared-missing"};
+    static const char *const none[] = {"shmd --socket /x/shmd.sock", "shmd --state-dir=/x",
+                                       "shmd --log-level --config --st /x"};
+    static const struct {
+        const char *line, *file;
+    } named[] = {
+        {"shmd --config /srv/x/own.conf --socket /x/shmd.sock", "/srv/x/own.conf"},
+        {"valgrind -q shmd --socket=/x/shmd.sock --config=/srv/x/own.conf", "/srv/x/own.conf"},
+        {"shmd --conf own.conf", "/srv/x/own.conf"},
+        {"shmd --socket-mode 0600 --log-level debug", "/etc/shmd/shmd.conf"},
+    };
+    struct doctor_facts f;
+    plant_process("", "0000000000000000", "unlimited");
+    plant("/etc/shmd/segments.d/a.json", "{");
+    plant("/srv/x/segments.d/a.json", "[{\"name\": \"a\", \"size\": 1}]");
+    plant_link("/proc/4711/cwd", "/srv/x");
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        f = facts_of_a_daemon_of(none[i], CONFIG_KNOWN);
+        for (size_t j = 0; j < sizeof(checks) / sizeof(checks[0]); j++)
+            assert_finding(&f, checks[j], SEVERITY_OK, "this daemon reads no configuration");
+    }
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        f = facts_of_a_daemon_of(named[i].line, CONFIG_UNKNOWN);
+        assert_int_equal(f.config.state, CONFIG_KNOWN);
+        assert_string_equal(f.config.file, named[i].file);
+        assert_int_equal(f.config.is_systems, i == 3);
+    }
+    assert_finding(&f, "declared-files", SEVERITY_WARNING, "/etc/shmd/segments.d/a.json");
+    f = facts_of_a_daemon_of(named[0].line, CONFIG_UNKNOWN);
+    f.is_shown_all = true;
+    assert_finding(&f, "config-files", SEVERITY_OK, "reads in /srv/x");
+    assert_finding(&f, "declared-at-boot", SEVERITY_INFO, "1 file in /srv/x/segments.d");
+    assert_finding(&f, "declared-files", SEVERITY_OK, "as they have to be");
+    assert_finding(&f, "declared-missing", SEVERITY_WARNING, "1 declared segment is missing: a");
+    assert_null(strstr(check(&f, "declared-missing")->mend, "journalctl"));
+    plant("/srv/x/segments.d/b.json", "{");
+    f = facts_of_a_daemon_of(named[0].line, CONFIG_UNKNOWN);
+    assert_finding(&f, "declared-files", SEVERITY_WARNING, "/srv/x/segments.d/b.json");
+    assert_contains(check(&f, "declared-files")->mend,
+                    "shmd --config /srv/x/own.conf --check-conf");
+}
+
+TEST(a_daemon_whose_process_is_not_seen_may_read_any_files)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.config.state = CONFIG_UNKNOWN;
+    plant("/etc/shmd/segments.d/a.json", "{");
+    doctor_facts_read(root, &f);
+    assert_finding(&f, "declared-files", SEVERITY_INFO, "not checked: it cannot be seen which");
+    without_daemon(&f, -ENOENT, "nothing is there");
+    assert_finding(&f, "declared-files", SEVERITY_INFO, "not checked: no daemon answers");
+}
+
+TEST(a_users_own_daemon_reads_the_users_files)
+{
+    struct doctor_facts f = facts_of_a_good_machine();
+    f.daemon.uid = 1000;
+    plant("/proc/4711/status", "Uid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\n");
+    plant_words("/proc/4711/cmdline", "shmd");
+    doctor_facts_read(root, &f);
+    assert_int_equal(f.config.state, CONFIG_UNKNOWN);
+    plant_words("/proc/4711/environ", "HOME=/users/alice XDG_CONFIG_HOMES=/x");
+    doctor_facts_read(root, &f);
+    assert_string_equal(f.config.file, "/users/alice/.config/shmd/shmd.conf");
+    plant_words("/proc/4711/environ", "HOME=/users/alice XDG_CONFIG_HOME=/srv/alice");
+    doctor_facts_read(root, &f);
+    assert_string_equal(f.config.file, "/srv/alice/shmd/shmd.conf");
+    plant_words("/proc/4711/environ", "HOME=alice");
+    doctor_facts_read(root, &f);
+    assert_int_equal(f.config.state, CONFIG_NONE);
 }
 
 TEST(declared_segments_may_differ_from_their_files)
@@ -1050,6 +1148,9 @@ int main(void)
         ON_A_TREE(what_is_wrong_with_a_declaration_is_told),
         ON_A_TREE(what_is_no_file_is_not_opened),
         ON_A_TREE(declared_segments_may_be_missing),
+        ON_A_TREE(the_files_are_those_that_the_daemon_reads),
+        ON_A_TREE(a_daemon_whose_process_is_not_seen_may_read_any_files),
+        ON_A_TREE(a_users_own_daemon_reads_the_users_files),
         ON_A_TREE(declared_segments_may_differ_from_their_files),
         ON_A_TREE(logind_by_default),
         ON_A_TREE(logind_main_file),
