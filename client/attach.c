@@ -186,7 +186,9 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
                                .lifetime = option_word((int)o->lifetime),
                                .ttl_ms = {o->ttl_ms != 0, o->ttl_ms},
                            }};
-    int r = option_labels(shmd, o->labels, o->n_labels, &params.adopt.labels);
+    int r = option_is_one_of(shmd, "lifetime", (int)o->lifetime, lifetime_words);
+    if (r == 0)
+        r = option_labels(shmd, o->labels, o->n_labels, &params.adopt.labels);
     if (r == 0)
         r = attach_check_namespace(shmd);
     if (r != 0)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One function per method: options -> parameters, reply -> result. What is not given is not sent,
- * and nothing is checked here that the daemon checks: its refusal says what is wrong.
+ * and nothing is checked here that the daemon checks: its refusal says what is wrong. It cannot say
+ * that of a number that stands for no word, as the word is what would be sent.
  */
 #include "client/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config.h"
+#include "protocol/terms.h"
 
 const char *shmd_version(void)
 {
@@ -34,6 +37,20 @@ struct opt_bool option_flag(bool value)
 struct opt_int option_word(int value)
 {
     return (struct opt_int){value != 0, value - 1};
+}
+
+int option_is_one_of(struct shmd *shmd, const char *name, int value, const char *const words[])
+{
+    char list[FAILURE_TEXT_SIZE / 2] = "";
+    int count = 0;
+    for (size_t length = 0; words[count] && length < sizeof(list); count++)
+        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%d (%s)",
+                                   count > 0 ? ", " : "", count + 1, words[count]);
+    if (value >= 0 && value <= count)
+        return 0;
+    connection_begin(shmd);
+    return failure_set(shmd, -EINVAL, "there is no %s %d: it is one of %s, or 0 when none is given",
+                       name, value, list);
 }
 
 int option_needed(struct shmd *shmd, const void *what, const char *name)
@@ -134,7 +151,8 @@ int option_create(struct shmd *shmd, const struct shmd_create_options *options, 
                            .locked = option_flag(o->locked),
                            .any_owner = option_flag(o->any_owner),
                        }};
-    return option_labels(shmd, o->labels, o->n_labels, &ret->create.labels);
+    int r = option_is_one_of(shmd, "lifetime", (int)o->lifetime, lifetime_words);
+    return r < 0 ? r : option_labels(shmd, o->labels, o->n_labels, &ret->create.labels);
 }
 
 int shmd_create(struct shmd *shmd, const struct shmd_create_options *options,
@@ -169,6 +187,8 @@ int option_set(struct shmd *shmd, const struct shmd_target *target,
     static const struct shmd_set_options none;
     const struct shmd_set_options *o = options ? options : &none;
     int r = option_needed(shmd, target, "the target");
+    if (r == 0)
+        r = option_is_one_of(shmd, "lifetime", (int)o->lifetime, lifetime_words);
     if (r < 0)
         return r;
     *ret = (union params){.set = {
@@ -297,6 +317,13 @@ int option_list(struct shmd *shmd, const struct shmd_list_options *options, cons
 {
     static const struct shmd_list_options all;
     const struct shmd_list_options *o = options ? options : &all;
+    int r = option_is_one_of(shmd, "lifetime", (int)o->lifetime, lifetime_words);
+    if (r == 0)
+        r = option_is_one_of(shmd, "state", (int)o->state, state_words);
+    if (r == 0)
+        r = option_is_one_of(shmd, "scope", (int)o->scope, scope_words);
+    if (r < 0)
+        return r;
     *ret = (union params){.list = {
                               .prefix = o->prefix,
                               .uid = option_int(o->has_uid, o->uid),

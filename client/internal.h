@@ -222,6 +222,9 @@ bool find_lacks_runtime_directory(void);
 /* --- calls.c: what is public -> what the wire has */
 
 struct opt_int option_word(int value);
+/* 0, or -EINVAL when VALUE of the option NAME is none of WORDS, which the sentence lists. */
+int option_is_one_of(struct shmd *shmd, const char *name, int value,
+                     const char *const words[]) MUST_CHECK;
 struct opt_int option_int(bool given, int64_t value);
 struct opt_bool option_flag(bool value);
 /* 0, or -EINVAL when WHAT, which the sentence calls NAME, is NULL. */

@@ -5,14 +5,20 @@
  *   struct shmd *shmd;
  *   struct shmd_segment *segment;
  *   void *address;
+ *   char text[512];
  *   int r = shmd_connect(NULL, -1, &shmd);
- *   if (r == 0)
- *       r = shmd_create(shmd, &(struct shmd_create_options){.name = "frames", .size = 4096},
- *                       &segment, NULL);
+ *   if (r != 0) {
+ *       shmd_unreachable_text(NULL, r, text, sizeof(text));
+ *       errx(1, "cannot reach the daemon: %s", text);
+ *   }
+ *   r = shmd_create(shmd, &(struct shmd_create_options){.name = "frames", .size = 4096}, &segment,
+ *                   NULL);
  *   if (r == 0)
  *       r = shmd_attach(shmd, segment, 0, &address);
- *   if (r != 0)
- *       fprintf(stderr, "%s\n", shmd_strerror(r));
+ *   if (r != 0) {
+ *       shmd_failure_text(shmd, text, sizeof(text));
+ *       errx(1, "%s", text);
+ *   }
  *
  * Results. A function returns 0, a negative errno when the daemon could not be asked or did not
  * answer, or a positive `enum shmd_error` when it refused; shmd_last_failure() knows more about it.
@@ -24,7 +30,8 @@
  *
  * Options. Zero means "not given" in every member, so set what you need with designated
  * initialisers and leave the rest, `reserved` included, to be zero; in C++, begin with `= {}`.
- * Where zero is itself a value, a `has_...` beside it says that it counts.
+ * Where zero is itself a value, a `has_...` beside it says that it counts. A number that its enum
+ * does not have is -EINVAL, and shmd_last_failure() lists those that there are.
  *
  * NULL. For a structure of options, of trust or of contents it stands for one that is all zero. A
  * target, a segment to attach, a method, a function to be called, and the labels that their number

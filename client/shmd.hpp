@@ -73,9 +73,20 @@ namespace detail
     const struct shmd_failure *failure = handle ? shmd_last_failure(handle) : nullptr;
     if (!failure)
         throw error(code, shmd_strerror(code), "", "{}");
-    throw error(code, failure->message ? failure->message : shmd_strerror(code),
-                failure->name ? failure->name : "",
+    char text[1024];
+    const bool is_told = shmd_failure_text(handle, text, sizeof(text)) > 0;
+    throw error(code, is_told ? text : shmd_strerror(code), failure->name ? failure->name : "",
                 failure->parameters ? failure->parameters : "{}");
+}
+
+/* PATH nullptr: what shmd_connect() has found. */
+[[noreturn]] inline void fail_to_connect(int code, const char *path)
+{
+    char found[256], text[512];
+    const std::string at = path ? path : shmd_socket_path(found, sizeof(found)) == 0 ? found : "";
+    shmd_unreachable_text(path, code, text, sizeof(text));
+    throw error(code, "cannot reach the daemon" + (at.empty() ? at : " at " + at) + ": " + text, "",
+                "{}");
 }
 
 inline void check(int result, const struct shmd *handle)
@@ -238,7 +249,9 @@ class connection
     explicit connection(const char *path = nullptr, int timeout_ms = -1)
     {
         struct shmd *handle = nullptr;
-        detail::check(shmd_connect(path, timeout_ms, &handle), nullptr);
+        const int result = shmd_connect(path, timeout_ms, &handle);
+        if (result != 0)
+            detail::fail_to_connect(result, path);
         handle_.reset(handle);
     }
 

@@ -100,6 +100,45 @@ static void scenario_set(char **args)
     shmd_segment_free(segment);
 }
 
+static const char *last_message(void)
+{
+    return shmd_last_failure(shmd)->message;
+}
+
+/* For these there is no word that could be sent. */
+static void check_numbers_that_are_none(void)
+{
+    static const char lifetimes[] =
+        "there is no lifetime 9: it is one of 1 (persistent), 2 (process), 3 "
+        "(connection), 4 (attached), or 0 when none is given";
+    const enum shmd_lifetime none = (enum shmd_lifetime)9;
+    GIVES(-EINVAL,
+          shmd_create(shmd, &(struct shmd_create_options){.name = "y", .size = 1, .lifetime = none},
+                      NULL, NULL));
+    CHECK(strcmp(last_message(), lifetimes) == 0);
+    GIVES(-EINVAL,
+          shmd_set(shmd, SHMD_NAME("x"), &(struct shmd_set_options){.lifetime = none}, NULL));
+    CHECK(strcmp(last_message(), lifetimes) == 0);
+    GIVES(-EINVAL,
+          shmd_adopt(shmd,
+                     &(struct shmd_adopt_options){.has_shmid = true, .shmid = 0, .lifetime = none},
+                     NULL));
+    CHECK(strcmp(last_message(), lifetimes) == 0);
+    GIVES(-EINVAL, shmd_list_page(shmd, &(struct shmd_list_options){.lifetime = none}, NULL, NULL));
+    CHECK(strcmp(last_message(), lifetimes) == 0);
+    GIVES(-EINVAL, shmd_list_page(shmd, &(struct shmd_list_options){.state = (enum shmd_state)5},
+                                  NULL, NULL));
+    CHECK(strstr(last_message(), "there is no state 5: it is one of 1 (initialising), "));
+    GIVES(-EINVAL, shmd_list_page(shmd, &(struct shmd_list_options){.scope = (enum shmd_scope) - 1},
+                                  NULL, NULL));
+    CHECK(strstr(last_message(), "there is no scope -1: it is one of 1 (managed), "));
+    GIVES(-EINVAL, shmd_create(shmd,
+                               &(struct shmd_create_options){
+                                   .name = "y", .size = 1, .lifetime = SHMD_LIFETIME_UNKNOWN},
+                               NULL, NULL));
+    CHECK(strstr(last_message(), "there is no lifetime 65535: "));
+}
+
 static void scenario_refusals(char **args)
 {
     (void)args;
@@ -152,6 +191,7 @@ static void scenario_refusals(char **args)
                                   .name = "y", .size = 1, .labels = many, .n_labels = 17},
                               NULL, NULL));
     CHECK(shmd_last_failure(shmd)->code == -E2BIG && !shmd_last_failure(shmd)->name);
+    check_numbers_that_are_none();
     /* A refusal does not spoil the connection. */
     WORKS(shmd_stat(shmd, SHMD_NAME("x"), NULL));
     CHECK(!shmd_last_failure(shmd));

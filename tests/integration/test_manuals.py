@@ -205,6 +205,17 @@ class Manuals(unittest.TestCase):
                     self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertGreater(n, 5)
 
+    def test_the_examples_say_why_nothing_answers(self):
+        """A code alone says neither where the daemon was looked for nor what to do."""
+        texts = [example for text in self.pages.values() for example in blocks(section(text, "EXAMPLES"))]
+        with open(_HEADER, encoding="utf-8") as file:
+            texts.append(file.read().split("*/")[1])
+        connecting = [text for text in texts if "shmd_connect(" in text]
+        self.assertEqual(len(connecting), 2)
+        for text in connecting:
+            self.assertIn("shmd_unreachable_text(", text)
+            self.assertNotIn("shmd_strerror(", text)
+
     def test_mandoc_has_no_complaint(self):
         if not shutil.which("mandoc"):
             self.skipTest("mandoc is not installed")

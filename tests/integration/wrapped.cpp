@@ -103,8 +103,23 @@ static void errors(shmdpp::connection &daemon)
     } catch (const shmdpp::error &e) {
         CHECK(e.code() == SHMD_ERROR_NO_SUCH_SEGMENT && e.name() == "io.shmd.NoSuchSegment");
         CHECK(e.parameters().find("nothing") != std::string::npos);
+        CHECK(std::strstr(e.what(), "nothing"));
     }
-    CHECK(code_of([] { shmdpp::connection nobody("/nowhere/shmd.sock", 0); }) == -ENOENT);
+    try {
+        shmdpp::connection nobody("/nowhere/shmd.sock", 0);
+        CHECK(false);
+    } catch (const shmdpp::error &e) {
+        CHECK(e.code() == -ENOENT);
+        CHECK(std::strstr(e.what(), "cannot reach the daemon at /nowhere/shmd.sock: "));
+        CHECK(std::strstr(e.what(), "is it running?"));
+    }
+    setenv("SHMD_SOCKET", "/nowhere/else.sock", 1);
+    try {
+        shmdpp::connection nobody;
+        CHECK(false);
+    } catch (const shmdpp::error &e) {
+        CHECK(std::strstr(e.what(), "at /nowhere/else.sock: "));
+    }
 }
 
 int main()
