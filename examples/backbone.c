@@ -249,8 +249,12 @@ int main(int argc, char **argv)
 
     struct shmd *shmd;
     int r = shmd_connect(NULL, -1, &shmd);
-    if (r != 0)
-        return fail("cannot reach shmd", r);
+    if (r != 0) {
+        char text[512];
+        shmd_unreachable_text(NULL, r, text, sizeof(text));
+        fprintf(stderr, "backbone: cannot reach the daemon: %s\n", text);
+        return EXIT_FAILED;
+    }
     int status = role(shmd, &o);
     shmd_disconnect(shmd);
     return status;

@@ -54,14 +54,19 @@ static int print(struct shmd *shmd, const char *name)
 int main(int argc, char *argv[])
 {
     struct shmd *shmd;
-    if (argc != 3)
+    bool writes = argc == 3 && strcmp(argv[1], "write") == 0;
+    if (!writes && !(argc == 3 && strcmp(argv[1], "read") == 0)) {
+        fprintf(stderr, "usage: hello write|read NAME\n");
         return 2;
+    }
     int r = shmd_connect(NULL, -1, &shmd);
     if (r != 0) {
-        fprintf(stderr, "hello: %s\n", shmd_strerror(r));
+        char text[512];
+        shmd_unreachable_text(NULL, r, text, sizeof(text));
+        fprintf(stderr, "hello: cannot reach the daemon: %s\n", text);
         return 1;
     }
-    r = strcmp(argv[1], "write") == 0 ? fill(shmd, argv[2]) : print(shmd, argv[2]);
+    r = writes ? fill(shmd, argv[2]) : print(shmd, argv[2]);
     if (r != 0)
         fprintf(stderr, "hello: %s\n", shmd_last_failure(shmd)->message);
     shmd_disconnect(shmd);

@@ -46,11 +46,14 @@ static void print(shmdpp::connection &daemon, const char *name)
 
 int main(int argc, char *argv[])
 {
-    if (argc != 3)
+    const std::string verb = argc == 3 ? argv[1] : "";
+    if (verb != "write" && verb != "read") {
+        std::fputs("usage: hello write|read NAME\n", stderr);
         return 2;
+    }
     try {
         shmdpp::connection daemon;
-        argv[1] == std::string("write") ? fill(daemon, argv[2]) : print(daemon, argv[2]);
+        verb == "write" ? fill(daemon, argv[2]) : print(daemon, argv[2]);
         return 0;
     } catch (const std::exception &e) {
         std::fprintf(stderr, "hello: %s\n", e.what());

@@ -7,7 +7,7 @@
 const { spawnSync } = require('child_process');
 const net = require('net');
 
-const [verb, name] = process.argv.slice(2);
+const [verb, name, ...more] = process.argv.slice(2);
 const path = process.env.SHMD_SOCKET || '/run/shmd/shmd.sock';
 
 // The result of one request; when the connection is lost, it is asked again.
@@ -41,6 +41,10 @@ async function main() {
   }
 }
 
+if (!['write', 'read'].includes(verb) || name === undefined || more.length) {
+  console.error('usage: hello.js write|read NAME');
+  process.exit(2);
+}
 main().catch((error) => {
   console.error(`hello: ${error.message}`);
   process.exitCode = 1;

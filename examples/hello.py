@@ -7,6 +7,9 @@ import sys
 
 import shmd
 
+if len(sys.argv) != 3 or sys.argv[1] not in ("write", "read"):
+    print("usage: hello.py write|read NAME", file=sys.stderr)
+    sys.exit(2)
 if sys.argv[1] == "write":
     with shmd.publish(sys.argv[2], 4096) as seg:
         sys.stdin.buffer.readinto(seg.buf)

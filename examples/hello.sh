@@ -12,6 +12,11 @@ lasting() {
     done
 }
 
+case $#${1-} in
+2write | 2read | 1fill) ;;
+*) echo "usage: hello.sh write|read NAME" >&2; exit 2 ;;
+esac
+
 case $1 in
 write)
     # `run` puts the command in its own place: this process holds the segment while it is filled.

@@ -9,9 +9,10 @@ set -eu
 
 if [ "${1-}" != --fill ]; then
     [ $# = 2 ] || { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    size=$(wc -c <"$2")
     # `run` puts the command in its own place, so that it is this very process that holds the
     # segment. The command is this script again.
-    exec shmdctl run "$1" --size "$(wc -c <"$2")" --exclusive --not-ready -- sh "$0" --fill "$2"
+    exec shmdctl run "$1" --size "$size" --exclusive --not-ready -- sh "$0" --fill "$2"
 fi
 
 shmdctl write --serial "$SHMD_SERIAL" <"$2"

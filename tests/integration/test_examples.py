@@ -234,6 +234,13 @@ class Working(ExamplesCase):
         self.assertEqual(producer.finish(), (100, 100))
         self.assertEqual(self.check_finished(worker), [100])
 
+    def test_no_daemon(self):
+        self.daemon.process.kill()
+        self.daemon.wait()
+        status, _, err = self.ends(self.start("examples/backbone", "worker", "jobs"))
+        self.assertEqual(status, 1)
+        self.assertIn("is it running?", err)
+
     def test_what_is_not_a_ring_is_left_alone(self):
         for size in (16, 32768):
             serial = self.client.create(name="jobs", size=size, lifetime="process")["serial"]
@@ -450,6 +457,14 @@ class Shell(ExamplesCase):
             self.refused("NoSuchSegment", self.client, "stat", name="model")
         # Its shmdctl, if it has come so far, comes to an end with the pipe.
         producer.communicate(timeout=DEADLINE)
+        self.check_nothing_is_left()
+
+    def test_a_file_that_is_not_there(self):
+        """One line says so, and nothing is made."""
+        status, out, err = self.ends(self.script("producer.sh", "model", "/nowhere/file"))
+        self.assertNotEqual(status, 0)
+        self.assertEqual((out, len(err.splitlines())), ("", 1), err)
+        self.assertIn("/nowhere/file", err)
         self.check_nothing_is_left()
 
     def test_without_arguments_they_tell_their_use(self):

@@ -152,6 +152,28 @@ class Hello(Programs, TestCase):
                 os.killpg(filling.pid, signal.SIGKILL)
                 wait_until(lambda: not sysv.proc_table(), "it is gone")
 
+    def test_their_use_is_told(self):
+        """To whoever gives too little, too much, or a word that is none."""
+        for language in self.languages():
+            for arguments in ((), ("read",), ("write",), ("foo", "bar"), ("read", "a", "b"), ("fill", "a")):
+                with self.subTest(language=language, arguments=arguments):
+                    process = self.start(language, *arguments)
+                    out, err = process.communicate(b"", timeout=DEADLINE)
+                    self.assertEqual((process.returncode, out), (2, b""), err)
+                    self.assertRegex(err.decode(), r"\Ausage: hello(\.\w+)? write\|read NAME\n\Z")
+
+    def test_no_daemon(self):
+        """What is wrong, and what to do."""
+        self.daemon.process.kill()
+        self.daemon.wait()
+        for language in self.languages():
+            if language in ("c", "c++"):
+                with self.subTest(language):
+                    process = self.start(language, "read", "greeting")
+                    _, err = process.communicate(b"", timeout=DEADLINE)
+                    self.assertEqual(process.returncode, 1)
+                    self.assertIn("is it running?", err.decode())
+
     def test_all_languages_are_here(self):
         missing = sorted(set(SOURCES) - set(self.languages()))
         if missing:
