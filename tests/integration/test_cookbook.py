@@ -36,6 +36,12 @@ needs_users = unittest.skipUnless(
     SEVERAL_UIDS and IS_ALONE, "needs root, and mounts of its own: ann and bob are users of a private /etc/passwd")
 
 
+def opening():
+    """What stands above the recipes."""
+    with open(os.path.join(_TOP, "docs/cookbook.md"), encoding="utf-8") as file:
+        return file.read().split("\n## ")[0]
+
+
 def sections():
     """{heading: [line]}, in order."""
     with open(os.path.join(_TOP, "docs/cookbook.md"), encoding="utf-8") as file:
@@ -180,6 +186,15 @@ _MS_BIND = 0x1000
 
 
 class Recipes(Cookbook):
+    def test_where_the_python_module_is(self):
+        told = re.search(r"`export PYTHONPATH=\$PWD/(\S+)`", opening())
+        self.assertTrue(told, opening())
+        done = subprocess.run(
+            ["python3", "-c", "import shmd; print(shmd.__file__)"], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": os.path.join(_TOP, told[1]), "PYTHONDONTWRITEBYTECODE": "1"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.samefile(os.path.dirname(done.stdout.strip()), os.path.join(_TOP, told[1], "shmd")))
+
     def test_the_safe_pattern(self):
         self.follow("The safe pattern")
 
