@@ -369,7 +369,7 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
             events_may_subscribe(o, ask);
         else if (code_of(message) == CODE_INTERNAL)
             oracle_be_unsure(o, ask);
-        else if (code_of(message) == CODE_STORE_FAILURE)
+        if (code_of(message) == CODE_INTERNAL || code_of(message) == CODE_STORE_FAILURE)
             oracle_refused_by_store(o, ask);
         return;
     }
