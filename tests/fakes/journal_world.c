@@ -66,7 +66,7 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .created_at_ms = -5 + (int64_t)serial,
                                  .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7,
                                  .idle_ttl_ms = version % 4 == 1 ? 60000 : 0,
-                                 .idle = {version % 8 == 1 ? 5 + version : 0},
+                                 .idle = {.since_ms = version % 8 == 1 ? 5 + version : 0},
                                  .replaces = version % 6 == 5 ? serial + 1 : 0};
     s->creator.was_admin = version % 7 == 2;
     snprintf(s->creator.comm, sizeof(s->creator.comm), "comm %u", version);
