@@ -51,7 +51,8 @@ static int find_replaced(struct core *core, const struct found *found, struct fo
         "one that is to replace it");
 }
 
-int core_ready(struct core *core, struct found *found, struct outcome_detail *detail)
+int core_ready(struct core *core, const struct caller *caller, struct found *found,
+               struct outcome_detail *detail)
 {
     struct segment *segment = found->segment;
     struct found old = {0};
@@ -62,7 +63,9 @@ int core_ready(struct core *core, struct found *found, struct outcome_detail *de
     if (segment->state != STATE_INITIALISING)
         return 0;
     if (segment->replaces) {
-        r = find_replaced(core, found, &old, detail);
+        r = new_name_check_prefix(core, caller, segment->other_name, detail);
+        if (r == 0)
+            r = find_replaced(core, found, &old, detail);
         if (r == 0)
             r = registry_reserve_name(&core->registry);
         if (r == 0)

@@ -283,8 +283,9 @@ int fixture_release(struct core_fixture *f, struct caller *caller, const char *n
 
 int fixture_ready(struct core_fixture *f, const char *name)
 {
+    const struct caller by_root = {.socket = -1};
     int r = fixture_look(f, name);
-    return r == 0 ? core_ready(&f->core, &f->found, &f->detail) : r;
+    return r == 0 ? core_ready(&f->core, &by_root, &f->found, &f->detail) : r;
 }
 
 int fixture_adopt(struct core_fixture *f, struct caller *caller, const struct adopt_params *p)

@@ -44,7 +44,8 @@ static int ready(struct core_fixture *g)
 {
     const struct target target = {.serial = GIVEN((int64_t)g->core.registry.last_serial)};
     int r = find_target(&g->core, &target, &g->found, &g->detail);
-    return r == 0 ? core_ready(&g->core, &g->found, &g->detail) : r;
+    const struct caller by_alice = {.uid = ALICE, .gid = ALICES, .socket = -1};
+    return r == 0 ? core_ready(&g->core, &by_alice, &g->found, &g->detail) : r;
 }
 
 static const struct change at_once = {make_old, replace};
@@ -173,7 +174,8 @@ TEST(not_a_strangers_name)
     uint64_t bobs = f->core.registry.last_serial;
     const struct target target = {.serial = GIVEN((int64_t)bobs - 1)};
     assert_int_equal(find_target(&f->core, &target, &f->found, &f->detail), 0);
-    assert_int_equal(core_ready(&f->core, &f->found, &f->detail), OUTCOME_PERMISSION_DENIED);
+    assert_int_equal(core_ready(&f->core, &alice, &f->found, &f->detail),
+                     OUTCOME_PERMISSION_DENIED);
     assert_int_equal(fixture_record(f, "a")->serial, bobs);
     assert_int_equal(registry_by_serial(&f->core.registry, bobs - 1)->state, STATE_INITIALISING);
     turn_ends();
@@ -203,6 +205,19 @@ TEST(not_under_a_reserved_name)
     f->settings.access.names = f->core.settings.access.names = &bobs;
     f->settings.access.n_names = f->core.settings.access.n_names = 1;
     refuses(&alice, "reserved name");
+}
+
+TEST(nor_at_ready_when_the_name_was_reserved_since)
+{
+    static const struct name_rule bobs = {(char *)"a", false, BOB};
+    make_both(f);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    turn_ends();
+    f->settings.access.names = f->core.settings.access.names = &bobs;
+    f->settings.access.n_names = f->core.settings.access.n_names = 1;
+    assert_int_equal(ready(f), OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(f->detail.what, "reserved name");
+    assert_null(fixture_record(f, "a"));
 }
 
 /* Alice's own, adopted as «a»: its shmid. */
@@ -252,6 +267,7 @@ int main(void)
         CASE(not_a_strangers_name),
         CASE(only_by_who_may_change_it),
         CASE(not_under_a_reserved_name),
+        CASE(nor_at_ready_when_the_name_was_reserved_since),
         CASE(not_what_the_daemon_cannot_remove),
     };
     return RUN_TESTS(tests);
