@@ -25,8 +25,9 @@ struct file_info {
 struct host_ops {
     /* Opens the directory, or opens it again when it was replaced. */
     int (*enter)(void *context, struct file_info *ret_directory);
-    /* Whether the directory that was entered still is at its path. It may take a second to show. */
-    bool (*is_in_place)(void *context);
+    /* Lets go of the directory: files that are open stay so, and by name there is none until it is
+     * entered again. */
+    void (*leave)(void *context);
     /* Opens a file of the directory for reading and writing, without following a link. CREATE: with
      * mode 0600 if it is not there. */
     int (*open)(void *context, const char *name, bool create, int *ret_file);
@@ -36,7 +37,7 @@ struct host_ops {
     /* Mode 0600. */
     int (*make_private)(void *context, int file);
     int (*stat)(void *context, int file, struct file_info *ret);
-    /* Of what has that name, which may be no file. */
+    /* Of what has that name where the directory's path leads now. It may be no file. */
     int (*stat_name)(void *context, const char *name, struct file_info *ret);
     /* How many bytes were read or written; fewer than N is possible in both. */
     ssize_t (*read)(void *context, int file, void *to, size_t n, uint64_t at);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -43,25 +45,12 @@ static int host_enter(void *context, struct file_info *ret_directory)
     take_info(&st, ret_directory);
     cleanup_close(&h->directory);
     h->directory = steal_fd(&fd);
-    h->device = st.st_dev;
-    h->inode = st.st_ino;
-    h->in_place_at_s = 0;
     return 0;
 }
 
-/* To walk down the path takes as long as a write: once a second is enough. */
-static bool host_is_in_place(void *context)
+static void host_leave(void *context)
 {
-    struct host_linux *h = context;
-    struct timespec now;
-    struct stat st;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (now.tv_sec == h->in_place_at_s)
-        return true;
-    if (stat(h->path, &st) < 0 || st.st_dev != h->device || st.st_ino != h->inode)
-        return false;
-    h->in_place_at_s = now.tv_sec;
-    return true;
+    host_linux_deinit(context);
 }
 
 static int host_open(void *context, const char *name, bool create, int *ret_file)
@@ -107,8 +96,12 @@ static int host_stat(void *context, int file, struct file_info *ret)
 static int host_stat_name(void *context, const char *name, struct file_info *ret)
 {
     const struct host_linux *h = context;
+    char path[PATH_MAX];
     struct stat st;
-    if (fstatat(h->directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (strlen(h->path) + strlen(name) + 2 > sizeof(path))
+        return -ENAMETOOLONG;
+    stpcpy(stpcpy(stpcpy(path, h->path), "/"), name);
+    if (lstat(path, &st) < 0)
         return -errno;
     take_info(&st, ret);
     return 0;
@@ -188,7 +181,7 @@ static int host_random(void *context, void *to, size_t n)
 
 const struct host_ops host_linux_ops = {
     .enter = host_enter,
-    .is_in_place = host_is_in_place,
+    .leave = host_leave,
     .open = host_open,
     .close = host_close,
     .lock = host_lock,

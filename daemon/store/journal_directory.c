@@ -8,6 +8,37 @@
 
 #define OLD_NAME "state.db"
 
+/* Whether INFO's directory is the daemon's alone: 0, or -EPERM with WHY. */
+static int check_directory(const struct journal_options *options, const struct file_info *info,
+                           char *why, size_t why_size)
+{
+    if (info->uid != options->own_uid) {
+        snprintf(why, why_size,
+                 "the state directory %s belongs to uid %" PRIu32 ", and the daemon runs as uid "
+                 "%" PRIu32 ": name one of the daemon's own with --state-dir; give this one to the "
+                 "daemon with chown only if nobody else uses it",
+                 options->directory, info->uid, options->own_uid);
+        return -EPERM;
+    }
+    if (info->mode & 01000 && info->mode & 022) {
+        /* No chmod is advised: it would end the directory's use for everybody else. */
+        snprintf(why, why_size,
+                 "the state directory %s is shared with others (mode %04" PRIo32 "): name one of "
+                 "the daemon's own with --state-dir",
+                 options->directory, info->mode);
+        return -EPERM;
+    }
+    if (info->mode & 022) {
+        snprintf(why, why_size,
+                 "others may write to the state directory %s (mode %04" PRIo32 "): run `chmod "
+                 "go-w` on it if nobody else uses it, or name one of the daemon's own with "
+                 "--state-dir",
+                 options->directory, info->mode);
+        return -EPERM;
+    }
+    return 0;
+}
+
 int journal_directory_enter(const struct journal_options *options, char *why, size_t why_size)
 {
     const struct host *host = &options->host;
@@ -18,31 +49,10 @@ int journal_directory_enter(const struct journal_options *options, char *why, si
                  strerror(-r));
         return r;
     }
-    if (info.uid != options->own_uid) {
-        snprintf(why, why_size,
-                 "the state directory %s belongs to uid %" PRIu32 ", and the daemon runs as uid "
-                 "%" PRIu32 ": name one of the daemon's own with --state-dir; give this one to the "
-                 "daemon with chown only if nobody else uses it",
-                 options->directory, info.uid, options->own_uid);
-        return -EPERM;
-    }
-    if (info.mode & 01000 && info.mode & 022) {
-        /* No chmod is advised: it would end the directory's use for everybody else. */
-        snprintf(why, why_size,
-                 "the state directory %s is shared with others (mode %04" PRIo32 "): name one of "
-                 "the daemon's own with --state-dir",
-                 options->directory, info.mode);
-        return -EPERM;
-    }
-    if (info.mode & 022) {
-        snprintf(why, why_size,
-                 "others may write to the state directory %s (mode %04" PRIo32 "): run `chmod "
-                 "go-w` on it if nobody else uses it, or name one of the daemon's own with "
-                 "--state-dir",
-                 options->directory, info.mode);
-        return -EPERM;
-    }
-    return 0;
+    r = check_directory(options, &info, why, why_size);
+    if (r < 0) /* nothing may be made in it later on */
+        host->ops->leave(host->context);
+    return r;
 }
 
 int journal_directory_set_aside(const struct host *host, const char *name,

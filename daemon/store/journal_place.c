@@ -28,13 +28,6 @@ static int write_anew(struct journal *j, const char *what, bool is_replaced)
     if (is_replaced && check_owner(&j->options.host) == -EBUSY)
         return journal_fail(j, -EBUSY, "another shmd has taken over the state directory");
     int r = journal_rewrite_now(j);
-    if (r == -ENOENT) {
-        /* The whole directory may have been deleted and made again. */
-        r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
-        if (r < 0)
-            return r;
-        r = journal_rewrite_now(j);
-    }
     if (r < 0)
         return journal_fail(j, r,
                             "the journal was %s under the daemon, and cannot be written anew: %s",
@@ -48,22 +41,17 @@ static int check_place(struct journal *j)
 {
     const struct host *host = &j->options.host;
     struct file_info info;
-    int r = 0;
-    /* A directory that was moved away has the journal still, where no start would look for it. */
-    if (!host->ops->is_in_place(host->context))
-        r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
+    int r = host->ops->stat_name(host->context, JOURNAL_NAME, &info);
+    if (r < 0 && r != -ENOENT)
+        return journal_fail(j, r, "the journal cannot be looked at: %s", strerror(-r));
+    const bool is_there = r == 0;
+    if (is_there && info.inode == j->file.inode && info.device == j->file.device)
+        return info.size < j->file.end ? write_anew(j, "cut short", false) : 0;
+    /* The whole directory may have been moved away, or deleted and made again. */
+    r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
     if (r < 0)
         return r;
-    r = host->ops->stat_name(host->context, JOURNAL_NAME, &info);
-    if (r == -ENOENT)
-        return write_anew(j, "deleted", false);
-    if (r < 0)
-        return journal_fail(j, r, "the journal cannot be looked at: %s", strerror(-r));
-    if (info.inode != j->file.inode || info.device != j->file.device)
-        return write_anew(j, "replaced", true);
-    if (info.size < j->file.end)
-        return write_anew(j, "cut short", false);
-    return 0;
+    return is_there ? write_anew(j, "replaced", true) : write_anew(j, "deleted", false);
 }
 
 int journal_place_make_sure(struct journal *j)

@@ -200,10 +200,10 @@ static int enter(void *context, struct file_info *ret_directory)
     return 0;
 }
 
-static bool is_in_place(void *context)
+static void leave(void *context)
 {
-    const struct fake_host *h = context;
-    return !h->directory_is_moved;
+    struct fake_host *h = context;
+    h->directory_is_gone = true;
 }
 
 static int open_file(void *context, const char *name, bool create, int *ret_file)
@@ -289,7 +289,8 @@ static int stat_name(void *context, const char *name, struct file_info *ret)
     int r;
     if (is_over(h, &r))
         return r;
-    const struct fake_file *f = h->directory_is_gone ? NULL : fake_host_find(h, name);
+    const bool is_elsewhere = h->directory_is_gone || h->directory_is_moved;
+    const struct fake_file *f = is_elsewhere ? NULL : fake_host_find(h, name);
     if (!f)
         return -ENOENT;
     take_info(h, f, ret);
@@ -442,7 +443,7 @@ static int random_bytes(void *context, void *to, size_t n)
 
 static const struct host_ops fake_host_ops = {
     .enter = enter,
-    .is_in_place = is_in_place,
+    .leave = leave,
     .open = open_file,
     .close = close_file,
     .lock = lock_file,

@@ -317,11 +317,14 @@ class UnderTheDaemon(StoreCase):
         os.rename(directory, directory + ".moved")
         make_directory()
 
-        def is_noticed():
-            self.client.create()
-            return os.path.exists(os.path.join(directory, "state.journal"))
-
-        wait_until(is_noticed, "the records are in the new directory")
+        os.chmod(directory, 0o777)
+        for _ in range(3):
+            data = self.refused("StoreFailure", self.client, "create", size=1)
+            self.assertIn("others may write", data["reason"])
+        self.assertEqual(os.listdir(directory), [])
+        os.chmod(directory, 0o700)
+        self.client.create()
+        self.assertEqual(os.listdir(directory), ["state.journal"])
         names = {segment["serial"] for segment in self.client.list()}
         self.kill_and_restart()
         self.assertEqual({segment["serial"] for segment in self.client.list()}, names)

@@ -240,10 +240,12 @@ static void host_close(void *context, int file)
     fake_memory_resume();
 }
 
-static bool host_is_in_place(void *context)
+static void host_leave(void *context)
 {
     struct world *w = context;
-    return fake_host(&w->host).ops->is_in_place(&w->host);
+    fake_memory_pause();
+    fake_host(&w->host).ops->leave(&w->host);
+    fake_memory_resume();
 }
 
 static int64_t host_monotonic_us(void *context)
@@ -260,7 +262,7 @@ static int64_t host_realtime_ms(void *context)
 
 static const struct host_ops host_ops = {
     .enter = host_enter,
-    .is_in_place = host_is_in_place,
+    .leave = host_leave,
     .open = host_open,
     .close = host_close,
     .lock = host_lock,
