@@ -30,14 +30,18 @@ function call(method, params) {
 }
 
 async function main() {
-  const copy = (...words) => spawnSync('shmdctl', words, { stdio: ['inherit', 'pipe', 'inherit'] });
+  const copy = (...words) => {
+    const { status, stdout, error } = spawnSync('shmdctl', words, { stdio: ['inherit', 'pipe', 'inherit'] });
+    if (status !== 0) throw error || new Error('shmdctl has not copied all: the segment is not ready');
+    return stdout;
+  };
   if (verb === 'write') {
     const { segment } = await call('create', { name, size: 4096, exclusive: true, ready: false });
     copy('write', '--serial', segment.serial);
     await call('ready', { serial: segment.serial });
   } else {
     const { segment } = await call('wait', { name, owner: process.getuid() });
-    process.stdout.write(copy('read', '--serial', segment.serial).stdout.toString().replace(/\0+$/, ''));
+    process.stdout.write(copy('read', '--serial', segment.serial).toString().replace(/\0+$/, ''));
   }
 }
 

@@ -152,6 +152,20 @@ class Hello(Programs, TestCase):
                 os.killpg(filling.pid, signal.SIGKILL)
                 wait_until(lambda: not sysv.proc_table(), "it is gone")
 
+    def test_what_is_not_copied_is_not_ready(self):
+        """By shmdctl, where the language cannot attach memory."""
+        self.place = os.path.join(self.directory, "failing")
+        os.mkdir(self.place)
+        with open(os.path.join(self.place, "shmdctl"), "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nexit 1\n")
+        os.chmod(file.name, 0o755)
+        for language in {"node", "shell"} & set(self.languages()):
+            with self.subTest(language):
+                process = self.start(language, "write", "greeting")
+                process.communicate(TEXT, timeout=DEADLINE)
+                self.assertEqual(process.returncode, 1)
+                wait_until(lambda: self.state("greeting") is None, "it is gone, and never was ready")
+
     def test_their_use_is_told(self):
         """To whoever gives too little, too much, or a word that is none."""
         for language in self.languages():
