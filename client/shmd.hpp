@@ -204,7 +204,9 @@ using readonly_attachment = basic_attachment<const std::byte>;
 
 class connection;
 
-/* This process is a holder of a segment as long as this lives. The connection must outlive it. */
+/* This process is a holder of a segment as long as this lives. The connection must outlive it. Holds
+ * do not nest, for the daemon knows the process once: the end of one is the end of all that the
+ * process has on that segment, also of the one that create gave. */
 class hold
 {
   public:
