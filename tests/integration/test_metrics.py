@@ -86,8 +86,7 @@ class Metrics(TestCase):
                             f"{directory}/blocks"], check=True, capture_output=True)
 
         look(self.text())
-        self.under_load(lambda _: None)
-        look(self.text())
+        look(self.under_load(lambda _: None))
 
     def test_what_each_sample_says(self):
         """The figures of things that are there now."""
