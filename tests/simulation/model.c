@@ -679,13 +679,17 @@ static struct answer answer_release(const struct model *m, const struct ask *ask
     return a;
 }
 
-static struct answer answer_ready(const struct model *m, struct model_segment *s)
+static struct answer answer_ready(const struct model *m, const struct process *p,
+                                  struct model_segment *s)
 {
     struct answer a = about(s);
     if (is_removing(s))
         return refused(CODE_INVALID_PARAMETER);
     if (s->state != STATE_INITIALISING || s->replaces == 0)
         return a;
+    /* Who began it may have used the name by a group that P has not. */
+    if (!may_use_name(m, p, s->new_name))
+        return refused(CODE_PERMISSION_DENIED);
     struct model_segment *old = model_by_name(m, s->new_name);
     if (!old || look(m, old, true) != CODE_OK)
         return a;
@@ -733,7 +737,7 @@ static struct answer answer_of_target(struct model *m, const struct ask *ask)
     switch (ask->method) {
     case METHOD_SET: return answer_set(m, ask, s);
     case METHOD_REMOVE: return answer_remove(m, ask, s);
-    case METHOD_READY: return answer_ready(m, s);
+    case METHOD_READY: return answer_ready(m, p, s);
     default: return answer_disown(m, s);
     }
 }
