@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -106,6 +107,23 @@ struct frees {
     void operator()(struct shmd_segment *segment) const noexcept
     {
         shmd_segment_free(segment);
+    }
+};
+
+/* What a connection is. It stays where it is while connections and holds are moved. */
+struct connected {
+    std::unique_ptr<struct shmd, closes> handle;
+    /* By serial: how many holds there are. The daemon knows the holder once, so only the last one
+     * may tell it. */
+    std::map<std::uint64_t, std::size_t> holds;
+
+    void give_back(std::uint64_t serial) noexcept
+    {
+        const auto found = holds.find(serial);
+        if (--found->second > 0)
+            return;
+        holds.erase(found);
+        (void)shmd_release(handle.get(), SHMD_SERIAL(serial), nullptr);
     }
 };
 
@@ -204,19 +222,21 @@ using readonly_attachment = basic_attachment<const std::byte>;
 
 class connection;
 
-/* This process is a holder of a segment as long as this lives. The connection must outlive it. Holds
- * do not nest, for the daemon knows the process once: the end of one is the end of all that the
- * process has on that segment, also of the one that create gave. */
+/* The process is a holder of a segment as long as this lives. The connection must outlive it.
+ * Several holds by one connection may be taken of a segment: the end of the last one is the end of
+ * what the daemon knows, also of the hold that create gave. Another connection of the process
+ * counts for itself; but of a segment of lifetime `process` the process is one holder over all of
+ * them. */
 class hold
 {
   public:
     hold(hold &&other) noexcept
-        : handle_(std::exchange(other.handle_, nullptr)), serial_(other.serial_)
+        : connected_(std::exchange(other.connected_, nullptr)), serial_(other.serial_)
     {
     }
     hold &operator=(hold &&other) noexcept
     {
-        std::swap(handle_, other.handle_);
+        std::swap(connected_, other.connected_);
         std::swap(serial_, other.serial_);
         return *this;
     }
@@ -224,8 +244,8 @@ class hold
     hold &operator=(const hold &) = delete;
     ~hold()
     {
-        if (handle_)
-            (void)shmd_release(handle_, SHMD_SERIAL(serial_), nullptr);
+        if (connected_)
+            connected_->give_back(serial_);
     }
 
     std::uint64_t serial() const noexcept
@@ -235,11 +255,12 @@ class hold
 
   private:
     friend class connection;
-    hold(struct shmd *handle, std::uint64_t serial) noexcept : handle_(handle), serial_(serial)
+    hold(detail::connected *connected, std::uint64_t serial) noexcept
+        : connected_(connected), serial_(serial)
     {
     }
 
-    struct shmd *handle_;
+    detail::connected *connected_;
     std::uint64_t serial_;
 };
 
@@ -249,18 +270,19 @@ class connection
   public:
     /* PATH nullptr: as shmd_socket_path() finds it. */
     explicit connection(const char *path = nullptr, int timeout_ms = -1)
+        : connected_(std::make_unique<detail::connected>())
     {
         struct shmd *handle = nullptr;
         const int result = shmd_connect(path, timeout_ms, &handle);
         if (result != 0)
             detail::fail_to_connect(result, path);
-        handle_.reset(handle);
+        connected_->handle.reset(handle);
     }
 
     /* For the calls of shmd.h that have no method here. */
     struct shmd *get() const noexcept
     {
-        return handle_.get();
+        return connected_ ? connected_->handle.get() : nullptr;
     }
 
     /* CREATED, unless that is nullptr, tells whether it was not there before. */
@@ -306,7 +328,8 @@ class connection
     {
         const segment held =
             ask([&](struct shmd_segment **ret) { return shmd_hold(get(), &target, ret); });
-        return {get(), held->serial};
+        ++connected_->holds[held->serial];
+        return {connected_.get(), held->serial};
     }
     attachment attach(const segment &what)
     {
@@ -331,7 +354,7 @@ class connection
         return {static_cast<T *>(address), static_cast<std::size_t>(what->size)};
     }
 
-    std::unique_ptr<struct shmd, detail::closes> handle_;
+    std::unique_ptr<detail::connected> connected_;
 };
 
 } // namespace shmdpp

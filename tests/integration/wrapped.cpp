@@ -80,6 +80,36 @@ static void hold(shmdpp::connection &daemon)
     CHECK(code_of([&] { daemon.find("held"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
 }
 
+static void nested_holds(shmdpp::connection &daemon)
+{
+    const std::uint64_t serial = daemon.create(named("nested", 1, SHMD_LIFETIME_PROCESS))->serial;
+    {
+        shmdpp::hold outer = daemon.hold(*SHMD_NAME("nested"));
+        {
+            shmdpp::hold inner = daemon.hold(*SHMD_SERIAL(serial));
+            shmdpp::hold third = daemon.hold(*SHMD_NAME("nested"));
+            inner = std::move(third);
+        }
+        CHECK(daemon.stat(*SHMD_SERIAL(serial))->holders == 1);
+    }
+    CHECK(code_of([&] { daemon.find("nested"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+
+    /* The connection is moved under them. */
+    daemon.create(named("nested", 1, SHMD_LIFETIME_PROCESS));
+    shmdpp::connection first;
+    {
+        shmdpp::hold outer = first.hold(*SHMD_NAME("nested"));
+        shmdpp::connection second = std::move(first);
+        CHECK(!first.get());
+        {
+            shmdpp::hold inner = second.hold(*SHMD_NAME("nested"));
+        }
+        CHECK(second.stat(*SHMD_NAME("nested"))->holders == 1);
+        first = std::move(second);
+    }
+    CHECK(code_of([&] { daemon.find("nested"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+}
+
 static void ready(shmdpp::connection &daemon)
 {
     shmd_create_options options = named("filled", 1, SHMD_LIFETIME_PERSISTENT);
@@ -127,6 +157,7 @@ int main()
     shmdpp::connection daemon;
     attach(daemon);
     hold(daemon);
+    nested_holds(daemon);
     ready(daemon);
     errors(daemon);
     return 0;
