@@ -276,10 +276,12 @@ static const char *put(char **at, const char *text, size_t len)
     return copy;
 }
 
-/* One block: the struct, the rows, their strings. */
+/* One block: the struct, the pointers to the rows, the rows, their strings. Callers are given
+ * pointers, for a row may be longer than the one that they were compiled with. */
 static struct shmd_attachments *pack(const struct found *all)
 {
-    size_t size = sizeof(struct shmd_attachments) + all->count * sizeof(*all->rows), unit_len = 0;
+    size_t size = sizeof(struct shmd_attachments), unit_len = 0;
+    size += all->count * (sizeof(struct shmd_attachment *) + sizeof(*all->rows));
     for (size_t i = 0; i < all->count; i++) {
         const struct shmd_attachment *row = &all->rows[i];
         size += row->comm ? strlen(row->comm) + 1 : 0;
@@ -288,7 +290,8 @@ static struct shmd_attachments *pack(const struct found *all)
     struct shmd_attachments *packed = malloc(size);
     if (!packed)
         return NULL;
-    struct shmd_attachment *rows = (struct shmd_attachment *)(packed + 1);
+    const struct shmd_attachment **processes = (const struct shmd_attachment **)(packed + 1);
+    struct shmd_attachment *rows = (struct shmd_attachment *)(processes + all->count);
     char *at = (char *)(rows + all->count);
     for (size_t i = 0; i < all->count; i++) {
         const struct shmd_attachment *row = &all->rows[i];
@@ -300,7 +303,9 @@ static struct shmd_attachments *pack(const struct found *all)
     }
     if (all->count > 0)
         qsort(rows, all->count, sizeof(*rows), compare_rows);
-    *packed = (struct shmd_attachments){.processes = rows, .count = all->count};
+    for (size_t i = 0; i < all->count; i++)
+        processes[i] = &rows[i];
+    *packed = (struct shmd_attachments){.processes = processes, .count = all->count};
     return packed;
 }
 

@@ -611,7 +611,7 @@ struct shmd_attachment {
 
 /* Newer libraries may add members at the end. */
 struct shmd_attachments {
-    const struct shmd_attachment *processes; /* by shmid, then by pid */
+    const struct shmd_attachment *const *processes; /* by shmid, then by pid */
     size_t count;
     uint64_t unseen; /* of the segment's nattch: attachments of processes that cannot be seen */
 };

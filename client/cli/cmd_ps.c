@@ -116,7 +116,7 @@ static bool is_holder(const struct shmd_segment *s, int32_t pid)
 static bool has_attached(const struct ps *ps, const struct shmd_segment *s, int32_t pid)
 {
     for (size_t i = 0; i < ps->all->count; i++)
-        if (ps->all->processes[i].shmid == s->shmid && ps->all->processes[i].pid == pid)
+        if (ps->all->processes[i]->shmid == s->shmid && ps->all->processes[i]->pid == pid)
             return true;
     return false;
 }
@@ -125,8 +125,8 @@ static uint64_t count_unseen(const struct ps *ps, const struct shmd_segment *s)
 {
     uint64_t seen = 0;
     for (size_t i = 0; i < ps->all->count; i++)
-        if (ps->all->processes[i].shmid == s->shmid)
-            seen += ps->all->processes[i].count;
+        if (ps->all->processes[i]->shmid == s->shmid)
+            seen += ps->all->processes[i]->count;
     return s->nattch > seen ? s->nattch - seen : 0;
 }
 
@@ -157,7 +157,7 @@ static int show_as_text(struct ps *ps, const struct shmd_segment *s, const char 
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < ps->all->count; i++) {
-        const struct shmd_attachment *a = &ps->all->processes[i];
+        const struct shmd_attachment *a = ps->all->processes[i];
         const struct process p = {a->pid, a->uid, a->comm, a, is_holder(s, a->pid), false};
         if (a->shmid == s->shmid) {
             ps->n_shown++;
@@ -234,8 +234,8 @@ static void show_as_json(struct ps *ps, const struct shmd_segment *s, const char
     writer_key(w, "attached");
     writer_array_begin(w);
     for (size_t i = 0; i < ps->all->count; i++)
-        if (ps->all->processes[i].shmid == s->shmid)
-            write_attachment(w, &ps->all->processes[i]);
+        if (ps->all->processes[i]->shmid == s->shmid)
+            write_attachment(w, ps->all->processes[i]);
     writer_array_end(w);
     writer_key(w, "holders");
     writer_array_begin(w);

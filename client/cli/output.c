@@ -199,7 +199,7 @@ static void print_attached(const struct cli *cli, const struct shmd_segment *s)
     if (s->nattch == 0 || shmd_attachments(cli->shmd, s, &all) != 0)
         return;
     for (size_t i = 0; i < all->count; i++) {
-        const struct shmd_attachment *a = &all->processes[i];
+        const struct shmd_attachment *a = all->processes[i];
         char comm[64];
         plain_text(a->comm ? a->comm : "?", comm, sizeof(comm));
         printf("%-10s pid %" PRId32 " (%s), uid %" PRIu32 ", %s", "ATTACHED", a->pid, comm, a->uid,

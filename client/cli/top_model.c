@@ -435,7 +435,7 @@ int top_model_processes(struct top_model *m, const struct shmd_attachments *all)
     size_t n = 0;
     int r = sorted && processes && sizes ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < count; i++)
-        sorted[i] = &all->processes[i];
+        sorted[i] = all->processes[i];
     if (r == 0 && count > 0)
         qsort(sorted, count, sizeof(struct shmd_attachment *), compare_pids);
     for (size_t i = 0; r == 0 && i < count; i++)

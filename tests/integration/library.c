@@ -304,7 +304,7 @@ static void scenario_attachments(char **args)
     WORKS(shmd_stat(shmd, SHMD_NAME("shared"), &segment));
     WORKS(shmd_attachments(shmd, segment, &all));
     CHECK(all->count == 1 && all->unseen == strangers);
-    const struct shmd_attachment *row = &all->processes[0];
+    const struct shmd_attachment *row = all->processes[0];
     CHECK(row->shmid == segment->shmid && row->pid == getpid() && row->uid == geteuid());
     CHECK(row->count == 1 && row->read_only);
     IS_TEXT(row->comm, "library");
@@ -329,11 +329,11 @@ static void scenario_attachments(char **args)
     WORKS(shmd_attachments(shmd, segment, &all));
     CHECK(all->count == 2 && all->unseen == strangers);
     for (size_t i = 0; i < 2; i++)
-        CHECK(all->processes[i].count == 2 && !all->processes[i].read_only);
-    CHECK((all->processes[0].pid == child) != (all->processes[1].pid == child));
+        CHECK(all->processes[i]->count == 2 && !all->processes[i]->read_only);
+    CHECK((all->processes[0]->pid == child) != (all->processes[1]->pid == child));
     shmd_attachments_free(all);
     WORKS(shmd_attachments(NULL, NULL, &all)); /* of all segments, and no daemon is asked */
-    CHECK(all->count == 2 && all->unseen == 0 && all->processes[1].shmid == segment->shmid);
+    CHECK(all->count == 2 && all->unseen == 0 && all->processes[1]->shmid == segment->shmid);
     shmd_attachments_free(all);
     WORKS(shmd_attachments(shmd, other, &all));
     CHECK(all->count == 0 && all->unseen == 0);

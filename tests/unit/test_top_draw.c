@@ -254,8 +254,9 @@ CASE(users_and_their_quotas)
 
 CASE(processes)
 {
-    const struct shmd_attachment rows[] = {
-        {.shmid = 1, .pid = 77, .uid = 1000, .comm = "re\nader", .count = 2, .unit = "db.service"}};
+    const struct shmd_attachment row = {
+        .shmid = 1, .pid = 77, .uid = 1000, .comm = "re\nader", .count = 2, .unit = "db.service"};
+    const struct shmd_attachment *const rows[] = {&row};
     const struct shmd_attachments all = {.processes = rows, .count = 1};
     assert_int_equal(top_model_processes(&model, &all), 0);
     top_view_key(&view, 'p', 0, 0);
@@ -322,8 +323,9 @@ CASE(accents_without_end)
     for (size_t i = 0; i < sizeof(unit) - 1; i += 2)
         memcpy(unit + i, "\xCC\x81", 2);
     unit[sizeof(unit) - 1] = '\0';
-    const struct shmd_attachment rows[] = {
-        {.shmid = 1, .pid = 77, .uid = 1000, .comm = "reader", .count = 2, .unit = unit}};
+    const struct shmd_attachment row = {
+        .shmid = 1, .pid = 77, .uid = 1000, .comm = "reader", .count = 2, .unit = unit};
+    const struct shmd_attachment *const rows[] = {&row};
     const struct shmd_attachments all = {.processes = rows, .count = 1};
     assert_int_equal(top_model_processes(&model, &all), 0);
     top_view_key(&view, 'p', 0, 0);

@@ -173,7 +173,8 @@ CASE(processes)
         {.shmid = 6, .pid = 20, .uid = 1, .comm = "x", .count = 1, .unit = "u", .cgroup = "/c/u"},
         {.shmid = 99, .pid = 20, .uid = 1, .comm = "x", .count = 1},
     };
-    const struct shmd_attachments all = {.processes = rows, .count = 4};
+    const struct shmd_attachment *const sorted[] = {&rows[0], &rows[1], &rows[2], &rows[3]};
+    const struct shmd_attachments all = {.processes = sorted, .count = 4};
     top_model_begin(MODEL);
     add(MODEL, segment(1, "a", 5, 10));
     add(MODEL, segment(2, "b", 6, 7));
