@@ -26,11 +26,17 @@ struct declare_trouble {
     uint64_t serial;    /* of the segment that has them; 0: there is none */
 };
 
+/* So many segments that were made for one declaration are there at a time, removed or renamed ones
+ * that processes still have attached among them. The daemon is charged for them all: without a
+ * bound, who may change one could use up the daemon's quota, and no other could be made again. */
+enum { DECLARED_MADE_MAX = 3 };
+
 struct declaration {
     struct create_params params; /* has a name or a key; its texts are in `texts` */
     const char *file;            /* where it is declared; in `texts` */
     char *texts;                 /* owned */
     struct declare_trouble reported;
+    uint64_t made[DECLARED_MADE_MAX]; /* serials; 0: none */
 };
 
 typedef void declare_report_fn(void *context, const struct declare_report *report);

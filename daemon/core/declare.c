@@ -24,12 +24,31 @@ static void report(const struct core *core, const struct declare_report *r)
 
 /* --- a missing one */
 
-static int create(struct core *core, const struct declaration *d, struct found *ret,
+/* A place for the serial of another segment that is made for D; NULL: as many are there already. */
+static uint64_t *find_place(const struct core *core, struct declaration *d)
+{
+    for (size_t i = 0; i < DECLARED_MADE_MAX; i++)
+        if (!registry_by_serial(&core->registry, d->made[i]))
+            return &d->made[i];
+    return NULL;
+}
+
+static int create(struct core *core, struct declaration *d, struct found *ret,
                   struct outcome_detail *detail)
 {
     struct caller self = own_caller(core);
+    uint64_t *place = find_place(core, d);
     bool created;
+    if (!place) {
+        *detail = (struct outcome_detail){
+            .hint = "segments that were made for it before are still there, removed and attached "
+                    "or renamed: it is made again when one of them is gone (`shmdctl list` and "
+                    "`shmdctl ps` show them)"};
+        return OUTCOME_SEGMENT_BUSY;
+    }
     int r = core_create(core, &self, &d->params, ret, &created, detail);
+    if (r == 0)
+        *place = ret->segment->serial;
     if (r == 0)
         report(core, &(struct declare_report){
                          .result = DECLARE_CREATED, .declaration = d, .segment = ret->segment});
@@ -178,6 +197,18 @@ static void look_is_due(struct deadline *deadline, void *context)
     make_sure_of_all(core, false);
 }
 
+/* What was made for the declarations that there were counts for those that are the same. */
+static void take_over_made(const struct declarations *from, const struct declarations *to)
+{
+    for (size_t i = 0; i < to->count; i++) {
+        struct declaration *d = &to->items[i];
+        const struct declaration *old =
+            declaration_of(from, d->params.name, (uint32_t)d->params.key.value);
+        if (old)
+            memcpy(d->made, old->made, sizeof(d->made));
+    }
+}
+
 int declare_segments(struct core *core, struct declarations *declarations)
 {
     int r = declarations_sort(declarations);
@@ -186,6 +217,7 @@ int declare_segments(struct core *core, struct declarations *declarations)
     if (r < 0)
         return r;
     deadlines_clear(&core->deadlines, &core->declarations.look);
+    take_over_made(&core->declarations, declarations);
     declarations_deinit(&core->declarations);
     core->declarations = *declarations;
     *declarations = (struct declarations){0};

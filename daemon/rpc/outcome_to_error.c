@@ -269,7 +269,11 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         return;
     case OUTCOME_LIMIT_REACHED: limit_reached(f, d); return;
     case OUTCOME_QUOTA_EXCEEDED: quota_exceeded(f, d); return;
-    case OUTCOME_SEGMENT_BUSY: failure_add_int(f, "nattch", clamp(d->nattch)); return;
+    case OUTCOME_SEGMENT_BUSY:
+        failure_add_int(f, "nattch", clamp(d->nattch));
+        if (d->hint)
+            failure_set_message(f, "%s", d->hint);
+        return;
     case OUTCOME_STALE_SEGMENT: failure_add_int(f, "serial", clamp(d->serial)); return;
     case OUTCOME_KEY_IN_USE:
         failure_add_int(f, "key", d->key);

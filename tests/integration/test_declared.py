@@ -2,6 +2,7 @@
 """Segments that the administrator declares in files: the daemon creates missing ones at its start, on
 reload and by the next sweep, changes others at its start and on reload, and shows what differs."""
 
+import contextlib
 import json
 import os
 
@@ -15,6 +16,7 @@ from harness import (
     as_user,
     main,
     needs_several_uids,
+    wait_until,
 )
 from peers import LifeCase, kill
 from programs import Programs
@@ -249,6 +251,20 @@ class Again(DeclaredCase):
         with self.daemon.connect(ROOT) as root:
             root.call("remove", name="frames")
         self.comes_again("request")
+
+    def test_three_at_a_time(self):
+        """Who may remove it has the removed ones attached: the daemon is charged for them all."""
+        with self.daemon.connect(ROOT) as root, contextlib.ExitStack() as attached:
+            for left in (2, 1, 0):
+                attached.enter_context(sysv.attached(root.stat(name="frames")["shmid"]))
+                root.call("remove", name="frames")
+                self.assertEqual(self.event(self.subscriber)["kind"], "removed")
+                if left > 0:
+                    self.assertEqual(self.event(self.subscriber)["kind"], "created")
+            wait_until(lambda: "the declared segment frames: segments that were made for it before "
+                               "are still there" in self.daemon.log(), "the log says so")
+            self.refused("NoSuchSegment", root, "stat", name="frames")
+        self.assertEqual(self.event(self.subscriber)["kind"], "created")
 
     def test_not_when_no_file_asks_for_it(self):
         os.unlink(self.path)

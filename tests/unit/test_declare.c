@@ -206,6 +206,35 @@ TEST(renamed)
     assert_not_declared("b");
 }
 
+/* Its owner attaches it, removes it, and so on: the daemon is charged for what is kept. */
+TEST(removed_again_and_again_while_attached)
+{
+    int32_t first = 0;
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    DECLARE(.name = "b", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    for (int i = 0; i < 3; i++) {
+        const int32_t shmid = fixture_record(f, "b")->shmid;
+        assert_int_equal(fake_sysv_attach_as(f->k, shmid, 50), 0);
+        assert_int_equal(fixture_remove(f, "b"), 0);
+        first = i == 0 ? shmid : first;
+        *reported = '\0';
+        look();
+    }
+    assert_reported("uncreated:b");
+    assert_null(fixture_record(f, "b"));
+    assert_non_null(strstr(last_detail.hint, "made for it before"));
+    /* Nor with the same file read anew. */
+    DECLARE(.name = "b", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    assert_reported("uncreated:b");
+    look();
+    assert_reported("");
+    assert_int_equal(fake_sysv_detach_as(f->k, first, 50), 0);
+    look(); /* the sweep of this time finds out */
+    look();
+    assert_reported("created:b");
+    assert_declared("b", 0);
+}
+
 TEST(refused_and_tried_again)
 {
     f->k->shmmni = 0;
@@ -561,6 +590,7 @@ int main(void)
         DECLARE_CASE(removed_by_request),
         DECLARE_CASE(expired),
         DECLARE_CASE(renamed),
+        DECLARE_CASE(removed_again_and_again_while_attached),
         DECLARE_CASE(refused_and_tried_again),
         DECLARE_CASE(the_kernel_does_not_tell),
         DECLARE_CASE(what_needs_a_process),
