@@ -424,6 +424,7 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
         if (!o->had_fault)
             world_fail(o->w, "request %lld, which waited, was answered %d", ask->id,
                        code_of(message));
+        oracle_refused_by_store(o, ask); /* that it holds may be recorded all the same */
     }
 }
 
