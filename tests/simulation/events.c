@@ -70,9 +70,9 @@ static void keep(struct oracle *o, uint64_t serial, const struct segment_event *
         return;
     t->kind = e->kind;
     t->reason = e->reason;
+    t->at_ms = e->at_ms;
     t->kernel = e->kernel;
-    t->segment = e->segment.serial;
-    model_copy_name(t->name, e->segment.name);
+    shown_in_log(e, &t->shows);
 }
 
 void events_excuse(struct oracle *o)
@@ -132,7 +132,7 @@ void events_may_subscribe(struct oracle *o, const struct ask *ask)
 static bool is_for(const struct oracle *o, const struct talk *t, const struct told *e)
 {
     return !e->is_lost && (t->listener.kinds & 1U << e->kind) &&
-           strncmp(e->name, t->listener.prefix, strlen(t->listener.prefix)) == 0 &&
+           strncmp(e->shows.name, t->listener.prefix, strlen(t->listener.prefix)) == 0 &&
            model_may_read(&o->m, t->connection->by, &e->kernel);
 }
 
@@ -146,6 +146,25 @@ static void pass(struct oracle *o, struct talk *t, uint64_t serial)
             world_fail(o->w, "connection %d was not told of event %" PRIu64, t->connection->label,
                        t->listener.next);
     }
+}
+
+/* What is heard is what the log has. */
+static void check_as_told(struct oracle *o, const struct talk *t, const json_t *p,
+                          const struct told *e)
+{
+    const char *reason = json_string_value(json_object_get(p, "reason"));
+    const char *wanted = e->kind == EVENT_REMOVED ? reason_words[e->reason] : "";
+    struct shown heard;
+    shown_on_wire(json_object_get(p, "segment"), &heard);
+    const char *what = shown_difference(&e->shows, &heard, true);
+    if (strcmp(reason ? reason : "", wanted) != 0)
+        what = "reason";
+    else if (model_int(p, "at_ms", -1) != e->at_ms)
+        what = "at_ms";
+    if (what)
+        world_fail(o->w, "connection %d hears event %lld (%s) with another %s than it was to have",
+                   t->connection->label, model_int(p, "event_serial", 0), event_words[e->kind],
+                   what);
 }
 
 void events_heard(struct oracle *o, struct talk *t, const json_t *p)
@@ -163,18 +182,17 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *p)
         return;
     }
     const struct told *e = &o->told[serial % TOLD_KEPT];
-    if (serial < t->listener.next || serial > o->w->core.events.last) {
+    if (serial < t->listener.next || serial > o->last_told) {
         world_fail(o->w, "connection %d hears event %" PRIu64 " when the next is %" PRIu64,
                    t->connection->label, serial, t->listener.next);
         return;
     }
     pass(o, t, serial);
     t->listener.next = serial + 1;
-    const char *name = json_string_value(json_object_get(json_object_get(p, "segment"), "name"));
-    if (serial <= o->last_told && (!is_for(o, t, e) || strcmp(kind, event_words[e->kind]) != 0 ||
-                                   strcmp(name ? name : "", e->name) != 0))
+    if (!is_for(o, t, e) || strcmp(kind, event_words[e->kind]) != 0)
         world_fail(o->w, "connection %d hears event %" PRIu64 " (%s), which is not for it",
                    t->connection->label, serial, kind);
+    check_as_told(o, t, p, e);
 }
 
 /* The first event that T has not heard and that was lost: the gap is told with the next event. */

@@ -18,6 +18,7 @@ libsimulation_la_SOURCES = \
 	tests/simulation/script.c tests/simulation/script.h \
 	tests/simulation/seams.c tests/simulation/seams.h \
 	tests/simulation/shares.c tests/simulation/shares.h \
+	tests/simulation/shown.c tests/simulation/shown.h \
 	tests/simulation/shrink.c tests/simulation/shrink.h \
 	tests/simulation/world.c tests/simulation/world.h
 simulation = libsimulation.la libcorefakes.la libfakes.la libjournalfakes.la libshmdaemon.la $(LDADD)

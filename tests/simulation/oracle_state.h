@@ -5,6 +5,7 @@
 
 #include "tests/simulation/model.h"
 #include "tests/simulation/oracle.h"
+#include "tests/simulation/shown.h"
 
 enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64 };
 
@@ -13,9 +14,9 @@ struct told {
     bool is_lost;
     enum event_kind kind;
     enum reason reason;
-    char name[NAME_BYTES];
+    int64_t at_ms;
+    struct shown shows;
     struct sysv_stat kernel;
-    uint64_t segment;
 };
 
 struct listener {
