@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "daemon/core/reconcile.h"
 #include "daemon/io/failed_start.h"
 #include "daemon/io/listener.h"
 #include "daemon/io/process_watch.h"
@@ -108,28 +109,25 @@ static void log_unacknowledged(const struct unacknowledged *found)
                 shmids, found->n_unclear > UNCLEAR_MAX ? " ..." : "");
 }
 
-static void log_start(const struct core_start *found, const char *what)
+static void log_sweep(const struct sweep_result *found, uint64_t dead, const char *what)
 {
-    log_unacknowledged(&found->unacknowledged);
-    if (found->gone + found->recycled + found->dying + found->indeterminate + found->dead == 0)
+    if (found->gone + found->recycled + found->dying + found->indeterminate + dead == 0)
         return;
-    log_notice("%s: %" PRIu64 " segments as recorded, %" PRIu64 " gone, %" PRIu64
-               " recycled, %" PRIu64 " dying, %" PRIu64 " indeterminate; removed %" PRIu64
-               " whose holders have died",
-               what, found->kept, found->gone, found->recycled, found->dying, found->indeterminate,
-               found->dead);
+    log_notice(
+        "%s: %" PRIu64 " segments as recorded, %" PRIu64 " gone, %" PRIu64 " recycled, %" PRIu64
+        " dying, %" PRIu64 " indeterminate; removed %" PRIu64 " whose holders have died",
+        what, found->match, found->gone, found->recycled, found->dying, found->indeterminate, dead);
 }
 
-static void sweep(struct shmd *d)
+/* The end of a sweep that a reload asked for. */
+static void on_swept(void *context, const struct sweep_result *found)
 {
-    struct core_start found;
-    core_reconcile(&d->core, &found);
-    log_start(&found, "reconciled");
-    warn_of_rmid_forced(d);
+    log_sweep(found, 0, "reconciled");
+    warn_of_rmid_forced(context);
 }
 
-/* A reload shows the present state: the records are compared with the kernel even when the new
- * configuration is refused. */
+/* A reload leads to the present state: the records are compared with the kernel even when the new
+ * configuration is refused. That is done in parts, and has not ended when this returns. */
 static int reload(struct shmd *d)
 {
     int r = configuration_reload(&d->configuration);
@@ -141,7 +139,7 @@ static int reload(struct shmd *d)
     } else {
         log_error("reload refused: the configuration is wrong, and the one in force stays");
     }
-    sweep(d);
+    reconcile_ask(&d->core);
     if (r == 0)
         configuration_declare(&d->configuration, &d->core);
     return r;
@@ -226,6 +224,8 @@ static int build_core(struct shmd *d)
     const struct core_settings settings = configuration_settings(&d->configuration);
     core_init(&d->core, &seams, &settings, &d->machine, getpid(), getegid());
     d->has_core = true;
+    d->core.sweep.swept = on_swept;
+    d->core.sweep.context = d;
     rpc_init(&d->rpc, &d->core, PACKAGE_VERSION, loop_wake, &d->loop);
     d->rpc.reload = on_reload_request;
     d->rpc.reload_context = d;
@@ -256,7 +256,8 @@ static int start_core(struct shmd *d)
         log_error("the records could not be loaded: %s", strerror(-r));
         return r;
     }
-    log_start(&found, "started");
+    log_unacknowledged(&found.unacknowledged);
+    log_sweep(&found.sweep, found.dead, "started");
     log_caps(d);
     if (found.store_error < 0)
         on_store_written(d, found.store_error, strerror(-found.store_error));

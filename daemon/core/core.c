@@ -131,23 +131,11 @@ static uint64_t remove_abandoned(struct core *core)
     return removed;
 }
 
-void core_reconcile(struct core *core, struct core_start *ret)
-{
-    struct sweep_result sweep;
-    *ret = (struct core_start){0};
-    reconcile_sweep(core, &sweep);
-    ret->kept = sweep.match;
-    ret->gone = sweep.gone;
-    ret->recycled = sweep.recycled;
-    ret->dying = sweep.dying;
-    ret->indeterminate = sweep.indeterminate;
-}
-
 /* All is loaded: records and kernel are brought together. */
 static void bring_together(struct core *core, const struct store_contents *contents,
                            struct core_start *ret)
 {
-    core_reconcile(core, ret);
+    reconcile_sweep(core, &ret->sweep);
     ret->dead = remove_abandoned(core);
     if (contents->has_intent)
         reconcile_unacknowledged(core, &contents->intent, &ret->unacknowledged);

@@ -60,10 +60,17 @@ struct sweep_result {
     uint64_t match, gone, recycled, dying, indeterminate;
 };
 
-/* The periodic look at all records: reconcile.h. */
+/* What a sweep that was asked for has found. */
+typedef void swept_fn(void *context, const struct sweep_result *result);
+
+/* The look at all records, periodic or asked for: reconcile.h. */
 struct sweep {
     struct deadline due; /* set while there are segments, and none is under way */
     bool is_under_way;
+    bool is_told;      /* this one was asked for */
+    bool is_asked_for; /* while one is under way: another begins behind it */
+    swept_fn *swept;   /* NULL: nobody is told */
+    void *context;
     struct registry_walk walk;
     struct sweep_result result; /* so far */
     int32_t next_index;         /* of the kernel's, once all records are looked at */
@@ -122,7 +129,7 @@ struct unacknowledged {
 
 /* What the start found, for the log. */
 struct core_start {
-    uint64_t kept, gone, recycled, dying, indeterminate;
+    struct sweep_result sweep;
     uint64_t dead; /* removed, for all whose life they depended on have ended */
     struct unacknowledged unacknowledged;
     int store_error; /* why the store takes no changes for now; 0: it does */
@@ -135,9 +142,6 @@ void core_deinit(struct core *core);
 
 /* Loads the store and brings records and kernel together: 0 or a negative errno. */
 int core_start(struct core *core, struct core_start *ret) MUST_CHECK;
-
-/* One look at every record, and at kernel.shm_rmid_forced. Events tell what has changed. */
-void core_reconcile(struct core *core, struct core_start *ret);
 
 /* New settings, in force for what comes. */
 void core_configure(struct core *core, const struct core_settings *settings);

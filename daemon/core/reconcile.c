@@ -56,12 +56,16 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
 
 static void begin_sweep(struct core *core)
 {
+    struct sweep *sweep = &core->sweep;
     read_limits(core);
-    core->sweep.is_under_way = true;
-    core->sweep.walk = (struct registry_walk){0};
-    core->sweep.result = (struct sweep_result){0};
-    core->sweep.next_index = 0;
-    core->sweep.foreign = core->sweep.orphaned = 0;
+    deadlines_clear(&core->deadlines, &sweep->due);
+    sweep->is_under_way = true;
+    sweep->is_told = sweep->is_asked_for;
+    sweep->is_asked_for = false;
+    sweep->walk = (struct registry_walk){0};
+    sweep->result = (struct sweep_result){0};
+    sweep->next_index = 0;
+    sweep->foreign = sweep->orphaned = 0;
 }
 
 static void end_sweep(struct core *core)
@@ -69,6 +73,20 @@ static void end_sweep(struct core *core)
     core->sweep.is_under_way = false;
     core->sweep.n_done++;
     ledger_retry(core);
+    reconcile_watch(core);
+}
+
+/* Those who asked for it are told, or get theirs. */
+static void end_sweep_in_parts(struct core *core)
+{
+    struct sweep *sweep = &core->sweep;
+    core->counted.foreign = sweep->foreign;
+    core->counted.orphaned = sweep->orphaned;
+    end_sweep(core);
+    if (sweep->is_told && sweep->swept)
+        sweep->swept(sweep->context, &sweep->result);
+    if (sweep->is_asked_for)
+        begin_sweep(core);
 }
 
 /* Counts what of the kernel's slots is not the daemon's, up to MOST of them; whether there may be
@@ -109,7 +127,13 @@ void reconcile_sweep(struct core *core, struct sweep_result *ret)
     (void)sweep_some(core, SIZE_MAX);
     end_sweep(core);
     *ret = core->sweep.result;
-    reconcile_watch(core);
+}
+
+void reconcile_ask(struct core *core)
+{
+    core->sweep.is_asked_for = true;
+    if (!core->sweep.is_under_way)
+        begin_sweep(core);
 }
 
 bool reconcile_is_under_way(const struct core *core)
@@ -121,10 +145,7 @@ void reconcile_go_on(struct core *core)
 {
     while (!work_share_is_over(&core->work)) {
         if (!sweep_some(core, RECORDS_AT_A_TIME) && !count_some(core, RECORDS_AT_A_TIME)) {
-            core->counted.foreign = core->sweep.foreign;
-            core->counted.orphaned = core->sweep.orphaned;
-            end_sweep(core);
-            reconcile_watch(core);
+            end_sweep_in_parts(core);
             return;
         }
         work_look_at_clock(&core->work);

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The periodic sweep compares the records with the kernel. At the start there is one thing more: a
- * segment that a former daemon was about to create. Doubt never removes anything.
+ * A sweep compares the records with the kernel: at the start, periodically, and when a reload asks
+ * for it. At the start there is one thing more: a segment that a former daemon was about to create.
+ * Doubt never removes anything.
  */
 #ifndef SHMD_CORE_RECONCILE_H
 #define SHMD_CORE_RECONCILE_H
 
 #include "daemon/core/core.h"
 
-/* One look at every record and at kernel.shm_rmid_forced, however long it takes. A segment
- * that needs an anchor gets it; attachments and detachments since the last sweep become events. */
+/* One look at every record and at kernel.shm_rmid_forced, however long it takes: for the start. A
+ * segment that needs an anchor gets it; attachments and detachments since the last sweep become
+ * events. */
 void reconcile_sweep(struct core *core, struct sweep_result *ret);
 
-/* The periodic sweep, in parts. */
+/* Asks for a sweep in parts. It begins now, or behind the one that is under way, which has passed
+ * some records already; sweep.swept is told what it found. */
+void reconcile_ask(struct core *core);
+
+/* A sweep in parts, periodic or asked for. */
 bool reconcile_is_under_way(const struct core *core);
 void reconcile_go_on(struct core *core);
 

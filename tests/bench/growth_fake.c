@@ -136,8 +136,8 @@ static void start(struct daemon *d)
     core_init(&d->core, &seams, &d->settings, &d->machine, DAEMON_PID, DAEMON_UID);
     rpc_init(&d->rpc, &d->core, "growth", no_wake, NULL);
     int r = core_start(&d->core, &found);
-    if (r < 0 || found.kept != (uint64_t)d->n)
-        die("of %d segments %ju came back: %s", d->n, (uintmax_t)found.kept, strerror(-r));
+    if (r < 0 || found.sweep.match != (uint64_t)d->n)
+        die("of %d segments %ju came back: %s", d->n, (uintmax_t)found.sweep.match, strerror(-r));
     connect_client(d);
 }
 

@@ -10,7 +10,7 @@ served before it. Neither the machine's speed nor the programs' is in these numb
 import contextlib
 import re
 
-from isolation import ATTACKER, ATTACKERS, BOUNDS, VICTIM, IsolationCase, batch, encode, main
+from isolation import ATTACKER, ATTACKERS, BOUNDS, ROOT, VICTIM, IsolationCase, batch, encode, main
 from isolation import diagnostics, needs_several_uids, parse_metrics, sysv, unread, wait_until
 
 SEGMENTS = 5000
@@ -194,6 +194,15 @@ class Parts(IsolationCase):
         wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 1, "a sweep has ended")
         sysv.remove(shmid)
         wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 0, "another has")
+        self.check_parts()
+
+    def test_a_reload(self):
+        """The sweep that it asks for ends with a look at what is not the daemon's."""
+        self.start_with_many("reconcile_ms = 3600000\n")
+        shmid = sysv.create(1)
+        self.connect(self.daemon, ROOT).call("reload")
+        wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 1, "the sweep has ended")
+        sysv.remove(shmid)
         self.check_parts()
 
     def test_the_end_of_a_process(self):

@@ -166,11 +166,10 @@ static void stop_daemon(struct world *w)
 static int reload(void *context, const struct caller *caller, struct outcome_detail *ret_detail)
 {
     struct world *w = context;
-    struct core_start found;
     (void)caller;
     (void)ret_detail;
     core_configure(&w->core, &w->settings);
-    core_reconcile(&w->core, &found);
+    reconcile_ask(&w->core);
     return 0;
 }
 

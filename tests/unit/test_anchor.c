@@ -143,7 +143,7 @@ TEST(attached_over_a_restart)
     fake_sysv_attach_as(f->k, shmid, 1);
     assert_int_equal(core_fixture_crash(f), 0);
     assert_int_equal(core_fixture_turn(f), 0);
-    assert_int_equal(f->start.kept, 1);
+    assert_int_equal(f->start.sweep.match, 1);
     s = fixture_record(f, "a");
     assert_non_null(s);
     assert_null(s->anchor);
@@ -293,7 +293,7 @@ TEST(forced_and_recycled)
     f->k->shm_rmid_forced = true;
     assert_int_equal(core_fixture_restart(f), 0);
     assert_int_equal(core_fixture_turn(f), 0);
-    assert_int_equal(f->start.recycled, 1);
+    assert_int_equal(f->start.sweep.recycled, 1);
     assert_non_null(fake_sysv_segment(f->k, shmid));
     assert_int_equal(f->k->calls[FAKE_ATTACH], 0);
 }

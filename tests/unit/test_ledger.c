@@ -6,6 +6,7 @@
  */
 #include "tests/unit/core_case.h"
 
+#include "daemon/core/reconcile.h"
 #include "daemon/core/remove.h"
 #include "daemon/core/set.h"
 #include "tests/fakes/fake_memory.h"
@@ -65,7 +66,7 @@ TEST(a_crash_in_the_middle_of_a_turn_loses_nothing)
     assert_int_equal(create("a"), 0);
     assert_int_equal(SET("a", .labels = {true, 1, {{"k", "v"}}}), 0);
     assert_int_equal(core_fixture_crash(f), 0);
-    assert_int_equal(f->start.kept, 1);
+    assert_int_equal(f->start.sweep.match, 1);
     assert_false(f->start.unacknowledged.is_removed);
     assert_int_equal(fixture_record(f, "a")->n_labels, 1);
     turn_ends();
@@ -385,7 +386,7 @@ TEST(a_restart_finds_out_what_was_not_written)
     facts_fail();
     assert_int_equal(f->store.n_records, 1);
     assert_int_equal(core_fixture_restart(f), 0);
-    assert_int_equal(f->start.gone, 1);
+    assert_int_equal(f->start.sweep.gone, 1);
     turn_ends();
     assert_int_equal(f->store.n_records, 0);
 }
@@ -420,8 +421,8 @@ TEST(facts_of_a_turn_in_which_a_change_is_refused)
     store_will_fail();
     is_refused(SET("a", .mode = GIVEN(0640)));
     fake_sysv_remove_as(f->k, fixture_record(f, "b")->shmid);
-    struct core_start found;
-    core_reconcile(&f->core, &found);
+    struct sweep_result found;
+    reconcile_sweep(&f->core, &found);
     assert_int_equal(found.gone, 1);
     facts_fail();
     told("attached:a removed/out-of-band:b");
@@ -434,12 +435,12 @@ TEST(facts_of_a_turn_in_which_a_change_is_refused)
 /* Somebody attaches and detaches S, which the next look sees. */
 static void used(struct segment *s)
 {
-    struct core_start ignored;
+    struct sweep_result ignored;
     fake_clock_advance(&f->clock, 5000);
     f->k->now += 5;
     fake_sysv_attach_as(f->k, s->shmid, 9);
     fake_sysv_exit(f->k, 9);
-    core_reconcile(&f->core, &ignored);
+    reconcile_sweep(&f->core, &ignored);
     assert_int_equal(f->core.ledger.n_noted, 1);
 }
 

@@ -20,11 +20,11 @@ static void restarted(void)
 static void found(uint64_t kept, uint64_t gone, uint64_t recycled, uint64_t dying,
                   uint64_t indeterminate, uint64_t dead)
 {
-    assert_int_equal(f->start.kept, kept);
-    assert_int_equal(f->start.gone, gone);
-    assert_int_equal(f->start.recycled, recycled);
-    assert_int_equal(f->start.dying, dying);
-    assert_int_equal(f->start.indeterminate, indeterminate);
+    assert_int_equal(f->start.sweep.match, kept);
+    assert_int_equal(f->start.sweep.gone, gone);
+    assert_int_equal(f->start.sweep.recycled, recycled);
+    assert_int_equal(f->start.sweep.dying, dying);
+    assert_int_equal(f->start.sweep.indeterminate, indeterminate);
     assert_int_equal(f->start.dead, dead);
     assert_false(f->start.unacknowledged.is_removed);
     assert_int_equal(f->start.unacknowledged.n_unclear, 0);
@@ -66,32 +66,109 @@ static void go_on_for_a_share(void)
     f->clock.mono_step_us = 0;
 }
 
-TEST(a_sweep_goes_on_where_its_share_ended)
+enum { SEGMENTS = 200, LOOKS_IN_A_SHARE = 64 };
+
+static void many_are_made(void)
 {
-    enum { MANY = 200 };
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < SEGMENTS; i++) {
         const struct create_params p = {.size = GIVEN(1)};
         assert_int_equal(fixture_create(f, &alice, &p), 0);
     }
     turn_ends();
     (void)core_fixture_told(f);
+}
+
+static unsigned long looks(void)
+{
+    return f->k->calls[FAKE_STAT] + f->k->calls[FAKE_STAT_INDEX];
+}
+
+/* To the end of all sweeps; each share has some looks. */
+static void goes_on_in_shares(void)
+{
+    unsigned shares = 0;
+    for (; reconcile_is_under_way(&f->core); shares++) {
+        const unsigned long before = looks();
+        assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms);
+        go_on_for_a_share();
+        assert_in_range(looks() - before, 1, LOOKS_IN_A_SHARE);
+        assert_true(shares < SEGMENTS);
+    }
+    assert_true(shares > 5);
+}
+
+TEST(a_sweep_goes_on_where_its_share_ended)
+{
+    many_are_made();
     fake_sysv_remove_as(f->k, f->found.segment->shmid); /* the last of them */
     fake_clock_advance(&f->clock, 5000);
     work_begin_share(&f->core.work, SHARE_US);
     deadlines_run(&f->core.deadlines, f->clock.boot_ms, &f->core.work, &f->core);
     work_end_share(&f->core.work, false);
-    unsigned shares = 0;
-    for (; reconcile_is_under_way(&f->core); shares++) {
-        const unsigned long looks = f->k->calls[FAKE_STAT] + f->k->calls[FAKE_STAT_INDEX];
-        assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms);
-        go_on_for_a_share();
-        assert_in_range(f->k->calls[FAKE_STAT] + f->k->calls[FAKE_STAT_INDEX] - looks, 1, 64);
-        assert_true(shares < MANY);
-    }
-    assert_true(shares > 5);
+    goes_on_in_shares();
     turn_ends();
     told("removed/out-of-band:-");
     assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms + 5000);
+}
+
+static unsigned n_swept;
+
+static void take_result(void *context, const struct sweep_result *result)
+{
+    *(struct sweep_result *)context = *result;
+    n_swept++;
+}
+
+/* As a reload does. */
+TEST(one_that_is_asked_for_goes_on_in_shares)
+{
+    struct sweep_result result;
+    f->core.sweep.swept = take_result;
+    f->core.sweep.context = &result;
+    n_swept = 0;
+    many_are_made();
+    fake_sysv_remove_as(f->k, f->found.segment->shmid);
+    f->k->shm_rmid_forced = true;
+    const unsigned long before = looks();
+    reconcile_ask(&f->core);
+    assert_in_range(looks() - before, 0, LOOKS_IN_A_SHARE);
+    assert_int_equal(n_swept, 0);
+    goes_on_in_shares();
+    assert_int_equal(n_swept, 1);
+    assert_int_equal(result.match, SEGMENTS - 1);
+    assert_int_equal(result.gone, 1);
+    assert_true(f->core.rmid_forced);
+    turn_ends();
+    told("removed/out-of-band:-");
+    assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms + 5000);
+    core_fixture_pass(f, 5000); /* the periodic one is nobody's business */
+    assert_int_equal(n_swept, 1);
+}
+
+/* Who asks over and over does not keep a sweep from its end. */
+TEST(one_that_is_asked_for_in_the_midst_of_another)
+{
+    struct sweep_result result;
+    f->core.sweep.swept = take_result;
+    f->core.sweep.context = &result;
+    n_swept = 0;
+    many_are_made();
+    const uint64_t done = f->core.sweep.n_done;
+    reconcile_ask(&f->core);
+    go_on_for_a_share();
+    const struct segment *first = registry_next(&f->core.registry, 0);
+    fake_sysv_remove_as(f->k, first->shmid); /* it has been looked at */
+    for (int i = 0; i < 3; i++)
+        reconcile_ask(&f->core);
+    while (n_swept == 0)
+        go_on_for_a_share();
+    assert_int_equal(result.match, SEGMENTS);
+    goes_on_in_shares();
+    assert_int_equal(n_swept, 2);
+    assert_int_equal(result.gone, 1);
+    assert_int_equal(f->core.sweep.n_done, done + 2);
+    turn_ends();
+    told("removed/out-of-band:-");
 }
 
 TEST(what_is_not_the_daemons_is_counted)
@@ -144,9 +221,9 @@ TEST(every_verdict)
     fake_sysv_attach_as(f->k, dying, 9);
     fake_sysv_remove_as(f->k, dying);
     fake_sysv_segment(f->k, unsure->shmid)->cpid = 0;
-    struct core_start result;
-    core_reconcile(&f->core, &result);
-    assert_int_equal(result.kept, 1);
+    struct sweep_result result;
+    reconcile_sweep(&f->core, &result);
+    assert_int_equal(result.match, 1);
     assert_int_equal(result.gone, 1);
     assert_int_equal(result.recycled, 1);
     assert_int_equal(result.dying, 1);
@@ -158,8 +235,8 @@ TEST(every_verdict)
     assert_ptr_equal(fixture_record(f, "unsure"), unsure);
     /* Told once, and the dying one is known to be. */
     fake_sysv_segment(f->k, unsure->shmid)->cpid = DAEMON_PID;
-    core_reconcile(&f->core, &result);
-    assert_int_equal(result.kept, 3);
+    reconcile_sweep(&f->core, &result);
+    assert_int_equal(result.match, 3);
     turn_ends();
     told("");
     fake_sysv_exit(f->k, 9);
@@ -938,6 +1015,8 @@ int main(void)
         CASE(no_sweep_without_segments),
         CASE(another_period),
         CASE(a_sweep_goes_on_where_its_share_ended),
+        CASE(one_that_is_asked_for_goes_on_in_shares),
+        CASE(one_that_is_asked_for_in_the_midst_of_another),
         CASE(what_is_not_the_daemons_is_counted),
         CASE(sweeps_come_often_for_those_who_listen),
         CASE(every_verdict),
