@@ -117,6 +117,7 @@ integration_tests = \
 	tests/integration/test_methods.py \
 	tests/integration/test_manuals.py \
 	tests/packages/test_claims.py \
+	tests/packages/test_spec.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_mutations.py \
 	tests/integration/test_out_of_band.py \

@@ -41,11 +41,23 @@ echo '2 passed, 1 failed'
 exit 1
 END
 stub "$tree/build/tests/simulation/simulate" <<<'exit 0'
-for name in debootstrap abidiff git; do
+# The machine's own programs, but for those that the tests below take away.
+mkdir "$scratch/bin" "$scratch/machine"
+find /usr/bin /bin -maxdepth 1 ! -type d -exec ln -sf -t "$scratch/machine" {} + 2>/dev/null
+for name in abidiff debootstrap zsh fish node rpmspec rpmlint promtool git; do
+    rm -f "$scratch/machine/$name"
     stub "$scratch/bin/$name" <<<'exit 0'
 done
 # shellcheck disable=SC2016 # the stub expands it
-stub "$scratch/bin/make" <<<'[ ! -e "$STUBS/make-fails" ] || case $* in *check-circles*) exit 1 ;; esac'
+stub "$scratch/bin/apt-get" <<'END'
+echo "$*" >>"$STUBS/asked"
+exit 100
+END
+# shellcheck disable=SC2016 # the stub expands it
+stub "$scratch/bin/make" <<'END'
+[ ! -e "$STUBS/make-fails" ] || case $* in *check-circles*) exit 1 ;; esac
+[ ! -e "$STUBS/check-is-skipped" ] || case $* in *check-abi*) echo '1..0 # SKIP there is none' ;; esac
+END
 stub "$scratch/bin/date" <<'END'
 case $* in
 *%j*) cat "$STUBS/day" ;;
@@ -56,7 +68,7 @@ END
 # The exit status. In $scratch/fresh is how the fresh systems were asked for.
 run() { # CI_TURN, or nothing
     : >"$scratch/fresh"
-    env -i "STUBS=$scratch" "PATH=$scratch/bin:/usr/bin:/bin" ${1:+"CI_TURN=$1"} \
+    env -i "STUBS=$scratch" "PATH=$scratch/bin:$scratch/machine" ${1:+"CI_TURN=$1"} \
         "$tree/.ci/run" >"$scratch/output" 2>&1 </dev/null
     echo $?
 }
@@ -69,7 +81,8 @@ echo 001 >"$scratch/day"
 for turn in 'plain|--release bookworm --user ordinary --way plain' \
     'tarball|--release bookworm --user root --way tarball' \
     'trixie|--release trixie --user root --way readme --way tools' \
-    'container|--release bookworm --user container --way readme'; do
+    'container|--release bookworm --user container --way readme' \
+    'packages|--release bookworm --user root --way packages'; do
     is "${turn%%|*}: it succeeds" "$(run "${turn%%|*}")" 0
     is "${turn%%|*}: the order of README.md always, and this" "$(paste -sd'|' "$scratch/fresh")" \
         "--release bookworm --way readme|${turn#*|}"
@@ -81,13 +94,33 @@ for day in 008 009 100 366; do # with zeros before it, a number is not octal
     run >/dev/null
     turns+=" $(turn_of_today)"
 done
-is 'the day decides, and is printed' "$turns" ' plain tarball plain trixie'
+is 'the day decides, and is printed' "$turns" ' container packages plain tarball'
 is 'a turn that there is not' "$(run nonsense)" 1
 
 touch "$scratch/fresh-fails"
 is 'tests that fail' "$(run plain)" 1
 is 'tests that fail: the sum' "$(sed -nE '$s/.* ([0-9]+ failed).*/\1/p' "$scratch/output")" '2 failed'
 rm "$scratch/fresh-fails"
+
+for name in abidiff fish promtool; do
+    mv "$scratch/bin/$name" "$scratch/$name"
+    is "without $name" "$(run plain)" 1
+    is "without $name: why" "$(grep -c "^$name cannot be had" "$scratch/output")" 1
+    mv "$scratch/$name" "$scratch/bin/$name"
+done
+is 'they were asked for' "$(grep -cE 'install.* (abigail-tools|fish)$|download prometheus$' "$scratch/asked")" 3
+log=$tree/build-sanitizers/tests/test_x.log
+mkdir -p "${log%/*}"
+echo 'ok 1 - X.test # SKIP fish is not installed' >"$log"
+is 'a test that was skipped for want of a program' "$(run plain)" 1
+echo 'ok 1 - X.test # SKIP this needs a kernel that promtool does not' >"$log"
+is 'a test that was skipped for another reason' "$(run plain)" 0
+
+touch "$scratch/check-is-skipped"
+is 'a step that was skipped' "$(run plain)" 0
+is 'a step that was skipped: the sum' "$(sed -nE '$s/.* ([0-9]+ skipped).*/\1/p' "$scratch/output")" '5 skipped'
+rm "$scratch/check-is-skipped"
+
 touch "$scratch/make-fails"
 is 'a step that fails without counts' "$(run plain)" 1
 is 'a step that fails without counts: the sum' "$(sed -nE '$s/.* ([0-9]+ failed).*/\1/p' "$scratch/output")" '1 failed'
