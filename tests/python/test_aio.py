@@ -4,6 +4,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 from package import PackageCase, shmd, sysv
 
@@ -19,6 +21,20 @@ class Aio(PackageCase):
             async with shmd.aio.Connection() as connection:
                 return await asyncio.wait_for(function(connection), 60)
         return asyncio.run(act())
+
+    def test_it_needs_no_import_of_its_own(self):
+        program = """
+import sys, shmd
+assert "aio" in dir(shmd) and "asyncio" not in sys.modules
+assert shmd.aio.Connection and shmd.aio is sys.modules["shmd.aio"] and "asyncio" in sys.modules
+try:
+    shmd.nonsense
+except AttributeError as error:
+    print(error)
+"""
+        done = subprocess.run([sys.executable, "-c", program], env=self.environment(), text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual((done.stdout, done.stderr), ("module 'shmd' has no attribute 'nonsense'\n", ""))
 
     def test_publish_and_wait(self):
         async def act(connection):

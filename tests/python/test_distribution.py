@@ -59,6 +59,8 @@ WRONG_USES = (
     "shmd.wait('a').no_such_member",
     "shmd.stat('a', nonsense=1)",
     "x: str = shmd.stat('a').size",
+    "shmd.no_such_function()",
+    "shmd.aio.no_such_function()",
     "with shmd.wait('a') as seg: seg.set(mode='0640')",
 )
 
@@ -92,6 +94,10 @@ class Types(PackageCase):
 
     def test_a_program_that_uses_it(self):
         status, out = self.mypy("-c", TYPED_PROGRAM)
+        self.assertEqual(status, 0, out)
+
+    def test_asyncio_needs_no_import_of_its_own(self):
+        status, out = self.mypy("-c", "import shmd\nconnection: shmd.aio.Connection = shmd.aio.Connection()")
         self.assertEqual(status, 0, out)
 
     def test_wrong_uses_are_found(self):

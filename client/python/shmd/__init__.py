@@ -26,8 +26,9 @@ end in _ms.
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from typing import TYPE_CHECKING, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Callable, List, Optional, TypeVar
 
 from ._connection import Connection, Events, default_connection, socket_path
 from ._errors import (
@@ -67,6 +68,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec
+
+    from . import aio as aio
 
     P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,6 +129,19 @@ reload = _on_default(Connection.reload)
 metrics = _on_default(Connection.metrics)
 call = _on_default(Connection.call)
 events = _on_default(Connection.events)
+
+if not TYPE_CHECKING:  # which would take any name for one of the module's
+
+    def __getattr__(name: str) -> object:
+        """shmd.aio needs no import of its own, and a program without it does not load asyncio."""
+        if name == "aio":
+            return importlib.import_module(".aio", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), "aio"})
+
 
 # What a traceback or the interpreter shows is what a program writes.
 for _public in [value for name, value in globals().items() if name in __all__ and isinstance(value, type)]:
