@@ -9,6 +9,7 @@ import subprocess
 import sys
 import unittest
 import unittest.mock
+from multiprocessing import shared_memory
 
 from package import PackageCase, shmd, sysv
 
@@ -51,7 +52,6 @@ class DropIn(PackageCase):
     def check_signature(self):
         """Whatever can be given to Python's own can be given to this, in the same order."""
         import inspect
-        from multiprocessing import shared_memory
         own = list(inspect.signature(shmd.SharedMemory).parameters.values())
         for parameter in inspect.signature(shared_memory.SharedMemory).parameters.values():
             self.assertIn((parameter.name, parameter.kind, parameter.default),
@@ -245,8 +245,6 @@ if __name__ == "__main__":
 _OWN_CLASS = "it starts programs that use Python's own class"
 _PRIVATE = "it changes private names of Python's own module"
 DOES_NOT_APPLY = {
-    "test_shared_memory_basics": _PRIVATE,
-    "test_shared_memory_recreate": _PRIVATE,
     "test_shared_memory_name_with_embedded_null": _PRIVATE,
     "test_shared_memory_cleaned_after_process_termination": _OWN_CLASS,
     "test_shared_memory_tracking": _OWN_CLASS,
@@ -254,6 +252,22 @@ DOES_NOT_APPLY = {
     "test_shared_memory_SharedMemoryManager_reuses_resource_tracker": _OWN_CLASS,
     "test_leaked_shared_memory": _OWN_CLASS,
 }
+
+
+class WithPrivateNames(shmd.SharedMemory):
+    """Some cases say which names are to be generated, by a private function of Python's own module. Its _flags mean
+    nothing here: a case that opens a block with them finds it there."""
+
+    def __init__(self, name=None, create=False, size=0):
+        if name is not None or not create or size <= 0:
+            super().__init__(name, create, size)
+            return
+        while True:
+            try:
+                super().__init__(shared_memory._make_filename(), True, size)
+                return
+            except FileExistsError:
+                pass
 
 
 def pythons_own():
@@ -270,9 +284,8 @@ class PythonsOwnTests(PackageCase):
         cases = pythons_own()
         if cases is None:
             self.skipTest("Python came without its own tests (Debian: libpython3-testsuite)")
-        from multiprocessing import shared_memory
         count = 0
-        with unittest.mock.patch.object(shared_memory, "SharedMemory", shmd.SharedMemory):
+        with unittest.mock.patch.object(shared_memory, "SharedMemory", WithPrivateNames):
             for name in unittest.TestLoader().getTestCaseNames(cases):
                 if name in DOES_NOT_APPLY:
                     diagnostics(f"{name} does not apply: {DOES_NOT_APPLY[name]}")
