@@ -301,7 +301,7 @@ class BesideLsipc(Listing):
         creator = ours["creator"]
         told = tuple(int(theirs[name]) for name in ("cuid", "cgid", "cpid"))
         if ours["managed"]:
-            # The kernel knows the daemon as the creator; who asked for it only the daemon knows.
+            # The kernel knows the daemon as the creator; who asked for it only the daemon knows: shmdctl(1).
             self.assertEqual(told, (self.daemon_uid, self.daemon_uid, self.daemon.pid))
         else:
             self.assertEqual(told, (creator["uid"], creator["gid"], creator["pid"]))
