@@ -28,12 +28,14 @@ USERS = (("ann", ANN), ("bob", BOB), ("shmd", DAEMON))
 MS_BIND = 0x1000
 DEADLINE = 60
 
-# What is shown: a title, the command, the lines of the terminal, whether it is full-screen.
+# What is shown: a title, the command, the lines of the terminal; of one that goes on, the key that is pressed, if any,
+# and what the screen then has.
 COMMANDS = (
-    ("list", "shmdctl list --all", 12, False),
-    ("ps", "shmdctl ps", 14, False),
-    ("top", "shmdctl top", 24, True),
-    ("doctor", "shmdctl doctor", 120, False),
+    ("list", "shmdctl list --all", 12, None),
+    ("ps", "shmdctl ps", 14, None),
+    ("top", "shmdctl top", 24, ("", "NATTCH")),
+    ("top: processes", "shmdctl top", 24, ("p", "python3")),
+    ("doctor", "shmdctl doctor", 120, None),
 )
 
 USE = """
@@ -115,6 +117,11 @@ class World:
         wait_until(lambda: "half-done" in subprocess.run(["shmdctl", "list"], env=self.environment, check=True,
                                                          capture_output=True, text=True).stdout)
 
+    def happen(self):
+        """What events tell of, while somebody looks."""
+        self.ctl(BOB, "create", "scratch", "--size", "128K")
+        self.ctl(BOB, "rm", "scratch")
+
     def end(self):
         for process in reversed(self._processes):
             process.kill()
@@ -131,9 +138,9 @@ def wait_until(condition):
 class Terminal:
     """tmux, on sockets in DIRECTORY."""
 
-    def __init__(self, directory, environment):
+    def __init__(self, directory, world):
         self._directory, self._socket, self._n = directory, None, 0
-        self._environment = environment
+        self._world, self._environment = world, world.environment
 
     def _tmux(self, *arguments):
         return subprocess.run(["tmux", "-f", "/dev/null", "-S", self._socket, *arguments], check=True,
@@ -142,28 +149,33 @@ class Terminal:
     def _screen(self):
         return self._tmux("capture-pane", "-p").rstrip()
 
-    def picture(self, command, width, height, is_full_screen):
-        """What the terminal shows when the command has ended, or, of one that does not, when it has drawn."""
+    def _open(self, command, width, height):
         # A server that was told to end may not have, so each picture has one of its own.
         self._n += 1
         self._socket = os.path.join(self._directory, f"tmux-{self._n}.sock")
-        end = "" if is_full_screen else "; printf '\\033[?25l'; touch \"$DONE\"; exec sleep 1000"
-        done = self._socket + ".done"
-        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-e", f"DONE={done}",
-                   f"{command}{end}")
-        if is_full_screen:
-            self._wait_until_it_stays()
-        else:
-            wait_until(lambda: os.path.exists(done))
-            os.unlink(done)
+        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-e", f"DONE={self._socket}.done", command)
+
+    def _close(self):
+        """What it shows last."""
         text = self._screen()
         self._tmux("kill-server")
         return "\n".join(line.rstrip() for line in text.split("\n"))
 
-    def _wait_until_it_stays(self):
-        """It has drawn something, and one more time."""
-        wait_until(self._screen)
-        time.sleep(2.5)
+    def picture(self, command, width, height, full_screen):
+        """What the terminal shows when the command has ended, or, of one that does not, when it has drawn what
+        happened meanwhile."""
+        if not full_screen:
+            self._open(f"{command}; printf '\\033[?25l'; touch \"$DONE\"; exec sleep 1000", width, height)
+            wait_until(lambda: os.path.exists(f"{self._socket}.done"))
+            return self._close()
+        key, sign = full_screen
+        self._open(command, width, height)
+        wait_until(lambda: "EVENTS" in self._screen())
+        if key:
+            self._tmux("send-keys", key)
+        self._world.happen()
+        wait_until(lambda: sign in self._screen() and "removed" in self._screen())
+        return self._close()
 
 
 def has(command, environment):
@@ -174,13 +186,14 @@ def has(command, environment):
 def document(terminal, environment):
     yield "# Screens"
     yield "\nWhat `shmdctl` shows on terminals of 40, 80 and 200 columns, taken by `docs/make/screens.py`."
-    for title, command, height, is_full_screen in COMMANDS:
+    for title, command, height, full_screen in COMMANDS:
         if not has(command, environment):
             continue
         yield f"\n## {title}"
         for width in WIDTHS:
-            yield f"\n`{command}`, {width} columns:\n\n```"
-            yield terminal.picture(command, width, height, is_full_screen)
+            key = f", then `{full_screen[0]}`" if full_screen and full_screen[0] else ""
+            yield f"\n`{command}`{key}, {width} columns:\n\n```"
+            yield terminal.picture(command, width, height, full_screen)
             yield "```"
 
 
@@ -196,7 +209,7 @@ def main():
         world = World(directory)
         try:
             world.fill()
-            for line in document(Terminal(directory, world.environment), world.environment):
+            for line in document(Terminal(directory, world), world.environment):
                 print(line)
         finally:
             world.end()
