@@ -117,6 +117,7 @@ integration_tests = \
 	tests/integration/test_methods.py \
 	tests/integration/test_manuals.py \
 	tests/packages/test_claims.py \
+	tests/packages/test_image.py \
 	tests/packages/test_spec.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_mutations.py \
@@ -200,6 +201,7 @@ EXTRA_DIST += $(systemd_tests) tests/systemd/container.py tests/systemd/this_mac
 # What tests need and what is not a test.
 EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
+EXTRA_DIST += tests/packages/containerfile.py tests/packages/image.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py tests/integration/tracing.py
 EXTRA_DIST += tests/integration/command.py tests/integration/terminal.py tests/integration/fake_daemon.py

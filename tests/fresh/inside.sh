@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools|packages
+# What a newcomer types, on the system that run.sh has made: inside.sh readme|plain|tarball|tools|packages|image
 #
 # Each command has an empty environment; where no quickstart is at work, it has the PATH of a login. The
 # last line is the sum: N passed, N failed, N skipped.
@@ -164,6 +164,12 @@ tools() {
 packages() {
     log_in
     typed 'tests/packages/check.sh'
+}
+
+image() {
+    log_in
+    typed 'apt-get -q -y install --no-install-recommends python3 >/dev/null'
+    typed 'PYTHONDONTWRITEBYTECODE=1 python3 tests/packages/image.py'
 }
 
 typed 'git clone --quiet /srv/shmd.git shmd'

@@ -3,13 +3,14 @@
 # Sets shmd up on a fresh, minimal Debian, as a newcomer does:
 #
 #   tests/fresh/run.sh [--release bookworm|trixie] [--user root|ordinary|container]
-#                      [--way readme|plain|tarball|tools|packages]
+#                      [--way readme|plain|tarball|tools|packages|image]
 #
 #   readme     git clone, then the commands of README.md in its order, then its tour (the default)
 #   plain      ./autogen.sh && ./configure && make && make check && make install
 #   tarball    make dist, and the release built in its own directory and out of it
 #   tools      the release's clang with warnings as errors, the lints, the analyses, distcheck
 #   packages   the Debian packages: built twice, compared, installed, upgraded, purged; as root
+#   image      what contrib/Containerfile says, by hand, and the daemon as the image runs it; as root
 #
 # --user and --way may be repeated. The ordinary user has sudo; `container` is root with the capabilities
 # that Docker leaves to it. Without --user, root and the ordinary user do it. What is committed is cloned.
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
     '--release bookworm' | '--release trixie') release=$2 ;;
     '--user root' | '--user ordinary' | '--user container') users+=("$2") ;;
-    '--way readme' | '--way plain' | '--way tarball' | '--way tools' | '--way packages') ways+=("$2") ;;
+    '--way readme' | '--way plain' | '--way tarball' | '--way tools' | '--way packages' | '--way image') ways+=("$2") ;;
     '-h '* | '--help '*)
         print_help
         exit

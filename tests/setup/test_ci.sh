@@ -82,7 +82,7 @@ for turn in 'plain|--release bookworm --user ordinary --way plain' \
     'tarball|--release bookworm --user root --way tarball' \
     'trixie|--release trixie --user root --way readme --way tools' \
     'container|--release bookworm --user container --way readme' \
-    'packages|--release bookworm --user root --way packages'; do
+    'packages|--release bookworm --user root --way packages --way image'; do
     is "${turn%%|*}: it succeeds" "$(run "${turn%%|*}")" 0
     is "${turn%%|*}: the order of README.md always, and this" "$(paste -sd'|' "$scratch/fresh")" \
         "--release bookworm --way readme|${turn#*|}"
