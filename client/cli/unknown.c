@@ -9,6 +9,8 @@
 
 /* --- commands */
 
+enum { SHORT = 4 };
+
 /* What other programs, or people, call a command. */
 static const struct {
     const char *word;
@@ -20,6 +22,9 @@ static const struct {
     {"unlink", "rm"},
     {"destroy", "rm"},
     {"erase", "rm"},
+    {"kill", "rm"},
+    {"free", "rm"},
+    {"drop", "rm"},
     {"ipcrm", "rm"},
     {"rename", "set NAME --new-name NEW"},
     {"move", "set NAME --new-name NEW"},
@@ -99,8 +104,10 @@ static const char *meant_command(const struct cli *cli, const char *name)
             near_try(&near, cli->commands[i].name);
     if (near.best)
         return near.best;
+    /* Of a short word of others, one wrong letter makes another word. */
     for (size_t i = 0; i < COUNT(other_commands); i++)
-        near_try(&near, other_commands[i].word);
+        if (strlen(other_commands[i].word) > SHORT)
+            near_try(&near, other_commands[i].word);
     for (size_t i = 0; i < COUNT(other_commands); i++)
         if (near.best == other_commands[i].word)
             return other_commands[i].meant;
