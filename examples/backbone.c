@@ -40,10 +40,12 @@ static int fail(const char *what, int r)
     return EXIT_FAILED;
 }
 
-/* What a call on SHMD returned, in the daemon's own words if it has some. */
+/* What a call on SHMD returned, and what to do about it. */
 static int refused(const struct shmd *shmd, int r)
 {
-    fprintf(stderr, "backbone: %s\n", shmd_last_failure(shmd)->message);
+    char text[512];
+    shmd_failure_text(shmd, text, sizeof(text));
+    fprintf(stderr, "backbone: %s\n", text);
     return r == SHMD_ERROR_INITIALISER_DIED ? EXIT_INITIALISER_DIED : EXIT_FAILED;
 }
 

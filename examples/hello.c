@@ -67,8 +67,11 @@ int main(int argc, char *argv[])
         return 1;
     }
     r = writes ? fill(shmd, argv[2]) : print(shmd, argv[2]);
-    if (r != 0)
-        fprintf(stderr, "hello: %s\n", shmd_last_failure(shmd)->message);
+    if (r != 0) {
+        char text[512];
+        shmd_failure_text(shmd, text, sizeof(text));
+        fprintf(stderr, "hello: %s\n", text);
+    }
     shmd_disconnect(shmd);
     return r != 0;
 }
