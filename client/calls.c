@@ -371,11 +371,30 @@ int shmd_list(struct shmd *shmd, const struct shmd_list_options *options, shmd_l
 
 /* --- events */
 
+/* KINDS has no bit but those of the kinds that can be asked for. */
+static int check_kinds(struct shmd *shmd, unsigned kinds)
+{
+    const unsigned known = (1U << EVENT_KINDS) - 1;
+    char list[FAILURE_TEXT_SIZE / 2] = "";
+    if (!(kinds & ~known))
+        return 0;
+    for (size_t i = 0, length = 0; i < EVENT_KINDS && length < sizeof(list); i++)
+        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%u (%s)",
+                                   i > 0 ? ", " : "", 1U << i, event_words[i]);
+    connection_begin(shmd);
+    return failure_set(shmd, -EINVAL,
+                       "there are no kinds 0x%x of events: they are bits of %s, or 0 for all",
+                       kinds & ~known, list);
+}
+
 int option_subscribe(struct shmd *shmd, const struct shmd_subscribe_options *options,
                      union params *ret, struct subscribed *ret_subscribed)
 {
     static const struct shmd_subscribe_options all;
     const struct shmd_subscribe_options *o = options ? options : &all;
+    int r = check_kinds(shmd, o->kinds);
+    if (r < 0)
+        return r;
     char *prefix = o->prefix ? strdup(o->prefix) : NULL;
     if (o->prefix && !prefix) {
         connection_begin(shmd);

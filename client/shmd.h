@@ -679,7 +679,7 @@ void shmd_event_free(struct shmd_event *event);
 
 struct shmd_subscribe_options {
     const char *prefix; /* of the name */
-    unsigned kinds;     /* bits of enum shmd_event_kind; 0: all */
+    unsigned kinds;     /* bits of enum shmd_event_kind; 0: all; others are -EINVAL */
     bool has_after;
     uint64_t after; /* the event_serial seen last: what came since comes first */
     uint64_t reserved[8];

@@ -661,6 +661,14 @@ static void scenario_events(char **args)
     const struct shmd_subscribe_options options = {
         .prefix = "e/", .kinds = SHMD_EVENT_CREATED | SHMD_EVENT_REMOVED};
     shmd_segment_free(create(&(struct shmd_create_options){.name = "before", .size = 1}));
+    const unsigned wrong[] = {SHMD_EVENT_GAP, SHMD_EVENT_UNKNOWN, SHMD_EVENT_ADOPTED << 1};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        const struct shmd_subscribe_options mistaken = {.kinds = wrong[i] | SHMD_EVENT_READY};
+        GIVES(-EINVAL, shmd_subscribe(shmd, &mistaken, NULL));
+        CHECK(strstr(shmd_last_failure(shmd)->message, "1 (created), 2 (ready), "));
+        GIVES(-EINVAL, shmd_send_subscribe(shmd, &mistaken, NULL, NULL));
+        CHECK(shmd_unanswered(shmd) == 0);
+    }
     WORKS(shmd_subscribe(shmd, &options, &newest));
     GIVES(-ETIMEDOUT, shmd_next_event(shmd, 0, &event));
     CHECK(!event);
