@@ -345,6 +345,10 @@ struct shmd_content {
  * again and nothing has changed. A mode without read or write permission for the owner is set when
  * the segment has been filled.
  *
+ * It does not go on over a restart of the daemon. When the connection is lost while the segment is
+ * filled, nobody can be asked to remove it, and it keeps its name, initialising, until this process
+ * exits; before another try, remove it after shmd_reconnect().
+ *
  * Besides what shmd_create() returns: -EINVAL, `length` is more than the segment's size,
  * `not_ready` is set, or the lifetime is `attached`, for then it would go with the detaching; what
  * `fill` returned; and as shmd_attach().

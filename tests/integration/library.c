@@ -778,6 +778,32 @@ static void scenario_reconnect(char **args)
     shmd_segment_free(released);
 }
 
+static int fill_over_a_restart(void *address, uint64_t size, void *data)
+{
+    (void)data;
+    memset(address, 1, size);
+    say_and_wait("restart it");
+    return 0;
+}
+
+/* What shmd_create(3) says of a connection that is lost while the segment is filled. */
+static void scenario_fill_restart(char **args)
+{
+    (void)args;
+    struct shmd_segment *segment;
+    const struct shmd_create_options options = {.name = "frames", .size = 4096};
+    CHECK(shmd_create_filled(shmd, &options, &(struct shmd_content){.fill = fill_over_a_restart},
+                             NULL, NULL) < 0);
+    WORKS(shmd_reconnect(shmd, -1));
+    WORKS(shmd_stat(shmd, SHMD_NAME("frames"), &segment));
+    CHECK(segment->state == SHMD_STATE_INITIALISING);
+    WORKS(shmd_remove(shmd, SHMD_SERIAL(segment->serial), 0, NULL));
+    shmd_segment_free(segment);
+    bool created = false;
+    WORKS(shmd_create_filled(shmd, &options, NULL, NULL, &created));
+    CHECK(created);
+}
+
 static void scenario_call(char **args)
 {
     (void)args;
@@ -1121,6 +1147,7 @@ static const struct {
     {"adopt_strange", true, scenario_adopt_strange},
     {"events", true, scenario_events},
     {"reconnect", true, scenario_reconnect},
+    {"fill_restart", true, scenario_fill_restart},
     {"call", true, scenario_call},
     {"nulls", true, scenario_nulls},
     {"late", true, scenario_late},

@@ -447,6 +447,18 @@ class Reconnecting(LibraryCase):
         _, err = process.communicate(timeout=DEADLINE)
         self.assertEqual((process.returncode, err), (0, b""))
 
+    def test_a_restart_while_a_segment_is_filled(self):
+        daemon = self.start_daemon()
+        process = self.popen(self.PROGRAM, "fill_restart", user=SOMEBODY, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             environment={"SHMD_SOCKET": daemon.socket_path})
+        self.assertEqual(process.stdout.readline(), b"restart it\n")
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        self.start_daemon()
+        _, err = process.communicate(b"\n", timeout=DEADLINE)
+        self.assertEqual((process.returncode, err), (0, b""))
+
 
 class PipelinedWithTheDaemon(LibraryCase):
     """Calls that do not wait."""
