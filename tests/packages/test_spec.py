@@ -20,7 +20,8 @@ _SPEC = os.path.join(_TOP, "contrib/shmd.spec")
 _FILTERS = os.path.join(_TOP, "contrib/shmd.rpmlintrc")
 # Of systemd-rpm-macros and python3-devel, which the spec asks for and Debian does not have.
 _OF_FEDORA = {"sysusers_create_compat", "systemd_post", "systemd_preun", "systemd_postun_with_restart",
-              "tmpfiles_create", "_sysusersdir", "_tmpfilesdir", "_unitdir", "_userpresetdir", "_userunitdir", "python3_sitelib"}  # fmt: skip
+              "tmpfiles_create", "_sysusersdir", "_tmpfilesdir", "_unitdir", "_userpresetdir", "_userunitdir",
+              "python3_sitelib"}  # fmt: skip
 # What rpm itself reads.
 _OF_RPM = {"package", "description", "prep", "build", "install", "check", "pre", "post", "preun", "postun", "files",
            "license", "doc", "dir", "exclude", "changelog"}  # fmt: skip
