@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_audit \
 	tests/unit/test_cli_parse \
 	tests/unit/test_config \
+	tests/unit/test_contents \
 	tests/unit/test_create \
 	tests/unit/test_deadlines \
 	tests/unit/test_declare \
@@ -287,6 +288,7 @@ tests_unit_test_journal_faults_LDADD = $(journal_world)
 tests_unit_test_journal_rewrite_LDADD = $(journal_world)
 tests_unit_test_journal_host_LDADD = libstore.la $(LDADD)
 tests_contract_test_store_LDADD = libfakes.la $(journal_world)
+tests_unit_test_contents_LDADD = libstore.la $(LDADD)
 tests_unit_test_serial_map_LDADD = libstore.la $(LDADD)
 
 # A core on fakes, with memory that runs out on cue.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/store/serial_map.h"
 #include "daemon/util/array.h"
 #include "daemon/util/siphash.h"
 
@@ -54,40 +55,59 @@ void store_contents_deinit(struct store_contents *contents)
 
 /* --- the builder */
 
-struct contents_entry {
-    struct stored_segment segment;
-    struct stored_tie *ties;
-    size_t n_ties, ties_capacity;
-    bool is_gone;
-};
-
 void contents_builder_deinit(struct contents_builder *b)
 {
-    free(b->entries);
-    serial_map_deinit(&b->by_serial);
+    free(b->segments);
     store_contents_deinit(&b->so_far);
     *b = (struct contents_builder){0};
 }
 
-static struct contents_entry *entry_of(const struct contents_builder *b, uint64_t serial)
+static bool is_gone(const struct stored *stored)
 {
-    const uint64_t *place = serial_map_find(&b->by_serial, serial);
-    return place ? &b->entries[*place] : NULL;
+    return stored->segment.state == STATE_REMOVED;
 }
 
-static struct contents_entry *add_entry(struct contents_builder *b, uint64_t serial)
+/* The place of the first whose serial is at least SERIAL. Most records are of the last segment, or
+ * of one behind it. */
+static size_t place_of(const struct contents_builder *b, uint64_t serial)
 {
-    struct contents_entry *entries =
-        array_reserve(b->entries, &b->capacity, b->n_entries, 1, sizeof(*entries));
-    if (!entries)
+    size_t low = 0, high = b->n_segments;
+    if (high > 0 && b->segments[high - 1].segment.serial <= serial)
+        return b->segments[high - 1].segment.serial == serial ? high - 1 : high;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (b->segments[middle].segment.serial < serial)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The one with SERIAL, unless it is gone. */
+static struct stored *find(const struct contents_builder *b, uint64_t serial)
+{
+    size_t place = place_of(b, serial);
+    if (place == b->n_segments || b->segments[place].segment.serial != serial)
         return NULL;
-    b->entries = entries;
-    if (serial_map_reserve(&b->by_serial, 1) < 0)
-        return NULL;
-    serial_map_put(&b->by_serial, serial, b->n_entries);
-    struct contents_entry *entry = &b->entries[b->n_entries++];
-    *entry = (struct contents_entry){0};
-    return entry;
+    return is_gone(&b->segments[place]) ? NULL : &b->segments[place];
+}
+
+/* A place for one with SERIAL, which is not there; one that is gone leaves its own. */
+static struct stored *add(struct contents_builder *b, uint64_t serial)
+{
+    size_t place = place_of(b, serial);
+    if (place == b->n_segments || b->segments[place].segment.serial != serial) {
+        struct stored *segments =
+            array_reserve(b->segments, &b->capacity, b->n_segments, 1, sizeof(*segments));
+        if (!segments)
+            return NULL;
+        b->segments = segments;
+        memmove(segments + place + 1, segments + place,
+                (b->n_segments++ - place) * sizeof(*segments));
+    }
+    b->segments[place] = (struct stored){0};
+    return &b->segments[place];
 }
 
 static char *copy_text(char **at, const char *text)
@@ -130,12 +150,12 @@ static int apply_segment(struct contents_builder *b, const struct stored_segment
     int r = copy_segment(b, segment, &copy);
     if (r < 0)
         return r;
-    struct contents_entry *entry = entry_of(b, segment->serial);
-    if (!entry)
-        entry = add_entry(b, segment->serial);
-    if (!entry)
+    struct stored *stored = find(b, segment->serial);
+    if (!stored)
+        stored = add(b, segment->serial);
+    if (!stored)
         return -ENOMEM;
-    entry->segment = copy;
+    stored->segment = copy;
     return 0;
 }
 
@@ -146,53 +166,63 @@ static bool is_same_tie(const struct stored_tie *a, const struct stored_tie *b)
            a->identity.started_at == b->identity.started_at;
 }
 
-static size_t place_of_tie(const struct contents_entry *entry, const struct stored_tie *tie)
+/* All ties are in the arena, which is ours. */
+static struct stored_tie *ties_of(const struct stored *stored)
+{
+    return (struct stored_tie *)stored->ties;
+}
+
+static size_t place_of_tie(const struct stored *stored, const struct stored_tie *tie)
 {
     size_t i = 0;
-    while (i < entry->n_ties && !is_same_tie(&entry->ties[i], tie))
+    while (i < stored->n_ties && !is_same_tie(&stored->ties[i], tie))
         i++;
     return i;
+}
+
+/* There is room for 2, 4, 8 ties and so on, or for more after some have gone. */
+static bool may_be_full(size_t n_ties)
+{
+    return n_ties != 1 && (n_ties & (n_ties - 1)) == 0;
 }
 
 static int apply_tie(struct contents_builder *b, uint64_t serial, const struct stored_tie *tie,
                      const char **ret_why)
 {
-    struct contents_entry *entry = entry_of(b, serial);
-    if (!entry) {
+    struct stored *stored = find(b, serial);
+    if (!stored) {
         *ret_why = "it ties a process to a segment that has no record";
         return -EBADMSG;
     }
-    if (entry->n_ties == entry->ties_capacity) {
-        size_t capacity = entry->ties_capacity ? entry->ties_capacity * 2 : 2;
+    if (may_be_full(stored->n_ties)) {
+        size_t capacity = stored->n_ties > 0 ? stored->n_ties * 2 : 2;
         struct stored_tie *ties = arena_get(&b->so_far.memory, capacity * sizeof(*ties));
         if (!ties)
             return -ENOMEM;
-        if (entry->n_ties > 0)
-            memcpy(ties, entry->ties, entry->n_ties * sizeof(*ties));
-        entry->ties = ties;
-        entry->ties_capacity = capacity;
+        if (stored->n_ties > 0)
+            memcpy(ties, stored->ties, stored->n_ties * sizeof(*ties));
+        stored->ties = ties;
     }
-    entry->ties[entry->n_ties++] = *tie;
+    ties_of(stored)[stored->n_ties++] = *tie;
     return 0;
 }
 
 static void apply_untie(struct contents_builder *b, uint64_t serial, const struct stored_tie *tie)
 {
-    struct contents_entry *entry = entry_of(b, serial);
-    size_t i = entry ? place_of_tie(entry, tie) : 0;
-    if (!entry || i == entry->n_ties)
+    struct stored *stored = find(b, serial);
+    size_t i = stored ? place_of_tie(stored, tie) : 0;
+    if (!stored || i == stored->n_ties)
         return;
-    entry->n_ties--;
-    memmove(&entry->ties[i], &entry->ties[i + 1], (entry->n_ties - i) * sizeof(entry->ties[0]));
+    struct stored_tie *ties = ties_of(stored);
+    stored->n_ties--;
+    memmove(&ties[i], &ties[i + 1], (stored->n_ties - i) * sizeof(*ties));
 }
 
 static void apply_gone(struct contents_builder *b, uint64_t serial)
 {
-    struct contents_entry *entry = entry_of(b, serial);
-    if (!entry)
-        return;
-    entry->is_gone = true;
-    serial_map_take(&b->by_serial, serial);
+    struct stored *stored = find(b, serial);
+    if (stored)
+        stored->segment.state = STATE_REMOVED;
 }
 
 void store_daemons_add(struct store_daemon *daemons, size_t *n_daemons,
@@ -269,12 +299,12 @@ int contents_check_unique(const struct contents_builder *b, const uint64_t secre
                           const char **ret_why)
 {
     struct serial_map seen[3] CLEANUP(free_maps) = {0};
-    for (size_t i = 0; i < b->n_entries; i++) {
-        const struct contents_entry *entry = &b->entries[i];
-        if (entry->is_gone)
+    int r = serial_map_reserve(&seen[0], b->n_segments);
+    for (size_t i = 0; r == 0 && i < b->n_segments; i++) {
+        const struct stored_segment *s = &b->segments[i].segment;
+        if (is_gone(&b->segments[i]))
             continue;
-        const struct stored_segment *s = &entry->segment;
-        int r = note_once(&seen[0], (uint64_t)s->shmid + 1);
+        r = note_once(&seen[0], (uint64_t)s->shmid + 1);
         *ret_why = "two records have the same shmid";
         if (r == 0 && s->key) {
             r = note_once(&seen[1], s->key);
@@ -284,40 +314,23 @@ int contents_check_unique(const struct contents_builder *b, const uint64_t secre
             r = note_once(&seen[2], hash_of(secret, s->name));
             *ret_why = "two records have the same name";
         }
-        if (r < 0)
-            return r;
     }
-    return 0;
+    return r;
 }
 
-static int compare_serials(const void *a, const void *b)
-{
-    const struct stored *left = a, *right = b;
-    return (left->segment.serial > right->segment.serial) -
-           (left->segment.serial < right->segment.serial);
-}
-
-int contents_finish(struct contents_builder *b, struct store_contents *ret)
+void contents_finish(struct contents_builder *b, struct store_contents *ret)
 {
     size_t n = 0;
-    struct stored *segments = calloc(b->by_serial.count + 1, sizeof(*segments));
-    if (!segments)
-        return -ENOMEM;
-    bool is_sorted = true;
-    for (size_t i = 0; i < b->n_entries; i++) {
-        const struct contents_entry *entry = &b->entries[i];
-        if (entry->is_gone)
+    for (size_t i = 0; i < b->n_segments; i++) {
+        if (is_gone(&b->segments[i]))
             continue;
-        segments[n] = (struct stored){entry->segment, entry->ties, entry->n_ties};
-        is_sorted &= n == 0 || segments[n - 1].segment.serial < segments[n].segment.serial;
+        if (n < i)
+            b->segments[n] = b->segments[i];
         n++;
     }
-    if (!is_sorted)
-        qsort(segments, n, sizeof(*segments), compare_serials);
     *ret = b->so_far;
-    ret->segments = segments;
+    ret->segments = steal_pointer(&b->segments);
     ret->n_segments = n;
     b->so_far = (struct store_contents){0};
     contents_builder_deinit(b);
-    return 0;
 }

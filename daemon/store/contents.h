@@ -6,16 +6,12 @@
 #ifndef SHMD_STORE_CONTENTS_H
 #define SHMD_STORE_CONTENTS_H
 
-#include "daemon/store/serial_map.h"
 #include "daemon/store/store.h"
-
-struct contents_entry; /* a segment, or what is left of one that is gone */
 
 /* All zeros: nothing is stored. */
 struct contents_builder {
-    struct contents_entry *entries; /* in the order in which they came */
-    size_t n_entries, capacity;
-    struct serial_map by_serial;  /* places in ENTRIES; those that are gone are not in it */
+    struct stored *segments; /* ascending serials; STATE_REMOVED, which no record has: gone */
+    size_t n_segments, capacity;
     struct store_contents so_far; /* all but the segments */
 };
 
@@ -32,8 +28,8 @@ int contents_apply(struct contents_builder *b, const struct store_record *record
 int contents_check_unique(const struct contents_builder *b, const uint64_t secret[static 2],
                           const char **ret_why) MUST_CHECK;
 
-/* Hands over what is stored and leaves the builder empty: 0 or -ENOMEM. */
-int contents_finish(struct contents_builder *b, struct store_contents *ret) MUST_CHECK;
+/* Hands over what is stored and leaves the builder empty. */
+void contents_finish(struct contents_builder *b, struct store_contents *ret);
 
 enum { STORE_DAEMONS_KEPT = 16 };
 

@@ -225,8 +225,7 @@ void records_seal(uint8_t *bytes, size_t len, const uint64_t seed[static 2], uin
 
 /* --- reading */
 
-enum record_found record_find(const uint8_t *bytes, size_t len, const uint64_t seed[static 2],
-                              uint64_t previous, struct record_frame *ret)
+enum record_found record_find_unsummed(const uint8_t *bytes, size_t len, struct record_frame *ret)
 {
     struct bytes_left left = {bytes, bytes + len, false};
     if (len < HEAD_SIZE)
@@ -247,9 +246,18 @@ enum record_found record_find(const uint8_t *bytes, size_t len, const uint64_t s
     frame.payload = left.at;
     left.at += frame.payload_len;
     frame.sum = get_64(&left);
-    frame.has_right_sum = frame.sum == sum_of(bytes, HEAD_SIZE + frame.payload_len, seed, previous);
     *ret = frame;
     return RECORD_FOUND;
+}
+
+enum record_found record_find(const uint8_t *bytes, size_t len, const uint64_t seed[static 2],
+                              uint64_t previous, struct record_frame *ret)
+{
+    enum record_found found = record_find_unsummed(bytes, len, ret);
+    if (found == RECORD_FOUND)
+        ret->has_right_sum =
+            ret->sum == sum_of(bytes, HEAD_SIZE + ret->payload_len, seed, previous);
+    return found;
 }
 
 /* Within range, so that no conversion changes it; what it may be is store_check_record()'s. */

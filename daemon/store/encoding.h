@@ -66,6 +66,8 @@ enum record_found {
 /* The record that BYTES begin with, behind one with sum PREVIOUS. */
 enum record_found record_find(const uint8_t *bytes, size_t len, const uint64_t seed[static 2],
                               uint64_t previous, struct record_frame *ret);
+/* The same without a look at its sum. */
+enum record_found record_find_unsummed(const uint8_t *bytes, size_t len, struct record_frame *ret);
 
 /* A record with room for what it points to; its texts point into the bytes that it was read from.
  */

@@ -161,9 +161,7 @@ static int make_new(struct journal *j, const struct store_counters *counters, bo
 static int take_contents(struct journal *j, struct journal_reading *reading)
 {
     struct store_contents *c = &j->contents;
-    int r = contents_finish(&reading->builder, c);
-    if (r < 0)
-        return r;
+    contents_finish(&reading->builder, c);
     j->has_contents = true;
     c->records_since_at_ms = j->file.header.records_since_at_ms;
     c->has_intent = j->file.header.has_intent;
@@ -171,7 +169,7 @@ static int take_contents(struct journal *j, struct journal_reading *reading)
     j->counters = c->counters;
     for (size_t i = 0; i < c->n_daemons; i++)
         store_daemons_add(j->daemons, &j->n_daemons, &c->daemons[i]);
-    r = journal_live_reserve(&j->live, c->n_segments);
+    int r = journal_live_reserve(&j->live, c->n_segments);
     for (size_t i = 0; r == 0 && i < c->n_segments; i++) {
         const struct stored *stored = &c->segments[i];
         struct store_record record = {

@@ -33,8 +33,8 @@ static int apply_change(struct journal_reading *reading, struct journal_scan *sc
     while (r == 0 && at < end) {
         struct record_frame frame;
         struct decoded_record decoded;
-        /* Found and summed before: here only its parts are wanted. */
-        if (record_find(at, (size_t)(end - at), reading->header.seed, 0, &frame) != RECORD_FOUND)
+        /* Its sum was found to be right. */
+        if (record_find_unsummed(at, (size_t)(end - at), &frame) != RECORD_FOUND)
             return -EIO;
         r = record_decode(&frame, &decoded, ret_why);
         if (r == 0)
