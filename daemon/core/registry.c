@@ -66,49 +66,73 @@ static void compact(struct registry *r)
     r->n_slots = out;
 }
 
-int registry_reserve(struct registry *r, const struct segment *segment)
+int registry_reserve_many(struct registry *r, size_t n, size_t n_names, size_t n_keys)
 {
     struct registry_slot *slots =
-        array_reserve(r->slots, &r->capacity, r->n_slots, 1, sizeof(*slots));
+        array_reserve(r->slots, &r->capacity, r->n_slots, n, sizeof(*slots));
     if (!slots)
         return -ENOMEM;
     r->slots = slots;
-    int result = segment_index_reserve(&r->by_shmid);
-    if (result == 0 && segment->name)
-        result = segment_index_reserve(&r->by_name);
-    if (result == 0 && segment->key)
-        result = segment_index_reserve(&r->by_key);
+    int result = segment_index_reserve(&r->by_shmid, n);
+    if (result == 0)
+        result = segment_index_reserve(&r->by_name, n_names);
+    if (result == 0)
+        result = segment_index_reserve(&r->by_key, n_keys);
     return result;
 }
 
-static bool is_free(const struct registry *r, const struct segment *segment)
+int registry_reserve(struct registry *r, const struct segment *segment)
 {
-    return !registry_by_shmid(r, segment->shmid) &&
-           !(segment->name && registry_by_name(r, segment->name)) &&
-           !(segment->key && registry_by_key(r, segment->key));
+    return registry_reserve_many(r, 1, segment->name != NULL, segment->key != 0);
+}
+
+/* Of what a segment is known by; only of what it has. */
+struct hashes {
+    uint64_t shmid, name, key;
+};
+
+static struct hashes hashes_of(const struct registry *r, const struct segment *segment)
+{
+    return (struct hashes){.shmid = hash_shmid(r, segment->shmid),
+                           .name = segment->name ? hash_name(r, segment->name) : 0,
+                           .key = segment->key ? hash_key(r, segment->key) : 0};
+}
+
+static bool is_free(const struct registry *r, const struct segment *s, const struct hashes *h)
+{
+    return !segment_index_find(&r->by_shmid, h->shmid, is_of_shmid, &s->shmid) &&
+           !(s->name && segment_index_find(&r->by_name, h->name, is_of_name, s->name)) &&
+           !(s->key && segment_index_find(&r->by_key, h->key, is_of_key, &s->key));
+}
+
+static void put(struct registry *r, struct segment *segment, const struct hashes *h)
+{
+    assert(segment->serial > r->last_serial);
+    segment_index_put(&r->by_shmid, h->shmid, segment);
+    if (segment->name)
+        segment_index_put(&r->by_name, h->name, segment);
+    if (segment->key)
+        segment_index_put(&r->by_key, h->key, segment);
+    r->last_serial = segment->serial;
+    r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
+    r->count++;
 }
 
 int registry_add(struct registry *r, struct segment *segment)
 {
-    if (!is_free(r, segment))
+    const struct hashes h = hashes_of(r, segment);
+    if (!is_free(r, segment, &h))
         return -EEXIST;
     int result = registry_reserve(r, segment);
     if (result == 0)
-        registry_put(r, segment);
+        put(r, segment, &h);
     return result;
 }
 
 void registry_put(struct registry *r, struct segment *segment)
 {
-    assert(segment->serial > r->last_serial);
-    segment_index_put(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
-    if (segment->name)
-        segment_index_put(&r->by_name, hash_name(r, segment->name), segment);
-    if (segment->key)
-        segment_index_put(&r->by_key, hash_key(r, segment->key), segment);
-    r->last_serial = segment->serial;
-    r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
-    r->count++;
+    const struct hashes h = hashes_of(r, segment);
+    put(r, segment, &h);
 }
 
 /* The index of the first slot whose serial is at least SERIAL. */
@@ -197,7 +221,7 @@ struct segment *registry_step(const struct registry *r, struct registry_walk *wa
 
 int registry_reserve_name(struct registry *r)
 {
-    return segment_index_reserve(&r->by_name);
+    return segment_index_reserve(&r->by_name, 1);
 }
 
 static void drop_name(struct registry *r, struct segment *segment)

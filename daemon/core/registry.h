@@ -33,6 +33,9 @@ void registry_deinit(struct registry *r);
  * stays. */
 int registry_reserve(struct registry *r, const struct segment *segment) MUST_CHECK;
 
+/* The same for N, of which N_NAMES have a name and N_KEYS a key. */
+int registry_reserve_many(struct registry *r, size_t n, size_t n_names, size_t n_keys) MUST_CHECK;
+
 /* The serial that the next new segment gets. */
 static inline uint64_t registry_next_serial(const struct registry *r)
 {

@@ -108,11 +108,22 @@ static int restore_segment(struct core *core, const struct stored *stored, bool 
     return r;
 }
 
+/* At once, so that no table is filled again and again while it grows. */
+static int make_room(struct core *core, const struct store_contents *contents)
+{
+    size_t n_names = 0, n_keys = 0;
+    for (size_t i = 0; i < contents->n_segments; i++) {
+        n_names += contents->segments[i].segment.name != NULL;
+        n_keys += contents->segments[i].segment.key != 0;
+    }
+    return registry_reserve_many(&core->registry, contents->n_segments, n_names, n_keys);
+}
+
 int restore_segments(struct core *core, const struct store_contents *contents)
 {
     const bool is_foreign = are_foreign(core, contents);
     core->ledger.has_foreign_pids = is_foreign;
-    int r = 0;
+    int r = make_room(core, contents);
     for (size_t i = 0; r == 0 && i < contents->n_segments; i++)
         r = restore_segment(core, &contents->segments[i], is_foreign);
     if (r == 0) /* those above the last segment's were given, too */

@@ -31,11 +31,14 @@ void segment_index_put(struct segment_index *index, uint64_t hash, struct segmen
 }
 
 /* At most three quarters are used, so that a search is short, and always ends. */
-int segment_index_reserve(struct segment_index *index)
+int segment_index_reserve(struct segment_index *index, size_t more)
 {
-    if (index->count < index->capacity / 4 * 3)
+    size_t needed = index->count + more;
+    if (needed <= index->capacity / 4 * 3)
         return 0;
-    struct segment_index larger = {.capacity = index->capacity ? index->capacity * 2 : 64};
+    struct segment_index larger = {.capacity = index->capacity ? index->capacity : 64};
+    while (needed > larger.capacity / 4 * 3)
+        larger.capacity *= 2;
     larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
     if (!larger.slots)
         return -ENOMEM;

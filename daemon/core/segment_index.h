@@ -28,8 +28,8 @@ struct segment_index {
 
 void segment_index_deinit(struct segment_index *index);
 
-/* Room for one more: 0 or -ENOMEM. Room that a segment leaves stays. */
-int segment_index_reserve(struct segment_index *index) MUST_CHECK;
+/* Room for MORE segments: 0 or -ENOMEM. Room that a segment leaves stays. */
+int segment_index_reserve(struct segment_index *index, size_t more) MUST_CHECK;
 
 /* Puts in what is not there; room for it was reserved. */
 void segment_index_put(struct segment_index *index, uint64_t hash, struct segment *segment);

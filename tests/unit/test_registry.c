@@ -324,6 +324,21 @@ TEST(many_come_and_go_and_the_order_stays)
     assert_true(r.n_slots >= r.count);
 }
 
+TEST(room_for_many_at_once)
+{
+    enum { MANY = 1000 };
+    assert_int_equal(registry_reserve_many(&r, MANY, MANY, MANY / 2), 0);
+    no_slots = true;
+    tables_left = 0;
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%d", i);
+        added(name, i, i % 2 ? (uint32_t)i : 0);
+    }
+    assert_int_equal(r.count, MANY);
+    assert_int_equal(registry_reserve_many(&r, MANY, 0, 0), -ENOMEM);
+}
+
 TEST(no_memory_for_a_slot)
 {
     no_slots = true;
@@ -422,6 +437,7 @@ int main(void)
         REGISTRY_TEST(a_walk_sees_all),
         REGISTRY_TEST(a_walk_whose_records_go_before_and_behind_it),
         REGISTRY_TEST(many_come_and_go_and_the_order_stays),
+        REGISTRY_TEST(room_for_many_at_once),
         REGISTRY_TEST(no_memory_for_a_slot),
         REGISTRY_TEST(no_memory_for_a_table),
         REGISTRY_TEST(no_memory_for_a_new_name),

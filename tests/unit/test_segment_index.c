@@ -36,7 +36,7 @@ static void toggle(int i)
     if (is_in[i]) {
         segment_index_take(&table, hash_of(i), &segments[i]);
     } else {
-        assert_int_equal(segment_index_reserve(&table), 0);
+        assert_int_equal(segment_index_reserve(&table, 1), 0);
         segment_index_put(&table, hash_of(i), &segments[i]);
     }
     is_in[i] = !is_in[i];
