@@ -4,13 +4,16 @@
 #include "daemon/core/core.h"
 #include "daemon/core/segment_charge.h"
 
-/* The kernel has noted when we attached. Our own clock may say something else. */
-static void note_time(const struct core *core, struct segment *segment)
+/* The kernel has noted when we attached and DETACHED. Our own clock may say something else. */
+static void note_times(const struct core *core, struct segment *segment, bool detached)
 {
     const struct sysv *sysv = &core->on.sysv;
     struct sysv_stat kernel;
-    if (sysv->ops->stat(sysv->context, segment->shmid, &kernel) == 0)
-        segment->anchored_at_s = kernel.atime;
+    if (sysv->ops->stat(sysv->context, segment->shmid, &kernel) < 0)
+        return;
+    segment->anchored_at_s = kernel.atime;
+    if (detached)
+        segment->let_go_at_s = kernel.dtime;
 }
 
 int anchor_take(struct core *core, struct segment *segment, struct outcome_detail *detail)
@@ -25,7 +28,7 @@ int anchor_take(struct core *core, struct segment *segment, struct outcome_detai
     if (r < 0)
         segment_uncharge_anchor(&core->quota, segment);
     else
-        note_time(core, segment);
+        note_times(core, segment, false);
     return r;
 }
 
@@ -39,7 +42,7 @@ int anchor_renew(struct core *core, struct segment *segment)
     r = sysv->ops->detach(sysv->context, segment->anchor);
     (void)r; /* it can only fail for an address that is no attachment */
     segment->anchor = anew;
-    note_time(core, segment);
+    note_times(core, segment, true);
     return 0;
 }
 

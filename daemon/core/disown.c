@@ -86,8 +86,8 @@ int core_disown(struct core *core, struct found *found, struct outcome_detail *d
     const struct sight now = kernel_look(core, s);
     if (now.verdict == VERDICT_MATCH)
         found->kernel = now.kernel;
-    news_add_disowned(core, s, &found->kernel);
     found->kernel.nattch = segment_attachments(s, &found->kernel);
+    news_add_disowned(core, s, &found->kernel);
     removal_let_go(core, s);
     found->segment = NULL;
     return 0;

@@ -235,8 +235,11 @@ void removal_release_anchor(struct core *core, struct segment *segment)
         if (tie->role == TIE_ATTACHER)
             ledger_note_untied(core, tie);
     ties_free(&core->parties, segment, 1U << TIE_ATTACHER);
-    if (sysv->ops->stat(sysv->context, segment->shmid, &kernel) == -ENOENT)
+    int r = sysv->ops->stat(sysv->context, segment->shmid, &kernel);
+    if (r == -ENOENT)
         removal_noticed(core, segment, REASON_LAST_DETACH);
+    else if (r == 0 && kernel.lpid == core->own_pid)
+        segment->let_go_at_s = kernel.dtime;
 }
 
 bool removal_release_if_attached(struct core *core, struct segment *segment,

@@ -57,6 +57,7 @@ struct segment {
     uint32_t n_holders;     /* ties of that role */
     void *anchor;           /* the daemon's own attachment; no answer counts it */
     int64_t anchored_at_s;  /* the kernel's time of it; 0: there never was one */
+    int64_t let_go_at_s;    /* the kernel's time when it went; 0: it never did */
     struct deadline expiry; /* of expires_at_ms and idle_ttl_ms, whichever comes first */
     struct deadline anchor_check;
     int64_t anchor_until_ms; /* boot clock: when an anchor is let go though nobody has attached */

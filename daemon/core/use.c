@@ -15,10 +15,12 @@ void use_notice(struct core *core, struct segment *segment, const struct sysv_st
     const uint64_t before = segment->seen.nattch, now = segment_attachments(segment, kernel);
     /* When the daemon's anchor was the last to move, the pid and the times show only that. */
     const bool is_anchor = kernel->lpid == core->own_pid;
-    bool came = now > before || (!is_anchor && kernel->atime != segment->seen.attached_at_s);
-    bool went = now < before || (!is_anchor && kernel->dtime != segment->seen.detached_at_s);
-    /* Within one second both times stay as they are. */
-    if (!came && !went && !is_anchor && kernel->lpid != segment->seen.last_pid)
+    bool came = now > before || (!is_anchor && kernel->atime != segment->seen.attached_at_s &&
+                                 kernel->atime != segment->anchored_at_s);
+    bool went = now < before || (!is_anchor && kernel->dtime != segment->seen.detached_at_s &&
+                                 kernel->dtime != segment->let_go_at_s);
+    /* Within one second both times stay as they are. As many have come as have gone. */
+    if (now == before && (came || went || (!is_anchor && kernel->lpid != segment->seen.last_pid)))
         came = went = true;
     if (!came && !went && now == 0)
         return;

@@ -49,6 +49,43 @@ TEST(let_go_when_anybody_has_come)
     assert_int_equal(core_fixture_turn(f), 0);
 }
 
+/* The daemon's own detach is nobody's, though the next one to come is the last that moved. */
+TEST(letting_go_is_not_told)
+{
+    struct segment *s = made("a", LIFETIME_ATTACHED);
+    struct sweep_result swept;
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    reconcile_sweep(&f->core, &swept);
+    assert_null(s->anchor);
+    assert_int_equal(core_fixture_turn(f), 0);
+    told("attached:a");
+    f->k->now++;
+    fake_sysv_attach_as(f->k, s->shmid, 8);
+    reconcile_sweep(&f->core, &swept);
+    assert_int_equal(core_fixture_turn(f), 0);
+    told("attached:a");
+}
+
+/* Nor is its own attach, when kernel.shm_rmid_forced is written and somebody detaches after it. */
+TEST(keeping_is_not_told)
+{
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    struct sweep_result swept;
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    reconcile_sweep(&f->core, &swept);
+    assert_int_equal(core_fixture_turn(f), 0);
+    told("attached:a");
+    f->k->now++;
+    f->k->shm_rmid_forced = true;
+    reconcile_sweep(&f->core, &swept);
+    assert_non_null(s->anchor);
+    f->k->now++;
+    fake_sysv_exit(f->k, 9);
+    reconcile_sweep(&f->core, &swept);
+    assert_int_equal(core_fixture_turn(f), 0);
+    told("detached:a");
+}
+
 TEST(whoever_came_and_went_was_there)
 {
     struct segment *s = made("a", LIFETIME_ATTACHED);
@@ -314,6 +351,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(let_go_when_the_creator_has_come),
         CASE(let_go_when_anybody_has_come),
+        CASE(letting_go_is_not_told),
+        CASE(keeping_is_not_told),
         CASE(whoever_came_and_went_was_there),
         CASE(nobody_comes),
         CASE(another_time),

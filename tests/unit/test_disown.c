@@ -89,6 +89,20 @@ TEST(of_an_adopted_one_that_was_taken_back)
     turn_ends();
 }
 
+/* That the daemon had it attached, too, is told nobody. */
+TEST(the_anchor_is_not_told)
+{
+    f->core.rmid_forced = f->k->shm_rmid_forced = true;
+    create_for_bob(f);
+    assert_non_null(fixture_record(f, "a")->anchor);
+    fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 1);
+    assert_int_equal(disown(f), 0);
+    const struct segment_event *event = STAILQ_FIRST(&f->core.news.waiting);
+    assert_non_null(event);
+    assert_int_equal(event->segment.nattch, 1);
+    turn_ends();
+}
+
 /* What is being removed stays the daemon's until it is gone. */
 TEST(what_is_being_removed)
 {
@@ -202,6 +216,7 @@ int main(void)
         CASE(of_created_that_was_taken_back),
         CASE(of_created),
         CASE(of_an_adopted_one_that_was_taken_back),
+        CASE(the_anchor_is_not_told),
         CASE(what_is_being_removed),
         CASE(a_create_in_the_same_second),
         CASE(a_create_after_the_clock_was_set_back),
