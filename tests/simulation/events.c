@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { SWEEP_LISTENED_TO_MS = 200 };
+
 static struct model_segment *any_segment(const struct oracle *o, uint64_t serial)
 {
     for (size_t i = o->m.n_all; serial != 0 && i-- > 0;)
@@ -12,22 +14,79 @@ static struct model_segment *any_segment(const struct oracle *o, uint64_t serial
     return NULL;
 }
 
+/* What became of S in this turn is not known for sure. */
+static bool is_excused(const struct oracle *o, const struct model_segment *s)
+{
+    return s->is_unsure || s->is_news_unsure || s->is_of_the_past ||
+           s->outside != OUTSIDE_NOTHING || world_faults(o->w) != o->turn_faults ||
+           (s->has_ended && oracle_had_fault(o));
+}
+
 /* A removal that no answer has told of: there must be a cause. */
 static void take_removal(struct oracle *o, struct model_segment *s, enum reason reason)
 {
     if (s->removal_is_told && !s->is_of_the_past)
         world_fail(o->w, "the removal of segment %" PRIu64 " is told twice", s->serial);
     s->removal_is_told = true;
-    if (s->has_ended || s->state == STATE_REMOVING)
+    if (s->has_ended || s->state == STATE_REMOVING) {
+        if (s->ended_by != 0 && !(s->ended_by & 1U << reason) && !is_excused(o, s))
+            world_fail(o->w, "segment %" PRIu64 " (%s) was removed as %s, which is not so",
+                       s->serial, s->new_name, reason_words[reason]);
         return;
+    }
     const unsigned reasons = model_reasons(&o->m, s);
     if (!(reasons & 1U << reason) && !s->is_unsure)
         world_fail(o->w, "segment %" PRIu64 " (%s) was removed as %s, which is not so", s->serial,
                    s->name, reason_words[reason]);
-    if (model_attachments(&o->m, s) > 0)
-        model_remove(&o->m, s);
+    model_end_by_itself(&o->m, s);
+}
+
+/* What never changes of a segment, and what it was called when it was removed. */
+static void check_lasting(struct oracle *o, const struct model_segment *s,
+                          const struct segment_event *e)
+{
+    const struct wire_segment *shown = &e->segment;
+    const bool is_over = s->has_ended || s->state == STATE_REMOVING;
+    const char *name = is_over ? s->new_name : s->name, *what = NULL;
+    if (is_excused(o, s))
+        return;
+    if (!shown->managed)
+        what = "managed";
+    else if (shown->shmid != s->kernel.shmid)
+        what = "shmid";
+    else if (shown->size != s->kernel.size)
+        what = "size";
+    else if (shown->creator.uid != s->creator_uid || shown->creator.gid != s->creator_gid ||
+             shown->creator.pid != s->creator_pid)
+        what = "creator";
+    else if (shown->noreserve != s->noreserve || shown->huge_page_size != s->huge_page_size)
+        what = "noreserve or huge_page_size";
+    else if (e->kind == EVENT_REMOVED && strcmp(shown->name ? shown->name : "", name) != 0)
+        what = "name";
+    else if (e->kind == EVENT_REMOVED && shown->state < STATE_REMOVING)
+        what = "state";
+    if (what)
+        world_fail(o->w, "event %" PRIu64 " (%s) shows segment %" PRIu64 " with another %s",
+                   e->serial, event_words[e->kind], s->serial, what);
+}
+
+/* Somebody has attached S, or detached it. */
+static void take_use(struct oracle *o, struct model_segment *s, const struct segment_event *e)
+{
+    const bool came = e->kind == EVENT_ATTACHED;
+    if (!(came ? s->users.may_tell_came : s->users.may_tell_went) && !is_excused(o, s))
+        world_fail(o->w, "segment %" PRIu64 " is told as %s, and nobody has done that", s->serial,
+                   event_words[e->kind]);
+    if (came)
+        s->users.may_tell_came = s->users.must_tell_came = false;
     else
-        model_end(&o->m, s);
+        s->users.may_tell_went = s->users.must_tell_went = false;
+    s->users.n_told = e->segment.nattch;
+    if (s->users.n_told != s->users.n && !s->has_ended && !is_excused(o, s))
+        world_fail(o->w,
+                   "event %" PRIu64 " (%s) shows %" PRIu64 " attachments of segment %" PRIu64
+                   ", which has %" PRIu64,
+                   e->serial, event_words[e->kind], s->users.n_told, s->serial, s->users.n);
 }
 
 /* Who hears of it is told by its mode. */
@@ -60,6 +119,9 @@ static void take_event(struct oracle *o, const struct segment_event *e)
     check_mode(o, s, e);
     if (e->kind == EVENT_REMOVED)
         take_removal(o, s, e->reason);
+    else if (e->kind == EVENT_ATTACHED || e->kind == EVENT_DETACHED)
+        take_use(o, s, e);
+    check_lasting(o, s, e);
 }
 
 static void keep(struct oracle *o, uint64_t serial, const struct segment_event *e)
@@ -104,6 +166,129 @@ void events_read(struct oracle *o)
         model_forget_modes(o->m.live[i]);
 }
 
+/* --- what a turn has changed */
+
+/* The first change that T tells of, and that is not told yet: others of the same segment that come
+ * before it, and need not be told, are not told any more. */
+static struct due *due_of(const struct oracle *o, const struct told *t)
+{
+    for (size_t i = 0; i < o->m.n_dues; i++) {
+        struct due *due = &o->m.dues[i];
+        if (due->is_told || due->shows.serial != t->shows.serial ||
+            due->shows.shmid != t->shows.shmid)
+            continue;
+        if (due->kind == t->kind)
+            return due;
+        if (due->is_sure)
+            return NULL;
+        due->is_told = true;
+    }
+    return NULL;
+}
+
+static void check_told(struct oracle *o, uint64_t serial)
+{
+    const struct told *t = &o->told[serial % TOLD_KEPT];
+    const struct model_segment *s = any_segment(o, (uint64_t)t->shows.serial);
+    if (t->kind == EVENT_REMOVED || t->kind == EVENT_ATTACHED || t->kind == EVENT_DETACHED)
+        return;
+    struct due *due = due_of(o, t);
+    if (due)
+        due->is_told = true;
+    if (s ? is_excused(o, s) : world_faults(o->w) != o->turn_faults || o->may_tell_of_unknown)
+        return;
+    if (!due) {
+        world_fail(o->w, "event %" PRIu64 " (%s) tells of segment %" PRId64 " (%s) what was not so",
+                   serial, event_words[t->kind], t->shows.serial, t->shows.name);
+        return;
+    }
+    const char *what = shown_difference(&due->shows, &t->shows, false);
+    if (due->at_ms != t->at_ms)
+        what = "at_ms";
+    if (what)
+        world_fail(o->w,
+                   "event %" PRIu64 " (%s) shows segment %" PRId64 " (%s) with another %s than it "
+                   "had then",
+                   serial, event_words[t->kind], t->shows.serial, due->shows.name, what);
+}
+
+static void check_due(struct oracle *o, const struct due *due)
+{
+    const struct model_segment *s = any_segment(o, (uint64_t)due->shows.serial);
+    if (!due->is_told && due->is_sure && !(s && is_excused(o, s)))
+        world_fail(o->w, "segment %" PRId64 " (%s) is told nobody as %s", due->shows.serial,
+                   due->shows.name, event_words[due->kind]);
+}
+
+void events_forget_turn(struct oracle *o)
+{
+    o->m.n_dues = 0;
+    o->turn_after = o->last_told;
+    o->turn_faults = world_faults(o->w);
+}
+
+void events_check_turn(struct oracle *o)
+{
+    const bool had_fault = world_faults(o->w) != o->turn_faults;
+    if (o->w->core.sweep.is_under_way)
+        o->sweep_until_ms = o->w->clock.boot_ms;
+    if (o->last_told - o->turn_after < EVENTS_KEPT)
+        for (uint64_t i = o->turn_after + 1; i <= o->last_told && !o->w->has_failed; i++)
+            if (!o->told[i % TOLD_KEPT].is_lost)
+                check_told(o, i);
+    for (size_t i = 0; i < o->m.n_dues && !had_fault && !o->w->has_failed; i++)
+        check_due(o, &o->m.dues[i]);
+    for (size_t i = 0; i < o->m.n_all && o->has_unsure_news; i++)
+        o->m.all[i]->is_news_unsure = false;
+    o->has_unsure_news = false;
+    events_forget_turn(o);
+}
+
+/* --- who came and went */
+
+static bool listens(const struct oracle *o)
+{
+    const unsigned of_use = 1U << EVENT_ATTACHED | 1U << EVENT_DETACHED;
+    for (int i = 0; i < o->w->n_connections; i++)
+        if (o->w->connections[i].is_open && o->talks[i].listener.is_on &&
+            (o->talks[i].listener.kinds & of_use))
+            return true;
+    return false;
+}
+
+/* By when the daemon has looked at what has happened to S. */
+static int64_t looked_by(const struct oracle *o, const struct model_segment *s)
+{
+    const int64_t ms = s->users.since_ms;
+    /* A sweep that was under way may have passed it. */
+    const int64_t from = s->users.is_in_sweep && ms < o->sweep_until_ms ? o->sweep_until_ms : ms;
+    const bool is_often = listens(o) && o->listens_since_ms < from;
+    return from + (is_often ? SWEEP_LISTENED_TO_MS : o->w->settings.reconcile_ms) + 1;
+}
+
+static void check_users(struct oracle *o, const struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    if (!k || s->state == STATE_REMOVING || is_excused(o, s) || model_may_be_gone(&o->m, s) ||
+        o->w->clock.boot_ms < looked_by(o, s))
+        return;
+    const char *what = NULL;
+    if (s->users.n != s->users.n_told)
+        what = s->users.n > s->users.n_told ? "attached" : "detached";
+    /* When the daemon's own attachment moved last, it can tell no more than the count. */
+    else if (k->lpid != o->w->k->self.pid && (s->users.must_tell_came || s->users.must_tell_went))
+        what = s->users.must_tell_came ? "attached" : "detached";
+    if (what)
+        world_fail(o->w, "that somebody has %s segment %" PRIu64 " (%s) is told nobody", what,
+                   s->serial, s->name);
+}
+
+void events_check_users(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live && !o->had_fault && !oracle_had_fault(o); i++)
+        check_users(o, o->m.live[i]);
+}
+
 /* --- those who listen */
 
 void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *result)
@@ -116,6 +301,8 @@ void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *res
     const uint64_t after = (uint64_t)model_int(p, "after", -1);
     size_t i;
     json_t *word;
+    if (!listens(o))
+        o->listens_since_ms = o->w->clock.boot_ms;
     *l = (struct listener){.is_on = true, .kinds = kinds ? 0 : UINT32_MAX, .next = newest + 1};
     json_array_foreach (kinds, i, word)
         l->kinds |= 1U << term_find(event_words, json_string_value(word));

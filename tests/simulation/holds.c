@@ -34,6 +34,29 @@ static void note_use(const struct oracle *o, struct model_segment *s, const stru
     s->idle_by_ms = o->w->clock.boot_ms + o->w->settings.reconcile_ms;
 }
 
+/* Who has attached and detached it since the last look of the daemon's, as far as the kernel shows
+ * that: it keeps whole seconds. */
+static void note_users(const struct oracle *o, struct model_segment *s, const struct sysv_stat *k)
+{
+    const uint64_t n = model_attachments(&o->m, s);
+    if (n != s->users.n) {
+        s->users.since_ms = o->w->clock.boot_ms;
+        s->users.is_in_sweep = o->w->is_running && o->w->core.sweep.is_under_way;
+    }
+    if (n > s->users.n) {
+        s->users.may_tell_came = true;
+        s->users.must_tell_came |= k->atime > s->users.last_came_s;
+    } else if (n < s->users.n) {
+        s->users.may_tell_went = true;
+        s->users.must_tell_went |= k->dtime > s->users.last_went_s;
+    }
+    s->users.n = n;
+    if (k->atime > s->users.last_came_s)
+        s->users.last_came_s = k->atime;
+    if (k->dtime > s->users.last_went_s)
+        s->users.last_went_s = k->dtime;
+}
+
 static void look_at(const struct oracle *o, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
@@ -54,6 +77,7 @@ static void look_at(const struct oracle *o, struct model_segment *s)
         const uint32_t key = s->kernel.key;
         take_kernel(s, k);
         note_use(o, s, k);
+        note_users(o, s, k);
         /* By its key it is found until the daemon looks at it. */
         if (s->outside == OUTSIDE_DYING)
             s->kernel.key = key;
@@ -279,6 +303,7 @@ void holds_learn(struct oracle *o, struct model_segment *s)
 {
     const struct segment *r = record_of(o, s->serial);
     s->is_unsure = false;
+    s->is_news_unsure = o->has_unsure_news = true;
     /* Who would be told was not there, or it was recorded and not told before the kill. */
     s->is_of_the_past = true;
     if (r)
@@ -313,7 +338,9 @@ static void learn_new(struct oracle *o, const struct segment *r)
     s->was_attached = !r->anchor;
     s->anchor_until_ms = r->anchor_until_ms;
     s->is_of_the_past = r->state == STATE_REMOVING;
+    s->is_news_unsure = o->has_unsure_news = true;
     learn_record(o, s, r);
+    model_begin_use(&o->m, s);
     if (s->serial > o->last_serial)
         o->last_serial = s->serial;
     for (size_t i = 0; i < o->m.n_foreign; i++)
@@ -410,6 +437,7 @@ static void check_record(struct oracle *o, struct model_segment *s, const struct
     }
     /* What was due has been done, and it is kept by those who have it attached. */
     if (r->state == STATE_REMOVING && s->state != STATE_REMOVING && model_may_be_gone(&o->m, s)) {
+        s->ended_by = s->ended_by ? s->ended_by : model_reasons(&o->m, s);
         model_remove(&o->m, s);
         if (s->has_ended)
             return;
@@ -506,6 +534,7 @@ void holds_check_records(struct oracle *o, bool is_settled)
                        s->serial, s->name[0] ? s->name : "-");
             return;
         }
+        s->ended_by = s->ended_by ? s->ended_by : model_reasons(&o->m, s);
         model_end(&o->m, s);
         i--;
     }

@@ -123,7 +123,7 @@ static void heed_shown(struct oracle *o, struct model_segment *s, const json_t *
     model_heed(&o->m, s);
     if (strcmp(text_in(shown, "state"), "removing") == 0 && s->state != STATE_REMOVING &&
         model_may_be_gone(&o->m, s) && model_attachments(&o->m, s) > 0)
-        model_remove(&o->m, s);
+        model_end_by_itself(&o->m, s);
 }
 
 /* A segment that is not the daemon's. */
@@ -346,12 +346,8 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
         if (!fits)
             continue;
         for (size_t i = 0; i < n; i++)
-            if (mask & (1U << i)) {
-                if (model_attachments(m, doubts[i]) > 0)
-                    model_remove(m, doubts[i]);
-                else
-                    model_end(m, doubts[i]);
-            }
+            if (mask & (1U << i))
+                model_end_by_itself(m, doubts[i]);
         if (a.code == CODE_OK && a.segment)
             model_heed(m, a.segment);
         if (message && code_of(message) == CODE_OK)
@@ -398,7 +394,7 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
             world_fail(o->w, "request %lld waited for %s and got something else", ask->id, name);
         note_handle(o, ask, json_object_get(message, "result"));
         if (s && json_is_true(json_object_get(p, "hold")))
-            model_add_holder(&o->m, s, ask->connection);
+            model_hold(&o->m, s, ask->connection);
         if (s)
             judge_segment(o, s, shown, "a wait");
         return;

@@ -428,6 +428,7 @@ void loop_turn(struct world *w)
     turns_serve(&w->turns);
     end_rpc_turn(w);
     oracle_published(w->oracle);
+    oracle_turn_ended(w->oracle);
     unsigned accepted = w->is_killed ? 0 : accept_some(w);
     work_end_turn(work, accepted);
     check_length(w);

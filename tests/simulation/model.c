@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/simulation/shown.h"
+
 #define SIZE_OF_ADDRESSES (INT64_C(1) << 47)
 
 static const char *text_of(const json_t *params, const char *key)
@@ -43,6 +45,7 @@ void model_free(struct model *m)
         json_decref(m->all[i]->labels);
         free(m->all[i]);
     }
+    free(m->dues);
 }
 
 struct model_segment *model_add(struct model *m)
@@ -87,6 +90,52 @@ void model_remove(struct model *m, struct model_segment *s)
     s->expires_at_ms = s->idle_ttl_ms = 0;
     s->n_holders = 0;
     s->initialiser = s->attacher = NULL;
+}
+
+void model_remove_by(struct model *m, struct model_segment *s, unsigned reasons)
+{
+    /* Its initialiser may have left before, and that is what those who wait for it hear. */
+    const bool has_left =
+        s->state == STATE_INITIALISING && (!s->initialiser || s->initialiser->is_dead);
+    if (s->ended_by == 0 && s->state != STATE_REMOVING)
+        s->ended_by = reasons | (has_left ? 1U << REASON_INITIALISER_DIED : 0);
+    model_remove(m, s);
+}
+
+void model_end_by_itself(struct model *m, struct model_segment *s)
+{
+    if (s->ended_by == 0 && s->state != STATE_REMOVING)
+        s->ended_by = model_reasons(m, s);
+    if (model_attachments(m, s) > 0)
+        model_remove(m, s);
+    else
+        model_end(m, s);
+}
+
+/* --- what is told */
+
+void model_tell(struct model *m, const struct model_segment *s, enum event_kind kind, bool is_sure)
+{
+    if (m->n_dues == m->dues_capacity) {
+        m->dues_capacity = m->dues_capacity ? m->dues_capacity * 2 : 64;
+        m->dues = realloc(m->dues, m->dues_capacity * sizeof(*m->dues));
+        if (!m->dues)
+            abort();
+    }
+    struct due *due = &m->dues[m->n_dues++];
+    *due = (struct due){.kind = kind, .is_sure = is_sure, .at_ms = m->w->clock.real_ms};
+    shown_by_model(m, s, &due->shows);
+}
+
+void model_begin_use(struct model *m, struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(m->w->k, s->kernel.shmid);
+    memset(&s->users, 0, sizeof(s->users));
+    if (!k)
+        return;
+    s->users.n = s->users.n_told = model_attachments(m, s);
+    s->users.last_came_s = k->atime;
+    s->users.last_went_s = k->dtime;
 }
 
 struct model_segment *model_by_serial(const struct model *m, uint64_t serial)
@@ -364,13 +413,20 @@ static bool is_holder(const struct model *m, const struct model_segment *s,
     return false;
 }
 
-void model_add_holder(struct model *m, struct model_segment *s, struct connection *c)
+bool model_add_holder(struct model *m, struct model_segment *s, struct connection *c)
 {
     if (!has_holders(s->lifetime) || s->state == STATE_REMOVING || is_holder(m, s, c) ||
         s->n_holders == HOLDERS_MAX)
-        return;
+        return false;
     s->holders[s->n_holders++] = (struct holder){c->by, c};
     s->has_unseen |= s->lifetime == LIFETIME_PROCESS && c->by->pid == 0;
+    return true;
+}
+
+void model_hold(struct model *m, struct model_segment *s, struct connection *c)
+{
+    if (model_add_holder(m, s, c))
+        model_tell(m, s, EVENT_CHANGED, true);
 }
 
 static void drop_holder(struct model *m, struct model_segment *s, const struct connection *c)
@@ -869,8 +925,9 @@ void model_heed(struct model *m, struct model_segment *s)
 {
     if (s->outside != OUTSIDE_DYING)
         return;
+    const unsigned reasons = model_reasons(m, s);
     s->outside = OUTSIDE_NOTHING;
-    model_remove(m, s);
+    model_remove_by(m, s, reasons);
 }
 
 static void set_labels(struct model_segment *s, const json_t *labels)
@@ -927,6 +984,12 @@ static struct sysv_stat made(const struct model *m, const struct ask *ask, int32
     };
 }
 
+/* It may have ended before: nobody can tell. */
+static void be_replaced(struct model *m, struct model_segment *s)
+{
+    model_remove_by(m, s, 1U << REASON_REPLACED | model_reasons(m, s));
+}
+
 static void apply_create(struct model *m, const struct ask *ask, const struct answer *a,
                          const json_t *shown)
 {
@@ -935,7 +998,7 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
     const char *name = text_of(p, "name");
     if (a->segment) {
         if (a->adds_holder)
-            model_add_holder(m, a->segment, ask->connection);
+            model_hold(m, a->segment, ask->connection);
         return;
     }
     struct model_segment *s = model_add(m);
@@ -959,21 +1022,37 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
         s->initialiser = by;
         s->has_unseen |= by->pid == 0;
     }
+    model_begin_use(m, s);
     if (a->replaced && s->state == STATE_INITIALISING) {
         s->replaces = a->replaced->serial;
         model_copy_name(s->new_name, name);
-        return;
+    } else {
+        if (a->replaced)
+            be_replaced(m, a->replaced);
+        if (name)
+            model_copy_name(s->name, name);
     }
-    if (a->replaced)
-        model_remove(m, a->replaced);
-    if (name)
-        model_copy_name(s->name, name);
+    model_tell(m, s, EVENT_CREATED, true);
+}
+
+/* What a `set` may ask for, and whether S has it all. */
+static bool names_change(const json_t *p)
+{
+    static const char *const keys[] = {"mode",     "uid",    "gid",         "new_name", "labels",
+                                       "lifetime", "ttl_ms", "idle_ttl_ms", "locked"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (has(p, keys[i]))
+            return true;
+    return false;
 }
 
 static void apply_set(struct model *m, const struct ask *ask, struct model_segment *s)
 {
     const json_t *p = ask->params;
     const enum lifetime wanted = lifetime_in(p, s->lifetime);
+    const int64_t idle_before = s->idle_ttl_ms;
+    struct shown before;
+    shown_by_model(m, s, &before);
     s->kernel.mode = mode_in(p, s->kernel.mode);
     s->kernel.uid = (uint32_t)model_int(p, "uid", s->kernel.uid);
     s->kernel.gid = (uint32_t)model_int(p, "gid", s->kernel.gid);
@@ -1000,6 +1079,13 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
         begin_lifetime(m, s, ask->connection);
         s->kernel.destroyed = wanted == LIFETIME_ATTACHED;
     }
+    struct shown now;
+    shown_by_model(m, s, &now);
+    /* A time that is given begins anew. */
+    const bool is_other =
+        shown_difference(&before, &now, true) || has(p, "ttl_ms") || idle_before != s->idle_ttl_ms;
+    if (names_change(p))
+        model_tell(m, s, EVENT_CHANGED, is_other);
 }
 
 static void take_over(struct model *m, const struct ask *ask, const struct sysv_stat *k,
@@ -1024,6 +1110,8 @@ static void take_over(struct model *m, const struct ask *ask, const struct sysv_
         model_copy_name(s->name, text_of(p, "name"));
     begin_lifetime(m, s, ask->connection);
     s->kernel.destroyed = s->lifetime == LIFETIME_ATTACHED;
+    model_begin_use(m, s);
+    model_tell(m, s, EVENT_ADOPTED, true);
     size_t i = (size_t)(k - m->foreign);
     m->foreign[i] = m->foreign[--m->n_foreign];
 }
@@ -1037,6 +1125,8 @@ static void apply_disown(struct model *m, struct model_segment *s)
         k.locked = false;
     }
     s->is_disowned = true;
+    model_tell(m, s, EVENT_CHANGED, true);
+    shown_as_foreign(&k, &m->dues[m->n_dues - 1].shows);
     model_end(m, s);
     m->foreign[m->n_foreign++] = k;
 }
@@ -1057,7 +1147,11 @@ static void apply_release(struct model *m, const struct ask *ask, struct model_s
     if (s->n_holders == 0 && !is_over && asker(ask)->is_dead)
         return;
     if (s->n_holders == 0 || (sure == 0 && is_over))
-        model_remove(m, s);
+        model_remove_by(m, s,
+                        s->lifetime == LIFETIME_PROCESS ? 1U << REASON_LAST_HOLDER_EXITED
+                                                        : 1U << REASON_CONNECTION_CLOSED);
+    else
+        model_tell(m, s, EVENT_CHANGED, !asker(ask)->is_dead && (shown || sure > 0));
 }
 
 static void apply_ready(struct model *m, const struct answer *a, struct model_segment *s)
@@ -1065,7 +1159,7 @@ static void apply_ready(struct model *m, const struct answer *a, struct model_se
     if (s->state != STATE_INITIALISING)
         return;
     if (a->replaced)
-        model_remove(m, a->replaced);
+        be_replaced(m, a->replaced);
     s->state = STATE_READY;
     s->initialiser = NULL;
     if (s->replaces)
@@ -1073,6 +1167,7 @@ static void apply_ready(struct model *m, const struct answer *a, struct model_se
     if (s->replaces)
         s->new_name[0] = '\0';
     s->replaces = 0;
+    model_tell(m, s, EVENT_READY, true);
 }
 
 /* S has its name, key and shmid alone: who had them was found to be gone. */
@@ -1085,6 +1180,7 @@ static void end_others(struct model *m, const struct model_segment *s)
                              other->kernel.shmid == s->kernel.shmid;
         if (other == s || !is_like)
             continue;
+        other->ended_by = other->ended_by ? other->ended_by : model_reasons(m, other);
         if (model_attachments(m, other) > 0) {
             other->outside = OUTSIDE_NOTHING;
             model_remove(m, other);
@@ -1104,14 +1200,14 @@ static void apply(struct model *m, const struct ask *ask, const struct answer *a
     case METHOD_CREATE: apply_create(m, ask, a, shown); return;
     case METHOD_ADOPT: take_over(m, ask, a->foreign, shown); return;
     case METHOD_SET: apply_set(m, ask, s); return;
-    case METHOD_REMOVE: model_remove(m, s); return;
+    case METHOD_REMOVE: model_remove_by(m, s, 1U << REASON_REQUEST); return;
     case METHOD_READY: apply_ready(m, a, s); return;
     case METHOD_RELEASE: apply_release(m, ask, s, shown); return;
     case METHOD_DISOWN: apply_disown(m, s); return;
     case METHOD_HOLD:
     case METHOD_WAIT:
         if (a->adds_holder)
-            model_add_holder(m, s, ask->connection);
+            model_hold(m, s, ask->connection);
         return;
     default: return;
     }

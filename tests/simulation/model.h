@@ -91,7 +91,18 @@ struct model_segment {
     bool removal_is_told, is_disowned;
     bool may_be_disowned; /* nobody has heard how that ended */
     bool is_of_the_past;  /* it ended in the time of another daemon: this one may find that out */
+    unsigned ended_by;    /* what has ended it, as a bit 1 << enum reason for each; 0: not known */
+    bool is_news_unsure;  /* what this turn has done to it, and may tell of it, is not known */
+    struct {
+        uint64_t n, n_told;               /* attachments: that there are, and as was told last */
+        int64_t last_came_s, last_went_s; /* the kernel's latest times */
+        int64_t since_ms;                 /* boot clock: of the last that came or went */
+        bool is_in_sweep;                 /* which a sweep may have passed already */
+        bool may_tell_came, may_tell_went, must_tell_came, must_tell_went;
+    } users;
 };
+
+struct due;
 
 struct model {
     struct world *w;
@@ -102,6 +113,8 @@ struct model {
     /* Segments that are not the daemon's, as they must be. */
     struct sysv_stat foreign[LIVE_MAX];
     size_t n_foreign;
+    struct due *dues; /* what is to be told by the end of the turn, in this order */
+    size_t n_dues, dues_capacity;
     /* The daemon has found kernel.shm_rmid_forced set when it started, and so it is still. */
     bool rmid_is_forced;
 };
@@ -141,6 +154,11 @@ struct model_segment *model_add(struct model *m);
 void model_end(struct model *m, struct model_segment *segment);
 /* SEGMENT is removed: it ends, or is kept by those who have it attached. */
 void model_remove(struct model *m, struct model_segment *segment);
+/* The same, and it is told with one of REASONS, or of those that the model has for it anyhow. */
+void model_remove_by(struct model *m, struct model_segment *segment, unsigned reasons);
+/* SEGMENT has ended of itself, as the daemon has shown, or is kept by those who have it attached.
+ */
+void model_end_by_itself(struct model *m, struct model_segment *segment);
 
 struct model_segment *model_by_serial(const struct model *m, uint64_t serial);
 struct model_segment *model_by_name(const struct model *m, const char *name);
@@ -181,7 +199,16 @@ void model_forget_modes(struct model_segment *s);
 /* Whether the daemon may have seen S with MODE last. */
 bool model_may_have_seen(const struct model_segment *s, uint32_t mode);
 
-void model_add_holder(struct model *m, struct model_segment *s, struct connection *c);
+/* Whether C was none before. */
+bool model_add_holder(struct model *m, struct model_segment *s, struct connection *c);
+/* C holds S from now on, and that is told. */
+void model_hold(struct model *m, struct model_segment *s, struct connection *c);
+
+/* S has changed as KIND says: that is told by the end of the turn. IS_SURE: else it may be, or not.
+ */
+void model_tell(struct model *m, const struct model_segment *s, enum event_kind kind, bool is_sure);
+/* Who has S attached is not told anew: the daemon begins to look at it now. */
+void model_begin_use(struct model *m, struct model_segment *s);
 
 long long model_int(const json_t *params, const char *key, long long otherwise);
 

@@ -159,9 +159,10 @@ static bool may_make(const struct ask *ask)
 void oracle_be_unsure(struct oracle *o, const struct ask *ask)
 {
     struct model *m = &o->m;
-    o->must_learn = true;
+    o->must_learn = o->has_unsure_news = true;
     for (size_t i = 0; i < m->n_live; i++) {
         m->live[i]->is_unsure |= may_mean(ask, m->live[i]);
+        m->live[i]->is_news_unsure |= m->live[i]->is_unsure;
         m->live[i]->may_be_disowned |= ask->method == METHOD_DISOWN && m->live[i]->is_unsure;
     }
     /* `ready` of one that replaces another: that may be gone. */
@@ -169,7 +170,7 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
         if (m->live[i]->is_unsure && m->live[i]->replaces) {
             struct model_segment *old = model_by_name(m, m->live[i]->new_name);
             if (old)
-                old->is_unsure = true;
+                old->is_unsure = old->is_news_unsure = true;
         }
     o->is_unsure_of_new |= may_make(ask);
     o->is_unsure_of_adopted |= may_adopt(ask);
@@ -346,6 +347,14 @@ void oracle_published(struct oracle *o)
     fake_memory_resume();
 }
 
+void oracle_turn_ended(struct oracle *o)
+{
+    fake_memory_pause();
+    if (!o->w->is_killed)
+        events_check_turn(o);
+    fake_memory_resume();
+}
+
 void oracle_closed(struct oracle *o, struct connection *c)
 {
     struct talk *t = talk_of(o, c);
@@ -448,6 +457,7 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
     }
     if (was_killed)
         events_excuse(o);
+    events_forget_turn(o);
     o->ended_at_ms = o->w->clock.boot_ms;
     be_unsure_of_refused(o);
     o->is_killed = false;
@@ -479,10 +489,14 @@ static void lose_records(struct oracle *o)
 
 /* S is as the new daemon finds it. What the former may not have recorded of its use has begun an
  * idle time now. */
-static void begin_again(const struct oracle *o, struct model_segment *s)
+static void begin_again(struct oracle *o, struct model_segment *s, bool had_fault)
 {
     const int64_t now = o->w->clock.boot_ms;
     model_begin_modes(s);
+    model_begin_use(&o->m, s);
+    /* What the start could not look at is news when the next sweep sees it. */
+    s->users.may_tell_came = s->users.may_tell_went = had_fault;
+    s->is_news_unsure = o->has_unsure_news = true;
     if (s->idle_by_ms > now || s->idle_by_ms > o->ended_at_ms - o->w->settings.reconcile_ms)
         s->idle_by_ms = now;
 }
@@ -496,9 +510,10 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
         world_fail(o->w, "the serials of events went back from %llu to %llu",
                    (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
     o->last_told = o->w->core.events.last;
+    events_forget_turn(o);
     o->m.rmid_is_forced = o->w->k->shm_rmid_forced && !had_fault;
     for (size_t i = 0; i < o->m.n_live; i++)
-        begin_again(o, o->m.live[i]);
+        begin_again(o, o->m.live[i], had_fault);
     for (size_t i = 0; i < o->m.n_all; i++)
         o->m.all[i]->is_of_the_past |=
             o->m.all[i]->has_ended || o->m.all[i]->state == STATE_REMOVING;
@@ -570,6 +585,7 @@ void oracle_check_settled(struct oracle *o)
     }
     holds_check_records(o, true);
     events_check_heard(o);
+    events_check_users(o);
     quotas_check_counts(o);
     o->had_fault = o->may_tell_of_unknown = false;
     fake_memory_resume();

@@ -45,6 +45,8 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
                    bool was_killed);
 /* Events may have been told, and waits answered. */
 void oracle_published(struct oracle *o);
+/* A turn is over: all of it that is to be told has been. */
+void oracle_turn_ended(struct oracle *o);
 void oracle_closed(struct oracle *o, struct connection *c);
 void oracle_refused(struct oracle *o, struct connection *c, const struct writer *answer);
 

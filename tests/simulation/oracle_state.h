@@ -12,6 +12,7 @@ enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64 };
 /* An event, as the log has it. */
 struct told {
     bool is_lost;
+    bool has_cause; /* in what the model has done in the same turn */
     enum event_kind kind;
     enum reason reason;
     int64_t at_ms;
@@ -56,7 +57,12 @@ struct oracle {
     struct talk talks[CONNECTIONS_MAX];
     struct told told[TOLD_KEPT]; /* by serial */
     uint64_t last_told;
-    uint64_t last_serial; /* of a segment, that was ever answered */
+    uint64_t turn_after;       /* the events of this turn are those above it */
+    bool has_unsure_news;      /* of some segment, or it must be looked for */
+    unsigned long turn_faults; /* of the world, when it began */
+    int64_t sweep_until_ms;    /* boot clock: a sweep was under way then */
+    int64_t listens_since_ms;  /* somebody wants to hear who attaches; 0: nobody */
+    uint64_t last_serial;      /* of a segment, that was ever answered */
     bool must_learn;
     bool is_unsure_of_new;     /* a kill cut off what makes a segment */
     bool is_unsure_of_adopted; /* in particular, what adopts or gives up one */
@@ -148,6 +154,12 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *params);
 /* An event was lost, to a kill or for lack of memory: it may have told of any end. */
 void events_excuse(struct oracle *o);
 void events_check_heard(struct oracle *o);
+/* What the turn has changed was told, and nothing else. */
+void events_check_turn(struct oracle *o);
+/* What it has changed is not told any more. */
+void events_forget_turn(struct oracle *o);
+/* Each that came or went long enough ago was told. */
+void events_check_users(struct oracle *o);
 
 /* --- holds.c: what must hold of the kernel and the records */
 

@@ -87,6 +87,59 @@ void shown_on_wire(const json_t *s, struct shown *ret)
     model_copy_name(ret->former_name, text(s, "former_name"));
 }
 
+static int64_t end_of(const struct model *m, const struct model_segment *s)
+{
+    const struct fake_clock *c = &m->w->clock;
+    return s->expires_at_ms == 0 ? 0 : s->expires_at_ms - c->boot_ms + c->real_ms;
+}
+
+void shown_by_model(const struct model *m, const struct model_segment *s, struct shown *ret)
+{
+    *ret = (struct shown){.serial = (int64_t)s->serial,
+                          .replaces = (int64_t)s->replaces,
+                          .shmid = s->kernel.shmid,
+                          .key = s->kernel.key,
+                          .size = (int64_t)s->kernel.size,
+                          .uid = s->adopted ? s->creator_uid : s->kernel.uid,
+                          .gid = s->kernel.gid,
+                          .nattch = (int64_t)model_attachments(m, s),
+                          .huge_page_size = (int64_t)s->huge_page_size,
+                          /* Since when it is idle is the daemon's to find out. */
+                          .expires_at_ms = s->idle_ttl_ms != 0 ? -1 : end_of(m, s),
+                          .locked = s->kernel.locked,
+                          .noreserve = s->noreserve,
+                          .managed = true,
+                          .mode = s->kernel.mode & 0777,
+                          .creator_uid = s->creator_uid,
+                          .creator_gid = s->creator_gid,
+                          .creator_pid = s->creator_pid,
+                          .state = s->state,
+                          .lifetime = s->lifetime,
+                          .holders_most = (int64_t)s->n_holders,
+                          .labels = sum_of_labels(s->labels)};
+    for (size_t i = 0; i < s->n_holders; i++)
+        ret->holders_least += !model_is_holder_gone(m, &s->holders[i]);
+    memcpy(ret->name, s->name, NAME_BYTES);
+}
+
+void shown_as_foreign(const struct sysv_stat *k, struct shown *ret)
+{
+    struct shown now = {.shmid = k->shmid,
+                        .key = k->key,
+                        .size = (int64_t)k->size,
+                        .uid = k->uid,
+                        .gid = k->gid,
+                        .nattch = ret->nattch,
+                        .locked = k->locked,
+                        .mode = k->mode & 0777,
+                        .creator_uid = k->cuid,
+                        .creator_gid = k->cgid,
+                        .creator_pid = k->cpid,
+                        .state = k->destroyed ? STATE_REMOVING : STATE_READY};
+    memcpy(now.former_name, ret->name, NAME_BYTES);
+    *ret = now;
+}
+
 const char *shown_difference(const struct shown *a, const struct shown *b, bool is_whole)
 {
     if (strcmp(a->name, b->name) != 0)

@@ -46,8 +46,19 @@ struct shown {
     uint64_t labels; /* a sum over all */
 };
 
+/* A change that is told by the end of the turn. */
+struct due {
+    enum event_kind kind;
+    bool is_sure;
+    bool is_told; /* or will not be any more */
+    int64_t at_ms;
+    struct shown shows;
+};
+
 void shown_in_log(const struct segment_event *event, struct shown *ret);
 void shown_on_wire(const json_t *segment, struct shown *ret);
+/* RET, which the model has shown, is not the daemon's any more, and KERNEL is all that is known. */
+void shown_as_foreign(const struct sysv_stat *kernel, struct shown *ret);
 void shown_by_model(const struct model *m, const struct model_segment *s, struct shown *ret);
 
 /* The word of a member in which B differs from A; NULL: none. With IS_WHOLE those that the model

@@ -156,6 +156,7 @@ static void stop_daemon(struct world *w)
     core_tick(&w->core);
     rpc_end_turn(&w->rpc);
     oracle_published(w->oracle);
+    oracle_turn_ended(w->oracle);
     ledger_write_event_serial(&w->core);
     const bool was_killed = w->is_killed;
     let_go(w, true);
