@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SWEEP_LISTENED_TO_MS = 200 };
+enum { SWEEP_LISTENED_TO_MS = 200, KEPT = 1024 };
 
 static struct model_segment *any_segment(const struct oracle *o, uint64_t serial)
 {
@@ -146,7 +146,7 @@ void events_excuse(struct oracle *o)
     }
 }
 
-void events_read(struct oracle *o)
+static void read_log(struct oracle *o)
 {
     const struct event_log *log = &o->w->core.events;
     while (o->last_told < log->last && !o->w->has_failed) {
@@ -162,6 +162,11 @@ void events_read(struct oracle *o)
         else
             events_excuse(o);
     }
+}
+
+void events_read(struct oracle *o)
+{
+    read_log(o);
     for (size_t i = 0; i < o->m.n_live; i++)
         model_forget_modes(o->m.live[i]);
 }
@@ -307,6 +312,10 @@ void events_subscribe(struct oracle *o, const struct ask *ask, const json_t *res
     json_array_foreach (kinds, i, word)
         l->kinds |= 1U << term_find(event_words, json_string_value(word));
     model_copy_name(l->prefix, prefix);
+    read_log(o);
+    if (newest != o->last_told)
+        world_fail(o->w, "request %lld: the newest event is %" PRIu64 ", and not %" PRIu64, ask->id,
+                   o->last_told, newest);
     if (json_object_get(p, "after") && after < newest)
         l->next = after + 1;
 }
@@ -323,16 +332,69 @@ static bool is_for(const struct oracle *o, const struct talk *t, const struct to
            model_may_read(&o->m, t->connection->by, &e->kernel);
 }
 
+/* The first event that this daemon must still have: the newest KEPT are, as far as it has told any.
+ */
+static uint64_t first_kept(const struct oracle *o)
+{
+    const uint64_t oldest = o->last_told < KEPT ? 1 : o->last_told - KEPT + 1;
+    return oldest > o->told_before ? oldest : o->told_before + 1;
+}
+
+/* There was no memory for it; or it is so old that nobody knows any more. */
+static bool had_no_memory(const struct oracle *o, uint64_t serial)
+{
+    return o->told[serial % TOLD_KEPT].is_lost;
+}
+
 /* Passes over events up to SERIAL, none of which may be for T. */
 static void pass(struct oracle *o, struct talk *t, uint64_t serial)
 {
     for (; t->listener.next < serial && !o->w->has_failed; t->listener.next++) {
         if (o->last_told >= TOLD_KEPT && t->listener.next <= o->last_told - TOLD_KEPT)
             continue;
+        if (had_no_memory(o, t->listener.next))
+            world_fail(o->w, "connection %d was not told that event %" PRIu64 " is lost",
+                       t->connection->label, t->listener.next);
         if (is_for(o, t, &o->told[t->listener.next % TOLD_KEPT]))
             world_fail(o->w, "connection %d was not told of event %" PRIu64, t->connection->label,
                        t->listener.next);
     }
+}
+
+/* The first event that T has not heard and for which there was no memory: the gap is told with the
+ * next event. */
+static uint64_t first_without_memory(const struct oracle *o, const struct talk *t)
+{
+    uint64_t serial = t->listener.next;
+    if (o->last_told >= TOLD_KEPT && serial <= o->last_told - TOLD_KEPT)
+        serial = o->last_told - TOLD_KEPT + 1;
+    while (serial <= o->last_told && !had_no_memory(o, serial))
+        serial++;
+    return serial;
+}
+
+/* A gap stands for events that the daemon has not any more: for all that are not kept, or for one
+ * for which there was no memory. Before it others may have come that were not for T. */
+static void hear_gap(struct oracle *o, struct talk *t, uint64_t missed)
+{
+    struct listener *l = &t->listener;
+    read_log(o); /* one for which there was no memory is in the log at once */
+    const uint64_t kept = first_kept(o), without_memory = first_without_memory(o, t);
+    uint64_t from = 0;
+    if (kept > l->next && missed <= kept - l->next)
+        from = kept - missed;
+    else if (missed == 1 && without_memory <= o->last_told)
+        from = without_memory;
+    /* A new daemon has nothing of before, and so passes over nothing. */
+    if (from == 0 || missed == 0 || (l->next <= o->told_before && from != l->next)) {
+        world_fail(o->w,
+                   "connection %d hears that %" PRIu64 " events are lost, of which the next is "
+                   "%" PRIu64 ", and %" PRIu64 " is kept",
+                   t->connection->label, missed, l->next, kept);
+        return;
+    }
+    pass(o, t, from);
+    l->next = from + missed;
 }
 
 /* What is heard is what the log has. */
@@ -365,7 +427,7 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *p)
         return;
     }
     if (strcmp(kind, "gap") == 0) {
-        t->listener.next += (uint64_t)model_int(p, "missed", 0);
+        hear_gap(o, t, (uint64_t)model_int(p, "missed", 0));
         return;
     }
     const struct told *e = &o->told[serial % TOLD_KEPT];
@@ -382,17 +444,6 @@ void events_heard(struct oracle *o, struct talk *t, const json_t *p)
     check_as_told(o, t, p, e);
 }
 
-/* The first event that T has not heard and that was lost: the gap is told with the next event. */
-static uint64_t first_lost(const struct oracle *o, const struct talk *t)
-{
-    uint64_t serial = t->listener.next;
-    if (o->last_told >= TOLD_KEPT && serial <= o->last_told - TOLD_KEPT)
-        serial = o->last_told - TOLD_KEPT + 1;
-    while (serial <= o->last_told && !o->told[serial % TOLD_KEPT].is_lost)
-        serial++;
-    return serial;
-}
-
 void events_check_heard(struct oracle *o)
 {
     struct world *w = o->w;
@@ -401,7 +452,7 @@ void events_check_heard(struct oracle *o)
         struct talk *t = &o->talks[i];
         if (c->is_open && !c->is_deaf && !c->client_closed && t->listener.is_on &&
             !c->session.outbox.is_closed && !o->had_fault)
-            pass(o, t, first_lost(o, t));
+            pass(o, t, first_without_memory(o, t));
     }
     for (size_t i = 0; i < o->m.n_all && !w->has_failed && !o->had_fault; i++) {
         struct model_segment *s = o->m.all[i];

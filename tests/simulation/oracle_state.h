@@ -57,6 +57,7 @@ struct oracle {
     struct talk talks[CONNECTIONS_MAX];
     struct told told[TOLD_KEPT]; /* by serial */
     uint64_t last_told;
+    uint64_t told_before;      /* serial of the last event before the present daemon's */
     uint64_t turn_after;       /* the events of this turn are those above it */
     bool has_unsure_news;      /* of some segment, or it must be looked for */
     unsigned long turn_faults; /* of the world, when it began */
