@@ -25,7 +25,8 @@ mutants-outside:
 mutants-simulation:
 	@$(run_mutants) --work mutants.work/simulation --configure "../source/configure -q CC='$$cc'" \
 		--within 'daemon/core daemon/rpc daemon/store' --targets tests/simulation/simulate \
-		--killer-needs tests/simulation/simulate --killer-excuses --least-share 90 \
+		--killer-needs tests/simulation/simulate --killer-says '^seed [0-9]+ fails: ' \
+		--killer-excuses --least-share 90 \
 		--killer 'tests/simulation/simulate --no-script --seconds 60 --seed 1'
 
 # What scripts among the tests need of a build.

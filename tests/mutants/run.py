@@ -30,6 +30,7 @@ import fnmatch
 import os
 import pathlib
 import queue
+import re
 import shlex
 import shutil
 import signal
@@ -280,7 +281,7 @@ class Copy:
         return killer, "which it does not name"
 
     def judge_by_killer(self, mutant):
-        """By the exit status of one command, in the build of the mutant."""
+        """By the exit status of one command, in the build of the mutant, and what it must say then."""
         command = self.options.killer
         if command not in self.sound:
             self.make(self.options.killer_needs)
@@ -292,9 +293,13 @@ class Copy:
         file.write_text(mutant.apply(before), encoding="utf-8")
         try:
             self.make(self.options.killer_needs or ["tests.sh"])
-            status, _ = self.shell(command, self.options.test_seconds)
+            status, output = self.shell(command, self.options.test_seconds)
         finally:
             file.write_text(before, encoding="utf-8")
+        says = self.options.killer_says
+        if says and status != 0 and not re.search(says, output, re.MULTILINE):
+            end = f"ends with status {status}" if status is not None else "has no end"
+            raise Wrong(f"the killer {end} and does not say why:\n{output[-2000:]}")
         return ("the killer" if status != 0 else None), ""
 
 
@@ -392,6 +397,8 @@ def parse():
     parser.add_argument("--more", default="", type=str.split, help="tests when those named do not fail")
     parser.add_argument("--killer", default="", help="a command in the place of all tests")
     parser.add_argument("--killer-needs", default="", type=str.split, help="what it needs built")
+    parser.add_argument("--killer-says", default="", metavar="REGEX",
+                        help="what it prints when it kills: that it fails otherwise is no kill")
     parser.add_argument("--killer-excuses", action="store_true",
                         help="a mutant may say why the killer, the simulation, cannot find it")
     parser.add_argument("--least-share", type=int, default=0, metavar="PERCENT",

@@ -192,6 +192,21 @@ class Mutants(unittest.TestCase):
         self.assertRegex(output, "false: fails without any change")
         self.assertNotEqual(status, 0)
 
+    def test_a_killer_that_says_nothing_kills_nothing(self):
+        self.add("some", "-    return a + b;\n+    return b;\n")
+        killer = ("--killer", "./whole || { echo seed 7 fails: it is too little; exit 1; }",
+                  "--killer-says", "^seed [0-9]+ fails: ")
+        self.assertRegex(self.told_of("some", *killer), "^killed    some: by the killer")
+        killer = ("--killer", "./whole || { echo no room; exit 3; }", *killer[2:])
+        output, status = self.run_all("--only", "some", *killer)
+        self.assertIn("WRONG     some: the killer ends with status 3 and does not say why:\nno room", output)
+        self.assertEqual(status, 1)
+        killer = ("--killer", "./whole || sleep 60", *killer[2:], "--test-seconds", "2")
+        self.assertRegex(self.told_of("some", *killer),
+                         "^WRONG     some: the killer has no end and does not say why:")
+        self.add("some", "-    return a + b;\n+    return c;\n")
+        self.assertEqual(self.told_of("some", *killer), "WRONG     some: it does not compile:")
+
     def test_one_that_the_killer_cannot_find_says_why(self):
         self.add("found", "-    return a + b;\n+    return b;\n")
         self.add("harmless", HARMLESS)

@@ -21,7 +21,7 @@
 #include "tests/simulation/run.h"
 #include "tests/simulation/shrink.h"
 
-enum { SHRINK_SECONDS = 120, HANG_SECONDS = 300 };
+enum { SHRINK_SECONDS = 120, HANG_SECONDS = 60 };
 
 struct options {
     unsigned seconds, steps, tap, no_script;
