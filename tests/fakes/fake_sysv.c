@@ -120,6 +120,7 @@ static int enter(struct fake_sysv *k, enum fake_op op, int32_t shmid)
     const struct fake_op_fault *fault = &k->faults[op];
     if (fault->at > 0 && (call == fault->at || (fault->ever && call > fault->at))) {
         k->n_faults++;
+        k->op_faults[op]++;
         return -fault->error;
     }
     return 0;

@@ -85,7 +85,8 @@ struct fake_sysv {
 
     unsigned index_bits;
     unsigned long calls[FAKE_OPS];
-    unsigned long n_faults; /* calls that failed because they were meant to */
+    unsigned long n_faults;            /* calls that failed because they were meant to */
+    unsigned long op_faults[FAKE_OPS]; /* the same, by operation */
 
     /* The kernel's own. */
     struct fake_op_fault faults[FAKE_OPS];

@@ -267,9 +267,8 @@ static const char *fault(struct actors *a)
     case 0:
     case 1: {
         const unsigned op = below(a, FAKE_OPS);
-        /* The detaching of what is attached does not fail, nor does the removal by who may. */
-        const bool cannot_fail = op == FAKE_DETACH || op == FAKE_REMOVE;
-        return step(a, "fail kernel %u %u %d", cannot_fail ? FAKE_STAT : op, 1 + below(a, 6),
+        /* The detaching of what is attached does not fail. */
+        return step(a, "fail kernel %u %u %d", op == FAKE_DETACH ? FAKE_STAT : op, 1 + below(a, 6),
                     of_kernel[below(a, 4)]);
     }
     case 2:

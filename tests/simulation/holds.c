@@ -375,15 +375,29 @@ static void check_segment(struct oracle *o, const struct model_segment *s)
                    k->destroyed ? "" : "not ");
 }
 
+static unsigned long removals_refused(const struct oracle *o)
+{
+    return o->w->k->op_faults[FAKE_REMOVE] + o->w->k->op_faults[FAKE_STAT];
+}
+
+/* Since the last look at the kernel. */
+static bool could_not_remove(const struct oracle *o)
+{
+    return removals_refused(o) != o->removals_refused;
+}
+
 /* SHMID has no record, and is not foreign. */
 static void check_unknown(struct oracle *o, const struct sysv_stat *k)
 {
     if (is_lingering(o, k) && oracle_had_fault(o))
         return;
-    /* A kill between shmget() and the record; a removal that the kernel refused. */
-    if (o->is_unsure_of_new || o->had_fault || o->is_killed) {
-        if (!o->is_killed)
-            o->m.foreign[o->m.n_foreign++] = *k;
+    /* A kill between shmget() and the record. */
+    if (o->is_killed)
+        return;
+    /* What was made and could not be recorded is a rest, which is shown as foreign: if the kernel
+     * has let the daemon neither look at it nor remove it. */
+    if (o->is_unsure_of_new || could_not_remove(o)) {
+        o->m.foreign[o->m.n_foreign++] = *k;
         return;
     }
     world_fail(o->w, "shmid %d (uid %u, %" PRIu64 " bytes) is left, and nobody's", k->shmid, k->uid,
@@ -424,6 +438,7 @@ void oracle_check_kernel(struct oracle *o)
         if (k && !model_by_shmid(&o->m, k->shmid) && !model_foreign(&o->m, k->shmid))
             check_unknown(o, k);
     }
+    o->removals_refused = removals_refused(o);
 }
 
 /* --- the records are as the model has them */

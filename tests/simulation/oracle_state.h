@@ -83,6 +83,7 @@ struct oracle {
     int64_t ended_at_ms;     /* boot clock: when the last daemon did */
     unsigned n_long_looks;   /* creates of this turn that have looked at many segments */
     unsigned long long_looks_turn;
+    unsigned long removals_refused; /* by the kernel, or looks, until it was looked at last */
     bool is_killed;
 };
 
