@@ -2,6 +2,7 @@
 #include "daemon/core/core.h"
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/declare.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/reconcile.h"
 #include "daemon/core/removal.h"
@@ -74,6 +75,7 @@ const struct core_chore core_chores[CORE_CHORES] = {
     {deadlines_are_due, run_deadlines},
     {ends_are_due, ends_go_on},
     {reconcile_is_under_way, reconcile_go_on},
+    {declare_is_due, declare_go_on},
     {store_is_due, ledger_tend},
 };
 

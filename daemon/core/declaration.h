@@ -49,6 +49,7 @@ struct declarations {
     const struct declaration **by_name, **by_key;
     size_t n_names, n_keys;
     struct deadline look; /* set while there are declarations: when they are looked at again */
+    size_t n_to_look_at;  /* of the look that is under way: the last so many of ITEMS */
     declare_report_fn *report;
     void *context;
 };

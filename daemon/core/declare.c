@@ -170,13 +170,6 @@ static void make_sure(struct core *core, struct declaration *d, bool changes)
     report_trouble(core, d, &trouble, segment, &detail);
 }
 
-static void make_sure_of_all(struct core *core, bool changes)
-{
-    struct declarations *d = &core->declarations;
-    for (size_t i = 0; i < d->count; i++)
-        make_sure(core, &d->items[i], changes);
-}
-
 static void look_is_due(struct deadline *deadline, void *context);
 
 /* With the next sweep, so that an idle daemon wakes up once for both. */
@@ -194,7 +187,21 @@ static void look_is_due(struct deadline *deadline, void *context)
     struct core *core = context;
     (void)deadline;
     look_later(core);
-    make_sure_of_all(core, false);
+    core->declarations.n_to_look_at = core->declarations.count;
+}
+
+bool declare_is_due(const struct core *core)
+{
+    return core->declarations.n_to_look_at > 0;
+}
+
+void declare_go_on(struct core *core)
+{
+    struct declarations *d = &core->declarations;
+    while (d->n_to_look_at > 0 && !work_share_is_over(&core->work)) {
+        make_sure(core, &d->items[d->count - d->n_to_look_at--], false);
+        work_look_at_clock(&core->work);
+    }
 }
 
 /* What was made for the declarations that there were counts for those that are the same. */
@@ -224,6 +231,7 @@ int declare_segments(struct core *core, struct declarations *declarations)
     if (core->declarations.count == 0)
         return 0;
     look_later(core);
-    make_sure_of_all(core, true);
+    for (size_t i = 0; i < core->declarations.count; i++)
+        make_sure(core, &core->declarations.items[i], true);
     return 0;
 }

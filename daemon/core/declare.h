@@ -33,7 +33,14 @@ struct declare_report {
 /*
  * DECLARATIONS are declared from now on, and nothing else: missing segments are created, others are
  * changed. They become the core's, and are empty then. 0, or -ENOMEM and all is as it was.
+ *
+ * All is done when it returns, however many they are: who reloads is told what is wrong, and what
+ * the files say holds for the next request. Only admins can, and reading the files takes longer.
  */
 int declare_segments(struct core *core, struct declarations *declarations) MUST_CHECK;
+
+/* The next looks, in parts. */
+bool declare_is_due(const struct core *core);
+void declare_go_on(struct core *core);
 
 #endif

@@ -8,6 +8,8 @@ served before it. Neither the machine's speed nor the programs' is in these numb
 """
 
 import contextlib
+import json
+import os
 import re
 
 from isolation import ATTACKER, ATTACKERS, BOUNDS, ROOT, VICTIM, IsolationCase, batch, encode, main
@@ -203,6 +205,21 @@ class Parts(IsolationCase):
         self.connect(self.daemon, ROOT).call("reload")
         wait_until(lambda: self.metrics()["shmd_foreign_segments"] == 1, "the sweep has ended")
         sysv.remove(shmid)
+        self.check_parts()
+
+    def test_a_look_at_what_is_declared(self):
+        files = os.path.join(self.directory, "segments.d")
+        os.mkdir(files)
+        declared = [{"name": f"declared/{i}", "size": 1} for i in range(SEGMENTS)]
+        with open(os.path.join(files, "many.json"), "w", encoding="ascii") as file:
+            json.dump(declared, file)
+        self.allow_segments()
+        self.start("max_segments_per_uid = 0\nturn_work_us = 250\nreconcile_ms = 100\n"
+                   f"segments_dir = {files}\n")
+        self.assertEqual(self.metrics()["shmd_segments"], SEGMENTS)
+        for name in ("declared/0", f"declared/{SEGMENTS - 1}"):
+            self.connect(self.daemon, ROOT).call("remove", name=name)
+        wait_until(lambda: self.metrics()["shmd_segments"] == SEGMENTS, "both exist again")
         self.check_parts()
 
     def test_the_end_of_a_process(self):

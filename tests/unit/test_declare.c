@@ -555,6 +555,49 @@ TEST(name_and_key_of_two_segments)
     assert_int_equal(fixture_record(f, "a")->key, 1);
 }
 
+/* A share of which the clock is over after half as many looks at it. */
+static size_t looks_of_a_share(void)
+{
+    const unsigned long before = f->k->calls[FAKE_STAT];
+    f->clock.mono_step_us = SHARE_US / 2;
+    work_begin_share(&f->core.work, SHARE_US);
+    declare_go_on(&f->core);
+    work_end_share(&f->core.work, false);
+    f->clock.mono_step_us = 0;
+    return f->k->calls[FAKE_STAT] - before;
+}
+
+TEST(a_look_goes_on_where_its_share_ended)
+{
+    enum { MANY = 24 };
+    char names[MANY][8];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "s%d", i);
+        ADD(.name = names[i], .size = GIVEN(1));
+    }
+    declare();
+    assert_false(declare_is_due(&f->core));
+    fake_sysv_remove_as(f->k, fixture_record(f, "s0")->shmid);
+    fake_sysv_remove_as(f->k, fixture_record(f, "s23")->shmid);
+    *reported = '\0';
+    fake_clock_advance(&f->clock, f->settings.reconcile_ms);
+    deadlines_run(&f->core.deadlines, f->clock.boot_ms, &f->core.work, &f->core);
+    unsigned shares = 0;
+    for (; declare_is_due(&f->core); shares++) {
+        assert_int_equal(core_next_tick(&f->core), f->clock.boot_ms);
+        assert_in_range(looks_of_a_share(), 1, 16);
+    }
+    assert_true(shares > 5);
+    assert_reported("created:s0 created:s23");
+    /* What is declared meanwhile is whole, and the look at the former ones is over. */
+    fake_clock_advance(&f->clock, f->settings.reconcile_ms);
+    deadlines_run(&f->core.deadlines, f->clock.boot_ms, &f->core.work, &f->core);
+    assert_true(declare_is_due(&f->core));
+    DECLARE(.name = "s0", .size = GIVEN(1));
+    assert_false(declare_is_due(&f->core));
+    turn_ends();
+}
+
 /* --- memory */
 
 TEST(out_of_memory)
@@ -608,6 +651,7 @@ int main(void)
         DECLARE_CASE(by_key_alone),
         DECLARE_CASE(a_foreign_one_has_the_key),
         DECLARE_CASE(name_and_key_of_two_segments),
+        DECLARE_CASE(a_look_goes_on_where_its_share_ended),
         DECLARE_CASE(out_of_memory),
     };
     return RUN_TESTS(tests);
