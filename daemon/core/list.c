@@ -124,8 +124,10 @@ static void consider(struct listing *l, struct segment *record)
 
 static void list_managed(struct listing *l)
 {
+    const struct registry *registry = &l->core->registry;
+    struct registry_walk walk = registry_walk_from(registry, l->at.after);
     struct segment *record;
-    while ((record = registry_next(&l->core->registry, l->at.after))) {
+    while ((record = registry_step(registry, &walk))) {
         if (is_full(l)) {
             l->has_more = true;
             return;

@@ -204,6 +204,12 @@ struct segment *registry_next(const struct registry *r, uint64_t after)
     return NULL;
 }
 
+struct registry_walk registry_walk_from(const struct registry *r, uint64_t after)
+{
+    return (struct registry_walk){
+        .serial = after, .slot = after == UINT64_MAX ? r->n_slots : lower_bound(r, after + 1)};
+}
+
 struct segment *registry_step(const struct registry *r, struct registry_walk *walk)
 {
     size_t i = walk->slot < r->n_slots ? walk->slot : r->n_slots;

@@ -66,6 +66,9 @@ struct registry_walk {
     size_t slot;     /* the one behind it was this, and can only have moved to the front */
 };
 
+/* A walk that begins behind the serial AFTER. */
+struct registry_walk registry_walk_from(const struct registry *r, uint64_t after);
+
 /* The next record, or NULL: as registry_next(), without a search. Records may come and go between
  * the steps. */
 struct segment *registry_step(const struct registry *r, struct registry_walk *walk);
