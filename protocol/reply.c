@@ -120,9 +120,9 @@ void reply_write_event(struct writer *w, const struct wire_event *e)
     } else {
         writer_member_uint(w, "event_serial", e->event_serial);
         writer_member_int(w, "at_ms", e->at_ms);
-        writer_member_string(w, "kind", event_words[e->kind]);
+        writer_member_word(w, "kind", event_words[e->kind]);
         if (e->kind == EVENT_REMOVED) {
-            writer_member_string(w, "reason", reason_words[e->reason]);
+            writer_member_word(w, "reason", reason_words[e->reason]);
         }
         writer_key(w, "segment");
         segment_json_write(w, e->segment);

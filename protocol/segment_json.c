@@ -98,9 +98,9 @@ void segment_json_write(struct writer *w, const struct wire_segment *s)
     writer_member_uint(w, "nattch", s->nattch);
     writer_member_int(w, "last_pid", s->last_pid);
     write_creator(w, s);
-    writer_member_string(w, "state", state_words[s->state]);
+    writer_member_word(w, "state", state_words[s->state]);
     if (s->managed)
-        writer_member_string(w, "lifetime", lifetime_words[s->lifetime]);
+        writer_member_word(w, "lifetime", lifetime_words[s->lifetime]);
     writer_member_uint(w, "holders", s->holders);
     if (s->holder_list)
         write_holder_list(w, s);

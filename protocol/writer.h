@@ -164,6 +164,19 @@ static inline void writer_member_bool(struct writer *w, const char *key, bool va
     writer_end_at(w, at + 5 - value, true);
 }
 
+/* VALUE is one of ours, too. */
+static inline void writer_member_word(struct writer *w, const char *key, const char *value)
+{
+    size_t len = strlen(value);
+    char *at = writer_begin_member(w, key, len + 2);
+    if (!at)
+        return;
+    at[0] = '"';
+    memcpy(at + 1, value, len);
+    at[len + 1] = '"';
+    writer_end_at(w, at + len + 2, true);
+}
+
 static inline void writer_member_string(struct writer *w, const char *key, const char *value)
 {
     writer_key(w, key);
