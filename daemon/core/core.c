@@ -89,9 +89,9 @@ void core_tick(struct core *core)
 int64_t core_next_tick(const struct core *core)
 {
     for (size_t i = 0; i < CORE_CHORES; i++)
-        if (core_chores[i].is_due(core))
+        if (core_chores[i].is_due != deadlines_are_due && core_chores[i].is_due(core))
             return core_boottime_ms(core);
-    return deadlines_next(&core->deadlines);
+    return deadlines_next(&core->deadlines); /* without a look at the clock: it may have passed */
 }
 
 /* --- the end of a turn */

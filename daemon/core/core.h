@@ -156,7 +156,7 @@ extern const struct core_chore core_chores[CORE_CHORES];
 
 /* Goes on with each that is due. A turn must end after it. */
 void core_tick(struct core *core);
-/* When it is next due (boot clock), or -1. */
+/* When it is next due (boot clock; it may have passed), or -1. */
 int64_t core_next_tick(const struct core *core);
 
 /* Records the facts. Then the caller sends the events, and core_bury() frees what is dead. */

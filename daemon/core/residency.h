@@ -18,7 +18,7 @@ enum {
 };
 
 struct residency {
-    int64_t second_began_ms; /* boot clock */
+    int64_t second_began_ms; /* monotonic clock */
     unsigned reads;          /* in that second */
     size_t n;
     struct sysv_resident rows[RESIDENCY_ROWS];
@@ -27,7 +27,7 @@ struct residency {
     uint16_t last[RESIDENCY_BUCKETS], next[RESIDENCY_ROWS];
 };
 
-/* Puts rss and swap into SEGMENT where they are known. NOW_MS: boot clock. */
+/* Puts rss and swap into SEGMENT where they are known. NOW_MS: monotonic clock. */
 void residency_tell(struct residency *r, const struct sysv *sysv, int64_t now_ms,
                     struct wire_segment *segment);
 

@@ -68,7 +68,8 @@ int handle_stat(struct request *rq, struct reply *reply)
     }
     static const struct wire_holder nobody[1];
     reply->u.one.segment.holder_list = rq->holders ? rq->holders : nobody;
-    residency_tell(&rq->rpc->residency, &rq->core->on.sysv, core_boottime_ms(rq->core),
+    /* As of the last look at the clock: an answer may be a second old anyway. */
+    residency_tell(&rq->rpc->residency, &rq->core->on.sysv, rq->core->work.now_us / 1000,
                    &reply->u.one.segment);
     return r == 0 ? tell_waiters(rq, &reply->u.one.segment) : r;
 }
