@@ -194,11 +194,6 @@ void outbox_event(struct outbox *o, const struct wire_event *event)
 
 /* --- how much there is */
 
-size_t outbox_unsent(const struct outbox *o)
-{
-    return o->output ? o->output->out.len - o->output->sent : 0;
-}
-
 bool outbox_is_above_high_water(const struct outbox *o)
 {
     size_t unsent = outbox_unsent(o);

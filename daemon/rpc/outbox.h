@@ -78,7 +78,11 @@ void outbox_event(struct outbox *o, const struct wire_event *event);
 
 /* --- how much there is */
 
-size_t outbox_unsent(const struct outbox *o);
+static inline size_t outbox_unsent(const struct outbox *o)
+{
+    return o->output ? o->output->out.len - o->output->sent : 0;
+}
+
 /* It is too much to go on with answers. */
 bool outbox_is_above_high_water(const struct outbox *o);
 /* It is too much for more events. */
