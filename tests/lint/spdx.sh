@@ -7,13 +7,15 @@
 licence=$(sed -n '1s/ License$//p' "$top/LICENSE")
 line="SPDX-License-Identifier: $licence"
 
-# Files that a compiler, an interpreter or make reads.
+# Files that a compiler, an interpreter, make, systemd, a packager or man reads, and that can have a comment.
 sources() {
     source_files "$1" | grep -v '^tests/fuzz/corpus/' | while IFS= read -r file; do
         case $file in
         build-aux/* | configure) continue ;; # in a release, and others' work
         *.c | *.h | *.cpp | *.hpp | *.py | *.sh | *.js | *.mk | *.bash | *.fish) ;;
         configure.ac | Makefile.am | */_shmdctl) ;;
+        *.[1-8] | *.[1-8].in | *.map | *.pc.in | *.toml | *.yml | *.spec | *.rpmlintrc | */Containerfile) ;;
+        *.service | *.service.in | *.socket | *.timer | systemd/*) ;;
         # An empty file says nothing.
         *) [ "$(head -c 2 "$1/$file" | tr -d '\0')" = '#!' ] || continue ;;
         esac
@@ -30,6 +32,10 @@ without_licence() {
 }
 
 mkdir "$scratch/tree"
+printf '.Dd today\n' >"$scratch/tree/x.3"
+without_licence "$scratch/tree" >"$scratch/found"
+catches 'a manual without it' "$scratch/found"
+rm "$scratch/tree/x.3"
 printf 'int x;\n' >"$scratch/tree/x.c"
 without_licence "$scratch/tree" >"$scratch/found"
 catches 'a C file without it' "$scratch/found"
