@@ -18,10 +18,13 @@
 #ifndef SHMD_HPP
 #define SHMD_HPP
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -110,6 +113,31 @@ struct frees {
     }
 };
 
+struct frees_event {
+    void operator()(struct shmd_event *event) const noexcept
+    {
+        shmd_event_free(event);
+    }
+};
+
+/* A function that fills a segment. What it throws must not pass through C. */
+template <typename Fill> struct filling {
+    Fill *fill;
+    std::exception_ptr thrown;
+
+    static int run(void *address, std::uint64_t size, void *data) noexcept
+    {
+        filling *self = static_cast<filling *>(data);
+        try {
+            (*self->fill)(static_cast<std::byte *>(address), static_cast<std::size_t>(size));
+            return 0;
+        } catch (...) {
+            self->thrown = std::current_exception();
+            return -ECANCELED;
+        }
+    }
+};
+
 /* What a connection is. It stays where it is while connections and holds are moved. */
 struct connected {
     std::unique_ptr<struct shmd, closes> handle;
@@ -152,6 +180,27 @@ class segment
 
   private:
     std::unique_ptr<struct shmd_segment, detail::frees> known_;
+};
+
+/* Something that has happened. Its segment belongs to it. */
+class event
+{
+  public:
+    explicit event(struct shmd_event *taken) noexcept : known_(taken)
+    {
+    }
+
+    const struct shmd_event &operator*() const noexcept
+    {
+        return *known_;
+    }
+    const struct shmd_event *operator->() const noexcept
+    {
+        return known_.get();
+    }
+
+  private:
+    std::unique_ptr<struct shmd_event, detail::frees_event> known_;
 };
 
 /* Memory that is attached; it is detached at the end. T is const for one that is read-only. */
@@ -201,7 +250,7 @@ template <typename T> class basic_attachment
         using object = std::conditional_t<std::is_const_v<T>, const U, U>;
         static_assert(std::is_trivially_copyable_v<U>, "other processes copy no constructors");
         if (sizeof(U) > size_)
-            throw error(-22, "the segment is smaller than the object", "", "{}");
+            throw error(-EINVAL, "the segment is smaller than the object", "", "{}");
         return static_cast<object *>(
             static_cast<std::conditional_t<std::is_const_v<T>, const void *, void *>>(address_));
     }
@@ -291,6 +340,31 @@ class connection
         return ask(
             [&](struct shmd_segment **ret) { return shmd_create(get(), &options, ret, created); });
     }
+    /* As create(), and FILL(std::byte *, std::size_t) writes to its memory before anybody can find
+     * it. When that throws, the new segment is removed again. */
+    template <typename Fill>
+    segment create_filled(const struct shmd_create_options &options, Fill &&fill,
+                          bool *created = nullptr)
+    {
+        detail::filling<std::remove_reference_t<Fill>> filling = {&fill, nullptr};
+        struct shmd_content content = {};
+        content.fill = filling.run;
+        content.data = &filling;
+        struct shmd_segment *known = nullptr;
+        const int result = shmd_create_filled(get(), &options, &content, &known, created);
+        if (filling.thrown)
+            std::rethrow_exception(filling.thrown);
+        detail::check(result, get());
+        return segment(known);
+    }
+    segment adopt(const struct shmd_adopt_options &options)
+    {
+        return ask([&](struct shmd_segment **ret) { return shmd_adopt(get(), &options, ret); });
+    }
+    segment disown(const struct shmd_target &target)
+    {
+        return ask([&](struct shmd_segment **ret) { return shmd_disown(get(), &target, ret); });
+    }
     segment stat(const struct shmd_target &target)
     {
         return ask([&](struct shmd_segment **ret) { return shmd_stat(get(), &target, ret); });
@@ -338,6 +412,25 @@ class connection
     readonly_attachment attach_readonly(const segment &what)
     {
         return attach_as<const std::byte>(what, SHMD_ATTACH_READONLY);
+    }
+
+    /* What happens from now on is given by next_event(). The serial of the newest event there is.
+     */
+    std::uint64_t subscribe(const struct shmd_subscribe_options &options = {})
+    {
+        std::uint64_t newest = 0;
+        detail::check(shmd_subscribe(get(), &options, &newest), get());
+        return newest;
+    }
+    /* Empty: there was none within TIMEOUT_MS (-1: for ever, 0: only look). */
+    std::optional<event> next_event(int timeout_ms = -1)
+    {
+        struct shmd_event *next = nullptr;
+        const int result = shmd_next_event(get(), timeout_ms, &next);
+        if (result == -ETIMEDOUT)
+            return std::nullopt;
+        detail::check(result, get());
+        return event(next);
     }
 
   private:

@@ -125,6 +125,63 @@ static void ready(shmdpp::connection &daemon)
     daemon.remove(*SHMD_NAME("filled"), SHMD_REMOVE_IF_UNATTACHED);
 }
 
+static void create_filled(shmdpp::connection &daemon)
+{
+    const shmd_create_options options = named("letters", 4096, SHMD_LIFETIME_PERSISTENT);
+    struct mishap {
+    };
+    try {
+        daemon.create_filled(options, [](std::byte *, std::size_t) { throw mishap(); });
+        CHECK(false);
+    } catch (const mishap &) {
+    }
+    CHECK(code_of([&] { daemon.find("letters"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+
+    bool created = false;
+    char letter = 'a';
+    auto fill = [&](std::byte *memory, std::size_t size) { std::memset(memory, letter++, size); };
+    shmdpp::segment made = daemon.create_filled(options, fill, &created);
+    CHECK(created && letter == 'b' && made->state == SHMD_STATE_READY);
+    CHECK(daemon.attach_readonly(made).data()[4095] == std::byte{'a'});
+    daemon.create_filled(options, fill, &created);
+    CHECK(!created && letter == 'b');
+    CHECK(code_of([&] { daemon.create_filled(named(nullptr, 0, shmd_lifetime(9)), fill); }) ==
+          -EINVAL);
+    daemon.remove(*SHMD_NAME("letters"));
+}
+
+static void events(shmdpp::connection &daemon)
+{
+    shmd_subscribe_options options = {};
+    options.prefix = "seen/";
+    options.kinds = SHMD_EVENT_CREATED | SHMD_EVENT_REMOVED;
+    shmdpp::connection watcher;
+    const std::uint64_t newest = watcher.subscribe(options);
+    CHECK(!watcher.next_event(0));
+    daemon.create(named("seen/1", 1, SHMD_LIFETIME_PERSISTENT));
+    daemon.remove(*SHMD_NAME("seen/1"));
+    std::optional<shmdpp::event> first = watcher.next_event();
+    CHECK(first && (*first)->kind == SHMD_EVENT_CREATED && (*first)->event_serial > newest);
+    CHECK(std::strcmp((*first)->segment->name, "seen/1") == 0);
+    first = watcher.next_event();
+    CHECK(first && (**first).kind == SHMD_EVENT_REMOVED);
+    options.kinds = SHMD_EVENT_GAP;
+    CHECK(code_of([&] { watcher.subscribe(options); }) == -EINVAL);
+}
+
+static void disown_and_adopt(shmdpp::connection &daemon)
+{
+    const shmdpp::segment made = daemon.create(named("mine", 1, SHMD_LIFETIME_PERSISTENT));
+    CHECK(!daemon.disown(*SHMD_NAME("mine"))->managed);
+    shmd_adopt_options options = {};
+    options.has_shmid = true;
+    options.shmid = made->shmid;
+    options.name = "mine/again";
+    CHECK(daemon.adopt(options).name() == "mine/again");
+    CHECK(code_of([&] { daemon.adopt(options); }) != 0);
+    daemon.remove(*SHMD_NAME("mine/again"));
+}
+
 static void errors(shmdpp::connection &daemon)
 {
     try {
@@ -159,6 +216,9 @@ int main()
     hold(daemon);
     nested_holds(daemon);
     ready(daemon);
+    create_filled(daemon);
+    events(daemon);
+    disown_and_adopt(daemon);
     errors(daemon);
     return 0;
 }
