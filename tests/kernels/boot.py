@@ -208,16 +208,29 @@ class Tests:
         self.m.run("cp -a /srv/installed/. / && ldconfig && systemd-sysusers && "
                    "systemd-tmpfiles --create shmd.conf && systemctl daemon-reload")
 
-    def programs(self):
+    def run_program(self, program):
         environment = ("cd /srv/shmd/build && abs_top_builddir=$PWD abs_top_srcdir=/srv/shmd "
                        "PYTHONDONTWRITEBYTECODE=1 CMOCKA_MESSAGE_OUTPUT=TAP SHMD_TEST_DEADLINE=600")
-        programs = ["tests/contract/test_sysv"]
-        programs += [f"python3 ../tests/integration/{name}.py" for name in _INTEGRATION]
-        for program in programs:
-            start = time.monotonic()
-            status, output = self.m.run(f"{environment} {program}", _TESTS, check=False)
-            self.r.add_tap(program.split("/")[-1], status, output)
-            print(f"{self.r.kernel}: {program.split('/')[-1]}: {time.monotonic() - start:.0f} s", flush=True)
+        start = time.monotonic()
+        status, output = self.m.run(f"{environment} {program}", _TESTS, check=False)
+        self.r.add_tap(program.split("/")[-1], status, output)
+        print(f"{self.r.kernel}: {program.split('/')[-1]}: {time.monotonic() - start:.0f} s", flush=True)
+
+    def programs(self):
+        self.run_program("tests/contract/test_sysv")
+        for name in _INTEGRATION:
+            self.run_program(f"python3 ../tests/integration/{name}.py")
+
+    def huge_pages(self):
+        """The recipe of the cookbook, and the tests of create: elsewhere they are skipped, for most machines have no
+        pool. The group is that of the tests' daemon."""
+        self.m.run("echo 8 >/proc/sys/vm/nr_hugepages && echo 2500 >/proc/sys/vm/hugetlb_shm_group")
+        skipped = sum(self.r.skipped.values())
+        self.run_program("python3 ../tests/integration/test_cookbook.py huge_pages")
+        self.run_program("python3 ../tests/integration/test_create.py HugePages")
+        self.m.run("echo 0 >/proc/sys/vm/nr_hugepages && echo 0 >/proc/sys/vm/hugetlb_shm_group")
+        with self.r.part("huge pages: nothing was skipped"):
+            assert sum(self.r.skipped.values()) == skipped, self.r.skipped
 
     def service(self):
         """The units under the system's own systemd: what tests/systemd does in a container."""
@@ -312,7 +325,7 @@ class Tests:
             self._find_nothing()
 
     parts = {"logout": logout, "reboot": reboot, "power": power, "service": service,
-             "programs": programs}
+             "huge_pages": huge_pages, "programs": programs}
 
 
 def main():
