@@ -143,6 +143,8 @@ struct command {
     uint64_t options;    /* besides those of every command */
     uint64_t repeatable; /* those that may be repeated here */
     int min_args, max_args;
+    /* What --output and --sort mean by a column, by number, up to NULL; NULL: columns.h. */
+    const char *(*column)(int number);
     bool is_hidden;   /* it is for scripts of our own, and no help tells of it */
     bool has_child;   /* it runs the command behind "--" */
     bool needs_child; /* and nothing else */
@@ -305,6 +307,7 @@ int cmd_events(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_ps(struct cli *cli);
+const char *ps_column(int number);
 int cmd_top(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_reload(struct cli *cli);

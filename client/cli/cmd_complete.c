@@ -121,7 +121,10 @@ static void offer_columns(struct completion *c, bool is_list)
         begin_list(c);
     else
         puts("words");
-    for (size_t i = 0; i < columns_count; i++)
+    const char *(*column)(int) = c->command ? c->command->column : NULL;
+    for (int i = 0; column && column(i); i++)
+        offer(c, column(i), "");
+    for (size_t i = 0; !column && i < columns_count; i++)
         offer(c, columns[i].name, columns[i].help);
 }
 

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/daemons.h"
 #include "client/cli/kernel_segments.h"
+#include "client/cli/near.h"
 #include "client/cli/output.h"
 #include "client/cli/plain_text.h"
 #include "client/cli/table.h"
@@ -46,6 +48,19 @@ static const struct table_column columns[COLUMNS] = {
     [COLUMN_WAITS] = {.heading = "WAITS", .may_be_left_out = 1},
 };
 
+const char *ps_column(int number)
+{
+    return number < COLUMNS ? columns[number].heading : NULL;
+}
+
+enum { CHOSEN_MAX = 4 * COLUMNS };
+
+struct choice {
+    size_t columns[CHOSEN_MAX];
+    size_t n;    /* 0: all of them */
+    size_t sort; /* COLUMNS: as they come */
+};
+
 struct ps {
     struct cli *cli;
     struct daemon_seen daemon;    /* owned */
@@ -53,9 +68,67 @@ struct ps {
     struct table *table;          /* owned; NULL: as JSON */
     struct writer json;           /* owned */
     struct writer notes;          /* owned: lines below the table */
-    bool one;                     /* a segment was named: it is shown even when nobody has it */
+    struct choice choice;
+    bool one; /* a segment was named: it is shown even when nobody has it */
     size_t n_shown;
 };
+
+/* --- which columns */
+
+static int find_column(const char *name, size_t len, size_t *ret)
+{
+    char word[32], list[128] = "";
+    struct near near;
+    snprintf(word, sizeof(word), "%.*s", (int)len, name);
+    near_begin(&near, word);
+    for (size_t i = 0; i < COLUMNS; i++) {
+        if (strlen(columns[i].heading) == len && strncasecmp(columns[i].heading, name, len) == 0) {
+            *ret = i;
+            return 0;
+        }
+        strncat(list, i ? "," : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, columns[i].heading, sizeof(list) - strlen(list) - 1);
+        near_try(&near, columns[i].heading);
+    }
+    if (near.best)
+        return cli_usage("unknown column '%s'; do you mean %s? There are %s", word, near.best,
+                         list);
+    return cli_usage("unknown column '%s'; there are %s", word, list);
+}
+
+static int choose(struct ps *ps)
+{
+    const struct options *o = &ps->cli->options;
+    struct choice *choice = &ps->choice;
+    const char *at = o->columns;
+    int r = 0;
+    choice->sort = COLUMNS;
+    if (cli_given(ps->cli, OPT(JSON)) && cli_given(ps->cli, OPT(OUTPUT) | OPT(SORT) | OPT(REVERSE)))
+        return cli_usage("--output, --sort and --reverse are for the table; --json has everything");
+    if (o->sort)
+        r = find_column(o->sort, strlen(o->sort), &choice->sort);
+    if (at && *at == '+') {
+        for (; choice->n < COLUMNS; choice->n++)
+            choice->columns[choice->n] = choice->n;
+        at++;
+    }
+    while (r == 0 && at) {
+        size_t len = strcspn(at, ",");
+        if (choice->n == CHOSEN_MAX)
+            return cli_usage("too many columns");
+        r = find_column(at, len, &choice->columns[choice->n++]);
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    return r;
+}
+
+/* 0 or -ENOMEM. */
+static int arrange(struct ps *ps)
+{
+    const struct choice *choice = &ps->choice;
+    int r = table_sort(ps->table, choice->sort, cli_given(ps->cli, OPT(REVERSE)));
+    return r < 0 || choice->n == 0 ? r : table_choose(ps->table, choice->columns, choice->n);
+}
 
 /* --- one process */
 
@@ -342,7 +415,7 @@ static int print(struct ps *ps)
         output_json_text(ps->json.data, ps->json.len);
         return EXIT_OK;
     }
-    if (ps->notes.failed)
+    if (ps->notes.failed || arrange(ps) < 0)
         return cli_error(EXIT_REFUSED, "out of memory");
     if (ps->n_shown > 0)
         table_print(ps->table, stdout);
@@ -370,7 +443,9 @@ static int run(struct ps *ps)
 {
     struct cli *cli = ps->cli;
     struct shmd_target target;
-    int status = ps->one ? cli_target(cli, &target) : 0;
+    int status = choose(ps);
+    if (status == 0 && ps->one)
+        status = cli_target(cli, &target);
     if (status != 0)
         return status;
     daemon_ask(cli, &ps->daemon);

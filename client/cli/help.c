@@ -31,8 +31,14 @@ void help_command(const struct command *command)
     printf("Usage: shmdctl %s [OPTIONS]%s%s\n\n%s.\n\nOptions:\n", command->name,
            *command->arguments ? " " : "", command->arguments, command->summary);
     options_list(command->options | OPTIONS_EVERYWHERE);
-    if (command->options & OPT(OUTPUT))
+    if (command->column) {
+        fputs("\nColumns: ", stdout);
+        for (int i = 0; command->column(i); i++)
+            printf(i > 0 ? ", %s" : "%s", command->column(i));
+        putchar('\n');
+    } else if (command->options & OPT(OUTPUT)) {
         columns_list();
+    }
 }
 
 const struct command *help_find_command(const struct cli *cli, const char *name)

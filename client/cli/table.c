@@ -98,6 +98,91 @@ size_t table_rows(const struct table *table)
     return table->n_cells / table->n_columns;
 }
 
+/* --- which, and in which order */
+
+struct by_column {
+    const struct table *table;
+    size_t column;
+    int sign;
+};
+
+static int compare_numbers(const char *a, const char *b)
+{
+    long long x = strtoll(a, NULL, 10), y = strtoll(b, NULL, 10);
+    return (x > y) - (x < y);
+}
+
+/* Of numbers of rows. Rows that are the same stay as they came. */
+static int compare_rows(const void *a, const void *b, void *context)
+{
+    const struct by_column *by = context;
+    const struct table *table = by->table;
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int difference = 0;
+    if (by->column < table->n_columns) {
+        const char *one = table->cells[x * table->n_columns + by->column];
+        const char *other = table->cells[y * table->n_columns + by->column];
+        difference = table->layout[by->column].column.is_number ? compare_numbers(one, other)
+                                                                : strcmp(one, other);
+    }
+    if (difference == 0)
+        difference = (x > y) - (x < y);
+    return difference * by->sign;
+}
+
+int table_sort(struct table *table, size_t column, bool is_reversed)
+{
+    const size_t n = table_rows(table), width = table->n_columns;
+    size_t *rows = calloc(n + 1, sizeof(*rows));
+    char **sorted = calloc(table->n_cells + 1, sizeof(*sorted));
+    if (!rows || !sorted) {
+        free(rows);
+        free(sorted);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++)
+        rows[i] = i;
+    struct by_column by = {table, column, is_reversed ? -1 : 1};
+    qsort_r(rows, n, sizeof(*rows), compare_rows, &by);
+    for (size_t i = 0; i < n; i++)
+        memcpy(&sorted[i * width], &table->cells[rows[i] * width], width * sizeof(*sorted));
+    free(rows);
+    free(table->cells);
+    table->cells = sorted;
+    table->capacity = table->n_cells + 1;
+    return 0;
+}
+
+int table_choose(struct table *table, const size_t *columns, size_t n)
+{
+    struct table *chosen = table_new(&table->layout[0].column, 1, table->style);
+    struct layout *layout = calloc(n, sizeof(*layout));
+    const char **row = calloc(n, sizeof(*row));
+    int r = chosen && layout && row ? 0 : -ENOMEM;
+    if (r == 0) {
+        free(chosen->layout);
+        chosen->layout = layout;
+        chosen->n_columns = n;
+        layout = NULL;
+    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        chosen->layout[i] = table->layout[columns[i]];
+    for (size_t i = 0; r == 0 && i < table->n_cells; i += table->n_columns) {
+        for (size_t j = 0; j < n; j++)
+            row[j] = table->cells[i + columns[j]];
+        r = table_add(chosen, row);
+    }
+    if (r == 0) {
+        const struct table before = *table;
+        *table = *chosen;
+        *chosen = before;
+    }
+    table_free(chosen);
+    free(layout);
+    free(row);
+    return r;
+}
+
 /* --- how wide */
 
 static void measure(struct table *table)

@@ -1276,8 +1276,33 @@ class Ps(Shmdctl):
         self.assertEqual(set(rows), {str(pid), str(os.getpid())})
         self.assertEqual(rows[str(pid)][-3:], ["read-only", "no", "no"])
         self.assertEqual(rows[str(os.getpid())][-3:], ["-", "yes", "no"])
+        self.assertEqual(self.ctl("help", "ps").splitlines()[-1],
+                         "Columns: SHMID, NAME, PID, USER, COMMAND, UNIT, ACCESS, HOLDS, WAITS")
         details = self.ctl("stat", "frames")
         self.assertRegex(details, rf"(?m)^ATTACHED +pid {pid} \(.*\), uid {SOMEBODY.uid}, read-only")
+
+    def test_columns_and_order(self):
+        pids = [self.attach(), self.attach(read_only=True)]
+        mine = str(os.getpid())
+        by_pid = sorted([*map(str, pids), mine], key=int)
+        pids_of = lambda *arguments: self.ctl("ps", "frames", "-n", "-o", "PID", *arguments).split()  # noqa: E731
+        self.assertEqual(pids_of("--sort", "pid"), by_pid)
+        self.assertEqual(pids_of("--sort", "PID", "--reverse"), by_pid[::-1])
+        self.assertEqual(pids_of("--sort", "ACCESS"), [mine, str(pids[1]), str(pids[0])])
+        self.assertEqual(pids_of("-r"), pids_of()[::-1])
+        lines = self.ctl("ps", "frames", "--output", "pid,ACCESS,PID", "--sort", "ACCESS").splitlines()
+        self.assertEqual([line.split() for line in lines[:2]], [["PID", "ACCESS", "PID"], [mine, "-", mine]])
+        whole = self.ctl("ps", "frames", "-o", "+NAME").splitlines()
+        self.assertEqual(whole[0].split()[-2:], ["WAITS", "NAME"])
+        self.assertEqual({line.split()[-1] for line in whole[1:]}, {"frames"})
+        for arguments, message in ((["-o", "PIDD"], "unknown column 'PIDD'; do you mean PID? There are SHMID,NAME,"),
+                                   (["--sort", "SIZE"], "unknown column 'SIZE'; there are SHMID,NAME,"),
+                                   (["-o", ",".join(["PID"] * 50)], "too many columns"),
+                                   (["--json", "-o", "PID"], "--json has everything"),
+                                   (["--json", "-r"], "--json has everything")):
+            with self.subTest(arguments):
+                self.ctl("ps", *arguments, status=USAGE)
+                self.assertIn(message, self.message)
 
     def test_all(self):
         foreign, unused = sysv.create(4096, mode=0o666), sysv.create(4096)
@@ -1748,7 +1773,7 @@ class CommandLine(CommandCase):
              "with: shmdctl create NAME --size SIZE --replace"),
             (["create", "--name", "x"], "shmdctl create NAME --size SIZE"),
             (["list", "--exclusive"], "it is an option of create and run"),
-            (["--sort", "NAME", "list"], "before the command; it is an option of list and top"),
+            (["--sort", "NAME", "list"], "before the command; it is an option of list, ps and top"),
             (["list", "-m", "1"], "unknown option -m"),
         ):
             with self.subTest(arguments=arguments):
