@@ -172,10 +172,18 @@ static struct stored_tie *ties_of(const struct stored *stored)
     return (struct stored_tie *)stored->ties;
 }
 
+/* Which of the ties ends with TIE. A daemon that has restored it may know less of the process than
+ * the one that recorded it, or more. */
 static size_t place_of_tie(const struct stored *stored, const struct stored_tie *tie)
 {
     size_t i = 0;
     while (i < stored->n_ties && !is_same_tie(&stored->ties[i], tie))
+        i++;
+    if (i < stored->n_ties)
+        return i;
+    i = 0;
+    while (i < stored->n_ties && (stored->ties[i].role != tie->role ||
+                                  process_is_other(&stored->ties[i].identity, &tie->identity)))
         i++;
     return i;
 }

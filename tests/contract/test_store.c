@@ -356,6 +356,35 @@ TEST(a_segments_own_record_and_its_ties_change_apart)
     store_contents_deinit(&c);
 }
 
+/* /proc may hide since when the process runs, or not any more. */
+TEST(a_tie_ends_when_less_is_known_of_its_process)
+{
+    struct store_contents c;
+    load(&c);
+    store_contents_deinit(&c);
+    const struct stored_segment a = segment(1, NULL);
+    struct store_record ties[] = {of_segment(&a), of_tie(STORE_TIE, 1, TIE_HOLDER, 5),
+                                  of_tie(STORE_TIE, 1, TIE_HOLDER, 6),
+                                  of_tie(STORE_TIE, 1, TIE_HOLDER, 6)};
+    for (size_t i = 1; i < 4; i++)
+        ties[i].tie.identity.inode = 0;
+    ties[3].tie.identity.started_at = 0;
+    assert_int_equal(put(ties, 4), 0);
+    struct store_record end = of_tie(STORE_UNTIE, 1, TIE_HOLDER, 5);
+    end.tie.identity.inode = end.tie.identity.started_at = 0;
+    assert_int_equal(put(&end, 1), 0);
+    /* The one of which nothing else is known, and not the first. */
+    end.tie.identity.pid = 6;
+    assert_int_equal(put(&end, 1), 0);
+    end.tie.identity.started_at = 10; /* another process */
+    assert_int_equal(put(&end, 1), 0);
+    load_again(true, &c);
+    assert_int_equal(c.segments[0].n_ties, 1);
+    assert_int_equal(c.segments[0].ties[0].identity.pid, 6);
+    assert_int_equal(c.segments[0].ties[0].identity.started_at, 9);
+    store_contents_deinit(&c);
+}
+
 TEST(what_is_gone_is_gone_and_the_rest_is_in_order)
 {
     struct store_contents c;
@@ -464,6 +493,7 @@ int main(void)
         OF_ALL(it_begins_with_nothing),
         OF_ALL(it_keeps_every_field),
         OF_ALL(a_segments_own_record_and_its_ties_change_apart),
+        OF_ALL(a_tie_ends_when_less_is_known_of_its_process),
         OF_ALL(what_is_gone_is_gone_and_the_rest_is_in_order),
         OF_ALL(an_intent_is_open_until_the_next_change),
         OF_ALL(what_may_not_be_stored_changes_nothing),

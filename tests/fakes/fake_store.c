@@ -84,18 +84,25 @@ static void tie(struct fake_store *f, uint64_t serial, const struct stored_tie *
     record->ties[record->n_ties++] = *tie;
 }
 
+/* Whether TIE ends with END; IS_SURE: all that is known of both processes is the same. */
+static bool ends_with(const struct stored_tie *tie, const struct stored_tie *end, bool is_sure)
+{
+    return tie->role == end->role && !process_is_other(&tie->identity, &end->identity) &&
+           (!is_sure || (tie->identity.inode == end->identity.inode &&
+                         tie->identity.started_at == end->identity.started_at));
+}
+
 static void untie(struct fake_store *f, uint64_t serial, const struct stored_tie *tie)
 {
     struct fake_record *record = find(f, serial);
-    for (size_t i = 0; record && i < record->n_ties; i++) {
-        const struct stored_tie *t = &record->ties[i];
-        if (t->role != tie->role || t->identity.pid != tie->identity.pid ||
-            t->identity.inode != tie->identity.inode ||
-            t->identity.started_at != tie->identity.started_at)
-            continue;
-        record->n_ties--;
-        memmove(&record->ties[i], &record->ties[i + 1], (record->n_ties - i) * sizeof(*tie));
-        return;
+    for (int sure = 1; record && sure >= 0; sure--) {
+        for (size_t i = 0; i < record->n_ties; i++) {
+            if (!ends_with(&record->ties[i], tie, sure))
+                continue;
+            record->n_ties--;
+            memmove(&record->ties[i], &record->ties[i + 1], (record->n_ties - i) * sizeof(*tie));
+            return;
+        }
     }
 }
 
