@@ -98,7 +98,9 @@ void model_remove_by(struct model *m, struct model_segment *s, unsigned reasons)
     const bool has_left =
         s->state == STATE_INITIALISING && (!s->initialiser || s->initialiser->is_dead);
     if (s->ended_by == 0 && s->state != STATE_REMOVING)
-        s->ended_by = reasons | (has_left ? 1U << REASON_INITIALISER_DIED : 0);
+        /* What a request has ended may have ended of itself just before. */
+        s->ended_by =
+            reasons | model_reasons(m, s) | (has_left ? 1U << REASON_INITIALISER_DIED : 0);
     model_remove(m, s);
 }
 
@@ -984,12 +986,6 @@ static struct sysv_stat made(const struct model *m, const struct ask *ask, int32
     };
 }
 
-/* It may have ended before: nobody can tell. */
-static void be_replaced(struct model *m, struct model_segment *s)
-{
-    model_remove_by(m, s, 1U << REASON_REPLACED | model_reasons(m, s));
-}
-
 static void apply_create(struct model *m, const struct ask *ask, const struct answer *a,
                          const json_t *shown)
 {
@@ -1028,7 +1024,7 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
         model_copy_name(s->new_name, name);
     } else {
         if (a->replaced)
-            be_replaced(m, a->replaced);
+            model_remove_by(m, a->replaced, 1U << REASON_REPLACED);
         if (name)
             model_copy_name(s->name, name);
     }
@@ -1159,7 +1155,7 @@ static void apply_ready(struct model *m, const struct answer *a, struct model_se
     if (s->state != STATE_INITIALISING)
         return;
     if (a->replaced)
-        be_replaced(m, a->replaced);
+        model_remove_by(m, a->replaced, 1U << REASON_REPLACED);
     s->state = STATE_READY;
     s->initialiser = NULL;
     if (s->replaces)
