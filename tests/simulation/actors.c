@@ -616,6 +616,8 @@ const char *actors_next(struct actors *a)
         return opening(a);
     if (a->n_plan_done < a->n_planned)
         return planned(a);
+    if (!a->w->is_running && a->w->p.no_pidfs && one_in(a, 6))
+        return step(a, "kernel hides %u", one_in(a, 3) ? 0 : 1);
     if (!a->w->is_running)
         return one_in(a, 4)   ? outside(a)
                : one_in(a, 8) ? step(a, "mend")

@@ -267,6 +267,29 @@ static int32_t shmid_of(const struct world *w, unsigned handle)
     return handle < HANDLES_MAX && w->handles[handle].is_known ? w->handles[handle].shmid : -1;
 }
 
+/* Whether a process has the pid of another that was there before. */
+static bool has_former_pid(const struct world *w, const struct process *p)
+{
+    for (size_t i = 0; p->pid != 0 && i < PROCESSES_MAX; i++)
+        if (w->processes[i].is_used && &w->processes[i] != p && w->processes[i].pid == p->pid)
+            return true;
+    return false;
+}
+
+/* /proc is mounted anew, with hidepid or without, while no daemon runs. Where the kernel tells
+ * processes apart by their start times alone, those of the same pid cannot be told apart then, and
+ * the next daemon takes the later one for the former: here that does not happen. */
+static void hide_processes(struct world *w, bool hides)
+{
+    if (w->is_running)
+        return;
+    for (size_t i = 0; i < PROCESSES_MAX && hides && w->p.no_pidfs; i++)
+        if (w->processes[i].is_used && has_former_pid(w, &w->processes[i]))
+            return;
+    w->p.hides = hides;
+    w->was_hidden |= hides;
+}
+
 static void do_kernel(struct world *w, const char *rest)
 {
     char key[32];
@@ -299,6 +322,8 @@ static void do_kernel(struct world *w, const char *rest)
         w->p.no_reaped = value;
     else if (strcmp(key, "no-pidfs") == 0)
         w->p.no_pidfs = value;
+    else if (strcmp(key, "hides") == 0)
+        hide_processes(w, value);
     oracle_look_outside(w->oracle);
 }
 
@@ -388,10 +413,13 @@ static void do_process(struct world *w, const char *rest)
         label >= PROCESSES_MAX || w->processes[label].is_used)
         return;
     /* The pid of a daemon that has ended is free; that of the running one, or the next, is not. */
-    if (is_in_use(w, pid, uid) || pid == w->k->self.pid)
-        return;
     struct process *p = &w->processes[label];
-    *p = (struct process){.is_used = true, .pid = pid, .uid = uid, .gid = gid, .group = group};
+    const struct process next = {
+        .is_used = true, .pid = pid, .uid = uid, .gid = gid, .group = group};
+    if (is_in_use(w, pid, uid) || pid == w->k->self.pid ||
+        (w->was_hidden && w->p.no_pidfs && has_former_pid(w, &next)))
+        return;
+    *p = next;
     memcpy(p->comm, comm, sizeof(comm));
     p->socket = fake_processes_start(&w->p, pid, comm);
     w->p.tasks[p->socket].uid = uid;

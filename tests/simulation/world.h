@@ -91,6 +91,7 @@ struct world {
     struct core_settings settings;
     struct name_rule names[NAMES_MAX]; /* reserved; the prefixes are owned */
     struct process processes[PROCESSES_MAX];
+    bool was_hidden; /* /proc has hidden processes of others */
     struct connection connections[CONNECTIONS_MAX];
     int n_connections; /* one above the highest label */
     struct handle *handles;
