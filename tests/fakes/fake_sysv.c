@@ -605,11 +605,28 @@ int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid)
     return -ENOENT;
 }
 
-void fake_sysv_exit(struct fake_sysv *k, int32_t pid)
+void fake_sysv_fork(struct fake_sysv *k, int32_t pid, int32_t child)
+{
+    const size_t end = k->attachments_end;
+    for (size_t i = 0; i < end; i++) {
+        if (k->attachments[i].pid != pid)
+            continue;
+        struct fake_segment *s = lookup(k, k->attachments[i].shmid);
+        (void)attach(k, s, child);
+        s->stat.lpid = pid; /* the kernel does it while the parent runs */
+    }
+}
+
+void fake_sysv_exec(struct fake_sysv *k, int32_t pid)
 {
     for (size_t i = 0; i < k->attachments_end; i++)
         if (k->attachments[i].pid == pid)
             detach(k, &k->attachments[i]);
+}
+
+void fake_sysv_exit(struct fake_sysv *k, int32_t pid)
+{
+    fake_sysv_exec(k, pid);
     for (size_t i = 0; i < k->end; i++) {
         struct fake_segment *s = &k->segments[i];
         if (!s->used || s->stat.cpid != pid || s->is_orphaned)

@@ -128,6 +128,10 @@ int fake_sysv_attach_as(struct fake_sysv *k, int32_t shmid, int32_t pid);
 int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid);
 /* How many attachments there are of others than PID. */
 uint64_t fake_sysv_attachments(const struct fake_sysv *k, int32_t shmid, int32_t but_pid);
+/* PID forks: CHILD, which has nothing attached, has attached what it has. */
+void fake_sysv_fork(struct fake_sysv *k, int32_t pid, int32_t child);
+/* PID does another program, which has nothing attached. */
+void fake_sysv_exec(struct fake_sysv *k, int32_t pid);
 /* Detaches all that PID has; with shm_rmid_forced its unattached segments go. */
 void fake_sysv_exit(struct fake_sysv *k, int32_t pid);
 

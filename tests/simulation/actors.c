@@ -202,7 +202,13 @@ static const char *of_process(struct actors *a)
         return new_process(a);
     if (p->is_zombie)
         return step(a, "reap %u", label_of(a, p));
-    switch (below(a, 6)) {
+    switch (below(a, 8)) {
+    case 6:
+    case 7:
+        if (!p->is_dead && a->next_process < PROCESSES_MAX)
+            return step(a, "fork %u %u %d", label_of(a, p), a->next_process++,
+                        p->pid ? 2000 + (int)below(a, 400) : 0);
+        return step(a, "turn");
     case 0: return step(a, "orphan %u", label_of(a, p));
     case 1: return step(a, "zombie %u", label_of(a, p));
     case 2: return step(a, "exec %u prog%u", label_of(a, p), below(a, 9));

@@ -44,17 +44,16 @@ static void note_users(const struct oracle *o, struct model_segment *s, const st
         s->users.is_in_sweep = o->w->is_running && o->w->core.sweep.is_under_way;
     }
     if (n > s->users.n) {
+        s->was_attached = true;
         s->users.may_tell_came = true;
         s->users.must_tell_came |= k->atime > s->users.last_came_s;
     } else if (n < s->users.n) {
         s->users.may_tell_went = true;
+        s->idle_since_ms = o->w->clock.boot_ms;
         s->users.must_tell_went |= k->dtime > s->users.last_went_s;
     }
     s->users.n = n;
-    if (k->atime > s->users.last_came_s)
-        s->users.last_came_s = k->atime;
-    if (k->dtime > s->users.last_went_s)
-        s->users.last_went_s = k->dtime;
+    model_note_times(s, k);
 }
 
 static void look_at(const struct oracle *o, struct model_segment *s)

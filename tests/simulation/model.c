@@ -129,6 +129,14 @@ void model_tell(struct model *m, const struct model_segment *s, enum event_kind 
     shown_by_model(m, s, &due->shows);
 }
 
+void model_note_times(struct model_segment *s, const struct sysv_stat *k)
+{
+    if (k && k->atime > s->users.last_came_s)
+        s->users.last_came_s = k->atime;
+    if (k && k->dtime > s->users.last_went_s)
+        s->users.last_went_s = k->dtime;
+}
+
 void model_begin_use(struct model *m, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(m->w->k, s->kernel.shmid);
@@ -136,8 +144,7 @@ void model_begin_use(struct model *m, struct model_segment *s)
     if (!k)
         return;
     s->users.n = s->users.n_told = model_attachments(m, s);
-    s->users.last_came_s = k->atime;
-    s->users.last_went_s = k->dtime;
+    model_note_times(s, k);
 }
 
 struct model_segment *model_by_serial(const struct model *m, uint64_t serial)

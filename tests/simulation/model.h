@@ -207,6 +207,8 @@ void model_hold(struct model *m, struct model_segment *s, struct connection *c);
 /* S has changed as KIND says: that is told by the end of the turn. IS_SURE: else it may be, or not.
  */
 void model_tell(struct model *m, const struct model_segment *s, enum event_kind kind, bool is_sure);
+/* The kernel's times of S are at least those of KERNEL; NULL: it has none. */
+void model_note_times(struct model_segment *s, const struct sysv_stat *kernel);
 /* Who has S attached is not told anew: the daemon begins to look at it now. */
 void model_begin_use(struct model *m, struct model_segment *s);
 

@@ -392,6 +392,12 @@ void oracle_look_outside(struct oracle *o)
     fake_memory_resume();
 }
 
+void oracle_note_times(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live; i++)
+        model_note_times(o->m.live[i], fake_sysv_segment(o->w->k, o->m.live[i]->kernel.shmid));
+}
+
 void oracle_attached(struct oracle *o, int32_t shmid)
 {
     struct model_segment *s = model_by_shmid(&o->m, shmid);

@@ -22,6 +22,9 @@ void oracle_said_badly(struct oracle *o, struct connection *c, int code, long lo
 void oracle_look_outside(struct oracle *o);
 /* The same, while the daemon was in the midst of a request. */
 void oracle_look_inside(struct oracle *o);
+/* Somebody is about to attach or detach: what the daemon itself did before in the same second hides
+ * that. */
+void oracle_note_times(struct oracle *o);
 /* P has attached it. */
 void oracle_attached(struct oracle *o, int32_t shmid);
 void oracle_detached(struct oracle *o, int32_t shmid);

@@ -262,6 +262,12 @@ static struct connection *connection_at(struct world *w, unsigned i)
     return i < CONNECTIONS_MAX && w->connections[i].is_used ? &w->connections[i] : NULL;
 }
 
+/* As the fake kernel knows P. */
+static int32_t attach_pid(const struct process *p)
+{
+    return p->pid != 0 ? p->pid : -1 - p->socket;
+}
+
 static int32_t shmid_of(const struct world *w, unsigned handle)
 {
     return handle < HANDLES_MAX && w->handles[handle].is_known ? w->handles[handle].shmid : -1;
@@ -425,6 +431,28 @@ static void do_process(struct world *w, const char *rest)
     w->p.tasks[p->socket].uid = uid;
 }
 
+/* A child of P, which has attached what P has, and no connection. */
+static void do_fork(struct world *w, const char *rest)
+{
+    unsigned by, label;
+    int pid;
+    char step[96];
+    if (sscanf(rest, "%u %u %d", &by, &label, &pid) != 3 || label >= PROCESSES_MAX)
+        return;
+    const struct process *p = process_at(w, by);
+    if (!p || p->is_dead || w->processes[label].is_used || (pid == 0) != (p->pid == 0))
+        return;
+    snprintf(step, sizeof(step), "%u %d %u %u %s %u", label, pid, p->uid, p->gid, p->comm,
+             p->group);
+    do_process(w, step);
+    const struct process *child = process_at(w, label);
+    if (!child)
+        return;
+    oracle_note_times(w->oracle);
+    fake_sysv_fork(w->k, attach_pid(p), attach_pid(child));
+    oracle_look_outside(w->oracle);
+}
+
 static void client_closes(struct connection *c)
 {
     c->client_closed = true;
@@ -440,7 +468,8 @@ static void process_ends(struct world *w, struct process *p, bool keeps_sockets)
     p->is_dead = true;
     w->p.tasks[p->socket].has_passed_on = keeps_sockets;
     fake_processes_die_task(&w->p, p->socket);
-    fake_sysv_exit(w->k, p->pid != 0 ? p->pid : -1 - p->socket);
+    oracle_note_times(w->oracle);
+    fake_sysv_exit(w->k, attach_pid(p));
     for (int i = 0; i < w->n_connections && !keeps_sockets; i++)
         if (w->connections[i].is_used && w->connections[i].by == p)
             client_closes(&w->connections[i]);
@@ -469,6 +498,9 @@ static void do_process_event(struct world *w, const char *verb, const char *rest
     } else if (strcmp(verb, "exec") == 0 && !p->is_dead && n == 2) {
         memcpy(p->comm, comm, sizeof(comm));
         fake_processes_exec(&w->p, p->socket, comm);
+        oracle_note_times(w->oracle);
+        fake_sysv_exec(w->k, attach_pid(p));
+        oracle_look_outside(w->oracle);
     }
 }
 
@@ -587,11 +619,6 @@ static void do_connection_event(struct world *w, const char *verb, const char *r
 
 /* --- other programs and the kernel */
 
-static int32_t attach_pid(const struct process *p)
-{
-    return p->pid != 0 ? p->pid : -1 - p->socket;
-}
-
 /* What P makes is a former daemon's own for all that the next can see. */
 static bool passes_for_a_daemon(const struct world *w, const struct process *p)
 {
@@ -679,6 +706,7 @@ static void do_outside(struct world *w, const char *verb, const char *rest)
     struct sysv_stat *s = fake_sysv_segment(w->k, shmid);
     if (!p || p->is_dead || !s)
         return;
+    oracle_note_times(w->oracle);
     bool controls = p->uid == 0 || p->uid == s->uid || p->uid == s->cuid;
     if (strcmp(verb, "attach") == 0 && may_read(p, s)) {
         (void)fake_sysv_attach_as(w->k, shmid, attach_pid(p));
@@ -923,7 +951,7 @@ static const struct {
 } acts[] = {
     {"reserve", do_reserve}, {"kernel", do_kernel}, {"limit", do_limit},   {"setting", do_setting},
     {"process", do_process}, {"say", do_say},       {"bad", do_bad},       {"connect", do_connect},
-    {"race", do_race},       {"shmget", do_shmget}, {"logind", do_logind},
+    {"fork", do_fork},       {"race", do_race},     {"shmget", do_shmget}, {"logind", do_logind},
 };
 static const char *const of_processes[] = {"exit", "orphan", "zombie", "reap", "exec", NULL};
 static const char *const of_connections[] = {"end", "close", "deaf", "hear", "pieces", NULL};
