@@ -70,6 +70,7 @@ static void pass_to(struct oracle *o, struct talk *t, const struct ask *ask)
 static void forget_wait(struct talk *t, struct ask *ask)
 {
     json_decref(ask->message);
+    json_decref(ask->written);
     *ask = t->waits[--t->n_waits];
 }
 
@@ -168,8 +169,8 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         return;
     }
     if (waits) {
-        if (ask->method == METHOD_WAIT && !ask->is_deferred)
-            judge_wait(o, ask, m);
+        if (!ask->is_deferred)
+            written_check_sent(o, ask, m);
         forget_wait(t, ask);
         return;
     }

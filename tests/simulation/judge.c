@@ -112,8 +112,7 @@ void judge_segment(struct oracle *o, struct model_segment *s, const json_t *show
     SHOWN_WORD("former_name", s->state == STATE_REMOVING ? s->new_name : "")
     if (!json_equal(json_object_get(shown, "labels"), s->labels))
         world_fail(o->w, "%s: segment %" PRIu64 " is shown with other labels", where, s->serial);
-    if (strcmp(where, "a wait") != 0) /* others may have held it by the same event */
-        judge_holders(o, s, shown, where);
+    judge_holders(o, s, shown, where);
     judge_end(o, s, shown, where);
 }
 
@@ -316,18 +315,15 @@ static void suppose_ended(const struct model *m, struct model_segment *s)
         s->is_hidden = true;
 }
 
-/* Tries what may have ended in every combination, the fewest first. */
-void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault)
+/* Tries what may have ended in every combination, the fewest first. Whether MESSAGE is the answer
+ * to ASK by any of them, and the model then follows; RET is what the answer should be if nothing
+ * has ended. */
+static bool answers_by_model(struct oracle *o, struct ask *ask, const json_t *message,
+                             struct answer *ret)
 {
     struct model *m = &o->m;
     struct model_segment *doubts[DOUBTS_MAX];
-    const json_t *result = json_object_get(message, "result");
     const size_t n = model_doubtful(m, ask, doubts, DOUBTS_MAX);
-    struct answer first = {0};
-    ask->is_judged = true;
-    if (o->w->rpc.is_shutting_down && code_of(message) == CODE_SHUTTING_DOWN &&
-        (ask->method == METHOD_WAIT || ask->method == METHOD_SUBSCRIBE))
-        return;
     for (unsigned mask = 0; mask < 1U << n; mask++) {
         enum outside outside[DOUBTS_MAX];
         for (size_t i = 0; i < n; i++) {
@@ -342,7 +338,7 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
             doubts[i]->is_hidden = false;
         }
         if (mask == 0)
-            first = a;
+            *ret = a;
         if (!fits)
             continue;
         for (size_t i = 0; i < n; i++)
@@ -351,11 +347,24 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
         if (a.code == CODE_OK && a.segment)
             model_heed(m, a.segment);
         if (message && code_of(message) == CODE_OK)
-            succeed(o, ask, &a, result);
+            succeed(o, ask, &a, json_object_get(message, "result"));
         else
             check_secrets(o, ask, message);
-        return;
+        return true;
     }
+    return false;
+}
+
+void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault)
+{
+    const json_t *result = json_object_get(message, "result");
+    struct answer first = {0};
+    ask->is_judged = true;
+    if (o->w->rpc.is_shutting_down && code_of(message) == CODE_SHUTTING_DOWN &&
+        (ask->method == METHOD_WAIT || ask->method == METHOD_SUBSCRIBE))
+        return;
+    if (answers_by_model(o, ask, message, &first))
+        return;
     if (first.code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) && may_be_kept(code_of(message)))
         return;
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
@@ -380,24 +389,28 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
     complain(o, ask, &first, message);
 }
 
+/* Whether one that was to be called NAME may have lost its initialiser, or has. */
+static bool has_lost_initialiser(const struct oracle *o, const char *name)
+{
+    for (size_t i = o->m.n_all; i-- > 0;) {
+        const struct model_segment *s = o->m.all[i];
+        const bool is_over = s->has_ended || s->state == STATE_REMOVING;
+        const bool may_be_over = s->state == STATE_INITIALISING &&
+                                 (s->has_ended || s->is_unsure || model_may_be_gone(&o->m, s));
+        if (strcmp(is_over ? s->new_name : s->name, name) == 0 &&
+            (may_be_over || (s->ended_by & 1U << REASON_INITIALISER_DIED)))
+            return true;
+    }
+    return false;
+}
+
 void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
 {
     const json_t *p = ask->params;
-    const json_t *shown = json_object_get(json_object_get(message, "result"), "segment");
-    const char *name = text_in(p, "name");
     const long long timeout = model_int(p, "timeout_ms", -1);
-    struct model_segment *s = model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
-    switch (code_of(message)) {
-    case CODE_OK:
-        if (strcmp(text_in(shown, "name"), name) != 0 ||
-            strcmp(text_in(shown, "state"), "ready") != 0)
-            world_fail(o->w, "request %lld waited for %s and got something else", ask->id, name);
-        note_handle(o, ask, json_object_get(message, "result"));
-        if (s && json_is_true(json_object_get(p, "hold")))
-            model_hold(&o->m, s, ask->connection);
-        if (s)
-            judge_segment(o, s, shown, "a wait");
-        return;
+    const int code = code_of(message);
+    struct answer first = {0};
+    switch (code) {
     case CODE_TIMED_OUT:
         if (timeout < 0 || o->w->clock.boot_ms < ask->asked_at_ms + timeout)
             world_fail(o->w, "request %lld timed out too early", ask->id);
@@ -406,22 +419,26 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
         if (!o->w->rpc.is_shutting_down)
             world_fail(o->w, "request %lld hears of an end that there is not", ask->id);
         return;
-    case CODE_PERMISSION_DENIED:
     case CODE_INITIALISER_DIED:
-    case CODE_QUOTA_EXCEEDED:
-    case CODE_NOT_SUPPORTED: return;
-    case CODE_INTERNAL:
-        if (o->had_fault) { /* it may hold, and there was no memory for the answer */
-            oracle_be_unsure(o, ask);
-            return;
-        }
-        /* fallthrough */
-    default:
-        if (!o->had_fault)
-            world_fail(o->w, "request %lld, which waited, was answered %d", ask->id,
-                       code_of(message));
-        oracle_refused_by_store(o, ask); /* that it holds may be recorded all the same */
+        if (!has_lost_initialiser(o, text_in(p, "name")) && !o->had_fault)
+            world_fail(o->w, "request %lld hears that an initialiser has died, and none has",
+                       ask->id);
+        return;
+    default: break;
     }
+    if (answers_by_model(o, ask, message, &first))
+        return;
+    if (!o->had_fault || (code != CODE_OK && !is_of_a_fault(code))) {
+        complain(o, ask, &first, message);
+        return;
+    }
+    /* It may hold, and there was no memory for the answer; or the store refused that, and it may be
+     * recorded all the same. */
+    if (code == CODE_OK || code == CODE_INTERNAL)
+        oracle_be_unsure(o, ask);
+    oracle_refused_by_store(o, ask);
+    if (code == CODE_OK)
+        note_handle(o, ask, json_object_get(message, "result"));
 }
 
 /* --- lists */

@@ -131,6 +131,7 @@ struct ask {
     bool is_bad;      /* with the expected CODE */
     int code;
     bool is_judged;      /* a wait, when it was executed */
+    json_t *written;     /* owned: the answer, when it was written before it could be sent */
     int64_t asked_at_ms; /* a wait: when it began */
 };
 

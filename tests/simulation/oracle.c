@@ -25,7 +25,8 @@ struct oracle *oracle_new(struct world *w)
 static void ask_free(struct ask *ask)
 {
     json_decref(ask->message);
-    ask->message = NULL;
+    json_decref(ask->written);
+    ask->message = ask->written = NULL;
 }
 
 static void forget_talk(struct talk *t)
@@ -236,11 +237,11 @@ static void waits_are_unsure(struct oracle *o)
 {
     for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         for (size_t k = 0; k < o->talks[i].n_waits; k++)
-            oracle_be_unsure(o, &o->talks[i].waits[k]);
+            if (!o->talks[i].waits[k].written)
+                oracle_be_unsure(o, &o->talks[i].waits[k]);
 }
 
-/* Faults since the last look, in whatever part of the turn. */
-static void note_faults(struct oracle *o)
+void oracle_note_faults(struct oracle *o)
 {
     if (o->faults_counted == world_faults(o->w))
         return;
@@ -272,7 +273,7 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
 {
     struct talk *t = talk_of(o, c);
     fake_memory_pause();
-    note_faults(o); /* of the timers, too: a wait may have been answered there */
+    oracle_note_faults(o); /* of the timers, too: a wait may have been answered there */
     o->is_killed |= was_killed;
     /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
     t->may_close |= had_fault;
@@ -303,7 +304,7 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
                 judge_answer(o, ask, NULL, had_fault);
             ask->asked_at_ms = o->w->clock.boot_ms;
             keep_wait(t, ask);
-            ask->message = NULL;
+            ask->message = ask->written = NULL;
         } else if (!had_fault && !c->session.outbox.is_cut_off && !c->session.outbox.is_closed) {
             world_fail(o->w, "connection %d: request %lld was executed and not answered", c->label,
                        ask->id);
@@ -333,7 +334,7 @@ void oracle_published(struct oracle *o)
         return;
     }
     o->faults_seen = false;
-    note_faults(o);
+    oracle_note_faults(o);
     events_read(o);
     for (int i = 0; i < w->n_connections; i++) {
         struct connection *c = &w->connections[i];

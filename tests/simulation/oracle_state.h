@@ -107,10 +107,18 @@ void oracle_refused_by_store(struct oracle *o, const struct ask *ask);
 /* ASK was executed, and nobody hears how it ended: the model learns it from the daemon. */
 void oracle_execute_unheard(struct oracle *o, struct ask *ask);
 
+/* Notes faults since the last look, in whatever part of the turn. */
+void oracle_note_faults(struct oracle *o);
+
 /* --- answers.c: what the daemon says, read from the outbox */
 
 /* Reads what C's outbox has got, and hands each value on. */
 void answers_read(struct oracle *o, struct connection *c);
+
+/* --- written.c: what the daemon says, at the time when it does */
+
+/* MESSAGE, which is sent, is the answer to ASK that was judged. */
+void written_check_sent(struct oracle *o, const struct ask *ask, const json_t *message);
 
 /* --- judge.c: whether an answer is right */
 

@@ -76,7 +76,7 @@ static size_t waits_of(const struct oracle *o, uint32_t uid, const struct ask *a
         const struct connection *c = &o->w->connections[i];
         const struct talk *t = &o->talks[i];
         for (size_t k = 0; k < t->n_waits && c->is_open && c->by->uid == uid; k++)
-            n += t->waits[k].method == METHOD_WAIT;
+            n += t->waits[k].method == METHOD_WAIT && !t->waits[k].written;
     }
     for (size_t i = own->n_done; i < own->n_asks && &own->asks[i] != ask; i++)
         n += own->asks[i].method == METHOD_WAIT && own->asks[i].message;
@@ -171,7 +171,7 @@ bool quotas_may_refuse(const struct oracle *o, const struct ask *ask, const stru
     if (strncmp(quota, "max_processes", 13) == 0)
         return processes_of(o, uid).most >= l->max_processes_per_uid;
     if (strncmp(quota, "max_waiters", 11) == 0)
-        return ask->method == METHOD_WAIT && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
+        return a->code == CODE_WAITS && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
     if (strncmp(quota, "max_subscriptions", 17) == 0)
         return ask->method == METHOD_SUBSCRIBE &&
                listeners_of(o, uid) >= l->max_subscriptions_per_uid;

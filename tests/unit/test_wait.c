@@ -202,6 +202,24 @@ TEST(rights)
     assert_string_equal(a.detail.what, "read");
 }
 
+TEST(whose_it_is)
+{
+    assert_int_equal(create(&bob, "y", 0644, true), 0);
+    assert_int_equal(WAIT(&alice, &a, .name = "y", .owner = GIVEN(ALICE)),
+                     OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(f->detail.what, "owner");
+    assert_int_equal(WAIT(&alice, &a, .name = "y", .owner = GIVEN(BOB)), 0);
+    /* And when it comes later. */
+    assert_int_equal(WAIT(&alice, &a, .name = "z", .owner = GIVEN(ALICE)), OUTCOME_WAITING);
+    assert_int_equal(WAIT(&alice, &b, .name = "z", .owner = GIVEN(BOB)), OUTCOME_WAITING);
+    assert_int_equal(create(&bob, "z", 0644, true), 0);
+    turn_ends();
+    assert_int_equal(a.outcome, OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(a.detail.what, "owner");
+    assert_int_equal(b.answers, 1);
+    assert_int_equal(b.outcome, 0);
+}
+
 TEST(timeouts)
 {
     assert_int_equal(WAIT(&alice, &a, .name = "x", .timeout_ms = GIVEN(0)), OUTCOME_TIMED_OUT);
@@ -340,6 +358,7 @@ int main(void)
         OWN_CASE(created_and_removed_in_a_turn),
         OWN_CASE(a_creation_that_is_refused),
         OWN_CASE(rights),
+        OWN_CASE(whose_it_is),
         OWN_CASE(timeouts),
         OWN_CASE(cancelled),
         OWN_CASE(too_many),
