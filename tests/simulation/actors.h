@@ -18,9 +18,8 @@ struct actors {
     unsigned n_uids;
     unsigned next_id, next_process, next_connection;
     unsigned known[KNOWN_MAX], n_known; /* handles of segments that were made lately */
-    bool is_late;    /* what is put together is a batch whose answer comes late */
-    bool is_silent;  /* what is put together is a notification */
-    unsigned opened; /* steps of the opening that were made */
+    bool is_silent;                     /* what is put together is a notification */
+    unsigned opened;                    /* steps of the opening that were made */
     /* How the world of this seed is: 0 is never. */
     unsigned faults, kills, outside, hostile, pipelines, idle;
     /* Steps that make sense together only, and so rarely come by chance. */

@@ -169,16 +169,14 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         return;
     }
     if (waits) {
-        if (!ask->is_deferred)
-            written_check_sent(o, ask, m);
+        written_check_sent(o, ask, m);
         forget_wait(t, ask);
         return;
     }
     pass_to(o, t, ask);
     if (o->w->has_failed)
         return;
-    if (!ask->is_deferred)
-        judge_answer(o, ask, m, o->faults_seen);
+    judge_answer(o, ask, m, o->faults_seen);
     json_decref(ask->message);
     ask->message = NULL;
 }

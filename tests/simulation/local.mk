@@ -23,7 +23,7 @@ libsimulation_la_SOURCES = \
 	tests/simulation/world.c tests/simulation/world.h \
 	tests/simulation/written.c
 simulation = libsimulation.la libcorefakes.la libfakes.la libjournalfakes.la libshmdaemon.la $(LDADD)
-simulation_flags = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=outbox_answer
+simulation_flags = $(core_fixture_flags) -Wl,--wrap=log_entry,--wrap=outbox_answer,--wrap=batch_answer
 check_PROGRAMS += tests/simulation/simulate tests/simulation/replay
 tests_simulation_simulate_LDADD = $(simulation)
 tests_simulation_simulate_LDFLAGS = $(simulation_flags)

@@ -127,7 +127,7 @@ struct ask {
     long long id;
     unsigned batch;   /* asks of the same number were sent as one batch; 0: it stands alone */
     bool is_answered; /* a notification is not */
-    bool is_deferred; /* of a batch whose answer comes late: its content is not looked at */
+    bool is_deferred; /* of a batch whose answer comes late */
     bool is_bad;      /* with the expected CODE */
     int code;
     bool is_judged;      /* a wait, when it was executed */

@@ -299,9 +299,9 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
                            ask->id);
         } else if (!ask->is_answered) {
             oracle_execute_unheard(o, ask);
-        } else if (ask->method == METHOD_WAIT || ask->is_deferred) {
-            if (ask->method == METHOD_WAIT && !ask->is_judged && !ask->is_deferred)
-                judge_answer(o, ask, NULL, had_fault);
+        } else if (ask->method == METHOD_WAIT || ask->written) {
+            if (!ask->is_judged)
+                judge_answer(o, ask, ask->written, had_fault);
             ask->asked_at_ms = o->w->clock.boot_ms;
             keep_wait(t, ask);
             ask->message = ask->written = NULL;
@@ -562,7 +562,7 @@ static void check_waits(struct oracle *o, const struct talk *t)
     for (size_t i = 0; i < t->n_waits; i++) {
         const struct ask *ask = &t->waits[i];
         const json_t *p = ask->params;
-        if (ask->method != METHOD_WAIT || ask->is_deferred)
+        if (ask->method != METHOD_WAIT || ask->written)
             continue;
         const char *name = json_string_value(json_object_get(p, "name"));
         const struct model_segment *s = model_by_name(&o->m, name);

@@ -222,8 +222,7 @@ static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
             continue;
         for (size_t k = 0; k < t->n_waits; k++) {
             const char *name = json_string_value(json_object_get(t->waits[k].params, "name"));
-            /* Of a batch that is answered late one may be over, and nobody has heard. */
-            n += t->waits[k].method == METHOD_WAIT && t->waits[k].batch == 0 && name &&
+            n += t->waits[k].method == METHOD_WAIT && !t->waits[k].written && name &&
                  !model_by_name(&o->m, name) && !json_object_get(t->waits[k].params, "timeout_ms");
         }
     }

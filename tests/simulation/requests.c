@@ -217,8 +217,7 @@ static void put_wait(struct actors *a)
     put_word(a, "name", PICK(a, names));
     if (!one_in(a, 4))
         put_ttl(a, "timeout_ms");
-    if (!a->is_late)
-        put_flag(a, "hold", 3);
+    put_flag(a, "hold", 3);
     put_owner(a);
 }
 
@@ -268,25 +267,24 @@ static void put_removal(struct actors *a)
 static const struct program {
     const char *method;
     unsigned weight;
-    bool is_for_anyone; /* it may stand in a batch whose answer comes late */
     bool may_be_silent; /* it may be a notification */
     void (*put)(struct actors *a);
 } programs[] = {
-    {"create", 26, false, false, put_create},
-    {"stat", 14, true, true, put_owned_target},
-    {"set", 12, false, true, put_set},
-    {"remove", 9, false, true, put_removal},
-    {"list", 5, true, false, put_list},
-    {"ready", 6, false, true, put_ready},
-    {"wait", 8, true, false, put_wait},
-    {"hold", 8, false, false, put_owned_target},
-    {"release", 7, false, true, put_target},
-    {"adopt", 7, false, false, put_adopt},
-    {"disown", 2, false, false, put_target},
-    {"info", 1, true, false, put_nothing},
-    {"metrics", 1, true, false, put_nothing},
-    {"reload", 1, false, false, put_nothing},
-    {"subscribe", 1, false, false, put_subscribe},
+    {"create", 26, false, put_create},
+    {"stat", 14, true, put_owned_target},
+    {"set", 12, true, put_set},
+    {"remove", 9, true, put_removal},
+    {"list", 5, false, put_list},
+    {"ready", 6, true, put_ready},
+    {"wait", 8, false, put_wait},
+    {"hold", 8, false, put_owned_target},
+    {"release", 7, true, put_target},
+    {"adopt", 7, false, put_adopt},
+    {"disown", 2, false, put_target},
+    {"info", 1, false, put_nothing},
+    {"metrics", 1, false, put_nothing},
+    {"reload", 1, false, put_nothing},
+    {"subscribe", 1, false, put_subscribe},
 };
 enum { PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
 
@@ -331,18 +329,16 @@ static void put_batch(struct actors *a)
 {
     const unsigned n = 1 + below(a, one_in(a, 10) ? 64 : 6);
     const bool waits = one_in(a, 3);
-    a->is_late = waits;
     put(a, "[");
     for (unsigned i = 0; i < n; i++) {
         const struct program *p = some_program(a);
-        while (waits ? !p->is_for_anyone : strcmp(p->method, "wait") == 0)
+        while (!waits && strcmp(p->method, "wait") == 0)
             p = some_program(a);
         if (i > 0)
             put(a, ",");
         put_request(a, p, false);
     }
     put(a, "]");
-    a->is_late = false;
 }
 
 void requests_add(struct actors *a, const struct connection *c)
