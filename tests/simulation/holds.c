@@ -306,6 +306,10 @@ void holds_learn(struct oracle *o, struct model_segment *s)
     /* Who would be told was not there, or it was recorded and not told before the kill. */
     s->is_of_the_past = true;
     if (r)
+        cut_off_check_change(o, s, r);
+    else
+        cut_off_check_gone(o, s);
+    if (r)
         learn_record(o, s, r);
     else
         model_end(&o->m, s);
@@ -318,6 +322,7 @@ void holds_learn(struct oracle *o, struct model_segment *s)
 /* A record that nobody was told of: what a kill cut off was done. */
 static void learn_new(struct oracle *o, const struct segment *r)
 {
+    cut_off_check_new(o, r);
     struct model_segment *s = model_add(&o->m);
     s->serial = r->serial;
     s->kernel = (struct sysv_stat){.shmid = r->shmid,

@@ -4,6 +4,7 @@ check_LTLIBRARIES += libsimulation.la
 libsimulation_la_SOURCES = \
 	tests/simulation/actors.c tests/simulation/actors.h \
 	tests/simulation/answers.c \
+	tests/simulation/cut_off.c \
 	tests/simulation/events.c \
 	tests/simulation/holds.c \
 	tests/simulation/judge.c \

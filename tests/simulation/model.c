@@ -993,18 +993,14 @@ static struct sysv_stat made(const struct model *m, const struct ask *ask, int32
     };
 }
 
-static void apply_create(struct model *m, const struct ask *ask, const struct answer *a,
-                         const json_t *shown)
+/* What ASK makes, in place of REPLACED (NULL: nothing). */
+static void fill_created(struct model *m, const struct ask *ask,
+                         const struct model_segment *replaced, const json_t *shown,
+                         struct model_segment *s)
 {
     const json_t *p = ask->params;
     const struct process *by = asker(ask);
     const char *name = text_of(p, "name");
-    if (a->segment) {
-        if (a->adds_holder)
-            model_hold(m, a->segment, ask->connection);
-        return;
-    }
-    struct model_segment *s = model_add(m);
     s->serial = (uint64_t)model_int(shown, "serial", 0);
     s->kernel = made(m, ask, (int32_t)model_int(shown, "shmid", -1));
     s->creator_uid = by->uid;
@@ -1025,16 +1021,25 @@ static void apply_create(struct model *m, const struct ask *ask, const struct an
         s->initialiser = by;
         s->has_unseen |= by->pid == 0;
     }
-    model_begin_use(m, s);
-    if (a->replaced && s->state == STATE_INITIALISING) {
-        s->replaces = a->replaced->serial;
-        model_copy_name(s->new_name, name);
-    } else {
-        if (a->replaced)
-            model_remove_by(m, a->replaced, 1U << REASON_REPLACED);
-        if (name)
-            model_copy_name(s->name, name);
+    const bool replaces_later = replaced && s->state == STATE_INITIALISING;
+    if (replaces_later)
+        s->replaces = replaced->serial;
+    model_copy_name(replaces_later ? s->new_name : s->name, name);
+}
+
+static void apply_create(struct model *m, const struct ask *ask, const struct answer *a,
+                         const json_t *shown)
+{
+    if (a->segment) {
+        if (a->adds_holder)
+            model_hold(m, a->segment, ask->connection);
+        return;
     }
+    struct model_segment *s = model_add(m);
+    fill_created(m, ask, a->replaced, shown, s);
+    model_begin_use(m, s);
+    if (a->replaced && s->state != STATE_INITIALISING)
+        model_remove_by(m, a->replaced, 1U << REASON_REPLACED);
     model_tell(m, s, EVENT_CREATED, true);
 }
 
@@ -1049,13 +1054,10 @@ static bool names_change(const json_t *p)
     return false;
 }
 
-static void apply_set(struct model *m, const struct ask *ask, struct model_segment *s)
+static void fill_set(struct model *m, const struct ask *ask, struct model_segment *s)
 {
     const json_t *p = ask->params;
     const enum lifetime wanted = lifetime_in(p, s->lifetime);
-    const int64_t idle_before = s->idle_ttl_ms;
-    struct shown before;
-    shown_by_model(m, s, &before);
     s->kernel.mode = mode_in(p, s->kernel.mode);
     s->kernel.uid = (uint32_t)model_int(p, "uid", s->kernel.uid);
     s->kernel.gid = (uint32_t)model_int(p, "gid", s->kernel.gid);
@@ -1082,7 +1084,15 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
         begin_lifetime(m, s, ask->connection);
         s->kernel.destroyed = wanted == LIFETIME_ATTACHED;
     }
-    struct shown now;
+}
+
+static void apply_set(struct model *m, const struct ask *ask, struct model_segment *s)
+{
+    const json_t *p = ask->params;
+    const int64_t idle_before = s->idle_ttl_ms;
+    struct shown before, now;
+    shown_by_model(m, s, &before);
+    fill_set(m, ask, s);
     shown_by_model(m, s, &now);
     /* A time that is given begins anew. */
     const bool is_other =
@@ -1091,11 +1101,11 @@ static void apply_set(struct model *m, const struct ask *ask, struct model_segme
         model_tell(m, s, EVENT_CHANGED, is_other);
 }
 
-static void take_over(struct model *m, const struct ask *ask, const struct sysv_stat *k,
-                      const json_t *shown)
+/* K, as ASK takes it over. */
+static void fill_adopted(struct model *m, const struct ask *ask, const struct sysv_stat *k,
+                         const json_t *shown, struct model_segment *s)
 {
     const json_t *p = ask->params;
-    struct model_segment *s = model_add(m);
     const bool was_ours = k->cuid == DAEMON_UID && k->uid != DAEMON_UID;
     s->serial = (uint64_t)model_int(shown, "serial", 0);
     s->kernel = *k;
@@ -1113,6 +1123,13 @@ static void take_over(struct model *m, const struct ask *ask, const struct sysv_
         model_copy_name(s->name, text_of(p, "name"));
     begin_lifetime(m, s, ask->connection);
     s->kernel.destroyed = s->lifetime == LIFETIME_ATTACHED;
+}
+
+static void take_over(struct model *m, const struct ask *ask, const struct sysv_stat *k,
+                      const json_t *shown)
+{
+    struct model_segment *s = model_add(m);
+    fill_adopted(m, ask, k, shown, s);
     model_begin_use(m, s);
     model_tell(m, s, EVENT_ADOPTED, true);
     size_t i = (size_t)(k - m->foreign);
@@ -1229,4 +1246,25 @@ void model_apply(struct model *m, const struct ask *ask, const struct answer *a,
         end_others(m, m->all[before]);
     else if (ask->method == METHOD_SET || ask->method == METHOD_READY)
         end_others(m, a->segment);
+}
+
+bool model_would_make(struct model *m, const struct ask *ask, const struct answer *a,
+                      struct model_segment *ret)
+{
+    *ret = (struct model_segment){0};
+    if (!a->makes || a->segment)
+        return false;
+    if (a->foreign)
+        fill_adopted(m, ask, a->foreign, NULL, ret);
+    else if (ask->method == METHOD_CREATE)
+        fill_created(m, ask, a->replaced, NULL, ret);
+    return ask->method == METHOD_CREATE || a->foreign;
+}
+
+void model_would_set(struct model *m, const struct ask *ask, const struct model_segment *s,
+                     struct model_segment *ret)
+{
+    *ret = *s;
+    ret->labels = json_incref(s->labels);
+    fill_set(m, ask, ret);
 }

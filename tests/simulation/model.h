@@ -186,6 +186,12 @@ struct answer model_answer(struct model *m, const struct ask *ask);
 /* ASK was answered with success; RESULT is what it was told. */
 void model_apply(struct model *m, const struct ask *ask, const struct answer *answer,
                  const json_t *result);
+/* What ASK makes, if A is so and it is done; false: nothing new. RET's labels are the caller's. */
+bool model_would_make(struct model *m, const struct ask *ask, const struct answer *a,
+                      struct model_segment *ret);
+/* What ASK, which sets, makes of S; the same of its labels. */
+void model_would_set(struct model *m, const struct ask *ask, const struct model_segment *s,
+                     struct model_segment *ret);
 /* The daemon has looked at S: if another has removed it, it is being removed now. */
 void model_heed(struct model *m, struct model_segment *s);
 

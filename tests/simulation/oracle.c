@@ -46,6 +46,7 @@ void oracle_free(struct oracle *o)
     for (size_t i = 0; i < CONNECTIONS_MAX; i++)
         forget_talk(&o->talks[i]);
     log_lines_read_by(NULL);
+    cut_off_forget(o);
     model_free(&o->m);
     free(o);
 }
@@ -156,11 +157,21 @@ static bool may_make(const struct ask *ask)
     return ask->method == METHOD_CREATE || may_adopt(ask);
 }
 
+static void note_cut_off(struct oracle *o, const struct ask *ask)
+{
+    if (may_make(ask))
+        cut_off_note_new(o, ask);
+    for (size_t i = 0; i < o->m.n_live; i++)
+        if (may_mean(ask, o->m.live[i]))
+            cut_off_note_change(o, ask, o->m.live[i]);
+}
+
 /* Those that ASK may have changed are as the daemon has them. */
 void oracle_be_unsure(struct oracle *o, const struct ask *ask)
 {
     struct model *m = &o->m;
     o->must_learn = o->has_unsure_news = true;
+    note_cut_off(o, ask);
     for (size_t i = 0; i < m->n_live; i++) {
         m->live[i]->is_unsure |= may_mean(ask, m->live[i]);
         m->live[i]->is_news_unsure |= m->live[i]->is_unsure;
@@ -179,6 +190,7 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
 
 void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
 {
+    note_cut_off(o, ask);
     for (size_t i = 0; i < o->m.n_live; i++)
         o->m.live[i]->may_be_recorded |= may_mean(ask, o->m.live[i]);
     o->new_may_be_recorded |= may_make(ask);
@@ -451,6 +463,8 @@ void oracle_daemon_ended(struct oracle *o, bool was_killed)
         if (!o->w->connections[i].is_arriving) /* the next daemon accepts those */
             forget_talk(&o->talks[i]);
     const bool had_fault = o->had_fault || oracle_had_fault(o);
+    if (was_killed)
+        cut_off_check_kernel(o);
     if (had_fault)
         forget_unrecorded_serials(o);
     for (size_t i = 0; i < o->m.n_live; i++) {
@@ -536,6 +550,7 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
      */
     o->may_tell_of_unknown = o->is_unsure_of_new || o->last_fault_ms > 0;
     o->is_unsure_of_new = o->is_unsure_of_adopted = false;
+    cut_off_forget(o);
     o->had_fault = had_fault;
     fake_memory_resume();
 }

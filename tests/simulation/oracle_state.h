@@ -7,7 +7,7 @@
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/shown.h"
 
-enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64 };
+enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64, CUT_OFF_MAX = 64 };
 
 /* An event, as the log has it. */
 struct told {
@@ -51,6 +51,14 @@ struct talk {
     bool may_close;     /* something happened for which the daemon may close it */
 };
 
+/* What a kill or a fault has cut off, and may have been done: a segment as it would be then. */
+struct cut_off {
+    enum method method;
+    struct model_segment asked; /* its labels are owned */
+    uint64_t replaced;          /* that goes with it; 0: none */
+    bool kernel_is_old;         /* at the kill the kernel had not been told */
+};
+
 struct oracle {
     struct world *w;
     struct model m;
@@ -70,6 +78,9 @@ struct oracle {
     /* What a kill has left between shmget() and the record: the next start removes it. */
     struct sysv_stat unacknowledged[CODES_MAX];
     size_t n_unacknowledged;
+    struct cut_off
+        cut_off[CUT_OFF_MAX];     /* while this daemon runs, and until the next has started */
+    size_t n_cut_off;             /* above CUT_OFF_MAX: there were more */
     bool new_may_be_recorded;     /* see oracle_refused_by_store() */
     bool adopted_may_be_recorded; /* the same */
     bool may_tell_of_unknown;     /* one that was made, and has ended, and nobody heard */
@@ -170,6 +181,22 @@ void events_check_turn(struct oracle *o);
 void events_forget_turn(struct oracle *o);
 /* Each that came or went long enough ago was told. */
 void events_check_users(struct oracle *o);
+
+/* --- cut_off.c: whether what was cut off is done whole, or not at all */
+
+/* ASK, which makes something, may have been done. */
+void cut_off_note_new(struct oracle *o, const struct ask *ask);
+/* The same of ASK, which is about S. */
+void cut_off_note_change(struct oracle *o, const struct ask *ask, const struct model_segment *s);
+void cut_off_forget(struct oracle *o);
+/* The daemon has just been killed: the kernel has the old or the new. */
+void cut_off_check_kernel(struct oracle *o);
+/* R, which nobody was told of, is what one asked. */
+void cut_off_check_new(struct oracle *o, const struct segment *r);
+/* R is S as it was, or as one asked. */
+void cut_off_check_change(struct oracle *o, const struct model_segment *s, const struct segment *r);
+/* S has no record any more: one asked for that. */
+void cut_off_check_gone(struct oracle *o, const struct model_segment *s);
 
 /* --- holds.c: what must hold of the kernel and the records */
 
