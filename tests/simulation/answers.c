@@ -136,7 +136,6 @@ static bool hear_of_delay(struct oracle *o, struct talk *t, const json_t *m)
     if (!t->connection->session.outbox.is_closed)
         world_fail(o->w, "connection %d is told that it is closed, and is not",
                    t->connection->label);
-    t->may_close = true;
     return true;
 }
 
@@ -157,7 +156,7 @@ static void hear_answer(struct oracle *o, struct talk *t, const json_t *m)
         return;
     if (!ask) {
         /* The last word before it closes. */
-        if (json_is_null(id) && (t->may_close || t->connection->session.outbox.is_closed))
+        if (json_is_null(id) && t->connection->session.outbox.is_closed)
             return;
         world_fail(o->w, "connection %d: an answer to nothing that was asked (id %lld)",
                    t->connection->label, number_of(id));

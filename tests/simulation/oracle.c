@@ -280,6 +280,12 @@ static void judge_work(struct oracle *o, const struct ask *ask)
                    o->n_long_looks);
 }
 
+/* The daemon closes it: for want of memory, or since its client has broken the rules. */
+static bool is_closing(const struct connection *c)
+{
+    return c->session.outbox.is_cut_off || c->session.outbox.is_closed;
+}
+
 void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
                    bool was_killed)
 {
@@ -288,7 +294,6 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
     oracle_note_faults(o); /* of the timers, too: a wait may have been answered there */
     o->is_killed |= was_killed;
     /* Which of them is answered is told by the answers; those without one wait, or are unheard. */
-    t->may_close |= had_fault;
     t->connection = c;
     size_t end = t->n_done + (size_t)n;
     if (end > t->n_asks) {
@@ -306,7 +311,7 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
         if ((ask->message == NULL && !ask->is_bad) || (ask->is_bad && !ask->is_answered))
             continue; /* its answer was heard */
         if (ask->is_bad) {
-            if (!c->session.outbox.is_cut_off && !t->may_close)
+            if (!is_closing(c))
                 world_fail(o->w, "connection %d: the bad request %lld was not answered", c->label,
                            ask->id);
         } else if (!ask->is_answered) {
@@ -317,7 +322,7 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
             ask->asked_at_ms = o->w->clock.boot_ms;
             keep_wait(t, ask);
             ask->message = ask->written = NULL;
-        } else if (!had_fault && !c->session.outbox.is_cut_off && !c->session.outbox.is_closed) {
+        } else if (!is_closing(c)) {
             world_fail(o->w, "connection %d: request %lld was executed and not answered", c->label,
                        ask->id);
         } else { /* the answer was thrown away with the connection */
@@ -377,8 +382,7 @@ void oracle_closed(struct oracle *o, struct connection *c)
         /* A client that sends no more, and reads, gets all its answers. */
         const bool is_owed = (t->n_done < t->n_asks || t->n_waits > 0) &&
                              !(c->is_deaf && o->w->rpc.is_shutting_down);
-        if (is_owed && !c->client_closed && !t->may_close && !c->is_lingering &&
-            !c->session.outbox.is_cut_off && !c->session.outbox.is_closed)
+        if (is_owed && !c->client_closed && !c->is_lingering && !is_closing(c))
             world_fail(o->w, "connection %d was closed with %zu requests open", c->label,
                        t->n_asks - t->n_done + t->n_waits);
     }
@@ -600,10 +604,9 @@ void oracle_check_settled(struct oracle *o)
         const struct talk *t = &o->talks[i];
         if (!c->is_open || c->is_deaf || c->session.outbox.is_closed)
             continue;
-        if (t->n_done < t->n_asks && !t->may_close)
+        if (t->n_done < t->n_asks)
             world_fail(w, "connection %d: request %lld has no answer", i, t->asks[t->n_done].id);
-        if (!t->may_close)
-            check_waits(o, t);
+        check_waits(o, t);
     }
     holds_check_records(o, true);
     events_check_heard(o);

@@ -48,7 +48,6 @@ struct talk {
     struct listener listener;
     size_t later_heard; /* of the answers that stand behind a batch's */
     size_t heard_twice; /* of TEXT, what follows was heard there */
-    bool may_close;     /* something happened for which the daemon may close it */
 };
 
 /* What a kill or a fault has cut off, and may have been done: a segment as it would be then. */

@@ -205,10 +205,10 @@ bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, con
 
 /* --- what is used for sure: nothing can have ended it that is still to be dealt with */
 
-static bool stays_open(const struct oracle *o, const struct connection *c)
+static bool stays_open(const struct connection *c)
 {
     return c->is_open && !c->client_closed && !c->client_ended && !c->by->is_dead &&
-           !o->talks[c->label].may_close;
+           !c->session.outbox.is_closed && !c->session.outbox.is_cut_off;
 }
 
 static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
@@ -218,7 +218,7 @@ static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
     for (int i = 0; i < o->w->n_connections && !o->w->rpc.is_shutting_down; i++) {
         const struct connection *c = &o->w->connections[i];
         const struct talk *t = &o->talks[i];
-        if (!c->is_used || c->by->uid != uid || !stays_open(o, c))
+        if (!c->is_used || c->by->uid != uid || !stays_open(c))
             continue;
         for (size_t k = 0; k < t->n_waits; k++) {
             const char *name = json_string_value(json_object_get(t->waits[k].params, "name"));
@@ -235,10 +235,9 @@ static bool is_sure_segment(const struct oracle *o, const struct model_segment *
            !model_may_be_gone(&o->m, s);
 }
 
-static bool is_sure_holder(const struct oracle *o, const struct model_segment *s,
-                           const struct holder *h)
+static bool is_sure_holder(const struct model_segment *s, const struct holder *h)
 {
-    return s->lifetime == LIFETIME_CONNECTION ? h->connection && stays_open(o, h->connection)
+    return s->lifetime == LIFETIME_CONNECTION ? h->connection && stays_open(h->connection)
                                               : h->process && !h->process->is_dead;
 }
 
@@ -246,7 +245,7 @@ static uint64_t sure_holders_of(const struct oracle *o, const struct model_segme
 {
     uint64_t n = 0;
     for (size_t i = 0; i < s->n_holders && is_sure_segment(o, s); i++)
-        n += is_sure_holder(o, s, &s->holders[i]);
+        n += is_sure_holder(s, &s->holders[i]);
     return n;
 }
 
