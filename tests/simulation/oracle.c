@@ -564,6 +564,9 @@ void oracle_hung(struct oracle *o, int64_t ms)
     for (size_t i = 0; i < o->m.n_live; i++)
         if (o->m.live[i]->idle_by_ms > o->w->clock.boot_ms - ms)
             o->m.live[i]->idle_by_ms += ms;
+    /* A sweep that is under way may end in the next turn, and has passed what came meanwhile. */
+    if (o->w->is_running && o->w->core.sweep.is_under_way)
+        o->sweep_until_ms = o->w->clock.boot_ms;
 }
 
 void oracle_rebooted(struct oracle *o)
