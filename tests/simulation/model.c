@@ -341,15 +341,14 @@ bool model_may_read(const struct model *m, const struct process *p, const struct
     return (bits & 4) || model_is_admin(m, p);
 }
 
-static bool may_change(const struct model *m, const struct process *p,
-                       const struct model_segment *s)
+bool model_may_change(const struct model *m, const struct process *p, const struct model_segment *s)
 {
     return p->uid == s->kernel.uid || p->uid == s->creator_uid || model_is_admin(m, p);
 }
 
 bool model_may_see(const struct model *m, const struct process *p, const struct model_segment *s)
 {
-    return model_may_read(m, p, &s->kernel) || (s->kernel.mode == 0 && may_change(m, p, s));
+    return model_may_read(m, p, &s->kernel) || (s->kernel.mode == 0 && model_may_change(m, p, s));
 }
 
 /* The longest of the reserved prefixes that fit tells for whom NAME is. */
@@ -631,7 +630,7 @@ static struct answer answer_create(const struct model *m, const struct ask *ask)
         return use_existing(m, ask, old);
     if (!may_use_name(m, asker(ask), name))
         return refused(CODE_PERMISSION_DENIED);
-    if (old && (!may_change(m, asker(ask), old) || !daemon_may_remove(old)))
+    if (old && (!model_may_change(m, asker(ask), old) || !daemon_may_remove(old)))
         return refused(CODE_PERMISSION_DENIED);
     a.code = check_sense(m, p);
     if (a.code != CODE_OK)
@@ -761,9 +760,9 @@ static struct answer answer_ready(const struct model *m, const struct process *p
     /* Another one as the owner gives nobody that one's rights: the creator must have them, too. */
     const struct process creator = {.uid = s->creator_uid, .gid = s->creator_gid};
     const struct process owner = {.uid = s->kernel.uid, .gid = UINT32_MAX};
-    const bool creator_may = s->creator_was_admin || may_change(m, &creator, old);
+    const bool creator_may = s->creator_was_admin || model_may_change(m, &creator, old);
     const bool owner_may =
-        owner.uid == creator.uid || owner.uid == DAEMON_UID || may_change(m, &owner, old);
+        owner.uid == creator.uid || owner.uid == DAEMON_UID || model_may_change(m, &owner, old);
     if (!creator_may || !owner_may || !daemon_may_remove(old))
         return refused(CODE_PERMISSION_DENIED);
     a.replaced = old;
@@ -797,7 +796,7 @@ static struct answer answer_of_target(struct model *m, const struct ask *ask)
     }
     if (ask->method == METHOD_RELEASE)
         return answer_release(m, ask, s);
-    if (!may_change(m, p, s))
+    if (!model_may_change(m, p, s))
         return refused(CODE_PERMISSION_DENIED);
     switch (ask->method) {
     case METHOD_SET: return answer_set(m, ask, s);
@@ -845,7 +844,7 @@ static struct answer answer_adopt(const struct model *m, const struct ask *ask)
     if (t.code != CODE_OK)
         return refused(t.code);
     if (t.segment)
-        return refused(may_change(m, asker(ask), t.segment) &&
+        return refused(model_may_change(m, asker(ask), t.segment) &&
                                model_may_read(m, asker(ask), &t.segment->kernel)
                            ? CODE_SEGMENT_EXISTS
                            : CODE_PERMISSION_DENIED);

@@ -175,6 +175,8 @@ unsigned model_reasons(const struct model *m, const struct model_segment *s);
 bool model_is_holder_gone(const struct model *m, const struct holder *holder);
 bool model_is_admin(const struct model *m, const struct process *p);
 bool model_may_read(const struct model *m, const struct process *p, const struct sysv_stat *kernel);
+bool model_may_change(const struct model *m, const struct process *p,
+                      const struct model_segment *s);
 bool model_may_see(const struct model *m, const struct process *p, const struct model_segment *s);
 /* Whether a segment can depend on P: the daemon can tell which process has connected. */
 bool model_can_find(const struct model *m, const struct process *p);

@@ -121,67 +121,194 @@ static uint64_t size_of(const struct ask *ask, const struct answer *a)
     return a->foreign ? a->foreign->size : (uint64_t)model_int(ask->params, "size", 0);
 }
 
-/* Whether one of the quotas that the new segment needs may refuse it, or must. */
-void quotas_judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
-                       bool *ret_may, bool *ret_must)
+/* A quota that the new segment needs. */
+struct room {
+    const char *quota;
+    struct used used;
+    uint64_t cap, amount;
+};
+
+enum { ROOMS = 4 };
+
+static void find_rooms(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       struct room ret[ROOMS])
 {
     const struct limits *l = &o->w->settings.limits;
     const struct process *p = ask->connection->by;
     const uint32_t uid = charged_to(ask, a);
     const uint64_t size = size_of(ask, a);
     const uint64_t memory = o->w->machine.memory + o->w->machine.swap;
-    const struct {
-        struct used used;
-        uint64_t cap, amount;
-    } rows[] = {
-        {segments_of(o, &uid, false), cap(l->max_segments_per_uid, UINT64_MAX), 1},
-        {segments_of(o, &uid, true), cap(l->max_bytes_per_uid, memory), size},
-        {segments_of(o, NULL, false), total_for(o, p, cap(l->max_segments, UINT64_MAX), 1), 1},
-        {segments_of(o, NULL, true), total_for(o, p, cap(l->max_bytes, UINT64_MAX), 1 << 20), size},
+    const struct room rooms[ROOMS] = {
+        {"max_segments_per_uid", segments_of(o, &uid, false),
+         cap(l->max_segments_per_uid, UINT64_MAX), 1},
+        {"max_bytes_per_uid", segments_of(o, &uid, true), cap(l->max_bytes_per_uid, memory), size},
+        {"max_segments", segments_of(o, NULL, false),
+         total_for(o, p, cap(l->max_segments, UINT64_MAX), 1), 1},
+        {"max_bytes", segments_of(o, NULL, true),
+         total_for(o, p, cap(l->max_bytes, UINT64_MAX), 1 << 20), size},
     };
+    memcpy(ret, rooms, sizeof(rooms));
+}
+
+static bool is_full(const struct room *r, uint64_t used)
+{
+    return r->amount > r->cap || used > r->cap - r->amount;
+}
+
+/* Whether one of the quotas that the new segment needs may refuse it, or must. */
+void quotas_judge_room(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                       bool *ret_may, bool *ret_must)
+{
+    struct room rooms[ROOMS];
+    find_rooms(o, ask, a, rooms);
     *ret_may = *ret_must = false;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        *ret_may |=
-            rows[i].amount > rows[i].cap || rows[i].used.most > rows[i].cap - rows[i].amount;
-        *ret_must |=
-            rows[i].amount > rows[i].cap || rows[i].used.least > rows[i].cap - rows[i].amount;
+    for (size_t i = 0; i < ROOMS; i++) {
+        *ret_may |= is_full(&rooms[i], rooms[i].used.most);
+        *ret_must |= is_full(&rooms[i], rooms[i].used.least);
     }
 }
 
-static bool names_feature(const json_t *p)
+/* What DATA tells of a refusal: of at most MOST, so many are USED that the next would be too many.
+ */
+static bool is_told(const json_t *data, struct used used, uint64_t most)
 {
-    return json_is_true(json_object_get(p, "locked")) || json_object_get(p, "lifetime") ||
-           json_is_false(json_object_get(p, "ready")) || json_is_true(json_object_get(p, "hold"));
+    const long long shown = model_int(data, "used", -1), max = model_int(data, "max", -1);
+    return shown >= 0 && (uint64_t)shown >= used.least && (uint64_t)shown <= used.most &&
+           max == (most > INT64_MAX ? INT64_MAX : (long long)most);
 }
+
+static enum lifetime lifetime_asked(const struct ask *ask)
+{
+    const char *word = json_string_value(json_object_get(ask->params, "lifetime"));
+    return word ? (enum lifetime)term_find(lifetime_words, word) : LIFETIME_PERSISTENT;
+}
+
+/* Whether a segment of LIFETIME depends on a process. */
+static bool needs_process(enum lifetime lifetime)
+{
+    return lifetime == LIFETIME_PROCESS || lifetime == LIFETIME_ATTACHED;
+}
+
+/* Whether ASK may make something depend on its caller's process. */
+static bool may_tie_process(const struct ask *ask, const struct answer *a)
+{
+    if (a->adds_holder && a->segment->lifetime == LIFETIME_PROCESS)
+        return true;
+    if (ask->method == METHOD_SET || a->makes)
+        return needs_process(lifetime_asked(ask)) ||
+               json_is_false(json_object_get(ask->params, "ready"));
+    return false;
+}
+
+/* Bytes of segments of UID that are locked, or charged as such: huge pages, until a sweep, and what
+ * is being removed, until a restart. */
+static uint64_t locked_at_most(const struct oracle *o, uint32_t uid)
+{
+    uint64_t n = lingering(o, &uid, true);
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        const struct model_segment *s = o->m.live[i];
+        const bool may_be = s->kernel.locked || s->huge_page_size != 0 ||
+                            s->state == STATE_REMOVING || s->is_unsure || o->had_fault;
+        n += s->creator_uid == uid && may_be ? s->kernel.size : 0;
+    }
+    return n;
+}
+
+/* What ASK wants to lock, or to anchor. */
+static uint64_t amount_of(const struct ask *ask, const struct answer *a)
+{
+    return a->segment ? a->segment->kernel.size : size_of(ask, a);
+}
+
+static bool may_be_too_much_locked(const struct oracle *o, const struct ask *ask,
+                                   const struct answer *a, const char *quota, const json_t *data)
+{
+    const uint32_t uid = a->segment ? a->segment->creator_uid : charged_to(ask, a);
+    const uint64_t own = o->w->settings.limits.max_locked_bytes_per_uid;
+    const uint64_t used = (uint64_t)model_int(data, "used", 0);
+    const uint64_t max = (uint64_t)model_int(data, "max", 0);
+    const bool is_of_uid = strcmp(quota, "max_locked_bytes_per_uid") == 0;
+    if (!json_is_true(json_object_get(ask->params, "locked")))
+        return false;
+    if (is_of_uid && ((own != 0 && max != own) || used > locked_at_most(o, uid)))
+        return false;
+    return used > max || amount_of(ask, a) > max - used;
+}
+
+static bool may_be_too_much_anchored(const struct oracle *o, const struct ask *ask,
+                                     const struct answer *a, const json_t *data)
+{
+    const uint64_t used = (uint64_t)model_int(data, "used", 0);
+    const uint64_t max = (uint64_t)model_int(data, "max", 0);
+    if (lifetime_asked(ask) != LIFETIME_ATTACHED && !o->w->core.rmid_forced)
+        return false;
+    return used <= segments_of(o, NULL, true).most &&
+           (used > max || amount_of(ask, a) > max - used);
+}
+
+/* How many may hold the segment of A until ASK is refused: the last quarter is for those who may
+ * change it. */
+static uint64_t places_for(const struct oracle *o, const struct ask *ask, const struct answer *a)
+{
+    const uint64_t most = o->w->settings.limits.max_holders_per_segment;
+    return model_may_change(&o->m, ask->connection->by, a->segment) ? most : most - most / 4;
+}
+
+static bool is_tied(const struct oracle *o, const struct process *p);
 
 /* Whether ASK, which the model would grant, may be refused for a quota. */
 bool quotas_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
                        const json_t *data)
 {
     const struct limits *l = &o->w->settings.limits;
-    const uint32_t uid = ask->connection->by->uid;
+    const struct process *p = ask->connection->by;
     const char *quota = json_string_value(json_object_get(data, "quota"));
-    bool may = false, must = false;
+    struct room rooms[ROOMS];
     if (!quota)
         return false;
-    if (a->makes)
-        quotas_judge_room(o, ask, a, &may, &must);
-    if (strncmp(quota, "max_segments", 12) == 0 || strncmp(quota, "max_bytes", 9) == 0)
-        return may;
-    if (strncmp(quota, "max_processes", 13) == 0)
-        return processes_of(o, uid).most >= l->max_processes_per_uid;
-    if (strncmp(quota, "max_waiters", 11) == 0)
-        return a->code == CODE_WAITS && waits_of(o, uid, ask) >= l->max_waiters_per_uid;
-    if (strncmp(quota, "max_subscriptions", 17) == 0)
-        return ask->method == METHOD_SUBSCRIBE &&
-               listeners_of(o, uid) >= l->max_subscriptions_per_uid;
-    if (strcmp(quota, "max_holders_per_segment") == 0)
-        /* The last quarter is for those who may change it. */
-        return a->segment &&
-               a->segment->n_holders >= l->max_holders_per_segment - l->max_holders_per_segment / 4;
-    if (strstr(quota, "anchored") || strstr(quota, "locked"))
-        return names_feature(ask->params) || o->w->core.rmid_forced;
+    if (a->makes && !a->segment)
+        find_rooms(o, ask, a, rooms);
+    for (size_t i = 0; i < ROOMS && a->makes && !a->segment; i++)
+        if (strcmp(quota, rooms[i].quota) == 0)
+            return is_full(&rooms[i], rooms[i].used.most) &&
+                   is_told(data, rooms[i].used, rooms[i].cap);
+    if (strcmp(quota, "max_processes_per_uid") == 0) {
+        const struct used used = processes_of(o, p->uid);
+        return may_tie_process(ask, a) && used.most >= l->max_processes_per_uid &&
+               !(p->pid != 0 && !o->had_fault && is_tied(o, p)) &&
+               is_told(data, used, l->max_processes_per_uid);
+    }
+    if (strcmp(quota, "max_waiters_per_uid") == 0) {
+        const struct used used = {0, waits_of(o, p->uid, ask)};
+        return a->code == CODE_WAITS && used.most >= l->max_waiters_per_uid &&
+               is_told(data, used, l->max_waiters_per_uid);
+    }
+    if (strcmp(quota, "max_subscriptions_per_uid") == 0) {
+        const struct used used = {0, listeners_of(o, p->uid)};
+        return ask->method == METHOD_SUBSCRIBE && used.most >= l->max_subscriptions_per_uid &&
+               is_told(data, used, l->max_subscriptions_per_uid);
+    }
+    if (strcmp(quota, "max_holders_per_segment") == 0 && a->segment) {
+        const uint64_t max = places_for(o, ask, a);
+        const struct used used = {0, a->segment->n_holders};
+        return a->adds_holder && used.most >= max && is_told(data, used, max);
+    }
+    if (strncmp(quota, "max_locked_bytes", 16) == 0)
+        return may_be_too_much_locked(o, ask, a, quota, data);
+    if (strncmp(quota, "max_anchored_bytes", 18) == 0)
+        return may_be_too_much_anchored(o, ask, a, data);
     return false;
+}
+
+/* What is locked, by whole pages. */
+static uint64_t locked_bytes(const struct fake_sysv *k)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < k->end; i++) {
+        const struct sysv_stat *s = fake_sysv_at(k, i);
+        n += s && s->locked ? (s->size + k->page_size - 1) / k->page_size * k->page_size : 0;
+    }
+    return n;
 }
 
 /* The kernel's limits, which are the fake's to keep. */
@@ -189,18 +316,15 @@ bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, con
 {
     const struct fake_sysv *k = o->w->k;
     const json_t *p = ask->params;
-    const uint64_t size = size_of(ask, a);
+    const uint64_t size = amount_of(ask, a), pages = size / k->page_size + 1;
     const bool locks = json_is_true(json_object_get(p, "locked"));
-    if (locks && k->memlock_max != UINT64_MAX && (a->makes || ask->method == METHOD_SET))
+    if (locks && (a->makes || ask->method == METHOD_SET) && k->memlock_max != UINT64_MAX &&
+        (size > k->memlock_max || locked_bytes(k) + pages * k->page_size > k->memlock_max))
         return true;
     if (!a->makes || a->foreign)
         return false;
-    /* Others of the same serve may have gone since. */
-    const struct talk *t = &o->talks[ask->connection->label];
-    const uint64_t later = t->n_asks - t->n_done;
-    return fake_sysv_count(k) + later >= k->shmmni || size > k->shmmax ||
-           k->pages + size / k->page_size + 1 > k->shmall || size > k->memory_max ||
-           k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
+    return fake_sysv_count(k) >= k->shmmni || size > k->shmmax || k->pages + pages > k->shmall ||
+           size > k->memory_max || k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
 }
 
 /* --- what is used for sure: nothing can have ended it that is still to be dealt with */
@@ -209,6 +333,24 @@ static bool stays_open(const struct connection *c)
 {
     return c->is_open && !c->client_closed && !c->client_ended && !c->by->is_dead &&
            !c->session.outbox.is_closed && !c->session.outbox.is_cut_off;
+}
+
+static bool is_timed_out(const struct oracle *o, const struct ask *ask)
+{
+    const long long timeout = model_int(ask->params, "timeout_ms", -1);
+    return timeout >= 0 && o->w->clock.boot_ms >= ask->asked_at_ms + timeout;
+}
+
+/* Of other connections than ASK's, which may have one in the place of which another comes. */
+static uint64_t sure_listeners_but(const struct oracle *o, const struct ask *ask)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < o->w->n_connections; i++) {
+        const struct connection *c = &o->w->connections[i];
+        n += c->is_used && c->by->uid == ask->connection->by->uid && c != ask->connection &&
+             stays_open(c) && o->talks[i].listener.is_on;
+    }
+    return n;
 }
 
 static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
@@ -223,7 +365,7 @@ static uint64_t sure_waits_of(const struct oracle *o, uint32_t uid)
         for (size_t k = 0; k < t->n_waits; k++) {
             const char *name = json_string_value(json_object_get(t->waits[k].params, "name"));
             n += t->waits[k].method == METHOD_WAIT && !t->waits[k].written && name &&
-                 !model_by_name(&o->m, name) && !json_object_get(t->waits[k].params, "timeout_ms");
+                 !model_by_name(&o->m, name) && !is_timed_out(o, &t->waits[k]);
         }
     }
     return n;
@@ -327,8 +469,9 @@ bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const str
         return false;
     if (ask->method == METHOD_WAIT && a->code == CODE_WAITS)
         return sure_waits_of(o, p->uid) >= l->max_waiters_per_uid;
-    if (a->adds_holder && a->segment &&
-        sure_holders_of(o, a->segment) >= l->max_holders_per_segment)
+    if (ask->method == METHOD_SUBSCRIBE)
+        return sure_listeners_but(o, ask) >= l->max_subscriptions_per_uid;
+    if (a->adds_holder && a->segment && sure_holders_of(o, a->segment) >= places_for(o, ask, a))
         return true;
     if (locks_too_much(o, ask, a))
         return true;

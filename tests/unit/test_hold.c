@@ -226,6 +226,22 @@ TEST(too_many_holders)
     turn_ends();
 }
 
+TEST(the_last_quarter_is_for_those_who_may_change_it)
+{
+    struct segment *s = made("a", LIFETIME_PROCESS);
+    f->core.settings.limits.max_holders_per_segment = 4;
+    struct caller another = core_fixture_caller(f, ALICE, 777);
+    assert_int_equal(fixture_hold(f, &bob, "a"), 0);
+    assert_int_equal(fixture_hold(f, &carol, "a"), 0);
+    struct caller dave = core_fixture_caller(f, 1003, 778);
+    assert_int_equal(fixture_hold(f, &dave, "a"), OUTCOME_QUOTA_EXCEEDED);
+    assert_int_equal(f->detail.used, 3);
+    assert_int_equal(f->detail.max, 3);
+    assert_int_equal(fixture_hold(f, &another, "a"), 0);
+    assert_int_equal(s->n_holders, 4);
+    turn_ends();
+}
+
 TEST(too_many_processes)
 {
     made("a", LIFETIME_PROCESS);
@@ -722,6 +738,7 @@ int main(void)
         OWN_CASE(one_process_of_many_segments),
         OWN_CASE(what_has_no_holders),
         OWN_CASE(too_many_holders),
+        OWN_CASE(the_last_quarter_is_for_those_who_may_change_it),
         OWN_CASE(too_many_processes),
         OWN_CASE(processes_that_cannot_be_seen),
         OWN_CASE(processes_that_cannot_be_seen_without_pidfs),
