@@ -494,6 +494,9 @@ typedef void shmd_answer_fn(struct shmd *shmd, const struct shmd_answer *answer,
  * DATA, from shmd_process(). They never block: what the daemon does not take at once is kept, and
  * sent later. 0, -ENOMEM, -ENOTCONN when the connection is lost, -EINVAL and -E2BIG for parameters
  * that cannot be sent; then ANSWERED is not called.
+ *
+ * Only shmd_send_create() looks whose segment it is. The others do not, as shmd_stat_trusted() and
+ * its like do, for those may need a second request; the `uid` and `creator` of the answer tell.
  */
 int shmd_send_create(struct shmd *shmd, const struct shmd_create_options *options,
                      shmd_answer_fn *answered, void *data);
@@ -509,7 +512,7 @@ int shmd_send_hold(struct shmd *shmd, const struct shmd_target *target, shmd_ans
                    void *data);
 int shmd_send_release(struct shmd *shmd, const struct shmd_target *target, shmd_answer_fn *answered,
                       void *data);
-/* FLAGS as shmd_wait_trusted() has them; whose segment it is, is not looked at. */
+/* FLAGS as shmd_wait_trusted() has them. */
 int shmd_send_wait(struct shmd *shmd, const char *name, int64_t timeout_ms, unsigned flags,
                    shmd_answer_fn *answered, void *data);
 int shmd_send_list_page(struct shmd *shmd, const struct shmd_list_options *options,
