@@ -72,6 +72,7 @@ unit_tests = \
 	tests/unit/test_top_draw \
 	tests/unit/test_top_model \
 	tests/unit/test_turns \
+	tests/unit/test_facts \
 	tests/unit/test_ledger \
 	tests/unit/test_verdict \
 	tests/unit/test_wait \
@@ -312,6 +313,8 @@ tests_unit_test_set_LDADD = $(core_fixture)
 tests_unit_test_set_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_hold_LDADD = $(core_fixture)
 tests_unit_test_hold_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_facts_LDADD = $(core_fixture)
+tests_unit_test_facts_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_ledger_LDADD = $(core_fixture)
 tests_unit_test_ledger_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_list_LDADD = $(core_fixture)

@@ -72,11 +72,9 @@ static bool store_is_due(const struct core *core)
 }
 
 const struct core_chore core_chores[CORE_CHORES] = {
-    {deadlines_are_due, run_deadlines},
-    {ends_are_due, ends_go_on},
-    {reconcile_is_under_way, reconcile_go_on},
-    {declare_is_due, declare_go_on},
-    {store_is_due, ledger_tend},
+    {deadlines_are_due, run_deadlines},        {ends_are_due, ends_go_on},
+    {reconcile_is_under_way, reconcile_go_on}, {declare_is_due, declare_go_on},
+    {ledger_has_more, ledger_go_on},           {store_is_due, ledger_tend},
 };
 
 void core_tick(struct core *core)

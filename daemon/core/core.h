@@ -151,7 +151,7 @@ struct core_chore {
     bool (*is_due)(const struct core *core);
     void (*go_on)(struct core *core);
 };
-enum { CORE_CHORES = 5 };
+enum { CORE_CHORES = 6 };
 extern const struct core_chore core_chores[CORE_CHORES];
 
 /* Goes on with each that is due. A turn must end after it. */

@@ -2,16 +2,23 @@
 #include "daemon/core/ledger.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/core/core.h"
 #include "daemon/core/ledger_batch.h"
 #include "daemon/util/array.h"
 
-enum { TEND_BUDGET_US = 500 }; /* of a turn, for what can wait */
+enum {
+    TEND_BUDGET_US = 500, /* of a turn, for what can wait */
+    /* Between tries that no change asks for. Each that fails doubles it. */
+    FIRST_PAUSE_MS = 100,
+    LONGEST_PAUSE_MS = 5000,
+};
 
 void ledger_deinit(struct ledger *ledger)
 {
-    free(ledger->noted);
+    for (size_t i = 0; i < FACT_KINDS; i++)
+        free(ledger->noted[i].facts);
     free(ledger->records);
     free(ledger->images);
     free(ledger->live_ties);
@@ -67,7 +74,7 @@ void ledger_follow(struct core *core)
     store->ops->follow(store->context, &source);
 }
 
-/* --- a create under way */
+/* --- results */
 
 /* How a write ended, until it is reported. */
 static void note_result(struct ledger *l, int result)
@@ -99,57 +106,27 @@ static void note_disowned(struct ledger *l, uint64_t size)
     l->n_disowned_sizes++;
 }
 
-int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome_detail *detail)
-{
-    const struct store *store = &core->on.store;
-    const struct clock *clock = &core->on.clock;
-    struct ledger *l = &core->ledger;
-    /* A segment of the size that was given up looks like this one as soon as its owner changes it,
-     * and must not be taken for it: rather leave one behind. */
-    const struct store_intent intent = {
-        .key = key,
-        .size = size,
-        .pid = core->own_pid,
-        .at_s = was_disowned(l, size) ? STORE_INTENT_UNSURE : clock->ops->kernel_s(clock->context)};
-    int r = store->ops->intend(store->context, &intent, &l->reason);
-    if (r == 0)
-        return 0;
-    note_result(l, r);
-    return store_failure(l, detail);
-}
-
-void ledger_abandon(struct core *core)
-{
-    const struct store *store = &core->on.store;
-    const char *ignored;
-    (void)store->ops->abandon(store->context, &ignored);
-}
-
 /* --- writing */
 
-/* Which facts are written. */
-enum facts { FACTS_ALL, FACTS_REMOVALS };
+/* How many facts of each kind a try has written. */
+struct progress {
+    size_t n[FACT_KINDS];
+};
 
-static bool is_among(const struct ledger_fact *fact, enum facts which)
+static void forget_written(struct core *core, const struct progress *written)
 {
-    return which == FACTS_ALL || fact->type != STORE_SEGMENT;
-}
-
-static void forget_noted(struct core *core, enum facts which)
-{
-    struct ledger *l = &core->ledger;
-    size_t n = 0;
-    for (size_t i = 0; i < l->n_noted; i++) {
-        const struct ledger_fact *fact = &l->noted[i];
-        struct segment *segment = NULL;
-        if (!is_among(fact, which))
-            l->noted[n++] = *fact;
-        else if (fact->type == STORE_SEGMENT)
-            segment = registry_by_serial(&core->registry, fact->serial);
-        if (segment)
-            segment->is_noted = false;
+    for (size_t kind = 0; kind < FACT_KINDS; kind++) {
+        struct ledger_notes *notes = &core->ledger.noted[kind];
+        const size_t n = written->n[kind];
+        for (size_t i = 0; i < n && kind == FACTS_OF_CHANGES; i++) {
+            struct segment *segment = registry_by_serial(&core->registry, notes->facts[i].serial);
+            if (segment)
+                segment->is_noted = false;
+        }
+        notes->count -= n;
+        if (n > 0 && notes->count > 0)
+            memmove(notes->facts, notes->facts + n, notes->count * sizeof(notes->facts[0]));
     }
-    l->n_noted = n;
 }
 
 /* Writes what is in L's arrays: 0 or a negative errno with the reason. */
@@ -157,6 +134,9 @@ static int write_batch(struct core *core, const struct batch *b)
 {
     const struct store *store = &core->on.store;
     struct ledger *l = &core->ledger;
+    work_add_records(&core->work, b->n_records);
+    if (core->is_started && l->longest_write < b->bytes)
+        l->longest_write = b->bytes;
     int r = store->ops->write(store->context, l->records, b->n_records, &l->reason);
     /* What removes has room when nothing else has: that it succeeds says nothing of the rest. */
     if (r < 0 || b->adds)
@@ -172,38 +152,106 @@ static int write_batch(struct core *core, const struct batch *b)
     return 0;
 }
 
-/* Writes the noted facts, and CHANGE of SEGMENT unless that is NULL. */
-static int try_write(struct core *core, enum facts which, const struct segment *segment,
-                     const struct ledger_change *change)
+/* Adds facts of the kinds up to LAST, from P on, as many as B takes; whether these are all. */
+static bool add_facts(struct batch *b, enum fact_kind last, struct progress *p)
+{
+    for (size_t kind = 0; kind <= last; kind++) {
+        const struct ledger_notes *notes = &b->core->ledger.noted[kind];
+        for (; p->n[kind] < notes->count; p->n[kind]++) {
+            if (batch_is_full(b))
+                return false;
+            batch_add_fact(b, &notes->facts[p->n[kind]]);
+        }
+    }
+    return true;
+}
+
+/* Writes the next facts behind P, and CHANGE of SEGMENT if that is not NULL and these are the last
+ * ones. */
+static int write_piece(struct core *core, enum fact_kind last, const struct segment *segment,
+                       const struct ledger_change *change, struct progress *p, bool *ret_is_last)
+{
+    struct batch b = {.core = core, .counters = core->ledger.counters};
+    struct progress then = *p;
+    const bool is_last = add_facts(&b, last, &then);
+    batch_add_own(&b, segment ? 1 : 0, is_last && last == FACTS_OF_CHANGES);
+    if (segment && is_last)
+        batch_add_change(&b, segment, change);
+    int r = b.n_records > 0 ? write_batch(core, &b) : 0;
+    if (r < 0)
+        return r;
+    *p = then;
+    *ret_is_last = is_last;
+    return 0;
+}
+
+/* Writes the noted facts of the kinds up to LAST, in pieces or the first piece alone, and CHANGE of
+ * SEGMENT unless that is NULL. What is written before a failure stays written. */
+static int try_write(struct core *core, enum fact_kind last, const struct segment *segment,
+                     const struct ledger_change *change, bool is_one_piece)
 {
     struct ledger *l = &core->ledger;
-    struct batch b = {.core = core, .counters = l->counters};
-    int r = batch_reserve(l, 0, segment, segment ? batch_second(core, change) : NULL);
+    struct progress written = {0};
+    bool is_last = false;
+    int r = batch_reserve(core, 0, segment, segment ? batch_second(core, change) : NULL);
     if (r < 0) {
         note_result(l, r);
         l->reason = "the daemon is out of memory";
         return r;
     }
-    batch_add_own(&b, segment ? 1 : 0, which == FACTS_ALL);
-    for (size_t i = 0; i < l->n_noted; i++)
-        if (is_among(&l->noted[i], which))
-            batch_add_fact(&b, &l->noted[i]);
-    if (segment)
-        batch_add_change(&b, segment, change);
-    r = b.n_records > 0 ? write_batch(core, &b) : 0;
-    if (r == 0)
-        forget_noted(core, which);
+    do
+        r = write_piece(core, last, segment, change, &written, &is_last);
+    while (r == 0 && !is_last && !is_one_piece);
+    forget_written(core, &written);
+    if (last == FACTS_OF_CHANGES)
+        l->has_more = r == 0 && !is_last;
     return r;
 }
 
-/* Room to note MORE facts. */
-static int reserve_notes(struct ledger *l, size_t more)
+/* --- a create under way */
+
+int ledger_intend(struct core *core, uint32_t key, uint64_t size, struct outcome_detail *detail)
 {
-    struct ledger_fact *noted =
-        array_reserve(l->noted, &l->noted_capacity, l->n_noted, more, sizeof(l->noted[0]));
-    if (!noted)
+    const struct store *store = &core->on.store;
+    const struct clock *clock = &core->on.clock;
+    struct ledger *l = &core->ledger;
+    /* The next write takes the intent out: it must be that of the segment's record. */
+    int r = 0;
+    if (!batch_has_room_for_all(core))
+        r = try_write(core, FACTS_OF_CHANGES, NULL, NULL, false);
+    if (r < 0)
+        return r == -ENOMEM ? r : store_failure(l, detail);
+    /* A segment of the size that was given up looks like this one as soon as its owner changes it,
+     * and must not be taken for it: rather leave one behind. */
+    const struct store_intent intent = {
+        .key = key,
+        .size = size,
+        .pid = core->own_pid,
+        .at_s = was_disowned(l, size) ? STORE_INTENT_UNSURE : clock->ops->kernel_s(clock->context)};
+    r = store->ops->intend(store->context, &intent, &l->reason);
+    if (r == 0)
+        return 0;
+    note_result(l, r);
+    return store_failure(l, detail);
+}
+
+void ledger_abandon(struct core *core)
+{
+    const struct store *store = &core->on.store;
+    const char *ignored;
+    (void)store->ops->abandon(store->context, &ignored);
+}
+
+/* --- changes */
+
+/* Room to note MORE facts of a kind. */
+static int reserve_notes(struct ledger_notes *notes, size_t more)
+{
+    struct ledger_fact *facts =
+        array_reserve(notes->facts, &notes->capacity, notes->count, more, sizeof(notes->facts[0]));
+    if (!facts)
         return -ENOMEM;
-    l->noted = noted;
+    notes->facts = facts;
     return 0;
 }
 
@@ -211,10 +259,12 @@ static int reserve_notes(struct ledger *l, size_t more)
 static int note(struct core *core, const struct ledger_fact *fact)
 {
     struct ledger *l = &core->ledger;
+    struct ledger_notes *notes =
+        &l->noted[fact->type == STORE_SEGMENT ? FACTS_OF_CHANGES : FACTS_OF_ENDS];
     l->is_due = true;
-    int r = reserve_notes(l, 1);
+    int r = reserve_notes(notes, 1);
     if (r == 0)
-        l->noted[l->n_noted++] = *fact;
+        notes->facts[notes->count++] = *fact;
     return r;
 }
 
@@ -272,11 +322,11 @@ int ledger_reserve_two(struct core *core, const struct segment *segment, const s
 {
     enum { NOTED_SOON = 2 };
     int r = note_again(core);
-    if (r == 0)
-        r = reserve_notes(&core->ledger, NOTED_SOON);
+    for (size_t kind = 0; r == 0 && kind < FACT_KINDS; kind++)
+        r = reserve_notes(&core->ledger.noted[kind], NOTED_SOON);
     if (r < 0)
         return r;
-    return batch_reserve(&core->ledger, NOTED_SOON, segment, also);
+    return batch_reserve(core, FACT_KINDS * NOTED_SOON, segment, also);
 }
 
 int ledger_write(struct core *core, const struct segment *segment,
@@ -284,9 +334,11 @@ int ledger_write(struct core *core, const struct segment *segment,
 {
     if (!batch_is_needed(segment, change))
         return 0;
-    int r = try_write(core, FACTS_ALL, segment, change);
-    if (r == 0)
+    int r = try_write(core, FACTS_OF_CHANGES, segment, change, false);
+    if (r == 0) {
         core->ledger.is_due = false;
+        core->ledger.pause_ms = 0;
+    }
     return r == 0 || r == -ENOMEM ? r : store_failure(&core->ledger, detail);
 }
 
@@ -315,10 +367,10 @@ void ledger_note_changed(struct core *core, struct segment *segment)
 
 void ledger_note_gone(struct core *core, struct segment *segment)
 {
-    struct ledger *l = &core->ledger;
+    struct ledger_notes *ends = &core->ledger.noted[FACTS_OF_ENDS];
     /* Its last holders, which were noted right before, go with it. */
-    while (l->n_noted > 0 && l->noted[l->n_noted - 1].serial == segment->serial)
-        l->n_noted--;
+    while (ends->count > 0 && ends->facts[ends->count - 1].serial == segment->serial)
+        ends->count--;
     int r = note_segment(core, segment, STORE_GONE);
     (void)r; /* it is noted again when there is memory */
 }
@@ -334,18 +386,36 @@ void ledger_note_untied(struct core *core, const struct tie *tie)
     (void)r; /* without memory: the next start finds it out again */
 }
 
-/* All facts; or, when the store has no room for all, those by which it gets smaller. */
+static void put_off(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    l->pause_ms = l->pause_ms == 0 ? FIRST_PAUSE_MS : l->pause_ms * 2;
+    if (l->pause_ms > LONGEST_PAUSE_MS)
+        l->pause_ms = LONGEST_PAUSE_MS;
+    l->retry_at_ms = core_boottime_ms(core) + l->pause_ms;
+}
+
+static bool is_put_off(const struct core *core)
+{
+    const struct ledger *l = &core->ledger;
+    return l->pause_ms > 0 && core_boottime_ms(core) < l->retry_at_ms;
+}
+
+/* A piece of all facts; or, when the store has no room for all, those by which it gets smaller. */
 static void write_facts(struct core *core)
 {
     struct ledger *l = &core->ledger;
-    int r = try_write(core, FACTS_ALL, NULL, NULL);
-    if (r != -ENOSPC)
-        return;
-    bool is_mixed = false;
-    for (size_t i = 1; i < l->n_noted; i++)
-        is_mixed |=
-            is_among(&l->noted[i], FACTS_REMOVALS) != is_among(&l->noted[0], FACTS_REMOVALS);
-    r = is_mixed ? try_write(core, FACTS_REMOVALS, NULL, NULL) : 0;
+    int r = -ENOSPC;
+    if (!is_put_off(core)) {
+        r = try_write(core, FACTS_OF_CHANGES, NULL, NULL, true);
+        if (r < 0)
+            put_off(core);
+        else
+            l->pause_ms = 0;
+        if (l->noted[FACTS_OF_CHANGES].count == 0)
+            return;
+    }
+    r = r == -ENOSPC ? try_write(core, FACTS_OF_ENDS, NULL, NULL, false) : 0;
     (void)r; /* it is tried again with the others */
 }
 
@@ -370,12 +440,27 @@ int ledger_enter(struct core *core)
 
 void ledger_retry(struct core *core)
 {
-    core->ledger.is_due |= core->ledger.n_noted > 0;
+    struct ledger *l = &core->ledger;
+    l->is_due |= ledger_noted(l) > 0;
+    l->retry_at_ms = 0;
 }
 
 bool ledger_is_due(const struct core *core)
 {
     return core->ledger.is_due;
+}
+
+bool ledger_has_more(const struct core *core)
+{
+    return core->ledger.has_more;
+}
+
+void ledger_go_on(struct core *core)
+{
+    do {
+        write_facts(core);
+        work_look_at_clock(&core->work);
+    } while (core->ledger.has_more && !work_share_is_over(&core->work));
 }
 
 uint64_t ledger_size(const struct core *core)

@@ -12,6 +12,11 @@
  * the store says. Facts are noted, and recorded with the next change or at the end of the turn.
  * While that fails, it is tried again. A fact that was never recorded shows itself again at the
  * next start, when records are compared with the kernel.
+ *
+ * However many facts wait, a store that takes none makes nobody pay for them all: they are written
+ * in pieces of a bounded size, and a try ends with the first piece that is refused. A change is
+ * written with the last piece, for its name may be one that a fact frees. Without a change, a turn
+ * writes one piece, and the rest goes on as a chore.
  */
 #ifndef SHMD_CORE_LEDGER_H
 #define SHMD_CORE_LEDGER_H
@@ -37,10 +42,20 @@ struct ledger_fact {
     struct process_identity identity;
 };
 
+/* Of the first kind there is room for when the disk is full. */
+enum fact_kind { FACTS_OF_ENDS, FACTS_OF_CHANGES, FACT_KINDS };
+
+struct ledger_notes {
+    struct ledger_fact *facts; /* in the order in which they were noted */
+    size_t count, capacity;
+};
+
 struct ledger {
-    struct ledger_fact *noted; /* and not recorded yet */
-    size_t n_noted, noted_capacity;
-    bool is_due;                   /* something was noted since the last write was tried */
+    struct ledger_notes noted[FACT_KINDS]; /* and not recorded yet */
+    bool is_due;                           /* something was noted since the last write was tried */
+    bool has_more; /* a piece of what was noted is written, and the rest is to go on */
+    /* After a failure, until then (boot clock) only a change has all facts tried again. */
+    int64_t retry_at_ms, pause_ms;
     bool is_short;                 /* there may be segments that are is_unnoted */
     SLIST_HEAD(, segment) unnoted; /* those of them that are gone; owned */
     /* What a write is put together in. */
@@ -64,6 +79,7 @@ struct ledger {
     bool has_written;             /* and the store was not tended since */
     bool has_more_to_tend;        /* the store has more to do, at once */
     uint64_t n_written, n_failed; /* changes, since the start */
+    uint64_t longest_write;       /* the most bytes of one of them, those of the start apart */
     /* How the last write ended that tells whether the store takes changes, until it is reported. */
     bool has_result;
     int result;
@@ -83,6 +99,12 @@ struct ledger_change {
 };
 
 void ledger_deinit(struct ledger *ledger);
+
+/* How many facts wait. */
+static inline size_t ledger_noted(const struct ledger *ledger)
+{
+    return ledger->noted[FACTS_OF_ENDS].count + ledger->noted[FACTS_OF_CHANGES].count;
+}
 
 /* --- the start */
 
@@ -137,12 +159,16 @@ void ledger_keep_unnoted(struct core *core, struct segment *segment);
 /* TIE of a segment is about to be freed, for its party has ended or its role is over. */
 void ledger_note_untied(struct core *core, const struct tie *tie);
 
-/* Records what was noted, if there is any. */
+/* Records what was noted, if there is any, or a piece of it. */
 void ledger_catch_up(struct core *core);
 /* What could not be recorded earlier is to be tried again at the end of this turn. */
 void ledger_retry(struct core *core);
 /* Whether something was noted that has not been tried to be recorded. */
 bool ledger_is_due(const struct core *core);
+/* Whether facts wait that the store is likely to take. */
+bool ledger_has_more(const struct core *core);
+/* Records them, in pieces, until the share is over. */
+void ledger_go_on(struct core *core);
 
 /* The bytes that the records take up in the store. */
 uint64_t ledger_size(const struct core *core);

@@ -10,6 +10,9 @@
 enum {
     /* Serials of events are recorded ahead, so that no daemon gives one twice. */
     EVENT_BLOCK = 1024,
+    /* What a batch has of facts, more or less: putting it together takes well below 0.1 ms. */
+    FACT_BYTES_MOST = 32768,
+    FACTS_MOST = 1024,
     ADDED_MAX = sizeof(((struct ledger_change *)NULL)->added) / sizeof(struct tie *),
 };
 
@@ -51,13 +54,16 @@ bool batch_is_needed(const struct segment *segment, const struct ledger_change *
     return false;
 }
 
-int batch_reserve(struct ledger *l, size_t n_noted, const struct segment *segment,
+int batch_reserve(struct core *core, size_t n_noted, const struct segment *segment,
                   const struct segment *also)
 {
+    struct ledger *l = &core->ledger;
     enum { SEGMENTS = 2, FIXED = 2 + SEGMENTS + ADDED_MAX }; /* with the daemon and the counters */
     size_t n_ties = segment ? ties_count_recorded(segment) : 0;
     n_ties += also ? ties_count_recorded(also) : 0;
-    n_noted += l->n_noted;
+    n_noted += ledger_noted(l);
+    if (core->is_started && n_noted > FACTS_MOST)
+        n_noted = FACTS_MOST;
     struct store_record *records = array_reserve(l->records, &l->records_capacity, 0,
                                                  FIXED + n_ties + n_noted, sizeof(*records));
     if (!records)
@@ -71,6 +77,38 @@ int batch_reserve(struct ledger *l, size_t n_noted, const struct segment *segmen
     return 0;
 }
 
+bool batch_is_full(const struct batch *b)
+{
+    return b->core->is_started && (b->n_facts >= FACTS_MOST || b->bytes >= FACT_BYTES_MOST);
+}
+
+/* The bytes of what is recorded of FACT. */
+static size_t size_of(const struct core *core, const struct ledger_fact *fact)
+{
+    struct store_record record = {.type = fact->type};
+    struct stored_segment image;
+    if (fact->type == STORE_SEGMENT) {
+        const struct segment *segment = registry_by_serial(&core->registry, fact->serial);
+        if (!segment)
+            return 0;
+        image = segment_stored(segment);
+        record.segment = &image;
+    }
+    return store_record_size(&record);
+}
+
+bool batch_has_room_for_all(const struct core *core)
+{
+    const struct ledger *l = &core->ledger;
+    size_t bytes = 0;
+    if (ledger_noted(l) > FACTS_MOST / 2)
+        return false;
+    for (size_t kind = 0; kind < FACT_KINDS; kind++)
+        for (size_t i = 0; i < l->noted[kind].count && bytes <= FACT_BYTES_MOST / 2; i++)
+            bytes += size_of(core, &l->noted[kind].facts[i]);
+    return bytes <= FACT_BYTES_MOST / 2;
+}
+
 const struct segment *batch_second(const struct core *core, const struct ledger_change *change)
 {
     return change->also ? registry_by_serial(&core->registry, change->also->serial) : NULL;
@@ -81,6 +119,7 @@ static void add(struct batch *b, const struct store_record *record)
     struct ledger *l = &b->core->ledger;
     assert(b->n_records < l->records_capacity);
     l->records[b->n_records++] = *record;
+    b->bytes += store_record_size(record);
     b->adds |= record->type == STORE_SEGMENT || record->type == STORE_TIE;
 }
 
@@ -134,6 +173,7 @@ void batch_add_change(struct batch *b, const struct segment *segment,
 void batch_add_fact(struct batch *b, const struct ledger_fact *fact)
 {
     struct store_record record = {.type = fact->type, .serial = fact->serial};
+    b->n_facts++;
     if (fact->type == STORE_SEGMENT) {
         /* It may be gone by now, which is a fact of its own. */
         const struct segment *segment = registry_by_serial(&b->core->registry, fact->serial);

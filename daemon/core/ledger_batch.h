@@ -11,6 +11,7 @@
 struct batch {
     struct core *core;
     size_t n_records, n_images;     /* in the ledger's arrays */
+    size_t n_facts, bytes;          /* facts, and what all records take up in the store */
     bool adds;                      /* a segment's record or a tie */
     bool enters;                    /* this daemon */
     struct store_counters counters; /* as they will be */
@@ -25,10 +26,17 @@ size_t ties_count_recorded(const struct segment *segment);
 /* Whether the store has anything of what CHANGE of SEGMENT changes. */
 bool batch_is_needed(const struct segment *segment, const struct ledger_change *change);
 
-/* Gets memory for a batch of the noted facts and N_NOTED more, and of CHANGE of SEGMENT and ALSO of
- * a second one (each may be NULL): 0 or -ENOMEM. */
-int batch_reserve(struct ledger *l, size_t n_noted, const struct segment *segment,
+/* Gets memory for a batch of the noted facts and N_NOTED more, as far as one batch takes them, and
+ * of a change of SEGMENT and ALSO of a second one (each may be NULL): 0 or -ENOMEM. */
+int batch_reserve(struct core *core, size_t n_noted, const struct segment *segment,
                   const struct segment *also) MUST_CHECK;
+
+/* Whether B has so many facts that the next ones are for another batch. At the start all are in
+ * one: nobody waits for it then. */
+bool batch_is_full(const struct batch *b);
+
+/* Whether all facts that wait, and some more, have room in one batch. */
+bool batch_has_room_for_all(const struct core *core);
 
 /* The segment that CHANGE changes as well, as it is now, or NULL. */
 const struct segment *batch_second(const struct core *core, const struct ledger_change *change);

@@ -77,7 +77,7 @@ static size_t payload_size(const struct store_record *record)
     return 0;
 }
 
-size_t record_size(const struct store_record *record)
+size_t store_record_size(const struct store_record *record)
 {
     return RECORD_OVERHEAD + payload_size(record);
 }

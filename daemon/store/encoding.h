@@ -40,9 +40,6 @@ void record_buffer_deinit(struct record_buffer *buffer);
 int record_encode(struct record_buffer *buffer, const struct store_record *record,
                   bool goes_on) MUST_CHECK;
 
-/* How many bytes RECORD takes. */
-size_t record_size(const struct store_record *record);
-
 /* Sets the sums of the records in BYTES, which begin behind one with *SUM; moves *SUM on. */
 void records_seal(uint8_t *bytes, size_t len, const uint64_t seed[static 2], uint64_t *sum);
 

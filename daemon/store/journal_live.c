@@ -29,7 +29,7 @@ int journal_live_reserve(struct journal_live *live, size_t n)
 
 static void note_segment(struct journal_live *live, const struct store_record *record)
 {
-    uint64_t size = record_size(record);
+    uint64_t size = store_record_size(record);
     uint64_t *value = serial_map_find(&live->segments, record->serial);
     live->bytes += size;
     if (!value) {

@@ -184,6 +184,9 @@ struct store {
 
 void store_contents_deinit(struct store_contents *contents);
 
+/* How many bytes RECORD takes up. */
+size_t store_record_size(const struct store_record *record);
+
 /* NULL, or what is wrong with a record (static): such a one is neither written nor read. */
 const char *store_check_record(const struct store_record *record);
 const char *store_check_intent(const struct store_intent *intent);

@@ -104,7 +104,7 @@ static void check_records(const struct core_fixture *f)
 {
     const struct core *core = &f->core;
     const struct segment *s;
-    bool all_written = core->ledger.n_noted == 0 && !core->ledger.is_short;
+    bool all_written = ledger_noted(&core->ledger) == 0 && !core->ledger.is_short;
     for (uint64_t after = 0; (s = registry_next(&core->registry, after)); after = s->serial) {
         assert_ptr_equal(registry_by_serial(&core->registry, s->serial), s);
         assert_ptr_equal(registry_by_shmid(&core->registry, s->shmid), s);
@@ -216,7 +216,7 @@ char *core_fixture_snapshot(struct core_fixture *f)
             core->registry.count, core->quota.total[QUOTA_BYTES], core->quota.total[QUOTA_SEGMENTS],
             core->parties.n_processes, f->p.n_open,
             core->deadlines.count - (core->sweep.due.place != 0), core->waiters.count,
-            core->ledger.n_noted, core->ledger.is_due);
+            ledger_noted(&core->ledger), core->ledger.is_due);
     const struct segment_event *e;
     STAILQ_FOREACH (e, &core->news.waiting, in_news)
         fprintf(out, "event %s\n", event_words[e->kind]);

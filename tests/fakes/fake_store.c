@@ -219,7 +219,14 @@ static int fake_write(void *context, const struct store_record *records, size_t 
                       const char **ret_reason)
 {
     struct fake_store *f = context;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += store_record_size(&records[i]);
     f->n_commits++;
+    f->n_offered += n;
+    f->bytes_offered += bytes;
+    if (f->largest_offer < bytes)
+        f->largest_offer = bytes;
     const char *why = check(f, records, n);
     if (why) {
         *ret_reason = why;

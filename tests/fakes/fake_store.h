@@ -27,6 +27,8 @@ struct fake_store {
 
     unsigned n_commits, n_loads, n_intends; /* tried, the failed ones too */
     size_t n_changes;                       /* records of the writes that succeeded */
+    size_t n_offered, bytes_offered;        /* records of all writes that were tried */
+    size_t largest_offer;                   /* the bytes of one of them */
     unsigned n_tends;
     unsigned more_to_tend; /* the test's: so many more calls of tend() say that there is more */
     /* The test's to set: writes number FAIL_FROM to FAIL_TO, counted from 1, fail with FAIL_ERRNO
