@@ -141,6 +141,9 @@ static void write_journal(FILE *out, const struct core *core)
     write_counter(out, "journal_writes", "Changes written to the journal.", core->ledger.n_written);
     write_counter(out, "journal_write_failures", "Changes that the journal did not take.",
                   core->ledger.n_failed);
+    write_gauge(out, "journal_longest_write_bytes",
+                "The most bytes that were put together for one write to the journal.",
+                core->ledger.longest_write);
 }
 
 static void write_rest(FILE *out, const struct rpc *rpc)

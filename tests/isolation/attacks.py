@@ -8,7 +8,7 @@ amounts in which they were first seen to hurt): `big` says which.
 
 import resource
 
-from isolation import ATTACKER, ATTACKERS, batch, encode
+from isolation import ATTACKER, ATTACKERS, DAEMON, SmallFilesystem, batch, encode, enter_private_mounts
 
 LIST = encode("list", {"limit": 1000}, id=1)
 LIST_ALL = encode("list", {"limit": 1000, "scope": "all"}, id=1)
@@ -22,6 +22,12 @@ class Attack:
     rlimits = {}
     # The most memory that it may make the daemon have, in MiB.
     most_mib = 96
+    # Words of an error that the victim's calls may have, for it is not the attacker's fault.
+    victim_may_hear = None
+
+    def options(self, case):
+        """Of the daemon's command."""
+        return ()
 
     def start(self, case, big):
         """The attackers, ready. Everything up to here is preparation, not yet the attack."""
@@ -199,6 +205,35 @@ class Holders(Attack):
         return [fill, holders, setter]
 
 
+class FullDisk(Attack):
+    title = "a full disk, and records that change all the time"
+    victim_may_hear = "io.shmd.StoreFailure"
+
+    def options(self, case):
+        directory = case.daemon_directory("state")
+        enter_private_mounts()
+        self.disk = SmallFilesystem(directory, 9 << 20, DAEMON.uid, DAEMON.uid)
+        case.addCleanup(self.disk.unmount)
+        return ("--state-dir", directory)
+
+    def start(self, case, big):
+        count = 1000 if big else 300
+        labels = {chr(ord("a") + i) * 63: "x" * 255 for i in range(16)}
+        fill = case.fill_managed(count, labels=labels, idle_ttl_ms=3600000)
+        shmids = case.shmids_of(ATTACKER)
+        # Those that are removed while they are attached have another record, and so have those whose
+        # idle time begins anew. None is recorded.
+        held, used = shmids[: count // 2], shmids[count // 2 :]
+        attacher = case.attacher(ATTACKER, held, used)
+        self.disk.fill()
+        removes = b"".join(encode("remove", {"shmid": shmid}, id=1) for shmid in held)
+        remove = case.flood(ATTACKER, removes, 1, f"answers={len(held)}").wait_until_ready()
+        # While somebody listens, the daemon looks more often.
+        listen = encode("subscribe", {"kinds": ["attached", "detached"]}, id=1)
+        subscriber = case.flood(ATTACKER, listen, 1).wait_until_ready()
+        return [fill, remove, subscriber, attacher]
+
+
 ALL = [
     Batches,
     BatchesOfAll,
@@ -215,4 +250,5 @@ ALL = [
     Refusals,
     Unfinished,
     Holders,
+    FullDisk,
 ]

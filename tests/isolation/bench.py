@@ -44,7 +44,7 @@ class Measured(IsolationCase):
 
     def runTest(self):
         attack = self.attack
-        self.start(attack.config, rlimits=attack.rlimits)
+        self.start(attack.config, *attack.options(self), rlimits=attack.rlimits)
         quiet, _ = self.play(QUIET_ROUNDS)
         floods = attack.start(self, True)
         with Watch(self.daemon) as watch:
@@ -78,7 +78,8 @@ class Measured(IsolationCase):
         except (OSError, AssertionError):
             return {}
         names = ("turn_longest_requests", "turn_longest_records", "turn_longest_accepts",
-                 "share_longest_requests", "share_longest_records", "turn_longest_seconds")
+                 "share_longest_requests", "share_longest_records", "turn_longest_seconds",
+                 "journal_longest_write_bytes")
         return {n: metrics[f"shmd_{n}"] for n in names if f"shmd_{n}" in metrics}
 
     def stop_under_attack(self):

@@ -17,7 +17,7 @@ ROUNDS = 40
 class Attacks(IsolationCase):
     def check(self, *made):
         first = made[0]
-        self.start(first.config, rlimits=first.rlimits)
+        self.start(first.config, *first.options(self), rlimits=first.rlimits)
         floods = [flood for attack in made for flood in attack.start(self, False)]
         with Watch(self.daemon) as watch:
             for flood in floods:
@@ -28,7 +28,8 @@ class Attacks(IsolationCase):
             f"{victim.p99_us():.0f} in 99 of 100; the daemon: {watch.rss_kib >> 10} MiB, "
             f"{watch.descriptors} descriptors"
         )
-        self.check_served(victim, admin)
+        self.check_served(victim, but=first.victim_may_hear)
+        self.check_served(admin)
         self.check_memory(watch.rss_kib, first.most_mib, "under attack")
         self.check_bounds(self.metrics())
         self.daemon.stop()
@@ -79,6 +80,9 @@ class Attacks(IsolationCase):
 
     def test_holders(self):
         self.check(attacks.Holders())
+
+    def test_a_full_disk_with_many_facts(self):
+        self.check(attacks.FullDisk())
 
     def test_several_at_once(self):
         self.check(

@@ -213,6 +213,7 @@ TEST(metrics)
         "shmd_quota_max{quota=\\\"max_waiters\\\"} 4096\\n",
         "shmd_journal_writes_total 2\\n",
         "shmd_journal_write_failures_total 0\\n",
+        "shmd_journal_longest_write_bytes ",
         "shmd_turn_longest_seconds 0.",
         "shmd_turn_longest_requests 0\\n",
         "shmd_subscribers 0\\n",
