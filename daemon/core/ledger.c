@@ -273,6 +273,7 @@ static int note_segment(struct core *core, struct segment *segment, enum store_r
 {
     /* What is written is the record as it is then. While the store takes nothing, a segment that
      * changes again and again, as by each use, is noted once. */
+    segment->is_noted_whole = true;
     if (type == STORE_SEGMENT && segment->is_noted) {
         core->ledger.is_due = true;
         return 0;
@@ -363,6 +364,14 @@ void ledger_note_changed(struct core *core, struct segment *segment)
 {
     int r = note_segment(core, segment, STORE_SEGMENT);
     (void)r; /* it is noted again when there is memory */
+}
+
+void ledger_note_used(struct core *core, struct segment *segment)
+{
+    /* What else has changed of it may wait to be recorded, too. */
+    bool is_whole = segment->is_unnoted || (segment->is_noted && segment->is_noted_whole);
+    ledger_note_changed(core, segment);
+    segment->is_noted_whole = is_whole;
 }
 
 void ledger_note_gone(struct core *core, struct segment *segment)

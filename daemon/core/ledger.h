@@ -152,6 +152,8 @@ int ledger_write_gone(struct core *core, const struct segment *segment,
 
 /* SEGMENT's record has changed. */
 void ledger_note_changed(struct core *core, struct segment *segment);
+/* The same, and only in when it was used last: users change that as often as they like. */
+void ledger_note_used(struct core *core, struct segment *segment);
 /* SEGMENT is gone; it still is in the registry. */
 void ledger_note_gone(struct core *core, struct segment *segment);
 /* Takes SEGMENT, which is gone and could not be noted: it is noted when there is memory. */

@@ -82,6 +82,19 @@ bool batch_is_full(const struct batch *b)
     return b->core->is_started && (b->n_facts >= FACTS_MOST || b->bytes >= FACT_BYTES_MOST);
 }
 
+/* What has changed of SEGMENT, as was noted; IMAGE gets its whole record. */
+static struct store_record record_of(const struct segment *segment, struct stored_segment *image)
+{
+    struct store_record record = {
+        .type = STORE_SEGMENT, .serial = segment->serial, .segment = image};
+    *image = segment_stored(segment);
+    if (segment->is_noted_whole || image->idle.since_ms == 0)
+        return record;
+    record.type = STORE_IDLE;
+    record.idle = image->idle;
+    return record;
+}
+
 /* The bytes of what is recorded of FACT. */
 static size_t size_of(const struct core *core, const struct ledger_fact *fact)
 {
@@ -91,8 +104,7 @@ static size_t size_of(const struct core *core, const struct ledger_fact *fact)
         const struct segment *segment = registry_by_serial(&core->registry, fact->serial);
         if (!segment)
             return 0;
-        image = segment_stored(segment);
-        record.segment = &image;
+        record = record_of(segment, &image);
     }
     return store_record_size(&record);
 }
@@ -120,14 +132,20 @@ static void add(struct batch *b, const struct store_record *record)
     assert(b->n_records < l->records_capacity);
     l->records[b->n_records++] = *record;
     b->bytes += store_record_size(record);
-    b->adds |= record->type == STORE_SEGMENT || record->type == STORE_TIE;
+    b->adds |=
+        record->type == STORE_SEGMENT || record->type == STORE_TIE || record->type == STORE_IDLE;
+}
+
+static struct stored_segment *next_image(struct batch *b)
+{
+    struct ledger *l = &b->core->ledger;
+    assert(b->n_images < l->images_capacity);
+    return &l->images[b->n_images++];
 }
 
 static void add_segment(struct batch *b, const struct segment *segment)
 {
-    struct ledger *l = &b->core->ledger;
-    assert(b->n_images < l->images_capacity);
-    struct stored_segment *image = &l->images[b->n_images++];
+    struct stored_segment *image = next_image(b);
     *image = segment_stored(segment);
     add(b,
         &(struct store_record){.type = STORE_SEGMENT, .serial = segment->serial, .segment = image});
@@ -177,8 +195,10 @@ void batch_add_fact(struct batch *b, const struct ledger_fact *fact)
     if (fact->type == STORE_SEGMENT) {
         /* It may be gone by now, which is a fact of its own. */
         const struct segment *segment = registry_by_serial(&b->core->registry, fact->serial);
-        if (segment)
-            add_segment(b, segment);
+        if (!segment)
+            return;
+        record = record_of(segment, next_image(b));
+        add(b, &record);
         return;
     }
     if (fact->type == STORE_UNTIE)

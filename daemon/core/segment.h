@@ -52,6 +52,7 @@ struct segment {
     bool is_left_behind;     /* a former daemon had such ties: their processes may live on */
     bool is_lock_charged, is_anchor_charged;
     bool is_noted;          /* that its record has changed (ledger.h) */
+    bool is_noted_whole;    /* not only how long nobody has had it attached */
     bool is_unnoted;        /* the ledger had no memory to note what has become of it */
     struct ties ties;       /* newest first */
     uint32_t n_holders;     /* ties of that role */

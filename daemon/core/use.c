@@ -26,7 +26,7 @@ void use_notice(struct core *core, struct segment *segment, const struct sysv_st
         return;
     use_begin(core, segment, kernel);
     if (segment->idle_ttl_ms > 0 && now == 0 && segment->state != STATE_REMOVING)
-        ledger_note_changed(core, segment);
+        ledger_note_used(core, segment);
     if (!core->is_started || segment->state == STATE_REMOVING)
         return;
     bool left_last = now == 0 || kernel->dtime > kernel->atime;

@@ -241,6 +241,13 @@ void store_daemons_add(struct store_daemon *daemons, size_t *n_daemons,
     daemons[(*n_daemons)++] = *daemon;
 }
 
+static void apply_idle(struct contents_builder *b, uint64_t serial, const struct stored_idle *idle)
+{
+    struct stored *stored = find(b, serial);
+    if (stored && stored->segment.idle_ttl_ms != 0)
+        stored->segment.idle = *idle;
+}
+
 static int apply_daemon(struct contents_builder *b, const struct store_daemon *daemon)
 {
     struct store_contents *c = &b->so_far;
@@ -271,6 +278,7 @@ int contents_apply(struct contents_builder *b, const struct store_record *record
     case STORE_UNTIE: apply_untie(b, record->serial, &record->tie); break;
     case STORE_GONE: apply_gone(b, record->serial); break;
     case STORE_DAEMON: r = apply_daemon(b, &record->daemon); break;
+    case STORE_IDLE: apply_idle(b, record->serial, &record->idle); break;
     case STORE_COUNTERS: break;
     }
     if (r == 0)

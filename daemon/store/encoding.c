@@ -29,6 +29,7 @@ enum segment_flag {
 static const char *const type_words[] = {
     [STORE_SEGMENT] = "segment", [STORE_TIE] = "tie",           [STORE_UNTIE] = "untie",
     [STORE_GONE] = "gone",       [STORE_COUNTERS] = "counters", [STORE_DAEMON] = "daemon",
+    [STORE_IDLE] = "idle",
 };
 
 const char *record_type_word(unsigned type)
@@ -73,6 +74,7 @@ static size_t payload_size(const struct store_record *record)
     case STORE_GONE: return RECORD_GONE_SIZE - RECORD_OVERHEAD;
     case STORE_COUNTERS: return RECORD_COUNTERS_SIZE - RECORD_OVERHEAD;
     case STORE_DAEMON: return RECORD_DAEMON_SIZE - RECORD_OVERHEAD;
+    case STORE_IDLE: return RECORD_IDLE_SIZE - RECORD_OVERHEAD;
     }
     return 0;
 }
@@ -179,6 +181,10 @@ static void put_payload(uint8_t **at, const struct store_record *record)
         put_64(at, (uint64_t)record->daemon.started_at_s);
         put_32(at, (uint32_t)record->daemon.pid);
         put_32(at, record->daemon.pid_namespace); /* it was 0 in version 0.1.0 */
+        break;
+    case STORE_IDLE:
+        put_64(at, record->serial);
+        put_idle(at, &record->idle);
         break;
     }
 }
@@ -356,6 +362,10 @@ int record_decode(const struct record_frame *frame, struct decoded_record *ret,
         record->daemon.started_at_s = (int64_t)get_64(&left);
         record->daemon.pid = get_pid(&left);
         record->daemon.pid_namespace = get_32(&left);
+        break;
+    case STORE_IDLE:
+        record->serial = get_64(&left);
+        record->idle = get_idle(&left);
         break;
     }
     if (left.is_short || left.at != left.end || is_odd) {

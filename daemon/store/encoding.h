@@ -9,6 +9,10 @@
  *        payload
  *     8  sum
  *
+ * A daemon that does not know a type takes the file for a damaged one: it sets it aside and begins
+ * without records, and the segments stay. So does 0.1.0 with any record of a segment that has an
+ * idle time, and thus with those that `idle` is about: they need no other format.
+ *
  * The sums are chained: each is SipHash-2-4 of the record, with a key made of the file's seed and
  * the sum of the record before. A record that was changed, lost, moved or copied from another file
  * breaks the chain.
@@ -26,6 +30,7 @@ enum {
     RECORD_GONE_SIZE = RECORD_OVERHEAD + 8,
     RECORD_COUNTERS_SIZE = RECORD_OVERHEAD + 16,
     RECORD_DAEMON_SIZE = RECORD_OVERHEAD + 16,
+    RECORD_IDLE_SIZE = RECORD_OVERHEAD + 36,
 };
 
 /* Encoded records, one behind the other. All zeros: empty. */

@@ -150,6 +150,14 @@ static void put_tie(struct dump *d, const struct stored_tie *tie, bool is_whole)
     put_int(d, "since_at_ms", tie->since_at_ms);
 }
 
+static void put_idle(struct dump *d, const struct stored_idle *idle)
+{
+    put_int(d, "idle_since_ms", idle->since_ms);
+    put_int(d, "attached_at_s", idle->attached_at_s);
+    put_int(d, "detached_at_s", idle->detached_at_s);
+    put_int(d, "last_pid", idle->last_pid);
+}
+
 static void put_fields(struct dump *d, const struct store_record *record)
 {
     if (record->serial)
@@ -168,6 +176,7 @@ static void put_fields(struct dump *d, const struct store_record *record)
         put_uint(d, "pid_namespace", record->daemon.pid_namespace);
         put_int(d, "started_at_s", record->daemon.started_at_s);
         break;
+    case STORE_IDLE: put_idle(d, &record->idle); break;
     }
 }
 

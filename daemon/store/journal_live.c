@@ -69,7 +69,8 @@ void journal_live_note(struct journal_live *live, const struct store_record *rec
     case STORE_UNTIE: note_ties(live, record->serial, false); break;
     case STORE_GONE: note_gone(live, record->serial); break;
     case STORE_COUNTERS:
-    case STORE_DAEMON: break;
+    case STORE_DAEMON:
+    case STORE_IDLE: break;
     }
 }
 

@@ -41,7 +41,7 @@ static int check_records(struct journal *j, const struct store_record *records, 
 /* --- how much room it needs */
 
 struct room {
-    bool adds;              /* a segment or a tie */
+    bool adds;              /* a segment, a tie, or what can be done without */
     bool removes;           /* a segment or a tie */
     uint64_t removal_bytes; /* what removing the new ones will take */
 };
@@ -60,6 +60,7 @@ static struct room room_of(const struct journal *j, const struct store_record *r
             room.adds = true;
             room.removal_bytes += RECORD_UNTIE_SIZE;
             break;
+        case STORE_IDLE: room.adds = true; break;
         case STORE_UNTIE:
         case STORE_GONE: room.removes = true; break;
         case STORE_COUNTERS:

@@ -111,7 +111,8 @@ const char *store_check_record(const struct store_record *record)
     case STORE_SEGMENT:
     case STORE_TIE:
     case STORE_UNTIE:
-    case STORE_GONE: break;
+    case STORE_GONE:
+    case STORE_IDLE: break;
     default: return "there is no such type of record";
     }
     if (!is_serial(record->serial))
@@ -119,6 +120,8 @@ const char *store_check_record(const struct store_record *record)
     if (record->type == STORE_SEGMENT)
         return record->segment->serial != record->serial ? "it is the record of another segment"
                                                          : check_segment(record->segment);
+    if (record->type == STORE_IDLE)
+        return record->idle.since_ms <= 0 ? "idle_since_ms is out of range" : NULL;
     return record->type == STORE_GONE ? NULL : check_tie(&record->tie);
 }
 

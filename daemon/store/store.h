@@ -111,6 +111,8 @@ enum store_record_type {
     STORE_GONE,        /* the segment and its ties; nothing if there is none */
     STORE_COUNTERS,
     STORE_DAEMON,
+    STORE_IDLE, /* the segment, which is used again and again, is so from now on, and else as it
+                   was; nothing if it has no record, or none with idle_ttl_ms */
 };
 
 struct store_record {
@@ -121,6 +123,7 @@ struct store_record {
         struct stored_tie tie;
         struct store_counters counters;
         struct store_daemon daemon;
+        struct stored_idle idle;
     };
 };
 

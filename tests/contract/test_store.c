@@ -385,6 +385,45 @@ TEST(a_tie_ends_when_less_is_known_of_its_process)
     store_contents_deinit(&c);
 }
 
+TEST(an_idle_time_alone)
+{
+    struct store_contents c;
+    load(&c);
+    store_contents_deinit(&c);
+    struct stored_segment a = segment(1, "a"), b = segment(2, NULL);
+    b.key++;
+    b.idle_ttl_ms = 0;
+    b.idle = (struct stored_idle){0};
+    struct store_record records[] = {of_segment(&a),
+                                     of_segment(&b),
+                                     of_tie(STORE_TIE, 1, TIE_HOLDER, 5),
+                                     {.type = STORE_IDLE, .serial = 1, .idle = {7, 8, 9, -10}},
+                                     {.type = STORE_IDLE, .serial = 2, .idle = {7, 8, 9, 10}},
+                                     {.type = STORE_IDLE, .serial = 3, .idle = {7, 8, 9, 10}}};
+    assert_int_equal(put(records, 6), 0);
+    load_again(true, &c);
+    assert_int_equal(c.n_segments, 2);
+    const struct stored_segment *k = &c.segments[0].segment;
+    assert_int_equal(k->idle.since_ms, 7);
+    assert_int_equal(k->idle.attached_at_s, 8);
+    assert_int_equal(k->idle.detached_at_s, 9);
+    assert_int_equal(k->idle.last_pid, -10);
+    assert_string_equal(k->name, "a");
+    assert_int_equal(k->idle_ttl_ms, 1000);
+    assert_int_equal(k->n_labels, 2);
+    assert_int_equal(c.segments[0].n_ties, 1);
+    assert_int_equal(c.segments[1].segment.idle.since_ms, 0); /* it has no idle time */
+    assert_int_equal(c.counters.last_serial, 3);
+    store_contents_deinit(&c);
+    /* The record is the truth again, whatever it says. */
+    assert_int_equal(put(records, 1), 0);
+    records[3].idle.since_ms = 0;
+    assert_int_equal(put(&records[3], 1), -EINVAL);
+    load_again(true, &c);
+    assert_int_equal(c.segments[0].segment.idle.since_ms, INT64_MAX);
+    store_contents_deinit(&c);
+}
+
 TEST(what_is_gone_is_gone_and_the_rest_is_in_order)
 {
     struct store_contents c;
@@ -494,6 +533,7 @@ int main(void)
         OF_ALL(it_keeps_every_field),
         OF_ALL(a_segments_own_record_and_its_ties_change_apart),
         OF_ALL(a_tie_ends_when_less_is_known_of_its_process),
+        OF_ALL(an_idle_time_alone),
         OF_ALL(what_is_gone_is_gone_and_the_rest_is_in_order),
         OF_ALL(an_intent_is_open_until_the_next_change),
         OF_ALL(what_may_not_be_stored_changes_nothing),

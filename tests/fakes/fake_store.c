@@ -118,6 +118,13 @@ static void drop(struct fake_store *f, uint64_t serial)
     memmove(&f->records[i], &f->records[i + 1], (f->n_records - i) * sizeof(f->records[0]));
 }
 
+static void idle(struct fake_store *f, uint64_t serial, const struct stored_idle *idle)
+{
+    struct fake_record *record = find(f, serial);
+    if (record && record->segment->idle_ttl_ms != 0)
+        record->segment->idle = *idle;
+}
+
 static void apply(struct fake_store *f, const struct store_record *record)
 {
     switch (record->type) {
@@ -125,6 +132,7 @@ static void apply(struct fake_store *f, const struct store_record *record)
     case STORE_TIE: tie(f, record->serial, &record->tie); break;
     case STORE_UNTIE: untie(f, record->serial, &record->tie); break;
     case STORE_GONE: drop(f, record->serial); break;
+    case STORE_IDLE: idle(f, record->serial, &record->idle); break;
     case STORE_COUNTERS: f->counters.event_serial = record->counters.event_serial; break;
     case STORE_DAEMON:
         f->daemons = must(reallocarray(f->daemons, f->n_daemons + 1, sizeof(f->daemons[0])));

@@ -45,6 +45,11 @@ static void add_text(char **at, const char **ret, const char *format, ...)
     va_end(args);
 }
 
+static bool has_idle_ttl(unsigned version)
+{
+    return version % 4 == 1;
+}
+
 static const struct stored_segment *make_example(struct example *e, uint64_t serial,
                                                  unsigned version)
 {
@@ -65,7 +70,7 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .huge_page_size = version % 4 ? 0 : 2097152,
                                  .created_at_ms = -5 + (int64_t)serial,
                                  .expires_at_ms = version % 3 ? 0 : INT64_MAX - 7,
-                                 .idle_ttl_ms = version % 4 == 1 ? 60000 : 0,
+                                 .idle_ttl_ms = has_idle_ttl(version) ? 60000 : 0,
                                  .idle = {.since_ms = version % 8 == 1 ? 5 + version : 0},
                                  .replaces = version % 6 == 5 ? serial + 1 : 0};
     s->creator.was_admin = version % 7 == 2;
@@ -126,6 +131,23 @@ static void model_put(struct model *m, const struct stored_segment *s)
         m->n++;
     }
     m->segments[i].version = (unsigned)(s->size / 4096 - 1);
+    m->segments[i].idle = (struct stored_idle){0};
+}
+
+static void model_idle(struct model *m, uint64_t serial, const struct stored_idle *idle)
+{
+    size_t i = place_of(m, serial);
+    if (is_there(m, i, serial) && has_idle_ttl(m->segments[i].version))
+        m->segments[i].idle = *idle;
+}
+
+/* The segment number I as it is in M. */
+static const struct stored_segment *make_segment(struct example *e, const struct model *m, size_t i)
+{
+    (void)make_example(e, m->segments[i].serial, m->segments[i].version);
+    if (m->segments[i].idle.since_ms != 0)
+        e->segment.idle = m->segments[i].idle;
+    return &e->segment;
 }
 
 static void model_tie(struct model *m, uint64_t serial, const struct stored_tie *tie)
@@ -173,6 +195,7 @@ void model_apply(struct model *m, const struct store_record *records, size_t n)
         case STORE_GONE: model_gone(m, r->serial); break;
         case STORE_COUNTERS: m->counters.event_serial = r->counters.event_serial; break;
         case STORE_DAEMON: m->n_daemons++; break;
+        case STORE_IDLE: model_idle(m, r->serial, &r->idle); break;
         }
         if (m->counters.last_serial < serial)
             m->counters.last_serial = serial;
@@ -187,8 +210,7 @@ static int next(void *context, uint64_t after, struct stored *ret)
     size_t i = place_of(&w->model, after + 1);
     if (i == w->model.n)
         return 0;
-    *ret = (struct stored){.segment = *make_example(&w->live, w->model.segments[i].serial,
-                                                    w->model.segments[i].version),
+    *ret = (struct stored){.segment = *make_segment(&w->live, &w->model, i),
                            .ties = w->model.segments[i].ties,
                            .n_ties = w->model.segments[i].n_ties};
     return 1;
@@ -233,8 +255,7 @@ static bool is_same_tie(const struct stored_tie *a, const struct stored_tie *b)
 
 static bool is_held(struct world *w, const struct stored *stored, const struct model *m, size_t i)
 {
-    const struct stored_segment *example =
-        example_segment(w, m->segments[i].serial, m->segments[i].version);
+    const struct stored_segment *example = make_segment(&w->example, m, i);
     bool same =
         is_same_segment(&stored->segment, example) && stored->n_ties == m->segments[i].n_ties;
     for (size_t k = 0; same && k < stored->n_ties; k++)
@@ -387,6 +408,15 @@ int world_step(struct world *w, unsigned step)
             {.type = STORE_SEGMENT, .serial = 3, .segment = example_segment(w, 3, 3)},
         };
         return world_write(w, mixed, 3);
+    }
+    case 12: {
+        const struct store_record idle[] = {
+            {.type = STORE_IDLE, .serial = 1, .idle = {70, 3, 4, 5}},
+            {.type = STORE_IDLE, .serial = 1, .idle = {80, -1, INT64_MAX, INT32_MAX}},
+            {.type = STORE_IDLE, .serial = 3, .idle = {90, 0, 0, 0}}, /* it has no idle time */
+            {.type = STORE_IDLE, .serial = 99, .idle = {90, 0, 0, 0}},
+        };
+        return world_write(w, idle, 4);
     }
     default: abort();
     }

@@ -19,6 +19,7 @@ struct model {
     struct {
         uint64_t serial;
         unsigned version;
+        struct stored_idle idle; /* since_ms 0: as the version has it */
         struct stored_tie ties[MODEL_TIES_MAX];
         size_t n_ties;
     } segments[MODEL_SEGMENTS_MAX]; /* ascending serials */
@@ -70,7 +71,7 @@ int world_intend(struct world *w, uint32_t key, uint64_t size);
 int world_abandon(struct world *w);
 
 /* A script of WORLD_STEPS changes of all kinds; each is 0 or a negative errno. */
-enum { WORLD_STEPS = 12 };
+enum { WORLD_STEPS = 13 };
 int world_step(struct world *w, unsigned step);
 
 /* What RECORDS make of the model. */

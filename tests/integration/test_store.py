@@ -392,6 +392,28 @@ class Dumped(StoreCase):
         self.assertEqual([line["serial"] for line in lines if line["type"] == "gone"], [3])
         self.assertEqual({line["sum"] for line in lines[1:-1]}, {"right"})
 
+    def test_uses(self):
+        """A use of a segment with an idle time records that time, and not 5 KB of labels again."""
+        labels = {f"k{i}": "v" * 255 for i in range(16)}
+        made = self.client.create(name="used", labels=labels, idle_ttl_ms=3600000)
+        subscriber = self.subscribe(kinds=["attached", "detached"])
+        before = os.path.getsize(self.journal)
+        for _ in range(3):
+            attachment = self.hold(ROOT, made["shmid"])
+            self.event_of(subscriber, made["serial"], "attached")
+            attachment.kill()
+            self.event_of(subscriber, made["serial"], "detached")
+        self.assertLess(os.path.getsize(self.journal) - before, 1000)
+        lines, _ = self.dump(self.journal)
+        idle = [line for line in lines if line["type"] == "idle"]
+        self.assertEqual({line["serial"] for line in idle}, {made["serial"]})
+        since = [line["idle_since_ms"] for line in idle]
+        self.assertGreaterEqual(len(since), 3)
+        self.assertEqual(since, sorted(since))
+        self.assertEqual({line["sum"] for line in lines[1:-1]}, {"right"})
+        self.kill_and_restart()
+        self.assertEqual(self.client.stat(name="used")["labels"], labels)
+
     def test_a_damaged_one(self):
         self.make_some()
         kill(self.daemon)

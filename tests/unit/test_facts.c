@@ -281,6 +281,76 @@ TEST(events_are_promised_while_facts_are_put_off)
     turn_ends();
 }
 
+/* A segment with the largest record, and an idle time. */
+static struct segment *make_idle(const char *name)
+{
+    struct create_params p = {.name = name, .size = GIVEN(1), .idle_ttl_ms = GIVEN(3600000)};
+    put_large_labels(&p.labels);
+    assert_int_equal(fixture_create(f, &alice, &p), 0);
+    struct segment *s = f->found.segment;
+    turn_ends();
+    return s;
+}
+
+/* Somebody attaches and detaches S, which the daemon sees. */
+static void use(const struct segment *s)
+{
+    struct sweep_result ignored;
+    fake_clock_advance(&f->clock, 5000);
+    f->k->now += 5;
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    fake_sysv_exit(f->k, 9);
+    reconcile_sweep(&f->core, &ignored);
+}
+
+/* Users can do that as often as they like, and a record can have 5 KB. */
+TEST(a_use_writes_no_more_than_its_time)
+{
+    struct segment *s = make_idle("a");
+    (void)offered();
+    for (int i = 0; i < 10; i++) {
+        use(s);
+        assert_int_equal(waiting(), 1);
+        turn_ends();
+        assert_in_range(offered(), 1, 100);
+        const struct stored_segment *stored = fake_store_find(&f->store, s->serial)->segment;
+        assert_int_equal(stored->idle.since_ms, f->clock.boot_ms);
+        assert_int_equal(stored->idle.detached_at_s, f->k->now);
+        assert_int_equal(stored->idle.last_pid, 9);
+        assert_int_equal(stored->n_labels, SEGMENT_LABELS_MAX);
+    }
+}
+
+/* What has changed of a segment besides is not lost in that, whichever comes first. */
+TEST(a_use_and_another_change_are_one_record)
+{
+    enum { USED_FIRST, USED_LAST, NO_MEMORY_BEFORE, ORDERS };
+    for (int order = 0; order < ORDERS; order++) {
+        struct segment *s = make_idle(NULL);
+        if (order == USED_FIRST)
+            use(s);
+        s->has_unseen = true;
+        if (order == NO_MEMORY_BEFORE)
+            s->is_unnoted = f->core.ledger.is_short = true;
+        else
+            ledger_note_changed(&f->core, s);
+        if (order != USED_FIRST)
+            use(s);
+        assert_int_equal(waiting(), 1);
+        const size_t changes = f->store.n_changes;
+        turn_ends();
+        assert_int_equal(f->store.n_changes, changes + 1);
+        const struct stored_segment *stored = fake_store_find(&f->store, s->serial)->segment;
+        assert_true(stored->has_unseen);
+        assert_int_equal(stored->idle.since_ms, f->clock.boot_ms);
+        /* The next use is small again. */
+        (void)offered();
+        use(s);
+        turn_ends();
+        assert_in_range(offered(), 1, 100);
+    }
+}
+
 /* As long as a fact of the start waits, the next daemon must take the pids for another namespace's.
  */
 TEST(a_daemon_in_another_pid_namespace_is_recorded_behind_all_facts)
@@ -322,6 +392,8 @@ int main(void)
         CASE(few_facts_and_a_change_are_one_write),
         CASE(tries_that_no_change_asks_for_grow_rare),
         CASE(events_are_promised_while_facts_are_put_off),
+        CASE(a_use_writes_no_more_than_its_time),
+        CASE(a_use_and_another_change_are_one_record),
         CASE(a_daemon_in_another_pid_namespace_is_recorded_behind_all_facts),
     };
     return RUN_TESTS(tests);

@@ -22,7 +22,7 @@ TEST(it_holds_what_was_written)
 TEST(a_change_is_two_writes_and_a_create_three)
 {
     assert_opens(false);
-    static const unsigned expected[WORLD_STEPS] = {2, 3, 3, 2, 2, 2, 3, 2, 2, 3, 2, 2};
+    static const unsigned expected[WORLD_STEPS] = {2, 3, 3, 2, 2, 2, 3, 2, 2, 3, 2, 2, 2};
     for (unsigned i = 0; i < WORLD_STEPS; i++) {
         unsigned before = w.host.n_writes;
         assert_int_equal(world_step(&w, i), 0);

@@ -369,10 +369,11 @@ static void make_one_to_dump(void)
         {.type = STORE_COUNTERS, .counters = {3, 4}},
         {.type = STORE_DAEMON, .daemon = {9, 8, 1}},
         {.type = STORE_GONE, .serial = 1},
+        {.type = STORE_IDLE, .serial = 1, .idle = {17, 18, -19, 20}},
     };
     must_open(&r, 0);
     assert_int_equal(put(&r, 1), 0);
-    assert_int_equal(ops->write(r.journal, records, 5, &reason), 0);
+    assert_int_equal(ops->write(r.journal, records, 6, &reason), 0);
     assert_int_equal(ops->intend(r.journal, &intent, &reason), 0);
     /* As a kill would leave it. */
     assert_int_equal(link(in_dir("state.journal"), in_dir("kept")), 0);
@@ -407,11 +408,13 @@ TEST(a_dump_shows_every_record)
         "\"last_serial\":3,\"event_serial\":4}",
         "\"pid\":9,\"pid_namespace\":8,\"started_at_s\":1}",
         "\"type\":\"gone\"",
-        "\"type\":\"end\",\"records\":7,\"damages\":0}",
+        ("\"type\":\"idle\",\"sum\":\"right\",\"acknowledged\":true,\"goes_on\":false,\"serial\":1,"
+         "\"idle_since_ms\":17,\"attached_at_s\":18,\"detached_at_s\":-19,\"last_pid\":20}"),
+        "\"type\":\"end\",\"records\":8,\"damages\":0}",
     };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         assert_contains(text, parts[i]);
-    assert_int_equal(count_lines(text), 9);
+    assert_int_equal(count_lines(text), 10);
     free(text);
 }
 
@@ -431,7 +434,7 @@ TEST(a_dump_of_a_damaged_file_says_where)
     write_file("copy", bytes, size);
     char *text = dump("copy", -EBADMSG);
     assert_contains(text, "\"sum\":\"wrong\"");
-    assert_contains(text, "\"records\":7,\"damages\":1}");
+    assert_contains(text, "\"records\":8,\"damages\":1}");
     free(text);
     bytes[200] ^= 4;
     for (size_t i = 0; i < size; i += 3) {

@@ -74,6 +74,7 @@ TEST(changes_while_it_is_compacted)
     w.host.step_us = BUDGET_US + 1; /* the smallest slices */
     assert_opens(false);
     make_waste();
+    assert_int_equal(world_put(&w, 2, 5), 0); /* it has an idle time */
     unsigned slices = 0, changes = 0;
     bool more = true;
     while (more) {
@@ -90,8 +91,10 @@ TEST(changes_while_it_is_compacted)
             {.type = STORE_UNTIE, .serial = 1, .tie = example_tie(TIE_HOLDER, (int)slices + 199)},
             {.type = STORE_COUNTERS, .counters = {1, slices}},
             {.type = STORE_DAEMON, .daemon = {(int)slices, 6, 5}},
+            {.type = STORE_IDLE, .serial = 2, .idle = {slices, 1, 2, 3}},
+            {.type = STORE_IDLE, .serial = last, .idle = {slices, 4, 5, 6}},
         };
-        assert_int_equal(world_write(&w, records, 5), 0);
+        assert_int_equal(world_write(&w, records, 7), 0);
     }
     print_message("# %u slices, %u changes within\n", slices, changes);
     assert_true(slices > 3);
@@ -370,6 +373,13 @@ static void fill_disk(void)
     for (uint64_t serial = 1000; refused < 3; serial++)
         refused += world_put(&w, serial, LARGEST) < 0;
     assert_contains(w.reason, "No space left on device");
+    /* What can be done without takes nothing of the room that is kept. */
+    refused = 0;
+    for (unsigned i = 0; refused < 3; i++) {
+        const struct store_record idle = {
+            .type = STORE_IDLE, .serial = w.model.segments[0].serial, .idle = {i + 1, 0, 0, 0}};
+        refused += world_write(&w, &idle, 1) < 0;
+    }
 }
 
 TEST(everything_can_be_removed_on_a_full_disk)
