@@ -153,7 +153,7 @@ static void hear(struct core *core, struct waiter *waiter, const struct segment_
 void wait_hear(struct core *core, const struct segment_event *event)
 {
     const char *name = event->segment.name;
-    if (!name)
+    if (!name || core->waiters.count == 0)
         return;
     struct waiter *waiter = LIST_FIRST(&core->waiters.by_name[bucket_of(core, name)]);
     for (struct waiter *next; waiter; waiter = next) {
