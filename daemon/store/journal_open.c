@@ -42,6 +42,11 @@ static int refuse_denied(const struct journal_options *o, int error)
     struct file_info info;
     if (host->ops->stat_name(host->context, JOURNAL_NAME, &info) < 0)
         return refuse(o, error, "it cannot be opened");
+    if (info.uid == o->own_uid && (info.mode & 0600) == 0600)
+        return refuse(o, error,
+                      "its owner and mode are right, and still it cannot be opened to write "
+                      "(`lsattr` tells whether it was made immutable; or a security module "
+                      "forbids it)");
     journal_say(o, LOG_LEVEL_ERROR,
                 "%s/%s belongs to uid %" PRIu32 ", has mode %04" PRIo32
                 ", and the daemon, uid %" PRIu32 ", cannot write to it: run `chown %" PRIu32

@@ -234,6 +234,28 @@ TEST(a_directory_that_others_may_write_to_is_refused)
     assert_opens(false);
 }
 
+/* chown and chmod would not help. */
+TEST(a_file_that_is_refused_with_the_right_owner_and_mode)
+{
+    struct store_contents contents;
+    unsigned n_said = 0;
+    assert_opens(false);
+    world_kill(&w);
+    for (unsigned i = 0; i < 5; i++) {
+        fake_host_fail(&w.host, 1, FAKE_ERROR, EPERM);
+        w.host.fail_from += i;
+        w.host.fail_to += i;
+        if (world_open(&w, &contents) == 0) {
+            store_contents_deinit(&contents);
+            world_kill(&w);
+            continue;
+        }
+        assert_null(strstr(w.log, "chown"));
+        n_said += strstr(w.log, "its owner and mode are right") != NULL;
+    }
+    assert_true(n_said > 0);
+}
+
 TEST(the_database_of_an_older_shmd_is_set_aside)
 {
     fake_host_put(&w.host, "state.db", "SQLite format 3", 16);
@@ -296,6 +318,7 @@ int main(void)
         JOURNAL_TEST(the_records_begin_when_the_journal_did),
         JOURNAL_TEST(a_second_daemon_is_refused),
         JOURNAL_TEST(a_directory_that_others_may_write_to_is_refused),
+        JOURNAL_TEST(a_file_that_is_refused_with_the_right_owner_and_mode),
         JOURNAL_TEST(the_database_of_an_older_shmd_is_set_aside),
         JOURNAL_TEST(many_daemons_are_remembered_up_to_a_number),
         JOURNAL_TEST(it_is_loaded_once),
