@@ -104,9 +104,10 @@ static void log_unacknowledged(const struct unacknowledged *found)
         return;
     for (size_t i = 0; i < found->n_unclear && i < UNCLEAR_MAX; i++)
         len += (size_t)snprintf(shmids + len, sizeof(shmids) - len, " %" PRId32, found->unclear[i]);
-    log_warning("a former daemon was about to create a segment when it ended; it may be one of "
-                "these, none of which is removed: ipcrm -m removes what nobody needs (shmids%s%s)",
-                shmids, found->n_unclear > UNCLEAR_MAX ? " ..." : "");
+    log_warning(
+        "a former daemon was about to create a segment when it ended; it may be one of "
+        "these or none, and all of them stay: ipcrm -m removes what nobody needs (shmids%s%s)",
+        shmids, found->n_unclear > UNCLEAR_MAX ? " ..." : "");
 }
 
 static void log_sweep(const struct sweep_result *found, uint64_t dead, const char *what)
