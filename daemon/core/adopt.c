@@ -59,7 +59,7 @@ static int check_names(struct core *core, const struct caller *caller, const str
     if (r > 0 && kernel->key != 0)
         r = find_key(core, kernel->key, &other);
     if (r > 0)
-        return new_name_check_declared(core, caller, p->name, detail);
+        return new_name_check_declared(core, caller, p->name, 0, detail);
     return r < 0 ? r : find_exists(core, caller, &other, NULL, detail);
 }
 

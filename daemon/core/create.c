@@ -351,7 +351,7 @@ int core_create(struct core *core, struct caller *caller, const struct create_pa
     r = new_name_check_prefix(core, caller, p->name, detail);
     if (r == 0)
         r = exists ? check_replace(core, caller, &existing, detail)
-                   : new_name_check_declared(core, caller, p->name, detail);
+                   : new_name_check_declared(core, caller, p->name, (uint32_t)p->key.value, detail);
     if (r == 0)
         r = check_sense(core, p, detail);
     if (r == 0)

@@ -126,6 +126,18 @@ const struct declaration *declaration_of(const struct declarations *d, const cha
     return found ? *found : NULL;
 }
 
+bool declaration_heir(const struct declarations *d, const struct segment *segment, uint32_t own_uid,
+                      uint32_t *ret_uid)
+{
+    if (segment->creator.uid != own_uid || segment->adopted)
+        return false;
+    const struct declaration *declared = declaration_of(d, segment->name, segment->key);
+    if (!declared || !declared->params.uid.given)
+        return false;
+    *ret_uid = (uint32_t)declared->params.uid.value;
+    return *ret_uid != own_uid;
+}
+
 /* --- drift */
 
 static bool name_differs(const struct create_params *p, const struct segment *s)

@@ -26,17 +26,11 @@ struct declare_trouble {
     uint64_t serial;    /* of the segment that has them; 0: there is none */
 };
 
-/* So many segments that were made for one declaration are there at a time, removed or renamed ones
- * that processes still have attached among them. The daemon is charged for them all: without a
- * bound, who may change one could use up the daemon's quota, and no other could be made again. */
-enum { DECLARED_MADE_MAX = 3 };
-
 struct declaration {
     struct create_params params; /* has a name or a key; its texts are in `texts` */
     const char *file;            /* where it is declared; in `texts` */
     char *texts;                 /* owned */
     struct declare_trouble reported;
-    uint64_t made[DECLARED_MADE_MAX]; /* serials; 0: none */
 };
 
 typedef void declare_report_fn(void *context, const struct declare_report *report);
@@ -65,6 +59,15 @@ void declarations_deinit(struct declarations *d);
  * else by the key. NULL: there is none. */
 const struct declaration *declaration_of(const struct declarations *d, const char *name,
                                          uint32_t key);
+
+/*
+ * Whether SEGMENT, which the daemon of OWN_UID has made for a declaration, belongs to RET_UID as
+ * soon as it is not the declared one any more: removed and still attached, or renamed. Else the
+ * daemon would be charged for it, and who may change the one could use up what the daemon may have
+ * for all.
+ */
+bool declaration_heir(const struct declarations *d, const struct segment *segment, uint32_t own_uid,
+                      uint32_t *ret_uid);
 
 /* In what SEGMENT, as KERNEL has it, differs from D at NOW_MS (boot clock): bits of enum drift. A
  * segment that is being removed does not differ. OWN_UID is the daemon's. */

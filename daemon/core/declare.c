@@ -24,31 +24,41 @@ static void report(const struct core *core, const struct declare_report *r)
 
 /* --- a missing one */
 
-/* A place for the serial of another segment that is made for D; NULL: as many are there already. */
-static uint64_t *find_place(const struct core *core, struct declaration *d)
+/* Who owns what D declares has to pay for what has become of earlier ones, and is not given more
+ * than he may have. */
+static int check_owner_has_room(const struct core *core, const struct declaration *d,
+                                struct outcome_detail *detail)
 {
-    for (size_t i = 0; i < DECLARED_MADE_MAX; i++)
-        if (!registry_by_serial(&core->registry, d->made[i]))
-            return &d->made[i];
-    return NULL;
+    static const struct {
+        enum quota_kind kind;
+        const char *key;
+    } kinds[] = {
+        {QUOTA_SEGMENTS, "max_segments_per_uid"},
+        {QUOTA_BYTES, "max_bytes_per_uid"},
+    };
+    const uint32_t uid = (uint32_t)d->params.uid.value;
+    if (!d->params.uid.given || uid == core->settings.access.own_uid)
+        return 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct quota_use use;
+        if (!quota_is_above(quota_find(&core->quota, uid), kinds[i].kind, 1))
+            continue;
+        (void)quota_show(&core->quota, uid, kinds[i].key, &use);
+        *detail = (struct outcome_detail){
+            .what = kinds[i].key, .used = use.used, .max = use.max, .has_uid = true, .uid = uid};
+        return OUTCOME_QUOTA_EXCEEDED;
+    }
+    return 0;
 }
 
-static int create(struct core *core, struct declaration *d, struct found *ret,
+static int create(struct core *core, const struct declaration *d, struct found *ret,
                   struct outcome_detail *detail)
 {
     struct caller self = own_caller(core);
-    uint64_t *place = find_place(core, d);
     bool created;
-    if (!place) {
-        *detail = (struct outcome_detail){
-            .hint = "segments that were made for it before are still there, removed and attached "
-                    "or renamed: it is made again when one of them is gone (`shmdctl list` and "
-                    "`shmdctl ps` show them)"};
-        return OUTCOME_SEGMENT_BUSY;
-    }
-    int r = core_create(core, &self, &d->params, ret, &created, detail);
+    int r = check_owner_has_room(core, d, detail);
     if (r == 0)
-        *place = ret->segment->serial;
+        r = core_create(core, &self, &d->params, ret, &created, detail);
     if (r == 0)
         report(core, &(struct declare_report){
                          .result = DECLARE_CREATED, .declaration = d, .segment = ret->segment});
@@ -204,18 +214,6 @@ void declare_go_on(struct core *core)
     }
 }
 
-/* What was made for the declarations that there were counts for those that are the same. */
-static void take_over_made(const struct declarations *from, const struct declarations *to)
-{
-    for (size_t i = 0; i < to->count; i++) {
-        struct declaration *d = &to->items[i];
-        const struct declaration *old =
-            declaration_of(from, d->params.name, (uint32_t)d->params.key.value);
-        if (old)
-            memcpy(d->made, old->made, sizeof(d->made));
-    }
-}
-
 int declare_segments(struct core *core, struct declarations *declarations)
 {
     int r = declarations_sort(declarations);
@@ -224,7 +222,6 @@ int declare_segments(struct core *core, struct declarations *declarations)
     if (r < 0)
         return r;
     deadlines_clear(&core->deadlines, &core->declarations.look);
-    take_over_made(&core->declarations, declarations);
     declarations_deinit(&core->declarations);
     core->declarations = *declarations;
     *declarations = (struct declarations){0};

@@ -7,8 +7,10 @@
 #include "daemon/core/kernel.h"
 #include "daemon/core/removal.h"
 
-static int check(const struct core *core, const struct found *found, struct outcome_detail *detail)
+static int check(const struct core *core, const struct caller *caller, const struct found *found,
+                 struct outcome_detail *detail)
 {
+    const struct access *a = &core->settings.access;
     const struct segment *s = found->segment;
     if (s->state == STATE_REMOVING)
         return outcome_being_removed(detail, NULL);
@@ -21,7 +23,13 @@ static int check(const struct core *core, const struct found *found, struct outc
     else if (core->rmid_forced && segment_attachments(s, &found->kernel) == 0)
         detail->what = "disown while kernel.shm_rmid_forced is 1 and nobody has attached the "
                        "segment: it would be gone at once";
-    return detail->what ? OUTCOME_NOT_SUPPORTED : 0;
+    if (detail->what)
+        return OUTCOME_NOT_SUPPORTED;
+    if (s->creator.uid == a->own_uid && !access_is_admin(a, caller))
+        return outcome_denied(detail, "admin",
+                              "the daemon made the segment for a file in segments.d: an admin may "
+                              "disown it; its owner may remove it");
+    return 0;
 }
 
 static int give_back(struct core *core, const struct found *found, struct outcome_detail *detail)
@@ -75,10 +83,11 @@ static int disown_adopted(struct core *core, const struct found *found,
     return 0;
 }
 
-int core_disown(struct core *core, struct found *found, struct outcome_detail *detail)
+int core_disown(struct core *core, const struct caller *caller, struct found *found,
+                struct outcome_detail *detail)
 {
     struct segment *s = found->segment;
-    int r = check(core, found, detail);
+    int r = check(core, caller, found, detail);
     if (r == 0)
         r = s->adopted ? disown_adopted(core, found, detail) : disown_created(core, found, detail);
     if (r != 0)

@@ -11,12 +11,12 @@ int new_name_check_prefix(const struct core *core, const struct caller *caller, 
 }
 
 int new_name_check_declared(const struct core *core, const struct caller *caller, const char *name,
-                            struct outcome_detail *ret_detail)
+                            uint32_t key, struct outcome_detail *ret_detail)
 {
-    if (!name || access_is_admin(&core->settings.access, caller) ||
-        !declaration_of(&core->declarations, name, 0))
+    if (access_is_admin(&core->settings.access, caller) ||
+        !declaration_of(&core->declarations, name, key))
         return 0;
     return outcome_denied(ret_detail, "admin",
-                          "a file in the daemon's segments.d declares this name, and the daemon "
-                          "will make its segment again: wait for that, or choose another name");
+                          "a file in the daemon's segments.d declares this name or key, and the "
+                          "daemon will make its segment again: wait for that, or choose another");
 }

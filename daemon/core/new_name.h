@@ -12,9 +12,9 @@
 int new_name_check_prefix(const struct core *core, const struct caller *caller, const char *name,
                           struct outcome_detail *ret_detail) MUST_CHECK;
 
-/* Whether a file declares a segment of NAME, which no segment has now: it was removed, and the next
- * sweep makes it again. Who opens it by that name expects the daemon's. */
+/* Whether a file declares a segment of NAME, or of KEY (0: none), which no segment has now: it was
+ * removed, and the next sweep makes it again. Who opens it by that expects the daemon's. */
 int new_name_check_declared(const struct core *core, const struct caller *caller, const char *name,
-                            struct outcome_detail *ret_detail) MUST_CHECK;
+                            uint32_t key, struct outcome_detail *ret_detail) MUST_CHECK;
 
 #endif

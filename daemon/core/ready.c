@@ -26,7 +26,7 @@ static int check_free(const struct core *core, const struct segment *s,
 {
     const struct stored_creator *by = &s->creator;
     const struct caller creator = {.uid = by->uid, .gid = by->gid};
-    return by->was_admin ? 0 : new_name_check_declared(core, &creator, s->other_name, detail);
+    return by->was_admin ? 0 : new_name_check_declared(core, &creator, s->other_name, 0, detail);
 }
 
 /* The segment that has the name which S is to take, and that S's owner and creator may remove:

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "daemon/core/anchor.h"
+#include "daemon/core/declaration.h"
 #include "daemon/core/kernel.h"
 #include "daemon/core/segment_charge.h"
 
@@ -107,6 +108,14 @@ void removal_noticed(struct core *core, struct segment *segment, enum reason rea
     end(core, segment, &kernel, reason);
 }
 
+/* Whoever a file made the owner of a declared segment pays for what is left of it. */
+static void pass_on(struct core *core, struct segment *segment)
+{
+    uint32_t uid;
+    if (declaration_heir(&core->declarations, segment, core->settings.access.own_uid, &uid))
+        (void)!segment_charge_give(&core->quota, segment, uid); /* no memory: the daemon pays */
+}
+
 /* Marked for destruction and still attached: the name is free, and the record stays until the
  * segment is gone. */
 static void begin(struct core *core, struct segment *segment, const struct sysv_stat *kernel,
@@ -119,6 +128,7 @@ static void begin(struct core *core, struct segment *segment, const struct sysv_
     LIST_FOREACH (tie, &segment->ties, of_segment)
         ledger_note_untied(core, tie);
     cut_loose(core, segment);
+    pass_on(core, segment);
     segment->state = STATE_REMOVING;
     news_add(core, segment, kernel, EVENT_REMOVED, reason);
     registry_anonymise(&core->registry, segment);

@@ -61,6 +61,26 @@ void segment_charge_follow_lock(struct quota *q, struct segment *s, bool is_lock
             quota_add(q, s->creator.uid, QUOTA_LOCKED_BYTES, s->size, &s->account) == 0;
 }
 
+int segment_charge_give(struct quota *q, struct segment *s, uint32_t uid)
+{
+    struct segment other = *s;
+    other.account = NULL;
+    other.creator.uid = uid;
+    other.creator.was_admin = false;
+    int r = segment_charge_found(q, &other);
+    if (r < 0)
+        return r;
+    if (s->is_lock_charged)
+        (void)!quota_add(q, uid, QUOTA_LOCKED_BYTES, s->size, &other.account); /* has an account */
+    if (s->is_anchor_charged)
+        (void)!quota_add(q, uid, QUOTA_ANCHORED_BYTES, s->size, &other.account);
+    struct segment before = *s;
+    segment_uncharge(q, &before);
+    s->account = other.account;
+    s->creator = other.creator;
+    return 0;
+}
+
 void segment_uncharge_anchor(struct quota *q, struct segment *s)
 {
     if (s->is_anchor_charged)

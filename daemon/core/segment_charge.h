@@ -25,6 +25,10 @@ int segment_charge_found(struct quota *q, struct segment *segment) MUST_CHECK;
  */
 void segment_charge_follow_lock(struct quota *q, struct segment *segment, bool is_locked);
 
+/* From now on UID is charged for SEGMENT, whatever the caps, and is its creator: 0, or -ENOMEM and
+ * nothing has changed, which cannot be when UID has an account. */
+int segment_charge_give(struct quota *q, struct segment *segment, uint32_t uid) MUST_CHECK;
+
 /* Give the charge back; without one they do nothing. The second gives back everything. */
 void segment_uncharge_anchor(struct quota *q, struct segment *segment);
 void segment_uncharge(struct quota *q, struct segment *segment);

@@ -6,6 +6,7 @@
 
 #include "daemon/core/anchor.h"
 #include "daemon/core/charge.h"
+#include "daemon/core/declaration.h"
 #include "daemon/core/ends.h"
 #include "daemon/core/find.h"
 #include "daemon/core/kernel.h"
@@ -72,7 +73,7 @@ static int check_name(struct core *core, const struct caller *caller, const stru
         return r;
     r = find_name(core, p->new_name, &other);
     if (r > 0)
-        return new_name_check_declared(core, caller, p->new_name, detail);
+        return new_name_check_declared(core, caller, p->new_name, 0, detail);
     return r < 0 ? r : find_exists(core, caller, &other, NULL, detail);
 }
 
@@ -167,6 +168,8 @@ struct change {
     struct segment next; /* its name and labels are owned where they are new, else the record's */
     struct tie *tie;     /* owned; not bound yet */
     bool renames, relabels, begins_lifetime;
+    struct account
+        *heir; /* of a declared segment that is renamed: charged with one more till then */
 };
 
 static void change_free(struct core *core, struct change *c)
@@ -176,6 +179,19 @@ static void change_free(struct core *core, struct change *c)
     if (c->relabels)
         free(c->next.labels);
     tie_free(&core->parties, c->tie);
+    if (c->heir)
+        quota_give(&core->quota, c->heir, QUOTA_SEGMENTS, 1);
+}
+
+/* The name of a declared segment is for the next one, and this one is its owner's. */
+static int change_heir(struct core *core, const struct segment *s, struct change *c)
+{
+    uint32_t uid;
+    if (!declaration_heir(&core->declarations, s, core->settings.access.own_uid, &uid))
+        return 0;
+    c->next.creator.uid = uid;
+    c->next.creator.was_admin = false;
+    return quota_add(&core->quota, uid, QUOTA_SEGMENTS, 1, &c->heir);
 }
 
 static int change_name(struct core *core, const char *name, struct change *c)
@@ -231,6 +247,8 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
         r = deadlines_reserve(&core->deadlines, 2);
     if (r == 0 && p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
         r = change_name(core, p->new_name, c);
+    if (r == 0 && c->renames)
+        r = change_heir(core, s, c);
     if (r == 0 && p->labels.given)
         r = change_labels(&p->labels, c);
     if (p->ttl_ms.given) {
@@ -262,6 +280,8 @@ static int change_record(struct core *core, const struct segment *s, const struc
 static void change_apply(struct core *core, struct segment *s, struct change *c)
 {
     int r = 0;
+    if (c->heir)
+        (void)!segment_charge_give(&core->quota, s, c->next.creator.uid); /* has an account */
     if (c->renames)
         registry_rename(&core->registry, s, c->next.name);
     if (c->relabels) {

@@ -110,7 +110,7 @@ int handle_adopt(struct request *rq, struct reply *reply)
 
 int handle_disown(struct request *rq, struct reply *reply)
 {
-    return reply_segment(rq, core_disown(rq->core, &rq->found, &rq->detail), reply);
+    return reply_segment(rq, core_disown(rq->core, rq->caller, &rq->found, &rq->detail), reply);
 }
 
 int handle_ready(struct request *rq, struct reply *reply)

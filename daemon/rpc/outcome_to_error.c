@@ -150,9 +150,12 @@ static void limit_reached(struct failure *f, const struct outcome_detail *d)
 
 static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
 {
+    char whose[24] = "";
     failure_add_string(f, "quota", d->what);
     failure_add_int(f, "used", clamp(d->used));
     failure_add_int(f, "max", clamp(d->max));
+    if (d->has_uid)
+        snprintf(whose, sizeof(whose), " of uid %" PRIu32, d->uid);
     if (d->used < d->max)
         failure_set_message(f,
                             "%s leaves too little (%" PRIu64 " of %" PRIu64
@@ -161,9 +164,9 @@ static void quota_exceeded(struct failure *f, const struct outcome_detail *d)
                             d->what, d->used, d->max, way_out(d->what));
     else
         failure_set_message(f,
-                            "%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
+                            "%s%s is used up (%" PRIu64 " of %" PRIu64 "): %s, or have the "
                             "administrator raise it in shmd.conf",
-                            d->what, d->used, d->max, way_out(d->what));
+                            d->what, whose, d->used, d->max, way_out(d->what));
 }
 
 static void reserved_name(struct failure *f, const struct name_rule *rule)
@@ -269,11 +272,7 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
         return;
     case OUTCOME_LIMIT_REACHED: limit_reached(f, d); return;
     case OUTCOME_QUOTA_EXCEEDED: quota_exceeded(f, d); return;
-    case OUTCOME_SEGMENT_BUSY:
-        failure_add_int(f, "nattch", clamp(d->nattch));
-        if (d->hint)
-            failure_set_message(f, "%s", d->hint);
-        return;
+    case OUTCOME_SEGMENT_BUSY: failure_add_int(f, "nattch", clamp(d->nattch)); return;
     case OUTCOME_STALE_SEGMENT: failure_add_int(f, "serial", clamp(d->serial)); return;
     case OUTCOME_KEY_IN_USE:
         failure_add_int(f, "key", d->key);

@@ -2,14 +2,15 @@
 """Segments that the administrator declares in files: the daemon creates missing ones at its start, on
 reload and by the next sweep, changes others at its start and on reload, and shows what differs."""
 
-import contextlib
 import json
 import os
 
 import sysv
 from harness import (
     ALICE,
+    BOB,
     DAEMON,
+    HeldAttachment,
     ROOT,
     SEVERAL_UIDS,
     SOMEBODY,
@@ -252,20 +253,6 @@ class Again(DeclaredCase):
             root.call("remove", name="frames")
         self.comes_again("request")
 
-    def test_three_at_a_time(self):
-        """Who may remove it has the removed ones attached: the daemon is charged for them all."""
-        with self.daemon.connect(ROOT) as root, contextlib.ExitStack() as attached:
-            for left in (2, 1, 0):
-                attached.enter_context(sysv.attached(root.stat(name="frames")["shmid"]))
-                root.call("remove", name="frames")
-                self.assertEqual(self.event(self.subscriber)["kind"], "removed")
-                if left > 0:
-                    self.assertEqual(self.event(self.subscriber)["kind"], "created")
-            wait_until(lambda: "the declared segment frames: segments that were made for it before "
-                               "are still there" in self.daemon.log(), "the log says so")
-            self.refused("NoSuchSegment", root, "stat", name="frames")
-        self.assertEqual(self.event(self.subscriber)["kind"], "created")
-
     def test_not_when_no_file_asks_for_it(self):
         os.unlink(self.path)
         self.reload()
@@ -298,12 +285,77 @@ class Again(DeclaredCase):
 
 
 @needs_several_uids
+class Charge(DeclaredCase):
+    """Alice owns a declared segment, and may remove and rename it."""
+
+    SIZE = 1 << 20
+
+    def restart(self, **arguments):
+        config = LifeCase.CONFIG + f"max_bytes_per_uid = {4 * self.SIZE}\n"
+        config += f"segments_dir = {self.files}\n" if self.files else ""
+        LifeCase.restart(self, config=config, **arguments)
+
+    def setUp(self):
+        super().setUp()
+        # Of the daemon's own there would be room for one more.
+        self.path = self.declare("a.json", {"name": "hers", "size": self.SIZE, "uid": ALICE.uid},
+                                 {"name": "others", "size": 2 * self.SIZE, "uid": BOB.uid})
+        self.restart()
+        self.alice = self.connect(self.daemon, ALICE)
+
+    def is_made_again(self, name):
+        with self.daemon.connect(ROOT) as root:
+            return root.call("wait", name=name, timeout_ms=10000)["segment"]
+
+    def test_of_what_is_removed_and_attached(self):
+        holders = []
+        for _ in range(5):
+            segment = self.is_made_again("hers")
+            holders.append(HeldAttachment(ALICE, segment["shmid"]))
+            self.addCleanup(holders[-1].kill)
+            self.alice.call("remove", serial=segment["serial"])
+        refusal = (f"the declared segment hers: max_bytes_per_uid of uid {ALICE.uid} is used up "
+                   f"({5 * self.SIZE} of {4 * self.SIZE})")
+        wait_until(lambda: refusal in self.daemon.log(), "the log says why there is no other")
+        self.refused("NoSuchSegment", self.alice, "stat", name="hers")
+        # It hurts nobody else, and a restart changes nothing.
+        with self.daemon.connect(ROOT) as root:
+            root.call("remove", name="others")
+        self.is_made_again("others")
+        kill(self.daemon)
+        self.restart()
+        wait_until(lambda: refusal in self.daemon.log(), "the log says so again")
+        for holder in holders[:2]:
+            holder.kill()
+        self.is_made_again("hers")
+
+    def test_of_what_is_renamed(self):
+        for i in range(5):
+            segment = self.is_made_again("hers")
+            self.alice.call("set", serial=segment["serial"], new_name=f"kept-{i}")
+        renamed = self.alice.stat(name="kept-0")
+        self.assertEqual(renamed["creator"]["uid"], ALICE.uid)
+        refusal = f"the declared segment hers: max_bytes_per_uid of uid {ALICE.uid} is used up"
+        wait_until(lambda: refusal in self.daemon.log(), "the log says why there is no other")
+        for i in range(2):
+            self.alice.call("remove", name=f"kept-{i}")
+        self.is_made_again("hers")
+
+    def test_the_daemons_own_is_not_disowned(self):
+        self.declare("a.json", text="[]")
+        self.reload()
+        data = self.refused("PermissionDenied", self.alice, "disown", name="hers")
+        self.assertEqual(data["needs"], "admin")
+        self.alice.call("remove", name="hers")
+
+
+@needs_several_uids
 class Taken(DeclaredCase):
     """The declared segment was removed, and no sweep has made it again."""
 
     def setUp(self):
         super().setUp()
-        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0666"})
+        self.declare("a.json", {"name": "frames", "size": 5000, "mode": "0666", "key": 4242})
         self.restart()
         self.root, self.alice = self.connect(self.daemon, ROOT), self.connect(self.daemon, ALICE)
         self.root.call("remove", name="frames")
@@ -315,6 +367,8 @@ class Taken(DeclaredCase):
     def test_by_nobody(self):
         self.is_kept_free("create", name="frames", size=5000)
         self.is_kept_free("create", name="frames", size=5000, replace=True)
+        self.is_kept_free("create", key=4242, size=5000)
+        self.is_kept_free("create", name="other", key=4242, size=5000)
         self.alice.create(name="mine", size=5000)
         self.is_kept_free("set", name="mine", new_name="frames")
         shmid = as_user(ALICE, lambda: sysv.create(5000))

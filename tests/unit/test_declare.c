@@ -206,33 +206,72 @@ TEST(renamed)
     assert_not_declared("b");
 }
 
-/* Its owner attaches it, removes it, and so on: the daemon is charged for what is kept. */
+static uint64_t used(uint32_t uid, enum quota_kind kind)
+{
+    return quota_used(&f->core.quota, uid, kind);
+}
+
+/* Bob attaches the one that is his, removes it, and so on. */
 TEST(removed_again_and_again_while_attached)
 {
     int32_t first = 0;
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
     DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
-    DECLARE(.name = "b", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 1);
     for (int i = 0; i < 3; i++) {
-        const int32_t shmid = fixture_record(f, "b")->shmid;
+        const int32_t shmid = fixture_record(f, "a")->shmid;
         assert_int_equal(fake_sysv_attach_as(f->k, shmid, 50), 0);
-        assert_int_equal(fixture_remove(f, "b"), 0);
+        assert_int_equal(fixture_remove(f, "a"), 0);
         first = i == 0 ? shmid : first;
         *reported = '\0';
         look();
     }
-    assert_reported("uncreated:b");
-    assert_null(fixture_record(f, "b"));
-    assert_non_null(strstr(last_detail.hint, "made for it before"));
-    /* Nor with the same file read anew. */
-    DECLARE(.name = "b", .size = GIVEN(4096), .uid = GIVEN(BOB));
-    assert_reported("uncreated:b");
+    assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 0);
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 3);
+    assert_int_equal(used(BOB, QUOTA_BYTES), 3 * 4096);
+    assert_reported("uncreated:a");
+    assert_null(fixture_record(f, "a"));
+    assert_string_equal(last_detail.what, "max_segments_per_uid");
+    assert_int_equal(last_detail.uid, BOB);
     look();
-    assert_reported("");
+    assert_reported(""); /* it is reported once */
+    /* A restart changes nothing of it. */
+    assert_int_equal(core_fixture_restart(f), 0);
+    turn_ends();
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 3);
+    FIXTURE_LIMIT(f, max_segments_per_uid, 2);
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    assert_reported("uncreated:a");
     assert_int_equal(fake_sysv_detach_as(f->k, first, 50), 0);
     look(); /* the sweep of this time finds out */
     look();
-    assert_reported("created:b");
-    assert_declared("b", 0);
+    assert_reported("created:a");
+    assert_declared("a", 0);
+}
+
+TEST(renamed_by_its_owner)
+{
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    set_by_root("a", &(const struct set_params){.new_name = "b"});
+    assert_int_equal(fixture_record(f, "b")->creator.uid, BOB);
+    assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 0);
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 1);
+    assert_int_equal(used(BOB, QUOTA_BYTES), 4096);
+    assert_int_equal(core_fixture_restart(f), 0);
+    turn_ends();
+    assert_int_equal(fixture_record(f, "b")->creator.uid, BOB);
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 1);
+}
+
+TEST(renamed_and_not_recorded)
+{
+    const struct set_params p = {.new_name = "b"};
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    fake_store_fail_next(&f->store, 1, ENOSPC, "full");
+    assert_int_equal(fixture_set(f, &root, "a", &p), OUTCOME_STORE_FAILURE);
+    assert_int_equal(fixture_record(f, "a")->creator.uid, DAEMON);
+    assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 1);
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 0);
 }
 
 TEST(refused_and_tried_again)
@@ -634,6 +673,8 @@ int main(void)
         DECLARE_CASE(expired),
         DECLARE_CASE(renamed),
         DECLARE_CASE(removed_again_and_again_while_attached),
+        DECLARE_CASE(renamed_by_its_owner),
+        DECLARE_CASE(renamed_and_not_recorded),
         DECLARE_CASE(refused_and_tried_again),
         DECLARE_CASE(the_kernel_does_not_tell),
         DECLARE_CASE(what_needs_a_process),

@@ -10,10 +10,16 @@
 #include "daemon/core/ledger.h"
 #include "tests/fakes/change.h"
 
+static int disown_found(struct core_fixture *g, uint32_t uid)
+{
+    const struct caller caller = core_fixture_caller(g, uid, 1);
+    return core_disown(&g->core, &caller, &g->found, &g->detail);
+}
+
 static int disown(struct core_fixture *g)
 {
     int r = find_name(&g->core, "a", &g->found);
-    return r == 0 ? core_disown(&g->core, &g->found, &g->detail) : r;
+    return r == 0 ? disown_found(g, 0) : r;
 }
 
 /* Of root's, made for bob: to give it back is to change its owner. */
@@ -54,6 +60,23 @@ TEST(whole_or_not_at_all)
     /* Of a created one the owner is put back then. */
     change_without_store(&created);
     change_without_store(&adopted);
+}
+
+/* What the daemon made of itself, for a file, would be nobody's then but the daemon's. */
+TEST(of_the_daemons_own)
+{
+    struct caller self = core_fixture_caller(f, DAEMON, 3);
+    const struct create_params p = {
+        .name = "a", .size = GIVEN(5000), .uid = GIVEN(BOB), .gid = GIVEN(BOBS)};
+    assert_int_equal(fixture_create(f, &self, &p), 0);
+    turn_ends();
+    assert_int_equal(find_name(&f->core, "a", &f->found), 0);
+    assert_int_equal(disown_found(f, BOB), OUTCOME_PERMISSION_DENIED);
+    assert_string_equal(f->detail.what, "admin");
+    assert_non_null(fixture_record(f, "a"));
+    assert_int_equal(disown_found(f, 0), 0);
+    assert_int_equal(f->core.registry.count, 0);
+    turn_ends();
 }
 
 /* The kernel refuses: the records have not changed. */
@@ -109,7 +132,7 @@ TEST(what_is_being_removed)
     create_for_bob(f);
     fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 1);
     assert_int_equal(fixture_remove(f, "a"), 0);
-    assert_int_equal(core_disown(&f->core, &f->found, &f->detail), OUTCOME_INVALID_PARAMETER);
+    assert_int_equal(disown_found(f, 0), OUTCOME_INVALID_PARAMETER);
     assert_null(f->detail.what);
     assert_contains(f->detail.hint, "is being removed");
     assert_int_equal(f->core.registry.count, 1);
@@ -213,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_or_not_at_all),
+        CASE(of_the_daemons_own),
         CASE(of_created_that_was_taken_back),
         CASE(of_created),
         CASE(of_an_adopted_one_that_was_taken_back),
