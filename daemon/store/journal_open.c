@@ -354,7 +354,7 @@ void journal_close(struct journal *j)
         int ignored = journal_file_abandon(&j->options.host, &j->file);
         (void)ignored;
     }
-    journal_rewrite_deinit(j);
+    journal_rewrite_give_up(j);
     journal_file_close(&j->options.host, &j->file);
     record_buffer_deinit(&j->buffer);
     journal_live_deinit(&j->live);

@@ -37,21 +37,38 @@ static int write_anew(struct journal *j, const char *what, bool is_replaced)
     return 0;
 }
 
+/* IS_THERE: something has the file's name; IS_OURS: it is the file; IS_WHOLE: all that was written
+ * is in it. */
+static int mend_place(struct journal *j, bool is_there, bool is_ours, bool is_whole)
+{
+    if (is_ours)
+        return is_whole ? 0 : write_anew(j, "cut short", false);
+    return is_there ? write_anew(j, "replaced", true) : write_anew(j, "deleted", false);
+}
+
 static int check_place(struct journal *j)
 {
     const struct host *host = &j->options.host;
-    struct file_info info;
+    struct file_info info = {0};
     int r = host->ops->stat_name(host->context, JOURNAL_NAME, &info);
     if (r < 0 && r != -ENOENT)
         return journal_fail(j, r, "the journal cannot be looked at: %s", strerror(-r));
     const bool is_there = r == 0;
-    if (is_there && info.inode == j->file.inode && info.device == j->file.device)
-        return info.size < j->file.end ? write_anew(j, "cut short", false) : 0;
-    /* The whole directory may have been moved away, or deleted and made again. */
-    r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
-    if (r < 0)
-        return r;
-    return is_there ? write_anew(j, "replaced", true) : write_anew(j, "deleted", false);
+    const bool is_ours = is_there && info.inode == j->file.inode && info.device == j->file.device;
+    /* The whole directory may have been moved away, or deleted and made again; or be back. */
+    if (!is_ours || j->is_out_of_place) {
+        journal_rewrite_give_up(j); /* the new file stands in the directory that is left */
+        j->is_out_of_place = true;
+        r = journal_directory_enter(&j->options, j->reason, sizeof(j->reason));
+        if (r < 0)
+            return r;
+    }
+    r = mend_place(j, is_there, is_ours, info.size >= j->file.end);
+    if (r == -EBUSY)
+        host->ops->leave(host->context); /* it is another daemon's */
+    if (r == 0)
+        j->is_out_of_place = false;
+    return r;
 }
 
 int journal_place_make_sure(struct journal *j)

@@ -40,7 +40,7 @@ static void drop(struct journal *j)
     record_buffer_deinit(&w->buffer);
 }
 
-void journal_rewrite_deinit(struct journal *j)
+void journal_rewrite_give_up(struct journal *j)
 {
     drop(j);
 }

@@ -19,7 +19,8 @@ int journal_rewrite_now(struct journal *j) MUST_CHECK;
 /* A change that the journal has: what of it concerns what was copied is added to the new file. */
 void journal_rewrite_follow(struct journal *j, const struct store_record *records, size_t n);
 
-void journal_rewrite_deinit(struct journal *j);
+/* Lets go of a new file that has been begun; it is begun again when that is due. */
+void journal_rewrite_give_up(struct journal *j);
 
 /* How much room a change must leave: for the removal of all that lives, and for a few records
  * that are neither. */

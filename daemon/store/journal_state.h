@@ -33,7 +33,8 @@ struct journal {
     bool intent_is_ours;         /* an open intent was not found at the start */
     struct record_buffer buffer; /* a change */
     struct journal_rewrite rewrite;
-    bool has_contents; /* what was read, until load() takes it */
+    bool is_out_of_place; /* the directory that is entered, if one is, may not be the file's */
+    bool has_contents;    /* what was read, until load() takes it */
     struct store_contents contents;
     char reason[300];
 };

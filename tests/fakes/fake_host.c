@@ -195,7 +195,7 @@ static int enter(void *context, struct file_info *ret_directory)
         return r;
     if (h->directory_is_moved)
         fake_host_delete(h, "state.journal");
-    h->directory_is_gone = h->directory_is_moved = false;
+    h->directory_is_gone = h->directory_is_moved = h->directory_is_left = false;
     *ret_directory = (struct file_info){.uid = h->directory_uid, .mode = h->directory_mode};
     return 0;
 }
@@ -203,7 +203,7 @@ static int enter(void *context, struct file_info *ret_directory)
 static void leave(void *context)
 {
     struct fake_host *h = context;
-    h->directory_is_gone = true;
+    h->directory_is_left = true;
 }
 
 static int open_file(void *context, const char *name, bool create, int *ret_file)
@@ -212,6 +212,8 @@ static int open_file(void *context, const char *name, bool create, int *ret_file
     int r;
     if (is_over(h, &r))
         return r;
+    if (h->directory_is_left)
+        return -EBADF;
     struct fake_file *f = h->directory_is_gone ? NULL : fake_host_find(h, name);
     if (!f && (!create || h->directory_is_gone))
         return -ENOENT;
@@ -394,6 +396,8 @@ static int rename_file(void *context, const char *from, const char *to, bool rep
     int r;
     if (is_over(h, &r))
         return r;
+    if (h->directory_is_left)
+        return -EBADF;
     struct fake_file *f = h->directory_is_gone ? NULL : fake_host_find(h, from);
     if (!f)
         return -ENOENT;
@@ -411,6 +415,8 @@ static int remove_file(void *context, const char *name)
     int r;
     if (is_over(h, &r))
         return r;
+    if (h->directory_is_left)
+        return -EBADF;
     if (h->directory_is_gone || !fake_host_find(h, name))
         return -ENOENT;
     fake_host_delete(h, name);

@@ -42,6 +42,7 @@ struct fake_host {
     uint32_t directory_uid, directory_mode;
     bool directory_is_gone;  /* until it is entered again */
     bool directory_is_moved; /* the same; what is entered then is empty */
+    bool directory_is_left;  /* the same; its path leads to it */
     uint64_t disk_free;      /* bytes */
     bool lacks_allocation;
     int64_t now_us, now_ms; /* now_us moves on with each look at it by step_us */

@@ -329,6 +329,30 @@ class UnderTheDaemon(StoreCase):
         self.kill_and_restart()
         self.assertEqual({segment["serial"] for segment in self.client.list()}, names)
 
+    def test_the_directory_is_put_back(self):
+        """Meanwhile another one had its path, and was refused."""
+        kill(self.daemon)
+        directory = os.path.join(self.daemon.directory, "records")
+        self.options = ("--state-dir", directory)
+        os.mkdir(directory, 0o700)
+        if SEVERAL_UIDS:
+            os.chown(directory, DAEMON.uid, DAEMON.gid)
+        self.restart()
+        self.make_some()
+        os.rename(directory, directory + ".moved")
+        os.mkdir(directory)
+        os.chmod(directory, 0o777)
+        self.refused("StoreFailure", self.client, "create", size=1)
+        os.rmdir(directory)
+        os.rename(directory + ".moved", directory)
+        self.client.create(name="back")
+        os.truncate(os.path.join(directory, "state.journal"), 100)
+        self.client.create(name="anew")
+        self.assertIn("the journal was cut short under the daemon", self.daemon.log())
+        names = {segment["serial"] for segment in self.client.list()}
+        self.kill_and_restart()
+        self.assertEqual({segment["serial"] for segment in self.client.list()}, names)
+
     def test_its_file_is_the_daemons_alone(self):
         self.client.create()
         self.assertEqual([name for name in os.listdir(self.daemon.directory)

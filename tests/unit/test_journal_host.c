@@ -312,6 +312,32 @@ TEST(a_file_that_was_deleted_or_replaced_is_written_anew)
     close_real(&r);
 }
 
+/* Another directory stood in its place for a while, and was refused. */
+TEST(a_directory_that_is_put_back)
+{
+    struct real r;
+    char away[sizeof(dir) + 8];
+    const struct store_source source = {nothing_lives, NULL};
+    snprintf(away, sizeof(away), "%s-away", dir);
+    must_open(&r, 0);
+    ops->follow(r.journal, &source);
+    assert_int_equal(put(&r, 1), 0);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chmod(dir, 0777), 0);
+    assert_int_equal(put(&r, 2), -EPERM);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rename(away, dir), 0);
+    assert_int_equal(put(&r, 2), 0);
+    /* What goes by name does, too. */
+    assert_int_equal(truncate(in_dir("state.journal"), 10), 0);
+    assert_int_equal(put(&r, 3), 0);
+    assert_contains(said, "cut short under the daemon");
+    close_real(&r);
+    must_open(&r, 1);
+    close_real(&r);
+}
+
 TEST(a_file_that_another_daemon_took_is_left_alone)
 {
     struct real r;
@@ -482,6 +508,7 @@ int main(void)
         HOST_TEST(a_link_in_the_way_of_a_new_file_is_not_followed),
         HOST_TEST(a_directory_that_is_not_there_is_refused),
         HOST_TEST(a_file_that_was_deleted_or_replaced_is_written_anew),
+        HOST_TEST(a_directory_that_is_put_back),
         HOST_TEST(a_file_that_another_daemon_took_is_left_alone),
         HOST_TEST(a_dump_shows_every_record),
         HOST_TEST(a_dump_of_a_damaged_file_says_where),
