@@ -286,8 +286,8 @@ int contents_apply(struct contents_builder *b, const struct store_record *record
     return r;
 }
 
-/* A 64-bit hash stands for a name. Two names that share one are as rare as damage that no sum
- * shows: only a user who knew the secret could find them. */
+/* A 64-bit hash stands for a name or a key, which users choose. Two that share one are as rare as
+ * damage that no sum shows: only a user who knew the secret could find them. */
 static int note_once(struct serial_map *seen, uint64_t what)
 {
     int r = serial_map_reserve(seen, 1);
@@ -299,9 +299,9 @@ static int note_once(struct serial_map *seen, uint64_t what)
     return 0;
 }
 
-static uint64_t hash_of(const uint64_t secret[static 2], const char *name)
+static uint64_t hash_of(const uint64_t secret[static 2], const void *bytes, size_t n)
 {
-    uint64_t hash = siphash(secret, name, strlen(name));
+    uint64_t hash = siphash(secret, bytes, n);
     return hash ? hash : 1;
 }
 
@@ -323,11 +323,11 @@ int contents_check_unique(const struct contents_builder *b, const uint64_t secre
         r = note_once(&seen[0], (uint64_t)s->shmid + 1);
         *ret_why = "two records have the same shmid";
         if (r == 0 && s->key) {
-            r = note_once(&seen[1], s->key);
+            r = note_once(&seen[1], hash_of(secret, &s->key, sizeof(s->key)));
             *ret_why = "two records have the same key";
         }
         if (r == 0 && s->name) {
-            r = note_once(&seen[2], hash_of(secret, s->name));
+            r = note_once(&seen[2], hash_of(secret, s->name, strlen(s->name)));
             *ret_why = "two records have the same name";
         }
     }
