@@ -93,6 +93,9 @@ void judge_segment(struct oracle *o, struct model_segment *s, const json_t *show
     SHOWN_WORD("lifetime", lifetime_words[s->lifetime])
     SHOWN_FLAG("noreserve", s->noreserve)
     SHOWN_FLAG("managed", true)
+    if (s->created_at_ms == 0)
+        s->created_at_ms = model_int(shown, "created_at_ms", -1);
+    SHOWN("created_at_ms", s->created_at_ms)
     char mode[8];
     snprintf(mode, sizeof(mode), "%04o", s->kernel.mode & 0777);
     SHOWN_WORD("mode", mode)
@@ -114,6 +117,62 @@ void judge_segment(struct oracle *o, struct model_segment *s, const json_t *show
         world_fail(o->w, "%s: segment %" PRIu64 " is shown with other labels", where, s->serial);
     judge_holders(o, s, shown, where);
     judge_end(o, s, shown, where);
+}
+
+/* Nothing has happened to one that the daemon has made before there was it; the kernel counts whole
+ * seconds. */
+static int64_t time_of(const struct model_segment *s, int64_t kernel_s)
+{
+    const int64_t at = kernel_s * 1000;
+    return at == 0 ? -1 : !s->adopted && at < s->created_at_ms ? s->created_at_ms : at;
+}
+
+/* Who used it last, and when, as the kernel has it. The daemon's own attachment shows as nobody. */
+static void judge_use(struct oracle *o, const struct model_segment *s, const json_t *shown,
+                      const char *where)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    if (o->w->has_failed || !k || s->outside != OUTSIDE_NOTHING || s->has_ended ||
+        s->state == STATE_REMOVING || s->lifetime == LIFETIME_ATTACHED || o->w->core.rmid_forced ||
+        o->w->k->shm_rmid_forced)
+        return;
+    SHOWN("last_pid", k->lpid == o->w->k->self.pid ? 0 : k->lpid)
+    SHOWN("changed_at_ms", time_of(s, k->ctime))
+    if (k->lpid == o->w->k->self.pid)
+        return;
+    SHOWN("attached_at_ms", time_of(s, k->atime))
+    SHOWN("detached_at_ms", time_of(s, k->dtime))
+}
+
+/* Whether WAIT may be over, and nobody has heard. */
+static bool may_be_over(const struct oracle *o, const struct ask *wait)
+{
+    const struct connection *c = wait->connection;
+    const long long timeout = model_int(wait->params, "timeout_ms", -1);
+    return !c->is_open || c->client_closed || c->session.outbox.is_closed ||
+           c->session.outbox.is_cut_off || o->w->rpc.is_shutting_down ||
+           (timeout >= 0 && o->w->clock.boot_ms >= wait->asked_at_ms + timeout);
+}
+
+/* Those who wait for S are counted while it is not ready. */
+static void judge_waiters(struct oracle *o, const struct ask *ask, const struct model_segment *s,
+                          const json_t *shown)
+{
+    size_t sure = 0, most = 0;
+    for (int i = 0; i < o->w->n_connections; i++)
+        for (size_t k = 0; k < o->talks[i].n_waits; k++) {
+            const struct ask *wait = &o->talks[i].waits[k];
+            if (wait->method != METHOD_WAIT || wait->written ||
+                strcmp(text_in(wait->params, "name"), s->name) != 0)
+                continue;
+            sure += !may_be_over(o, wait);
+            most++;
+        }
+    const long long told = model_int(shown, "waiters", 0);
+    if (s->state == STATE_INITIALISING && s->name[0] &&
+        (told < (long long)sure || told > (long long)most))
+        world_fail(o->w, "request %lld: for segment %" PRIu64 " %zu to %zu wait, and %lld are told",
+                   ask->id, s->serial, sure, most, told);
 }
 
 /* What was due has been done, as SHOWN tells: only those who have it attached keep S. */
@@ -225,7 +284,13 @@ static void judge_shown(struct oracle *o, const struct ask *ask, const struct an
         heed_shown(o, s, shown);
     if (s)
         judge_segment(o, s, shown, where);
-    else if (a->foreign)
+    if (s && (ask->method == METHOD_STAT || ask->method == METHOD_WAIT))
+        judge_use(o, s, shown, where);
+    if (s && ask->method == METHOD_STAT && !o->faults_seen)
+        judge_waiters(o, ask, s, shown);
+    if (s)
+        return;
+    if (a->foreign)
         judge_foreign(o, a->foreign, shown, where);
 }
 
@@ -253,6 +318,14 @@ static void check_serial(struct oracle *o, const struct ask *ask, const struct a
     o->last_serial = serial;
 }
 
+/* It has been made just now. */
+static void check_creation(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const json_t *shown = json_object_get(result, "segment");
+    if (model_int(shown, "created_at_ms", -1) != o->w->clock.real_ms)
+        world_fail(o->w, "request %lld made a segment, which is not shown as made now", ask->id);
+}
+
 static void judge_list(struct oracle *o, const struct ask *ask, const json_t *result);
 
 static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, const json_t *result)
@@ -261,6 +334,8 @@ static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, c
     note_handle(o, ask, result);
     model_apply(&o->m, ask, a, result);
     judge_shown(o, ask, a, result);
+    if (a->makes && !a->segment)
+        check_creation(o, ask, result);
     if (ask->method == METHOD_LIST)
         judge_list(o, ask, result);
     else if (ask->method == METHOD_INFO)
@@ -495,8 +570,10 @@ static void judge_row(struct oracle *o, const struct ask *ask, const json_t *sho
                    "request %lld lists segment %" PRIu64 ", which was not asked for or is "
                    "not to be seen",
                    ask->id, s->serial);
-    else
+    else {
         judge_segment(o, s, shown, "a list");
+        judge_use(o, s, shown, "a list");
+    }
 }
 
 /* Where a page ends: the serial up to which managed segments are listed. */

@@ -73,8 +73,9 @@ struct model_segment {
     struct {
         uint64_t nattch;
         int64_t atime, dtime;
-    } use;          /* as the kernel told it when idle_by_ms was set */
-    json_t *labels; /* owned */
+    } use;                 /* as the kernel told it when idle_by_ms was set */
+    int64_t created_at_ms; /* wall clock, as it was shown first; 0: not yet */
+    json_t *labels;        /* owned */
     struct holder holders[HOLDERS_MAX];
     size_t n_holders;
     const struct process *initialiser, *attacher; /* NULL: none */

@@ -313,6 +313,20 @@ TEST(shown)
     assert_int_equal(view_of("v").expires_at_ms, made_at + 3600000 + 10000);
 }
 
+TEST(nothing_happens_before_it_is_made)
+{
+    core_fixture_pass(f, 522); /* the kernel counts whole seconds */
+    (void)fixture_made(f, &alice, "v", LIFETIME_PERSISTENT);
+    const int32_t shmid = view_of("v").shmid;
+    fake_sysv_attach_as(f->k, shmid, 9);
+    fake_sysv_detach_as(f->k, shmid, 9);
+    const struct wire_segment v = view_of("v");
+    assert_int_equal(v.last_pid, 9);
+    assert_int_equal(v.attached_at_ms, v.created_at_ms);
+    assert_int_equal(v.detached_at_ms, v.created_at_ms);
+    assert_int_equal(v.changed_at_ms, v.created_at_ms);
+}
+
 TEST(our_anchor_is_nobodys_business)
 {
     const struct create_params p = {
@@ -364,6 +378,7 @@ int main(void)
         OWN_CASE(indeterminate),
         OWN_CASE(what_others_changed_is_seen),
         OWN_CASE(shown),
+        OWN_CASE(nothing_happens_before_it_is_made),
         OWN_CASE(our_anchor_is_nobodys_business),
         OWN_CASE(an_adopted_ones_owner),
     };
