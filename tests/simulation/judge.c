@@ -318,6 +318,32 @@ static void check_serial(struct oracle *o, const struct ask *ask, const struct a
     o->last_serial = serial;
 }
 
+/* How many requests of METHOD the lines of TEXT tell, whatever their outcome. */
+static uint64_t requests_told(const char *text, const char *method)
+{
+    char begin[64];
+    uint64_t sum = 0;
+    snprintf(begin, sizeof(begin), "shmd_requests_total{method=\"%s\",", method);
+    for (const char *at = text; (at = strstr(at, begin)); at++)
+        sum += strtoull(at + strcspn(at, " \n"), NULL, 10);
+    return sum;
+}
+
+/* A wait counts when it is answered, and that may be on its way. */
+static void judge_metrics(struct oracle *o, const struct ask *ask, const json_t *result)
+{
+    const char *text = text_in(result, "text");
+    for (int i = 0; i < METHOD_COUNT && !o->executed_is_unsure && !o->faults_seen; i++) {
+        const char *method = method_word((enum method)i);
+        const uint64_t told = requests_told(text, method);
+        if (i != METHOD_WAIT && (told < o->executed[i] || told > o->executed[i] + o->n_bad))
+            world_fail(o->w,
+                       "request %lld: metrics tell of %" PRIu64 " requests of %s, and there were "
+                       "%" PRIu64 " and %" PRIu64 " bad ones",
+                       ask->id, told, method, o->executed[i], o->n_bad);
+    }
+}
+
 /* It has been made just now. */
 static void check_creation(struct oracle *o, const struct ask *ask, const json_t *result)
 {
@@ -338,6 +364,8 @@ static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, c
         check_creation(o, ask, result);
     if (ask->method == METHOD_LIST)
         judge_list(o, ask, result);
+    else if (ask->method == METHOD_METRICS)
+        judge_metrics(o, ask, result);
     else if (ask->method == METHOD_INFO)
         quotas_check_info(o, ask, result);
     else if (ask->method == METHOD_SUBSCRIBE)

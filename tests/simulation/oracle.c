@@ -286,6 +286,14 @@ static bool is_closing(const struct connection *c)
     return c->session.outbox.is_cut_off || c->session.outbox.is_closed;
 }
 
+static void count_executed(struct oracle *o, const struct ask *ask)
+{
+    if (ask->is_bad)
+        o->n_bad++;
+    else
+        o->executed[ask->method]++;
+}
+
 void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_fault,
                    bool was_killed)
 {
@@ -303,10 +311,11 @@ void oracle_served(struct oracle *o, struct connection *c, uint64_t n, bool had_
         end = t->n_asks;
     }
     o->faults_seen = had_fault;
+    o->executed_is_unsure |= had_fault; /* one may not have been read */
     if (n == 1 && t->n_done < end)
         judge_work(o, &t->asks[t->n_done]);
     answers_read(o, c);
-    for (; t->n_done < end && !o->w->has_failed; t->n_done++) {
+    for (; t->n_done < end && !o->w->has_failed; count_executed(o, &t->asks[t->n_done++])) {
         struct ask *ask = &t->asks[t->n_done];
         if ((ask->message == NULL && !ask->is_bad) || (ask->is_bad && !ask->is_answered))
             continue; /* its answer was heard */
@@ -555,6 +564,9 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
     o->may_tell_of_unknown = o->is_unsure_of_new || o->last_fault_ms > 0;
     o->is_unsure_of_new = o->is_unsure_of_adopted = false;
     cut_off_forget(o);
+    memset(o->executed, 0, sizeof(o->executed));
+    o->n_bad = 0;
+    o->executed_is_unsure = had_fault;
     o->had_fault = had_fault;
     fake_memory_resume();
 }

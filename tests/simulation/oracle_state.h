@@ -95,6 +95,9 @@ struct oracle {
     unsigned long long_looks_turn;
     unsigned long removals_refused; /* by the kernel, or looks, until it was looked at last */
     bool is_killed;
+    uint64_t executed[METHOD_COUNT]; /* by this daemon */
+    uint64_t n_bad;                  /* of no method that is known */
+    bool executed_is_unsure;
 };
 
 /* What failed lately is not made up for yet: the next sweeps do that. */
