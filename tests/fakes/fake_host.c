@@ -43,7 +43,7 @@ void fake_host_copy(const struct fake_host *h, struct fake_host *into)
         if (f->capacity > 0)
             f->data = memcpy(must(malloc(f->capacity)), h->files[i].data, f->capacity);
     }
-    into->n_calls = into->n_writes = into->n_reads = 0;
+    into->n_calls = into->n_writes = 0;
     into->bytes_read = 0;
     into->kill_at = 0;
     into->is_killed = false;
@@ -304,7 +304,6 @@ static ssize_t read_file(void *context, int file, void *to, size_t n, uint64_t a
     struct fake_host *h = context;
     const struct fake_file *f = h->open[file].file;
     int r;
-    h->n_reads++;
     enum fake_fault fault = begin_call(h);
     if (h->is_killed)
         return -EIO;

@@ -49,7 +49,7 @@ struct fake_host {
     int64_t step_us;
 
     unsigned n_calls; /* all but looks at the clock and close() */
-    unsigned n_writes, n_reads;
+    unsigned n_writes;
     uint64_t bytes_read;
     /* From call FAIL_FROM to FAIL_TO, counted from 1, calls have FAULT with FAIL_ERRNO (positive).
      */

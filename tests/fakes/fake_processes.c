@@ -225,7 +225,7 @@ void fake_processes_die(struct fake_processes *f, int32_t pid)
     task->is_dead = true;
 }
 
-void fake_processes_notice(struct fake_processes *f)
+static void notice(struct fake_processes *f)
 {
     for (size_t i = 0; i < FAKE_PIDFDS; i++)
         if (f->pidfds[i].task && f->pidfds[i].task->is_dead && f->pidfds[i].party)
@@ -235,5 +235,5 @@ void fake_processes_notice(struct fake_processes *f)
 void fake_processes_kill(struct fake_processes *f, int32_t pid)
 {
     fake_processes_die(f, pid);
-    fake_processes_notice(f);
+    notice(f);
 }

@@ -70,9 +70,7 @@ void fake_processes_die_task(struct fake_processes *f, int socket);
 
 /* It dies, and the daemon does not know yet. */
 void fake_processes_die(struct fake_processes *f, int32_t pid);
-/* The daemon hears of all processes that are dead and watched. */
-void fake_processes_notice(struct fake_processes *f);
-/* Both. */
+/* The same, and the daemon hears of all processes that are dead and watched. */
 void fake_processes_kill(struct fake_processes *f, int32_t pid);
 
 #endif

@@ -167,7 +167,6 @@ static int fake_load(void *context, struct store_contents *ret)
     struct fake_store *f = context;
     struct contents_builder b = {0};
     const char *why;
-    f->n_loads++;
     if (f->fail_load)
         return -f->fail_load;
     for (size_t i = 0; i < f->n_records; i++)
@@ -254,10 +253,7 @@ static int fake_write(void *context, const struct store_record *records, size_t 
 static int fake_abandon(void *context, const char **ret_reason)
 {
     struct fake_store *f = context;
-    if (f->fail_abandon) {
-        *ret_reason = "the intent cannot be taken out";
-        return -f->fail_abandon;
-    }
+    (void)ret_reason;
     f->has_intent = false;
     return 0;
 }

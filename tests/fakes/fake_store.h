@@ -25,10 +25,10 @@ struct fake_store {
     int64_t records_since_at_ms;
     struct store_source source; /* that it was told to follow */
 
-    unsigned n_commits, n_loads, n_intends; /* tried, the failed ones too */
-    size_t n_changes;                       /* records of the writes that succeeded */
-    size_t n_offered, bytes_offered;        /* records of all writes that were tried */
-    size_t largest_offer;                   /* the bytes of one of them */
+    unsigned n_commits, n_intends;   /* tried, the failed ones too */
+    size_t n_changes;                /* records of the writes that succeeded */
+    size_t n_offered, bytes_offered; /* records of all writes that were tried */
+    size_t largest_offer;            /* the bytes of one of them */
     unsigned n_tends;
     unsigned more_to_tend; /* the test's: so many more calls of tend() say that there is more */
     /* The test's to set: writes number FAIL_FROM to FAIL_TO, counted from 1, fail with FAIL_ERRNO
@@ -36,7 +36,7 @@ struct fake_store {
     unsigned fail_from, fail_to;
     int fail_errno;
     const char *fail_reason;
-    int fail_load, fail_intend, fail_abandon; /* positive errnos; 0: succeed */
+    int fail_load, fail_intend; /* positive errnos; 0: succeed */
 };
 
 void fake_store_init(struct fake_store *f);
