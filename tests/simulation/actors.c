@@ -85,6 +85,7 @@ static const char *some_kernel(struct actors *a)
         {"no-peer-pidfd", {1, 1, 0}},
         {"rmid-forced", {1, 0, 0}},
         {"memory-counted", {1, 0, 0}},
+        {"no-allocation", {1, 1, 0}},
     };
     const unsigned i = below(a, sizeof(knobs) / sizeof(knobs[0]));
     return step(a, "kernel %s %llu", knobs[i].key,
@@ -624,12 +625,16 @@ const char *actors_next(struct actors *a)
         return planned(a);
     if (!a->w->is_running && a->w->p.no_pidfs && one_in(a, 6))
         return step(a, "kernel hides %u", one_in(a, 3) ? 0 : 1);
+    /* That a start has, too. */
+    if (!a->w->is_running && a->faults > 0 && one_in(a, 8))
+        return fault(a);
     if (!a->w->is_running)
-        return one_in(a, 4)   ? outside(a)
-               : one_in(a, 8) ? step(a, "mend")
-               : one_in(a, 8) ? step(a, "disk %u", 1U << 30)
-               : one_in(a, 6) ? step(a, "start-former")
-                              : step(a, "start");
+        return one_in(a, 4)    ? outside(a)
+               : one_in(a, 8)  ? step(a, "mend")
+               : one_in(a, 8)  ? step(a, "disk %u", 1U << 30)
+               : one_in(a, 6)  ? step(a, "start-former")
+               : one_in(a, 20) ? step(a, "old-database")
+                               : step(a, "start");
     struct connection *c = some_connection(a);
     if (!c)
         return new_connection(a);
