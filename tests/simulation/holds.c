@@ -376,7 +376,7 @@ static void check_segment(struct oracle *o, const struct model_segment *s)
         world_fail(o->w, "segment %" PRIu64 " is %slocked", s->serial, k->locked ? "" : "not ");
     /* What the kernel has refused to mark the next sweep marks. */
     if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault &&
-        !(s->kernel.destroyed && oracle_had_fault(o)))
+        !(s->lifetime == LIFETIME_ATTACHED && oracle_had_fault(o)))
         world_fail(o->w, "segment %" PRIu64 " is %smarked for destruction", s->serial,
                    k->destroyed ? "" : "not ");
 }

@@ -210,6 +210,24 @@ static bool records_are_there(struct world *w)
     return fake_host_find(&w->host, "state.journal") != NULL;
 }
 
+/* What version 0.1.0 has left is out of the way, and is kept. */
+static void check_old_database(struct world *w)
+{
+    if (fake_host_find(&w->host, "state.db") ||
+        (w->has_old_database && fake_host_count(&w->host, "state.db") == 0))
+        world_fail(w, "the database of version 0.1.0 is not set aside");
+}
+
+/* Once in a world, which has room for few files. */
+static void do_old_database(struct world *w)
+{
+    static const char text[] = "SQLite format 3";
+    if (w->is_running || w->has_old_database)
+        return;
+    fake_host_put(&w->host, "state.db", text, sizeof(text));
+    w->has_old_database = true;
+}
+
 static void start_daemon(struct world *w)
 {
     if (w->is_running)
@@ -234,12 +252,14 @@ static void start_daemon(struct world *w)
         return;
     }
     w->is_running = true;
+    if (world_faults(w) == faults)
+        check_old_database(w);
     oracle_daemon_started(w->oracle, w->records_are_lost, world_faults(w) != faults);
     w->records_are_lost = false;
 }
 
-/* The journal that version 0.1.0 leaves differs in one thing: it says that the daemon's pid
- * namespace is 0. The next daemon is an upgrade. */
+/* The journal of a daemon that was built between 0.1.0, which had none, and the next release: it
+ * does not tell the daemon's pid namespace. The next daemon is an upgrade. */
 static void start_release(struct world *w, bool is_former)
 {
     const uint32_t own = w->machine.pid_namespace;
@@ -328,6 +348,8 @@ static void do_kernel(struct world *w, const char *rest)
         w->p.no_reaped = value;
     else if (strcmp(key, "no-pidfs") == 0)
         w->p.no_pidfs = value;
+    else if (strcmp(key, "no-allocation") == 0)
+        w->host.lacks_allocation = value;
     else if (strcmp(key, "hides") == 0)
         hide_processes(w, value);
     oracle_look_outside(w->oracle);
@@ -941,6 +963,8 @@ static void do_plain(struct world *w, const char *verb, const char *rest)
         mend(w);
     else if (strcmp(verb, "disk") == 0)
         do_disk(w, rest);
+    else if (strcmp(verb, "old-database") == 0)
+        do_old_database(w);
     else if (strcmp(verb, "delete-journal") == 0)
         fake_host_delete(&w->host, "state.journal");
 }

@@ -91,7 +91,8 @@ struct world {
     struct core_settings settings;
     struct name_rule names[NAMES_MAX]; /* reserved; the prefixes are owned */
     struct process processes[PROCESSES_MAX];
-    bool was_hidden; /* /proc has hidden processes of others */
+    bool has_old_database; /* of version 0.1.0, or what became of it */
+    bool was_hidden;       /* /proc has hidden processes of others */
     struct connection connections[CONNECTIONS_MAX];
     int n_connections; /* one above the highest label */
     struct handle *handles;
