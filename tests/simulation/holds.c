@@ -356,7 +356,7 @@ static void learn_new(struct oracle *o, const struct segment *r)
 
 /* --- the kernel is as the model has it */
 
-static void check_segment(struct oracle *o, const struct model_segment *s)
+static void check_segment(struct oracle *o, struct model_segment *s)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
     const bool may_be_gone = model_may_be_gone(&o->m, s);
@@ -375,8 +375,9 @@ static void check_segment(struct oracle *o, const struct model_segment *s)
     if (k->locked != s->kernel.locked)
         world_fail(o->w, "segment %" PRIu64 " is %slocked", s->serial, k->locked ? "" : "not ");
     /* What the kernel has refused to mark the next sweep marks. */
-    if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault &&
-        !(s->lifetime == LIFETIME_ATTACHED && oracle_had_fault(o)))
+    if (s->lifetime == LIFETIME_ATTACHED && oracle_had_fault(o))
+        s->kernel.destroyed = k->destroyed;
+    if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault)
         world_fail(o->w, "segment %" PRIu64 " is %smarked for destruction", s->serial,
                    k->destroyed ? "" : "not ");
 }

@@ -543,7 +543,11 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
     if (o->w->core.events.last < o->last_told)
         world_fail(o->w, "the serials of events went back from %llu to %llu",
                    (unsigned long long)o->last_told, (unsigned long long)o->w->core.events.last);
-    o->last_told = o->told_before = o->w->core.events.last;
+    o->last_told = o->w->core.events.last;
+    /* One for which the start had no memory has a serial at once. */
+    if (had_fault && o->w->core.events.first <= o->last_told)
+        o->last_told = o->w->core.events.first - 1;
+    o->told_before = o->last_told;
     events_forget_turn(o);
     o->m.rmid_is_forced = o->w->k->shm_rmid_forced && !had_fault;
     for (size_t i = 0; i < o->m.n_live; i++)
