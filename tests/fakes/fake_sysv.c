@@ -605,6 +605,11 @@ int fake_sysv_detach_as(struct fake_sysv *k, int32_t shmid, int32_t pid)
     return -ENOENT;
 }
 
+int32_t fake_sysv_at_address(const void *address)
+{
+    return ((const struct fake_attachment *)address)->shmid;
+}
+
 void fake_sysv_fork(struct fake_sysv *k, int32_t pid, int32_t child)
 {
     const size_t end = k->attachments_end;

@@ -132,6 +132,8 @@ uint64_t fake_sysv_attachments(const struct fake_sysv *k, int32_t shmid, int32_t
 void fake_sysv_fork(struct fake_sysv *k, int32_t pid, int32_t child);
 /* PID does another program, which has nothing attached. */
 void fake_sysv_exec(struct fake_sysv *k, int32_t pid);
+/* The segment that is attached at ADDRESS, which attach() has given. */
+int32_t fake_sysv_at_address(const void *address);
 /* Detaches all that PID has; with shm_rmid_forced its unattached segments go. */
 void fake_sysv_exit(struct fake_sysv *k, int32_t pid);
 

@@ -424,6 +424,15 @@ void oracle_note_times(struct oracle *o)
         model_note_times(o->m.live[i], fake_sysv_segment(o->w->k, o->m.live[i]->kernel.shmid));
 }
 
+void oracle_daemon_moved(struct oracle *o, int32_t shmid)
+{
+    struct model_segment *s = model_by_shmid(&o->m, shmid);
+    if (!s)
+        return;
+    s->users.must_tell_came = s->users.must_tell_went = false;
+    model_note_times(s, fake_sysv_segment(o->w->k, shmid));
+}
+
 void oracle_attached(struct oracle *o, int32_t shmid)
 {
     struct model_segment *s = model_by_shmid(&o->m, shmid);

@@ -25,6 +25,8 @@ void oracle_look_inside(struct oracle *o);
 /* Somebody is about to attach or detach: what the daemon itself did before in the same second hides
  * that. */
 void oracle_note_times(struct oracle *o);
+/* The daemon itself has attached or detached SHMID: what came before shows in the count alone. */
+void oracle_daemon_moved(struct oracle *o, int32_t shmid);
 /* P has attached it. */
 void oracle_attached(struct oracle *o, int32_t shmid);
 void oracle_detached(struct oracle *o, int32_t shmid);

@@ -5,6 +5,7 @@
 
 #include "tests/fakes/fake_memory.h"
 #include "tests/simulation/loop.h"
+#include "tests/simulation/oracle.h"
 
 /* The daemon dies now: what it has written until now stays. */
 static void be_killed(struct world *w)
@@ -48,8 +49,6 @@ KERNEL_CALL(set, (void *context, int32_t shmid, uint32_t uid, uint32_t gid, uint
             (w->k, shmid, uid, gid, mode))
 KERNEL_CALL(remove, (void *context, int32_t shmid), (w->k, shmid))
 KERNEL_CALL(lock, (void *context, int32_t shmid, bool locked), (w->k, shmid, locked))
-KERNEL_CALL(attach, (void *context, int32_t shmid, void **ret), (w->k, shmid, ret))
-KERNEL_CALL(detach, (void *context, void *address), (w->k, address))
 KERNEL_CALL(limits, (void *context, struct sysv_limits *ret), (w->k, ret))
 KERNEL_CALL(huge_pages, (void *context, uint64_t size, uint64_t *total, uint64_t *free),
             (w->k, size, total, free))
@@ -57,6 +56,27 @@ KERNEL_CALL(memory, (void *context, uint64_t *used, uint64_t *max), (w->k, used,
 KERNEL_CALL(resident, (void *context, struct sysv_resident *ret, size_t max, size_t *n),
             (w->k, ret, max, n))
 KERNEL_CALL(memlock, (void *context, uint64_t *ret), (w->k, ret))
+
+static int sysv_attach(void *context, int32_t shmid, void **ret)
+{
+    struct world *w = context;
+    if (!begin(w))
+        return -EIO;
+    const int r = KERNEL(w)->attach(w->k, shmid, ret);
+    oracle_daemon_moved(w->oracle, shmid);
+    return r;
+}
+
+static int sysv_detach(void *context, void *address)
+{
+    struct world *w = context;
+    if (!begin(w))
+        return -EIO;
+    const int32_t shmid = fake_sysv_at_address(address);
+    const int r = KERNEL(w)->detach(w->k, address);
+    oracle_daemon_moved(w->oracle, shmid);
+    return r;
+}
 
 static int sysv_stat(void *context, int32_t shmid, struct sysv_stat *ret)
 {

@@ -313,6 +313,7 @@ TEST(ready)
     turn_ends();
     assert_string_equal(core_fixture_told(f), "ready:a");
     assert_int_equal(fixture_ready(f, "a"), 0); /* it is already */
+    assert_int_equal(f->core.news.count, 0);
     assert_false(core_turn_is_due(&f->core));
     core_fixture_kill(f, 1);
     turn_ends();
