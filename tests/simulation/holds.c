@@ -434,12 +434,29 @@ static void check_foreign(struct oracle *o, struct sysv_stat *was)
             k->locked ? ", locked" : "");
 }
 
+/* It is gone, and was recorded as removed: the kernel refused that, and then the daemon ended. */
+static bool is_late_removal(const struct oracle *o, const struct sysv_stat *was)
+{
+    if (o->last_fault_ms == 0 || fake_sysv_segment(o->w->k, was->shmid))
+        return false;
+    for (size_t i = 0; i < o->m.n_all; i++) {
+        const struct model_segment *s = o->m.all[i];
+        if (s->has_ended && !s->is_disowned && !s->may_be_disowned &&
+            is_same_segment(&s->kernel, was))
+            return true;
+    }
+    return false;
+}
+
 void oracle_check_kernel(struct oracle *o)
 {
     for (size_t i = 0; i < o->m.n_live && !o->w->has_failed; i++)
         check_segment(o, o->m.live[i]);
     for (size_t i = 0; i < o->m.n_foreign && !o->w->has_failed; i++)
-        check_foreign(o, &o->m.foreign[i]);
+        if (is_late_removal(o, &o->m.foreign[i]))
+            o->m.foreign[i--] = o->m.foreign[--o->m.n_foreign];
+        else
+            check_foreign(o, &o->m.foreign[i]);
     for (size_t i = 0; i < o->w->k->end && !o->w->has_failed; i++) {
         const struct sysv_stat *k = fake_sysv_at(o->w->k, i);
         if (k && !model_by_shmid(&o->m, k->shmid) && !model_foreign(&o->m, k->shmid))
