@@ -58,6 +58,16 @@ void anchor_drop(struct core *core, struct segment *segment)
     segment->anchor = NULL;
 }
 
+int anchor_let_go(struct core *core, struct segment *segment, struct sysv_stat *ret)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    anchor_drop(core, segment);
+    int r = sysv->ops->stat(sysv->context, segment->shmid, ret);
+    if (r == 0 && ret->lpid == core->own_pid)
+        segment->let_go_at_s = ret->dtime;
+    return r;
+}
+
 void anchor_follow_lifetime(struct core *core, struct segment *segment,
                             const struct sysv_stat *kernel)
 {

@@ -28,6 +28,9 @@ int anchor_take(struct core *core, struct segment *segment,
 int anchor_renew(struct core *core, struct segment *segment) MUST_CHECK;
 /* Detaches, and waits for no client any more. */
 void anchor_drop(struct core *core, struct segment *segment);
+/* The same of a segment that stays as it is: that the daemon has detached it is told nobody. 0 with
+ * RET, as it is then, or a negative errno. */
+int anchor_let_go(struct core *core, struct segment *segment, struct sysv_stat *ret) MUST_CHECK;
 
 /*
  * Does to SEGMENT in the kernel what can only follow the record of its lifetime, for it cannot be

@@ -237,19 +237,15 @@ void removal_let_go(struct core *core, struct segment *segment)
 
 void removal_release_anchor(struct core *core, struct segment *segment)
 {
-    const struct sysv *sysv = &core->on.sysv;
     struct sysv_stat kernel;
     struct tie *tie;
-    anchor_drop(core, segment);
+    int r = anchor_let_go(core, segment, &kernel);
     LIST_FOREACH (tie, &segment->ties, of_segment)
         if (tie->role == TIE_ATTACHER)
             ledger_note_untied(core, tie);
     ties_free(&core->parties, segment, 1U << TIE_ATTACHER);
-    int r = sysv->ops->stat(sysv->context, segment->shmid, &kernel);
     if (r == -ENOENT)
         removal_noticed(core, segment, REASON_LAST_DETACH);
-    else if (r == 0 && kernel.lpid == core->own_pid)
-        segment->let_go_at_s = kernel.dtime;
 }
 
 bool removal_release_if_attached(struct core *core, struct segment *segment,

@@ -337,8 +337,11 @@ static int make(struct core *core, const struct caller *caller, const struct set
         r = change_record(core, s, c, detail);
     if (r == 0)
         return 0;
-    if (!had_anchor)
-        anchor_drop(core, s);
+    struct sysv_stat ignored;
+    if (!had_anchor && s->anchor)
+        (void)!anchor_let_go(core, s, &ignored);
+    else if (!had_anchor)
+        anchor_drop(core, s); /* what it would have cost */
     int back = kernel_put_back(core, s, &before);
     segment_charge_follow_lock(&core->quota, s, before.locked);
     return back < 0 && back != -ESTALE ? -EIO : r;

@@ -66,6 +66,22 @@ TEST(letting_go_is_not_told)
     told("attached:a");
 }
 
+/* Nor when it was in vain that a segment was to be `attached`. */
+TEST(taking_back_is_not_told)
+{
+    const struct set_params attached = {.lifetime = GIVEN(LIFETIME_ATTACHED)};
+    struct segment *s = made("a", LIFETIME_PERSISTENT);
+    struct sweep_result swept;
+    fake_store_fail_next(&f->store, 1, EIO, "no space");
+    assert_int_equal(fixture_set(f, &alice, "a", &attached), OUTCOME_STORE_FAILURE);
+    assert_null(s->anchor);
+    f->k->now++;
+    fake_sysv_attach_as(f->k, s->shmid, 9);
+    reconcile_sweep(&f->core, &swept);
+    assert_int_equal(core_fixture_turn(f), 0);
+    told("attached:a");
+}
+
 /* Nor is its own attach, when kernel.shm_rmid_forced is written and somebody detaches after it. */
 TEST(keeping_is_not_told)
 {
@@ -352,6 +368,7 @@ int main(void)
         CASE(let_go_when_the_creator_has_come),
         CASE(let_go_when_anybody_has_come),
         CASE(letting_go_is_not_told),
+        CASE(taking_back_is_not_told),
         CASE(keeping_is_not_told),
         CASE(whoever_came_and_went_was_there),
         CASE(nobody_comes),
