@@ -586,6 +586,10 @@ void oracle_daemon_started(struct oracle *o, bool records_are_lost, bool had_fau
 
 void oracle_hung(struct oracle *o, int64_t ms)
 {
+    /* The sweeps that make up for a fault come later. */
+    if (o->last_fault_ms > 0 &&
+        o->last_fault_ms + 3 * o->w->settings.reconcile_ms >= o->w->clock.boot_ms - ms)
+        o->last_fault_ms += ms;
     for (size_t i = 0; i < o->m.n_live; i++)
         if (o->m.live[i]->idle_by_ms > o->w->clock.boot_ms - ms)
             o->m.live[i]->idle_by_ms += ms;
