@@ -217,7 +217,7 @@ static bool is_of_a_fault(int code)
 static bool may_be_kept(int code)
 {
     return code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE ||
-           code == CODE_PERMISSION_DENIED;
+           code == CODE_PERMISSION_DENIED || code == CODE_INVALID_PARAMETER;
 }
 
 static bool is_right_success(const struct answer *a, const struct ask *ask, const json_t *result)
