@@ -769,13 +769,17 @@ static struct answer answer_ready(const struct model *m, const struct process *p
     return a;
 }
 
-static struct answer answer_disown(const struct model *m, struct model_segment *s)
+static struct answer answer_disown(const struct model *m, const struct process *p,
+                                   struct model_segment *s)
 {
     if (is_removing(s))
         return refused(CODE_INVALID_PARAMETER);
     if (s->lifetime == LIFETIME_ATTACHED ||
         (m->w->core.rmid_forced && model_attachments(m, s) == 0))
         return refused(CODE_NOT_SUPPORTED);
+    /* What the daemon has made for itself would be nobody's but the daemon's. */
+    if (s->creator_uid == DAEMON_UID && !model_is_admin(m, p))
+        return refused(CODE_PERMISSION_DENIED);
     return about(s);
 }
 
@@ -802,7 +806,7 @@ static struct answer answer_of_target(struct model *m, const struct ask *ask)
     case METHOD_SET: return answer_set(m, ask, s);
     case METHOD_REMOVE: return answer_remove(m, ask, s);
     case METHOD_READY: return answer_ready(m, p, s);
-    default: return answer_disown(m, s);
+    default: return answer_disown(m, p, s);
     }
 }
 
