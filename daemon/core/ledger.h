@@ -79,7 +79,7 @@ struct ledger {
     bool has_written;             /* and the store was not tended since */
     bool has_more_to_tend;        /* the store has more to do, at once */
     uint64_t n_written, n_failed; /* changes, since the start */
-    uint64_t longest_write;       /* the most bytes of one of them, those of the start apart */
+    uint64_t longest_write;       /* the most bytes of facts in one of them, the start apart */
     /* How the last write ended that tells whether the store takes changes, until it is reported. */
     bool has_result;
     int result;

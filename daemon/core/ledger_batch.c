@@ -131,7 +131,6 @@ static void add(struct batch *b, const struct store_record *record)
     struct ledger *l = &b->core->ledger;
     assert(b->n_records < l->records_capacity);
     l->records[b->n_records++] = *record;
-    b->bytes += store_record_size(record);
     b->adds |=
         record->type == STORE_SEGMENT || record->type == STORE_TIE || record->type == STORE_IDLE;
 }
@@ -198,6 +197,7 @@ void batch_add_fact(struct batch *b, const struct ledger_fact *fact)
         if (!segment)
             return;
         record = record_of(segment, next_image(b));
+        b->bytes += store_record_size(&record);
         add(b, &record);
         return;
     }

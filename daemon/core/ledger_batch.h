@@ -11,7 +11,7 @@
 struct batch {
     struct core *core;
     size_t n_records, n_images;     /* in the ledger's arrays */
-    size_t n_facts, bytes;          /* facts, and what all records take up in the store */
+    size_t n_facts, bytes;          /* facts, and what their large ones take up in the store */
     bool adds;                      /* a segment's record or a tie */
     bool enters;                    /* this daemon */
     struct store_counters counters; /* as they will be */

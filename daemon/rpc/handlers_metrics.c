@@ -142,7 +142,7 @@ static void write_journal(FILE *out, const struct core *core)
     write_counter(out, "journal_write_failures", "Changes that the journal did not take.",
                   core->ledger.n_failed);
     write_gauge(out, "journal_longest_write_bytes",
-                "The most bytes that were put together for one write to the journal.",
+                "The most bytes of records that had waited in one write to the journal.",
                 core->ledger.longest_write);
 }
 

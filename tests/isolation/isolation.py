@@ -62,7 +62,7 @@ BOUNDS = {
     "shmd_turn_longest_accepts": 256,  # connections that one turn accepted
     "shmd_share_longest_requests": 1024,  # served to one uid in a row while another uid had work
     "shmd_share_longest_records": 16384,  # the records that these looked at
-    "shmd_journal_longest_write_bytes": 65536,  # of records that one write to the store was to have
+    "shmd_journal_longest_write_bytes": 65536,  # of records that waited, in one write to the store
 }
 
 Sample = namedtuple("Sample", "method ns outcome")
