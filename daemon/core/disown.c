@@ -26,9 +26,10 @@ static int check(const struct core *core, const struct caller *caller, const str
     if (detail->what)
         return OUTCOME_NOT_SUPPORTED;
     if (s->creator.uid == a->own_uid && !access_is_admin(a, caller))
-        return outcome_denied(detail, "admin",
-                              "the daemon made the segment for a file in segments.d: an admin may "
-                              "disown it; its owner may remove it");
+        return outcome_denied(
+            detail, "admin",
+            "the daemon's own user made the segment, as for a file in segments.d: an admin may "
+            "disown it; its owner may remove it");
     return 0;
 }
 
