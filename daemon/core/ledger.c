@@ -327,7 +327,7 @@ int ledger_reserve_two(struct core *core, const struct segment *segment, const s
         r = reserve_notes(&core->ledger.noted[kind], NOTED_SOON);
     if (r < 0)
         return r;
-    return batch_reserve(core, FACT_KINDS * NOTED_SOON, segment, also);
+    return batch_reserve(core, (size_t)FACT_KINDS * NOTED_SOON, segment, also);
 }
 
 int ledger_write(struct core *core, const struct segment *segment,

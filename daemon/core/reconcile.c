@@ -166,7 +166,9 @@ static int64_t pause_ms(const struct core *core)
 
 void reconcile_watch(struct core *core)
 {
-    if (core->sweep.due.place || core->sweep.is_under_way || core->registry.count == 0)
+    if (core->sweep.due.place || core->sweep.is_under_way)
+        return;
+    if (core->registry.count == 0 && ledger_noted(&core->ledger) == 0) /* whose end tries again */
         return;
     int r = deadlines_set(&core->deadlines, &core->sweep.due,
                           core_boottime_ms(core) + pause_ms(core), sweep_is_due);

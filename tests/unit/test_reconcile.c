@@ -977,6 +977,36 @@ TEST(a_store_that_does_not_take_us)
     core_fixture_check_kernel(f);
 }
 
+/* A sweep's time, while the store may refuse. */
+static void pass_anyhow(void)
+{
+    const int64_t end = f->clock.boot_ms + f->settings.reconcile_ms;
+    for (int64_t next; (next = core_next_tick(&f->core)) >= 0 && next <= end;) {
+        if (next > f->clock.boot_ms)
+            fake_clock_advance(&f->clock, next - f->clock.boot_ms);
+        core_tick(&f->core);
+        (void)core_fixture_turn(f);
+    }
+    fake_clock_advance(&f->clock, end - f->clock.boot_ms);
+}
+
+/* Nobody asks for anything, and no segment is left to look at. */
+TEST(a_store_that_takes_the_last_end_later)
+{
+    made("a", LIFETIME_PERSISTENT);
+    fake_sysv_remove_as(f->k, fixture_record(f, "a")->shmid);
+    fake_store_fail_next(&f->store, 1U << 30, ENOSPC, "the disk is full");
+    pass_anyhow();
+    assert_int_equal(f->core.registry.count, 0);
+    pass_anyhow();
+    assert_non_null(fake_store_find_name(&f->store, "a"));
+    fake_store_fail_next(&f->store, 0, 0, NULL);
+    pass_anyhow();
+    assert_null(fake_store_find_name(&f->store, "a"));
+    pass_anyhow();
+    assert_int_equal(core_next_tick(&f->core), -1); /* and it sleeps */
+}
+
 TEST(starts_without_memory)
 {
     const struct create_params p = {.name = "a",
@@ -1052,6 +1082,7 @@ int main(void)
         CASE(in_doubt_nothing_is_removed),
         CASE(starts_that_fail),
         CASE(a_store_that_does_not_take_us),
+        CASE(a_store_that_takes_the_last_end_later),
         CASE(starts_without_memory),
         CASE(a_store_with_a_contradiction),
     };
