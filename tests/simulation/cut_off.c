@@ -21,7 +21,7 @@ static void note(struct oracle *o, const struct ask *ask, struct model_segment *
         .method = ask->method, .asked = *asked, .replaced = replaced ? replaced->serial : 0};
 }
 
-void cut_off_note_new(struct oracle *o, const struct ask *ask)
+static void note_new(struct oracle *o, const struct ask *ask)
 {
     struct model_segment asked;
     struct answer a = model_answer(&o->m, ask);
@@ -33,6 +33,18 @@ void cut_off_note_new(struct oracle *o, const struct ask *ask)
     a.replaced = NULL; /* it may have been so for the daemon */
     if (model_would_make(&o->m, ask, &a, &asked))
         note(o, ask, &asked, NULL);
+}
+
+/* What the daemon has found ended is not known. */
+void cut_off_note_new(struct oracle *o, const struct ask *ask)
+{
+    struct supposition p;
+    p.n = model_doubtful(&o->m, ask, p.doubts, DOUBTS_MAX);
+    for (unsigned ended = 0; ended < 1U << p.n; ended++) {
+        judge_suppose(&o->m, &p, ended);
+        note_new(o, ask);
+        judge_suppose_no_more(&p);
+    }
 }
 
 void cut_off_note_change(struct oracle *o, const struct ask *ask, const struct model_segment *s)

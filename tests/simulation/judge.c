@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBTS_MAX = 4 };
-
 static int code_of(const json_t *message)
 {
     const json_t *error = json_object_get(message, "error");
@@ -217,7 +215,8 @@ static bool is_of_a_fault(int code)
 static bool may_be_kept(int code)
 {
     return code == CODE_STALE_SEGMENT || code == CODE_NOT_HOLDABLE ||
-           code == CODE_PERMISSION_DENIED || code == CODE_INVALID_PARAMETER;
+           code == CODE_PERMISSION_DENIED || code == CODE_INVALID_PARAMETER ||
+           code == CODE_SEGMENT_EXISTS;
 }
 
 static bool is_right_success(const struct answer *a, const struct ask *ask, const json_t *result)
@@ -418,6 +417,23 @@ static void suppose_ended(const struct model *m, struct model_segment *s)
         s->is_hidden = true;
 }
 
+void judge_suppose(const struct model *m, struct supposition *p, unsigned ended)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        p->outside[i] = p->doubts[i]->outside;
+        if (ended & (1U << i))
+            suppose_ended(m, p->doubts[i]);
+    }
+}
+
+void judge_suppose_no_more(struct supposition *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        p->doubts[i]->outside = p->outside[i];
+        p->doubts[i]->is_hidden = false;
+    }
+}
+
 /* Tries what may have ended in every combination, the fewest first. Whether MESSAGE is the answer
  * to ASK by any of them, and the model then follows; RET is what the answer should be if nothing
  * has ended. */
@@ -425,28 +441,20 @@ static bool answers_by_model(struct oracle *o, struct ask *ask, const json_t *me
                              struct answer *ret)
 {
     struct model *m = &o->m;
-    struct model_segment *doubts[DOUBTS_MAX];
-    const size_t n = model_doubtful(m, ask, doubts, DOUBTS_MAX);
-    for (unsigned mask = 0; mask < 1U << n; mask++) {
-        enum outside outside[DOUBTS_MAX];
-        for (size_t i = 0; i < n; i++) {
-            outside[i] = doubts[i]->outside;
-            if (mask & (1U << i))
-                suppose_ended(m, doubts[i]);
-        }
+    struct supposition p;
+    p.n = model_doubtful(m, ask, p.doubts, DOUBTS_MAX);
+    for (unsigned mask = 0; mask < 1U << p.n; mask++) {
+        judge_suppose(m, &p, mask);
         struct answer a = model_answer(m, ask);
         const bool fits = is_right(o, ask, &a, message);
-        for (size_t i = 0; i < n; i++) {
-            doubts[i]->outside = outside[i];
-            doubts[i]->is_hidden = false;
-        }
+        judge_suppose_no_more(&p);
         if (mask == 0)
             *ret = a;
         if (!fits)
             continue;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < p.n; i++)
             if (mask & (1U << i))
-                model_end_by_itself(m, doubts[i]);
+                model_end_by_itself(m, p.doubts[i]);
         if (a.code == CODE_OK && a.segment)
             model_heed(m, a.segment);
         if (message && code_of(message) == CODE_OK)

@@ -7,7 +7,7 @@
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/shown.h"
 
-enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64, CUT_OFF_MAX = 64 };
+enum { TOLD_KEPT = 4096, CODES_MAX = 64, CAUSES_MAX = 64, CUT_OFF_MAX = 64, DOUBTS_MAX = 4 };
 
 /* An event, as the log has it. */
 struct told {
@@ -138,6 +138,15 @@ void written_check_sent(struct oracle *o, const struct ask *ask, const json_t *m
 /* The answer to ASK; NULL: there is none, and the caller does not wait for it. */
 void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool had_fault);
 void judge_wait(struct oracle *o, struct ask *ask, const json_t *message);
+/* What may have ended of what a request is about. */
+struct supposition {
+    struct model_segment *doubts[DOUBTS_MAX];
+    enum outside outside[DOUBTS_MAX];
+    size_t n;
+};
+/* Let those of P whose bit is in ENDED have ended; until no more is supposed. */
+void judge_suppose(const struct model *m, struct supposition *p, unsigned ended);
+void judge_suppose_no_more(struct supposition *p);
 /* Whether MESSAGE shows S as it is. */
 void judge_segment(struct oracle *o, struct model_segment *s, const json_t *shown,
                    const char *where);
