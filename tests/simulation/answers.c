@@ -250,6 +250,8 @@ static void read_sent(struct oracle *o, struct connection *c)
     const struct outbox *outbox = &c->session.outbox;
     uint64_t there = c->taken + outbox_unsent(outbox);
     t->connection = c;
+    if (outbox->is_cut_off) /* what there was is thrown away, and what comes then is not sent */
+        return;
     if (o->w->is_killed && there > c->kill_mark)
         there = c->kill_mark;
     if (there <= c->heard)

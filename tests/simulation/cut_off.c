@@ -71,6 +71,12 @@ void cut_off_note_change(struct oracle *o, const struct ask *ask, const struct m
     note(o, ask, &asked, replaced);
 }
 
+void cut_off_refused(struct oracle *o)
+{
+    for (size_t i = 0; i < o->n_cut_off && i < CUT_OFF_MAX; i++)
+        o->cut_off[i].is_refused = true;
+}
+
 void cut_off_forget(struct oracle *o)
 {
     for (size_t i = 0; i < o->n_cut_off && i < CUT_OFF_MAX; i++)
@@ -171,10 +177,19 @@ static const char *difference_of_new(const struct oracle *o, const struct segmen
     return difference(r, s);
 }
 
+/* Its end was told, and a store that takes nothing has its record still. */
+static bool was_told_of(const struct oracle *o, uint64_t serial)
+{
+    for (size_t i = o->m.n_all; i-- > 0;)
+        if (o->m.all[i]->serial == serial)
+            return true;
+    return false;
+}
+
 void cut_off_check_new(struct oracle *o, const struct segment *r)
 {
     const char *what = NULL;
-    if (o->n_cut_off > CUT_OFF_MAX || r->state == STATE_REMOVING)
+    if (o->n_cut_off > CUT_OFF_MAX || r->state == STATE_REMOVING || was_told_of(o, r->serial))
         return;
     for (size_t i = 0; i < o->n_cut_off; i++) {
         if (o->cut_off[i].asked.serial != 0)
@@ -240,9 +255,9 @@ void cut_off_check_gone(struct oracle *o, const struct model_segment *s)
         const struct cut_off *c = &o->cut_off[i];
         has_reason = ends(c, s);
         /* The new one is there, but for what may have ended that. */
-        if (has_reason && c->replaced && c->asked.lifetime == LIFETIME_PERSISTENT &&
-            !c->asked.expires_at_ms && !c->asked.idle_ttl_ms &&
-            !registry_by_name(&o->w->core.registry, s->name))
+        if (has_reason && c->replaced && !c->is_refused &&
+            c->asked.lifetime == LIFETIME_PERSISTENT && !c->asked.expires_at_ms &&
+            !c->asked.idle_ttl_ms && !registry_by_name(&o->w->core.registry, s->name))
             world_fail(o->w,
                        "segment %" PRIu64 " (%s) was to be replaced, and is gone without the new "
                        "one",

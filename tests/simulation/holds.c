@@ -377,6 +377,8 @@ static void check_segment(struct oracle *o, struct model_segment *s)
     /* What the kernel has refused to mark the next sweep marks. */
     if (s->lifetime == LIFETIME_ATTACHED && oracle_had_fault(o))
         s->kernel.destroyed = k->destroyed;
+    if (s->state == STATE_REMOVING)
+        s->kernel.destroyed |= k->destroyed;
     if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault)
         world_fail(o->w, "segment %" PRIu64 " is %smarked for destruction", s->serial,
                    k->destroyed ? "" : "not ");
@@ -387,8 +389,7 @@ static unsigned long removals_refused(const struct oracle *o)
     return o->w->k->op_faults[FAKE_REMOVE] + o->w->k->op_faults[FAKE_STAT];
 }
 
-/* Since the last look at the kernel. */
-static bool could_not_remove(const struct oracle *o)
+bool holds_could_not_remove(const struct oracle *o)
 {
     return removals_refused(o) != o->removals_refused;
 }
@@ -403,7 +404,7 @@ static void check_unknown(struct oracle *o, const struct sysv_stat *k)
         return;
     /* What was made and could not be recorded is a rest, which is shown as foreign: if the kernel
      * has let the daemon neither look at it nor remove it. */
-    if (o->is_unsure_of_new || could_not_remove(o)) {
+    if (o->is_unsure_of_new || holds_could_not_remove(o)) {
         o->m.foreign[o->m.n_foreign++] = *k;
         return;
     }

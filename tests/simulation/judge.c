@@ -393,6 +393,13 @@ static bool is_lingering(const struct oracle *o, const json_t *shown)
            !model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
 }
 
+/* SHOWN was made by the daemon, could not be recorded, and the kernel has not removed it either. */
+static bool is_rest(const struct oracle *o, const json_t *shown)
+{
+    return shown && holds_could_not_remove(o) && json_is_false(json_object_get(shown, "managed")) &&
+           model_int(json_object_get(shown, "creator"), "uid", -1) == DAEMON_UID;
+}
+
 /* An error names no segment that the caller may not read, unless he has named it so. */
 static void check_secrets(struct oracle *o, const struct ask *ask, const json_t *message)
 {
@@ -491,7 +498,8 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
     }
     if (had_fault && message && code_of(message) == CODE_OK && !json_object_get(result, "segment"))
         return;
-    if (is_lingering(o, json_object_get(result, "segment")))
+    if (is_lingering(o, json_object_get(result, "segment")) ||
+        (first.code == CODE_NO_SUCH_SEGMENT && is_rest(o, json_object_get(result, "segment"))))
         return;
     if (had_fault && o->must_learn) {
         oracle_be_unsure(o, ask);

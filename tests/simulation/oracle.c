@@ -191,8 +191,16 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
 void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
 {
     note_cut_off(o, ask);
-    for (size_t i = 0; i < o->m.n_live; i++)
-        o->m.live[i]->may_be_recorded |= may_mean(ask, o->m.live[i]);
+    cut_off_refused(o);
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        struct model_segment *s = o->m.live[i];
+        s->may_be_recorded |= may_mean(ask, s);
+        struct model_segment *old = ask->method == METHOD_READY && s->may_be_recorded && s->replaces
+                                        ? model_by_name(&o->m, s->new_name)
+                                        : NULL;
+        if (old)
+            old->may_be_recorded = true;
+    }
     o->new_may_be_recorded |= may_make(ask);
     o->adopted_may_be_recorded |= may_adopt(ask);
 }

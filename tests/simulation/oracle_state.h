@@ -56,6 +56,7 @@ struct cut_off {
     struct model_segment asked; /* its labels are owned */
     uint64_t replaced;          /* that goes with it; 0: none */
     bool kernel_is_old;         /* at the kill the kernel had not been told */
+    bool is_refused; /* the kernel's part was taken back, and the record perhaps could not be */
 };
 
 struct oracle {
@@ -199,6 +200,8 @@ void events_check_users(struct oracle *o);
 void cut_off_note_new(struct oracle *o, const struct ask *ask);
 /* The same of ASK, which is about S. */
 void cut_off_note_change(struct oracle *o, const struct ask *ask, const struct model_segment *s);
+/* What was noted was refused because the store took nothing. */
+void cut_off_refused(struct oracle *o);
 void cut_off_forget(struct oracle *o);
 /* The daemon has just been killed: the kernel has the old or the new. */
 void cut_off_check_kernel(struct oracle *o);
@@ -211,6 +214,8 @@ void cut_off_check_gone(struct oracle *o, const struct model_segment *s);
 
 /* --- holds.c: what must hold of the kernel and the records */
 
+/* Since the last look at the kernel, it has refused to remove or to show one. */
+bool holds_could_not_remove(const struct oracle *o);
 /* The model takes from the daemon what a kill or a fault has left open. */
 void holds_learn(struct oracle *o, struct model_segment *s);
 /* IS_SETTLED: nothing has work. */
