@@ -252,6 +252,7 @@ static void log_caps(const struct shmd *d)
 static int start_core(struct shmd *d)
 {
     struct core_start found;
+    configuration_declare(&d->configuration, &d->core);
     int r = core_start(&d->core, &found);
     if (r < 0) {
         log_error("the records could not be loaded: %s", strerror(-r));

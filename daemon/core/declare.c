@@ -35,6 +35,8 @@ static int check_owner_has_room(const struct core *core, const struct declaratio
     } kinds[] = {
         {QUOTA_SEGMENTS, "max_segments_per_uid"},
         {QUOTA_BYTES, "max_bytes_per_uid"},
+        {QUOTA_LOCKED_BYTES, "max_locked_bytes_per_uid"},
+        {QUOTA_ANCHORED_BYTES, "max_anchored_bytes_per_uid"},
     };
     const uint32_t uid = (uint32_t)d->params.uid.value;
     if (!d->params.uid.given || uid == core->settings.access.own_uid)
@@ -225,7 +227,7 @@ int declare_segments(struct core *core, struct declarations *declarations)
     declarations_deinit(&core->declarations);
     core->declarations = *declarations;
     *declarations = (struct declarations){0};
-    if (core->declarations.count == 0)
+    if (core->declarations.count == 0 || !core->is_started)
         return 0;
     look_later(core);
     for (size_t i = 0; i < core->declarations.count; i++)

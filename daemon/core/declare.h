@@ -31,8 +31,10 @@ struct declare_report {
 };
 
 /*
- * DECLARATIONS are declared from now on, and nothing else: missing segments are created, others are
- * changed. They become the core's, and are empty then. 0, or -ENOMEM and all is as it was.
+ * Before the core is started, the DECLARATIONS are only known, so that the start's sweep knows
+ * whose it is what was declared. Then: DECLARATIONS are declared from now on, and nothing else:
+ * missing segments are created, others are changed. They become the core's, and are empty then. 0,
+ * or -ENOMEM and all is as it was.
  *
  * All is done when it returns, however many they are: who reloads is told what is wrong, and what
  * the files say holds for the next request. Only admins can, and reading the files takes longer.

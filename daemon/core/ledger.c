@@ -197,6 +197,8 @@ static int try_write(struct core *core, enum fact_kind last, const struct segmen
     if (r < 0) {
         note_result(l, r);
         l->reason = "the daemon is out of memory";
+        if (last == FACTS_OF_CHANGES)
+            l->has_more = false; /* the end of the next sweep tries again */
         return r;
     }
     do

@@ -168,7 +168,8 @@ void reconcile_watch(struct core *core)
 {
     if (core->sweep.due.place || core->sweep.is_under_way)
         return;
-    if (core->registry.count == 0 && ledger_noted(&core->ledger) == 0) /* whose end tries again */
+    /* The end of a sweep tries again what could not be noted or recorded. */
+    if (core->registry.count == 0 && ledger_noted(&core->ledger) == 0 && !core->ledger.is_short)
         return;
     int r = deadlines_set(&core->deadlines, &core->sweep.due,
                           core_boottime_ms(core) + pause_ms(core), sweep_is_due);

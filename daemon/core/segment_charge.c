@@ -66,7 +66,7 @@ int segment_charge_give(struct quota *q, struct segment *s, uint32_t uid)
     struct segment other = *s;
     other.account = NULL;
     other.creator.uid = uid;
-    other.creator.was_admin = false;
+    other.creator.gid = s->seen.gid;
     int r = segment_charge_found(q, &other);
     if (r < 0)
         return r;

@@ -184,13 +184,19 @@ static void change_free(struct core *core, struct change *c)
 }
 
 /* The name of a declared segment is for the next one, and this one is its owner's. */
-static int change_heir(struct core *core, const struct segment *s, struct change *c)
+static int change_heir(struct core *core, const struct caller *caller, const struct segment *s,
+                       struct change *c)
 {
+    const struct declarations *d = &core->declarations;
     uint32_t uid;
-    if (!declaration_heir(&core->declarations, s, core->settings.access.own_uid, &uid))
+    /* By its key it may be the declared one still; and an admin knows what he does. */
+    if (declaration_of(d, c->next.name, s->key) == declaration_of(d, s->name, s->key) ||
+        access_is_admin(&core->settings.access, caller))
+        return 0;
+    if (!declaration_heir(d, s, core->settings.access.own_uid, &uid))
         return 0;
     c->next.creator.uid = uid;
-    c->next.creator.was_admin = false;
+    c->next.creator.gid = s->seen.gid;
     return quota_add(&core->quota, uid, QUOTA_SEGMENTS, 1, &c->heir);
 }
 
@@ -248,7 +254,7 @@ static int change_prepare(struct core *core, struct caller *caller, const struct
     if (r == 0 && p->new_name && (!s->name || strcmp(p->new_name, s->name) != 0))
         r = change_name(core, p->new_name, c);
     if (r == 0 && c->renames)
-        r = change_heir(core, s, c);
+        r = change_heir(core, caller, s, c);
     if (r == 0 && p->labels.given)
         r = change_labels(&p->labels, c);
     if (p->ttl_ms.given) {

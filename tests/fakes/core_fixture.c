@@ -80,6 +80,8 @@ static int start(struct core_fixture *f)
     const struct core_seams on = {
         f->k->sysv, f->clock.clock, f->p.processes, f->p.watcher, {&store_ops, &f->store}};
     core_init(&f->core, &on, &f->settings, &f->machine, f->k->self.pid, f->k->self.gid);
+    if (f->before_start)
+        f->before_start(f);
     return core_start(&f->core, &f->start);
 }
 

@@ -44,6 +44,7 @@ struct core_fixture {
 
     char told[16384]; /* events of all turns, as core_fixture_told() shows them */
     bool has_restarted;
+    void (*before_start)(struct core_fixture *f); /* the test's to set; NULL: nothing is done */
 };
 
 /* Sets a limit of the running daemon. */

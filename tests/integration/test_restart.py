@@ -96,6 +96,22 @@ class Kept(RestartCase):
         self.assertTrue(self.is_known(again))
 
 
+class InOrder(LifeCase):
+    CONFIG = LifeCase.RELAXED + "max_segments_per_uid = 4000\n"
+
+    def test_all_that_ends_with_the_connections_is_recorded(self):
+        """It is more than what one write takes."""
+        count = 2500
+        params = {"size": 1, "lifetime": "connection"}
+        self.client.send(b"".join(encode("create", params, id=i) for i in range(count)))
+        for _ in range(count):
+            self.assertIn("result", self.client.reply())
+        self.daemon.stop()
+        self.restart()
+        self.assertNotIn(" gone, ", self.daemon.log())
+        self.assertIn("with 0 segments", self.daemon.log())
+
+
 class Meanwhile(RestartCase):
     """While no daemon is there."""
 

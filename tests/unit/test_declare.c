@@ -8,6 +8,8 @@
 
 #include "daemon/core/create.h"
 #include "daemon/core/declare.h"
+#include "daemon/core/find.h"
+#include "daemon/core/set.h"
 #include "daemon/core/view.h"
 #include "tests/fakes/fake_memory.h"
 
@@ -249,11 +251,19 @@ TEST(removed_again_and_again_while_attached)
     assert_declared("a", 0);
 }
 
+static void rename_by_bob(const char *name, int result)
+{
+    const struct set_params p = {.new_name = name};
+    assert_int_equal(fixture_set(f, &bob, "a", &p), result);
+    turn_ends();
+}
+
 TEST(renamed_by_its_owner)
 {
-    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
-    set_by_root("a", &(const struct set_params){.new_name = "b"});
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB), .gid = GIVEN(VIDEO));
+    rename_by_bob("b", 0);
     assert_int_equal(fixture_record(f, "b")->creator.uid, BOB);
+    assert_int_equal(fixture_record(f, "b")->creator.gid, VIDEO);
     assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 0);
     assert_int_equal(used(BOB, QUOTA_SEGMENTS), 1);
     assert_int_equal(used(BOB, QUOTA_BYTES), 4096);
@@ -263,12 +273,80 @@ TEST(renamed_by_its_owner)
     assert_int_equal(used(BOB, QUOTA_SEGMENTS), 1);
 }
 
+/* Who pays has no right to what is another's by now. */
+TEST(removed_by_another_owner)
+{
+    const struct access *access = &f->core.settings.access;
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB), .mode = GIVEN(0600));
+    set_by_root("a", &(const struct set_params){.uid = GIVEN(ALICE)});
+    const struct segment *s = fixture_record(f, "a");
+    const struct sysv_stat *kernel = fixture_kernel(f, "a");
+    assert_int_equal(fake_sysv_attach_as(f->k, s->shmid, 50), 0);
+    assert_int_equal(fixture_remove(f, "a"), 0);
+    turn_ends();
+    assert_int_equal(s->creator.uid, BOB);
+    assert_false(access_may_change(access, &bob, s, kernel));
+}
+
+/* By its key it is the declared one still. */
+TEST(named_by_its_owner)
+{
+    DECLARE(.key = GIVEN(7), .size = GIVEN(4096), .uid = GIVEN(BOB));
+    const struct set_params p = {.new_name = "b"};
+    struct found found;
+    assert_int_equal(find_key(&f->core, 7, &found), 0);
+    assert_int_equal(core_set(&f->core, &bob, &p, &found, &f->detail), 0);
+    turn_ends();
+    assert_int_equal(fixture_record(f, "b")->creator.uid, DAEMON);
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 0);
+}
+
+/* As at a start: nothing is made yet. */
+static void know_for_bob(struct core_fixture *g)
+{
+    ADD(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    new_ones.report = take_report;
+    new_ones.context = &reported;
+    assert_int_equal(declare_segments(&g->core, &new_ones), 0);
+    assert_int_equal(g->core.registry.count, 0);
+}
+
+/* It was removed while no daemon ran, and somebody has it attached. */
+TEST(removed_before_a_start)
+{
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    const int32_t shmid = fixture_record(f, "a")->shmid;
+    assert_int_equal(fake_sysv_attach_as(f->k, shmid, 50), 0);
+    fake_sysv_remove_as(f->k, shmid);
+    f->before_start = know_for_bob;
+    assert_int_equal(core_fixture_restart(f), 0);
+    turn_ends();
+    assert_int_equal(used(BOB, QUOTA_SEGMENTS), 1);
+    assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 0);
+}
+
+/* A lock counts as well. */
+TEST(locked_and_removed_while_attached)
+{
+    FIXTURE_LIMIT(f, max_locked_bytes_per_uid, 4096);
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB), .locked = {true, true});
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fake_sysv_attach_as(f->k, fixture_record(f, "a")->shmid, 50), 0);
+        assert_int_equal(fixture_remove(f, "a"), 0);
+        *reported = '\0';
+        look();
+    }
+    assert_int_equal(used(BOB, QUOTA_LOCKED_BYTES), 8192);
+    assert_reported("uncreated:a");
+    assert_string_equal(last_detail.what, "max_locked_bytes_per_uid");
+}
+
 TEST(renamed_and_not_recorded)
 {
     const struct set_params p = {.new_name = "b"};
     DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
     fake_store_fail_next(&f->store, 1, ENOSPC, "full");
-    assert_int_equal(fixture_set(f, &root, "a", &p), OUTCOME_STORE_FAILURE);
+    assert_int_equal(fixture_set(f, &bob, "a", &p), OUTCOME_STORE_FAILURE);
     assert_int_equal(fixture_record(f, "a")->creator.uid, DAEMON);
     assert_int_equal(used(DAEMON, QUOTA_SEGMENTS), 1);
     assert_int_equal(used(BOB, QUOTA_SEGMENTS), 0);
@@ -674,6 +752,10 @@ int main(void)
         DECLARE_CASE(renamed),
         DECLARE_CASE(removed_again_and_again_while_attached),
         DECLARE_CASE(renamed_by_its_owner),
+        DECLARE_CASE(removed_by_another_owner),
+        DECLARE_CASE(named_by_its_owner),
+        DECLARE_CASE(removed_before_a_start),
+        DECLARE_CASE(locked_and_removed_while_attached),
         DECLARE_CASE(renamed_and_not_recorded),
         DECLARE_CASE(refused_and_tried_again),
         DECLARE_CASE(the_kernel_does_not_tell),
