@@ -37,9 +37,8 @@ bool access_may_read(const struct access *a, const struct caller *caller,
 bool access_may_change(const struct access *a, const struct caller *caller,
                        const struct segment *segment, const struct sysv_stat *kernel)
 {
-    /* What an admin made is its owner's: the uid that is its creator may only pay for it. */
     const struct stored_creator *by = &segment->creator;
-    return caller->uid == kernel->uid || (caller->uid == by->uid && !by->was_admin) ||
+    return caller->uid == kernel->uid || (caller->uid == by->uid && !by->only_pays) ||
            access_is_admin(a, caller);
 }
 

@@ -25,7 +25,8 @@ static int check(const struct core *core, const struct caller *caller, const str
                        "segment: it would be gone at once";
     if (detail->what)
         return OUTCOME_NOT_SUPPORTED;
-    if (s->creator.uid == a->own_uid && !access_is_admin(a, caller))
+    const bool was_declared = s->creator.uid == a->own_uid || s->creator.only_pays;
+    if (was_declared && !access_is_admin(a, caller))
         return outcome_denied(
             detail, "admin",
             "the daemon's own user made the segment, as for a file in segments.d: an admin may "

@@ -86,7 +86,8 @@ static int restore_segment(struct core *core, const struct stored *stored, bool 
     if (!segment)
         return -ENOMEM;
     /* Until it is looked at in the kernel. Should it be gone, its creator may hear of it. */
-    segment->seen.uid = segment->creator.uid;
+    segment->seen.uid =
+        segment->creator.only_pays ? core->settings.access.own_uid : segment->creator.uid;
     segment->seen.gid = segment->creator.gid;
     segment->seen.mode = 0600;
     int r = registry_add(&core->registry, segment);

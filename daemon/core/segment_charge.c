@@ -67,6 +67,8 @@ int segment_charge_give(struct quota *q, struct segment *s, uint32_t uid)
     other.account = NULL;
     other.creator.uid = uid;
     other.creator.gid = s->seen.gid;
+    other.creator.was_admin = false;
+    other.creator.only_pays = true;
     int r = segment_charge_found(q, &other);
     if (r < 0)
         return r;

@@ -25,9 +25,8 @@ int segment_charge_found(struct quota *q, struct segment *segment) MUST_CHECK;
  */
 void segment_charge_follow_lock(struct quota *q, struct segment *segment, bool is_locked);
 
-/* From now on UID is charged for SEGMENT, which an admin or the daemon has made, whatever the caps,
- * and is its creator, with no more rights than before: 0, or -ENOMEM and
- * nothing has changed, which cannot be when UID has an account. */
+/* From now on UID is charged for SEGMENT, whatever the caps, and is a creator who only pays: 0, or
+ * -ENOMEM and nothing has changed, which cannot be when UID has an account. */
 int segment_charge_give(struct quota *q, struct segment *segment, uint32_t uid) MUST_CHECK;
 
 /* Give the charge back; without one they do nothing. The second gives back everything. */

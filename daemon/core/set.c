@@ -197,6 +197,8 @@ static int change_heir(struct core *core, const struct caller *caller, const str
         return 0;
     c->next.creator.uid = uid;
     c->next.creator.gid = s->seen.gid;
+    c->next.creator.was_admin = false;
+    c->next.creator.only_pays = true;
     return quota_add(&core->quota, uid, QUOTA_SEGMENTS, 1, &c->heir);
 }
 

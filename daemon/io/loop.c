@@ -159,8 +159,10 @@ void loop_close_connections(struct loop *loop)
     core_tick(loop->rpc->core);
     /* What ended with them is recorded, all of it. */
     end_rpc_turn(loop);
-    if (ledger_has_more(loop->rpc->core))
+    if (ledger_has_more(loop->rpc->core)) {
         ledger_go_on(loop->rpc->core);
+        end_rpc_turn(loop);
+    }
 }
 
 static bool has_work(const struct loop *loop)

@@ -23,7 +23,7 @@ enum segment_flag {
     FLAG_HAS_OTHER_NAME = 16,
     FLAG_HAS_UNSEEN = 32,
     FLAG_HAS_IDLE = 64,
-    FLAGS_ALL = 127,
+    FLAG_ONLY_PAYS = 128,
 };
 
 static const char *const type_words[] = {
@@ -101,6 +101,7 @@ static uint8_t flags_of(const struct stored_segment *s)
 {
     unsigned flags = 0;
     flags |= s->creator.was_admin ? FLAG_WAS_ADMIN : 0U;
+    flags |= s->creator.only_pays ? FLAG_ONLY_PAYS : 0U;
     flags |= s->noreserve ? FLAG_NORESERVE : 0U;
     flags |= s->adopted ? FLAG_ADOPTED : 0U;
     flags |= s->has_unseen ? FLAG_HAS_UNSEEN : 0U;
@@ -301,6 +302,7 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     get_bytes(left, s->creator.comm, COMM_MAX);
     uint8_t flags = get_8(left);
     s->creator.was_admin = flags & FLAG_WAS_ADMIN;
+    s->creator.only_pays = flags & FLAG_ONLY_PAYS;
     s->noreserve = flags & FLAG_NORESERVE;
     s->adopted = flags & FLAG_ADOPTED;
     s->has_unseen = flags & FLAG_HAS_UNSEEN;
@@ -312,8 +314,8 @@ static void get_segment(struct bytes_left *left, struct decoded_record *d, bool 
     const char *other_name = get_text(left);
     s->name = flags & FLAG_HAS_NAME ? name : NULL;
     s->other_name = flags & FLAG_HAS_OTHER_NAME ? other_name : NULL;
-    *ret_is_odd = flags > FLAGS_ALL || (!s->name && *name) || (!s->other_name && *other_name) ||
-                  zero != 0 || s->n_labels > SEGMENT_LABELS_MAX;
+    *ret_is_odd = (!s->name && *name) || (!s->other_name && *other_name) || zero != 0 ||
+                  s->n_labels > SEGMENT_LABELS_MAX;
     for (size_t i = 0; !*ret_is_odd && i < s->n_labels; i++) {
         d->labels[i].key = get_text(left);
         d->labels[i].value = get_text(left);

@@ -117,6 +117,7 @@ static void put_segment(struct dump *d, const struct stored_segment *s)
     put_int(d, "creator_pid", s->creator.pid);
     put_string(d, "creator_comm", s->creator.comm);
     put_bool(d, "creator_was_admin", s->creator.was_admin);
+    put_bool(d, "creator_only_pays", s->creator.only_pays);
     put_string(d, "state", state_words[s->state]);
     put_string(d, "lifetime", lifetime_words[s->lifetime]);
     put_bool(d, "noreserve", s->noreserve);

@@ -35,6 +35,7 @@ struct stored_creator {
     int32_t pid;
     char comm[COMM_MAX];
     bool was_admin;
+    bool only_pays; /* for what is left of a declared segment of his: no right comes of it */
 };
 
 /* Since when nobody was seen to have a segment attached, and what the kernel told then. When it

@@ -74,6 +74,7 @@ static const struct stored_segment *make_example(struct example *e, uint64_t ser
                                  .idle = {.since_ms = version % 8 == 1 ? 5 + version : 0},
                                  .replaces = version % 6 == 5 ? serial + 1 : 0};
     s->creator.was_admin = version % 7 == 2;
+    s->creator.only_pays = version % 7 == 4;
     snprintf(s->creator.comm, sizeof(s->creator.comm), "comm %u", version);
     if (version != 3)
         add_text(&at, &s->name, "segment-%" PRIu64, serial);
@@ -234,7 +235,8 @@ static bool is_same_segment(const struct stored_segment *a, const struct stored_
                 a->cpid == b->cpid && a->cuid == b->cuid && a->size == b->size &&
                 a->creator.uid == b->creator.uid && a->creator.gid == b->creator.gid &&
                 a->creator.pid == b->creator.pid && strcmp(a->creator.comm, b->creator.comm) == 0 &&
-                a->creator.was_admin == b->creator.was_admin && a->state == b->state &&
+                a->creator.was_admin == b->creator.was_admin &&
+                a->creator.only_pays == b->creator.only_pays && a->state == b->state &&
                 a->lifetime == b->lifetime && a->noreserve == b->noreserve &&
                 a->adopted == b->adopted && a->has_unseen == b->has_unseen &&
                 a->huge_page_size == b->huge_page_size && a->created_at_ms == b->created_at_ms &&

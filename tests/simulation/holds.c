@@ -375,7 +375,8 @@ static void check_segment(struct oracle *o, struct model_segment *s)
     if (k->locked != s->kernel.locked)
         world_fail(o->w, "segment %" PRIu64 " is %slocked", s->serial, k->locked ? "" : "not ");
     /* What the kernel has refused to mark the next sweep marks. */
-    if (s->lifetime == LIFETIME_ATTACHED && oracle_had_fault(o))
+    const bool is_to_be_marked = s->lifetime == LIFETIME_ATTACHED || s->state == STATE_REMOVING;
+    if (is_to_be_marked && oracle_had_fault(o))
         s->kernel.destroyed = k->destroyed;
     if (s->state == STATE_REMOVING)
         s->kernel.destroyed |= k->destroyed;

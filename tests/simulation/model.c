@@ -343,8 +343,7 @@ bool model_may_read(const struct model *m, const struct process *p, const struct
 
 bool model_may_change(const struct model *m, const struct process *p, const struct model_segment *s)
 {
-    return p->uid == s->kernel.uid || (p->uid == s->creator_uid && !s->creator_was_admin) ||
-           model_is_admin(m, p);
+    return p->uid == s->kernel.uid || p->uid == s->creator_uid || model_is_admin(m, p);
 }
 
 bool model_may_see(const struct model *m, const struct process *p, const struct model_segment *s)

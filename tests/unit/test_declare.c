@@ -288,6 +288,17 @@ TEST(removed_by_another_owner)
     assert_false(access_may_change(access, &bob, s, kernel));
 }
 
+/* Nor does anybody take it for the daemon's. */
+TEST(declared_under_the_new_name)
+{
+    DECLARE(.name = "a", .size = GIVEN(4096), .uid = GIVEN(BOB));
+    rename_by_bob("b", 0);
+    *reported = '\0';
+    DECLARE(.name = "b", .size = GIVEN(4096), .uid = GIVEN(ALICE));
+    assert_reported("conflict:b:creator");
+    assert_int_equal(fixture_kernel(f, "b")->uid, BOB);
+}
+
 /* By its key it is the declared one still. */
 TEST(named_by_its_owner)
 {
@@ -753,6 +764,7 @@ int main(void)
         DECLARE_CASE(removed_again_and_again_while_attached),
         DECLARE_CASE(renamed_by_its_owner),
         DECLARE_CASE(removed_by_another_owner),
+        DECLARE_CASE(declared_under_the_new_name),
         DECLARE_CASE(named_by_its_owner),
         DECLARE_CASE(removed_before_a_start),
         DECLARE_CASE(locked_and_removed_while_attached),
