@@ -57,8 +57,9 @@ enum { CHOSEN_MAX = 4 * COLUMNS };
 
 struct choice {
     size_t columns[CHOSEN_MAX];
-    size_t n;    /* 0: all of them */
-    size_t sort; /* COLUMNS: as they come */
+    size_t n;       /* 0: all of them */
+    size_t n_usual; /* so many are there without being asked for */
+    size_t sort;    /* COLUMNS: as they come */
 };
 
 struct ps {
@@ -110,6 +111,7 @@ static int choose(struct ps *ps)
     if (at && *at == '+') {
         for (; choice->n < COLUMNS; choice->n++)
             choice->columns[choice->n] = choice->n;
+        choice->n_usual = choice->n;
         at++;
     }
     while (r == 0 && at) {
@@ -127,7 +129,9 @@ static int arrange(struct ps *ps)
 {
     const struct choice *choice = &ps->choice;
     int r = table_sort(ps->table, choice->sort, cli_given(ps->cli, OPT(REVERSE)));
-    return r < 0 || choice->n == 0 ? r : table_choose(ps->table, choice->columns, choice->n);
+    if (r < 0 || choice->n == 0)
+        return r;
+    return table_choose(ps->table, choice->columns, choice->n, choice->n_usual);
 }
 
 /* --- one process */

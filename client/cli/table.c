@@ -153,7 +153,7 @@ int table_sort(struct table *table, size_t column, bool is_reversed)
     return 0;
 }
 
-int table_choose(struct table *table, const size_t *columns, size_t n)
+int table_choose(struct table *table, const size_t *columns, size_t n, size_t n_usual)
 {
     struct table *chosen = table_new(&table->layout[0].column, 1, table->style);
     struct layout *layout = calloc(n, sizeof(*layout));
@@ -165,8 +165,11 @@ int table_choose(struct table *table, const size_t *columns, size_t n)
         chosen->n_columns = n;
         layout = NULL;
     }
-    for (size_t i = 0; r == 0 && i < n; i++)
+    for (size_t i = 0; r == 0 && i < n; i++) {
         chosen->layout[i] = table->layout[columns[i]];
+        if (i >= n_usual)
+            chosen->layout[i].column.may_be_left_out = 0;
+    }
     for (size_t i = 0; r == 0 && i < table->n_cells; i += table->n_columns) {
         for (size_t j = 0; j < n; j++)
             row[j] = table->cells[i + columns[j]];

@@ -38,8 +38,9 @@ size_t table_rows(const struct table *table);
 /* Puts the rows in the order of COLUMN (the number of columns: as they came), or the other way
  * round: 0 or -ENOMEM. */
 int table_sort(struct table *table, size_t column, bool is_reversed) MUST_CHECK;
-/* Has N columns from now on, those of COLUMNS, of which one may come twice: 0 or -ENOMEM. */
-int table_choose(struct table *table, const size_t *columns, size_t n) MUST_CHECK;
+/* Has N columns from now on, those of COLUMNS, of which one may come twice: 0 or -ENOMEM. The first
+ * N_USUAL may be left out as before, and the others, which somebody asked for, may not. */
+int table_choose(struct table *table, const size_t *columns, size_t n, size_t n_usual) MUST_CHECK;
 void table_print(struct table *table, FILE *file);
 /* NULL is good. */
 void table_free(struct table *table);

@@ -214,6 +214,20 @@ class Terminal(Listing):
         self.client.create(name="n" * 200)
         headings, _row = self.on_terminal(40, "list", "-o", "NAME,CREATED,CHANGED,STATE")
         self.assertEqual(headings.split(), ["NAME", "CREATED", "CHANGED", "STATE"])
+        headings, _row = self.on_terminal(40, "list", "-o", "+HOLDERS,CREATED")
+        self.assertEqual(headings.split()[-2:], ["HOLDERS", "CREATED"])
+
+    def test_what_ps_was_asked_for_is_never_left_out(self):
+        self.client.create(name="n" * 200, lifetime="process")
+        for asked in (["NAME", "COMMAND", "WAITS", "UNIT", "HOLDS", "ACCESS", "PID"], ["UNIT", "WAITS", "ACCESS"]):
+            for width in (12, 30, 40):
+                with self.subTest(asked=asked, width=width):
+                    headings, *_rows = self.on_terminal(width, "ps", "-o", ",".join(asked))
+                    self.assertEqual([word.replace("COMMA~", "COMMAND") for word in headings.split()], asked)
+        # With a +, the usual columns are left out as ever, and those behind it are not.
+        headings, *_rows = self.on_terminal(40, "ps", "-o", "+WAITS,UNIT")
+        self.assertEqual(headings.split()[-2:], ["WAITS", "UNIT"])
+        self.assertNotIn("ACCESS", headings)
 
     def test_notruncate(self):
         self.client.create(name="n" * 200)
