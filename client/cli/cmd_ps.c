@@ -70,7 +70,8 @@ struct ps {
     struct writer json;           /* owned */
     struct writer notes;          /* owned: lines below the table */
     struct choice choice;
-    bool one; /* a segment was named: it is shown even when nobody has it */
+    bool one;   /* a segment was named: it is shown even when nobody has it */
+    bool asked; /* the daemon was: without it nobody knows who holds a segment or waits for it */
     size_t n_shown;
 };
 
@@ -174,8 +175,8 @@ static int add_line(struct ps *ps, const struct shmd_segment *s, const struct pr
         [COLUMN_COMMAND] = p->comm ? p->comm : "?",
         [COLUMN_UNIT] = unit_of(p),
         [COLUMN_ACCESS] = access_of(p),
-        [COLUMN_HOLDS] = p->holds ? "yes" : "no",
-        [COLUMN_WAITS] = p->waits ? "yes" : "no",
+        [COLUMN_HOLDS] = !ps->asked ? "?" : p->holds ? "yes" : "no",
+        [COLUMN_WAITS] = !ps->asked ? "?" : p->waits ? "yes" : "no",
     };
     return table_add(ps->table, texts);
 }
@@ -296,6 +297,23 @@ static void write_holder(struct writer *w, const struct shmd_holder *h)
     writer_object_end(w);
 }
 
+static void write_what_the_daemon_tells(struct writer *w, const struct shmd_segment *s,
+                                        const char *result)
+{
+    writer_key(w, "holders");
+    writer_array_begin(w);
+    for (uint32_t i = 0; s->holder_list && i < s->holders; i++)
+        write_holder(w, &s->holder_list[i]);
+    writer_array_end(w);
+    writer_key(w, "waiters");
+    writer_array_begin(w);
+    struct json_walk walk = waiters_begin(result);
+    struct waiting waiting;
+    while (waiters_next(&walk, &waiting))
+        writer_value(w, waiting.text.text, waiting.text.len);
+    writer_array_end(w);
+}
+
 static void show_as_json(struct ps *ps, const struct shmd_segment *s, const char *result)
 {
     struct writer *w = &ps->json;
@@ -314,18 +332,8 @@ static void show_as_json(struct ps *ps, const struct shmd_segment *s, const char
         if (ps->all->processes[i]->shmid == s->shmid)
             write_attachment(w, ps->all->processes[i]);
     writer_array_end(w);
-    writer_key(w, "holders");
-    writer_array_begin(w);
-    for (uint32_t i = 0; s->holder_list && i < s->holders; i++)
-        write_holder(w, &s->holder_list[i]);
-    writer_array_end(w);
-    writer_key(w, "waiters");
-    writer_array_begin(w);
-    struct json_walk walk = waiters_begin(result);
-    struct waiting waiting;
-    while (waiters_next(&walk, &waiting))
-        writer_value(w, waiting.text.text, waiting.text.len);
-    writer_array_end(w);
+    if (ps->asked)
+        write_what_the_daemon_tells(w, s, result);
     writer_object_end(w);
 }
 
@@ -409,6 +417,14 @@ static int show_from_kernel(struct ps *ps)
 
 /* --- the command */
 
+static const char *nobody_text(const struct ps *ps)
+{
+    if (!ps->asked)
+        return ps->one ? "No process has it attached." : "No process has a segment attached.";
+    return ps->one ? "No process has it attached, holds it or waits for it."
+                   : "No process has a segment attached, holds one or waits for one.";
+}
+
 static int print(struct ps *ps)
 {
     if (!ps->table) {
@@ -424,8 +440,7 @@ static int print(struct ps *ps)
     if (ps->n_shown > 0)
         table_print(ps->table, stdout);
     else if (ps->notes.len == 0)
-        puts(ps->one ? "No process has it attached, holds it or waits for it."
-                     : "No process has a segment attached, holds one or waits for one.");
+        puts(nobody_text(ps));
     if (ps->notes.len > 0)
         fwrite(ps->notes.data, 1, ps->notes.len, stdout);
     return EXIT_OK;
@@ -453,7 +468,7 @@ static int run(struct ps *ps)
     if (status != 0)
         return status;
     daemon_ask(cli, &ps->daemon);
-    bool answers = ps->daemon.state == DAEMON_ANSWERS;
+    const bool answers = ps->asked = ps->daemon.state == DAEMON_ANSWERS;
     bool needs_daemon = cli->n_args > 0 || cli_given(cli, OPT(SERIAL));
     if (ps->daemon.state == DAEMON_ELSEWHERE)
         return cli_error(EXIT_REFUSED, "the daemon is in another IPC namespace, where the ids of "
@@ -462,7 +477,9 @@ static int run(struct ps *ps)
         return ps->daemon.state == DAEMON_UNREACHABLE ? cli_unreachable(cli, ps->daemon.error)
                                                       : cli_failure(cli, ps->daemon.error);
     if (!answers)
-        cli_note(cli, "the daemon was not asked (%s): names and holders are not shown",
+        cli_note(cli,
+                 "the daemon was not asked (%s): names, and who holds a segment or waits for it, "
+                 "are not known",
                  daemon_state_text(&ps->daemon));
     int r = shmd_attachments(answers ? cli->shmd : NULL, NULL, &ps->all);
     if (r != 0)

@@ -1362,6 +1362,21 @@ class Ps(Shmdctl):
         self.ctl("ps", "--shmid", "4711", status=NO_SUCH_SEGMENT)
         self.ctl("ps", "frames", status=UNREACHABLE)
 
+    def test_without_a_daemon_nothing_is_said_of_holders_and_waiters(self):
+        pid = self.attach()
+        self.daemon.stop()
+        note = "the daemon was not asked .*: names, and who holds a segment or waits for it, are not known"
+        (segment,) = self.ps()
+        self.assertEqual({"holders", "waiters", "name"} & set(segment), set())
+        (row,) = self.ctl("ps", "-n", note=note).splitlines()
+        self.assertEqual((row.split()[1], row.split()[-3:]), (str(pid), ["writable", "?", "?"]))
+
+    def test_nobody_without_a_daemon(self):
+        note = "the daemon was not asked .*: names, and who holds a segment or waits for it, are not known"
+        self.daemon.stop()
+        self.assertEqual(self.ctl("ps", note=note), "No process has a segment attached.\n")
+        self.assertEqual(self.ctl("ps", "--shmid", self.shmid, note=note), "No process has it attached.\n")
+
     def test_the_daemon_itself_is_none(self):
         # It has it attached until somebody else has.
         self.client.create(name="anchored", lifetime="attached", mode="0600")
