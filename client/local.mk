@@ -70,6 +70,7 @@ shmdctl_SOURCES = \
 	client/cli/kernel_segments.c client/cli/kernel_segments.h \
 	client/cli/logind_conf.c client/cli/logind_conf.h \
 	client/cli/main.c \
+	client/cli/meant.c client/cli/meant.h \
 	client/cli/near.c client/cli/near.h \
 	client/cli/option_values.c client/cli/option_values.h \
 	client/cli/options.c \

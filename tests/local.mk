@@ -10,6 +10,7 @@ unit_tests = \
 	tests/unit/test_anchor \
 	tests/unit/test_audit \
 	tests/unit/test_cli_parse \
+	tests/unit/test_cli_words \
 	tests/unit/test_config \
 	tests/unit/test_contents \
 	tests/unit/test_create \
@@ -245,6 +246,7 @@ libfakes_la_SOURCES = \
 	tests/fakes/fake_store.c tests/fakes/fake_store.h \
 	tests/fakes/fake_sysv.c tests/fakes/fake_sysv.h
 tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c client/cli/format.c client/cli/parse.c
+tests_unit_test_cli_words_SOURCES = tests/unit/test_cli_words.c client/cli/meant.c client/cli/near.c
 tests_unit_test_plain_text_SOURCES = tests/unit/test_plain_text.c client/cli/plain_text.c
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c client/cli/format.c client/cli/progress.c
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c client/cli/doctor_checks.c client/cli/format.c \

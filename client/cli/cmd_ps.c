@@ -175,8 +175,12 @@ static int add_line(struct ps *ps, const struct shmd_segment *s, const struct pr
         [COLUMN_COMMAND] = p->comm ? p->comm : "?",
         [COLUMN_UNIT] = unit_of(p),
         [COLUMN_ACCESS] = access_of(p),
-        [COLUMN_HOLDS] = !ps->asked ? "?" : p->holds ? "yes" : "no",
-        [COLUMN_WAITS] = !ps->asked ? "?" : p->waits ? "yes" : "no",
+        [COLUMN_HOLDS] = !ps->asked ? "?"
+                         : p->holds ? "yes"
+                                    : "no",
+        [COLUMN_WAITS] = !ps->asked ? "?"
+                         : p->waits ? "yes"
+                                    : "no",
     };
     return table_add(ps->table, texts);
 }

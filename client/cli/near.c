@@ -3,8 +3,9 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
-enum { LONGEST = 31 };
+enum { LONGEST = 31, SHORT = 6 };
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -49,9 +50,18 @@ void near_try(struct near *near, const char *candidate)
     if (length == 0 || length > LONGEST || strlen(candidate) > LONGEST)
         return;
     unsigned distance = distance_between(near->word, candidate);
-    /* Of a short word, two wrong letters leave nothing. */
-    if (distance < near->distance && distance <= (length < 5 ? 1 : 2)) {
+    /* With two wrong letters a short word is as near to a word of another meaning. */
+    if (distance < near->distance && distance <= (length <= SHORT ? 1 : 2)) {
         near->distance = distance;
         near->best = candidate;
     }
+}
+
+bool near_is_swapped(const char *a, const char *b)
+{
+    size_t at = 0;
+    while (a[at] && small(a[at]) == small(b[at]))
+        at++;
+    return a[at] && a[at + 1] && small(a[at]) == small(b[at + 1]) &&
+           small(a[at + 1]) == small(b[at]) && strcasecmp(a + at + 2, b + at + 2) == 0;
 }

@@ -5,7 +5,7 @@
 #ifndef SHMD_CLIENT_CLI_NEAR_H
 #define SHMD_CLIENT_CLI_NEAR_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
 struct near {
     const char *word; /* borrowed */
@@ -16,5 +16,7 @@ struct near {
 void near_begin(struct near *near, const char *word);
 /* CANDIDATE must stay. Capitals count as small letters. */
 void near_try(struct near *near, const char *candidate);
+/* Whether the two differ only in two neighbours that have changed places. */
+bool near_is_swapped(const char *a, const char *b);
 
 #endif

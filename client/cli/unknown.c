@@ -3,121 +3,16 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "client/cli/meant.h"
 #include "client/cli/near.h"
 
 /* --- commands */
 
-enum { SHORT = 4 };
-
-/* What other programs, or people, call a command. */
-static const struct {
-    const char *word;
-    const char *meant; /* as it is to be typed */
-} other_commands[] = {
-    {"remove", "rm"},
-    {"delete", "rm"},
-    {"del", "rm"},
-    {"unlink", "rm"},
-    {"destroy", "rm"},
-    {"erase", "rm"},
-    {"kill", "rm"},
-    {"free", "rm"},
-    {"drop", "rm"},
-    {"ipcrm", "rm"},
-    {"rename", "set NAME --new-name NEW"},
-    {"move", "set NAME --new-name NEW"},
-    {"mv", "set NAME --new-name NEW"},
-    {"chmod", "set NAME --mode MODE"},
-    {"chown", "set NAME --uid USER"},
-    {"chgrp", "set NAME --gid GROUP"},
-    {"change", "set"},
-    {"modify", "set"},
-    {"update", "set"},
-    {"edit", "set"},
-    {"resize", "create NAME --size SIZE --replace"},
-    {"replace", "create NAME --size SIZE --replace"},
-    {"new", "create"},
-    {"make", "create"},
-    {"add", "create"},
-    {"ipcmk", "create"},
-    {"load", "create NAME --from FILE"},
-    {"show", "stat"},
-    {"inspect", "stat"},
-    {"describe", "stat"},
-    {"get", "stat"},
-    {"dir", "list"},
-    {"segments", "list"},
-    {"ipcs", "list --all"},
-    {"lsipc", "list --all"},
-    {"status", "info"},
-    {"limits", "info"},
-    {"ping", "info"},
-    {"cat", "read"},
-    {"dump", "read"},
-    {"copy", "read"},
-    {"fill", "write"},
-    {"put", "write"},
-    {"processes", "ps"},
-    {"procs", "ps"},
-    {"attachments", "ps"},
-    {"attached", "ps"},
-    {"holders", "ps"},
-    {"users", "ps"},
-    {"lsof", "ps"},
-    {"fuser", "ps"},
-    {"who", "ps"},
-    {"monitor", "events"},
-    {"follow", "events"},
-    {"subscribe", "events"},
-    {"log", "events"},
-    {"watch", "top"},
-    {"exec", "run"},
-    {"start", "run"},
-    {"publish", "ready"},
-    {"keep", "hold"},
-    {"acquire", "hold"},
-    {"unhold", "release"},
-    {"take", "adopt"},
-    {"import", "adopt"},
-    {"clean", "gc"},
-    {"cleanup", "gc"},
-    {"prune", "gc"},
-    {"purge", "gc"},
-    {"orphans", "gc"},
-    {"check", "doctor"},
-    {"health", "doctor"},
-    {"diagnose", "doctor"},
-};
-
-/* What was meant by NAME; NULL: nothing like it is known. */
-static const char *meant_command(const struct cli *cli, const char *name)
-{
-    struct near near;
-    for (size_t i = 0; i < COUNT(other_commands); i++)
-        if (strcasecmp(other_commands[i].word, name) == 0)
-            return other_commands[i].meant;
-    near_begin(&near, name);
-    for (size_t i = 0; i < cli->n_commands; i++)
-        if (!cli->commands[i].is_hidden)
-            near_try(&near, cli->commands[i].name);
-    if (near.best)
-        return near.best;
-    /* Of a short word of others, one wrong letter makes another word. */
-    for (size_t i = 0; i < COUNT(other_commands); i++)
-        if (strlen(other_commands[i].word) > SHORT)
-            near_try(&near, other_commands[i].word);
-    for (size_t i = 0; i < COUNT(other_commands); i++)
-        if (near.best == other_commands[i].word)
-            return other_commands[i].meant;
-    return NULL;
-}
-
 int unknown_command(const struct cli *cli, const char *name)
 {
     char list[512] = "";
-    const char *meant = meant_command(cli, name);
+    const char *meant = meant_command(cli->commands, cli->n_commands, name);
     for (size_t i = 0; i < cli->n_commands; i++) {
         if (cli->commands[i].is_hidden)
             continue;

@@ -1772,6 +1772,9 @@ class CommandLine(CommandCase):
             (["kill", "x"], "do you mean rm?"),
             (["bill", "x"], "unknown command 'bill'; there are"),
             (["mood", "x"], "unknown command 'mood'; there are"),
+            (["stop"], "unknown command 'stop'; there are"),
+            (["unlock", "x"], "do you mean set NAME --unlocked?"),
+            (["export", "x"], "do you mean read?"),
             (["rename", "x", "y"], "do you mean set NAME --new-name NEW?"),
             (["resize", "x"], "do you mean create NAME --size SIZE --replace?"),
             (["show", "x"], "do you mean stat?"),
@@ -1797,7 +1800,7 @@ class CommandLine(CommandCase):
 
     def test_what_it_advises_is_there(self):
         """No advice names a command or an option that there is not."""
-        with open(os.path.join(SOURCE, "client", "cli", "unknown.c"), encoding="utf-8") as file:
+        with open(os.path.join(SOURCE, "client", "cli", "meant.c"), encoding="utf-8") as file:
             table = file.read().split("other_commands[] = {")[1].split("};")[0]
         meant = re.findall(r'\{"[a-z]+", "([^"]+)"\}', table)
         self.assertGreater(len(meant), 50)
