@@ -229,6 +229,10 @@ static bool is_right_success(const struct answer *a, const struct ask *ask, cons
     if (ask->method == METHOD_CREATE && strcmp(text_in(shown, "state"), "initialising") == 0 &&
         !a->segment && (a->replaced != NULL) != (json_object_get(shown, "replaces") != NULL))
         return false;
+    /* Whether what is set is being removed by now: its event shows that, too. */
+    if (ask->method == METHOD_SET && strcmp(text_in(shown, "state"), "removing") == 0 &&
+        a->segment->state != STATE_REMOVING && a->segment->outside != OUTSIDE_DYING)
+        return false;
     if (a->segment && ask->method != METHOD_DISOWN)
         return model_int(shown, "serial", 0) == (long long)a->segment->serial;
     if (a->foreign)
