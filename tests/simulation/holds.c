@@ -108,7 +108,9 @@ static bool is_lingering(const struct oracle *o, const struct sysv_stat *k)
 {
     const struct segment *r =
         o->w->is_running ? registry_by_shmid(&o->w->core.registry, k->shmid) : NULL;
-    return r && r->state == STATE_REMOVING && o->last_fault_ms > 0;
+    /* Another may have the id by now. */
+    const bool is_its_own = r && r->cuid == k->cuid && r->cpid == k->cpid && r->size == k->size;
+    return is_its_own && r->state == STATE_REMOVING && o->last_fault_ms > 0;
 }
 
 static void take_foreign(struct oracle *o)

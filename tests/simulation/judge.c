@@ -219,6 +219,16 @@ static bool may_be_kept(int code)
            code == CODE_SEGMENT_EXISTS;
 }
 
+/* Whether SHMID, which is foreign, may have the record of a former segment still, which is removed
+ * and whose removal the kernel refused. A look of the daemon's ends that. */
+static bool may_have_former(const struct oracle *o, long long shmid)
+{
+    for (size_t i = 0; i < o->m.n_all && oracle_had_fault(o); i++)
+        if (o->m.all[i]->has_ended && o->m.all[i]->kernel.shmid == shmid)
+            return model_foreign(&o->m, (int32_t)shmid);
+    return false;
+}
+
 static bool is_right_success(const struct answer *a, const struct ask *ask, const json_t *result)
 {
     const json_t *shown = json_object_get(result, "segment");
@@ -489,6 +499,9 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
         return;
     if (first.code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) && may_be_kept(code_of(message)))
         return;
+    if (ask->method == METHOD_STAT && code_of(message) == CODE_STALE_SEGMENT &&
+        may_have_former(o, model_int(ask->params, "shmid", -1)))
+        return;
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
         /* Nothing was done, as the checks of kernel and records show. But this code also tells that
          * there was no memory for the answer, or that it could not be put back either. */
@@ -667,8 +680,8 @@ static void judge_list(struct oracle *o, const struct ask *ask, const json_t *re
                                  json_object_size(json_object_get(p, "labels")) == 0;
     for (i = 0; i < o->m.n_foreign && has_all_foreign && !o->faults_seen; i++) {
         const struct sysv_stat *k = &o->m.foreign[i];
-        if (model_by_shmid(&o->m,
-                           k->shmid)) /* its record is stale, which the daemon may not know */
+        /* Its record is stale, which the daemon may not know. */
+        if (model_by_shmid(&o->m, k->shmid) || may_have_former(o, k->shmid))
             continue;
         if (model_int(p, "uid", k->uid) == k->uid && !is_listed(rows, "shmid", k->shmid))
             world_fail(o->w, "request %lld does not list shmid %d, which is foreign", ask->id,
