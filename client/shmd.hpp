@@ -138,19 +138,61 @@ template <typename Fill> struct filling {
     }
 };
 
-/* What a connection is. It stays where it is while connections and holds are moved. */
-struct connected {
-    std::unique_ptr<struct shmd, closes> handle;
-    /* By serial: how many holds there are. The daemon knows the holder once, so only the last one
-     * may tell it. */
-    std::map<std::uint64_t, std::size_t> holds;
+/* A segment that this process holds through a connection. The daemon knows the holder once, however
+ * many holds there are, so only the end of the last one may tell it. */
+struct held {
+    std::uint64_t serial = 0;
+    std::size_t count = 0; /* of the holds */
+    bool is_kept = false;  /* create made it a holder, say: until release or the end */
+    bool is_over = false;  /* it was released, and what holds there are hold nothing any more */
+};
 
-    void give_back(std::uint64_t serial) noexcept
+/* What a connection is. Its holds keep it. */
+struct connected {
+    using holds_by_serial = std::map<std::uint64_t, std::shared_ptr<held>>;
+
+    std::unique_ptr<struct shmd, closes> handle;
+    holds_by_serial holds;
+
+    /* Room for one more. It is made before the daemon is asked: afterwards it would be too late for
+     * want of memory. */
+    static holds_by_serial::node_type make_room()
+    {
+        holds_by_serial one;
+        one.try_emplace(0, std::make_shared<held>());
+        return one.extract(one.begin());
+    }
+
+    const std::shared_ptr<held> &of(std::uint64_t serial,
+                                    holds_by_serial::node_type &&room) noexcept
+    {
+        room.key() = serial;
+        room.mapped()->serial = serial;
+        return holds.insert(std::move(room)).position->second;
+    }
+
+    void keep(const struct shmd_segment &segment, holds_by_serial::node_type &&room) noexcept
+    {
+        if (segment.lifetime == SHMD_LIFETIME_PROCESS ||
+            segment.lifetime == SHMD_LIFETIME_CONNECTION)
+            of(segment.serial, std::move(room))->is_kept = true;
+    }
+
+    void forget(std::uint64_t serial) noexcept
     {
         const auto found = holds.find(serial);
-        if (--found->second > 0)
+        if (found == holds.end())
             return;
+        found->second->is_over = true;
         holds.erase(found);
+    }
+
+    void give_back(held &one) noexcept
+    {
+        if (one.is_over || --one.count > 0 || one.is_kept)
+            return;
+        const std::uint64_t serial = one.serial;
+        forget(serial);
         (void)shmd_release(handle.get(), SHMD_SERIAL(serial), nullptr);
     }
 };
@@ -216,8 +258,9 @@ template <typename T> class basic_attachment
     }
     basic_attachment &operator=(basic_attachment &&other) noexcept
     {
-        std::swap(address_, other.address_);
-        std::swap(size_, other.size_);
+        basic_attachment taken(std::move(other));
+        std::swap(address_, taken.address_);
+        std::swap(size_, taken.size_);
         return *this;
     }
     basic_attachment(const basic_attachment &) = delete;
@@ -271,22 +314,21 @@ using readonly_attachment = basic_attachment<const std::byte>;
 
 class connection;
 
-/* The process is a holder of a segment as long as this lives. The connection must outlive it.
- * Several holds by one connection may be taken of a segment: the end of the last one is the end of
- * what the daemon knows, also of the hold that create gave. Another connection of the process
- * counts for itself; but of a segment of lifetime `process` the process is one holder over all of
- * them. */
+/* The process is a holder of a segment as long as this lives. Several holds by one connection may
+ * be taken of a segment: the end of the last one is the end of what the daemon knows. When the
+ * connection has made the process a holder before, by create, create_filled, adopt or set, that
+ * goes on until its release(), which ends all of them. What was done through get() is not counted.
+ * Another connection of the process counts for itself; but of a segment of lifetime `process` the
+ * process is one holder over all of them. */
 class hold
 {
   public:
-    hold(hold &&other) noexcept
-        : connected_(std::exchange(other.connected_, nullptr)), serial_(other.serial_)
-    {
-    }
+    hold(hold &&) noexcept = default;
     hold &operator=(hold &&other) noexcept
     {
-        std::swap(connected_, other.connected_);
-        std::swap(serial_, other.serial_);
+        hold taken(std::move(other));
+        std::swap(connected_, taken.connected_);
+        std::swap(held_, taken.held_);
         return *this;
     }
     hold(const hold &) = delete;
@@ -294,23 +336,26 @@ class hold
     ~hold()
     {
         if (connected_)
-            connected_->give_back(serial_);
+            connected_->give_back(*held_);
     }
 
+    /* 0: it was moved from. */
     std::uint64_t serial() const noexcept
     {
-        return serial_;
+        return held_ ? held_->serial : 0;
     }
 
   private:
     friend class connection;
-    hold(detail::connected *connected, std::uint64_t serial) noexcept
-        : connected_(connected), serial_(serial)
+    hold(std::shared_ptr<detail::connected> connected,
+         const std::shared_ptr<detail::held> &held) noexcept
+        : connected_(std::move(connected)), held_(held)
     {
+        ++held_->count;
     }
 
-    detail::connected *connected_;
-    std::uint64_t serial_;
+    std::shared_ptr<detail::connected> connected_;
+    std::shared_ptr<detail::held> held_;
 };
 
 /* A connection to the daemon. */
@@ -319,7 +364,7 @@ class connection
   public:
     /* PATH nullptr: as shmd_socket_path() finds it. */
     explicit connection(const char *path = nullptr, int timeout_ms = -1)
-        : connected_(std::make_unique<detail::connected>())
+        : connected_(std::make_shared<detail::connected>())
     {
         struct shmd *handle = nullptr;
         const int result = shmd_connect(path, timeout_ms, &handle);
@@ -337,8 +382,12 @@ class connection
     /* CREATED, unless that is nullptr, tells whether it was not there before. */
     segment create(const struct shmd_create_options &options, bool *created = nullptr)
     {
-        return ask(
-            [&](struct shmd_segment **ret) { return shmd_create(get(), &options, ret, created); });
+        auto room = detail::connected::make_room();
+        bool is_new = false;
+        segment made = ask(
+            [&](struct shmd_segment **ret) { return shmd_create(get(), &options, ret, &is_new); });
+        note_created(*made, options, is_new, std::move(room), created);
+        return made;
     }
     /* As create(), and FILL(std::byte *, std::size_t) writes to its memory before anybody can find
      * it. When that throws, the new segment is removed again. */
@@ -346,24 +395,32 @@ class connection
     segment create_filled(const struct shmd_create_options &options, Fill &&fill,
                           bool *created = nullptr)
     {
+        auto room = detail::connected::make_room();
+        bool is_new = false;
         detail::filling<std::remove_reference_t<Fill>> filling = {&fill, nullptr};
         struct shmd_content content = {};
         content.fill = filling.run;
         content.data = &filling;
         struct shmd_segment *known = nullptr;
-        const int result = shmd_create_filled(get(), &options, &content, &known, created);
+        const int result = shmd_create_filled(get(), &options, &content, &known, &is_new);
         if (filling.thrown)
             std::rethrow_exception(filling.thrown);
         detail::check(result, get());
+        note_created(*known, options, is_new, std::move(room), created);
         return segment(known);
     }
     segment adopt(const struct shmd_adopt_options &options)
     {
-        return ask([&](struct shmd_segment **ret) { return shmd_adopt(get(), &options, ret); });
+        auto room = detail::connected::make_room();
+        segment adopted =
+            ask([&](struct shmd_segment **ret) { return shmd_adopt(get(), &options, ret); });
+        connected_->keep(*adopted, std::move(room));
+        return adopted;
     }
     segment disown(const struct shmd_target &target)
     {
-        return ask([&](struct shmd_segment **ret) { return shmd_disown(get(), &target, ret); });
+        return forget(
+            ask([&](struct shmd_segment **ret) { return shmd_disown(get(), &target, ret); }));
     }
     segment stat(const struct shmd_target &target)
     {
@@ -386,8 +443,12 @@ class connection
     }
     segment set(const struct shmd_target &target, const struct shmd_set_options &options)
     {
-        return ask(
-            [&](struct shmd_segment **ret) { return shmd_set(get(), &target, &options, ret); });
+        auto room = detail::connected::make_room();
+        segment changed =
+            ask([&](struct shmd_segment **ret) { return shmd_set(get(), &target, &options, ret); });
+        if (options.lifetime != 0)
+            connected_->keep(*changed, std::move(room));
+        return changed;
     }
     segment ready(const struct shmd_target &target)
     {
@@ -395,15 +456,21 @@ class connection
     }
     segment remove(const struct shmd_target &target, unsigned flags = 0)
     {
-        return ask(
-            [&](struct shmd_segment **ret) { return shmd_remove(get(), &target, flags, ret); });
+        return forget(ask(
+            [&](struct shmd_segment **ret) { return shmd_remove(get(), &target, flags, ret); }));
     }
     shmdpp::hold hold(const struct shmd_target &target)
     {
+        auto room = detail::connected::make_room();
         const segment held =
             ask([&](struct shmd_segment **ret) { return shmd_hold(get(), &target, ret); });
-        ++connected_->holds[held->serial];
-        return {connected_.get(), held->serial};
+        return {connected_, connected_->of(held->serial, std::move(room))};
+    }
+    /* The process does not hold it through this connection any more, whatever made it a holder. */
+    segment release(const struct shmd_target &target)
+    {
+        return forget(
+            ask([&](struct shmd_segment **ret) { return shmd_release(get(), &target, ret); }));
     }
     attachment attach(const segment &what)
     {
@@ -434,6 +501,20 @@ class connection
     }
 
   private:
+    segment forget(segment gone) noexcept
+    {
+        connected_->forget(gone->serial);
+        return gone;
+    }
+    void note_created(const struct shmd_segment &made, const struct shmd_create_options &options,
+                      bool is_new, detail::connected::holds_by_serial::node_type &&room,
+                      bool *created) noexcept
+    {
+        if (is_new || !options.no_hold)
+            connected_->keep(made, std::move(room));
+        if (created)
+            *created = is_new;
+    }
     template <typename Call> segment ask(Call &&call)
     {
         struct shmd_segment *known = nullptr;
@@ -447,7 +528,7 @@ class connection
         return {static_cast<T *>(address), static_cast<std::size_t>(what->size)};
     }
 
-    std::unique_ptr<detail::connected> connected_;
+    std::shared_ptr<detail::connected> connected_;
 };
 
 } // namespace shmdpp

@@ -57,6 +57,10 @@ static void attach(shmdpp::connection &daemon)
         shmdpp::readonly_attachment seen = daemon.attach_readonly(daemon.find("cpp"));
         CHECK(seen.as<frame>()->width == 640 && seen.as<frame>()->height == 480);
         CHECK(daemon.stat(*SHMD_NAME("cpp"))->nattch == 2);
+        shmdpp::attachment another = daemon.attach(made);
+        another = std::move(moved);
+        CHECK(!moved.data() && another.data());
+        CHECK(daemon.stat(*SHMD_NAME("cpp"))->nattch == 2);
     }
     CHECK(daemon.stat(*SHMD_NAME("cpp"))->nattch == 0);
     struct huge {
@@ -80,22 +84,82 @@ static void hold(shmdpp::connection &daemon)
     CHECK(code_of([&] { daemon.find("held"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
 }
 
-static void nested_holds(shmdpp::connection &daemon)
+static std::uint32_t holders(shmdpp::connection &daemon, const char *name)
 {
-    const std::uint64_t serial = daemon.create(named("nested", 1, SHMD_LIFETIME_PROCESS))->serial;
+    return daemon.stat(*SHMD_NAME(name))->holders;
+}
+
+/* What made this process a holder of "nested" outlasts holds within it, until it is released. */
+template <typename Make> static void nested_holds_within(shmdpp::connection &daemon, Make &&make)
+{
+    const std::uint64_t serial = make();
     {
         shmdpp::hold outer = daemon.hold(*SHMD_NAME("nested"));
         {
             shmdpp::hold inner = daemon.hold(*SHMD_SERIAL(serial));
             shmdpp::hold third = daemon.hold(*SHMD_NAME("nested"));
             inner = std::move(third);
+            CHECK(third.serial() == 0 && inner.serial() == serial);
         }
-        CHECK(daemon.stat(*SHMD_SERIAL(serial))->holders == 1);
+        CHECK(holders(daemon, "nested") == 1);
     }
+    CHECK(holders(daemon, "nested") == 1);
+    daemon.release(*SHMD_NAME("nested"));
     CHECK(code_of([&] { daemon.find("nested"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+}
+
+static void nested_holds(shmdpp::connection &daemon)
+{
+    const shmd_create_options options = named("nested", 1, SHMD_LIFETIME_PROCESS);
+    nested_holds_within(daemon, [&] { return daemon.create(options)->serial; });
+    nested_holds_within(daemon, [&] {
+        const std::uint64_t serial = daemon.create(options)->serial;
+        CHECK(daemon.create(options)->serial == serial);
+        return serial;
+    });
+    nested_holds_within(daemon, [&] {
+        return daemon.create_filled(options, [](std::byte *, std::size_t) {})->serial;
+    });
+    nested_holds_within(daemon, [&] {
+        const std::uint64_t serial =
+            daemon.create(named("nested", 1, SHMD_LIFETIME_PERSISTENT))->serial;
+        shmd_set_options set = {};
+        set.lifetime = SHMD_LIFETIME_PROCESS;
+        daemon.set(*SHMD_SERIAL(serial), set);
+        return serial;
+    });
+    nested_holds_within(daemon, [&] {
+        const shmdpp::segment made = daemon.create(named("other", 1, SHMD_LIFETIME_PERSISTENT));
+        daemon.disown(*SHMD_NAME("other"));
+        shmd_adopt_options adopt = {};
+        adopt.has_shmid = true;
+        adopt.shmid = made->shmid;
+        adopt.name = "nested";
+        adopt.lifetime = SHMD_LIFETIME_PROCESS;
+        return daemon.adopt(adopt)->serial;
+    });
+
+    /* A hold that is there when the segment is released, and one that comes after. */
+    daemon.create(options);
+    shmdpp::connection other;
+    shmd_create_options kept = named("kept", 1, SHMD_LIFETIME_CONNECTION);
+    other.create(kept);
+    kept.no_hold = true;
+    daemon.create(kept);
+    {
+        shmdpp::hold before = daemon.hold(*SHMD_NAME("kept"));
+        CHECK(holders(daemon, "kept") == 2);
+        daemon.release(*SHMD_NAME("kept"));
+        CHECK(holders(daemon, "kept") == 1);
+        shmdpp::hold after = daemon.hold(*SHMD_NAME("kept"));
+        {
+            shmdpp::hold gone = std::move(before);
+        }
+        CHECK(holders(daemon, "kept") == 2);
+    }
+    CHECK(holders(daemon, "kept") == 1);
 
     /* The connection is moved under them. */
-    daemon.create(named("nested", 1, SHMD_LIFETIME_PROCESS));
     shmdpp::connection first;
     {
         shmdpp::hold outer = first.hold(*SHMD_NAME("nested"));
