@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A segment that is filled before anybody can find it. Until it is ready this process is its
- * initialiser: if it dies in between, the daemon removes the segment.
+ * A segment that is filled before it is ready. Until it is, this process is its initialiser: if it
+ * dies in between, the daemon removes the segment.
  */
 #include "client/internal.h"
 

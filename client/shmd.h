@@ -336,9 +336,10 @@ struct shmd_content {
 };
 
 /*
- * Makes a segment that nobody can find by its name before it is filled: created with `not_ready`,
- * attached, filled, detached, then ready. With `replace` the name goes from the old segment to the
- * filled one in one step, so that a reader sees the old data or the new.
+ * Makes a segment that is not ready before it is filled: created with `not_ready`, attached,
+ * filled, detached, then ready. Who waits for it by its name gets it filled; who only looks may
+ * find it before, in the state `initialising`. With `replace` nobody can: the name goes from the
+ * old segment to the filled one in one step, so that a reader sees the old data or the new.
  *
  * An existing one (RET_CREATED: false) is returned as shmd_create() does and is not filled; it may
  * be one that another process is filling just now. When anything fails, the new segment is removed
