@@ -12,8 +12,8 @@
  *
  * Each class owns one thing and gives it back when it goes: a connection, what is known of a
  * segment, an attachment, a hold. They can be moved and not copied. A call that fails throws
- * shmdpp::error, which carries the failure; a destructor throws nothing. Times and threads are as
- * shmd.h says.
+ * shmdpp::error, which carries the failure, and so does the use of an object that was moved from; a
+ * destructor throws nothing. Times and threads are as shmd.h says.
  */
 #ifndef SHMD_HPP
 #define SHMD_HPP
@@ -97,6 +97,11 @@ inline void check(int result, const struct shmd *handle)
 {
     if (result != 0)
         fail(result, handle);
+}
+
+[[noreturn]] inline void fail_as_moved(const char *what)
+{
+    throw error(-EINVAL, std::string("this ") + what + " was moved to another object", "", "{}");
 }
 
 struct closes {
@@ -207,17 +212,20 @@ class segment
     {
     }
 
-    const struct shmd_segment &operator*() const noexcept
+    const struct shmd_segment &operator*() const
     {
+        if (!known_)
+            detail::fail_as_moved("segment");
         return *known_;
     }
-    const struct shmd_segment *operator->() const noexcept
+    const struct shmd_segment *operator->() const
     {
-        return known_.get();
+        return &**this;
     }
     std::string name() const
     {
-        return known_->name ? known_->name : "";
+        const struct shmd_segment &known = **this;
+        return known.name ? known.name : "";
     }
 
   private:
@@ -232,20 +240,23 @@ class event
     {
     }
 
-    const struct shmd_event &operator*() const noexcept
+    const struct shmd_event &operator*() const
     {
+        if (!known_)
+            detail::fail_as_moved("event");
         return *known_;
     }
-    const struct shmd_event *operator->() const noexcept
+    const struct shmd_event *operator->() const
     {
-        return known_.get();
+        return &**this;
     }
 
   private:
     std::unique_ptr<struct shmd_event, detail::frees_event> known_;
 };
 
-/* Memory that is attached; it is detached at the end. T is const for one that is read-only. */
+/* Memory that is attached; it is detached at the end. T is const for one that is read-only. One
+ * that was moved from has no memory: data() is nullptr, size() 0. */
 template <typename T> class basic_attachment
 {
   public:
@@ -292,6 +303,8 @@ template <typename T> class basic_attachment
     {
         using object = std::conditional_t<std::is_const_v<T>, const U, U>;
         static_assert(std::is_trivially_copyable_v<U>, "other processes copy no constructors");
+        if (!address_)
+            detail::fail_as_moved("attachment");
         if (sizeof(U) > size_)
             throw error(-EINVAL, "the segment is smaller than the object", "", "{}");
         return static_cast<object *>(
@@ -373,7 +386,7 @@ class connection
         connected_->handle.reset(handle);
     }
 
-    /* For the calls of shmd.h that have no method here. */
+    /* For the calls of shmd.h that have no method here. nullptr: it was moved from. */
     struct shmd *get() const noexcept
     {
         return connected_ ? connected_->handle.get() : nullptr;
@@ -384,13 +397,18 @@ class connection
     {
         auto room = detail::connected::make_room();
         bool is_new = false;
-        segment made = ask(
-            [&](struct shmd_segment **ret) { return shmd_create(get(), &options, ret, &is_new); });
+        segment made = ask([&](struct shmd_segment **ret) {
+            return shmd_create(handle(), &options, ret, &is_new);
+        });
         note_created(*made, options, is_new, std::move(room), created);
         return made;
     }
-    /* As create(), and FILL(std::byte *, std::size_t) writes to its memory before anybody can find
-     * it. When that throws, the new segment is removed again. */
+    /* As create(), and FILL(std::byte *, std::size_t) writes to the memory of a new segment, which
+     * is all zero. Only then it is ready, so that no wait() returns it before, and with `replace`
+     * only then it takes the name. Without that others can find it while it is filled, in the state
+     * `initialising`. An existing one is not filled. When FILL throws, the new segment is removed
+     * again, as after any other failure. FILL must not use this connection, nor OPTIONS say
+     * `not_ready` or the lifetime `attached`. */
     template <typename Fill>
     segment create_filled(const struct shmd_create_options &options, Fill &&fill,
                           bool *created = nullptr)
@@ -402,10 +420,10 @@ class connection
         content.fill = filling.run;
         content.data = &filling;
         struct shmd_segment *known = nullptr;
-        const int result = shmd_create_filled(get(), &options, &content, &known, &is_new);
+        const int result = shmd_create_filled(handle(), &options, &content, &known, &is_new);
         if (filling.thrown)
             std::rethrow_exception(filling.thrown);
-        detail::check(result, get());
+        detail::check(result, handle());
         note_created(*known, options, is_new, std::move(room), created);
         return segment(known);
     }
@@ -413,24 +431,24 @@ class connection
     {
         auto room = detail::connected::make_room();
         segment adopted =
-            ask([&](struct shmd_segment **ret) { return shmd_adopt(get(), &options, ret); });
+            ask([&](struct shmd_segment **ret) { return shmd_adopt(handle(), &options, ret); });
         connected_->keep(*adopted, std::move(room));
         return adopted;
     }
     segment disown(const struct shmd_target &target)
     {
         return forget(
-            ask([&](struct shmd_segment **ret) { return shmd_disown(get(), &target, ret); }));
+            ask([&](struct shmd_segment **ret) { return shmd_disown(handle(), &target, ret); }));
     }
     segment stat(const struct shmd_target &target)
     {
-        return ask([&](struct shmd_segment **ret) { return shmd_stat(get(), &target, ret); });
+        return ask([&](struct shmd_segment **ret) { return shmd_stat(handle(), &target, ret); });
     }
     /* The caller's own, root's or the daemon's, unless TRUST widens that. */
     segment find(const std::string &name, const struct shmd_trust *trust = nullptr)
     {
         return ask([&](struct shmd_segment **ret) {
-            return shmd_stat_trusted(get(), SHMD_NAME(name.c_str()), trust, ret);
+            return shmd_stat_trusted(handle(), SHMD_NAME(name.c_str()), trust, ret);
         });
     }
     /* As find(), once it is there and ready. TIMEOUT_MS -1: for ever. */
@@ -438,39 +456,39 @@ class connection
                  const struct shmd_trust *trust = nullptr)
     {
         return ask([&](struct shmd_segment **ret) {
-            return shmd_wait_trusted(get(), name.c_str(), timeout_ms, 0, trust, ret);
+            return shmd_wait_trusted(handle(), name.c_str(), timeout_ms, 0, trust, ret);
         });
     }
     segment set(const struct shmd_target &target, const struct shmd_set_options &options)
     {
         auto room = detail::connected::make_room();
-        segment changed =
-            ask([&](struct shmd_segment **ret) { return shmd_set(get(), &target, &options, ret); });
+        segment changed = ask(
+            [&](struct shmd_segment **ret) { return shmd_set(handle(), &target, &options, ret); });
         if (options.lifetime != 0)
             connected_->keep(*changed, std::move(room));
         return changed;
     }
     segment ready(const struct shmd_target &target)
     {
-        return ask([&](struct shmd_segment **ret) { return shmd_ready(get(), &target, ret); });
+        return ask([&](struct shmd_segment **ret) { return shmd_ready(handle(), &target, ret); });
     }
     segment remove(const struct shmd_target &target, unsigned flags = 0)
     {
         return forget(ask(
-            [&](struct shmd_segment **ret) { return shmd_remove(get(), &target, flags, ret); }));
+            [&](struct shmd_segment **ret) { return shmd_remove(handle(), &target, flags, ret); }));
     }
     shmdpp::hold hold(const struct shmd_target &target)
     {
         auto room = detail::connected::make_room();
         const segment held =
-            ask([&](struct shmd_segment **ret) { return shmd_hold(get(), &target, ret); });
+            ask([&](struct shmd_segment **ret) { return shmd_hold(handle(), &target, ret); });
         return {connected_, connected_->of(held->serial, std::move(room))};
     }
     /* The process does not hold it through this connection any more, whatever made it a holder. */
     segment release(const struct shmd_target &target)
     {
         return forget(
-            ask([&](struct shmd_segment **ret) { return shmd_release(get(), &target, ret); }));
+            ask([&](struct shmd_segment **ret) { return shmd_release(handle(), &target, ret); }));
     }
     attachment attach(const segment &what)
     {
@@ -486,21 +504,27 @@ class connection
     std::uint64_t subscribe(const struct shmd_subscribe_options &options = {})
     {
         std::uint64_t newest = 0;
-        detail::check(shmd_subscribe(get(), &options, &newest), get());
+        detail::check(shmd_subscribe(handle(), &options, &newest), handle());
         return newest;
     }
     /* Empty: there was none within TIMEOUT_MS (-1: for ever, 0: only look). */
     std::optional<event> next_event(int timeout_ms = -1)
     {
         struct shmd_event *next = nullptr;
-        const int result = shmd_next_event(get(), timeout_ms, &next);
+        const int result = shmd_next_event(handle(), timeout_ms, &next);
         if (result == -ETIMEDOUT)
             return std::nullopt;
-        detail::check(result, get());
+        detail::check(result, handle());
         return event(next);
     }
 
   private:
+    struct shmd *handle() const
+    {
+        if (!connected_)
+            detail::fail_as_moved("connection");
+        return connected_->handle.get();
+    }
     segment forget(segment gone) noexcept
     {
         connected_->forget(gone->serial);
@@ -518,13 +542,13 @@ class connection
     template <typename Call> segment ask(Call &&call)
     {
         struct shmd_segment *known = nullptr;
-        detail::check(call(&known), get());
+        detail::check(call(&known), handle());
         return segment(known);
     }
     template <typename T> basic_attachment<T> attach_as(const segment &what, unsigned flags)
     {
         void *address = nullptr;
-        detail::check(shmd_attach(get(), &*what, flags, &address), get());
+        detail::check(shmd_attach(handle(), &*what, flags, &address), handle());
         return {static_cast<T *>(address), static_cast<std::size_t>(what->size)};
     }
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "client/shmd.hpp"
@@ -18,6 +19,29 @@
             std::exit(1);                                                                          \
         }                                                                                          \
     } while (0)
+
+/* How many allocations there are before one fails; -1: none does. */
+static long allocations_left = -1;
+
+void *operator new(std::size_t size)
+{
+    void *memory = allocations_left == 0 ? nullptr : std::malloc(size);
+    if (!memory)
+        throw std::bad_alloc();
+    if (allocations_left > 0)
+        allocations_left--;
+    return memory;
+}
+
+void operator delete(void *memory) noexcept
+{
+    std::free(memory);
+}
+
+void operator delete(void *memory, std::size_t) noexcept
+{
+    std::free(memory);
+}
 
 template <typename Call> static int code_of(Call &&call)
 {
@@ -174,6 +198,116 @@ static void nested_holds(shmdpp::connection &daemon)
     CHECK(code_of([&] { daemon.find("nested"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
 }
 
+/* Does CALL until memory is enough, and CHECK_NOTHING after each time that it is not. */
+template <typename Call, typename Check>
+static void without_memory(Call &&call, Check &&check_nothing)
+{
+    for (long enough = 0;; enough++) {
+        try {
+            allocations_left = enough;
+            call();
+            allocations_left = -1;
+            CHECK(enough > 0);
+            return;
+        } catch (const std::bad_alloc &) {
+            allocations_left = -1;
+            check_nothing();
+        }
+    }
+}
+
+static void no_memory(shmdpp::connection &daemon)
+{
+    const auto nothing_is_there = [&] {
+        CHECK(code_of([&] { daemon.find("scarce"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+    };
+    const auto nobody_else_holds = [&] { CHECK(holders(daemon, "scarce") == 1); };
+    const shmd_create_options options = named("scarce", 1, SHMD_LIFETIME_CONNECTION);
+    shmdpp::connection other;
+    without_memory([&] { daemon.create_filled(options, [](std::byte *, std::size_t) {}); },
+                   nothing_is_there);
+    daemon.remove(*SHMD_NAME("scarce"));
+    without_memory([&] { daemon.create(options); }, nothing_is_there);
+    without_memory(
+        [&] {
+            shmdpp::hold held = other.hold(*SHMD_NAME("scarce"));
+            allocations_left = -1;
+            CHECK(holders(daemon, "scarce") == 2);
+        },
+        nobody_else_holds);
+    nobody_else_holds();
+    daemon.remove(*SHMD_NAME("scarce"));
+}
+
+/* What an object that was moved from is asked is refused. */
+static void moved_from(shmdpp::connection &daemon)
+{
+    const shmd_create_options options = named("moved", 4096, SHMD_LIFETIME_CONNECTION);
+    shmd_subscribe_options subscribe = {};
+    subscribe.prefix = "moved";
+    shmdpp::connection first;
+    shmdpp::connection second = std::move(first);
+    CHECK(!first.get() && second.get());
+    second.subscribe(subscribe);
+    shmdpp::segment here = second.create(options);
+    const shmdpp::segment there = std::move(here);
+    CHECK(there.name() == "moved" && there->size == 4096);
+
+    CHECK(code_of([&] { first.create(options); }) == -EINVAL);
+    CHECK(code_of([&] { first.create_filled(options, [](std::byte *, std::size_t) {}); }) ==
+          -EINVAL);
+    CHECK(code_of([&] { first.adopt({}); }) == -EINVAL);
+    CHECK(code_of([&] { first.disown(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.stat(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.find("moved"); }) == -EINVAL);
+    CHECK(code_of([&] { first.wait("moved", 0); }) == -EINVAL);
+    CHECK(code_of([&] { first.set(*SHMD_NAME("moved"), {}); }) == -EINVAL);
+    CHECK(code_of([&] { first.ready(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.remove(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.hold(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.release(*SHMD_NAME("moved")); }) == -EINVAL);
+    CHECK(code_of([&] { first.attach(there); }) == -EINVAL);
+    CHECK(code_of([&] { first.attach_readonly(there); }) == -EINVAL);
+    CHECK(code_of([&] { first.subscribe(); }) == -EINVAL);
+    CHECK(code_of([&] { first.next_event(0); }) == -EINVAL);
+
+    CHECK(code_of([&] { (void)here->size; }) == -EINVAL);
+    CHECK(code_of([&] { (void)(*here).size; }) == -EINVAL);
+    CHECK(code_of([&] { (void)here.name(); }) == -EINVAL);
+    CHECK(code_of([&] { second.attach(here); }) == -EINVAL);
+
+    std::optional<shmdpp::event> created = second.next_event();
+    CHECK(created);
+    const shmdpp::event told = std::move(*created);
+    CHECK(told->kind == SHMD_EVENT_CREATED);
+    CHECK(code_of([&] { (void)(*created)->kind; }) == -EINVAL);
+    CHECK(code_of([&] { (void)(**created).kind; }) == -EINVAL);
+
+    shmdpp::attachment memory = second.attach(there);
+    const shmdpp::attachment moved = std::move(memory);
+    CHECK(memory.size() == 0 && memory.begin() == memory.end());
+    CHECK(code_of([&] { (void)memory.as<frame>(); }) == -EINVAL);
+
+    /* A hold outlives the object that it was taken through, and is good as long as it lives. */
+    shmdpp::hold outer = second.hold(*SHMD_NAME("moved"));
+    {
+        shmdpp::connection last = std::move(second);
+        shmdpp::hold inner = last.hold(*SHMD_NAME("moved"));
+        outer = std::move(inner);
+        CHECK(inner.serial() == 0);
+    }
+    CHECK(holders(daemon, "moved") == 1);
+    {
+        const shmdpp::hold end = std::move(outer);
+    }
+    shmdpp::connection watcher;
+    watcher.subscribe(subscribe);
+    if (code_of([&] { daemon.find("moved"); }) == 0)
+        while (watcher.next_event().value()->kind != SHMD_EVENT_REMOVED)
+            ;
+    CHECK(code_of([&] { daemon.find("moved"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+}
+
 static void ready(shmdpp::connection &daemon)
 {
     shmd_create_options options = named("filled", 1, SHMD_LIFETIME_PERSISTENT);
@@ -203,7 +337,12 @@ static void create_filled(shmdpp::connection &daemon)
 
     bool created = false;
     char letter = 'a';
-    auto fill = [&](std::byte *memory, std::size_t size) { std::memset(memory, letter++, size); };
+    shmdpp::connection other;
+    auto fill = [&](std::byte *memory, std::size_t size) {
+        CHECK(other.find("letters")->state == SHMD_STATE_INITIALISING);
+        CHECK(code_of([&] { other.wait("letters", 0); }) == SHMD_ERROR_TIMED_OUT);
+        std::memset(memory, letter++, size);
+    };
     shmdpp::segment made = daemon.create_filled(options, fill, &created);
     CHECK(created && letter == 'b' && made->state == SHMD_STATE_READY);
     CHECK(daemon.attach_readonly(made).data()[4095] == std::byte{'a'});
@@ -279,6 +418,8 @@ int main()
     attach(daemon);
     hold(daemon);
     nested_holds(daemon);
+    no_memory(daemon);
+    moved_from(daemon);
     ready(daemon);
     create_filled(daemon);
     events(daemon);
