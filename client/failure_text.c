@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "client/internal.h"
+#include "client/start.h"
 #include "protocol/json_slice.h"
 
 /* What is printed into a buffer that may be too small. */
@@ -116,14 +117,20 @@ static bool is_of(enum shmd_instance instance, const char *path)
 /* systemd starts only those that have its units. */
 static void add_start(struct text *text, const char *path)
 {
+    char command[1024];
     if (!path)
         return;
     if (is_of(SHMD_INSTANCE_SYSTEM, path))
         add(text, " (systemctl start shmd.socket)");
     else if (is_of(SHMD_INSTANCE_USER, path))
         add(text, " (systemctl --user start shmd.socket, or shmd)");
-    else
-        add(text, " (shmd --socket %s)", path);
+    else {
+        start_text(path, command, sizeof(command));
+        if (*command)
+            add(text, " (%s)", command);
+        else
+            add(text, " by shmd --socket");
+    }
 }
 
 size_t shmd_unreachable_text(const char *path, int code, char *ret_text, size_t size)

@@ -19,14 +19,18 @@ libshmd_la_SOURCES = \
 	client/stream.c \
 	client/trust.c \
 	client/unanswered.c
-libshmd_la_LIBADD = libprotocol.la
+libshmd_la_LIBADD = libstart.la libprotocol.la
 libshmd_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBSHMD_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/client/libshmd.map
-libshmd_la_DEPENDENCIES = libprotocol.la client/libshmd.map
+libshmd_la_DEPENDENCIES = libstart.la libprotocol.la client/libshmd.map
 include_HEADERS += client/shmd.h client/shmd.hpp
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = client/shmd.pc
 EXTRA_DIST += client/libshmd.map
+
+# What the library and the command both say.
+noinst_LTLIBRARIES += libstart.la
+libstart_la_SOURCES = client/start.c client/start.h
 
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
@@ -95,7 +99,7 @@ shmdctl_SOURCES = \
 shmdctl_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_CONFIG_DIR='"$(shmd_configdir)"'
 shmdctl_CFLAGS = $(AM_CFLAGS) $(SHMD_PIE_CFLAGS)
 shmdctl_LDFLAGS = $(AM_LDFLAGS) $(SHMD_PIE_LDFLAGS)
-shmdctl_LDADD = libshmd.la libprotocol.la
+shmdctl_LDADD = libshmd.la libstart.la libprotocol.la
 # The full screen of top.
 live_sources = \
 	client/cli/top_draw.c client/cli/top_draw.h \

@@ -22,6 +22,7 @@
 #include "client/cli/doctor_config.h"
 #include "client/cli/doctor_facts.h"
 #include "client/cli/plain_text.h"
+#include "client/start.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -112,6 +113,7 @@ static void look_at_socket(struct doctor_facts *f)
     struct stat st;
     char copy[sizeof(((struct daemon_seen *)NULL)->path)];
     f->socket.kind = kind_of(f->socket.path);
+    start_text(f->socket.path, f->socket.start, sizeof(f->socket.start));
     if (stat(f->socket.path, &st) < 0) {
         f->socket.error = -errno;
         return;

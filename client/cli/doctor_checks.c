@@ -42,14 +42,14 @@ static void mend_silent(const struct doctor_facts *m, struct finding *f)
 static void mend_absent(const struct doctor_facts *m, struct finding *f)
 {
     static const char other[] = "; or name another daemon's socket by --socket or SHMD_SOCKET";
-    char path[512];
-    shell_word(m->socket.path, path, sizeof(path));
     if (m->socket.kind == DAEMON_SYSTEMS)
         mend(f, "systemctl start shmd.socket%s", other);
     else if (m->socket.kind == DAEMON_USERS)
         mend(f, "systemctl --user start shmd.socket, or shmd%s", other);
-    else if (*path)
-        mend(f, "shmd --socket %s starts one there%s", path, other);
+    else if (*m->socket.start)
+        mend(f, "start one there: %s%s", m->socket.start, other);
+    else if (*m->socket.path)
+        mend(f, "start one there by shmd --socket%s", other);
     else
         mend(f, "name a daemon's socket by --socket or SHMD_SOCKET");
 }

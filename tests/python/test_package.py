@@ -579,6 +579,20 @@ class Errors(PackageCase):
         self.assertIn("shmd --socket /nowhere/shmd.sock", str(caught.exception))
         self.assertNotIn("systemctl", str(caught.exception))
         self.assertIsInstance(caught.exception, ConnectionError)
+        path = os.path.join(self.directory, "x", "s s")
+        for mode, make, command in (
+            (0o755, True, f"(shmd --socket '{path}')"),
+            (0o777, True, f"(shmd --socket '{path}' --state-dir '{path}.state')"),
+            (0o755, False, f"(mkdir -p -m 755 {os.path.dirname(path)} && shmd --socket '{path}')"),
+        ):
+            if make:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.chmod(os.path.dirname(path), mode)
+            else:
+                os.rmdir(os.path.dirname(path))
+            with self.subTest(command=command), self.assertRaises(shmd.Unreachable) as caught:
+                shmd.connect(path)
+            self.assertIn(command, str(caught.exception))
         with self.assertRaises(shmd.Unreachable):
             shmd.connect("/nowhere/shmd.sock")
 

@@ -97,15 +97,54 @@ static void check_unreachable(const char *path, int code, const char *want)
     assert_int_equal(strlen(cut), sizeof(cut) - 1);
 }
 
+/* The hint for the socket NAME in DIRECTORY is FORMAT, with the path in place of each @. */
+static void check_start(const char *directory, const char *name, const char *format)
+{
+    char path[128], want[512] = "No such file or directory; is it running? Start it";
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    for (const char *at = format; *at; at++)
+        snprintf(want + strlen(want), sizeof(want) - strlen(want), "%.*s",
+                 *at == '@' ? (int)strlen(path) : 1, *at == '@' ? path : at);
+    char text[512];
+    shmd_unreachable_text(path, -ENOENT, text, sizeof(text));
+    assert_string_equal(text, want);
+}
+
+/* What is typed as it stands starts a daemon: it keeps its state beside its socket only where
+ * nobody else may write. */
+TEST(how_a_daemon_is_started_at_a_socket)
+{
+    char directory[] = "/tmp/shmd-unit-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    check_start(directory, "s", " (shmd --socket @)");
+    check_start(directory, "a b", " (shmd --socket '@')");
+    check_start(directory, "it's", " by shmd --socket");
+    static const mode_t shared[] = {0770, 0702, 01777};
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        assert_int_equal(chmod(directory, shared[i]), 0);
+        check_start(directory, "s", " (shmd --socket @ --state-dir @.state)");
+        check_start(directory, "a b", " (shmd --socket '@' --state-dir '@.state')");
+    }
+    char text[512], want[512];
+    snprintf(want, sizeof(want), "(mkdir -p -m 755 %s/x/y && shmd --socket %s/x/y/s)", directory,
+             directory);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/x/y/s", directory);
+    shmd_unreachable_text(path, -ENOENT, text, sizeof(text));
+    assert_contains(text, want);
+    if (geteuid() != 0) { /* root may write everywhere */
+        assert_int_equal(chmod(directory, 0500), 0);
+        snprintf(want, sizeof(want), "(as a user who may write to %s: shmd --socket %s/x/y/s)",
+                 directory, directory);
+        shmd_unreachable_text(path, -ECONNREFUSED, text, sizeof(text));
+        assert_contains(text, want);
+    }
+    assert_int_equal(rmdir(directory), 0);
+}
+
 TEST(why_a_daemon_cannot_be_reached)
 {
     const char *nowhere = "/nonexistent/shmd.sock";
-    check_unreachable(nowhere, -ENOENT,
-                      "No such file or directory; is it running? Start it (shmd "
-                      "--socket /nonexistent/shmd.sock)");
-    check_unreachable(nowhere, -ECONNREFUSED,
-                      "Connection refused; is it running? Start it (shmd --socket "
-                      "/nonexistent/shmd.sock)");
     check_unreachable("/run/shmd/shmd.sock", -ECONNREFUSED,
                       "Connection refused; is it running? Start it (systemctl start shmd.socket)");
     setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
@@ -130,6 +169,7 @@ int main(void)
         cmocka_unit_test(no_error_of_the_table_is_left_out),
         cmocka_unit_test(every_code_has_its_sentence),
         cmocka_unit_test(words_are_those_of_the_wire),
+        cmocka_unit_test(how_a_daemon_is_started_at_a_socket),
         cmocka_unit_test(why_a_daemon_cannot_be_reached),
     };
     return RUN_TESTS(tests);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
@@ -249,7 +250,22 @@ def _start(path: str) -> str:
     own = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or "/", "shmd", "shmd.sock")
     if path == SYSTEM_SOCKET:
         return "systemctl start shmd.socket"
-    return "systemctl --user start shmd.socket, or shmd" if path == own else f"shmd --socket {path}"
+    return "systemctl --user start shmd.socket, or shmd" if path == own else _start_there(path)
+
+
+def _start_there(path: str) -> str:
+    """A daemon keeps its state beside its socket only where nobody else may write."""
+    command = f"shmd --socket {shlex.quote(path)}"
+    directory = existing = os.path.dirname(path) or "."
+    while not os.path.exists(existing) and os.path.dirname(existing) != existing:
+        existing = os.path.dirname(existing) or "."
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"as a user who may write to {existing}: {command}"
+    if existing != directory:
+        return f"mkdir -p -m 755 {shlex.quote(directory)} && {command}"
+    status = os.stat(directory)
+    is_own = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return command if is_own else f"{command} --state-dir {shlex.quote(path + '.state')}"
 
 
 def _is_other(path: str) -> bool:

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/start.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WORD_SIZE = PATH_MAX + 16 };
+
+/* PATH with SUFFIX as one word of a shell; false: it has what cannot be quoted simply. */
+static bool quote(const char *path, const char *suffix, char ret[WORD_SIZE])
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._-+:@%,";
+    bool is_plain = strspn(path, plain) == strlen(path);
+    for (const char *at = path; *at; at++)
+        if (*at == '\'' || (unsigned char)*at < ' ' || *at == '\x7f')
+            return false;
+    if (!*path || *path == '-' || strlen(path) >= PATH_MAX)
+        return false;
+    snprintf(ret, WORD_SIZE, is_plain ? "%s%s" : "'%s%s'", path, suffix);
+    return true;
+}
+
+/* As in dirname(3). */
+static void directory_of(const char *path, char ret[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        snprintf(ret, PATH_MAX, ".");
+    else
+        snprintf(ret, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* The part of PATH that there is. */
+static void find_existing(char path[PATH_MAX])
+{
+    char copy[PATH_MAX];
+    while (access(path, F_OK) < 0 && strcmp(path, "/") != 0 && strcmp(path, ".") != 0) {
+        snprintf(copy, sizeof(copy), "%s", path);
+        directory_of(copy, path);
+    }
+}
+
+/* Whether only its owner, who is the caller, may write to it. */
+static bool is_own(const char *directory)
+{
+    struct stat st;
+    return stat(directory, &st) == 0 && st.st_uid == geteuid() &&
+           !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+void start_text(const char *path, char *ret, size_t size)
+{
+    char directory[PATH_MAX], existing[PATH_MAX];
+    char socket[WORD_SIZE], state[WORD_SIZE], missing[WORD_SIZE];
+    int length;
+    *ret = '\0';
+    if (!quote(path, "", socket) || !quote(path, ".state", state))
+        return;
+    directory_of(path, directory);
+    snprintf(existing, sizeof(existing), "%s", directory);
+    find_existing(existing);
+    if (!quote(directory, "", missing))
+        return;
+    if (access(existing, W_OK | X_OK) < 0)
+        length = snprintf(ret, size, "as a user who may write to %s: shmd --socket %s", existing,
+                          socket);
+    else if (strcmp(existing, directory) != 0)
+        length = snprintf(ret, size, "mkdir -p -m 755 %s && shmd --socket %s", missing, socket);
+    else if (is_own(directory))
+        length = snprintf(ret, size, "shmd --socket %s", socket);
+    else
+        length = snprintf(ret, size, "shmd --socket %s --state-dir %s", socket, state);
+    if (length < 0 || (size_t)length >= size)
+        *ret = '\0';
+}

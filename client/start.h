@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a daemon is started whose socket somebody has chosen. The advice is for whoever reads it, and
+ * it works as it stands: a daemon keeps its state beside its socket only where nobody else may
+ * write.
+ */
+#ifndef SHMD_CLIENT_START_H
+#define SHMD_CLIENT_START_H
+
+#include <stddef.h>
+
+/* The command line for the socket PATH into RET, which is empty when there is none that would do:
+ * a shell cannot simply be told PATH, or it is too long. */
+void start_text(const char *path, char *ret, size_t size);
+
+#endif
