@@ -208,6 +208,8 @@ static int status_of(const struct gc_outcome *outcome)
     case GC_REMOVING:
     case GC_GONE:
     case GC_CHANGED:
+    case GC_HELD:
+    case GC_REFUSED:
     case GC_RESULTS: break;
     }
     return EXIT_OK;
@@ -237,22 +239,62 @@ static int remove_many(struct gc *gc)
     return status;
 }
 
-/* The segment that was named, in whatever state it is; the daemon's own by the daemon. */
+/* The daemon removes its own, but not one that processes hold: they rely on it, and whoever knows
+ * better has rm. */
+static int remove_managed(struct gc *gc, struct candidate *c)
+{
+    struct shmd_segment *segment;
+    int r = shmd_stat(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), &segment);
+    if (r == 0) {
+        const struct shmd_target same = {.serial = segment->serial};
+        bool is_held = segment->holders > 0;
+        shmd_segment_free(segment);
+        if (is_held) {
+            c->outcome.result = GC_HELD;
+            return EXIT_BUSY;
+        }
+        r = shmd_remove(cli_ask(gc->cli), &same, 0, &segment);
+    }
+    if (r != 0) {
+        c->outcome.result = GC_REFUSED;
+        return cli_failure(gc->cli, r);
+    }
+    c->outcome.result = segment->state == SHMD_STATE_REMOVING ? GC_REMOVING : GC_REMOVED;
+    shmd_segment_free(segment);
+    return EXIT_OK;
+}
+
+/* The segment that was named, in whatever state it is. */
 static int remove_one(struct gc *gc)
 {
     struct candidate *c = &gc->candidates[0];
-    struct shmd_segment *segment;
     c->outcome = orphan_remove(&real_ops, gc, c->segment, c->outcome.class, &gc->knowledge, true);
     if (c->outcome.class != GC_MANAGED)
         return c->outcome.result == GC_GONE || c->outcome.result == GC_CHANGED
                    ? EXIT_NO_SUCH_SEGMENT
                    : status_of(&c->outcome);
-    int r = shmd_remove(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), 0, &segment);
-    if (r != 0)
-        return cli_failure(gc->cli, r);
-    c->outcome.result = segment->state == SHMD_STATE_REMOVING ? GC_REMOVING : GC_REMOVED;
-    shmd_segment_free(segment);
-    return EXIT_OK;
+    return remove_managed(gc, c);
+}
+
+/* What else there is to say of a failure; what one segment met stands in its line. */
+static void tell_kept(const struct gc *gc, int status)
+{
+    const struct candidate *c = &gc->candidates[0];
+    if (gc->by_decision && c->outcome.result == GC_REFUSED)
+        return; /* the daemon's reason was printed */
+    if (gc->by_decision && c->outcome.result == GC_HELD)
+        (void)cli_error(status,
+                        "segment %d was not removed: processes hold it, as shmdctl ps --shmid %d "
+                        "shows; shmdctl rm --shmid %d removes it all the same",
+                        c->segment->shmid, c->segment->shmid, c->segment->shmid);
+    else if (gc->by_decision)
+        (void)cli_error(status, "segment %d was not removed: the reason is in its line",
+                        c->segment->shmid);
+    else if (status == EXIT_PERMISSION_DENIED)
+        (void)cli_error(status,
+                        "some were not removed: only their owner, their creator and root may");
+    else
+        (void)cli_error(status, "some were not removed; the reasons are in the list");
 }
 
 /* --- the command */
@@ -310,11 +352,8 @@ int cmd_gc(struct cli *cli)
         int printed = cli_given(cli, OPT(JSON)) ? gc_print_json(&gc) : gc_print_text(&gc);
         if (printed != EXIT_OK)
             status = printed;
-        else if (status == EXIT_PERMISSION_DENIED)
-            cli_error(status,
-                      "some were not removed: only their owner, their creator and root may");
         else if (status != EXIT_OK)
-            cli_error(status, "some were not removed; the reasons are in the list");
+            tell_kept(&gc, status);
     }
     deinit(&gc);
     return status;

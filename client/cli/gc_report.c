@@ -401,13 +401,34 @@ static void print_totals(const struct gc *gc)
         puts("No segment is leaked, left, undecided or lost.");
 }
 
+/* What --remove would do with the one segment that was named. */
+static const char *one_advice(const struct candidate *c)
+{
+    if (c->outcome.class == GC_MANAGED)
+        return "; with --remove the daemon is asked to remove it, unless processes hold it";
+    if (!is_callers(c))
+        return "; only its owner, its creator and root may remove it";
+    switch (c->outcome.class) {
+    case GC_ATTACHED:
+        return "; with --remove it is: its memory goes with the last process that has it attached";
+    case GC_CREATOR_LIVES: return "; with --remove it is, though its creator may need it";
+    case GC_GUARDED: return "; with --remove it is, also when it is another daemon's";
+    case GC_LEAKED:
+    case GC_LEFT:
+    case GC_UNDECIDED:
+    case GC_LOST:
+    case GC_MANAGED:
+    case GC_CLASSES: break;
+    }
+    return "; with --remove it is";
+}
+
 static void print_removed(const struct gc *gc)
 {
     struct total removed = total_removed(gc);
     char text[32];
     if (!cli_given(gc->cli, OPT(REMOVE))) {
-        printf("Nothing was removed%s.\n",
-               gc->by_decision ? "; with --remove it is, whatever its state" : "");
+        printf("Nothing was removed%s.\n", gc->by_decision ? one_advice(&gc->candidates[0]) : "");
         return;
     }
     size_text(gc, removed.bytes, text, sizeof(text));

@@ -51,6 +51,8 @@ static const struct {
     {"age", OPT_OLDER_THAN},  {"order", OPT_SORT},          {"no-header", OPT_NOHEADINGS},
 };
 
+#define GC_TABLES "gc prints a table for each class; --json prints all of it for programs"
+
 /* What no option changes, and what to do instead. */
 static const struct {
     const char *command, *word, *instead;
@@ -72,6 +74,13 @@ static const struct {
     {"create", "ready", "a new segment is ready, unless --not-ready is given"},
     {"events", "follow", "events goes on until it is interrupted; leave it out"},
     {"list", "watch", "to watch segments: shmdctl top"},
+    {"gc", "dry-run",
+     "gc only shows what it would remove, unless --remove is given: leave both out"},
+    {"gc", "output", GC_TABLES},
+    {"gc", "columns", GC_TABLES},
+    {"gc", "sort", GC_TABLES},
+    {"gc", "reverse", GC_TABLES},
+    {"adopt", "name", "the name is no option, and stands alone: shmdctl adopt --shmid N NAME"},
 };
 
 static bool has(uint64_t options, int id)
@@ -88,6 +97,17 @@ static int option_named(const char *word)
             return i;
     }
     return -1;
+}
+
+/* The name of the option with that LETTER, if there is one, which may be of another command. */
+static void spell_out(char letter, char *ret_word, size_t size)
+{
+    struct option_text text;
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        option_text((enum option_id)i, &text);
+        if (text.letter == letter)
+            snprintf(ret_word, size, "%s", text.name);
+    }
 }
 
 static const char *option_name(int id)
@@ -134,6 +154,9 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
     char word[64], list[256] = "";
     snprintf(word, sizeof(word), "%.*s", (int)strcspn(text, "="), text + strspn(text, "-"));
     word[strcspn(word, "=")] = '\0';
+    const bool is_letter = word[0] && !word[1];
+    if (is_letter)
+        spell_out(*word, word, sizeof(word));
     for (size_t i = 0; cli->command && i < COUNT(fixed); i++)
         if (strcmp(fixed[i].command, cli->command->name) == 0 && strcmp(fixed[i].word, word) == 0)
             return cli_usage("unknown option %s: %s", text, fixed[i].instead);
@@ -143,10 +166,11 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
     int id = option_named(word);
     if (id >= 0)
         commands_with(cli, id, list, sizeof(list));
-    if (*list)
+    bool has_dashes = !cli->command || !cli->command->has_child || cli->child;
+    if (*list && (has_dashes || !is_letter))
         return cli_usage("unknown option %s%s; it is an option of %s", text,
                          cli->command ? "" : " before the command", list);
-    if (cli->command && cli->command->has_child && !cli->child)
+    if (!has_dashes)
         return cli_usage("unknown option %s; if it belongs to the command that is to be run, that "
                          "stands after --: shmdctl %s %s",
                          text, cli->command->name, cli->command->arguments);

@@ -33,6 +33,7 @@ from peers import kill
 from programs import Programs
 
 REFUSED, USAGE, UNREACHABLE, NO_SUCH_SEGMENT, PERMISSION_DENIED = 1, 2, 3, 4, 5
+BUSY = 8
 NOWHERE = "/nonexistent/shmd.sock"
 CLASSES = ("leaked", "left", "undecided", "lost", "guarded")
 
@@ -342,7 +343,7 @@ class OneByDecision(GcCase):
         shmid, other = sysv.create(4096, key=0xBEEF), sysv.create(4096)
         out = self.gc("--key", "0xbeef")
         self.assertRegex(out, rf"(?m)^ *{shmid} +0x0000beef ")
-        self.assertIn("Nothing was removed; with --remove it is, whatever its state.", out)
+        self.assertIn("Nothing was removed; with --remove it is, though its creator may need it.", out)
         self.assertIn("1 removed, 4K; 0 kept.", self.gc("--key", "0xbeef", "--remove"))
         self.assertEqual(set(sysv.proc_table()), {other})
 
@@ -374,6 +375,29 @@ class OneByDecision(GcCase):
             events = [client.reply()["params"] for _ in range(2)]
             self.assertEqual([event["kind"] for event in events], ["created", "removed"])
             self.assertEqual(events[1]["reason"], "request")
+
+
+    def test_what_is_said_of_one_that_the_daemon_manages(self):
+        daemon = self.start_daemon()
+        self.path = daemon.socket_path
+        with daemon.connect(ROOT) as client:
+            shmid = client.create(name="kept")["shmid"]
+        self.assertIn("\nNothing was removed; with --remove the daemon is asked to remove it, unless processes "
+                      "hold it.\n", self.gc("--shmid", shmid))
+        self.assertIn("1 removed, 4K; 0 kept.", self.gc("--shmid", shmid, "--remove"))
+
+    def test_one_that_is_held_stays(self):
+        daemon = self.start_daemon()
+        self.path = daemon.socket_path
+        with daemon.connect(ROOT) as client:
+            shmid = client.create(name="kept", lifetime="process")["shmid"]
+            self.assertEqual(self.one(shmid, "--remove", status=BUSY), ("managed", "held"))
+            self.assertEqual(self.message, f"shmdctl: segment {shmid} was not removed: processes hold it, as "
+                             f"shmdctl ps --shmid {shmid} shows; shmdctl rm --shmid {shmid} removes it all the same\n")
+            self.assertIn("0 removed, 0B; 1 kept.", self.gc("--shmid", shmid, "--remove", status=BUSY))
+            self.assertTrue(sysv.exists(shmid))
+            client.call("release", shmid=shmid)
+            self.assertFalse(sysv.exists(shmid))
 
 
 class WithDaemon(GcCase):

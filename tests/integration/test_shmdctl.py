@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import sysv
@@ -1579,6 +1580,29 @@ class CommandLine(CommandCase):
                 self.assertNotIn("systemctl", self.message)
         self.ctl("-s", "/x" * 100, "list", status=UNREACHABLE)
 
+    def test_the_hint_starts_a_daemon_as_it_stands(self):
+        own = tempfile.mkdtemp(prefix="own", dir=self.directory)
+        os.chown(own, SOMEBODY.uid, SOMEBODY.gid)
+        shared, missing = os.path.join(self.directory, "shared"), os.path.join(own, "a", "b")
+        os.mkdir(shared)
+        os.chmod(shared, 0o1777)
+        os.chmod(self.directory, 0o755)
+        program, library = self.where_programs_are("shmd", SOMEBODY)
+        identity = {"user": SOMEBODY.uid, "group": SOMEBODY.gid} if SEVERAL_UIDS else {}
+        environment = {"PATH": f"{os.path.dirname(program)}:{os.environ['PATH']}", "LD_LIBRARY_PATH": library}
+        for directory in (own, shared, missing):
+            with self.subTest(directory=directory):
+                path = os.path.join(directory, "a socket")
+                self.ctl("-s", path, "list", status=UNREACHABLE)
+                (line,) = re.findall(r"Start it \((.*)\); --socket", self.message)
+                daemon = subprocess.Popen(
+                    ["/bin/sh", "-c", f"umask 002; {line.replace('shmd --socket', 'exec shmd --socket')}"],
+                    env=environment, stderr=subprocess.DEVNULL, **identity)
+                self.addCleanup(daemon.wait)
+                self.addCleanup(daemon.kill)
+                wait_until(lambda path=path: os.path.exists(path), "it serves")
+                self.ctl("-s", path, "info")
+
     def test_a_socket_that_is_none(self):
         self.ctl("-s", "", "list", status=USAGE)
         self.assertIn("--socket is empty", self.message)
@@ -1792,7 +1816,11 @@ class CommandLine(CommandCase):
             (["create", "--name", "x"], "shmdctl create NAME --size SIZE"),
             (["list", "--exclusive"], "it is an option of create and run"),
             (["--sort", "NAME", "list"], "before the command; it is an option of list, ps and top"),
-            (["list", "-m", "1"], "unknown option -m"),
+            (["list", "-m", "1"], "unknown option -m; it is an option of stat, set, rm, "),
+            (["gc", "-o", "SHMID"], "gc prints a table for each class; --json prints all of it for programs"),
+            (["gc", "--sort", "SIZE"], "gc prints a table for each class"),
+            (["gc", "--dry-run"], "gc only shows what it would remove, unless --remove is given: leave both out"),
+            (["adopt", "--shmid", "5", "--name", "x"], "shmdctl adopt --shmid N NAME"),
         ):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=USAGE)
