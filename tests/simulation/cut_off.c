@@ -218,7 +218,7 @@ void cut_off_check_change(struct oracle *o, const struct model_segment *s, const
         if (c->asked.serial != s->serial || difference(r, &c->asked))
             continue;
         is_done = true;
-        was_told |= !c->kernel_is_old;
+        was_told |= !c->kernel_is_old || c->is_refused;
     }
     if (!is_done)
         world_fail(o->w,
