@@ -127,6 +127,35 @@ static void take_foreign(struct oracle *o)
     }
 }
 
+bool holds_has_key_still(const struct oracle *o, uint32_t key)
+{
+    for (size_t i = 0; i < o->w->k->end && key != 0; i++) {
+        const struct sysv_stat *k = fake_sysv_at(o->w->k, i);
+        if (k && k->key == key && is_lingering(o, k))
+            return true;
+    }
+    return false;
+}
+
+/* What the kernel has refused to remove may be attached again. Then it is being removed, as what
+ * was attached when it was removed; until they are gone before the kernel has marked it. */
+static void look_at_lingering(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_all; i++) {
+        struct model_segment *s = o->m.all[i];
+        const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+        const struct segment *r =
+            k && is_lingering(o, k) ? registry_by_shmid(&o->w->core.registry, k->shmid) : NULL;
+        if (!r || r->serial != s->serial || k->destroyed)
+            continue;
+        const bool is_used = fake_sysv_attachments(o->w->k, k->shmid, o->w->k->self.pid) > 0;
+        if (s->has_ended && is_used)
+            model_keep(&o->m, s);
+        else if (s->state == STATE_REMOVING && !s->has_ended && !is_used)
+            model_end(&o->m, s);
+    }
+}
+
 bool oracle_has_left(const struct oracle *o, int32_t pid, uint64_t size)
 {
     for (size_t i = 0; i < o->n_unacknowledged; i++) {
@@ -143,6 +172,7 @@ void holds_look_outside(struct oracle *o)
     o->m.rmid_is_forced &= o->w->k->shm_rmid_forced;
     for (size_t i = 0; i < o->m.n_live; i++)
         look_at(o, o->m.live[i]);
+    look_at_lingering(o);
     take_foreign(o);
 }
 
@@ -380,8 +410,8 @@ static void check_segment(struct oracle *o, struct model_segment *s)
     const bool is_to_be_marked = s->lifetime == LIFETIME_ATTACHED || s->state == STATE_REMOVING;
     if (is_to_be_marked && oracle_had_fault(o))
         s->kernel.destroyed = k->destroyed;
-    if (s->state == STATE_REMOVING)
-        s->kernel.destroyed |= k->destroyed;
+    else if (s->state == STATE_REMOVING)
+        s->kernel.destroyed = true;
     if (k->destroyed != s->kernel.destroyed && !may_be_gone && !o->had_fault)
         world_fail(o->w, "segment %" PRIu64 " is %smarked for destruction", s->serial,
                    k->destroyed ? "" : "not ");

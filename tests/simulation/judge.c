@@ -106,7 +106,7 @@ void judge_segment(struct oracle *o, struct model_segment *s, const json_t *show
         return;
     SHOWN_WORD("state", state_words[s->state])
     SHOWN_WORD("name", s->name)
-    SHOWN("key", s->kernel.key)
+    SHOWN("key", model_key(&o->m, s))
     SHOWN_FLAG("locked", s->kernel.locked)
     SHOWN("nattch", model_attachments(&o->m, s))
     SHOWN("replaces", s->replaces ? (long long)s->replaces : -1)
@@ -498,6 +498,9 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
     if (answers_by_model(o, ask, message, &first))
         return;
     if (first.code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) && may_be_kept(code_of(message)))
+        return;
+    if (ask->method == METHOD_CREATE && code_of(message) == CODE_KEY_IN_USE &&
+        holds_has_key_still(o, (uint32_t)model_int(ask->params, "key", 0)))
         return;
     if (ask->method == METHOD_STAT && code_of(message) == CODE_STALE_SEGMENT &&
         may_have_former(o, model_int(ask->params, "shmid", -1)))

@@ -73,6 +73,16 @@ void model_end(struct model *m, struct model_segment *s)
     s->name[0] = '\0';
 }
 
+/* What S is from now on: nobody's, until those who have it attached are gone. */
+static void begin_removal(struct model_segment *s)
+{
+    s->state = STATE_REMOVING;
+    s->replaces = 0;
+    s->expires_at_ms = s->idle_ttl_ms = 0;
+    s->n_holders = 0;
+    s->initialiser = s->attacher = NULL;
+}
+
 void model_remove(struct model *m, struct model_segment *s)
 {
     if (s->state == STATE_REMOVING)
@@ -83,13 +93,19 @@ void model_remove(struct model *m, struct model_segment *s)
         model_end(m, s);
         return;
     }
-    s->state = STATE_REMOVING;
+    begin_removal(s);
     memcpy(s->new_name, s->name, sizeof(s->name));
     s->name[0] = '\0';
-    s->replaces = 0;
-    s->expires_at_ms = s->idle_ttl_ms = 0;
-    s->n_holders = 0;
-    s->initialiser = s->attacher = NULL;
+}
+
+void model_keep(struct model *m, struct model_segment *s)
+{
+    if (m->n_live == LIVE_MAX)
+        abort();
+    m->live[m->n_live++] = s;
+    s->has_ended = false;
+    s->outside = OUTSIDE_NOTHING;
+    begin_removal(s);
 }
 
 void model_remove_by(struct model *m, struct model_segment *s, unsigned reasons)
@@ -171,12 +187,26 @@ struct model_segment *model_by_shmid(const struct model *m, int32_t shmid)
     return NULL;
 }
 
-static struct model_segment *by_key(const struct model *m, uint32_t key)
+uint32_t model_key(const struct model *m, const struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(m->w->k, s->kernel.shmid);
+    if (s->state != STATE_REMOVING)
+        return s->kernel.key;
+    return k && s->outside != OUTSIDE_RECYCLED ? k->key : 0;
+}
+
+static struct model_segment *by_key_if(const struct model *m, uint32_t key, bool is_removing)
 {
     for (size_t i = 0; i < m->n_live && key != 0; i++)
-        if (!m->live[i]->is_hidden && m->live[i]->kernel.key == key)
+        if (!m->live[i]->is_hidden && (m->live[i]->state == STATE_REMOVING) == is_removing &&
+            model_key(m, m->live[i]) == key)
             return m->live[i];
     return NULL;
+}
+
+static struct model_segment *by_key(const struct model *m, uint32_t key)
+{
+    return by_key_if(m, key, false);
 }
 
 const struct sysv_stat *model_foreign(const struct model *m, int32_t shmid)
@@ -498,6 +528,9 @@ static struct finding find(const struct model *m, const json_t *params)
         struct model_segment *s = by_key(m, key);
         if (s && look(m, s, true) == CODE_OK)
             return (struct finding){CODE_OK, s, NULL};
+        /* It is recorded as removed, and the kernel has not taken its key away yet. */
+        if ((s = by_key_if(m, key, true)))
+            return looked_at(m, s, false);
         return of_foreign(foreign_by_key(m, key));
     }
     return looked_at(m, model_by_serial(m, (uint64_t)model_int(params, "serial", 0)), false);
@@ -1199,7 +1232,7 @@ static void end_others(struct model *m, const struct model_segment *s)
     for (size_t i = 0; i < m->n_live; i++) {
         struct model_segment *other = m->live[i];
         const bool is_like = (s->name[0] && strcmp(other->name, s->name) == 0) ||
-                             (s->kernel.key != 0 && other->kernel.key == s->kernel.key) ||
+                             (s->kernel.key != 0 && model_key(m, other) == s->kernel.key) ||
                              other->kernel.shmid == s->kernel.shmid;
         if (other == s || !is_like)
             continue;

@@ -156,7 +156,10 @@ struct model_segment *model_add(struct model *m);
 void model_end(struct model *m, struct model_segment *segment);
 /* SEGMENT is removed: it ends, or is kept by those who have it attached. */
 void model_remove(struct model *m, struct model_segment *segment);
-/* The same, and it is told with one of REASONS, or of those that the model has for it anyhow. */
+/* The kernel refused to remove SEGMENT, and now somebody has attached it: it is being removed. */
+void model_keep(struct model *m, struct model_segment *segment);
+/* It is removed, and that is told with one of REASONS, or of those that the model has for it
+ * anyhow. */
 void model_remove_by(struct model *m, struct model_segment *segment, unsigned reasons);
 /* SEGMENT has ended of itself, as the daemon has shown, or is kept by those who have it attached.
  */
@@ -166,6 +169,8 @@ struct model_segment *model_by_serial(const struct model *m, uint64_t serial);
 struct model_segment *model_by_name(const struct model *m, const char *name);
 struct model_segment *model_by_shmid(const struct model *m, int32_t shmid);
 
+/* What is being removed has its key until the kernel has marked it, which it may have refused. */
+uint32_t model_key(const struct model *m, const struct model_segment *s);
 const struct sysv_stat *model_foreign(const struct model *m, int32_t shmid);
 
 /* How often others than the daemon have it attached. */

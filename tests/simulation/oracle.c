@@ -135,14 +135,15 @@ static void keep_wait(struct talk *t, const struct ask *ask)
 }
 
 /* Whether ASK may change S, whatever it denotes now. */
-static bool may_mean(const struct ask *ask, const struct model_segment *s)
+static bool may_mean(const struct oracle *o, const struct ask *ask, const struct model_segment *s)
 {
+    const uint32_t key = model_key(&o->m, s);
     const json_t *p = ask->params;
     const char *name = json_string_value(json_object_get(p, "name"));
     const char *new_name = json_string_value(json_object_get(p, "new_name"));
     return s->serial == (uint64_t)model_int(p, "serial", 0) ||
            s->kernel.shmid == model_int(p, "shmid", -1) ||
-           (s->kernel.key != 0 && s->kernel.key == (uint32_t)model_int(p, "key", 0)) ||
+           (key != 0 && key == (uint32_t)model_int(p, "key", 0)) ||
            (name && (strcmp(s->name, name) == 0 || strcmp(s->new_name, name) == 0)) ||
            (new_name && strcmp(s->name, new_name) == 0);
 }
@@ -162,7 +163,7 @@ static void note_cut_off(struct oracle *o, const struct ask *ask)
     if (may_make(ask))
         cut_off_note_new(o, ask);
     for (size_t i = 0; i < o->m.n_live; i++)
-        if (may_mean(ask, o->m.live[i]))
+        if (may_mean(o, ask, o->m.live[i]))
             cut_off_note_change(o, ask, o->m.live[i]);
 }
 
@@ -173,7 +174,7 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask)
     o->must_learn = o->has_unsure_news = true;
     note_cut_off(o, ask);
     for (size_t i = 0; i < m->n_live; i++) {
-        m->live[i]->is_unsure |= may_mean(ask, m->live[i]);
+        m->live[i]->is_unsure |= may_mean(o, ask, m->live[i]);
         m->live[i]->is_news_unsure |= m->live[i]->is_unsure;
         m->live[i]->may_be_disowned |= ask->method == METHOD_DISOWN && m->live[i]->is_unsure;
     }
@@ -194,7 +195,7 @@ void oracle_refused_by_store(struct oracle *o, const struct ask *ask)
     cut_off_refused(o);
     for (size_t i = 0; i < o->m.n_live; i++) {
         struct model_segment *s = o->m.live[i];
-        s->may_be_recorded |= may_mean(ask, s);
+        s->may_be_recorded |= may_mean(o, ask, s);
         struct model_segment *old = ask->method == METHOD_READY && s->may_be_recorded && s->replaces
                                         ? model_by_name(&o->m, s->new_name)
                                         : NULL;

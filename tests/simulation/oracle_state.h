@@ -216,6 +216,8 @@ void cut_off_check_gone(struct oracle *o, const struct model_segment *s);
 
 /* Since the last look at the kernel, it has refused to remove or to show one. */
 bool holds_could_not_remove(const struct oracle *o);
+/* Whether KEY is that of a segment that is recorded as removed, which the kernel has refused. */
+bool holds_has_key_still(const struct oracle *o, uint32_t key);
 /* The model takes from the daemon what a kill or a fault has left open. */
 void holds_learn(struct oracle *o, struct model_segment *s);
 /* IS_SETTLED: nothing has work. */

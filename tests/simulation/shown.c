@@ -98,7 +98,7 @@ void shown_by_model(const struct model *m, const struct model_segment *s, struct
     *ret = (struct shown){.serial = (int64_t)s->serial,
                           .replaces = (int64_t)s->replaces,
                           .shmid = s->kernel.shmid,
-                          .key = s->kernel.key,
+                          .key = model_key(m, s),
                           .size = (int64_t)s->kernel.size,
                           .uid = s->adopted ? s->creator_uid : s->kernel.uid,
                           .gid = s->kernel.gid,
