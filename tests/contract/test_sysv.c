@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdnoreturn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
@@ -24,6 +25,9 @@
 #include "tests/fakes/fake_sysv.h"
 
 enum { DAEMON = 990, OTHER = 1000, MEMLOCK = 8192 };
+
+/* How many other processes there are, and the number of the one that comes of a fork. */
+enum { PROCESSES = 3, CHILD = PROCESSES };
 
 /* The limits of a test's kernel. */
 struct limits_wanted {
@@ -38,6 +42,11 @@ struct side {
     void (*attach)(int n, int32_t shmid);
     /* It exits. */
     void (*exit)(int n);
+    /* The first one forks, and its child is CHILD. */
+    void (*fork)(void);
+    /* It becomes another program. */
+    void (*exec)(int n);
+    int32_t (*pid)(int n);
     /* Another user makes a segment. */
     int32_t (*create_of_other)(uint64_t size);
     void (*set_limits)(const struct limits_wanted *limits);
@@ -84,6 +93,21 @@ static void fake_exit(int n)
     fake_sysv_exit(k, 200 + n);
 }
 
+static void fake_fork(void)
+{
+    fake_sysv_fork(k, 200, 200 + CHILD);
+}
+
+static void fake_exec(int n)
+{
+    fake_sysv_exec(k, 200 + n);
+}
+
+static int32_t fake_pid(int n)
+{
+    return 200 + n;
+}
+
 static int32_t fake_create_of_other(uint64_t size)
 {
     const struct fake_process other = {OTHER, OTHER, 300};
@@ -111,21 +135,28 @@ static void fake_set_memlock(uint64_t max)
 }
 
 static const struct side the_fake = {
-    fake_begin,           fake_end,        fake_attach,          fake_exit,
-    fake_create_of_other, fake_set_limits, fake_set_rmid_forced, fake_set_memlock};
+    fake_begin,      fake_end, fake_attach,          fake_exit,       fake_fork,
+    fake_exec,       fake_pid, fake_create_of_other, fake_set_limits, fake_set_rmid_forced,
+    fake_set_memlock};
 
 /* --- the running kernel */
 
 static struct sysv_linux kernel;
 
-/* Processes that attach what they are asked for. They are forked before the test attaches anything,
- * for a child has its parent's attachments. */
-enum { PROCESSES = 3 };
-
+/* Processes that do what they are asked for. They are forked before the test attaches anything, for
+ * a child has its parent's attachments. */
 static struct {
     pid_t pid;
-    int socket;
-} processes[PROCESSES];
+    int socket; /* ours */
+    int theirs;
+} processes[PROCESSES + 1];
+
+enum act { ATTACH, FORK, EXEC };
+
+struct order {
+    enum act act;
+    int32_t shmid; /* of ATTACH */
+};
 
 static void become(uint32_t uid)
 {
@@ -140,29 +171,88 @@ static void linux_set_memlock(uint64_t soft)
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 }
 
-static void attach_what_is_asked_for(int socket)
+/* Sends a pid, by which the other side knows that what it asked for is done; 0: it failed. */
+static bool tell(int socket, pid_t pid)
 {
-    int32_t shmid;
-    while (read(socket, &shmid, sizeof(shmid)) == sizeof(shmid)) {
-        bool attached = shmat(shmid, NULL, SHM_RDONLY) != (void *)-1;
-        if (write(socket, &attached, sizeof(attached)) != sizeof(attached))
+    return write(socket, &pid, sizeof(pid)) == sizeof(pid);
+}
+
+static noreturn void serve(int socket);
+
+/* The child serves its own socket; its parent tells who it is. */
+static pid_t do_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        serve(processes[CHILD].theirs);
+    close(processes[CHILD].theirs);
+    return child > 0 ? child : 0;
+}
+
+/* This program anew: main() knows the word. Ends the process when that fails. */
+static noreturn void do_exec(int socket)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%d", socket);
+    execl("/proc/self/exe", "test_sysv", "serve", number, NULL);
+    _exit(1);
+}
+
+static noreturn void serve(int socket)
+{
+    struct order order;
+    while (read(socket, &order, sizeof(order)) == sizeof(order)) {
+        pid_t told = getpid();
+        if (order.act == EXEC)
+            do_exec(socket);
+        if (order.act == FORK)
+            told = do_fork();
+        else if (shmat(order.shmid, NULL, SHM_RDONLY) == (void *)-1)
+            told = 0;
+        if (!tell(socket, told))
             break;
     }
     _exit(0);
 }
 
-static void start_process(int n)
+/* What process N answers. */
+static pid_t answer_of(int n)
+{
+    pid_t pid = 0;
+    assert_int_equal(read(processes[n].socket, &pid, sizeof(pid)), sizeof(pid));
+    assert_true(pid > 0);
+    return pid;
+}
+
+static pid_t ask(int n, enum act act, int32_t shmid)
+{
+    const struct order order = {act, shmid};
+    assert_int_equal(write(processes[n].socket, &order, sizeof(order)), sizeof(order));
+    return answer_of(n);
+}
+
+static void make_socket(int n)
 {
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    processes[n].socket = ends[0];
+    processes[n].theirs = ends[1];
+}
+
+static void start_process(int n)
+{
+    make_socket(n);
     processes[n].pid = fork();
     assert_true(processes[n].pid >= 0);
     if (processes[n].pid == 0) {
-        close(ends[0]);
-        attach_what_is_asked_for(ends[1]);
+        for (int i = 0; i < PROCESSES + 1; i++)
+            if (i <= n || i == CHILD)
+                close(processes[i].socket);
+        if (n != 0)
+            close(processes[CHILD].theirs);
+        serve(processes[n].theirs);
     }
-    close(ends[1]);
-    processes[n].socket = ends[0];
+    close(processes[n].theirs);
 }
 
 static int linux_begin(void **state)
@@ -175,18 +265,24 @@ static int linux_begin(void **state)
     sysv_linux_open(&kernel);
     sysv = (struct sysv){&sysv_linux_ops, &kernel};
     linux_set_memlock(MEMLOCK);
+    make_socket(CHILD);
     for (int i = 0; i < PROCESSES; i++)
         start_process(i);
+    close(processes[CHILD].theirs); /* the first one has it */
     become(DAEMON);
     return 0;
 }
 
 static void linux_exit(int n)
 {
+    char none;
     int status;
     become(0);
     kill(processes[n].pid, SIGKILL);
-    assert_int_equal(waitpid(processes[n].pid, &status, 0), processes[n].pid);
+    if (n == CHILD) /* its parent's, not ours: its socket closes after all is detached */
+        assert_int_equal(read(processes[n].socket, &none, 1), 0);
+    else
+        assert_int_equal(waitpid(processes[n].pid, &status, 0), processes[n].pid);
     close(processes[n].socket);
     processes[n].pid = 0;
     become(DAEMON);
@@ -195,7 +291,9 @@ static void linux_exit(int n)
 static int linux_end(void **state)
 {
     (void)state;
-    for (int i = 0; i < PROCESSES; i++)
+    if (processes[CHILD].pid == 0)
+        close(processes[CHILD].socket);
+    for (int i = 0; i < PROCESSES + 1; i++)
         if (processes[i].pid > 0)
             linux_exit(i);
     sysv_linux_close(&kernel);
@@ -206,10 +304,22 @@ static int linux_end(void **state)
 
 static void linux_attach(int n, int32_t shmid)
 {
-    bool attached = false;
-    assert_int_equal(write(processes[n].socket, &shmid, sizeof(shmid)), sizeof(shmid));
-    assert_int_equal(read(processes[n].socket, &attached, sizeof(attached)), sizeof(attached));
-    assert_true(attached);
+    (void)ask(n, ATTACH, shmid);
+}
+
+static void linux_fork(void)
+{
+    processes[CHILD].pid = ask(0, FORK, 0);
+}
+
+static void linux_exec(int n)
+{
+    (void)ask(n, EXEC, 0);
+}
+
+static int32_t linux_pid(int n)
+{
+    return processes[n].pid;
 }
 
 static int32_t linux_create_of_other(uint64_t size)
@@ -248,8 +358,9 @@ static void linux_set_rmid_forced(bool forced)
 }
 
 static const struct side the_kernel = {
-    linux_begin,           linux_end,        linux_attach,          linux_exit,
-    linux_create_of_other, linux_set_limits, linux_set_rmid_forced, linux_set_memlock};
+    linux_begin,      linux_end, linux_attach,          linux_exit,       linux_fork,
+    linux_exec,       linux_pid, linux_create_of_other, linux_set_limits, linux_set_rmid_forced,
+    linux_set_memlock};
 
 /* --- in short */
 
@@ -498,6 +609,47 @@ TEST(with_shm_rmid_forced_it_does_not)
     assert_false(l.shm_rmid_forced);
 }
 
+TEST(a_child_has_what_its_parent_has)
+{
+    int32_t a = created(0, 1), b = created(0, 1);
+    side->attach(0, a);
+    side->attach(0, a);
+    side->attach(1, b);
+    side->fork();
+    assert_int_equal(stat_of(a).nattch, 4);
+    assert_int_equal(stat_of(a).lpid, side->pid(0));
+    assert_int_equal(stat_of(b).nattch, 1);
+    assert_int_equal(stat_of(b).lpid, side->pid(1));
+    side->exit(0);
+    assert_int_equal(stat_of(a).nattch, 2);
+    side->attach(CHILD, b);
+    assert_int_equal(stat_of(b).lpid, side->pid(CHILD));
+    int32_t child = side->pid(CHILD);
+    side->exit(CHILD);
+    assert_int_equal(stat_of(a).nattch, 0);
+    assert_int_equal(stat_of(a).lpid, child);
+    assert_int_equal(stat_of(b).nattch, 1);
+}
+
+TEST(another_program_has_nothing_attached)
+{
+    int32_t a = created(0, 1);
+    side->attach(0, a);
+    side->attach(1, a);
+    side->exec(0);
+    struct sysv_stat s = stat_of(a);
+    assert_int_equal(s.nattch, 1);
+    assert_int_equal(s.lpid, side->pid(0));
+    assert_int_not_equal(s.dtime, 0);
+    side->attach(0, a);
+    assert_int_equal(stat_of(a).nattch, 2);
+    /* It is the last that has one marked for destruction. */
+    side->exit(1);
+    assert_int_equal(OPS->remove(KERNEL, a), 0);
+    side->exec(0);
+    assert_int_equal(stat_error(a), -ENOENT);
+}
+
 TEST(the_daemons_own_attachment)
 {
     int32_t a = created(0, 1);
@@ -685,6 +837,8 @@ static int end(void **state)
     X(removed_while_attached)                                                                      \
     X(not_removed_it_outlives_its_attachments)                                                     \
     X(with_shm_rmid_forced_it_does_not)                                                            \
+    X(a_child_has_what_its_parent_has)                                                             \
+    X(another_program_has_nothing_attached)                                                        \
     X(the_daemons_own_attachment)                                                                  \
     X(an_attachment_needs_to_be_let_read)                                                          \
     X(owner_and_mode)                                                                              \
@@ -722,8 +876,14 @@ static const char *obstacle(void)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "serve") == 0) {
+        int socket = atoi(argv[2]);
+        if (!tell(socket, getpid()))
+            return 1;
+        serve(socket);
+    }
     const struct CMUnitTest fake_alone[] = {RULES(FAKE_CASE)};
     const struct CMUnitTest both[] = {
         RULES(FAKE_CASE) RULES(KERNEL_CASE)
