@@ -46,6 +46,18 @@ static int check_bounds(const struct cli *cli, uint64_t size, struct window *w)
     return 0;
 }
 
+/* Whoever fills it may read what it has written so far; all others see bytes that mean nothing. */
+static void note_initialising(const struct cli *cli, const struct shmd_segment *segment)
+{
+    if (segment->state != SHMD_STATE_INITIALISING)
+        return;
+    if (segment->name)
+        cli_note(cli, "%s is not ready: it is read as far as it is filled; shmdctl wait %s waits",
+                 segment->name, segment->name);
+    else
+        cli_note(cli, "the segment is not ready: it is read as far as it is filled");
+}
+
 static int window_open(struct cli *cli, unsigned flags, struct window *ret)
 {
     struct window w = {0};
@@ -55,6 +67,8 @@ static int window_open(struct cli *cli, unsigned flags, struct window *ret)
     int status = cli_stat(cli, IDS_USED, &segment);
     if (status != 0)
         return status;
+    if (flags & SHMD_ATTACH_READONLY)
+        note_initialising(cli, segment);
     int shmid = segment->shmid, r = shmd_attach(cli_ask(cli), segment, flags, &address);
     shmd_segment_free(segment);
     if (r != 0)

@@ -4,10 +4,13 @@
  * again; one that cannot be reached at the beginning is not waited for.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "protocol/limits.h"
 
 enum {
     LATE_MS = 5000, /* how much later than the timeout an answer may come */
@@ -64,6 +67,38 @@ static int connect_again(struct cli *cli, int64_t end_ms)
     return 0;
 }
 
+/* Why SEGMENT (NULL: there is none, or it may not be seen) is not what is waited for. */
+static void state_text(const struct cli *cli, int r, const struct shmd_segment *segment, char *ret,
+                       size_t size)
+{
+    const char *name = cli->args[0];
+    if (r == SHMD_ERROR_NO_SUCH_SEGMENT)
+        snprintf(ret, size, "there is no segment %s", name);
+    else if (r == 0 && segment->state == SHMD_STATE_INITIALISING)
+        snprintf(ret, size, "%s is initialising: pid %" PRId32 " (%s) has not made it ready", name,
+                 segment->creator.pid, segment->creator.comm ? segment->creator.comm : "?");
+    else
+        snprintf(ret, size, "%s was not ready in time", name);
+}
+
+/* --timeout is over. */
+static int tell_timeout(struct cli *cli)
+{
+    struct shmd_segment *segment = NULL;
+    char why[SEGMENT_NAME_MAX + 128], time[64], over[96] = "", daemon[DAEMON_TEXT_SIZE];
+    /* It is late already, and how things stand is worth a moment more. */
+    shmd_set_timeout(cli->shmd, LATE_MS);
+    int r = shmd_stat(cli->shmd, SHMD_NAME(cli->args[0]), &segment);
+    state_text(cli, r, segment, why, sizeof(why));
+    shmd_segment_free(segment);
+    format_duration(cli->options.timeout_ms, time, sizeof(time));
+    if (cli->options.timeout_ms > 0)
+        snprintf(over, sizeof(over), "the time of %s is over: ", time);
+    daemon_choice_text(&cli->daemon, daemon);
+    return cli_error(EXIT_TIMED_OUT, "%s%s [%s%s]", over, why, daemon,
+                     daemon_choice_hint(&cli->daemon));
+}
+
 int cli_wait(struct cli *cli, unsigned flags, const struct shmd_trust *trust,
              struct shmd_segment **ret)
 {
@@ -80,6 +115,8 @@ int cli_wait(struct cli *cli, unsigned flags, const struct shmd_trust *trust,
         if (r != 0)
             pause_ms(RETRY_MS); /* one that ends at once each time is not asked without a pause */
     }
+    if (r == SHMD_ERROR_TIMED_OUT)
+        return tell_timeout(cli);
     return r != 0 ? cli_failure(cli, r) : EXIT_OK;
 }
 

@@ -78,6 +78,23 @@ void format_time(enum time_format format, int64_t at_ms, char *ret, size_t size)
     snprintf(ret, size, "%s", date);
 }
 
+void format_duration(int64_t ms, char *ret, size_t size)
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } parts[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t used = 0;
+    snprintf(ret, size, "0");
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && used < size; i++) {
+        if (ms < parts[i].ms)
+            continue;
+        used += (size_t)snprintf(ret + used, size - used, "%" PRId64 "%s", ms / parts[i].ms,
+                                 parts[i].unit);
+        ms %= parts[i].ms;
+    }
+}
+
 void format_age(int64_t seconds, char *ret, size_t size)
 {
     static const struct {

@@ -24,6 +24,8 @@ const char *time_format_word(enum time_format format);
 void format_size(uint64_t bytes, char *ret, size_t size);
 /* Unix milliseconds as local time; "" for 0. */
 void format_time(enum time_format format, int64_t at_ms, char *ret, size_t size);
+/* Milliseconds as --timeout takes them: 500ms, 1s, 1h30m; 0 for none. */
+void format_duration(int64_t ms, char *ret, size_t size);
 /* In the largest unit of which there is one, as --older-than takes it: 42s, 5m, 3h, 2d. */
 void format_age(int64_t seconds, char *ret, size_t size);
 /* The name, or the number of one that has none. */

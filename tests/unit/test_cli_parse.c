@@ -189,6 +189,33 @@ TEST(sizes_for_people)
     assert_size_text(UINT64_MAX, "16E");
 }
 
+TEST(durations_are_printed_as_they_are_typed)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } table[] = {
+        {0, "0"},
+        {1, "1ms"},
+        {999, "999ms"},
+        {1000, "1s"},
+        {1500, "1s500ms"},
+        {60000, "1m"},
+        {5400000, "1h30m"},
+        {86400000, "1d"},
+        {90061001, "1d1h1m1s1ms"},
+        {INT64_MAX / 4, "26687997791d19h48m13s951ms"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[64];
+        int64_t again = -1;
+        format_duration(table[i].ms, text, sizeof(text));
+        assert_string_equal(text, table[i].text);
+        assert_int_equal(parse_duration(text, &again), 0);
+        assert_int_equal(again, table[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +226,7 @@ int main(void)
         cmocka_unit_test(numbers_have_limits),
         cmocka_unit_test(users_by_name_or_number),
         cmocka_unit_test(sizes_for_people),
+        cmocka_unit_test(durations_are_printed_as_they_are_typed),
     };
     return RUN_TESTS(tests);
 }
