@@ -89,6 +89,7 @@ shmdctl_SOURCES = \
 	client/cli/rm_many.c client/cli/rm_many.h \
 	client/cli/rm_one.c client/cli/rm_one.h \
 	client/cli/table.c client/cli/table.h \
+	client/cli/target_text.c client/cli/target_text.h \
 	client/cli/targets.c client/cli/targets.h \
 	client/cli/top_model.c client/cli/top_model.h \
 	client/cli/top_once.c client/cli/top_once.h \

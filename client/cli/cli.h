@@ -282,8 +282,8 @@ struct option_text {
 void option_text(enum option_id id, struct option_text *ret);
 /* What makes no sense for a new segment: 0 or EXIT_USAGE. */
 int options_check_new(const struct options *o) MUST_CHECK;
-/* Fills what create, run and adopt have in common with the options given. */
-int options_create(const struct options *o, struct shmd_create_options *ret) MUST_CHECK;
+/* Fills what create and run have in common with the options given: 0 or EXIT_USAGE. */
+int options_create(const struct cli *cli, struct shmd_create_options *ret) MUST_CHECK;
 
 /* --- the commands */
 

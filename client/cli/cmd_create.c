@@ -14,6 +14,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "client/cli/plain_text.h"
 #include "client/cli/progress.h"
 
 enum { CHUNK = 1024 * 1024 };
@@ -31,15 +32,19 @@ static void note_existing(const struct cli *cli, const struct shmd_segment *segm
 /* This command ends once it has answered, and a segment that only it holds is removed then. */
 static void note_end(const struct cli *cli, const struct shmd_segment *segment)
 {
+    char name[512] = "";
+    if (cli->n_args > 0)
+        shell_word(cli->args[0], name, sizeof(name));
     bool is_held =
         segment->lifetime == SHMD_LIFETIME_PROCESS || segment->lifetime == SHMD_LIFETIME_CONNECTION;
     if (is_held && segment->holders <= 1)
         cli_note(
             cli,
             "lifetime %s: the segment goes when this command ends, unless another process holds "
-            "it; use 'shmdctl run', or create it persistent, and then 'shmdctl hold NAME "
+            "it; use 'shmdctl run', or create it persistent, and then 'shmdctl hold %s "
             "--lifetime %s'",
-            shmd_lifetime_word(segment->lifetime), shmd_lifetime_word(segment->lifetime));
+            shmd_lifetime_word(segment->lifetime), *name ? name : "NAME",
+            shmd_lifetime_word(segment->lifetime));
     else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         cli_note(cli,
                  "lifetime attached: the segment goes when this command ends, unless a process "
@@ -209,7 +214,7 @@ int cmd_create(struct cli *cli)
     struct source source = {.fd = -1};
     int r = cli->options.from ? source_open(&cli->options, &source) : 0;
     if (r == 0)
-        r = options_create(&cli->options, &options);
+        r = options_create(cli, &options);
     if (r == 0)
         r = output_check(&cli->options);
     if (r == 0)

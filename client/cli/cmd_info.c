@@ -91,6 +91,8 @@ static void print_info(const struct cli *cli, const struct shmd_info *info)
     print_number("kernel shm_rmid_forced", info->kernel.shm_rmid_forced);
     print_number("your segments", info->usage_segments);
     print_bytes(cli, "your bytes", info->usage_bytes);
+    if (info->n_huge_page_sizes == 0)
+        print_text("huge page size", "none");
     for (size_t i = 0; i < info->n_huge_page_sizes; i++)
         print_bytes(cli, "huge page size", info->huge_page_sizes[i]);
     for (size_t i = 0; i < info->n_limits; i++)

@@ -92,6 +92,8 @@ static int find_column(const char *name, size_t len, size_t *ret)
         strncat(list, columns[i].heading, sizeof(list) - strlen(list) - 1);
         near_try(&near, columns[i].heading);
     }
+    if (len == 0)
+        return cli_usage("a column is missing before or behind a comma; there are %s", list);
     if (near.best)
         return cli_usage("unknown column '%s'; do you mean %s? There are %s", word, near.best,
                          list);
@@ -106,7 +108,8 @@ static int choose(struct ps *ps)
     int r = 0;
     choice->sort = COLUMNS;
     if (cli_given(ps->cli, OPT(JSON)) && cli_given(ps->cli, OPT(OUTPUT) | OPT(SORT) | OPT(REVERSE)))
-        return cli_usage("--output, --sort and --reverse are for the table; --json has everything");
+        return cli_usage("--output, --sort and --reverse choose from the table; with --json there "
+                         "is always everything");
     if (o->sort)
         r = find_column(o->sort, strlen(o->sort), &choice->sort);
     if (at && *at == '+') {

@@ -12,6 +12,7 @@
 
 #include "client/cli/child.h"
 #include "client/cli/cli.h"
+#include "client/cli/plain_text.h"
 
 struct run {
     struct cli *cli;
@@ -66,6 +67,31 @@ static int make_or_find(struct run *run)
     return r != 0 ? cli_failure(cli, r) : FOUND;
 }
 
+/* What could not be held; of what persists, the line that gives it holders. EXIT_REFUSED. */
+static int refuse_lifetime(const struct run *run)
+{
+    const char *name = run->cli->args[0], *word = lifetime_text(run->segment);
+    char *line = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&line, &size);
+    for (char **at = run->cli->child; out && at && *at; at++) {
+        char text[1024];
+        shell_word(*at, text, sizeof(text));
+        fprintf(out, " %s", text);
+    }
+    bool is_whole = out && fclose(out) == 0;
+    if (is_whole && run->segment->lifetime == SHMD_LIFETIME_PERSISTENT)
+        (void)cli_error(EXIT_OK,
+                        "%s exists already, and a segment of lifetime %s has no holders; to remove "
+                        "it with the command: shmdctl hold %s --lifetime process --%s",
+                        name, word, name, line);
+    else
+        (void)cli_error(EXIT_OK, "%s exists already, and a segment of lifetime %s has no holders",
+                        name, word);
+    free(line);
+    return EXIT_REFUSED;
+}
+
 /* One that was there already keeps its lifetime. 0 or an exit status. */
 static int check_existing(const struct run *run)
 {
@@ -73,13 +99,7 @@ static int check_existing(const struct run *run)
     const struct shmd_segment *segment = run->segment;
     assert(segment); /* it was found */
     if (segment->lifetime != SHMD_LIFETIME_PROCESS && segment->lifetime != SHMD_LIFETIME_CONNECTION)
-        return cli_error(EXIT_REFUSED,
-                         "%s exists already, and a segment of lifetime %s has no holders%s", name,
-                         lifetime_text(segment),
-                         segment->lifetime == SHMD_LIFETIME_PERSISTENT
-                             ? "; to remove it with the command: shmdctl hold NAME "
-                               "--lifetime process -- COMMAND"
-                             : "");
+        return refuse_lifetime(run);
     cli_note(run->cli,
              "%s exists already and is left as it is; the command becomes one of its holders",
              name);
@@ -141,7 +161,7 @@ int cmd_run(struct cli *cli)
     struct run run = {.cli = cli};
     int status = child_check(cli);
     if (status == 0)
-        status = options_create(&cli->options, &run.options);
+        status = options_create(cli, &run.options);
     if (status == 0)
         status = cli_connect_for_ids(cli, IDS_USED);
     if (status != 0)

@@ -4,9 +4,12 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 #include "client/cli/targets.h"
 
 /* Prints SEGMENT, or the failure R. */
@@ -86,6 +89,8 @@ int cmd_stat(struct cli *cli)
 static int check_end(const struct cli *cli, const struct shmd_segment *segment)
 {
     enum shmd_lifetime lifetime = cli->options.lifetime;
+    char named[TARGET_TEXT_SIZE];
+    typed_target(cli, named);
     bool has_holders = lifetime == SHMD_LIFETIME_PROCESS || lifetime == SHMD_LIFETIME_CONNECTION;
     if (segment->managed && segment->lifetime == lifetime)
         return 0; /* nothing changes */
@@ -93,15 +98,27 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
         return cli_error(EXIT_USAGE,
                          "--lifetime %s: nothing was changed, because this command would be the "
                          "only holder and the segment would go with it; a process that stays gives "
-                         "it that lifetime%s: 'shmdctl hold TARGET --lifetime %s', or a program "
+                         "it that lifetime%s: 'shmdctl hold %s --lifetime %s', or a program "
                          "by libshmd or JSON",
                          shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted",
-                         shmd_lifetime_word(lifetime));
+                         named, shmd_lifetime_word(lifetime));
     if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because no process "
                                      "has the segment attached and it would go with this "
                                      "command; attach it first");
     return 0;
+}
+
+static int check_change(const struct cli *cli)
+{
+    const uint64_t changes = OPT(MODE) | OPT(UID) | OPT(GID) | OPT(NEW_NAME) | OPT(LIFETIME) |
+                             OPT(TTL) | OPT(NO_TTL) | OPT(IDLE_TTL) | OPT(LABEL) | OPT(NO_LABELS) |
+                             OPT(LOCKED) | OPT(UNLOCKED);
+    if (cli_given(cli, changes))
+        return 0;
+    return cli_usage("set needs what is to be changed: --mode, --uid, --gid, --new-name, "
+                     "--lifetime, --ttl or --no-ttl, --idle-ttl, --label or --no-labels, --locked "
+                     "or --unlocked");
 }
 
 int cmd_set(struct cli *cli)
@@ -128,7 +145,9 @@ int cmd_set(struct cli *cli)
         .has_locked = cli_given(cli, OPT(LOCKED) | OPT(UNLOCKED)),
         .locked = cli_given(cli, OPT(LOCKED)),
     };
-    int r = prepare(cli, &target);
+    int r = check_change(cli);
+    if (r == 0)
+        r = prepare(cli, &target);
     if (r != 0)
         return r;
     if (cli_given(cli, OPT(LIFETIME))) {
@@ -166,12 +185,34 @@ int cmd_disown(struct cli *cli)
     return answer(cli, r, segment);
 }
 
+/* What is to be adopted has no name yet, so an argument is its new name; or its number. */
+static int refuse_without_target(const struct cli *cli)
+{
+    static const char where[] = "shmdctl list --all shows the numbers";
+    const char *word = cli->n_args > 0 ? cli->args[0] : NULL;
+    char name[512] = "";
+    uint32_t key;
+    if (word)
+        shell_word(word, name, sizeof(name));
+    if (!*name)
+        return cli_usage("adopt needs one of --shmid N and --key K; %s", where);
+    if (strspn(word, "0123456789") == strlen(word))
+        return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --shmid %s",
+                         word);
+    if (parse_key(word, &key) == 0)
+        return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --key %s", word);
+    return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --shmid N %s; %s",
+                     name, where);
+}
+
 int cmd_adopt(struct cli *cli)
 {
     const struct options *o = &cli->options;
     struct shmd_segment *segment = NULL;
-    if (cli_given(cli, OPT(SHMID)) == cli_given(cli, OPT(KEY)))
-        return cli_usage("adopt needs one of --shmid N and --key K");
+    if (cli_given(cli, OPT(SHMID)) && cli_given(cli, OPT(KEY)))
+        return cli_usage("adopt takes only one of --shmid and --key");
+    if (!cli_given(cli, OPT(SHMID) | OPT(KEY)))
+        return refuse_without_target(cli);
     if (cli_given(cli, OPT(KEY)) && o->key == 0)
         return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");
     const struct shmd_adopt_options options = {

@@ -320,6 +320,8 @@ static int refuse(const char *name, size_t len)
         strncat(list, columns[i].name, sizeof(list) - strlen(list) - 1);
         near_try(&near, columns[i].name);
     }
+    if (len == 0)
+        return cli_usage("a column is missing before or behind a comma; there are %s", list);
     if (near.best)
         return cli_usage("unknown column '%.*s'; do you mean %s? There are %s", (int)len, name,
                          near.best, list);

@@ -52,14 +52,21 @@ const struct command *help_find_command(const struct cli *cli, const char *name)
     return NULL;
 }
 
+/* What helps on is the list of commands, and not the help of `help`. */
+static int unknown_help(const struct cli *cli, const char *name)
+{
+    cli_usage_of("");
+    return unknown_command(cli, name);
+}
+
 int cmd_help(struct cli *cli)
 {
     const char *name = cli->n_args > 0 ? cli->args[0] : NULL;
     const struct command *command = name ? help_find_command(cli, name) : NULL;
     if (!name)
         help_all(cli);
-    else if (!command)
-        return unknown_command(cli, name);
+    else if (!command || command->is_hidden)
+        return unknown_help(cli, name);
     else
         help_command(command);
     return EXIT_OK;

@@ -9,6 +9,7 @@
 
 #include "client/cli/kernel_segments.h"
 #include "client/cli/parse.h"
+#include "client/cli/target_text.h"
 #include "protocol/json_slice.h"
 
 /* The value of a parameter of the refusal; "" when there is none. */
@@ -116,9 +117,11 @@ static void add_orphans(FILE *out, const struct shmd_failure *failure)
 /* What `set` would do, but this command would not outlive it. */
 static void add_holding(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
+    char named[TARGET_TEXT_SIZE];
+    typed_target(cli, named);
     if (failure->code == SHMD_ERROR_NOT_HOLDABLE && cli->command->options & OPT(WAIT) &&
         slice_is(parameter(failure, "lifetime"), "\"persistent\""))
-        fputs("; that is: shmdctl hold TARGET --lifetime process", out);
+        fprintf(out, "; that is: shmdctl hold %s --lifetime process", named);
 }
 
 /* What is to be adopted is not the daemon's yet, and a plain list does not show it. */
@@ -170,6 +173,23 @@ static void add_still(FILE *out, const struct cli *cli, const struct shmd_failur
             fputs("; it may still do what was asked", out);
 }
 
+/* `info` says it in the words of people. */
+static bool is_huge_page_size(const struct cli *cli, const struct shmd_failure *failure)
+{
+    return failure->code == SHMD_ERROR_INVALID_PARAMETER && cli_given(cli, OPT(HUGE)) &&
+           slice_is(parameter(failure, "parameter"), "\"huge_page_size\"");
+}
+
+static void print_huge_page_size(FILE *out, const struct cli *cli)
+{
+    char size[32];
+    format_size(cli->options.huge_page_size, size, sizeof(size));
+    fprintf(out,
+            "this kernel has no huge pages of %s; those it has are shown by shmdctl info, as huge "
+            "page size",
+            size);
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (is_stranger(failure))
@@ -178,6 +198,8 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
         print_nothing_to_adopt(out, failure);
     else if (is_busy(cli, failure))
         print_busy(out, failure);
+    else if (is_huge_page_size(cli, failure))
+        print_huge_page_size(out, cli);
     else
         return false;
     return true;

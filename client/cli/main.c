@@ -71,8 +71,7 @@ static int run_command(struct cli *cli)
         return cli_usage("too few arguments: shmdctl %s%s%s", command->name, gap,
                          command->arguments);
     if (cli->n_args > command->max_args)
-        return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s",
-                         cli->args[command->max_args], command->name, gap, command->arguments);
+        return unexpected_argument(cli);
     int status = check_texts(cli);
     if (status == 0)
         status = command->run(cli);

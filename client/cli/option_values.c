@@ -258,7 +258,9 @@ int take_prefix(struct options *o, const char *option, const char *value)
 
 int take_output(struct options *o, const char *option, const char *value)
 {
-    (void)option;
+    if (!*value)
+        return cli_usage("--%s is empty; it takes columns with commas between, as NAME,SHMID",
+                         option);
     o->columns = value;
     return 0;
 }
@@ -319,7 +321,8 @@ int take_idle(struct options *o, const char *option, const char *value)
 
 int take_sort(struct options *o, const char *option, const char *value)
 {
-    (void)option;
+    if (!*value)
+        return cli_usage("--%s is empty; it takes a column, as NAME", option);
     o->sort = value;
     return 0;
 }
@@ -337,7 +340,9 @@ int take_time_format(struct options *o, const char *option, const char *value)
 int take_delay(struct options *o, const char *option, const char *value)
 {
     int r = take_time(option, value, &o->delay_ms);
-    if (r == 0 && (o->delay_ms < 100 || o->delay_ms > INT32_MAX))
-        return refuse(option, value, "at least 100ms");
+    if (r == 0 && o->delay_ms < 100)
+        return cli_usage("--%s %s is too short: it takes 100ms or more", option, value);
+    if (r == 0 && o->delay_ms > INT32_MAX)
+        return cli_usage("--%s %s is too long: it takes 24d or less", option, value);
     return r;
 }

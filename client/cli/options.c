@@ -11,6 +11,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/option_values.h"
 #include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 
 typedef int option_take(struct options *o, const char *option, const char *value);
 
@@ -95,7 +96,7 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_ONCE] = {"once", 0, NULL, NULL, "print it once and exit, for scripts"},
     [OPT_DELAY] = {"delay", 'd', "DURATION", take_delay, "how often to look again (1s)"},
     [OPT_OLDER_THAN] = {"older-than", 0, "DURATION", take_older_than,
-                        "only segments that were idle at least this long"},
+                        "only segments that were idle at least this long (10m)"},
 };
 
 #define LSIPC_JSON 'J' /* what lsipc calls -j */
@@ -287,10 +288,29 @@ int options_check_new(const struct options *o)
     return 0;
 }
 
-int options_create(const struct options *o, struct shmd_create_options *ret)
+/* Perhaps it was given in another way; then the line as it should be is shown. */
+static int refuse_without_size(const struct cli *cli)
 {
+    const char *socket = cli->options.socket, *command = cli->command->name;
+    char name[512] = "";
+    uint64_t size;
+    if (cli->n_args > 0)
+        shell_word(cli->args[0], name, sizeof(name));
+    if (socket && parse_size(socket, &size) == 0)
+        return cli_usage("--size is missing, and -s is the socket; if %s is the size: shmdctl %s "
+                         "%s%s--size %s",
+                         socket, command, name, *name ? " " : "", socket);
+    if (*name && parse_size(name, &size) == 0)
+        return cli_usage("--size is missing; if %s is the size: shmdctl %s NAME --size %s", name,
+                         command, name);
+    return cli_usage("--size is missing: %s", SIZE_ACCEPTED);
+}
+
+int options_create(const struct cli *cli, struct shmd_create_options *ret)
+{
+    const struct options *o = &cli->options;
     if (!given(o, OPT(SIZE)))
-        return cli_usage("--size is missing: %s", SIZE_ACCEPTED);
+        return refuse_without_size(cli);
     if (o->size == 0)
         return cli_usage("--size 0: a segment has at least 1 byte");
     int r = options_check_new(o);

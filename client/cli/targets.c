@@ -1,25 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cli/targets.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "client/cli/plain_text.h"
-
-void target_text(const struct shmd_target *target, char ret[TARGET_TEXT_SIZE])
-{
-    char name[TARGET_TEXT_SIZE / 2] = "", serial[40] = "";
-    if (target->name)
-        plain_text(target->name, name, sizeof(name));
-    else if (target->has_shmid)
-        snprintf(name, sizeof(name), "--shmid %d", target->shmid);
-    else if (target->key)
-        snprintf(name, sizeof(name), "--key 0x%08" PRIx32, target->key);
-    if (target->serial)
-        snprintf(serial, sizeof(serial), "%s--serial %" PRIu64, *name ? " " : "", target->serial);
-    snprintf(ret, TARGET_TEXT_SIZE, "%s%s", name, serial);
-}
-
 static bool has_guard(const struct cli *cli)
 {
     const struct options *o = &cli->options;
@@ -33,8 +14,12 @@ int targets_check(const struct cli *cli)
 {
     const struct options *o = &cli->options;
     if (o->n_targets + (size_t)cli->n_args == 0)
-        return cli_usage("%s needs a segment: NAME, --shmid N, --key K or --serial N",
-                         cli->command->name);
+        return cli_usage("%s needs a segment: NAME, --shmid N, --key K or --serial N%s",
+                         cli->command->name,
+                         cli->command->options & OPT(PREFIX)
+                             ? "; or what chooses segments: --prefix P, --label KEY=VALUE, --uid "
+                               "USER, --lifetime L or --state S"
+                             : "");
     for (size_t i = 0; i < o->n_targets; i++)
         if (!o->targets[i].has_shmid && !o->targets[i].key && !o->targets[i].serial)
             return cli_usage("--key 0 is IPC_PRIVATE and denotes no segment");

@@ -6,11 +6,7 @@
 #define SHMD_CLIENT_CLI_TARGETS_H
 
 #include "client/cli/cli.h"
-
-enum { TARGET_TEXT_SIZE = 512 };
-
-/* TARGET as the command line has it, harmless for a terminal. */
-void target_text(const struct shmd_target *target, char ret[TARGET_TEXT_SIZE]);
+#include "client/cli/target_text.h"
 
 /* 0 or EXIT_USAGE: there is none, or one that denotes no segment. */
 int targets_check(const struct cli *cli) MUST_CHECK;

@@ -6,6 +6,8 @@
 
 #include "client/cli/meant.h"
 #include "client/cli/near.h"
+#include "client/cli/parse.h"
+#include "client/cli/plain_text.h"
 
 /* --- commands */
 
@@ -149,6 +151,12 @@ static void commands_with(const struct cli *cli, int id, char *ret, size_t size)
         snprintf(ret + len, size - len, "%s%s", len ? " and " : "", last->name);
 }
 
+/* Whether a name is what the command's argument is; set has --new-name, which may be meant. */
+static bool takes_name(const struct command *command)
+{
+    return strstr(command->arguments, "NAME") && !has(command->options, OPT_NEW_NAME);
+}
+
 int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
 {
     char word[64], list[256] = "";
@@ -160,6 +168,9 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
     for (size_t i = 0; cli->command && i < COUNT(fixed); i++)
         if (strcmp(fixed[i].command, cli->command->name) == 0 && strcmp(fixed[i].word, word) == 0)
             return cli_usage("unknown option %s: %s", text, fixed[i].instead);
+    if (cli->command && strcmp(word, "name") == 0 && takes_name(cli->command))
+        return cli_usage("unknown option %s: the name is no option: shmdctl %s NAME", text,
+                         cli->command->name);
     const char *meant = meant_option(allowed, word);
     if (meant)
         return cli_usage("unknown option %s; do you mean --%s?", text, meant);
@@ -175,4 +186,20 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
                          "stands after --: shmdctl %s %s",
                          text, cli->command->name, cli->command->arguments);
     return cli_usage("unknown option %s", text);
+}
+
+/* --- arguments */
+
+int unexpected_argument(const struct cli *cli)
+{
+    const struct command *command = cli->command;
+    const char *word = cli->args[command->max_args];
+    char name[512];
+    uint64_t size;
+    shell_word(cli->args[0], name, sizeof(name));
+    if (has(command->options, OPT_SIZE) && parse_size(word, &size) == 0 && *name)
+        return cli_usage("unexpected argument '%s'; if it is the size: shmdctl %s %s --size %s",
+                         word, command->name, name, word);
+    return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s", word, command->name,
+                     *command->arguments ? " " : "", command->arguments);
 }

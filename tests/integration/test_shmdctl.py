@@ -105,7 +105,7 @@ class Create(Shmdctl):
     def test_a_connections_segment_goes_with_the_command(self):
         self.ctl("create", "x", "--size", "1", "--lifetime", "connection",
                  note="lifetime connection: .*ends.*'shmdctl run'.*persistent, and then 'shmdctl hold "
-                 "NAME --lifetime connection'")
+                 "x --lifetime connection'")
         self.wait_until_gone("x")
 
     def test_a_process_segment_goes_with_the_command(self):
@@ -278,8 +278,8 @@ class Set(Shmdctl):
         self.assertEqual(self.set("--new-name", "two")["name"], "two")
 
     def test_a_lifetime_that_ends_with_the_command(self):
-        for lifetime, way in (("process", "hold TARGET"), ("connection", "hold TARGET"),
-                              ("attached", "attach")):
+        for lifetime, way in (("process", "hold one --lifetime process"),
+                              ("connection", "hold one --lifetime connection"), ("attached", "attach")):
             with self.subTest(lifetime=lifetime):
                 segment = self.set("--lifetime", lifetime, "--mode", "0640", status=USAGE)
                 self.assertRegex(self.message, f"--lifetime {lifetime}: nothing was changed.*{way}")
@@ -524,6 +524,14 @@ class Memory(Shmdctl):
         self.assertEqual(self.content(), data)
         self.assertEqual(self.ctl("read", "mem"), data)
         self.assertEqual(self.ctl("read", "--shmid", self.shmid), data)
+
+    def test_what_is_not_ready_yet(self):
+        self.client.create(name="late", size=4, ready=False)
+        self.ctl("write", "late", data=b"ab")
+        note = "late is not ready: it is read as far as it is filled; shmdctl wait late waits"
+        self.assertEqual(self.ctl("read", "late", note=note), b"ab\0\0")
+        self.client.call("ready", name="late")
+        self.assertEqual(self.ctl("read", "late"), b"ab\0\0")
 
     def test_a_part(self):
         self.ctl("write", "mem", "--offset", "10", data=b"hello")
@@ -776,8 +784,21 @@ class Wait(Shmdctl):
         self.assertIn("x ", self.ctl("wait", "x", "--timeout", "0"))
 
     def test_it_is_not(self):
+        told = f"there is no segment x [the daemon at {self.path}]\n"
         self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
+        self.assertEqual(self.message, f"shmdctl: {told}")
         self.ctl("wait", "x", "-t", "1ms", status=TIMED_OUT)
+        self.assertEqual(self.message, f"shmdctl: the time of 1ms is over: {told}")
+
+    def test_it_is_not_ready(self):
+        self.client.create(name="x", ready=False)
+        creator = self.client.stat(name="x")["creator"]
+        told = (f"x is initialising: pid {creator['pid']} ({creator['comm']}) has not made it ready "
+                f"[the daemon at {self.path}]\n")
+        self.ctl("wait", "x", "--timeout", "0", status=TIMED_OUT)
+        self.assertEqual(self.message, f"shmdctl: {told}")
+        self.ctl("hold", "x", "--wait", "--timeout", "0.05s", status=TIMED_OUT)
+        self.assertEqual(self.message, f"shmdctl: the time of 50ms is over: {told}")
 
     def test_it_comes(self):
         process = self.start("wait", "x", "-n", "-o", "NAME,STATE")
@@ -888,16 +909,18 @@ class Hold(Shmdctl):
         self.assertEqual(process.wait(DEADLINE), UNREACHABLE)
 
     def test_not_holdable(self):
-        self.client.create(name="x")
+        serial = self.client.create(name="x")["serial"]
         self.ctl("hold", "x", status=REFUSED)
         self.assertIn("a persistent segment has no holders", self.message)
-        self.assertIn("shmdctl hold TARGET --lifetime process", self.message)
+        self.assertIn("that is: shmdctl hold x --lifetime process ", self.message)
+        self.ctl("hold", "--serial", serial, status=REFUSED)
+        self.assertIn(f"that is: shmdctl hold --serial {serial} --lifetime process ", self.message)
         self.ctl("release", "x", status=REFUSED)
         self.assertIn("nothing to release", self.message)
         self.assertIn("until somebody removes it", self.message)
         self.assertNotIn("shmdctl hold", self.message)
-        self.ctl("run", "x", "--size", "1", "--", "true", status=NOT_STARTED)
-        self.assertIn("shmdctl hold NAME --lifetime process", self.message)
+        self.ctl("run", "x", "--size", "1", "--", "sh", "-c", "exit 3", status=NOT_STARTED)
+        self.assertIn("shmdctl hold x --lifetime process -- sh -c 'exit 3'\n", self.message)
         self.assertEqual(self.client.stat(name="x")["lifetime"], "persistent")
 
     def test_not_holdable_and_no_lifetime_would_help(self):
@@ -1121,6 +1144,14 @@ class Run(Shmdctl):
         self.assertEqual(out, "ran\n")
 
 
+class HugePages(Shmdctl):
+    def test_a_size_that_there_is_not(self):
+        self.ctl("create", "x", "--size", "6M", "--huge=3M", status=REFUSED)
+        self.assertIn("this kernel has no huge pages of 3M; those it has are shown by shmdctl info, as huge page size",
+                      self.message)
+        self.assertRegex(self.ctl("info"), r"(?m)^huge page size +(none|\d+[KMG])$")
+
+
 class Numbers(Shmdctl):
     """A number is taken for a name, and where it is an id or a key the answer says so."""
 
@@ -1128,7 +1159,8 @@ class Numbers(Shmdctl):
         shmid = sysv.create(4096)
         for command in ("stat", "rm", "read", "write", "set", "ready", "hold", "release", "disown", "ps"):
             with self.subTest(command=command):
-                self.ctl(command, shmid, status=NO_SUCH_SEGMENT)
+                change = ["--ttl", "1h"] if command == "set" else []
+                self.ctl(command, shmid, *change, status=NO_SUCH_SEGMENT)
                 self.assertIn(f"; the segment with that id is --shmid {shmid}", self.message)
                 self.assertNotIn("--key", self.message)
 
@@ -1299,8 +1331,10 @@ class Ps(Shmdctl):
         for arguments, message in ((["-o", "PIDD"], "unknown column 'PIDD'; do you mean PID? There are SHMID,NAME,"),
                                    (["--sort", "SIZE"], "unknown column 'SIZE'; there are SHMID,NAME,"),
                                    (["-o", ",".join(["PID"] * 50)], "too many columns"),
-                                   (["--json", "-o", "PID"], "--json has everything"),
-                                   (["--json", "-r"], "--json has everything")):
+                                   (["-o", ""], "--output is empty; it takes columns"),
+                                   (["-o", "PID,"], "a column is missing before or behind a comma; there are SHMID,"),
+                                   (["--json", "-o", "PID"], "with --json there is always everything"),
+                                   (["--json", "-r"], "with --json there is always everything")):
             with self.subTest(arguments):
                 self.ctl("ps", *arguments, status=USAGE)
                 self.assertIn(message, self.message)
@@ -1427,7 +1461,8 @@ class AnotherNamespace(CommandCase):
         for command in ("stat", "set", "rm", "ready", "hold", "release", "read", "write", "adopt", "disown",
                         "ps"):
             with self.subTest(command=command):
-                out = self.ctl(command, "--shmid", shmid, status=REFUSED)
+                change = ["--ttl", "1h"] if command == "set" else []
+                out = self.ctl(command, "--shmid", shmid, *change, status=REFUSED)
                 self.assertFalse(out)
                 self.assertIn("another IPC namespace", self.message)
         for command in ("read", "write", "ps"):
@@ -1745,6 +1780,39 @@ class CommandLine(CommandCase):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=NOT_STARTED if arguments[0] == "run" else USAGE)
                 self.assertIn(part, self.message)
+
+    def test_the_line_as_it_should_be(self):
+        for arguments, line in (
+            (["create", "foo", "-s", "4096"], "shmdctl create foo --size 4096\n"),
+            (["create", "-s", "64K"], "shmdctl create --size 64K\n"),
+            (["create", "foo", "4096"], "shmdctl create foo --size 4096\n"),
+            (["create", "4K"], "shmdctl create NAME --size 4K\n"),
+            (["run", "foo", "4K", "--", "true"], "shmdctl run foo --size 4K\n"),
+            (["adopt", "5"], "shmdctl adopt --shmid 5\n"),
+            (["adopt", "0xbeef"], "shmdctl adopt --key 0xbeef\n"),
+            (["adopt", "it's"], "shmdctl adopt --shmid N $'it\\'s'; shmdctl list --all shows the numbers\n"),
+            (["adopt"], "needs one of --shmid N and --key K; shmdctl list --all shows the numbers\n"),
+            (["adopt", "--name", "x"], "shmdctl adopt --shmid N NAME\n"),
+            (["rm", "--name", "x"], "the name is no option: shmdctl rm NAME\n"),
+            (["wait", "--name=x"], "the name is no option: shmdctl wait NAME\n"),
+            (["set", "x", "--name", "y"], "do you mean --new-name?\n"),
+            (["set", "x"], "set needs what is to be changed: --mode, --uid, --gid, --new-name, --lifetime, --ttl or "
+             "--no-ttl, --idle-ttl, --label or --no-labels, --locked or --unlocked\n"),
+            (["rm"], "rm needs a segment: NAME, --shmid N, --key K or --serial N; or what chooses segments: "
+             "--prefix P, --label KEY=VALUE, --uid USER, --lifetime L or --state S\n"),
+            (["stat"], "stat needs a segment: NAME, --shmid N, --key K or --serial N\n"),
+            (["top", "--delay", "0"], "--delay 0 is too short: it takes 100ms or more\n"),
+            (["top", "--delay", "25d"], "--delay 25d is too long: it takes 24d or less\n"),
+            (["list", "-o", ""], "--output is empty; it takes columns with commas between, as NAME,SHMID\n"),
+            (["list", "-o", "NAME,"], "a column is missing before or behind a comma; there are SERIAL,NAME,"),
+            (["list", "--sort", ""], "--sort is empty; it takes a column, as NAME\n"),
+            (["help", "foo"], "metrics, help, version\nTry 'shmdctl --help'.\n"),
+            (["help", "__complete"], "unknown command '__complete'; there are"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=NOT_STARTED if arguments[0] == "run" else USAGE)
+                self.assertIn(line, self.message)
+        self.assertIn("at least this long (10m)\n", self.ctl("help", "gc"))
 
     def test_missing_arguments(self):
         for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x", "y"]):

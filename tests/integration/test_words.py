@@ -15,8 +15,8 @@ from programs import Programs
 
 class Words(Shmdctl):
     def test_what_does_not_exist_is_not_to_be_created_by_rm(self):
-        for command in ("rm", "stat", "set"):
-            self.ctl(command, "nothing", status=NO_SUCH_SEGMENT)
+        for command in (["rm"], ["stat"], ["set", "--locked"]):
+            self.ctl(*command, "nothing", status=NO_SUCH_SEGMENT)
             self.assertIn("no such segment: list shows what there is", self.message)
 
     def test_a_hint_is_said_once(self):
