@@ -193,7 +193,7 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
 static bool has_config(const struct doctor_facts *m, struct finding *f)
 {
     if (m->config.state == CONFIG_NONE)
-        found(f, SEVERITY_OK, "this daemon reads no configuration, and none of segments");
+        found(f, SEVERITY_OK, "this daemon reads no configuration, so nobody declares segments");
     else if (m->config.state == CONFIG_UNKNOWN && !m->daemon.is_known)
         not_checked(f);
     else if (m->config.state == CONFIG_UNKNOWN)
@@ -369,6 +369,24 @@ static bool daemon_is_member(const struct doctor_facts *m, uint32_t gid)
     return m->daemon.gid == gid;
 }
 
+/* What the daemon needs besides the pages; one that may lock memory, as root's may, needs nothing.
+ */
+static void mend_huge_pages(const struct doctor_facts *m, struct finding *f)
+{
+    static const char pages[] = "sysctl -w vm.nr_hugepages=N sets N of them aside";
+    bool may_use =
+        m->daemon.has_proc
+            ? m->daemon.may_lock || (m->has_hugetlb_group && daemon_is_member(m, m->hugetlb_group))
+            : m->daemon.is_known && m->daemon.uid == 0;
+    if (may_use)
+        mend(f, "%s", pages);
+    else if (m->daemon.has_proc)
+        mend(f, "%s, and vm.hugetlb_shm_group=%" PRIu32 " lets the daemon use them", pages,
+             m->daemon.gid);
+    else
+        mend(f, "%s, and vm.hugetlb_shm_group=GID, with the daemon's gid, lets it use them", pages);
+}
+
 static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
 {
     char pools[256] = "";
@@ -384,7 +402,7 @@ static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
     if (used == 0) {
         found(f, SEVERITY_INFO, "no huge pages are set aside");
         why(f, "only segments that ask for huge pages need them; those are refused");
-        mend(f, "sysctl -w vm.nr_hugepages=N, and vm.hugetlb_shm_group=GID with the daemon's gid");
+        mend_huge_pages(m, f);
     } else if (!m->daemon.is_known || !m->daemon.has_proc || !m->has_hugetlb_group) {
         found(f, SEVERITY_INFO, "%s; we cannot tell whether the daemon may use them", pools);
     } else if (m->daemon.may_lock || daemon_is_member(m, m->hugetlb_group)) {

@@ -966,6 +966,28 @@ TEST(huge_pages_nobody_has_set_aside)
     assert_finding(&f, "huge-pages", SEVERITY_INFO, "no huge pages");
 }
 
+TEST(what_a_daemon_needs_for_huge_pages)
+{
+    static const char pages[] = "sysctl -w vm.nr_hugepages=N sets N of them aside";
+    plant("/proc/sys/vm/hugetlb_shm_group", "0\n");
+    struct doctor_facts f = facts_read();
+    assert_contains(check(&f, "huge-pages")->mend, "vm.hugetlb_shm_group=GID, with the daemon's");
+    plant_process("", "0", "8388608");
+    f = facts_read();
+    assert_contains(check(&f, "huge-pages")->mend, pages);
+    assert_contains(check(&f, "huge-pages")->mend, "vm.hugetlb_shm_group=130 lets the daemon");
+    plant("/proc/sys/vm/hugetlb_shm_group", "130\n");
+    f = facts_read();
+    assert_string_equal(check(&f, "huge-pages")->mend, pages);
+    plant("/proc/sys/vm/hugetlb_shm_group", "0\n");
+    plant_process("", "0000000000004000", "8388608"); /* CAP_IPC_LOCK, as root has it */
+    f = facts_read();
+    assert_string_equal(check(&f, "huge-pages")->mend, pages);
+    f.daemon.has_proc = false;
+    f.daemon.uid = 0;
+    assert_string_equal(check(&f, "huge-pages")->mend, pages);
+}
+
 TEST(huge_pages_for_the_daemon)
 {
     plant_pool("2048", "10\n", "7\n");
@@ -1179,6 +1201,7 @@ int main(void)
         ON_A_TREE(semaphores_and_queues),
         ON_A_TREE(huge_pages_that_are_reserved),
         ON_A_TREE(huge_pages_nobody_has_set_aside),
+        ON_A_TREE(what_a_daemon_needs_for_huge_pages),
         ON_A_TREE(huge_pages_for_the_daemon),
         ON_A_TREE(huge_pages_on_demand),
         ON_A_TREE(locked_memory),
