@@ -9,12 +9,14 @@
  *
  * So there is one completion, and the scripts only hand it on. It fails silently.
  */
+#include <ctype.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/columns.h"
@@ -46,6 +48,23 @@ static void offer(const struct completion *c, const char *text, const char *mean
     putchar('\t');
     print_plain(stdout, meaning);
     putchar('\n');
+}
+
+/* A column, whose letters may be small: then the rest of it comes in small ones, because a shell
+ * takes only what begins as the word does. */
+static void offer_column(const struct completion *c, const char *name, const char *meaning)
+{
+    size_t len = strlen(c->word);
+    char text[64];
+    bool is_small = false;
+    if (strncasecmp(name, c->word, len) != 0)
+        return;
+    for (size_t i = 0; i < len; i++)
+        is_small |= islower((unsigned char)c->word[i]) != 0;
+    snprintf(text, sizeof(text), "%s%s", c->word, name + len);
+    for (size_t i = len; is_small && text[i]; i++)
+        text[i] = (char)tolower((unsigned char)text[i]);
+    offer(c, text, meaning);
 }
 
 static void offer_commands(const struct completion *c)
@@ -123,9 +142,9 @@ static void offer_columns(struct completion *c, bool is_list)
         puts("words");
     const char *(*column)(int) = c->command ? c->command->column : NULL;
     for (int i = 0; column && column(i); i++)
-        offer(c, column(i), "");
+        offer_column(c, column(i), "");
     for (size_t i = 0; !column && i < columns_count; i++)
-        offer(c, columns[i].name, columns[i].help);
+        offer_column(c, columns[i].name, columns[i].help);
 }
 
 static const char *top_order(int i)
@@ -136,10 +155,13 @@ static const char *top_order(int i)
 
 static void offer_orders(struct completion *c)
 {
-    if (c->command && c->command->run == cmd_top)
-        offer_words(c, top_order, 0);
-    else
+    if (!c->command || c->command->run != cmd_top) {
         offer_columns(c, false);
+        return;
+    }
+    puts("words");
+    for (int i = 0; top_order(i); i++)
+        offer_column(c, top_order(i), "");
 }
 
 static void offer_kinds(struct completion *c)

@@ -60,6 +60,12 @@ class Candidates(CompletionCase):
             (["list", "--sort", "NAT"], ("words", ["NATTCH"])),
             (["list", "-o", "NAME,SHM"], ("list", ["NAME,SHMID"])),
             (["list", "-o", "+KEY,SHM"], ("list", ["+KEY,SHMID"])),
+            (["list", "-o", "na"], ("list", ["name", "nattch"])),
+            (["list", "-o", "NAME,shm"], ("list", ["NAME,shmid"])),
+            (["list", "--output=+key,Sh"], ("list", ["--output=+key,Shmid"])),
+            (["list", "--sort", "nat"], ("words", ["nattch"])),
+            (["ps", "-o", "pid,wa"], ("list", ["pid,waits"])),
+            (["top", "--sort", "gr"], ("words", ["growth"])),
             (["list", "--output=NAME,SHM"], ("list", ["--output=NAME,SHMID"])),
             (["events", "--kinds", "created,rem"], ("list", ["created,removed"])),
             (["list", "--uid", "roo"], ("words", ["root"])),
@@ -151,6 +157,8 @@ class Shell(CompletionCase):
         ("shmdctl li\t", ["shmdctl", "list"]),
         ("shmdctl create --lifet\tat\t", ["shmdctl", "create", "--lifetime", "attached"]),
         ("shmdctl list -o NAME,SHM\t", ["shmdctl", "list", "-o", "NAME,SHMID"]),
+        ("shmdctl list -o name,shm\t", ["shmdctl", "list", "-o", "name,shmid"]),
+        ("shmdctl list --sort nat\t", ["shmdctl", "list", "--sort", "nattch"]),
         ("shmdctl create x --from onlyf\t", ["shmdctl", "create", "x", "--from", "onlyfile"]),
     )
 
@@ -172,7 +180,7 @@ class Shell(CompletionCase):
 
     def test_fish(self):
         self.need("fish")
-        for line, want in self.CASES[:5]:
+        for line, want in self.CASES[:7]:
             command, typed = line.rstrip("\t").replace("--lifet\t", "--lifetime ").rsplit(" ", 1)
             with self.subTest(line=line):
                 out = subprocess.run(
