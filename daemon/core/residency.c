@@ -18,18 +18,43 @@ static void index_rows(struct residency *r)
     }
 }
 
-static void refresh(struct residency *r, const struct sysv *sysv, int64_t now_ms)
+static void read_table(struct residency *r, const struct sysv *sysv, int64_t now_ms)
 {
-    if (r->reads == 0 || now_ms - r->second_began_ms >= 1000) {
+    if (now_ms - r->second_began_ms >= 1000) {
         r->second_began_ms = now_ms;
         r->reads = 0;
     }
-    if (r->reads == RESIDENCY_READS_PER_SECOND)
-        return;
     r->reads++;
-    if (sysv->ops->resident(sysv->context, r->rows, RESIDENCY_ROWS, &r->n) < 0)
+    r->has_read = true;
+    r->read_at_ms = now_ms;
+    r->is_told = sysv->ops->resident(sysv->context, r->rows, RESIDENCY_ROWS, &r->n) >= 0;
+    if (!r->is_told)
         r->n = 0;
     index_rows(r);
+}
+
+static bool is_old(const struct residency *r, int64_t now_ms)
+{
+    return !r->has_read || now_ms - r->read_at_ms >= RESIDENCY_GOOD_MS;
+}
+
+static bool may_read_again(const struct residency *r, int64_t now_ms)
+{
+    return r->reads < RESIDENCY_READS_PER_SECOND || now_ms - r->second_began_ms >= 1000;
+}
+
+/* In the kernel's table the rows stand by slot. With a larger kernel.shmmni than is usual a slot
+ * has more bits; then this may be wrong, and there is a look too many or too few. */
+static uint32_t slot_of(int32_t shmid)
+{
+    return (uint32_t)shmid % 32768;
+}
+
+/* Whether SHMID would have been among the rows if it had been there when they were read. */
+static bool has_room_for(const struct residency *r, int32_t shmid)
+{
+    return r->is_told &&
+           (r->n < RESIDENCY_ROWS || slot_of(shmid) < slot_of(r->rows[r->n - 1].shmid));
 }
 
 static const struct sysv_resident *find(const struct residency *r, int32_t shmid)
@@ -49,8 +74,14 @@ void residency_tell(struct residency *r, const struct sysv *sysv, int64_t now_ms
     /* Some kernels count huge pages many times over, and which do cannot be told. */
     if (segment->huge_page_size != 0)
         return;
-    refresh(r, sysv, now_ms);
+    const bool reads = is_old(r, now_ms);
+    if (reads)
+        read_table(r, sysv, now_ms);
     const struct sysv_resident *row = find(r, segment->shmid);
+    if (!row && !reads && has_room_for(r, segment->shmid) && may_read_again(r, now_ms)) {
+        read_table(r, sysv, now_ms); /* the segment is newer than the table */
+        row = find(r, segment->shmid);
+    }
     /* More than there is: the huge pages of a segment that the daemon did not make. */
     if (!row || row->rss > segment->size + ROUNDING)
         return;

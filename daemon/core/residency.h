@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How much of a segment is in memory and in swap. The kernel tells it in one table of all segments,
- * which takes long to read, so it is read at most so many times a second: under a flood of
- * questions an answer may be a second old. Of a segment that stands far down in a long table
- * nothing is told.
+ * which takes long to read, so it is kept for a second: an answer is as old as that at most. Only a
+ * segment that has come since makes it be read again, at most so many times a second; beyond that
+ * nothing is told of it until the table is old. Of a segment that stands far down in a long table
+ * nothing is told at all.
  */
 #ifndef SHMD_CORE_RESIDENCY_H
 #define SHMD_CORE_RESIDENCY_H
@@ -12,14 +13,17 @@
 #include "protocol/segment_json.h"
 
 enum {
-    RESIDENCY_ROWS = 256,            /* reading them takes about 0.5 ms */
+    RESIDENCY_ROWS = 256, /* reading them takes about 0.5 ms */
+    RESIDENCY_GOOD_MS = 1000,
     RESIDENCY_READS_PER_SECOND = 32, /* 1.6 % of the time at most */
     RESIDENCY_BUCKETS = 256,
 };
 
 struct residency {
-    int64_t second_began_ms; /* monotonic clock */
-    unsigned reads;          /* in that second */
+    int64_t read_at_ms, second_began_ms; /* monotonic clock */
+    unsigned reads;                      /* in that second */
+    bool has_read;                       /* ever */
+    bool is_told;                        /* the kernel gave the rows */
     size_t n;
     struct sysv_resident rows[RESIDENCY_ROWS];
     /* By the last bits of the shmid, which are the slot in the kernel: 1 +

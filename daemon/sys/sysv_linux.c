@@ -345,10 +345,12 @@ static bool read_row(const char *line, struct sysv_resident *ret)
 static int linux_resident(void *context, struct sysv_resident *ret, size_t max, size_t *ret_n)
 {
     (void)context;
+    /* The kernel gives no more in one read; stdio would ask for 1 KiB. */
+    char page[4096], line[512];
     FILE *file CLEANUP(cleanup_fclose) = fopen("/proc/sysvipc/shm", "re");
     if (!file)
         return -errno;
-    char line[512];
+    setvbuf(file, page, _IOFBF, sizeof(page));
     size_t n = 0;
     if (!fgets(line, sizeof(line), file)) /* the heading */
         return -ENOENT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is told of a segment's memory: only what the kernel told, and not more reads of its table
- * than so many a second.
+ * What is told of a segment's memory: only what the kernel told, from a table that is good for a
+ * second, and not more reads of it than so many in one.
  */
 #include "tests/unit/support.h"
 
@@ -54,23 +54,75 @@ TEST(a_kernel_that_does_not_tell)
 {
     fake_sysv_fail(k, FAKE_RESIDENT, 0, ENOENT);
     assert_false(told(0, 3, 16384, 0).has_memory);
+    assert_false(told(1, 3, 16384, 0).has_memory);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 1);
     fake_sysv_fail(k, FAKE_RESIDENT, 0, 0);
-    assert_true(told(0, 3, 16384, 0).has_memory);
+    assert_true(told(1000, 3, 16384, 0).has_memory);
     fake_sysv_fail(k, FAKE_RESIDENT, 0, ENOENT);
-    assert_false(told(0, 3, 16384, 0).has_memory);
+    assert_false(told(2000, 3, 16384, 0).has_memory);
 }
 
-TEST(not_too_often)
+/* As many as the kernel has, with the slots FIRST and up. */
+static void fill(struct sysv_resident many[], size_t n, int32_t first)
 {
-    static const struct sysv_resident later[] = {{3, 12288, 0}};
-    for (int i = 0; i < RESIDENCY_READS_PER_SECOND; i++)
-        (void)told(5000 + i, 3, 16384, 0);
+    for (size_t i = 0; i < n; i++)
+        many[i] = (struct sysv_resident){(5 << 15) + first + (int32_t)i, 4096, 0};
+    k->resident = many;
+    k->n_resident = n;
+}
+
+TEST(a_table_is_good_for_a_second)
+{
+    static struct sysv_resident many[300];
+    fill(many, 300, 0);
+    for (int64_t ms = 5000; ms < 6000; ms += 50)
+        assert_int_equal(told(ms, many[7].shmid, 16384, 0).rss, 4096);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 1);
+    many[7].rss = 12288;
+    assert_int_equal(told(5999, many[7].shmid, 16384, 0).rss, 4096);
+    assert_int_equal(told(6000, many[7].shmid, 16384, 0).rss, 12288);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 2);
+}
+
+TEST(a_segment_newer_than_the_table)
+{
+    static const struct sysv_resident later[] = {{3, 12288, 0}, {9, 3 << 20, 0}, {11, 8192, 0}};
+    (void)told(5000, 3, 16384, 0);
     k->resident = later;
-    k->n_resident = 1;
-    assert_int_equal(told(5999, 3, 16384, 0).rss, 4096);
+    k->n_resident = 3;
+    assert_int_equal(told(5001, 11, 16384, 0).rss, 8192);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 2);
+    assert_int_equal(told(5002, 11, 16384, 0).rss, 8192);
+    assert_int_equal(told(6000, 3, 16384, 0).rss, 12288); /* as old as that table */
+    assert_int_equal(k->calls[FAKE_RESIDENT], 2);
+    (void)told(6001, 3, 16384, 0);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 3);
+}
+
+TEST(many_that_are_newer)
+{
+    for (int32_t i = 0; i < 1000; i++)
+        assert_false(told(5000 + i, 100 + i, 16384, 0).has_memory);
     assert_int_equal(k->calls[FAKE_RESIDENT], RESIDENCY_READS_PER_SECOND);
-    assert_int_equal(told(6000, 3, 16384, 0).rss, 12288);
+    assert_true(told(5999, 3, 16384, 0).has_memory);
+    assert_int_equal(k->calls[FAKE_RESIDENT], RESIDENCY_READS_PER_SECOND);
+    assert_false(told(6000, 2000, 16384, 0).has_memory);
     assert_int_equal(k->calls[FAKE_RESIDENT], RESIDENCY_READS_PER_SECOND + 1);
+}
+
+TEST(a_table_too_long)
+{
+    static struct sysv_resident many[300];
+    const int32_t newer = (6 << 15) + 4;
+    fill(many, 300, 10);
+    /* Far down in it: another look would not show it. */
+    for (int64_t ms = 5000; ms < 5010; ms++)
+        assert_false(told(ms, many[280].shmid, 16384, 0).has_memory);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 1);
+    /* What has come into a slot before the last that is told would be shown. */
+    many[0].shmid = newer;
+    assert_true(told(5010, newer, 16384, 0).has_memory);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 2);
 }
 
 int main(void)
@@ -78,7 +130,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_the_kernel_tells, begin, end),
         cmocka_unit_test_setup_teardown(a_kernel_that_does_not_tell, begin, end),
-        cmocka_unit_test_setup_teardown(not_too_often, begin, end),
+        cmocka_unit_test_setup_teardown(a_table_is_good_for_a_second, begin, end),
+        cmocka_unit_test_setup_teardown(a_segment_newer_than_the_table, begin, end),
+        cmocka_unit_test_setup_teardown(many_that_are_newer, begin, end),
+        cmocka_unit_test_setup_teardown(a_table_too_long, begin, end),
     };
     return RUN_TESTS(tests);
 }
