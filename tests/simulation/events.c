@@ -146,6 +146,16 @@ void events_excuse(struct oracle *o)
     }
 }
 
+/* One that is lost may have told who came and went. */
+static void excuse_users(struct oracle *o)
+{
+    for (size_t i = 0; i < o->m.n_live; i++) {
+        struct model_segment *s = o->m.live[i];
+        s->users.must_tell_came = s->users.must_tell_went = false;
+        s->users.n_told = s->users.n;
+    }
+}
+
 static void read_log(struct oracle *o)
 {
     const struct event_log *log = &o->w->core.events;
@@ -157,10 +167,12 @@ static void read_log(struct oracle *o)
             world_fail(o->w, "event %" PRIu64 " has the serial %" PRIu64, o->last_told, e->serial);
         keep(o, o->last_told, e);
         o->w->counts.events++;
-        if (e)
+        if (e) {
             take_event(o, e);
-        else
-            events_excuse(o);
+            continue;
+        }
+        events_excuse(o);
+        excuse_users(o);
     }
 }
 
