@@ -28,9 +28,9 @@ tests_bench_growth_fake_SOURCES = \
 tests_bench_growth_fake_LDADD = libcorefakes.la libfakes.la libshmdaemon.la $(LDADD)
 CLEANFILES += tests/bench/bench$(EXEEXT) tests/bench/growth_fake$(EXEEXT) bench.json
 EXTRA_DIST += tests/bench/costs.py tests/bench/instructions.txt
-check_LTLIBRARIES += tests/bench/slow_clock.la
-tests_bench_slow_clock_la_SOURCES = tests/bench/slow_clock.c
-tests_bench_slow_clock_la_LDFLAGS = -module -avoid-version -rpath $(abs_builddir)
+check_LTLIBRARIES += tests/bench/same_each_time.la
+tests_bench_same_each_time_la_SOURCES = tests/bench/same_each_time.c
+tests_bench_same_each_time_la_LDFLAGS = -module -avoid-version -rpath $(abs_builddir)
 EXTRA_DIST += tests/bench/walk.py tests/bench/walk_hooks.c
 EXTRA_DIST += tests/bench/drop_in.py
 EXTRA_DIST += tests/bench/run.sh tests/bench/plot.py docs/performance.md docs/performance.svg
@@ -43,11 +43,11 @@ bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT) tests/bench/growth_fake$(EXEEXT)
 # What a request costs, counted: a table, and a guard against growth that nobody noticed. A change
 # that is worth its instructions writes the baseline, too.
 costs = $${PYTHON:-python3} $(top_srcdir)/tests/bench/costs.py ./shmd$(EXEEXT)
-bench-costs: shmd$(EXEEXT) tests/bench/slow_clock.la
+bench-costs: shmd$(EXEEXT) tests/bench/same_each_time.la
 	$(costs)
-check-instructions: shmd$(EXEEXT) tests/bench/slow_clock.la
+check-instructions: shmd$(EXEEXT) tests/bench/same_each_time.la
 	@$(costs) --check $(top_srcdir)/tests/bench/instructions.txt
-baseline-instructions: shmd$(EXEEXT) tests/bench/slow_clock.la
+baseline-instructions: shmd$(EXEEXT) tests/bench/same_each_time.la
 	$(costs) --write $(top_srcdir)/tests/bench/instructions.txt
 
 .PHONY: bench bench-costs check-instructions baseline-instructions
