@@ -22,8 +22,10 @@
 
 enum {
     ROUNDS = 31,
-    TIMES = 1000, /* of one exchange in a round */
-    PAIRS = 300,  /* of creating and removing */
+    TIMES = 1000,       /* of one exchange in a round */
+    PAIRS = 300,        /* of creating and removing */
+    LOGGED_PAIRS = 90,  /* a user may cause 200 lines at once: rpc/log_budget.h */
+    LOGGED_UID = 64000, /* and those behind it, one for each round */
     CLIENTS = 16,
     CLIENT_TIMES = 8000, /* of all clients together */
     AT_ONCE = 32,
@@ -53,7 +55,9 @@ struct exchange {
     struct service services[SERVICES];
     struct raw raw, raw_as_long;
     double raw_ns[ROUNDS], raw_as_long_ns[ROUNDS];
-    double pair[ROUNDS], bare[ROUNDS], commands[ROUNDS];
+    struct server unlogged;
+    int unlogged_fd;
+    double pair[ROUNDS], logged_pair[ROUNDS], bare[ROUNDS], commands[ROUNDS];
     bool has_commands;
 };
 
@@ -186,24 +190,45 @@ static void start_redis(struct exchange *x)
 
 /* --- creating and removing */
 
-static double time_pairs(struct exchange *x)
+#define PAIR_NAME "bench/pair"
+
+static void start_unlogged(struct exchange *x)
+{
+    x->unlogged = server_shmd_with(x->bench->shmd, x->bench->directory, "unlogged",
+                                   x->bench->server_cpu, false, "log_level = error\n");
+    x->unlogged_fd = connect_patiently(x->unlogged.socket, 1000000);
+}
+
+static double time_pairs(int fd, int pairs)
 {
     static const char create[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"create\",\"params\":"
-                                 "{\"name\":\"bench/pair\",\"size\":4096}}\n",
+                                 "{\"name\":\"" PAIR_NAME "\",\"size\":4096}}\n",
                       removal[] = "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"remove\",\"params\":"
-                                  "{\"name\":\"bench/pair\"}}\n";
-    int fd = x->services[SHMD].fd;
+                                  "{\"name\":\"" PAIR_NAME "\"}}\n";
     char buffer[MESSAGE_MAX];
     call(fd, create);
     call(fd, removal);
     int64_t begin = now_ns();
-    for (int i = 0; i < PAIRS; i++) {
+    for (int i = 0; i < pairs; i++) {
         send_all(fd, create, sizeof(create) - 1);
         receive_lines(fd, buffer, sizeof(buffer), 1);
         send_all(fd, removal, sizeof(removal) - 1);
         receive_lines(fd, buffer, sizeof(buffer), 1);
     }
-    return (double)(now_ns() - begin) / (double)PAIRS;
+    return (double)(now_ns() - begin) / (double)pairs;
+}
+
+/* A user of its own in each round, so that each request has its line. */
+static double time_logged_pairs(const struct exchange *x, size_t round)
+{
+    if (seteuid(LOGGED_UID + (uid_t)round) < 0)
+        die("cannot become another user: %s", strerror(errno));
+    int fd = connect_patiently(x->services[SHMD].server.socket, 1000000);
+    if (seteuid(0) < 0)
+        die("cannot become root again: %s", strerror(errno));
+    double ns = time_pairs(fd, LOGGED_PAIRS);
+    close(fd);
+    return ns;
 }
 
 static double time_bare(void)
@@ -315,7 +340,9 @@ static void measure(struct exchange *x, size_t round)
         time_clients(s, round);
         s->burst_rate[round] = time_bursts(s);
     }
-    x->pair[round] = time_pairs(x);
+    x->pair[round] = time_pairs(x->unlogged_fd, PAIRS);
+    if (x->bench->is_root)
+        x->logged_pair[round] = time_logged_pairs(x, round);
     x->bare[round] = time_bare();
     if (x->has_commands)
         x->commands[round] = time_commands();
@@ -382,6 +409,9 @@ static void report_all(struct exchange *x)
         report_latency(r, "latency-shmd-memcached", "one client: shmd, stat", x->services[SHMD].one,
                        x->services[MEMCACHED].one, "memcached", 1.10, 0.98);
     report_latency(r, "pair-shmd", "create and remove, recorded", x->pair, x->raw_ns, raw, 4, 3);
+    if (x->bench->is_root)
+        report_latency(r, "pair-shmd-logged", "create and remove, recorded and logged",
+                       x->logged_pair, x->raw_ns, raw, 4, 3);
     report_latency(r, "pair-bare", "shmget and IPC_RMID", x->bare, x->raw_ns, raw, 0, 0);
     if (x->has_commands)
         report_latency(r, "pair-commands", "ipcmk and ipcrm", x->commands, x->raw_ns, raw, 0, 0);
@@ -411,6 +441,13 @@ static void report_all(struct exchange *x)
                 "between the quartiles",
                 ROUNDS, spread(x->raw_ns, ROUNDS) * 100,
                 spread(x->services[SHMD].one, ROUNDS) * 100);
+    if (x->bench->is_root)
+        report_note(r, "recorded and logged: %zu lines of %d requests",
+                    server_log_lines(&x->services[SHMD].server, PAIR_NAME),
+                    ROUNDS * (LOGGED_PAIRS + 1) * 2);
+    else
+        report_note(r,
+                    "absent: create and remove, logged: it takes a user for each round, and root");
     report_note(r, "the reply to a stat has %zu bytes", x->services[SHMD].reply_len);
 }
 
@@ -422,6 +459,7 @@ void bench_exchange(struct bench *b)
     x->bench = b;
     pin(b->server_cpu);
     start_shmd(x);
+    start_unlogged(x);
     start_echo(x);
     start_memcached(x);
     start_redis(x);
@@ -433,6 +471,8 @@ void bench_exchange(struct bench *b)
     for (size_t i = 0; i < ROUNDS; i++)
         measure(x, i);
     report_all(x);
+    close(x->unlogged_fd);
+    server_stop(&x->unlogged, SIGTERM);
     stop_raw(&x->raw);
     stop_raw(&x->raw_as_long);
     for (size_t i = 0; i < SERVICES; i++) {

@@ -19,6 +19,11 @@
 
 #include "tests/bench/support.h"
 
+static void log_path(char out[static 120], const struct server *s)
+{
+    snprintf(out, 120, "%s.log", s->socket);
+}
+
 static struct server server_at(const char *directory, const char *name)
 {
     struct server s = {0};
@@ -33,7 +38,7 @@ static void become(const struct server *s, int cpu)
     char log[120];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(cpu);
-    snprintf(log, sizeof(log), "%s.log", s->socket);
+    log_path(log, s);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
         die("%s: %s", log, strerror(errno));
@@ -67,19 +72,19 @@ bool is_installed(const char *program)
     return false;
 }
 
-struct server server_shmd(const char *program, const char *directory, const char *name, int cpu,
-                          bool own_ipc)
+struct server server_shmd_with(const char *program, const char *directory, const char *name,
+                               int cpu, bool own_ipc, const char *more)
 {
     struct server s = server_at(directory, name);
-    char state[120], config[140], text[320];
+    char state[120], config[140], text[480];
     snprintf(state, sizeof(state), "%s/%s.d", directory, name);
     snprintf(config, sizeof(config), "%s/shmd.conf", state);
     if (mkdir(state, 0755) < 0 && errno != EEXIST)
         die("%s: %s", state, strerror(errno));
     snprintf(text, sizeof(text),
              "max_segments_per_uid = 0\nmax_connections = %d\nmax_connections_per_uid = %d\n"
-             "max_processes = %d\nsegments_dir = %s/segments.d\n",
-             CONNECTIONS_MAX, CONNECTIONS_MAX, PROCESSES_MAX, state);
+             "max_processes = %d\nsegments_dir = %s/segments.d\n%s",
+             CONNECTIONS_MAX, CONNECTIONS_MAX, PROCESSES_MAX, state, more);
     if (!write_file(config, text))
         die("%s: %s", config, strerror(errno));
     char *const argv[] = {(char *)(uintptr_t)program,
@@ -94,6 +99,12 @@ struct server server_shmd(const char *program, const char *directory, const char
                           NULL};
     run(&s, cpu, own_ipc, argv);
     return s;
+}
+
+struct server server_shmd(const char *program, const char *directory, const char *name, int cpu,
+                          bool own_ipc)
+{
+    return server_shmd_with(program, directory, name, cpu, own_ipc, "");
 }
 
 struct server server_memcached(const char *directory, int cpu)
@@ -214,6 +225,20 @@ void server_stop(struct server *s, int signal)
     if (waitpid(s->pid, NULL, 0) < 0)
         die("waiting for %s: %s", s->name, strerror(errno));
     s->pid = 0;
+}
+
+size_t server_log_lines(const struct server *s, const char *text)
+{
+    char path[120], line[2048];
+    size_t n = 0;
+    log_path(path, s);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        die("%s: %s", path, strerror(errno));
+    while (fgets(line, sizeof(line), file))
+        n += strstr(line, text) != NULL;
+    fclose(file);
+    return n;
 }
 
 int64_t server_cpu_ns(const struct server *s)

@@ -23,6 +23,9 @@ enum { IDLE_CONNECTIONS = 10000, CONNECTIONS_MAX = 12000, PROCESSES_MAX = 1000 }
  * OWN_IPC it has an IPC namespace of its own. It may not listen yet. */
 struct server server_shmd(const char *program, const char *directory, const char *name, int cpu,
                           bool own_ipc);
+/* The same, with MORE lines of configuration. */
+struct server server_shmd_with(const char *program, const char *directory, const char *name,
+                               int cpu, bool own_ipc, const char *more);
 /* Not running when the program is not installed. */
 struct server server_memcached(const char *directory, int cpu);
 struct server server_redis(const char *directory, int cpu);
@@ -31,6 +34,9 @@ struct server server_echo(const char *directory, int cpu, size_t request, size_t
 
 /* Ends it by SIGNAL and waits for that. */
 void server_stop(struct server *s, int signal);
+
+/* How many lines of its log have TEXT in them. */
+size_t server_log_lines(const struct server *s, const char *text);
 
 /* CPU time, user and system. */
 int64_t server_cpu_ns(const struct server *s);
