@@ -358,6 +358,9 @@ tests_unit_test_outbox_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_test_outcome_to_error_LDADD = $(rpc_fixture)
 tests_unit_test_outcome_to_error_LDFLAGS = $(core_fixture_flags)
 
+# Where the log's entries go, and how often it looks.
+tests_unit_test_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getenv,--wrap=sendmmsg
+
 # Users and groups, and memory that runs out when the test says so.
 tests_unit_test_config_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getgrnam -Wl,--wrap=getpwnam
 tests_unit_test_deadlines_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=reallocarray

@@ -33,12 +33,18 @@ int journal_entry_socket(void)
     return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-bool journal_entry_send(const struct journal_entry *entry, int fd, const char *path)
+size_t journal_entries_send(const struct iovec entries[], size_t n, int fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
-        return false;
+    struct mmsghdr messages[JOURNAL_ENTRIES_MAX];
+    if (fd < 0 || n > JOURNAL_ENTRIES_MAX || strlen(path) >= sizeof(address.sun_path))
+        return 0;
     memcpy(address.sun_path, path, strlen(path));
-    return sendto(fd, entry->bytes, entry->len, MSG_NOSIGNAL, (const struct sockaddr *)&address,
-                  sizeof(address)) >= 0;
+    for (size_t i = 0; i < n; i++)
+        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &address,
+                                                   .msg_namelen = sizeof(address),
+                                                   .msg_iov = (struct iovec *)&entries[i],
+                                                   .msg_iovlen = 1}};
+    const int sent = sendmmsg(fd, messages, (unsigned)n, MSG_NOSIGNAL);
+    return sent > 0 ? (size_t)sent : 0;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An entry for systemd's journal, by the journal's own protocol: one datagram. It is handed over at
- * once or not at all, whereas sd_journal_sendv() waits for a journal that does not read.
+ * Entries for systemd's journal, by the journal's own protocol: a datagram each. They are handed
+ * over at once or not at all, whereas sd_journal_sendv() waits for a journal that does not read.
  */
 #ifndef SHMD_UTIL_JOURNAL_ENTRY_H
 #define SHMD_UTIL_JOURNAL_ENTRY_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
@@ -22,7 +22,10 @@ void journal_entry_add(struct journal_entry *entry, const char *name, const char
 /* A socket to send by, of the caller; negative: there is none. */
 int journal_entry_socket(void);
 
-/* Whether whoever listens on the socket at PATH has got it, sent by FD. */
-bool journal_entry_send(const struct journal_entry *entry, int fd, const char *path);
+enum { JOURNAL_ENTRIES_MAX = 32 }; /* that are sent together */
+
+/* Sends N entries by FD to whoever listens on the socket at PATH: how many of them, from the first
+ * on, it has got. */
+size_t journal_entries_send(const struct iovec entries[], size_t n, int fd, const char *path);
 
 #endif

@@ -33,8 +33,8 @@ struct log_field {
 
 /* Also looks anew what standard error is. */
 void log_set_level(enum log_level level);
-/* Until log_release() lines are kept, and leave in as few writes as they fit into. A process that
- * is killed in between has not written them. */
+/* Until log_release() lines and entries are kept, and leave in as few calls as they fit into. A
+ * process that is killed in between has not written them. */
 void log_hold(void);
 void log_release(void);
 /* Lines that were lost because standard error took none. */

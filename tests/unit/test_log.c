@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A line of the log leaves in one write, whole, with the journal's priority where the journal
- * listens, and not at all above the level. Standard error is a socket that keeps writes apart.
+ * listens, and not at all above the level. Standard error is a socket that keeps writes apart. What
+ * is sent to the journal itself is seen where log.c calls the kernel.
  */
 #include "tests/unit/support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +18,47 @@
 #include "daemon/util/log.h"
 
 static int written_end = -1, old_stderr = -1;
+
+/* A journal that keeps what it is sent; without it a call goes to the kernel. */
+static struct {
+    bool is_there;
+    unsigned takes;   /* entries, and then no more */
+    unsigned calls;   /* of sendmmsg */
+    unsigned n_taken; /* entries */
+    char taken[128][1024];
+    size_t len[128];
+} journal;
+static unsigned looks_for_journal;
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    unsigned taken = 0;
+    if (!journal.is_there)
+        return __real_sendmmsg(fd, messages, n, flags);
+    journal.calls++;
+    for (; taken < n && journal.takes > 0; taken++, journal.takes--) {
+        const struct msghdr *m = &messages[taken].msg_hdr;
+        assert_string_equal(((const struct sockaddr_un *)m->msg_name)->sun_path, JOURNAL_SOCKET);
+        assert_int_equal(m->msg_iovlen, 1);
+        assert_true(journal.n_taken < 128 && m->msg_iov->iov_len <= sizeof(journal.taken[0]));
+        journal.len[journal.n_taken] = m->msg_iov->iov_len;
+        memcpy(journal.taken[journal.n_taken++], m->msg_iov->iov_base, m->msg_iov->iov_len);
+    }
+    if (taken > 0)
+        return (int)taken;
+    errno = EAGAIN;
+    return -1;
+}
+
+char *__real_getenv(const char *name);
+char *__wrap_getenv(const char *name);
+char *__wrap_getenv(const char *name)
+{
+    looks_for_journal += strcmp(name, "JOURNAL_STREAM") == 0;
+    return __real_getenv(name);
+}
 
 static int listen_in(void **state)
 {
@@ -234,6 +278,12 @@ static int listen_as_journal(char directory[], struct sockaddr_un *ret)
     return fd;
 }
 
+static bool is_sent(const struct journal_entry *entry, int fd, const char *path)
+{
+    const struct iovec whole = {(char *)entry->bytes, entry->len};
+    return journal_entries_send(&whole, 1, fd, path) == 1;
+}
+
 TEST(an_entry_of_the_journal)
 {
     static const char want[] = "MESSAGE\n\5\0\0\0\0\0\0\0two\nl\n"
@@ -245,7 +295,7 @@ TEST(an_entry_of_the_journal)
     int fd = listen_as_journal(directory, &address), by = journal_entry_socket();
     journal_entry_add(&entry, "MESSAGE", "two\nl");
     journal_entry_add(&entry, "PRIORITY", "6");
-    assert_true(journal_entry_send(&entry, by, address.sun_path));
+    assert_true(is_sent(&entry, by, address.sun_path));
     ssize_t n = recv(fd, got, sizeof(got), 0);
     assert_int_equal(n, sizeof(want) - 1);
     assert_memory_equal(got, want, sizeof(want) - 1);
@@ -258,24 +308,180 @@ TEST(an_entry_of_the_journal)
 
     /* It does not read: what has no room is not waited for. */
     unsigned taken = 0;
-    while (journal_entry_send(&entry, by, address.sun_path))
+    while (is_sent(&entry, by, address.sun_path))
         taken++;
     assert_true(taken > 0);
     assert_true(recv(fd, got, sizeof(got), 0) > 0);
     while (taken-- > 1)
         assert_true(recv(fd, got, sizeof(got), 0) > 0);
-    assert_true(journal_entry_send(&entry, by, address.sun_path));
+    assert_true(is_sent(&entry, by, address.sun_path));
     close(fd);
-    assert_false(journal_entry_send(&entry, by, address.sun_path)); /* it is not there any more */
+    assert_false(is_sent(&entry, by, address.sun_path)); /* it is not there any more */
     unlink(address.sun_path);
-    assert_false(journal_entry_send(&entry, by, address.sun_path));
+    assert_false(is_sent(&entry, by, address.sun_path));
     close(by);
     rmdir(directory);
 }
 
+/* From now on standard error is the stream of a journal that takes so many entries. */
+static void begin_journal(unsigned takes)
+{
+    struct stat st;
+    char stream[64];
+    assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+    snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_set_level(LOG_LEVEL_INFO);
+    memset(&journal, 0, sizeof(journal));
+    journal.is_there = true;
+    journal.takes = takes;
+    looks_for_journal = 0;
+}
+
+static int end_journal(void **state)
+{
+    log_release();
+    journal.is_there = false;
+    unsetenv("JOURNAL_STREAM");
+    log_set_level(LOG_LEVEL_INFO);
+    return hang_up(state);
+}
+
+/* The I-th entry has that text, of one digit or two, and that priority. */
+static void check_taken(unsigned i, int number, char priority)
+{
+    char want[128];
+    const int digits = number < 10 ? 1 : 2;
+    assert_true(i < journal.n_taken);
+    memset(want, 0, sizeof(want));
+    memcpy(want, "MESSAGE\n", 8);
+    want[8] = (char)digits;
+    snprintf(want + 16, sizeof(want) - 16, "%d\nPRIORITY\n\1", number);
+    const size_t at = 16 + (size_t)digits + 10;
+    want[at + 8] = priority;
+    want[at + 9] = '\n';
+    assert_true(journal.len[i] >= at + 10);
+    assert_memory_equal(journal.taken[i], want, at + 10);
+}
+
+TEST(entries_that_are_held_leave_in_one_call)
+{
+    begin_journal(100);
+    log_hold();
+    log_error("%d", 1);
+    log_info("%d", 2);
+    log_warning("%d", 3);
+    assert_int_equal(journal.calls, 0);
+    log_release();
+    assert_int_equal(journal.calls, 1);
+    assert_int_equal(journal.n_taken, 3);
+    check_taken(0, 1, '3');
+    check_taken(1, 2, '6');
+    check_taken(2, 3, '4');
+    log_release();
+    assert_int_equal(journal.calls, 1);
+    log_info("%d", 4);
+    assert_int_equal(journal.calls, 2);
+    check_taken(3, 4, '6');
+    check(NULL);
+}
+
+TEST(whose_stream_it_is_is_looked_up_once)
+{
+    begin_journal(100);
+    for (int i = 0; i < 10; i++)
+        log_info("%d", i);
+    assert_int_equal(journal.n_taken, 10);
+    assert_int_equal(looks_for_journal, 1);
+    log_set_level(LOG_LEVEL_INFO);
+    log_info("%d", 10);
+    assert_int_equal(looks_for_journal, 2);
+}
+
+TEST(more_entries_than_can_be_held)
+{
+    begin_journal(128);
+    log_hold();
+    for (int i = 0; i < 70; i++)
+        log_info("%d", i);
+    log_release();
+    assert_int_equal(journal.n_taken, 70);
+    for (int i = 0; i < 70; i++)
+        check_taken((unsigned)i, i, '6');
+    assert_int_equal(journal.calls, 3);
+}
+
+TEST(large_entries_are_held_while_they_have_room)
+{
+    char *text = repeat("x", 300), *value = repeat("y", 150);
+    const struct log_field field = {.name = "NAME", .string = value};
+    begin_journal(128);
+    log_hold();
+    for (int i = 0; i < 60; i++)
+        log_entry(LOG_LEVEL_INFO, &field, 1, "%s", text);
+    log_release();
+    assert_int_equal(journal.n_taken, 60);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_memory_equal(journal.taken[i] + 16, text, 300);
+        assert_memory_equal(journal.taken[i] + journal.len[i] - 151, value, 150);
+    }
+    assert_true(journal.calls <= 3);
+    free(text);
+    free(value);
+}
+
+TEST(what_the_journal_does_not_take_its_stream_does)
+{
+    begin_journal(1);
+    log_hold();
+    log_error("%d", 1);
+    log_info("%d", 2);
+    log_warning("%d", 3);
+    log_release();
+    assert_int_equal(journal.n_taken, 1);
+    check_taken(0, 1, '3');
+    check("<6>2\n<4>3\n");
+    journal.takes = 100;
+    log_info("%d", 4); /* the journal reads again */
+    check_taken(1, 4, '6');
+    check(NULL);
+}
+
+TEST(what_the_stream_got_was_before_what_the_journal_gets)
+{
+    begin_journal(0);
+    log_hold();
+    for (int i = 0; i < 33; i++)
+        log_info("%d", 5);
+    char lines[4096]; /* 32 have left to make room for the last */
+    assert_int_equal(recv(written_end, lines, sizeof(lines), 0), 32 * 5);
+    journal.takes = 1;
+    log_release();
+    check_taken(0, 5, '6');
+    check(NULL);
+}
+
+TEST(another_level_is_for_what_comes_then)
+{
+    begin_journal(100);
+    log_hold();
+    log_info("%d", 1);
+    unsetenv("JOURNAL_STREAM");
+    log_set_level(LOG_LEVEL_ERROR);
+    check_taken(0, 1, '6');
+    log_info("%d", 2);
+    log_error("%d", 3);
+    log_release();
+    check("shmd: 3\n");
+    check(NULL);
+    assert_int_equal(journal.n_taken, 1);
+}
+
 int main(void)
 {
-#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, listen_in, hang_up)
+#define LOG_TEST(name)     cmocka_unit_test_setup_teardown(name, listen_in, hang_up)
+#define JOURNAL_TEST(name) cmocka_unit_test_setup_teardown(name, listen_in, end_journal)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_line),
         LOG_TEST(a_full_pipe),
@@ -288,6 +494,13 @@ int main(void)
         LOG_TEST(a_line_too_long_is_cut_and_still_a_line),
         LOG_TEST(nobody_reads),
         LOG_TEST(an_entry_of_the_journal),
+        JOURNAL_TEST(entries_that_are_held_leave_in_one_call),
+        JOURNAL_TEST(whose_stream_it_is_is_looked_up_once),
+        JOURNAL_TEST(more_entries_than_can_be_held),
+        JOURNAL_TEST(large_entries_are_held_while_they_have_room),
+        JOURNAL_TEST(what_the_journal_does_not_take_its_stream_does),
+        JOURNAL_TEST(what_the_stream_got_was_before_what_the_journal_gets),
+        JOURNAL_TEST(another_level_is_for_what_comes_then),
     };
     return RUN_TESTS(tests);
 }
