@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "client/internal.h"
 #include "client/start.h"
@@ -121,7 +122,7 @@ static void add_start(struct text *text, const char *path)
     if (!path)
         return;
     if (is_of(SHMD_INSTANCE_SYSTEM, path))
-        add(text, " (systemctl start shmd.socket)");
+        add(text, " (%ssystemctl start shmd.socket)", geteuid() == 0 ? "" : "as root: ");
     else if (is_of(SHMD_INSTANCE_USER, path))
         add(text, " (systemctl --user start shmd.socket, or shmd)");
     else {

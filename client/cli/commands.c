@@ -151,7 +151,7 @@ const struct command commands[] = {
      .max_args = 1,
      .run = cmd_top},
     {.name = "gc",
-     .arguments = "",
+     .arguments = "[--shmid N | --key K]",
      .summary = "List segments that nobody needs any more, or remove them",
      .options = OPT(JSON) | OPT(BYTES) | OPT(REMOVE) | OPT(OLDER_THAN) | OPT(UID) | OPT(SHMID) |
                 OPT(KEY) | OPT(LEFT) | OPT(UNDECIDED) | OPT(LOST) | OPT(IDLE),

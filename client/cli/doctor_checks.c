@@ -43,7 +43,7 @@ static void mend_absent(const struct doctor_facts *m, struct finding *f)
 {
     static const char other[] = "; or name another daemon's socket by --socket or SHMD_SOCKET";
     if (m->socket.kind == DAEMON_SYSTEMS)
-        mend(f, "systemctl start shmd.socket%s", other);
+        mend(f, "as root: systemctl start shmd.socket%s", other);
     else if (m->socket.kind == DAEMON_USERS)
         mend(f, "systemctl --user start shmd.socket, or shmd%s", other);
     else if (*m->socket.start)

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "client/cli/kernel_segments.h"
+#include "client/cli/near.h"
 #include "client/cli/parse.h"
 #include "client/cli/target_text.h"
 #include "protocol/json_slice.h"
+#include "protocol/methods.h"
 
 /* The value of a parameter of the refusal; "" when there is none. */
 static struct json_slice parameter(const struct shmd_failure *failure, const char *name)
@@ -190,6 +192,28 @@ static void print_huge_page_size(FILE *out, const struct cli *cli)
             size);
 }
 
+/* Only `call` can name one that there is not. */
+static bool is_no_method(const struct shmd_failure *failure)
+{
+    return failure->code == SHMD_ERROR_METHOD_NOT_FOUND;
+}
+
+static void print_no_method(FILE *out, const struct cli *cli)
+{
+    const char *word = cli->n_args > 0 ? cli->args[0] : "";
+    struct near near;
+    near_begin(&near, word);
+    for (int i = 0; i < METHOD_COUNT; i++)
+        if ((enum method)i != METHOD_REMOVE)
+            near_try(&near, method_word((enum method)i));
+    fprintf(out, "there is no method '%s'", word);
+    if (near.best)
+        fprintf(out, "; do you mean %s?", near.best);
+    fprintf(out, near.best ? " There are: " : "; there are: ");
+    for (int i = 0; i < METHOD_COUNT; i++)
+        fprintf(out, "%s%s", i ? ", " : "", method_word((enum method)i));
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (is_stranger(failure))
@@ -200,15 +224,26 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
         print_busy(out, failure);
     else if (is_huge_page_size(cli, failure))
         print_huge_page_size(out, cli);
+    else if (is_no_method(failure))
+        print_no_method(out, cli);
     else
         return false;
     return true;
+}
+
+/* The daemon knows no command lines. */
+static void add_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+{
+    if (failure->code == SHMD_ERROR_SIZE_MISMATCH && cli->command->options & OPT(REPLACE) &&
+        !cli_given(cli, OPT(KEY) | OPT(EXCLUSIVE)))
+        fputs("; --replace puts a new one in its place", out);
 }
 
 void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     add_holding(out, cli, failure);
     add_force(out, cli, failure);
+    add_replace(out, cli, failure);
     add_still(out, cli, failure);
     add_number(out, failure);
     add_orphans(out, failure);

@@ -13,25 +13,36 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/help.h"
+#include "client/cli/parse.h"
 #include "client/cli/plain_text.h"
 #include "client/cli/unknown.h"
 
-/* What follows the target is a command, but "--" is not before it: shows the same line with it. */
+/* What follows the target is a command, but "--" is not before it: shows the same line with it. The
+ * size may be missing, too, or stand there as a bare word. */
 static int lacks_dashes(const struct cli *cli)
 {
     const char *name = cli->command->name;
-    char *line = NULL;
+    char **behind = cli->args + cli->command->max_args, **end = cli->args + cli->n_args;
+    char **command = behind, *line = NULL;
+    const char *missing = NULL;
     size_t size = 0;
+    uint64_t bytes;
     FILE *out = open_memstream(&line, &size);
-    char **command = cli->args + cli->command->max_args;
-    for (char **at = cli->args - cli->n_options; out && at < cli->args + cli->n_args; at++) {
+    if (cli->command->options & OPT(SIZE) && !cli_given(cli, OPT(SIZE)))
+        missing = parse_size(*behind, &bytes) == 0 ? *command++ : "SIZE";
+    for (char **at = cli->args - cli->n_options; out && at < end; at++) {
         char word[1024];
         shell_word(*at, word, sizeof(word));
-        fprintf(out, "%s %s", at == command ? " --" : "", word);
+        if (at == behind && missing)
+            fprintf(out, " --size %s", missing);
+        if (at < behind || at >= command)
+            fprintf(out, "%s %s", at == command ? " --" : "", word);
     }
+    if (out && command == end)
+        fputs(" -- COMMAND...", out);
     bool is_whole = out && fclose(out) == 0;
-    int status = cli_usage("%s needs -- before the command '%s': shmdctl %s%s", name, *command,
-                           name, is_whole ? line : "");
+    int status = cli_usage("%s needs -- before the command '%s': shmdctl %s%s", name,
+                           command < end ? *command : "COMMAND", name, is_whole ? line : "");
     free(line);
     return status;
 }

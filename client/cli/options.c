@@ -64,7 +64,8 @@ static const struct option_row rows[OPTION_COUNT] = {
     [OPT_NEW_NAME] = {"new-name", 0, "NAME", take_new_name, "rename it"},
     [OPT_IF_UNATTACHED] = {"if-unattached", 0, NULL, NULL, "only if no process has it attached"},
     [OPT_PREFIX] = {"prefix", 0, "P", take_prefix, "only names that begin with P"},
-    [OPT_STATE] = {"state", 0, "S", take_state, "only segments in this state"},
+    [OPT_STATE] = {"state", 0, "S", take_state,
+                   "only initialising, ready, removing or removed ones"},
     [OPT_SCOPE] = {"scope", 0, "S", take_scope, "managed (by shmd), foreign or all"},
     [OPT_FOREIGN] = {"foreign", 0, NULL, take_foreign, "short for --scope foreign"},
     [OPT_ALL] = {"all", 'a', NULL, take_all, "short for --scope all"},
@@ -303,7 +304,7 @@ static int refuse_without_size(const struct cli *cli)
     if (*name && parse_size(name, &size) == 0)
         return cli_usage("--size is missing; if %s is the size: shmdctl %s NAME --size %s", name,
                          command, name);
-    return cli_usage("--size is missing: %s", SIZE_ACCEPTED);
+    return cli_usage("--size is missing; it takes %s", SIZE_ACCEPTED);
 }
 
 int options_create(const struct cli *cli, struct shmd_create_options *ret)

@@ -82,6 +82,10 @@ static const struct {
     {"gc", "columns", GC_TABLES},
     {"gc", "sort", GC_TABLES},
     {"gc", "reverse", GC_TABLES},
+    {"gc", "all", "gc looks at all segments, unless one is named; leave it out"},
+    {"ps", "all", "ps shows all segments, unless one is named; leave it out"},
+    {"events", "f", "events goes on until it is interrupted; leave it out"},
+    {"write", "from", "what is written comes from standard input: shmdctl write NAME <FILE"},
     {"adopt", "name", "the name is no option, and stands alone: shmdctl adopt --shmid N NAME"},
 };
 
@@ -200,6 +204,13 @@ int unexpected_argument(const struct cli *cli)
     if (has(command->options, OPT_SIZE) && parse_size(word, &size) == 0 && *name)
         return cli_usage("unexpected argument '%s'; if it is the size: shmdctl %s %s --size %s",
                          word, command->name, name, word);
+    if (cli->command->run == cmd_read || cli->command->run == cmd_write) {
+        char file[512];
+        bool reads = command->run == cmd_read;
+        shell_word(word, file, sizeof(file));
+        return cli_usage("unexpected argument '%s'; if it is a file: shmdctl %s %s %s%s", word,
+                         command->name, name, reads ? ">" : "<", file);
+    }
     return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s", word, command->name,
                      *command->arguments ? " " : "", command->arguments);
 }

@@ -98,6 +98,13 @@ class Create(Shmdctl):
         self.ctl("create", "x", "--size", "101", status=SIZE_MISMATCH)
         self.assertIn("100", self.message)
 
+    def test_one_that_is_too_small(self):
+        self.client.create(name="x", size=4096)
+        self.ctl("create", "x", "--size", "8K", status=SIZE_MISMATCH)
+        self.assertIn("; --replace puts a new one in its place", self.message)
+        self.ctl("create", "x", "--size", "8K", "--replace")
+        self.assertEqual(self.client.stat(name="x")["size"], 8192)
+
     def test_a_foreign_key(self):
         sysv.create(100, key=0x1234, mode=0o666)
         self.ctl("create", "--key", "0x1234", "--size", "100", status=EXISTS)
@@ -771,6 +778,14 @@ class Call(Shmdctl):
         self.assertIn('"0640"', self.message)
         self.assertNotIn("reason:", self.message)
         self.assertNotIn("\\", self.message)
+
+    def test_a_method_that_there_is_not(self):
+        self.ctl("call", "stta", status=REFUSED)
+        self.assertIn("there is no method 'stta'; do you mean stat? There are: info, create, ", self.message)
+        self.ctl("call", "io.shmd.Stat", status=REFUSED)
+        self.assertIn("there is no method 'io.shmd.Stat'; there are: info, create, ", self.message)
+        self.ctl("call", "remote", status=REFUSED)
+        self.assertNotIn("do you mean", self.message)
 
     def test_what_is_no_json(self):
         for text in ("", "{", "name=x", '{"name":"x"} {}', "{}}"):
@@ -1806,6 +1821,19 @@ class CommandLine(CommandCase):
             (["list", "-o", ""], "--output is empty; it takes columns with commas between, as NAME,SHMID\n"),
             (["list", "-o", "NAME,"], "a column is missing before or behind a comma; there are SERIAL,NAME,"),
             (["list", "--sort", ""], "--sort is empty; it takes a column, as NAME\n"),
+            (["ps", "--all"], "ps shows all segments, unless one is named; leave it out\n"),
+            (["ps", "-a"], "ps shows all segments, unless one is named; leave it out\n"),
+            (["gc", "--all"], "gc looks at all segments, unless one is named; leave it out\n"),
+            (["gc", "x"], "the usage is: shmdctl gc [--shmid N | --key K]\n"),
+            (["events", "-f"], "events goes on until it is interrupted; leave it out\n"),
+            (["write", "x", "a file"], "if it is a file: shmdctl write x <'a file'\n"),
+            (["write", "x", "--from", "f"], "what is written comes from standard input: shmdctl write NAME <FILE\n"),
+            (["read", "x", "file"], "if it is a file: shmdctl read x >file\n"),
+            (["run", "x", "true"], "shmdctl run x --size SIZE -- true\n"),
+            (["run", "x", "4K", "sh", "-"], "shmdctl run x --size 4K -- sh -\n"),
+            (["run", "x", "4K"], "shmdctl run x --size 4K -- COMMAND...\n"),
+            (["run", "x", "--size", "4K", "8K"], "shmdctl run --size 4K x -- 8K\n"),
+            (["create", "x"], "--size is missing; it takes bytes, or a number with K"),
             (["help", "foo"], "metrics, help, version\nTry 'shmdctl --help'.\n"),
             (["help", "__complete"], "unknown command '__complete'; there are"),
         ):

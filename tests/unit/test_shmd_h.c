@@ -146,7 +146,11 @@ TEST(why_a_daemon_cannot_be_reached)
 {
     const char *nowhere = "/nonexistent/shmd.sock";
     check_unreachable("/run/shmd/shmd.sock", -ECONNREFUSED,
-                      "Connection refused; is it running? Start it (systemctl start shmd.socket)");
+                      geteuid() == 0
+                          ? "Connection refused; is it running? Start it (systemctl start "
+                            "shmd.socket)"
+                          : "Connection refused; is it running? Start it (as root: systemctl start "
+                            "shmd.socket)");
     setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
     check_unreachable("/nonexistent/shmd/shmd.sock", -ENOENT,
                       "No such file or directory; is it running? Start it (systemctl --user start "

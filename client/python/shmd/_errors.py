@@ -249,7 +249,7 @@ def _start(path: str) -> str:
     """What starts the daemon of that socket: systemd starts only those that have its units."""
     own = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or "/", "shmd", "shmd.sock")
     if path == SYSTEM_SOCKET:
-        return "systemctl start shmd.socket"
+        return f"{'' if os.geteuid() == 0 else 'as root: '}systemctl start shmd.socket"
     return "systemctl --user start shmd.socket, or shmd" if path == own else _start_there(path)
 
 
