@@ -155,7 +155,7 @@ static const char *difference(const struct segment *r, const struct model_segmen
 static const char *difference_of_new(const struct oracle *o, const struct segment *r,
                                      const struct model_segment *s)
 {
-    const struct sysv_stat *k = fake_sysv_segment(o->w->k, r->shmid);
+    const struct sysv_stat *k = holds_as_made(o, r);
     if (r->adopted != s->adopted || (s->adopted && r->shmid != s->kernel.shmid))
         return "origin";
     if (r->size != s->kernel.size)

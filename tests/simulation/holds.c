@@ -103,6 +103,16 @@ void holds_note_unacknowledged(struct oracle *o)
     }
 }
 
+const struct sysv_stat *holds_as_made(const struct oracle *o, const struct segment *r)
+{
+    const struct sysv_stat was = {
+        .shmid = r->shmid, .cuid = r->cuid, .cpid = r->cpid, .size = r->size};
+    for (size_t i = 0; i < o->n_unacknowledged; i++)
+        if (is_same_segment(&o->unacknowledged[i], &was))
+            return &o->unacknowledged[i];
+    return fake_sysv_segment(o->w->k, r->shmid);
+}
+
 /* It is recorded as removed, and the kernel refused that: the next sweep does it. */
 static bool is_lingering(const struct oracle *o, const struct sysv_stat *k)
 {

@@ -227,6 +227,9 @@ void holds_look_outside(struct oracle *o);
 void holds_forget_adopted(struct oracle *o);
 /* The daemon was killed in the midst of a create, perhaps. */
 void holds_note_unacknowledged(struct oracle *o);
+/* R, which nobody was told of, as the kernel had it when the daemon was killed, or has it now: its
+ * owner may have changed it since. */
+const struct sysv_stat *holds_as_made(const struct oracle *o, const struct segment *r);
 void holds_check_unacknowledged(struct oracle *o, bool had_fault);
 
 #endif
