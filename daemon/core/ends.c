@@ -26,12 +26,15 @@ static int end_now(struct core *core, struct segment *segment, enum reason reaso
 }
 
 /* Whether a process that a former daemon could not see may still use SEGMENT, on which no known
- * process depends: each process that has it attached may be that one. */
+ * process depends: each process that has it attached may be that one. When the kernel does not tell
+ * who has, the next sweep looks again. */
 static bool may_be_in_use(struct core *core, struct segment *segment)
 {
     struct sysv_stat kernel;
-    return segment->is_left_behind && find_again(core, segment, &kernel) == 0 &&
-           segment_attachments(segment, &kernel) > 0;
+    if (!segment->is_left_behind)
+        return false;
+    int r = find_again(core, segment, &kernel);
+    return r < 0 || (r == 0 && segment_attachments(segment, &kernel) > 0);
 }
 
 /* Why SEGMENT is abandoned; false when it is not. */

@@ -656,6 +656,31 @@ TEST(another_pid_namespace)
     turn_ends();
 }
 
+/* Whoever has it attached may be its holder: a look that fails does not tell that nobody has. */
+TEST(left_behind_and_not_to_be_looked_at)
+{
+    f->machine.pid_namespace = 7;
+    restarted();
+    const int32_t used = made("used", LIFETIME_PROCESS)->shmid;
+    fake_sysv_attach_as(f->k, used, 60);
+    enter_pid_namespace();
+    restarted();
+    for (unsigned long n = 1; n < 8; n++) {
+        fake_sysv_fail(f->k, FAKE_STAT, n, EIO);
+        restarted();
+        fake_sysv_fail(f->k, FAKE_STAT, 0, 0);
+        assert_non_null(fixture_record(f, "used"));
+        fake_sysv_fail(f->k, FAKE_STAT, n, EIO);
+        core_fixture_pass(f, 5000);
+        fake_sysv_fail(f->k, FAKE_STAT, 0, 0);
+        assert_non_null(fixture_record(f, "used"));
+    }
+    fake_sysv_exit(f->k, 60);
+    core_fixture_pass(f, 20000);
+    assert_null(fake_sysv_segment(f->k, used));
+    turn_ends();
+}
+
 /* The disk has room for what ends alone, and the daemon is killed before there is more: the next
  * one must still know that the pids of what is kept are another namespace's. */
 TEST(another_pid_namespace_and_a_full_disk)
@@ -1066,6 +1091,7 @@ int main(void)
         CASE(an_older_kernel),
         CASE(an_older_kernel_that_hides_processes),
         CASE(another_pid_namespace),
+        CASE(left_behind_and_not_to_be_looked_at),
         CASE(another_pid_namespace_and_a_full_disk),
         CASE(the_pid_namespace_of_version_0_1_0),
         CASE(what_happened_meanwhile),
