@@ -9,7 +9,7 @@ import shutil
 import sys
 
 _TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-sys.path.insert(0, os.path.join(_TOP, "tests", "systemd"))
+sys.path[:0] = [os.path.join(_TOP, "tests", "systemd"), os.path.join(_TOP, "tests", "integration")]
 
 import container  # noqa: E402
 
