@@ -106,6 +106,7 @@ integration_tests = \
 	tests/integration/test_faults.py \
 	tests/integration/test_gc.py \
 	tests/integration/test_harness.py \
+	tests/integration/test_missing.py \
 	tests/integration/test_hello.py \
 	tests/integration/test_hostile.py \
 	tests/integration/test_info.py \
@@ -206,6 +207,7 @@ EXTRA_DIST += $(integration_tests) $(lint_tests)
 EXTRA_DIST += tests/integration/journal_file.py
 EXTRA_DIST += tests/packages/containerfile.py tests/packages/image.py
 EXTRA_DIST += tests/integration/harness.py tests/integration/machine.py tests/integration/sysv.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/missing.py
 EXTRA_DIST += tests/integration/chaos.py tests/integration/peers.py tests/integration/smallfs.py tests/integration/tracing.py
 EXTRA_DIST += tests/integration/command.py tests/integration/terminal.py tests/integration/fake_daemon.py
 check_headers = tests/unit/support.h \

@@ -429,7 +429,7 @@ def main():
     arguments = parser.parse_args()
     program = os.path.abspath(arguments.shmd)
     if not shutil.which("valgrind"):
-        skip("valgrind is not installed")
+        skip("valgrind is not installed (Debian: valgrind)")
     try:
         enter_ipc_namespace()
     except OSError:

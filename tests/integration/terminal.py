@@ -11,8 +11,11 @@ import shlex
 import shutil
 import subprocess
 import time
+import unittest
 
-HAS_TMUX = shutil.which("tmux") is not None
+from missing import lacks
+
+needs_tmux = unittest.skipUnless(shutil.which("tmux"), lacks("tmux"))
 _DEADLINE = int(os.environ.get("SHMD_TEST_DEADLINE", 60))
 
 

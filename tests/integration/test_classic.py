@@ -16,6 +16,7 @@ from harness import (
     main,
     needs_several_uids,
 )
+from missing import need
 
 PROGRAMS = os.path.join(os.environ["abs_top_builddir"], "tests", "integration", "classic")
 REQUEST = (
@@ -49,8 +50,7 @@ class Classic(TestCase):
         return as_user(user, run)
 
     def create_by_nc(self):
-        if shutil.which("nc") is None:
-            self.skipTest("nc is not installed")
+        need(self, "nc")
 
         def run():
             return subprocess.run(

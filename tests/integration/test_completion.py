@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import struct
 import subprocess
 import termios
@@ -16,6 +15,7 @@ import time
 import sysv
 from command import COMMANDS, CommandCase
 from harness import DEADLINE, ROOT, main
+from missing import need
 
 SCRIPTS = os.path.join(os.environ["abs_top_srcdir"], "client", "cli", "completion")
 
@@ -108,10 +108,6 @@ class Shell(CompletionCase):
         self.start_with_segments()
         self.program, self.library = self.where_programs_are("shmdctl")
 
-    def need(self, shell):
-        if not shutil.which(shell):
-            self.skipTest(f"{shell} is not installed")
-
     def environment(self):
         return {
             "PATH": f"{os.path.dirname(self.program)}:{os.environ['PATH']}",
@@ -170,16 +166,16 @@ class Shell(CompletionCase):
                 self.assertEqual(self.type(shell, *preparation, line=line), want)
 
     def test_bash(self):
-        self.need("bash")
+        need(self, "bash")
         self.check(["bash", "--norc", "--noprofile", "-i"], f"source {SCRIPTS}/shmdctl.bash")
 
     def test_zsh(self):
-        self.need("zsh")
+        need(self, "zsh")
         self.check(["zsh", "-f", "-i"], "bindkey -e", f"fpath=({SCRIPTS} $fpath)", "unsetopt prompt_sp",
                    "autoload -Uz compinit", "compinit -u -D")
 
     def test_fish(self):
-        self.need("fish")
+        need(self, "fish")
         for line, want in self.CASES[:7]:
             command, typed = line.rstrip("\t").replace("--lifet\t", "--lifetime ").rsplit(" ", 1)
             with self.subTest(line=line):

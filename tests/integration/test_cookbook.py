@@ -19,6 +19,7 @@ import harness
 import machine
 from harness import (ALICE, DAEMON, DEADLINE, IS_ALONE, ROOT, SEVERAL_UIDS, SOMEBODY, TestCase, User,
                      main, needs_several_uids, wait_until)  # fmt: skip
+from missing import find_module, lacks, need
 from programs import Programs, real_program
 
 _TOP = os.environ["abs_top_srcdir"]
@@ -176,11 +177,6 @@ class Cookbook(Programs, TestCase):
             machine._mount(own, f"/etc/{file}", "", _MS_BIND)
             self.addCleanup(subprocess.run, ["umount", f"/etc/{file}"], check=True)
 
-    def need(self, *programs):
-        for program in programs:
-            if not shutil.which(program):
-                self.skipTest(f"{program} is not here")
-
 
 _MS_BIND = 0x1000
 
@@ -225,7 +221,7 @@ class Recipes(Cookbook):
 
     @needs_users
     def test_a_cron_job_replaced(self):
-        self.need("jq", "ipcmk")
+        need(self, "jq", "ipcmk")
         self.make_users()
         self.follow("A cron job of ipcs, awk and ipcrm, replaced")
         with open(os.path.join(self.place, "shmd-gc"), encoding="utf-8") as file:
@@ -236,7 +232,7 @@ class Recipes(Cookbook):
 
     @needs_users
     def test_a_legacy_program_is_adopted(self):
-        self.need("ipcmk")
+        need(self, "ipcmk")
         self.make_users()
         self.follow("A legacy program is adopted")
 
@@ -245,7 +241,7 @@ class Recipes(Cookbook):
         found = [path for path in sorted(glob.glob("/usr/lib/postgresql/*/bin"))
                  if os.access(os.path.join(path, "postgres"), os.X_OK)]
         if not found:
-            self.skipTest("PostgreSQL is not here (Debian: postgresql)")
+            self.skipTest(lacks("postgres"))
         self.make_users()
         self.follow("PostgreSQL beside shmd", PATH=f"{self.environment()['PATH']}:{found[-1]}")
 
@@ -291,11 +287,10 @@ class Kubernetes(Cookbook):
     @needs_several_uids
     @harness.needs_to_be_alone
     def test_the_pod(self):
-        try:
-            import yaml
-        except ImportError:
-            self.skipTest("there is nothing here that reads YAML (Debian: python3-yaml)")
-        self.need("nsenter", "unshare", "setpriv")
+        yaml = find_module("yaml")
+        if yaml is None:
+            self.skipTest(lacks("yaml"))
+        need(self, "nsenter", "unshare", "setpriv")
         self.follow("Containers and Kubernetes")
         with open(os.path.join(self.place, "pod.yaml"), encoding="utf-8") as file:
             spec = yaml.safe_load(file)["spec"]

@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from harness import (
     needs_several_uids,
     wait_until,
 )
+from missing import need
 
 EXIT_CONFIG = 78  # as sysexits.h has it; the units name it in RestartPreventExitStatus=
 
@@ -242,9 +242,7 @@ class Configuration(ProcessCase):
 
     def test_a_private_daemon_reads_no_file_of_the_system(self):
         """Neither shmd.conf nor segments.d: not even whether they are there is looked at."""
-        program = shutil.which("strace")
-        if program is None:
-            self.skipTest("strace is not installed")
+        program = need(self, "strace")
         directory = os.path.join(self.directory, "own")  # of the user who runs the daemon
         os.mkdir(directory, 0o700)
         path = os.path.join(directory, "shmd.sock")
@@ -272,9 +270,7 @@ class Configuration(ProcessCase):
     def test_a_named_file_has_no_segments_but_those_beside_it(self):
         """Not those of the system."""
         self.check("")
-        program = shutil.which("strace")
-        if program is None:
-            self.skipTest("strace is not installed")
+        program = need(self, "strace")
         trace = os.path.join(self.directory, "trace")
         subprocess.run([program, "-qq", "-f", "-o", trace, "-e", "trace=%file", daemon_program(),
                         "--config", self.path, "--check-config"], check=True,
@@ -407,9 +403,7 @@ class Inherited(ProcessCase):
         self.assertTrue(os.path.exists(path), "the socket is its giver's to remove")
 
     def test_by_systemd_socket_activate(self):
-        program = shutil.which("systemd-socket-activate")
-        if program is None:
-            self.skipTest("systemd-socket-activate is not installed")
+        program = need(self, "systemd-socket-activate")
         path = os.path.join(self.daemon_directory(), "shmd.sock")
         daemon = self.launch_daemon(socket=False, shell=(program, "-l", path))
         wait_until(lambda: os.path.exists(path), "the socket is there")

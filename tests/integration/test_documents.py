@@ -4,11 +4,11 @@
 import glob
 import os
 import re
-import shutil
 import subprocess
 import sys
 import unittest
 
+from missing import need
 from tap import main
 
 _TOP = os.environ["abs_top_srcdir"]
@@ -72,8 +72,7 @@ class Documents(unittest.TestCase):
             self.assertTrue(os.path.isdir(os.path.join(_TOP, room)), room)
 
     def test_screens(self):
-        if not shutil.which("tmux"):
-            self.skipTest("tmux is not installed")
+        need(self, "tmux")
         done = run(os.path.join(_TOP, "docs/make/screens.py"))
         if "this needs root" in done.stderr:
             self.skipTest("needs root, and namespaces of its own")

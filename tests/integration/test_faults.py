@@ -18,11 +18,12 @@ import unittest
 import sysv
 from harness import ALICE, DAEMON, ROOT, SOMEBODY, WRAPPER, TestCase, as_user, connect, encode
 from harness import main, needs_several_uids, wait_until
+from missing import lacks
 
 
 def _can_trace():
     if shutil.which("strace") is None:
-        return "strace is not installed"
+        return lacks("strace")
     if WRAPPER:
         return "the daemon runs under a tool that traces it already"
     probe = subprocess.run(

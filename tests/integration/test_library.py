@@ -5,7 +5,6 @@ that misbehave."""
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from harness import (
     main,
     needs_several_uids,
 )
+from missing import need
 from programs import Programs
 
 SOURCE = os.environ["abs_top_srcdir"]
@@ -91,16 +91,14 @@ class Interface(unittest.TestCase):
     def test_the_header_stands_alone(self):
         for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++11")):
             with self.subTest(language=language):
-                if not shutil.which(compiler):
-                    self.skipTest(f"{compiler} is not installed")
+                need(self, compiler)
                 flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
                 subprocess.run(
                     [compiler, *flags, "-fsyntax-only", "-x", language, HEADER], check=True
                 )
 
     def test_programs_in_cxx(self):
-        if not shutil.which("c++"):
-            self.skipTest("c++ is not installed")
+        need(self, "c++")
         program = """
             #include "client/shmd.h"
             int use(struct shmd *shmd, const char *name, long number);
@@ -132,8 +130,7 @@ class Interface(unittest.TestCase):
                 )
 
     def test_a_program_needs_no_other_pkg_config_file(self):
-        if not shutil.which("pkg-config"):
-            self.skipTest("pkg-config is not installed")
+        need(self, "pkg-config")
         environment = {**os.environ, "PKG_CONFIG_LIBDIR": os.path.join(BUILD, "client")}
         environment.pop("PKG_CONFIG_PATH", None)
 
@@ -231,8 +228,7 @@ class WithTheDaemon(LibraryCase):
         self.scenario("nulls", self.path)
 
     def test_the_wrapper_for_cxx(self):
-        if not shutil.which("c++"):
-            self.skipTest("c++ is not installed")
+        need(self, "c++")
         source = os.path.join(SOURCE, "tests/integration/wrapped.cpp")
         library = os.path.join(BUILD, ".libs")
         program = os.path.join(self.directory, "wrapped")

@@ -6,11 +6,11 @@ word, and is explained there; no page tells of what the header does not have; th
 import glob
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import unittest
 
+from missing import need
 from tap import main
 
 _TOP = os.environ["abs_top_srcdir"]
@@ -187,9 +187,7 @@ class Manuals(unittest.TestCase):
                 self.assertIn(f".Xr {name[:-2]} 3", self.pages["shmd.3"])
 
     def test_the_examples_compile(self):
-        compiler = shutil.which("cc")
-        if not compiler:
-            self.skipTest("there is no C compiler here")
+        compiler = need(self, "cc")
         n = 0
         for page, text in self.pages.items():
             for example in blocks(section(text, "EXAMPLES")):
@@ -217,8 +215,7 @@ class Manuals(unittest.TestCase):
             self.assertNotIn("shmd_strerror(", text)
 
     def test_mandoc_has_no_complaint(self):
-        if not shutil.which("mandoc"):
-            self.skipTest("mandoc is not installed")
+        need(self, "mandoc")
         for page in self.pages:
             with self.subTest(page):
                 done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", os.path.join(_PAGES, page)],

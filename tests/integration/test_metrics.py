@@ -10,12 +10,10 @@ import threading
 
 import sysv
 from harness import TestCase, encode, main, wait_until
+from missing import find_module, lacks, need
 from programs import Programs
 
-try:
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-except ImportError:
-    parse = None
+_parser = find_module("prometheus_client.openmetrics.parser")
 
 
 class Metrics(TestCase):
@@ -56,8 +54,9 @@ class Metrics(TestCase):
         return texts[-1]
 
     def test_a_strict_parser_of_openmetrics(self):
-        if parse is None:
-            self.skipTest("python3-prometheus-client is not installed")
+        if _parser is None:
+            self.skipTest(lacks("prometheus_client"))
+        parse = _parser.text_string_to_metric_families
         last = self.under_load(lambda text: list(parse(text)))
         families = {family.name: family for family in parse(last)}
         requests = {tuple(s.labels.values()): s.value for s in families["shmd_requests"].samples}
@@ -71,8 +70,7 @@ class Metrics(TestCase):
         self.assertGreater(families["shmd_journal_bytes"].samples[0].value, 0)
 
     def test_promtool_reads_it(self):
-        if shutil.which("promtool") is None:
-            self.skipTest("promtool is not installed (Debian: prometheus)")
+        need(self, "promtool")
         directory = self.directory
 
         def look(text):
@@ -160,8 +158,7 @@ class Contrib(Programs, TestCase):
         self.assertEqual(set(re.findall(r"\b[A-Z]\w+[a-z]\b", table.replace("MiB", ""))), alerts)
 
     def test_each_alert_fires_when_it_should(self):
-        if shutil.which("promtool") is None:
-            self.skipTest("promtool is not installed (Debian: prometheus)")
+        need(self, "promtool")
         for name in ("shmd.rules.yml", "shmd.rules.test.yml"):
             shutil.copy(f"{self.FILES}/{name}", self.directory)
         result = promtool("test", "rules", f"{self.directory}/shmd.rules.test.yml")

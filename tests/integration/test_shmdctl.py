@@ -47,6 +47,7 @@ from harness import (
     needs_to_be_alone,
     wait_until,
 )
+from missing import need
 
 SOURCE = os.environ["abs_top_srcdir"]
 MANUAL = os.path.join(SOURCE, "client", "cli", "shmdctl.1.in")
@@ -1989,8 +1990,7 @@ class Manual(CommandCase):
         )
 
     def test_the_manual_is_clean(self):
-        if not shutil.which("mandoc"):
-            self.skipTest("mandoc is not installed")
+        need(self, "mandoc")
         page = os.path.join(os.environ["abs_top_builddir"], "client", "cli", "shmdctl.1")
         result = subprocess.run(
             ["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True, check=False

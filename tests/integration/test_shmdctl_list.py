@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import stat
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from datetime import datetime, timezone
 import sysv
 from command import USAGE, Shmdctl
 from harness import ALICE, BOB, DAEMON, DEADLINE, ROOT, SOMEBODY, as_user, main, wait_until
+from missing import need
 
 
 class Listing(Shmdctl):
@@ -65,8 +65,7 @@ class Columns(Listing):
                 self.assertEqual(out.split()[0], ours)
 
     def test_all_that_lsipc_has(self):
-        if not shutil.which("lsipc"):
-            self.skipTest("lsipc is not installed")
+        need(self, "lsipc")
         text = subprocess.run(["lsipc", "--help"], capture_output=True, text=True, check=True).stdout
         # The headings of util-linux 2.41 say which are of System V and which of POSIX.
         headings = r"(?:Generic|Generic System V|(?:System V )?Shared-memory) columns"
@@ -324,8 +323,7 @@ class BesideLsipc(Listing):
             self.assertEqual(theirs["command"], texts.get("command"))
 
     def test_every_shared_field(self):
-        if not shutil.which("lsipc"):
-            self.skipTest("lsipc is not installed")
+        need(self, "lsipc")
         self.daemon_uid = DAEMON.uid if SOMEBODY == ALICE else ROOT.uid
         self.make()
         theirs = self.lsipc()

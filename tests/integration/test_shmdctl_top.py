@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 import harness
 import sysv
 from command import REFUSED, UNREACHABLE, USAGE, Shmdctl
 from fake_daemon import SEGMENT, FakeDaemon, good_reply, reply
 from harness import ROOT, main
-from terminal import HAS_TMUX, Terminal
+from terminal import Terminal, needs_tmux
 
 MIB = 1 << 20
 
@@ -195,7 +194,7 @@ def _children(pid):
         return [int(child) for child in file.read().split()]
 
 
-@unittest.skipUnless(HAS_TMUX, "tmux is not installed")
+@needs_tmux
 class Screen(Shmdctl):
     """On a terminal."""
 

@@ -10,13 +10,14 @@ import subprocess
 import unittest
 
 from harness import WRAPPER, wait_until
+from missing import lacks
 
 
 def _obstacle():
     if WRAPPER:
         return "the daemon is traced already"
     if shutil.which("strace") is None:
-        return "strace is not installed"
+        return lacks("strace")
     probe = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False,
                            stderr=subprocess.DEVNULL)
     return "processes cannot be traced here" if probe.returncode else None

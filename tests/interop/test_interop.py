@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import sysv
 from harness import DEADLINE, SOMEBODY, TestCase, as_user, encode, main
+from missing import lacks, need
 
 INSTALL_TIMEOUT = 120  # of a download, and only until the tests are skipped
 
@@ -90,24 +91,20 @@ class CommandLine(InteropCase):
         self.assertEqual(replies[1]["error"]["data"]["error"], "io.shmd.NoSuchSegment")
         self.assertEqual([s["name"] for s in replies[2]["result"]["segments"]], ["demo"])
 
-    def needs(self, program):
-        if shutil.which(program) is None:
-            self.skipTest(f"{program} is not installed")
-
     def test_nc(self):
-        self.needs("nc")
+        need(self, "nc")
         self.check_answers(
             self.run_client(["nc", "-N", "-U", self.daemon.socket_path], self.REQUESTS)
         )
 
     def test_nc_with_indented_json(self):
-        self.needs("nc")
+        need(self, "nc")
         request = json.dumps(json.loads(encode("list", id=1)), indent=2)
         output = self.run_client(["nc", "-N", "-U", self.daemon.socket_path], request.encode())
         self.assertEqual(output, b'{"jsonrpc":"2.0","id":1,"result":{"segments":[]}}\n')
 
     def test_socat(self):
-        self.needs("socat")
+        need(self, "socat")
         self.check_answers(
             self.run_client(
                 ["socat", "-t5", "-", f"UNIX-CONNECT:{self.daemon.socket_path}"], self.REQUESTS
@@ -115,8 +112,7 @@ class CommandLine(InteropCase):
         )
 
     def test_jq_reads_the_answer(self):
-        self.needs("nc")
-        self.needs("jq")
+        need(self, "nc", "jq")
         output = self.run_client(
             [
                 "sh",
@@ -141,7 +137,7 @@ class Jayson(InteropCase):
         """Returns why it cannot be had, or None."""
         for program in ("node", "npm"):
             if shutil.which(program) is None:
-                return f"{program} is not installed"
+                return lacks(program)
         cls.modules = tempfile.mkdtemp(prefix="shmd-npm-")
         cls.addClassCleanup(shutil.rmtree, cls.modules, ignore_errors=True)
         os.chmod(cls.modules, 0o755)

@@ -9,7 +9,7 @@ formatter=$(command -v clang-format-$version || command -v clang-format) ||
     skip_all "clang-format is not installed (Debian: clang-format-$version)"
 case $("$formatter" --version) in
 *"version $version."*) ;;
-*) skip_all "clang-format $version formats the tree, and only $("$formatter" --version) is installed" ;;
+*) skip_all "clang-format $version is not installed (Debian: clang-format-$version); $("$formatter" --version) is" ;;
 esac
 
 # One line for each file below $1 that differs from its format.

@@ -70,7 +70,7 @@ tracked_files() {
 }
 
 if [ -e "$top/.git" ] && ! command -v git >/dev/null; then
-    skip_all 'git is not installed, and it knows which files are the source (Debian: git)'
+    skip_all 'git is not installed (Debian: git), and it knows which files are the source'
 elif ! tracked_files "$top" >"$scratch/files" 2>"$scratch/files.error"; then
     [ ! -e "$top/.git" ] || { echo "Bail out! $(cat "$scratch/files.error")" && exit 99; }
     skip_all 'this copy of the source has neither git nor the list of files that a release has'

@@ -14,6 +14,7 @@ import unittest
 _TOP = os.environ["abs_top_srcdir"]
 sys.path.insert(0, os.path.join(_TOP, "tests/integration"))
 
+from missing import need  # noqa: E402
 from tap import main  # noqa: E402
 
 _SPEC = os.path.join(_TOP, "contrib/shmd.spec")
@@ -38,10 +39,6 @@ def run(*command):
 
 
 class Spec(unittest.TestCase):
-    def needs(self, program, package):
-        if not shutil.which(program):
-            self.skipTest(f"{program} is not installed (Debian: {package})")
-
     def planted(self, old, new):
         directory = tempfile.mkdtemp(prefix="shmd-test-")
         self.addCleanup(shutil.rmtree, directory)
@@ -53,7 +50,7 @@ class Spec(unittest.TestCase):
         return path
 
     def test_rpm_expands_it(self):
-        self.needs("rpmspec", "rpm")
+        need(self, "rpmspec")
         done = run("rpmspec", "-P", _SPEC)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         left = set(re.findall(r"%\{?\??(\w+)", done.stdout))
@@ -62,7 +59,7 @@ class Spec(unittest.TestCase):
         self.assertRegex(done.stdout, r"(?m)^\s*--prefix=/usr\b", "%configure is expanded")
 
     def test_it_names_what_it_makes(self):
-        self.needs("rpmspec", "rpm")
+        need(self, "rpmspec")
         done = run("rpmspec", "-q", "--queryformat", "%{name} %{version} %{license}\n", _SPEC)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         version = re.search(r"AC_INIT\(\[shmd\], \[(.*?)\]\)", read(os.path.join(_TOP, "configure.ac")))[1]
@@ -70,14 +67,13 @@ class Spec(unittest.TestCase):
         self.assertEqual(done.stdout.splitlines(), [f"{name} {version} MIT" for name in names])
 
     def test_rpmlint_has_nothing_to_say(self):
-        self.needs("rpmlint", "rpmlint")
+        need(self, "rpmlint")
         done = run("rpmlint", "-r", _FILTERS, _SPEC)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("1 specfiles checked; 0 errors, 0 warnings", done.stdout)
 
     def test_faults_are_found(self):
-        self.needs("rpmspec", "rpm")
-        self.needs("rpmlint", "rpmlint")
+        need(self, "rpmspec", "rpmlint")
         self.assertNotEqual(run("rpmspec", "-P", self.planted("Version:        ", "Version: 1 ")).returncode, 0)
         done = run("rpmlint", "-r", _FILTERS, self.planted("%autosetup", "%setup\nrm -rf $RPM_BUILD_ROOT\n%patch7"))
         self.assertNotIn("0 errors, 0 warnings", done.stdout)

@@ -16,6 +16,7 @@ import zipfile
 from package import PACKAGE, TOP, PackageCase, shmd, sysv
 
 from harness import DEADLINE, main, wait_until
+from missing import lacks
 
 EXAMPLES = os.path.join(TOP, "examples")
 OLDEST = (3, 9)
@@ -78,7 +79,7 @@ class Types(PackageCase):
     def mypy(self, *arguments):
         python = interpreter_with("mypy")
         if python is None:
-            self.skipTest("mypy is not installed (Debian: mypy)")
+            self.skipTest(lacks("mypy"))
         done = subprocess.run(
             [python, "-m", "mypy", "--strict", "--python-version", "%d.%d" % OLDEST, "--cache-dir", self.directory,
              *arguments],
@@ -116,7 +117,7 @@ class Archives(PackageCase):
         """The archive that FUNCTION of setuptools makes of a copy of the package."""
         python = interpreter_with("setuptools", "wheel") or interpreter_with("setuptools.command.bdist_wheel")
         if python is None:
-            self.skipTest("setuptools and wheel are not installed (Debian: python3-setuptools python3-wheel)")
+            self.skipTest(lacks("setuptools with wheel"))
         source = os.path.join(self.directory, function)
         shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
         subprocess.run(["chmod", "-R", "u+w", source], check=True)
@@ -156,7 +157,7 @@ class Readme(PackageCase):
             page = re.search(r"## One page\n\n((?:    .*\n|\n)+)", file.read())[1]
         python = interpreter_with("numpy")
         if python is None:
-            self.skipTest("numpy is not installed (Debian: python3-numpy)")
+            self.skipTest(lacks("numpy"))
         code = "\n".join(line[4:] for line in page.splitlines())
         done = subprocess.run([python, "-c", code], env=self.environment(), timeout=DEADLINE, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -172,7 +173,7 @@ class Examples(PackageCase):
     def start(self, name, *arguments, modules=("shmd",)):
         python = interpreter_with("numpy") if "numpy" in modules else sys.executable
         if python is None:
-            self.skipTest("numpy is not installed (Debian: python3-numpy)")
+            self.skipTest(lacks("numpy"))
         process = subprocess.Popen(
             [python, os.path.join(EXAMPLES, name), *map(str, arguments)], env=self.environment(), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)

@@ -15,6 +15,7 @@ from package import PackageCase, shmd, sysv
 
 import harness
 from harness import ALICE, diagnostics, main, needs_several_uids, wait_until
+from missing import lacks
 
 
 class DropIn(PackageCase):
@@ -283,7 +284,7 @@ class PythonsOwnTests(PackageCase):
     def test_the_cases_that_apply(self):
         cases = pythons_own()
         if cases is None:
-            self.skipTest("Python came without its own tests (Debian: libpython3-testsuite)")
+            self.skipTest(lacks("test._test_multiprocessing"))
         count = 0
         with unittest.mock.patch.object(shared_memory, "SharedMemory", WithPrivateNames):
             for name in unittest.TestLoader().getTestCaseNames(cases):

@@ -41,10 +41,11 @@ echo '2 passed, 1 failed'
 exit 1
 END
 stub "$tree/build/tests/simulation/simulate" <<<'exit 0'
+mkdir "$tree/build-sanitizers"
 # The machine's own programs, but for those that the tests below take away.
 mkdir "$scratch/bin" "$scratch/machine"
 find /usr/bin /bin -maxdepth 1 ! -type d -exec ln -sf -t "$scratch/machine" {} + 2>/dev/null
-for name in abidiff debootstrap zsh fish node rpmspec rpmlint promtool git; do
+for name in abidiff debootstrap zsh fish node npm rpmspec rpmlint promtool Xvfb valgrind git; do
     rm -f "$scratch/machine/$name"
     stub "$scratch/bin/$name" <<<'exit 0'
 done
@@ -56,7 +57,11 @@ END
 # shellcheck disable=SC2016 # the stub expands it
 stub "$scratch/bin/make" <<'END'
 [ ! -e "$STUBS/make-fails" ] || case $* in *check-circles*) exit 1 ;; esac
-[ ! -e "$STUBS/check-is-skipped" ] || case $* in *check-abi*) echo '1..0 # SKIP there is none' ;; esac
+[ ! -e "$STUBS/check-is-skipped" ] || case $* in *check-abi*) cat "$STUBS/check-is-skipped" ;; esac
+END
+# shellcheck disable=SC2016 # the stub expands it
+stub "$scratch/bin/dpkg-query" <<'END'
+[ ! -e "$STUBS/lacks-${!#}" ] && printf installed
 END
 stub "$scratch/bin/date" <<'END'
 case $* in
@@ -108,15 +113,32 @@ for name in abidiff fish promtool; do
     is "without $name: why" "$(grep -c "^$name cannot be had" "$scratch/output")" 1
     mv "$scratch/$name" "$scratch/bin/$name"
 done
-is 'they were asked for' "$(grep -cE 'install.* (abigail-tools|fish)$|download prometheus$' "$scratch/asked")" 3
-log=$tree/build-sanitizers/tests/test_x.log
-mkdir -p "${log%/*}"
-echo 'ok 1 - X.test # SKIP fish is not installed' >"$log"
-is 'a test that was skipped for want of a program' "$(run plain)" 1
-echo 'ok 1 - X.test # SKIP this needs a kernel that promtool does not' >"$log"
-is 'a test that was skipped for another reason' "$(run plain)" 0
+touch "$scratch/lacks-qtbase5-dev"
+is 'without a library' "$(run plain)" 1
+is 'without a library: why' "$(grep -c '^qtbase5-dev cannot be had' "$scratch/output")" 1
+rm "$scratch/lacks-qtbase5-dev"
+is 'they were asked for' \
+    "$(grep -cE 'install.* (abigail-tools|fish|qtbase5-dev)$|download prometheus$' "$scratch/asked")" 4
+for log in "$tree/build-sanitizers/tests/test_x.log" "$tree/build/tests/lint/x.log"; do
+    mkdir -p "${log%/*}"
+    for line in 'ok 1 - X.test # SKIP strace is not installed (Debian: strace)' \
+        '1..0 # SKIP numpy is not installed (Debian: python3-numpy)'; do
+        echo "$line" >"$log"
+        is "$line" "$(run plain)" 1
+    done
+    echo 'ok 1 - X.test # SKIP this needs a kernel that promtool does not' >"$log"
+    is 'a test that was skipped for another reason' "$(run plain)" 0
+done
+mv "$tree/build-sanitizers" "$scratch/aside"
+is 'nobody knows what was skipped' "$(run plain)" 1
+mv "$scratch/aside" "$tree/build-sanitizers"
 
-touch "$scratch/check-is-skipped"
+for line in '1..0 # SKIP abidiff is not installed (Debian: abigail-tools)' \
+    "skipped: valgrind is not installed (Debian: valgrind)"$'\n''0 passed, 0 failed, 1 skipped'; do
+    echo "$line" >"$scratch/check-is-skipped"
+    is "a step that was skipped: ${line%%$'\n'*}" "$(run plain)" 1
+done
+echo '1..0 # SKIP there is none' >"$scratch/check-is-skipped"
 is 'a step that was skipped' "$(run plain)" 0
 is 'a step that was skipped: the sum' "$(sed -nE '$s/.* ([0-9]+ skipped).*/\1/p' "$scratch/output")" '5 skipped'
 rm "$scratch/check-is-skipped"

@@ -5,7 +5,8 @@ set -u -o pipefail
 
 top=${abs_top_srcdir:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 [ ! -e "$top/config.status" ] || { echo '1..0 # SKIP the source tree itself is configured' && exit 0; }
-pkg_config=$(command -v pkg-config) || { echo '1..0 # SKIP there is no pkg-config' && exit 0; }
+pkg_config=$(command -v pkg-config) ||
+    { echo '1..0 # SKIP pkg-config is not installed (Debian: pkg-config)' && exit 0; }
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/shmd-ncurses.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 99' INT TERM HUP

@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 
+from missing import lacks
+
 _CLONE_NEWNS = 0x00020000
 _PR_SET_PDEATHSIG = 1
 _DEADLINE = int(os.environ.get("SHMD_TEST_DEADLINE", 120))
@@ -47,9 +49,9 @@ def unusable():
         return "needs root to boot a systemd in a container"
     for program in ("systemd-nspawn", "nsenter", "mount"):
         if not shutil.which(program):
-            return f"{program} is not installed (Debian: systemd-container)"
+            return lacks(program)
     if not os.path.exists("/lib/systemd/systemd"):
-        return "systemd is not installed"
+        return lacks("systemd")
     if not os.access("/sys/fs/cgroup", os.W_OK):
         return "a container needs cgroups, and /sys/fs/cgroup cannot be written"
     return _obstacle_to_mounts()

@@ -21,6 +21,7 @@ import container  # noqa: E402
 import tap  # noqa: E402
 import this_machine  # noqa: E402
 from container import wait_until  # noqa: E402
+from missing import lacks  # noqa: E402
 
 _SOCKET = "/run/shmd/shmd.sock"
 _USER = "shmd-tests-user"
@@ -44,7 +45,7 @@ def _check():
     if reason:
         tap.skip_all(reason)
     if not os.path.exists(_PYTHON):
-        tap.skip_all(f"{_PYTHON} is not installed")
+        tap.skip_all(lacks("python3"))
     if not os.path.exists(os.path.join(_build, "Makefile")):
         tap.bail_out("run it from the build directory, or with abs_top_builddir set")
     prefix = _make_variable("prefix")
@@ -613,7 +614,7 @@ class LogoutTest(SystemdTest):
     def setUp(self):
         super().setUp()
         if not glob.glob("/usr/lib/*/security/pam_systemd.so"):
-            self.skipTest("pam_systemd is not installed (Debian: libpam-systemd)")
+            self.skipTest(lacks("pam_systemd"))
         self.uid = int(self.run_in("id", "-u", _USER).stdout)
         self.run_in(
             *("systemd-run", "--unit=login", f"--uid={_USER}", "-p", "PAMName=login", "--"),

@@ -19,6 +19,7 @@ import harness
 import sysv
 from harness import DEADLINE, SOMEBODY, TestCase, as_user, enter_private_network, needs_several_uids
 from harness import ROOT, SEVERAL_UIDS, User, main, wait_until  # for the test files
+from missing import lacks
 from programs import Programs, skip_beside_other_daemons
 
 enter_private_network()
@@ -51,11 +52,11 @@ class RealCase(Programs, TestCase):
             if as_user(self.user, lambda path=path: os.access(path, os.X_OK))
         ]
 
-    def need(self, package, program, *directories):
+    def need(self, program, *directories):
         """The path of PROGRAM; where it is missing, the test is skipped."""
         found = self.find(program, *directories)
         if not found:
-            self.skipTest(f"{program} is not here; the package {package} has it")
+            self.skipTest(lacks(program))
         return found[0]
 
     def run_real(self, *command, data=None):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Perl: the built-in shmread and shmwrite, IPC::SharedMem and IPC::Shareable."""
 
-from real import RealCase, main, needs_a_uid_of_its_own, sysv
+from real import RealCase, lacks, main, needs_a_uid_of_its_own, sysv
 
 KEY = 0x5045
 
@@ -34,18 +34,18 @@ print join " ", map {{ "$_=$h{{$_}}" }} sort keys %h;
 class Perl(RealCase):
     def setUp(self):
         super().setUp()
-        self.perl = self.need("perl", "perl")
+        self.perl = self.need("perl")
 
-    def need_module(self, package, module):
+    def need_module(self, module):
         script = f'print eval "require {module}" ? "here" : "missing"'
         if self.run_real(self.perl, "-e", script) != "here":
-            self.skipTest(f"{module} is not here; the package {package} has it")
+            self.skipTest(lacks(module))
 
     def run_perl(self, script):
         return self.run_real(self.perl, "-we", script)
 
     def test_a_segment_of_shmd(self):
-        self.need_module("perl", "IPC::SharedMem")
+        self.need_module("IPC::SharedMem")
         made = self.client.create(name="frames", size=129, key=KEY)
         self.ctl("write", "frames", data=b"by shmdctl")
         self.assertEqual(self.run_perl(SHARED_MEM), "1 by shmdctl\n")
@@ -54,7 +54,7 @@ class Perl(RealCase):
         self.assertEqual(self.client.stat(name="frames")["serial"], made["serial"])
 
     def test_a_hash_in_a_segment_of_shmd(self):
-        self.need_module("libipc-shareable-perl", "IPC::Shareable")
+        self.need_module("IPC::Shareable")
         made = self.client.create(name="hash", size=4096, key=KEY)
         self.run_perl(SHAREABLE_WRITE)
         self.assertEqual(self.run_perl(SHAREABLE_READ), "colour=red count=3")
@@ -63,7 +63,7 @@ class Perl(RealCase):
 
     @needs_a_uid_of_its_own
     def test_a_hash_that_a_program_has_left(self):
-        self.need_module("libipc-shareable-perl", "IPC::Shareable")
+        self.need_module("IPC::Shareable")
         self.run_perl(SHAREABLE_WRITE)
         self.assertEqual(self.run_perl(SHAREABLE_READ), "colour=red count=3")
         shmid = sysv.find(KEY)

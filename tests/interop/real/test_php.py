@@ -24,7 +24,7 @@ echo shmop_delete($id) ? "deleted" : "kept";
 class Php(RealCase):
     def setUp(self):
         super().setUp()
-        self.php = self.need("php-cli", "php")
+        self.php = self.need("php")
         if "shmop" not in self.run_real(self.php, "-m").split():
             self.skipTest("this php has no shmop")
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import unittest
 
-from real import DEADLINE, EMPTY, ROOT, SEVERAL_UIDS, RealCase, User, as_user, main, sysv, wait_until
+from real import DEADLINE, EMPTY, ROOT, SEVERAL_UIDS, RealCase, User, as_user, lacks, main, sysv, wait_until
 
 DIRECTORIES = ("/usr/lib/postgresql/*/bin",)
 ROUNDS = 12
@@ -79,14 +79,14 @@ class PostgreSQL(RealCase):
         try:
             entry = pwd.getpwnam("postgres")
         except KeyError:
-            self.skipTest("there is no user postgres; the package postgresql makes one")
+            self.skipTest(lacks("postgres"))
         return User(entry.pw_uid, entry.pw_gid, ())
 
     def setUp(self):
         super().setUp()
-        initdb = self.need("postgresql", "initdb", *DIRECTORIES)
-        self.postgres = self.need("postgresql", "postgres", os.path.dirname(os.path.realpath(initdb)))
-        self.psql = self.need("postgresql-client", "psql", *DIRECTORIES)
+        initdb = self.need("initdb", *DIRECTORIES)
+        self.postgres = self.need("postgres", os.path.dirname(os.path.realpath(initdb)))
+        self.psql = self.need("psql", *DIRECTORIES)
         self.data = os.path.join(self.home, "data")
         self.run_real(initdb, "--no-sync", "--auth=trust", "--no-locale", "-D", self.data)
 

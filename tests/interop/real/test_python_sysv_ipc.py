@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Python's sysv_ipc."""
 
-from real import RealCase, main, needs_a_uid_of_its_own, sysv
+from real import RealCase, lacks, main, needs_a_uid_of_its_own, sysv
 
 KEY = 0x5059
 
@@ -27,7 +27,7 @@ class SysvIpc(RealCase):
         super().setUp()
         self.python = next(filter(self.has_module, self.find("python3")), None)
         if not self.python:
-            self.skipTest("sysv_ipc is not here; the package python3-sysv-ipc has it")
+            self.skipTest(lacks("sysv_ipc"))
 
     def has_module(self, python):
         script = "import importlib.util as u; print(u.find_spec('sysv_ipc') is not None)"

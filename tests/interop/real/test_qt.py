@@ -5,7 +5,7 @@ import ctypes
 import os
 import subprocess
 
-from real import RealCase, main, needs_a_uid_of_its_own, sysv
+from real import RealCase, lacks, main, needs_a_uid_of_its_own, sysv
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shared_memory.cpp")
 ALREADY_EXISTS = 4  # QSharedMemory::AlreadyExists
@@ -15,11 +15,11 @@ BUILD_TIMEOUT = 300
 class Qt(RealCase):
     def setUp(self):
         super().setUp()
-        compiler, pkg_config = self.need("g++", "g++"), self.need("pkg-config", "pkg-config")
+        compiler, pkg_config = self.need("c++"), self.need("pkg-config")
         flags = subprocess.run([pkg_config, "--cflags", "--libs", "Qt5Core"], capture_output=True,
                                text=True, check=False)
         if flags.returncode != 0:
-            self.skipTest("Qt5Core is not here; the package qtbase5-dev has it")
+            self.skipTest(lacks("Qt5Core"))
         self.program = os.path.join(self.directory, "shared_memory")
         subprocess.run([compiler, "-fPIC", "-o", self.program, SOURCE, *flags.stdout.split()],
                        check=True, timeout=BUILD_TIMEOUT)

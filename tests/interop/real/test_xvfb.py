@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-from real import RealCase, main, needs_a_uid_of_its_own, sysv, wait_until
+from real import RealCase, lacks, main, needs_a_uid_of_its_own, sysv, wait_until
 
 WIDTH, HEIGHT = 64, 32
 
@@ -74,7 +74,7 @@ def enter_private_tmp():
 class Xvfb(RealCase):
     def setUp(self):
         super().setUp()
-        self.xvfb = self.need("xvfb", "Xvfb")
+        self.xvfb = self.need("Xvfb")
 
     def start_server(self, *options):
         """The server, and the number of its display. Clients reach it by the abstract socket."""
@@ -92,14 +92,14 @@ class Xvfb(RealCase):
     def test_an_image_in_a_segment_of_shmd(self):
         libraries = [ctypes.util.find_library(name) for name in ("X11", "Xext", "c")]
         if not all(libraries):
-            self.skipTest("libX11 and libXext are not here; the package libxext6 has them")
+            self.skipTest(lacks("libXext"))
         server, number = self.start_server()
         made = self.client.create(name="image", size=WIDTH * HEIGHT * 4)
         pixels = (0x112233, 0xFF0000, 0, 0xABCDEF)
         self.ctl("write", "image", data=b"".join(value.to_bytes(4, "little") for value in pixels))
         # From now on it lasts as long as somebody has it attached.
         self.client.call("set", name="image", lifetime="attached")
-        python = self.need("python3", "python3")
+        python = self.need("python3")
         client = self.start_real(
             "/usr/bin/env", f"DISPLAY=:{number}", python, "-c", CLIENT, str(made["shmid"]),
             *libraries, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
