@@ -54,6 +54,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__cplusplus) && defined(__GNUC__)
+/* A struct and a function that gives one have the same name, as shmd_info: C++ calls that hiding.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -765,6 +771,9 @@ const char *shmd_last_result(const struct shmd *shmd);
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
 #endif
 
 #endif

@@ -33,6 +33,8 @@ from programs import Programs
 SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
 HEADER = os.path.join(SOURCE, "client", "shmd.h")
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
+STANDARDS = ("c99", "c11", "c++11", "c++17", "c++20")
 
 SEGMENT = {
     "serial": 1,
@@ -88,19 +90,52 @@ class Interface(unittest.TestCase):
         for name in declared_functions():
             self.assertIn(f"{name}@@LIBSHMD_0", output)
 
-    def test_the_header_stands_alone(self):
-        for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++11")):
-            with self.subTest(language=language):
-                need(self, compiler)
-                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-                subprocess.run(
-                    [compiler, *flags, "-fsyntax-only", "-x", language, HEADER], check=True
-                )
+    def check_compiles(self, standard, text):
+        """TEXT, which can include what is installed, with the warnings that a careful program has."""
+        compiler, language = ("c++", "c++") if standard.startswith("c++") else ("cc", "c")
+        done = subprocess.run([compiler, f"-std={standard}", *WARNINGS, "-I", os.path.dirname(HEADER),
+                               "-fsyntax-only", "-x", language, "-"],
+                              input=text, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_each_header_stands_alone(self):
+        need(self, "cc", "c++")
+        with open(os.path.join(SOURCE, "client/local.mk"), encoding="utf-8") as file:
+            headers = re.search(r"^include_HEADERS \+= (.*)$", file.read(), re.M)[1].split()
+        self.assertIn("client/shmd.h", headers)
+        for header in headers:
+            name = os.path.basename(header)
+            for standard in STANDARDS if name.endswith(".h") else ("c++17", "c++20"):
+                with self.subTest(name, standard=standard):
+                    self.check_compiles(standard, f"#include <{name}>\n#include <{name}>\n")
+
+    def test_programs_in_c(self):
+        need(self, "cc")
+        program = """
+            #include <shmd.h>
+            int use(struct shmd *shmd, const char *name);
+            int use(struct shmd *shmd, const char *name)
+            {
+                struct shmd_segment *segment = NULL;
+                int r = shmd_create(shmd, &(struct shmd_create_options){.name = name, .size = 4096}, &segment, NULL);
+                if (r != 0)
+                    return r;
+                r |= shmd_stat(shmd, SHMD_NAME(name), NULL);
+                r |= shmd_ready(shmd, SHMD_SERIAL(segment->serial), NULL);
+                r |= shmd_hold(shmd, SHMD_SHMID(segment->shmid), NULL);
+                r |= shmd_remove(shmd, SHMD_KEY(segment->key), SHMD_REMOVE_IF_UNATTACHED, NULL);
+                shmd_segment_free(segment);
+                return r;
+            }
+        """
+        for standard in ("c99", "c11"):
+            with self.subTest(standard):
+                self.check_compiles(standard, program)
 
     def test_programs_in_cxx(self):
         need(self, "c++")
         program = """
-            #include "client/shmd.h"
+            #include <shmd.h>
             int use(struct shmd *shmd, const char *name, long number);
             int use(struct shmd *shmd, const char *name, long number)
             {
@@ -119,15 +154,9 @@ class Interface(unittest.TestCase):
                 return r;
             }
         """
-        for standard in ("c++11", "c++20"):
-            with self.subTest(standard=standard):
-                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", SOURCE]
-                subprocess.run(
-                    ["c++", *flags, "-fsyntax-only", "-x", "c++", "-"],
-                    input=program,
-                    text=True,
-                    check=True,
-                )
+        for standard in ("c++11", "c++17", "c++20"):
+            with self.subTest(standard):
+                self.check_compiles(standard, program)
 
     def test_a_program_needs_no_other_pkg_config_file(self):
         need(self, "pkg-config")
@@ -234,7 +263,7 @@ class WithTheDaemon(LibraryCase):
         program = os.path.join(self.directory, "wrapped")
         for standard in ("c++17", "c++20"):
             with self.subTest(standard=standard):
-                flags = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+                flags = [f"-std={standard}", *WARNINGS]
                 instruments = ["-fsanitize=address,undefined"] if is_instrumented() else []
                 subprocess.run(["c++", *flags, *instruments, "-I", SOURCE, source, "-o", program,
                                 f"-L{library}", "-lshmd"], check=True)
