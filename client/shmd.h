@@ -33,6 +33,13 @@
  * Where zero is itself a value, a `has_...` beside it says that it counts. A number that its enum
  * does not have is -EINVAL, and shmd_last_failure() lists those that there are.
  *
+ * Growth. A newer library may give out structures with more members at their end, where the comment
+ * on one says so: so keep pointers to them, and neither copy them nor take their size. What a
+ * program fills in grows into its `reserved`, which is why that must be zero. What stands in arrays
+ * does not grow: struct shmd_label, struct shmd_holder, struct shmd_limit; nor does struct
+ * shmd_target. Enums get new numbers, and a program meets the ..._UNKNOWN in place of those that
+ * its library does not know.
+ *
  * NULL. For a structure of options, of trust or of contents it stands for one that is all zero. A
  * target, a segment to attach, a method, a function to be called, and the labels that their number
  * promises, must be there: without one a call does nothing and returns -EINVAL, and
@@ -678,6 +685,7 @@ enum shmd_reason {
 const char *shmd_event_word(enum shmd_event_kind kind);
 const char *shmd_reason_word(enum shmd_reason reason);
 
+/* Something that has happened. Newer libraries may add members at the end. */
 struct shmd_event {
     enum shmd_event_kind kind;
     uint64_t missed; /* of a gap, which has nothing else */

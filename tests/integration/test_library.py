@@ -109,6 +109,21 @@ class Interface(unittest.TestCase):
                 with self.subTest(name, standard=standard):
                     self.check_compiles(standard, f"#include <{name}>\n#include <{name}>\n")
 
+    def test_each_structure_says_how_it_may_grow(self):
+        """It grows at its end, or into its `reserved`, or not at all, and then it is named as such."""
+        with open(HEADER, encoding="utf-8") as file:
+            text = file.read()
+        growth = re.search(r"(?s)\* Growth\. (.*?)\n \*\n", text)[1]
+        fixed = set(re.findall(r"struct[\s*]+(shmd_\w+)", growth))
+        self.assertEqual(fixed, {"shmd_label", "shmd_holder", "shmd_limit", "shmd_target"})
+        structures = re.findall(r"(?s)(/\*(?:(?!\*/).)*\*/\n)?struct (\w+) \{\n(.*?)\n\};", text)
+        self.assertIn("shmd_event", [name for _, name, _ in structures])
+        for comment, name, members in structures:
+            with self.subTest(name):
+                promises = ("add members at the end" in re.sub(r"\s+\*?\s*", " ", comment), "reserved[" in members,
+                            name in fixed)
+                self.assertEqual(sum(promises), 1, promises)
+
     def test_programs_in_c(self):
         need(self, "cc")
         program = """
