@@ -157,6 +157,28 @@ class Contrib(Programs, TestCase):
         table = "\n".join(re.findall(r"^\| .*", self.read("README.md"), re.MULTILINE))
         self.assertEqual(set(re.findall(r"\b[A-Z]\w+[a-z]\b", table.replace("MiB", ""))), alerts)
 
+    def test_the_readme_installs_what_packages_have(self):
+        """Its commands, from the directory where the packages put the files to the paths that the units name."""
+        top = os.path.join(self.FILES, "../..")
+        with open(os.path.join(top, "Makefile.am"), encoding="utf-8") as file:
+            packed = re.findall(r"contrib/prometheus/(\S+)", file.read())
+        readme = self.read("README.md")
+        place = re.search(r"(?m)^ +cd (/\S+)$", readme)[1]
+        if os.path.exists(os.path.join(top, "debian")):  # a release has none
+            with open(os.path.join(top, "debian/shmd.install"), encoding="utf-8") as file:
+                self.assertIn(place[1:], file.read().split())
+        installed = {}
+        for names, target in re.findall(r"(?m)^ +install (?:-D )?-m \d+ (.*) (\S+)$", readme):
+            for name in names.split():
+                self.assertIn(name, packed)
+                installed[name] = os.path.join(target, name) if target.endswith("/") else target
+        self.assertEqual(set(installed), {"shmd-textfile", "shmd-textfile.service", "shmd-textfile.timer"})
+        started = re.search(r"(?m)^ExecStart=(\S+) (\S+)$", self.read("shmd-textfile.service"))
+        self.assertEqual(started[1], installed["shmd-textfile"])
+        self.assertIn(f"ReadWritePaths={started[2]}\n", self.read("shmd-textfile.service"))
+        with open(os.path.join(top, "docs/cookbook.md"), encoding="utf-8") as file:
+            self.assertIn(f"`{place}`", file.read())
+
     def test_each_alert_fires_when_it_should(self):
         need(self, "promtool")
         for name in ("shmd.rules.yml", "shmd.rules.test.yml"):
