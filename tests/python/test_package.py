@@ -115,6 +115,18 @@ with shmd.wait("frames", timeout=60) as seg:
         self.assertEqual(len(serials), 400)
         self.assertEqual(len({*serials}), 1)
 
+    def test_what_there_is_to_complete(self):
+        """What dir() shows is what a program writes."""
+        for module, more in ((shmd, {"aio"}), (shmd.aio, set())):
+            names = [name for name in dir(module) if not re.fullmatch("__.*__", name)]
+            public = {*module.__all__, *more} - {"__version__"}
+            self.assertEqual(set(names), public)
+            self.assertEqual(sorted(names), names)
+            self.assertLessEqual({"__all__", "__doc__", "__name__"}, set(dir(module)))
+            for name in names:
+                getattr(module, name)
+        self.assertIn("__version__", dir(shmd))
+
     def test_hold(self):
         shmd.create("frames", 4096, lifetime="process")
         other = self.program("""

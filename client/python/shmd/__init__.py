@@ -140,7 +140,7 @@ if not TYPE_CHECKING:  # which would take any name for one of the module's
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), "aio"})
+    return sorted({*__all__, "aio", *(name for name in globals() if name.startswith("__"))})
 
 
 # What a traceback or the interpreter shows is what a program writes.

@@ -20,7 +20,7 @@ import asyncio
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Mapping, Optional, Set, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Set, Type, TypeVar
 
 from . import _calls, _model, _parameters
 from ._calls import Lost, Message, Request, Steps, about, lost
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["Connection", "Events", "Hold", "Segment"]
+
+
+def __dir__() -> List[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Tries:
