@@ -35,6 +35,7 @@ COMMANDS = (
     ("ps", "shmdctl ps", 14, None),
     ("top", "shmdctl top", 24, ("", "NATTCH")),
     ("top: processes", "shmdctl top", 24, ("p", "python3")),
+    ("top: users", "shmdctl top", 24, ("u", "576K")),
     ("doctor", "shmdctl doctor", 120, None),
 )
 

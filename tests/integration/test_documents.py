@@ -54,10 +54,12 @@ def lasting(command, width, picture):
     if command == "shmdctl doctor":
         findings = dict(re.findall(r"(?m)^\w+ +([a-z-]+): (.*)$", picture))
         return {name: text if width == 200 and name not in _MACHINES else "" for name, text in findings.items()}
-    first = next(i for i, line in enumerate(lines) if line.split()[0] in ("NAME", "PID"))
+    first = next(i for i, line in enumerate(lines) if line.split()[0] in ("NAME", "PID", "USER"))
     events = lines.index("EVENTS")
     told = [_words(line) for line in lines[events:-1] if "scratch" in line]
     table = [_words(line) for line in lines[first:events] if line]
+    if command.endswith("then u"):  # the rest of a row are shares of the machine's memory
+        table[1:] = [row[:2] for row in table[1:]]
     return [table if width == 200 or "then" not in command else table[0][:2], told, lines[-1]]
 
 
@@ -78,7 +80,7 @@ class Documents(unittest.TestCase):
             self.skipTest("needs root, and namespaces of its own")
         self.assertEqual(done.returncode, 0, done.stderr)
         now, committed = pictures(done.stdout), pictures(text_of("docs/screens.md"))
-        self.assertEqual(len(now), 15)
+        self.assertEqual(len(now), 18)
         for (command, width), picture in now.items():
             with self.subTest(command=command, width=width):
                 self.assertTrue(picture.strip())
@@ -94,6 +96,8 @@ class Documents(unittest.TestCase):
         for title, old, new in ((("shmdctl list", 80), "HOLDERS", "HELD"), (("shmdctl ps", 200), "prices", "price"),
                                 (("shmdctl top", 40), "removed", "remove"), (("shmdctl top", 80), "q quit", "q leave"),
                                 (("shmdctl top then p", 200), "python3", "perl"),
+                                (("shmdctl top then u", 200), "bob", "ann"),
+                                (("shmdctl top then u", 40), "SEGMENTS", "NUMBER"),
                                 (("shmdctl doctor", 200), "no lost segments", "nothing is lost"),
                                 (("shmdctl doctor", 40), "shmall:", "shmany:")):
             with self.subTest(title):
