@@ -26,6 +26,60 @@ def instructions(text=None):
     return pairs
 
 
+def stages(text=None):
+    """The instructions of each stage."""
+    found = []
+    for pair in instructions(text):
+        if pair[0] == "FROM":
+            found.append([])
+        found[-1].append(pair)
+    return found
+
+
+# The commands that a stage may run: those of the base image, and those of a package that it has installed before.
+IN_EVERY_BASE = {"apt-get", "install", "rm"}
+FROM_PACKAGES = {"git": "git", "dpkg-buildpackage": "dpkg-dev", "systemd-sysusers": "systemd-standalone-sysusers"}
+
+
+def problems(text=None):
+    """What would go wrong in a stage that has nothing of the one before but what it copies."""
+    found, places = [], {}
+    for stage in stages(text):
+        name = (re.findall(r" AS (\w+)$", stage[0][1]) or [""])[0]
+        directory, copied, installed = "/", {}, set()
+        for instruction, argument in stage[1:]:
+            if instruction == "WORKDIR":
+                directory = argument
+            if instruction == "COPY":
+                *options, source, target = argument.split()
+                copied[target] = source
+                if options:
+                    built = places.get(options[0].split("=")[1])
+                    if source != f"{built}/*.deb":
+                        found.append(f"{source} is copied, and the packages are built in {built}")
+            for command in argument.split("&&") if instruction == "RUN" else ():
+                words = shlex.split(command)
+                needs = FROM_PACKAGES.get(words[0])
+                if words[0] not in IN_EVERY_BASE and (needs is None or needs not in installed):
+                    found.append(f"{words[0]} is run, and nothing has installed it")
+                if words[:2] == ["apt-get", "install"]:
+                    installed.update(word for word in words[2:] if word[0] != "-")
+                if words[0] == "dpkg-buildpackage":
+                    places[name] = os.path.dirname(directory)
+                if words[:2] == ["git", "clone"] and (words[-2] not in copied or words[-1] != directory_after(stage)):
+                    found.append(f"{' '.join(words)}: the source is copied to {list(copied)}, and worked on elsewhere")
+        for target in copied:
+            wanted = f"{target}*.deb"
+            if name == "" and wanted not in installed:
+                found.append(f"{target} has the packages, and installed are {sorted(installed)}")
+    return found
+
+
+def directory_after(stage):
+    """Where a stage works at its end."""
+    return [argument for instruction, argument in stage if instruction == "WORKDIR"][-1]
+
+
 def last(name):
     """The argument of the instruction that counts: that of the last stage."""
     return [argument for instruction, argument in instructions() if instruction == name][-1]

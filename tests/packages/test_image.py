@@ -34,6 +34,33 @@ class Image(unittest.TestCase):
         self.assertEqual([stage for stage, _ in sources if stage not in {None, *stages}], [])
         self.assertEqual([source for stage, source in sources if stage is None], [".git"])
 
+    def test_each_stage_has_what_it_runs(self):
+        text = containerfile.text_of("contrib/Containerfile")
+        self.assertEqual(containerfile.problems(text), [])
+        for old, new, problem in ((" systemd-standalone-sysusers", "", "systemd-sysusers is run"),
+                                  ("&& install -d", "&& setfacl -d", "setfacl is run"),
+                                  ("--from=build /build/*.deb", "--from=build /srv/*.deb", "/srv/*.deb is copied"),
+                                  ("WORKDIR /build/shmd", "WORKDIR /build/other", "git clone"),
+                                  ("devscripts dpkg-dev git", "devscripts dpkg-dev", "git is run"),
+                                  ("*.deb /tmp/", "*.deb /packages/", "/packages/ has the packages")):
+            with self.subTest(new):
+                self.assertIn(old, text)
+                found = containerfile.problems(text.replace(old, new))
+                self.assertTrue(any(problem in line for line in found), found)
+
+    def test_the_stage_that_runs_has_the_debian_of_the_packages(self):
+        """Packages of one release need not be installable on another."""
+        bases = [stage[0][1].split()[0] for stage in containerfile.stages()]
+        self.assertEqual(len(bases), 2)
+        self.assertEqual(bases[1], f"{bases[0]}-slim")
+
+    def test_the_packages_have_what_it_runs(self):
+        if not os.path.exists(os.path.join(_TOP, "debian")):
+            self.skipTest("a release has no debian/")
+        installed = containerfile.text_of("debian/shmd.install").split()
+        self.assertIn(containerfile.entrypoint()[0][1:], installed)
+        self.assertIn("usr/lib/sysusers.d", installed)
+
     def test_the_program_and_its_options(self):
         program, *arguments = containerfile.entrypoint()
         self.assertEqual(program, "/usr/sbin/shmd")
