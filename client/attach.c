@@ -191,6 +191,8 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
         r = option_labels(shmd, o->labels, o->n_labels, &params.adopt.labels);
     if (r == 0)
         r = attach_check_namespace(shmd);
+    if (r == 0)
+        r = held_make_room(shmd);
     if (r != 0)
         return r;
     struct handover handover = hand_over(shmd, o);
@@ -198,5 +200,9 @@ int shmd_adopt(struct shmd *shmd, const struct shmd_adopt_options *options,
     /* When the answer is lost the daemon may manage it by now: the owner must stay. */
     if (r > 0)
         take_back(&handover);
-    return r != 0 ? r : result_reply_segment(shmd, ret_segment);
+    if (r == 0)
+        r = result_reply_segment(shmd, ret_segment);
+    if (r == 0)
+        held_add_reply(shmd);
+    return r;
 }

@@ -212,7 +212,11 @@ int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct s
 {
     union params params;
     int r = option_set(shmd, target, o, &params);
-    return r < 0 ? r : call_for_segment(shmd, METHOD_SET, &params, ret_segment);
+    if (r == 0)
+        r = call_for_segment(shmd, METHOD_SET, &params, ret_segment);
+    if (r == 0)
+        held_set_reply(shmd);
+    return r;
 }
 
 static int call_target(struct shmd *shmd, enum method method, const struct shmd_target *target,

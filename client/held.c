@@ -29,12 +29,15 @@ int held_make_room(struct shmd *shmd)
     return 0;
 }
 
+static bool reply_has_holders(const struct shmd *shmd)
+{
+    return shmd->reply_lifetime == LIFETIME_PROCESS || shmd->reply_lifetime == LIFETIME_CONNECTION;
+}
+
 void held_add_reply(struct shmd *shmd)
 {
     struct held *held = &shmd->held;
-    const enum lifetime lifetime = shmd->reply_lifetime;
-    const bool has_holders = lifetime == LIFETIME_PROCESS || lifetime == LIFETIME_CONNECTION;
-    if (has_holders && find(held, shmd->reply_serial) == held->n)
+    if (reply_has_holders(shmd) && find(held, shmd->reply_serial) == held->n)
         held->serials[held->n++] = shmd->reply_serial;
 }
 
@@ -48,6 +51,12 @@ void held_drop(struct held *held, uint64_t serial)
 void held_drop_reply(struct shmd *shmd)
 {
     held_drop(&shmd->held, shmd->reply_serial);
+}
+
+void held_set_reply(struct shmd *shmd)
+{
+    if (!reply_has_holders(shmd))
+        held_drop_reply(shmd);
 }
 
 void held_free(struct held *held)

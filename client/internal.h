@@ -150,6 +150,8 @@ int held_make_room(struct shmd *shmd) MUST_CHECK;
 void held_add_reply(struct shmd *shmd);
 /* The one of the last reply is not. */
 void held_drop_reply(struct shmd *shmd);
+/* The segment of the last reply was changed: with a lifetime without holders nobody holds it. */
+void held_set_reply(struct shmd *shmd);
 void held_drop(struct held *held, uint64_t serial);
 void held_free(struct held *held);
 

@@ -195,6 +195,8 @@ static int read_segment(struct shmd *shmd, const struct unanswered *call,
         held_add_reply(shmd);
     else if (call->method == METHOD_RELEASE || call->method == METHOD_REMOVE)
         held_drop_reply(shmd);
+    else if (call->method == METHOD_SET)
+        held_set_reply(shmd);
     answer->segment = told->segment;
     return 0;
 }

@@ -437,8 +437,7 @@ class connection
     }
     segment disown(const struct shmd_target &target)
     {
-        return forget(
-            ask([&](struct shmd_segment **ret) { return shmd_disown(handle(), &target, ret); }));
+        return ask([&](struct shmd_segment **ret) { return shmd_disown(handle(), &target, ret); });
     }
     segment stat(const struct shmd_target &target)
     {

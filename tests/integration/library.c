@@ -569,6 +569,33 @@ static void scenario_disown(char **args)
     shmd_segment_free(segment);
 }
 
+/* Who adopts a segment is its holder, and stays so over a new connection. */
+static void scenario_adopted_is_held(char **args)
+{
+    (void)args;
+    struct shmd *other;
+    struct shmd_segment *adopted = NULL, *seen = NULL;
+    const struct shmd_adopt_options options = {.has_shmid = true,
+                                               .shmid = shmget(IPC_PRIVATE, 1, IPC_CREAT | 0600),
+                                               .lifetime = SHMD_LIFETIME_CONNECTION};
+    CHECK(options.shmid >= 0);
+    WORKS(shmd_adopt(shmd, &options, &adopted));
+    CHECK(adopted->holders == 1);
+    WORKS(shmd_connect(NULL, -1, &other));
+    GIVES(0, shmd_hold(other, SHMD_SERIAL(adopted->serial), NULL));
+    WORKS(shmd_reconnect(shmd, -1));
+    /* The old connection goes when the daemon has seen its end. */
+    do {
+        shmd_segment_free(seen);
+        WORKS(shmd_stat(shmd, SHMD_SERIAL(adopted->serial), &seen));
+    } while (seen->holders > 2);
+    CHECK(seen->holders == 2);
+    shmd_segment_free(seen);
+    WORKS(shmd_remove(shmd, SHMD_SERIAL(adopted->serial), 0, NULL));
+    shmd_segment_free(adopted);
+    shmd_disconnect(other);
+}
+
 /* ARGS: a stranger's uid, who has a segment "theirs". The caller has one: "mine". */
 static void scenario_trust(char **args)
 {
@@ -726,6 +753,12 @@ static void scenario_reconnect(char **args)
     const struct shmd_subscribe_options kinds = {.prefix = "r/",
                                                  .kinds = SHMD_EVENT_CREATED | SHMD_EVENT_REMOVED};
     WORKS(shmd_subscribe(shmd, &kinds, NULL));
+    /* It is held no more, and nothing is missing of it. */
+    struct shmd_segment *changed = create(&(struct shmd_create_options){
+        .name = "changed", .lifetime = SHMD_LIFETIME_PROCESS, .size = 1});
+    WORKS(shmd_set(shmd, SHMD_NAME("changed"),
+                   &(struct shmd_set_options){.lifetime = SHMD_LIFETIME_PERSISTENT}, NULL));
+    shmd_segment_free(changed);
     struct shmd_segment *mine = create(&(struct shmd_create_options){
         .name = "r/mine", .size = 4096, .lifetime = SHMD_LIFETIME_PROCESS});
     struct shmd_segment *gone = create(&(struct shmd_create_options){
@@ -1141,6 +1174,7 @@ static const struct {
     {"find", true, scenario_find},
     {"filled", true, scenario_filled},
     {"replace", true, scenario_replace},
+    {"adopted_is_held", true, scenario_adopted_is_held},
     {"disown", true, scenario_disown},
     {"trust", true, scenario_trust},
     {"adopt", true, scenario_adopt},

@@ -253,6 +253,9 @@ class WithTheDaemon(LibraryCase):
     def test_replace(self):
         self.scenario("replace", self.path)
 
+    def test_who_adopts_goes_on_holding(self):
+        self.scenario("adopted_is_held", self.path)
+
     def test_disown(self):
         self.scenario("disown", self.path)
 
