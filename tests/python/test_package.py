@@ -150,6 +150,21 @@ hear()
         seg.release()
         self.assertIsNone(self.segment("frames"), "and was the last")
 
+    def test_what_was_released_has_no_handle_any_more(self):
+        """A handle from before ends no hold from after."""
+        owner = Peer(self.daemon.socket_path, ROOT)
+        self.addCleanup(owner.end)
+        owner.create(name="frames", lifetime="process")
+        before, late = shmd.hold("frames"), shmd.hold("frames")
+        shmd.release("frames")
+        self.assertEqual(self.segment("frames")["holders"], 1)
+        with shmd.hold("frames"):
+            before.close()
+            del late
+            shmd.info()
+            self.assertEqual(self.segment("frames")["holders"], 2)
+        self.assertEqual(self.segment("frames")["holders"], 1)
+
     def test_the_last_handle_releases(self):
         self.client.create(name="frames", lifetime="process")
         program = self.program("""

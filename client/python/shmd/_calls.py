@@ -525,8 +525,11 @@ def has_holders(info: SegmentInfo) -> bool:
     return info.lifetime in ("process", "connection")
 
 
-@dataclass
-class _Hold:
+@dataclass(eq=False)
+class Held:
+    """A segment that this process holds. What is released is forgotten, and a later hold is another one."""
+
+    serial: int
     shmid: int
     count: int = 0  # handles that release it when they are closed
     is_kept: bool = False  # until release() or the end of the process
@@ -537,10 +540,10 @@ class Holds:
     handles do, so the last of these releases it."""
 
     def __init__(self) -> None:
-        self._holds: Dict[int, _Hold] = {}
+        self._holds: Dict[int, Held] = {}
 
-    def _of(self, info: SegmentInfo) -> _Hold:
-        return self._holds.setdefault(info.serial, _Hold(info.shmid))
+    def _of(self, info: SegmentInfo) -> Held:
+        return self._holds.setdefault(info.serial, Held(info.serial, info.shmid))
 
     def note(self, request: Request, result: Any) -> None:
         """What a request that was done makes of this process: a holder, or none any more."""
@@ -556,18 +559,19 @@ class Holds:
         if has_holders(info):
             self._of(info).is_kept = True
 
-    def add(self, info: SegmentInfo) -> None:
-        self._of(info).count += 1
+    def add(self, info: SegmentInfo) -> Held:
+        held = self._of(info)
+        held.count += 1
+        return held
 
-    def drop(self, serial: int) -> bool:
+    def drop(self, held: Held) -> bool:
         """One handle less; whether nobody here holds it any more, so that it must be released."""
-        hold = self._holds.get(serial)
-        if hold is None:
+        if self._holds.get(held.serial) is not held:
             return False
-        hold.count = max(0, hold.count - 1)
-        if hold.count or hold.is_kept:
+        held.count -= 1
+        if held.count or held.is_kept:
             return False
-        del self._holds[serial]
+        del self._holds[held.serial]
         return True
 
     def forget(self, serial: int) -> None:

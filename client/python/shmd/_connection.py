@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Type, TypeVar
 
 from . import _calls, _memory, _model, _parameters
-from ._calls import Lost, Message, Request, Steps, about, lost
+from ._calls import Held, Lost, Message, Request, Steps, about, lost
 from ._errors import SYSTEM_SOCKET, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
 from ._segment import Segment
@@ -219,9 +219,7 @@ def _blocking(call: Callable[P, Steps[T]]) -> Callable[Concatenate[Connection, P
 def _giving_segment(call: Callable[P, Steps[_calls.Found]]) -> Callable[Concatenate[Connection, P], Segment]:
     def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Segment:
         found = self._run(call(*args, **kwargs))
-        if found.is_held:
-            self._holds.add(found.info)
-        return Segment(self, found)
+        return Segment(self, found, self._holds.add(found.info) if found.is_held else None)
 
     dress(method, call, "Segment")
     return method
@@ -252,7 +250,7 @@ class Connection:
         self._stream: Optional[Stream] = None
         self._last_id = 0
         self._namespace: Optional[int] = None
-        self._late_drops: List[int] = []
+        self._late_drops: List[Held] = []
 
     def _after_fork(self) -> None:
         """In the child. What the parent holds is the parent's."""
@@ -386,24 +384,24 @@ class Connection:
 
     # --- holds
 
-    def _drop_hold(self, serial: int) -> None:
+    def _drop_hold(self, held: Held) -> None:
         """A handle does not hold it any more. One that is gone need not be released."""
-        if not self._holds.drop(serial):
+        if not self._holds.drop(held):
             return
         try:
-            self._run(_calls.release(serial=serial))
+            self._run(_calls.release(serial=held.serial))
         except Refused:
             pass
 
-    def _drop_hold_later(self, serial: int) -> None:
+    def _drop_hold_later(self, held: Held) -> None:
         """The same from where no request can be made: with the next one."""
-        self._late_drops.append(serial)
+        self._late_drops.append(held)
 
     def _drop_late_ones(self, stream: Stream) -> None:
         while self._late_drops:
-            serial = self._late_drops.pop()
-            if self._holds.drop(serial):
-                stream.send(Request("release", {"serial": serial}).encode(None), self._end())
+            held = self._late_drops.pop()
+            if self._holds.drop(held):
+                stream.send(Request("release", {"serial": held.serial}).encode(None), self._end())
 
     def _ipc_namespace(self) -> int:
         """The daemon's, asked for once."""

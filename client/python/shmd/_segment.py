@@ -30,7 +30,7 @@ class Handle:
         self._namespace = namespace
         self._memory: Optional[Memory] = None
         self._is_closed = False
-        self._releases = found.is_held
+        self._held: Optional[_calls.Held] = None
 
     @property
     def name(self) -> Optional[str]:
@@ -120,9 +120,10 @@ class Segment(Handle):
     `buf` are its bytes. A `with` block has it attached; its end, or close(), detaches it. That removes
     nothing: what becomes of the segment is a matter of its lifetime, or of remove()."""
 
-    def __init__(self, connection: Connection, found: _calls.Found) -> None:
+    def __init__(self, connection: Connection, found: _calls.Found, held: Optional[_calls.Held]) -> None:
         super().__init__(found, None)
         self._connection = connection
+        self._held = held
         if found.is_wanted_at_once:
             _ = self.buf
 
@@ -138,9 +139,9 @@ class Segment(Handle):
         self._let_go()
 
     def _let_go(self) -> None:
-        if self._releases:
-            self._releases = False
-            self._connection._drop_hold(self.serial)
+        held, self._held = self._held, None
+        if held is not None:
+            self._connection._drop_hold(held)
 
     def __enter__(self) -> Segment:
         try:
@@ -175,8 +176,9 @@ class Segment(Handle):
 
     def __del__(self) -> None:
         # No request here: this may run in the middle of another one.
-        if getattr(self, "_releases", False):
-            self._connection._drop_hold_later(self.serial)
+        held = getattr(self, "_held", None)
+        if held is not None:
+            self._connection._drop_hold_later(held)
 
     # --- requests about it
 
@@ -227,7 +229,7 @@ class Segment(Handle):
 
     def release(self) -> None:
         """This process does not hold it any more, whatever made it a holder."""
-        self._releases = False
+        self._held = None
         self._connection.release(**self._named())
 
     def disown(self) -> None:

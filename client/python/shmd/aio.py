@@ -20,10 +20,10 @@ import asyncio
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Set, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from . import _calls, _model, _parameters
-from ._calls import Lost, Message, Request, Steps, about, lost
+from ._calls import Held, Lost, Message, Request, Steps, about, lost
 from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
 from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event, SegmentInfo
@@ -115,9 +115,13 @@ def _giving_segment(
 ) -> Callable[Concatenate[Connection, P], Awaitable[Segment]]:
     async def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Segment:
         found = await self._run(call(*args, **kwargs))
-        if found.is_held:
-            self._holds.add(found.info)
-        return Segment(self, found, await self._ipc_namespace())
+        held = self._holds.add(found.info) if found.is_held else None
+        try:
+            return Segment(self, found, await self._ipc_namespace(), held)
+        except BaseException:
+            if held is not None:
+                self._drop_hold_later(held)
+            raise
 
     dress(method, call, "Segment")
     return method
@@ -140,7 +144,7 @@ class Connection:
         self._namespace: Optional[int] = None
         self._has_served = False
         self._pid = os.getpid()
-        self._late_drops: Set[int] = set()
+        self._late_drops: List[Held] = []
 
     # --- one request
 
@@ -269,23 +273,23 @@ class Connection:
 
     # --- holds
 
-    async def _drop_hold(self, serial: int) -> None:
-        if not self._holds.drop(serial):
+    async def _drop_hold(self, held: Held) -> None:
+        if not self._holds.drop(held):
             return
         try:
-            await self._run(_calls.release(serial=serial))
+            await self._run(_calls.release(serial=held.serial))
         except Refused:
             pass
 
-    def _drop_hold_later(self, serial: int) -> None:
+    def _drop_hold_later(self, held: Held) -> None:
         """The same from where nothing can be awaited: with the next request."""
-        self._late_drops.add(serial)
+        self._late_drops.append(held)
 
     def _drop_late_ones(self, stream: _Stream) -> None:
         while self._late_drops:
-            serial = self._late_drops.pop()
-            if self._holds.drop(serial):
-                stream.send(Request("release", {"serial": serial}).encode(None))
+            held = self._late_drops.pop()
+            if self._holds.drop(held):
+                stream.send(Request("release", {"serial": held.serial}).encode(None))
 
     async def _ipc_namespace(self) -> int:
         if self._namespace is None:
@@ -349,11 +353,14 @@ class Connection:
 class Segment(Handle):
     """A segment, as shmd.Segment: what asks the daemon is awaited, and the block is `async with`."""
 
-    def __init__(self, connection: Connection, found: _calls.Found, namespace: int) -> None:
+    def __init__(
+        self, connection: Connection, found: _calls.Found, namespace: int, held: Optional[Held]
+    ) -> None:
         super().__init__(found, namespace)
         self._connection = connection
         if found.is_wanted_at_once:
             _ = self.buf
+        self._held = held
 
     async def close(self) -> None:
         """As shmd.Segment.close()."""
@@ -361,9 +368,9 @@ class Segment(Handle):
         await self._let_go()
 
     async def _let_go(self) -> None:
-        if self._releases:
-            self._releases = False
-            await self._connection._drop_hold(self.serial)
+        held, self._held = self._held, None
+        if held is not None:
+            await self._connection._drop_hold(held)
 
     async def __aenter__(self) -> Segment:
         try:
@@ -396,8 +403,9 @@ class Segment(Handle):
             pass
 
     def __del__(self) -> None:
-        if getattr(self, "_releases", False):
-            self._connection._drop_hold_later(self.serial)
+        held = getattr(self, "_held", None)
+        if held is not None:
+            self._connection._drop_hold_later(held)
 
     async def refresh(self) -> SegmentInfo:
         """Asks the daemon; `info` is up to date then."""
@@ -447,7 +455,7 @@ class Segment(Handle):
 
     async def release(self) -> None:
         """This process does not hold it any more, whatever made it a holder."""
-        self._releases = False
+        self._held = None
         await self._connection.release(**self._named())
 
     async def disown(self) -> None:
