@@ -5,6 +5,9 @@
  */
 #include "tests/unit/support.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "client/shmd.h"
 #include "protocol/errors.h"
 #include "protocol/terms.h"
