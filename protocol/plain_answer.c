@@ -37,21 +37,24 @@ struct member {
     size_t offset; /* in the struct that the object becomes */
 };
 
+/* Where those are that are asked for by their place. */
+enum { AT_SHMID = 4, AT_SIZE = 6, AT_MODE = 7, AT_STATE = 13, AT_RSS = 26 };
+
 static const struct member of_segment[] = {
     {"serial", MEMBER_UINT64, offsetof(struct wire_segment, serial)},
     {"name", MEMBER_TEXT, offsetof(struct wire_segment, name)},
     {"former_name", MEMBER_TEXT, offsetof(struct wire_segment, former_name)},
     {"replaces", MEMBER_UINT64, offsetof(struct wire_segment, replaces)},
-    {"shmid", MEMBER_INT32, offsetof(struct wire_segment, shmid)},
+    [AT_SHMID] = {"shmid", MEMBER_INT32, offsetof(struct wire_segment, shmid)},
     {"key", MEMBER_UINT32, offsetof(struct wire_segment, key)},
-    {"size", MEMBER_UINT64, offsetof(struct wire_segment, size)},
-    {"mode", MEMBER_MODE, offsetof(struct wire_segment, mode)},
+    [AT_SIZE] = {"size", MEMBER_UINT64, offsetof(struct wire_segment, size)},
+    [AT_MODE] = {"mode", MEMBER_MODE, offsetof(struct wire_segment, mode)},
     {"uid", MEMBER_UINT32, offsetof(struct wire_segment, uid)},
     {"gid", MEMBER_UINT32, offsetof(struct wire_segment, gid)},
     {"nattch", MEMBER_UINT64, offsetof(struct wire_segment, nattch)},
     {"last_pid", MEMBER_INT32, offsetof(struct wire_segment, last_pid)},
     {"creator", MEMBER_CREATOR, offsetof(struct wire_segment, creator)},
-    {"state", MEMBER_STATE, offsetof(struct wire_segment, state)},
+    [AT_STATE] = {"state", MEMBER_STATE, offsetof(struct wire_segment, state)},
     {"lifetime", MEMBER_LIFETIME, offsetof(struct wire_segment, lifetime)},
     {"holders", MEMBER_UINT32, offsetof(struct wire_segment, holders)},
     {"holder_list", MEMBER_HOLDERS, 0},
@@ -64,7 +67,7 @@ static const struct member of_segment[] = {
     {"changed_at_ms", MEMBER_TIME, offsetof(struct wire_segment, changed_at_ms)},
     {"expires_at_ms", MEMBER_TIME, offsetof(struct wire_segment, expires_at_ms)},
     {"labels", MEMBER_LABELS, 0},
-    {"rss", MEMBER_UINT64, offsetof(struct wire_segment, rss)},
+    [AT_RSS] = {"rss", MEMBER_UINT64, offsetof(struct wire_segment, rss)},
     {"swap", MEMBER_UINT64, offsetof(struct wire_segment, swap)},
     {"managed", MEMBER_BOOL, offsetof(struct wire_segment, managed)},
     {"orphaned", MEMBER_BOOL, offsetof(struct wire_segment, orphaned)},
@@ -89,13 +92,15 @@ static const struct member of_holder[] = {
 };
 
 /* The index of the member that is called NAME; -1: there is none. The daemon writes them in the
- * table's order, so the one at NEXT is looked at first. */
+ * table's order, so the one at NEXT is looked at first. A NAME is followed by a byte of the line.
+ */
 static int find_member(const struct member *members, size_t n, size_t next, const char *name,
                        size_t len)
 {
     for (size_t i = 0; i < n; i++) {
         size_t at = (next + i) % n;
-        if (strncmp(members[at].name, name, len) == 0 && members[at].name[len] == '\0')
+        const char *one = members[at].name;
+        if (one[0] == name[0] && strncmp(one, name, len) == 0 && one[len] == '\0')
             return (int)at;
     }
     return -1;
@@ -283,9 +288,9 @@ static bool take_object(struct reading *r, const struct member *members, size_t 
     return plain_take_byte(&r->c, '}');
 }
 
-static bool was_seen(uint32_t seen, const char *name)
+static bool was_seen(uint32_t seen, unsigned place)
 {
-    return seen >> find_member(of_segment, N_OF_SEGMENT, 0, name, strlen(name)) & 1;
+    return seen >> place & 1;
 }
 
 static bool take_segment(struct reading *r)
@@ -296,12 +301,12 @@ static bool take_segment(struct reading *r)
     if (!take_object(r, of_segment, N_OF_SEGMENT, s, &seen))
         return false;
     s->has_lifetime = s->lifetime != LIFETIME_COUNT;
-    s->has_memory = was_seen(seen, "rss");
+    s->has_memory = was_seen(seen, AT_RSS);
     s->labels = r->answer->labels.items;
     s->n_labels = r->answer->labels.count;
     /* Without these it is no segment. */
-    return was_seen(seen, "state") && was_seen(seen, "shmid") && was_seen(seen, "size") &&
-           was_seen(seen, "mode") && (s->has_lifetime || !s->managed) &&
+    return was_seen(seen, AT_STATE) && was_seen(seen, AT_SHMID) && was_seen(seen, AT_SIZE) &&
+           was_seen(seen, AT_MODE) && (s->has_lifetime || !s->managed) &&
            (!s->holder_list || s->holders == r->n_holders);
 }
 
