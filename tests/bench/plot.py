@@ -36,6 +36,10 @@ def number(value):
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
+def figure(row):
+    return "< noise" if row.get("noise") else f"{number(row.get('figure'))} {row['unit']}"
+
+
 def verdict(row):
     if "met" not in row:
         return ""
@@ -45,7 +49,7 @@ def verdict(row):
 def table(rows):
     lines = ["| what | figure | ratio | to | bar | goal | |", "|---|---:|---:|---|---:|---:|---|"]
     for row in rows:
-        cells = [row["title"], f"{number(row.get('figure'))} {row['unit']}", number(row.get("ratio")),
+        cells = [row["title"], figure(row), number(row.get("ratio")),
                  row.get("against", ""), number(row.get("bar")), number(row.get("goal")), verdict(row)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -74,11 +78,11 @@ def bar_chart(rows):
         y = 16 + i * ROW
         used, goal = bars(row)
         value = row.get("ratio", row["figure"])
-        unit = "times" if "ratio" in row else row["unit"]
+        told = f"{number(value)} times" if "ratio" in row else figure(row)
         out += [f'<text x="{LEFT - 10}" y="{y + 14}" text-anchor="end">{html.escape(row["title"])}</text>',
                 f'<rect x="{LEFT}" y="{y + 2}" width="{used * scale:.1f}" height="{ROW - 9}" '
                 f'fill="{MET if row["met"] else MISSED}"/>',
-                f'<text x="{LEFT + max(used, 1) * scale + 8:.1f}" y="{y + 14}">{number(value)} {unit}, '
+                f'<text x="{LEFT + max(used, 1) * scale + 8:.1f}" y="{y + 14}">{told}, '
                 f'bar {number(row["bar"])}</text>']
         if goal:
             x = LEFT + goal * scale

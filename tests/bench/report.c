@@ -115,12 +115,15 @@ void report_print(const struct report *r)
     for (size_t i = 0; i < r->n_rows; i++) {
         const struct row *row = &r->rows[i];
         number(figure, row->figure);
+        if (row->is_noise)
+            snprintf(figure, sizeof(figure), "< noise");
         number(ratio, row->ratio);
         number(bar, row->bar);
         number(goal, row->goal);
+        const char *unit = row->is_noise ? "" : row->unit;
         /* printf counts bytes, and the micro sign has two. */
         printf("%-46s %9s %-*s %7s %-22s %6s %6s %s\n", row->title, figure,
-               8 + (int)(strstr(row->unit, "µ") != NULL), row->unit, ratio,
+               8 + (int)(strstr(unit, "µ") != NULL), unit, ratio,
                row->ratio > 0 ? row->against : "", bar, goal, verdict(row));
     }
     printf("\n");
@@ -151,6 +154,10 @@ static void put_row(struct writer *w, const struct row *row)
     put_text(w, "title", row->title);
     put_number(w, "figure", row->figure);
     put_text(w, "unit", row->unit);
+    if (row->is_noise) {
+        writer_key(w, "noise");
+        writer_bool(w, true);
+    }
     put_number(w, "ratio", row->ratio);
     if (row->ratio > 0)
         put_text(w, "against", row->against);

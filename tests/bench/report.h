@@ -16,6 +16,7 @@ struct row {
     /* Of the ratio, when there is one, else of the figure; 0: there is none. */
     double bar, goal;
     bool more_is_better;
+    bool is_noise; /* less than it differs between rounds */
 };
 
 /* A figure over the number of segments. */
