@@ -35,7 +35,7 @@ struct report {
     size_t n_rows;
     struct curve curves[20];
     size_t n_curves;
-    char notes[32][160];
+    char notes[32][240];
     size_t n_notes;
 };
 
