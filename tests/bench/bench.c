@@ -29,7 +29,7 @@ static const struct part {
     {"fairness", bench_fairness}, {"store", bench_store},
     {"library", bench_library},   {"data", bench_data},
     {"python", bench_python},     {"disturbed", bench_disturbed},
-    {"growth", bench_growth},
+    {"seldom", bench_seldom},     {"growth", bench_growth},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

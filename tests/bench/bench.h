@@ -43,6 +43,8 @@ void bench_data(struct bench *b);
 void bench_python(struct bench *b);
 /* A stat while something long goes on. */
 void bench_disturbed(struct bench *b);
+/* A stat now and then. */
+void bench_seldom(struct bench *b);
 /* With more and more segments. */
 void bench_growth(struct bench *b);
 /* The journal without a daemon, on tmpfs and on disk. */

@@ -16,6 +16,7 @@ tests_bench_bench_SOURCES = \
 	tests/bench/python.c \
 	tests/bench/report.c tests/bench/report.h \
 	tests/bench/segments.c \
+	tests/bench/seldom.c \
 	tests/bench/server.c tests/bench/server.h \
 	tests/bench/store.c \
 	tests/bench/support.c tests/bench/support.h
