@@ -3,6 +3,7 @@
 """What a request costs the daemon, counted: instructions, allocations and system calls.
 
     costs.py SHMD                      a table of all three
+    costs.py SHMD --page FILE          the same, in the place of the one that FILE has
     costs.py SHMD --check BASELINE     fails when a request takes more instructions than the baseline says
     costs.py SHMD --write BASELINE     measures the baseline anew, as the median of several times
 
@@ -31,6 +32,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from plot import put_into_page
 
 CLONE_NEWIPC = 0x08000000
 SLACK = 0.03
@@ -385,28 +388,29 @@ def verdict(value, bar, goal):
     return "**missed**" if value > bar else "met, and the goal" if value <= goal else "met"
 
 
-def print_table(program):
+def make_table(program):
     by_callgrind, by_strace = costs_by_callgrind(program), {}
     if shutil.which("strace"):
         by_strace = costs_by_strace(program)
-    print("| | instructions | allocations | system calls | |\n|---|---:|---:|---:|---|")
+    lines = ["| | instructions | allocations | system calls | |", "|---|---:|---:|---:|---|"]
     sums = {}
     for name, (instructions, allocations) in by_callgrind.items():
         calls = {one: n for one, n in by_strace.get(name, {}).items() if n >= 0.005}
         names = ", ".join(f"{one} {n:.2f}".rstrip("0").rstrip(".")
                           for one, n in sorted(calls.items(), key=lambda item: -item[1]))
         sums[name] = sum(calls.values())
-        print(f"| {CASES[name].title} | {instructions:,.0f} | {allocations:.2f} | {sums[name]:.1f} | {names} |")
-    print("\n| what | figure | bar | goal | |\n|---|---:|---:|---:|---|")
+        lines.append(f"| {CASES[name].title} | {instructions:,.0f} | {allocations:.2f} | {sums[name]:.1f} | {names} |")
+    lines += ["", "| what | figure | bar | goal | |", "|---|---:|---:|---:|---|"]
     for names, bar, goal in BARS:
         figure = sum(by_callgrind[name][0] for name in names)
-        print(f"| instructions: {' and '.join(names)} | {figure:,.0f} | {bar:,} | {goal:,} | "
-              f"{verdict(figure, bar, goal)} |")
+        lines.append(f"| instructions: {' and '.join(names)} | {figure:,.0f} | {bar:,} | {goal:,} | "
+                     f"{verdict(figure, bar, goal)} |")
     for name, case in CASES.items() if by_strace else ():
         if case.calls_bar:
             # To a tenth, as it is printed: some are not made for each request.
-            print(f"| system calls: {name} | {sums[name]:.1f} | {case.calls_bar} | {case.calls_goal} | "
-                  f"{verdict(round(sums[name], 1), case.calls_bar, case.calls_goal)} |")
+            lines.append(f"| system calls: {name} | {sums[name]:.1f} | {case.calls_bar} | {case.calls_goal} | "
+                         f"{verdict(round(sums[name], 1), case.calls_bar, case.calls_goal)} |")
+    return "\n".join(lines) + "\n"
 
 
 def measure(program):
@@ -426,6 +430,7 @@ def main():
     parser.add_argument("shmd")
     parser.add_argument("--check", metavar="BASELINE")
     parser.add_argument("--write", metavar="BASELINE")
+    parser.add_argument("--page", metavar="FILE")
     arguments = parser.parse_args()
     program = os.path.abspath(arguments.shmd)
     if not shutil.which("valgrind"):
@@ -435,7 +440,10 @@ def main():
     except OSError:
         skip("it needs an IPC namespace of its own, which takes root")
     if not arguments.check and not arguments.write:
-        print_table(program)
+        text = make_table(program)
+        if arguments.page:
+            put_into_page(arguments.page, "costs.py", text)
+        print(text, end="")
         return 0
     tools = toolchain(os.path.dirname(program))
     if arguments.write:

@@ -44,6 +44,11 @@ bench: shmd$(EXEEXT) tests/bench/bench$(EXEEXT) tests/bench/growth_fake$(EXEEXT)
 # What a request costs, counted: a table, and a guard against growth that nobody noticed. A change
 # that is worth its instructions writes the baseline, too.
 costs = $${PYTHON:-python3} $(top_srcdir)/tests/bench/costs.py ./shmd$(EXEEXT)
+# What docs/performance.md shows: of the last `make bench`, and counted anew.
+bench-page: shmd$(EXEEXT) tests/bench/same_each_time.la
+	$${PYTHON:-python3} $(top_srcdir)/tests/bench/plot.py bench.json \
+		--svg $(top_srcdir)/docs/performance.svg --page $(top_srcdir)/docs/performance.md
+	$(costs) --page $(top_srcdir)/docs/performance.md
 bench-costs: shmd$(EXEEXT) tests/bench/same_each_time.la
 	$(costs)
 check-instructions: shmd$(EXEEXT) tests/bench/same_each_time.la
@@ -51,4 +56,4 @@ check-instructions: shmd$(EXEEXT) tests/bench/same_each_time.la
 baseline-instructions: shmd$(EXEEXT) tests/bench/same_each_time.la
 	$(costs) --write $(top_srcdir)/tests/bench/instructions.txt
 
-.PHONY: bench bench-costs check-instructions baseline-instructions
+.PHONY: bench bench-page bench-costs check-instructions baseline-instructions

@@ -5,12 +5,15 @@
     plot.py BENCH.JSON --svg FILE    a bar for each thing with a bar to meet, as a part of that bar; and
                                      what was measured over the number of segments, as curves
     plot.py BENCH.JSON --table       the tables, in Markdown
+    plot.py BENCH.JSON --page FILE   the same, in the place of those that FILE has
 """
 
 import argparse
 import html
 import json
 import math
+import sys
+import time
 
 WIDTH, LEFT, RIGHT, ROW = 860, 330, 150, 26
 MET, MISSED, LINE, TEXT = "#4c8c5a", "#b5543b", "#888888", "#222222"
@@ -197,11 +200,34 @@ def curve_table(curves):
     return "\n".join(lines)
 
 
+def tables(bench):
+    """All that is said of it, in Markdown."""
+    parts = [time.strftime(f"{bench['machine']}. %-d %B %Y.", time.gmtime(bench["measured_at_ms"] / 1000)),
+             table(bench["rows"])]
+    if bench.get("curves"):
+        parts.append(curve_table(bench["curves"]))
+    parts.append("\n".join(f"- {note}" for note in bench["notes"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def put_into_page(path, command, text):
+    """In the place of what stands there from the line that names the COMMAND on."""
+    begin, end = f"<!-- {command} writes from here -->\n\n", "\n<!-- to here -->\n"
+    with open(path, encoding="utf-8") as file:
+        before, found, rest = file.read().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        sys.exit(f"{path} has no place for what {command} writes")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + begin + text + end + after)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("json")
     parser.add_argument("--svg", metavar="FILE")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--page", metavar="FILE")
     options = parser.parse_args()
     with open(options.json, encoding="utf-8") as file:
         bench = json.load(file)
@@ -209,14 +235,9 @@ def main():
         with open(options.svg, "w", encoding="utf-8") as file:
             file.write(svg(bench))
     if options.table:
-        print(bench["machine"] + "\n")
-        print(table(bench["rows"]))
-        print()
-        if bench.get("curves"):
-            print(curve_table(bench["curves"]))
-            print()
-        for note in bench["notes"]:
-            print(f"- {note}")
+        print(tables(bench), end="")
+    if options.page:
+        put_into_page(options.page, "plot.py", tables(bench))
 
 
 if __name__ == "__main__":
