@@ -157,11 +157,21 @@ static void print_busy(FILE *out, const struct shmd_failure *failure)
 }
 
 /* The segment is there, and not the daemon's. */
-static void add_force(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
+static void add_foreign(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
-    if (failure->code == SHMD_ERROR_NO_SUCH_SEGMENT && strcmp(cli->command->name, "rm") == 0 &&
-        parameter(failure, "hint").len > 0)
-        fputs("; rm --force removes it", out);
+    struct json_slice shmid = parameter(failure, "shmid"), key = parameter(failure, "key");
+    char named[64];
+    if (failure->code != SHMD_ERROR_NO_SUCH_SEGMENT || parameter(failure, "hint").len == 0 ||
+        shmid.len + key.len == 0)
+        return;
+    if (shmid.len > 0)
+        snprintf(named, sizeof(named), "--shmid %.*s", (int)shmid.len, shmid.text);
+    else
+        snprintf(named, sizeof(named), "--key 0x%08lx", strtoul(key.text, NULL, 10));
+    if (strcmp(cli->command->name, "rm") == 0)
+        fprintf(out, "; shmdctl rm --force %s removes it", named);
+    else if (strcmp(cli->command->name, "disown") != 0)
+        fprintf(out, "; as its creator or root: shmdctl adopt %s", named);
 }
 
 /* The request was sent, and nobody takes it back. */
@@ -242,7 +252,7 @@ static void add_replace(FILE *out, const struct cli *cli, const struct shmd_fail
 void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     add_holding(out, cli, failure);
-    add_force(out, cli, failure);
+    add_foreign(out, cli, failure);
     add_replace(out, cli, failure);
     add_still(out, cli, failure);
     add_number(out, failure);

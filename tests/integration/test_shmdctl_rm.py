@@ -213,7 +213,12 @@ class Foreign(Removing):
     def test_without_force_it_is_named(self):
         shmid = as_user(SOMEBODY, lambda: sysv.create(100))
         self.ctl("rm", "--shmid", shmid, status=NO_SUCH_SEGMENT)
-        self.assertIn("rm --force removes it", self.message)
+        self.assertIn(f"; shmdctl rm --force --shmid {shmid} removes it ", self.message)
+        keyed = as_user(SOMEBODY, lambda: sysv.create(100, key=0xF00))
+        self.ctl("rm", "--key", "0xf00", status=NO_SUCH_SEGMENT)
+        self.assertIn("; shmdctl rm --force --key 0x00000f00 removes it ", self.message)
+        self.ctl("set", "--shmid", keyed, "--locked", status=NO_SUCH_SEGMENT)
+        self.assertIn(f"; as its creator or root: shmdctl adopt --shmid {keyed} ", self.message)
 
     def test_all_is_said_and_looked_at(self):
         shmid = as_user(SOMEBODY, lambda: sysv.create(100))
