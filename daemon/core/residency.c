@@ -18,7 +18,8 @@ static void index_rows(struct residency *r)
     }
 }
 
-static void read_table(struct residency *r, const struct sysv *sysv, int64_t now_ms)
+static void read_table(struct residency *r, const struct sysv *sysv, const struct clock *clock,
+                       int64_t now_ms)
 {
     if (now_ms - r->second_began_ms >= 1000) {
         r->second_began_ms = now_ms;
@@ -27,15 +28,26 @@ static void read_table(struct residency *r, const struct sysv *sysv, int64_t now
     r->reads++;
     r->has_read = true;
     r->read_at_ms = now_ms;
+    r->read_at_s = clock->ops->kernel_s(clock->context);
     r->is_told = sysv->ops->resident(sysv->context, r->rows, RESIDENCY_ROWS, &r->n) >= 0;
     if (!r->is_told)
         r->n = 0;
     index_rows(r);
 }
 
-static bool is_old(const struct residency *r, int64_t now_ms)
+/* Whether somebody had or has SEGMENT attached since the table was read, or in that second. */
+static bool was_attached_since(const struct residency *r, const struct wire_segment *segment)
 {
-    return !r->has_read || now_ms - r->read_at_ms >= RESIDENCY_GOOD_MS;
+    return segment->nattch > 0 || segment->attached_at_ms / 1000 >= r->read_at_s ||
+           segment->detached_at_ms / 1000 >= r->read_at_s;
+}
+
+static bool is_old(const struct residency *r, int64_t now_ms, const struct wire_segment *segment)
+{
+    const int64_t age_ms = now_ms - r->read_at_ms;
+    if (!r->has_read || age_ms >= RESIDENCY_GOOD_MS)
+        return true;
+    return was_attached_since(r, segment) && age_ms >= (int64_t)r->n / RESIDENCY_ROWS_PER_MS;
 }
 
 static bool may_read_again(const struct residency *r, int64_t now_ms)
@@ -68,18 +80,18 @@ static const struct sysv_resident *find(const struct residency *r, int32_t shmid
 /* The largest page in which ordinary memory may come. */
 enum { ROUNDING = 2 * 1024 * 1024 };
 
-void residency_tell(struct residency *r, const struct sysv *sysv, int64_t now_ms,
-                    struct wire_segment *segment)
+void residency_tell(struct residency *r, const struct sysv *sysv, const struct clock *clock,
+                    int64_t now_ms, struct wire_segment *segment)
 {
     /* Some kernels count huge pages many times over, and which do cannot be told. */
     if (segment->huge_page_size != 0)
         return;
-    const bool reads = is_old(r, now_ms);
+    const bool reads = is_old(r, now_ms, segment);
     if (reads)
-        read_table(r, sysv, now_ms);
+        read_table(r, sysv, clock, now_ms);
     const struct sysv_resident *row = find(r, segment->shmid);
     if (!row && !reads && has_room_for(r, segment->shmid) && may_read_again(r, now_ms)) {
-        read_table(r, sysv, now_ms); /* the segment is newer than the table */
+        read_table(r, sysv, clock, now_ms); /* the segment is newer than the table */
         row = find(r, segment->shmid);
     }
     /* More than there is: the huge pages of a segment that the daemon did not make. */

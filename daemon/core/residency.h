@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How much of a segment is in memory and in swap. The kernel tells it in one table of all segments,
- * which takes long to read, so it is kept for a second: an answer is as old as that at most. Only a
- * segment that has come since makes it be read again, at most so many times a second; beyond that
- * nothing is told of it until the table is old. Of a segment that stands far down in a long table
- * nothing is told at all.
+ * which takes long to read, so it is kept. For a segment that nobody has had attached since it was
+ * read, it is good for a second. Whoever has one attached may change what is told of it at any
+ * moment; for that the table is good as long as makes reading it take 2 % of the time at most,
+ * which is no time while there are few segments. A segment that has come since makes it be read
+ * again, at most so many times a second; beyond that nothing is told of it until the table is old.
+ * Of a segment that stands far down in a long table nothing is told at all.
  */
 #ifndef SHMD_CORE_RESIDENCY_H
 #define SHMD_CORE_RESIDENCY_H
 
+#include "daemon/sys/clock.h"
 #include "daemon/sys/sysv.h"
 #include "protocol/segment_json.h"
 
 enum {
     RESIDENCY_ROWS = 256, /* reading them takes about 0.5 ms */
     RESIDENCY_GOOD_MS = 1000,
+    RESIDENCY_ROWS_PER_MS =
+        10, /* the table is good for a ms with so many in use: 50 times a read */
     RESIDENCY_READS_PER_SECOND = 32, /* 1.6 % of the time at most */
     RESIDENCY_BUCKETS = 256,
 };
@@ -22,6 +27,7 @@ enum {
 struct residency {
     int64_t read_at_ms, second_began_ms; /* monotonic clock */
     unsigned reads;                      /* in that second */
+    int64_t read_at_s;                   /* the kernel's clock of attachments */
     bool has_read;                       /* ever */
     bool is_told;                        /* the kernel gave the rows */
     size_t n;
@@ -32,7 +38,7 @@ struct residency {
 };
 
 /* Puts rss and swap into SEGMENT where they are known. NOW_MS: monotonic clock. */
-void residency_tell(struct residency *r, const struct sysv *sysv, int64_t now_ms,
-                    struct wire_segment *segment);
+void residency_tell(struct residency *r, const struct sysv *sysv, const struct clock *clock,
+                    int64_t now_ms, struct wire_segment *segment);
 
 #endif

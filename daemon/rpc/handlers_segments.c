@@ -68,9 +68,9 @@ int handle_stat(struct request *rq, struct reply *reply)
     }
     static const struct wire_holder nobody[1];
     reply->u.one.segment.holder_list = rq->holders ? rq->holders : nobody;
-    /* As of the last look at the clock: an answer may be a second old anyway. */
-    residency_tell(&rq->rpc->residency, &rq->core->on.sysv, rq->core->work.now_us / 1000,
-                   &reply->u.one.segment);
+    /* As of the last look at the clock, of which there is one a turn at least. */
+    residency_tell(&rq->rpc->residency, &rq->core->on.sysv, &rq->core->on.clock,
+                   rq->core->work.now_us / 1000, &reply->u.one.segment);
     return r == 0 ? tell_waiters(rq, &reply->u.one.segment) : r;
 }
 

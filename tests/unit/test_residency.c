@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is told of a segment's memory: only what the kernel told, from a table that is good for a
- * second, and not more reads of it than so many in one.
+ * second unless somebody may have changed it, and not more reads of it than so many in one.
  */
 #include "tests/unit/support.h"
 
 #include <errno.h>
 
 #include "daemon/core/residency.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_sysv.h"
 
 static struct fake_sysv *k;
+static struct fake_clock time_source;
 static struct residency r;
 static const struct sysv_resident rows[] = {{3, 4096, 8192}, {9, 3 << 20, 0}};
 
@@ -21,6 +23,9 @@ static int begin(void **state)
     r = (struct residency){0};
     k->resident = rows;
     k->n_resident = 2;
+    fake_clock_init(&time_source);
+    time_source.real_ms = 50000000;
+    time_source.tick_lag_ms = 0;
     return k ? 0 : -1;
 }
 
@@ -31,11 +36,16 @@ static int end(void **state)
     return 0;
 }
 
+static struct wire_segment told_of(int64_t now_ms, struct wire_segment s)
+{
+    residency_tell(&r, &k->sysv, &time_source.clock, now_ms, &s);
+    return s;
+}
+
 static struct wire_segment told(int64_t now_ms, int32_t shmid, uint64_t size, uint64_t huge)
 {
-    struct wire_segment s = {.shmid = shmid, .size = size, .huge_page_size = huge};
-    residency_tell(&r, &k->sysv, now_ms, &s);
-    return s;
+    const struct wire_segment s = {.shmid = shmid, .size = size, .huge_page_size = huge};
+    return told_of(now_ms, s);
 }
 
 TEST(what_the_kernel_tells)
@@ -82,6 +92,32 @@ TEST(a_table_is_good_for_a_second)
     assert_int_equal(told(5999, many[7].shmid, 16384, 0).rss, 4096);
     assert_int_equal(told(6000, many[7].shmid, 16384, 0).rss, 12288);
     assert_int_equal(k->calls[FAKE_RESIDENT], 2);
+}
+
+/* Who writes to it changes it at once. */
+TEST(what_somebody_may_have_changed)
+{
+    static struct sysv_resident many[200];
+    const int64_t read_at_ms = time_source.real_ms;
+    const struct wire_segment attached = {.shmid = (5 << 15) + 7, .size = 16384, .nattch = 1};
+    struct wire_segment detached = attached, before = attached;
+    detached.nattch = before.nattch = 0;
+    detached.detached_at_ms = read_at_ms;
+    before.attached_at_ms = before.detached_at_ms = read_at_ms - 1000;
+    fill(many, 200, 0);
+    (void)told_of(5000, attached);
+    many[7].rss = 12288;
+    assert_int_equal(told_of(5019, attached).rss, 4096);
+    assert_int_equal(told_of(5020, before).rss, 4096);
+    assert_int_equal(told_of(5020, attached).rss, 12288);
+    many[7].rss = 8192;
+    assert_int_equal(told_of(5040, detached).rss, 8192);
+    assert_int_equal(k->calls[FAKE_RESIDENT], 3);
+    /* With few it is read each time. */
+    fill(many, 9, 0);
+    (void)told_of(5060, attached);
+    many[7].rss = 4096;
+    assert_int_equal(told_of(5060, attached).rss, 4096);
 }
 
 TEST(a_segment_newer_than_the_table)
@@ -131,6 +167,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_kernel_tells, begin, end),
         cmocka_unit_test_setup_teardown(a_kernel_that_does_not_tell, begin, end),
         cmocka_unit_test_setup_teardown(a_table_is_good_for_a_second, begin, end),
+        cmocka_unit_test_setup_teardown(what_somebody_may_have_changed, begin, end),
         cmocka_unit_test_setup_teardown(a_segment_newer_than_the_table, begin, end),
         cmocka_unit_test_setup_teardown(many_that_are_newer, begin, end),
         cmocka_unit_test_setup_teardown(a_table_too_long, begin, end),
