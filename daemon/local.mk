@@ -5,6 +5,7 @@ libutil_la_SOURCES = \
 	daemon/util/array.c daemon/util/array.h \
 	daemon/util/cleanup.h \
 	daemon/util/container_of.h \
+	daemon/util/hash_table.c daemon/util/hash_table.h \
 	daemon/util/siphash.c daemon/util/siphash.h
 
 libstore_la_SOURCES = \
@@ -69,7 +70,6 @@ libcore_la_SOURCES = \
 	daemon/core/restore.c daemon/core/restore.h \
 	daemon/core/residency.c daemon/core/residency.h \
 	daemon/core/segment.c daemon/core/segment.h \
-	daemon/core/segment_index.c daemon/core/segment_index.h \
 	daemon/core/set.c daemon/core/set.h \
 	daemon/core/ties.c daemon/core/ties.h \
 	daemon/core/use.c daemon/core/use.h \

@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_find \
+	tests/unit/test_hash_table \
 	tests/unit/test_memory \
 	tests/unit/test_message \
 	tests/unit/test_methods \
@@ -61,7 +62,6 @@ unit_tests = \
 	tests/unit/test_residency \
 	tests/unit/test_rpc \
 	tests/unit/test_scanner \
-	tests/unit/test_segment_index \
 	tests/unit/test_segment_json \
 	tests/unit/test_serial_map \
 	tests/unit/test_session \
@@ -274,7 +274,7 @@ tests_unit_test_options_LDADD = libshmdaemon.la $(LDADD)
 tests_unit_test_shmd_h_LDADD = libshmd.la $(LDADD)
 tests_unit_test_quota_LDADD = libcore.la $(LDADD)
 tests_unit_test_registry_LDADD = libcore.la $(LDADD)
-tests_unit_test_segment_index_LDADD = libcore.la $(LDADD)
+tests_unit_test_hash_table_LDADD = libutil.la $(LDADD)
 tests_unit_test_siphash_LDADD = libcore.la $(LDADD)
 tests_unit_test_turns_LDADD = libfakes.la libshmdaemon.la $(LDADD)
 tests_unit_test_residency_LDADD = libfakes.la libcore.la $(LDADD)

@@ -8,34 +8,71 @@
 #include "daemon/util/array.h"
 #include "daemon/util/siphash.h"
 
+/* As a key of a table. Two hashes may share one, as names may share a hash. */
+static uint64_t hash_bytes(const struct registry *r, const void *bytes, size_t n)
+{
+    const uint64_t all = siphash(r->secret, bytes, n);
+    return all == 0 || all == HASH_TABLE_NO_KEY ? 1 : all;
+}
+
 static uint64_t hash_name(const struct registry *r, const char *name)
 {
-    return siphash(r->secret, name, strlen(name));
+    return hash_bytes(r, name, strlen(name));
 }
 
 static uint64_t hash_shmid(const struct registry *r, int32_t shmid)
 {
-    return siphash(r->secret, &shmid, sizeof(shmid));
+    return hash_bytes(r, &shmid, sizeof(shmid));
 }
 
 static uint64_t hash_key(const struct registry *r, uint32_t key)
 {
-    return siphash(r->secret, &key, sizeof(key));
+    return hash_bytes(r, &key, sizeof(key));
 }
 
-static bool is_of_name(const struct segment *segment, const void *name)
+/* What a table has for a segment. */
+static uint64_t value_of(const struct segment *segment)
 {
-    return strcmp(segment->name, name) == 0;
+    return (uintptr_t)segment;
 }
 
-static bool is_of_shmid(const struct segment *segment, const void *shmid)
+static struct segment *segment_of(uint64_t value)
 {
-    return segment->shmid == *(const int32_t *)shmid;
+    return (struct segment *)(uintptr_t)value;
 }
 
-static bool is_of_key(const struct segment *segment, const void *key)
+static bool is_of_name(uint64_t value, const void *name)
 {
-    return segment->key == *(const uint32_t *)key;
+    return strcmp(segment_of(value)->name, name) == 0;
+}
+
+static bool is_of_shmid(uint64_t value, const void *shmid)
+{
+    return segment_of(value)->shmid == *(const int32_t *)shmid;
+}
+
+static bool is_of_key(uint64_t value, const void *key)
+{
+    return segment_of(value)->key == *(const uint32_t *)key;
+}
+
+static bool is_itself(uint64_t value, const void *segment)
+{
+    return segment_of(value) == segment;
+}
+
+static struct segment *find(const struct hash_table *table, uint64_t hash,
+                            bool (*is)(uint64_t value, const void *sought), const void *sought)
+{
+    const struct hash_slot *slot = hash_table_find(table, hash, is, sought);
+    return slot ? segment_of(slot->value) : NULL;
+}
+
+static void take_out(struct hash_table *table, uint64_t hash, const struct segment *segment)
+{
+    struct hash_slot *slot = hash_table_find(table, hash, is_itself, segment);
+    assert(slot);
+    hash_table_take(table, slot);
 }
 
 void registry_init(struct registry *r, const uint64_t secret[static 2])
@@ -45,25 +82,33 @@ void registry_init(struct registry *r, const uint64_t secret[static 2])
 
 void registry_deinit(struct registry *r)
 {
-    segment_index_deinit(&r->by_name);
-    segment_index_deinit(&r->by_shmid);
-    segment_index_deinit(&r->by_key);
+    hash_table_deinit(&r->by_name);
+    hash_table_deinit(&r->by_shmid);
+    hash_table_deinit(&r->by_key);
     for (size_t i = 0; i < r->n_slots; i++)
         segment_free(r->slots[i].segment);
     free(r->slots);
     *r = (struct registry){0};
 }
 
-/* Squeezes out removed slots when they are the most; amortised one step a removal. */
-static void compact(struct registry *r)
+/* Squeezes out removed slots once they are the most: a few with each change, so that no removal
+ * pays for all. It ends long before as many have been added. */
+static void squeeze(struct registry *r)
 {
-    if (r->n_slots < 64 || r->count > r->n_slots / 2)
+    if (!r->is_squeezing && (r->n_slots < 64 || r->count > r->n_slots / 2))
         return;
-    size_t out = 0;
-    for (size_t i = 0; i < r->n_slots; i++)
-        if (r->slots[i].segment)
-            r->slots[out++] = r->slots[i];
-    r->n_slots = out;
+    r->is_squeezing = true;
+    for (int n = 0; n < REGISTRY_STEP && r->gap_end < r->n_slots; n++) {
+        struct registry_slot slot = r->slots[r->gap_end];
+        r->slots[r->gap_end++].segment = NULL;
+        if (slot.segment)
+            r->slots[r->gap++] = slot;
+    }
+    if (r->gap_end < r->n_slots)
+        return;
+    r->n_slots = r->gap;
+    r->gap = r->gap_end = 0;
+    r->is_squeezing = false;
 }
 
 int registry_reserve_many(struct registry *r, size_t n, size_t n_names, size_t n_keys)
@@ -73,11 +118,11 @@ int registry_reserve_many(struct registry *r, size_t n, size_t n_names, size_t n
     if (!slots)
         return -ENOMEM;
     r->slots = slots;
-    int result = segment_index_reserve(&r->by_shmid, n);
+    int result = hash_table_reserve(&r->by_shmid, n);
     if (result == 0)
-        result = segment_index_reserve(&r->by_name, n_names);
+        result = hash_table_reserve(&r->by_name, n_names);
     if (result == 0)
-        result = segment_index_reserve(&r->by_key, n_keys);
+        result = hash_table_reserve(&r->by_key, n_keys);
     return result;
 }
 
@@ -100,22 +145,24 @@ static struct hashes hashes_of(const struct registry *r, const struct segment *s
 
 static bool is_free(const struct registry *r, const struct segment *s, const struct hashes *h)
 {
-    return !segment_index_find(&r->by_shmid, h->shmid, is_of_shmid, &s->shmid) &&
-           !(s->name && segment_index_find(&r->by_name, h->name, is_of_name, s->name)) &&
-           !(s->key && segment_index_find(&r->by_key, h->key, is_of_key, &s->key));
+    return !find(&r->by_shmid, h->shmid, is_of_shmid, &s->shmid) &&
+           !(s->name && find(&r->by_name, h->name, is_of_name, s->name)) &&
+           !(s->key && find(&r->by_key, h->key, is_of_key, &s->key));
 }
 
 static void put(struct registry *r, struct segment *segment, const struct hashes *h)
 {
     assert(segment->serial > r->last_serial);
-    segment_index_put(&r->by_shmid, h->shmid, segment);
+    hash_table_put(&r->by_shmid, h->shmid, value_of(segment));
     if (segment->name)
-        segment_index_put(&r->by_name, h->name, segment);
+        hash_table_put(&r->by_name, h->name, value_of(segment));
     if (segment->key)
-        segment_index_put(&r->by_key, h->key, segment);
+        hash_table_put(&r->by_key, h->key, value_of(segment));
     r->last_serial = segment->serial;
     r->slots[r->n_slots++] = (struct registry_slot){segment->serial, segment};
     r->count++;
+    if (r->is_squeezing)
+        squeeze(r);
 }
 
 int registry_add(struct registry *r, struct segment *segment)
@@ -135,10 +182,11 @@ void registry_put(struct registry *r, struct segment *segment)
     put(r, segment, &h);
 }
 
-/* The index of the first slot whose serial is at least SERIAL. */
+/* The index of the first slot whose serial is at least SERIAL; none in the gap. */
 static size_t lower_bound(const struct registry *r, uint64_t serial)
 {
-    size_t low = 0, high = r->n_slots;
+    const bool has_moved = r->gap > 0 && serial <= r->slots[r->gap - 1].serial;
+    size_t low = has_moved ? 0 : r->gap_end, high = has_moved ? r->gap : r->n_slots;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (r->slots[middle].serial < serial)
@@ -149,43 +197,51 @@ static size_t lower_bound(const struct registry *r, uint64_t serial)
     return low;
 }
 
+/* The first slot from I on that has a record, or n_slots. */
+static size_t first_from(const struct registry *r, size_t i)
+{
+    while (i < r->n_slots && !r->slots[i].segment)
+        i = i == r->gap ? r->gap_end + (r->gap == r->gap_end) : i + 1;
+    return i;
+}
+
 /* Out of the tables of names and keys; both stay written in it. */
 static void forget_name(struct registry *r, const struct segment *segment)
 {
     if (segment->name)
-        segment_index_take(&r->by_name, hash_name(r, segment->name), segment);
+        take_out(&r->by_name, hash_name(r, segment->name), segment);
 }
 
 static void forget_key(struct registry *r, const struct segment *segment)
 {
     if (segment->key)
-        segment_index_take(&r->by_key, hash_key(r, segment->key), segment);
+        take_out(&r->by_key, hash_key(r, segment->key), segment);
 }
 
 struct segment *registry_take(struct registry *r, struct segment *segment)
 {
     forget_name(r, segment);
     forget_key(r, segment);
-    segment_index_take(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
+    take_out(&r->by_shmid, hash_shmid(r, segment->shmid), segment);
     r->slots[lower_bound(r, segment->serial)].segment = NULL;
     r->count--;
-    compact(r);
+    squeeze(r);
     return segment;
 }
 
 struct segment *registry_by_name(const struct registry *r, const char *name)
 {
-    return segment_index_find(&r->by_name, hash_name(r, name), is_of_name, name);
+    return find(&r->by_name, hash_name(r, name), is_of_name, name);
 }
 
 struct segment *registry_by_shmid(const struct registry *r, int32_t shmid)
 {
-    return segment_index_find(&r->by_shmid, hash_shmid(r, shmid), is_of_shmid, &shmid);
+    return find(&r->by_shmid, hash_shmid(r, shmid), is_of_shmid, &shmid);
 }
 
 struct segment *registry_by_key(const struct registry *r, uint32_t key)
 {
-    return segment_index_find(&r->by_key, hash_key(r, key), is_of_key, &key);
+    return find(&r->by_key, hash_key(r, key), is_of_key, &key);
 }
 
 struct segment *registry_by_serial(const struct registry *r, uint64_t serial)
@@ -198,10 +254,8 @@ struct segment *registry_next(const struct registry *r, uint64_t after)
 {
     if (after == UINT64_MAX)
         return NULL;
-    for (size_t i = lower_bound(r, after + 1); i < r->n_slots; i++)
-        if (r->slots[i].segment)
-            return r->slots[i].segment;
-    return NULL;
+    const size_t i = first_from(r, lower_bound(r, after + 1));
+    return i < r->n_slots ? r->slots[i].segment : NULL;
 }
 
 struct registry_walk registry_walk_from(const struct registry *r, uint64_t after)
@@ -210,14 +264,21 @@ struct registry_walk registry_walk_from(const struct registry *r, uint64_t after
         .serial = after, .slot = after == UINT64_MAX ? r->n_slots : lower_bound(r, after + 1)};
 }
 
+/* Whether slot I is the first behind SERIAL. Around the gap that is not looked at. */
+static bool is_behind(const struct registry *r, size_t i, uint64_t serial)
+{
+    if (i > r->n_slots || (r->gap_end > 0 && i >= r->gap && i <= r->gap_end))
+        return false;
+    return (i == 0 || r->slots[i - 1].serial <= serial) &&
+           (i == r->n_slots || r->slots[i].serial > serial);
+}
+
 struct segment *registry_step(const struct registry *r, struct registry_walk *walk)
 {
-    size_t i = walk->slot < r->n_slots ? walk->slot : r->n_slots;
-    while (i > 0 && r->slots[i - 1].serial > walk->serial)
-        i--;
-    while (i < r->n_slots && !r->slots[i].segment)
-        i++;
-    walk->slot = i;
+    size_t i = walk->slot;
+    if (!is_behind(r, i, walk->serial))
+        i = walk->serial == UINT64_MAX ? r->n_slots : lower_bound(r, walk->serial + 1);
+    walk->slot = i = first_from(r, i);
     if (i == r->n_slots)
         return NULL;
     walk->slot++;
@@ -227,7 +288,7 @@ struct segment *registry_step(const struct registry *r, struct registry_walk *wa
 
 int registry_reserve_name(struct registry *r)
 {
-    return segment_index_reserve(&r->by_name, 1);
+    return hash_table_reserve(&r->by_name, 1);
 }
 
 static void drop_name(struct registry *r, struct segment *segment)
@@ -241,7 +302,7 @@ void registry_rename(struct registry *r, struct segment *segment, char *name)
     assert(!registry_by_name(r, name));
     drop_name(r, segment);
     segment->name = name;
-    segment_index_put(&r->by_name, hash_name(r, name), segment);
+    hash_table_put(&r->by_name, hash_name(r, name), value_of(segment));
 }
 
 void registry_anonymise(struct registry *r, struct segment *segment)

@@ -10,7 +10,10 @@
 #define SHMD_CORE_REGISTRY_H
 
 #include "daemon/core/segment.h"
-#include "daemon/core/segment_index.h"
+#include "daemon/util/hash_table.h"
+
+/* Slots that a change looks at while removed ones are squeezed out. */
+enum { REGISTRY_STEP = 8 };
 
 struct registry_slot {
     uint64_t serial;
@@ -19,9 +22,13 @@ struct registry_slot {
 
 struct registry {
     uint64_t secret[2];
-    struct segment_index by_name, by_shmid, by_key;
-    struct registry_slot *slots; /* ascending by serial */
+    struct hash_table by_name, by_shmid, by_key;
+    struct registry_slot *slots; /* ascending by serial, but for the gap */
     size_t n_slots, capacity;
+    /* While removed slots are squeezed out: those before the gap have moved to the front, those
+     * behind it have not, and in it there is nothing. */
+    bool is_squeezing;
+    size_t gap, gap_end;
     size_t count; /* records */
     uint64_t last_serial;
 };
@@ -63,7 +70,7 @@ struct segment *registry_next(const struct registry *r, uint64_t after);
 /* Where a walk over all records is; all zeros: before the first. */
 struct registry_walk {
     uint64_t serial; /* of the last that was returned */
-    size_t slot;     /* the one behind it was this, and can only have moved to the front */
+    size_t slot;     /* the one behind it was this, and may have moved to the front */
 };
 
 /* A walk that begins behind the serial AFTER. */

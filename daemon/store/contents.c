@@ -301,8 +301,7 @@ static int note_once(struct serial_map *seen, uint64_t what)
 
 static uint64_t hash_of(const uint64_t secret[static 2], const void *bytes, size_t n)
 {
-    uint64_t hash = siphash(secret, bytes, n);
-    return hash ? hash : 1;
+    return siphash(secret, bytes, n) % (HASH_TABLE_NO_KEY - 1) + 1;
 }
 
 static void free_maps(struct serial_map (*maps)[3])

@@ -81,5 +81,5 @@ bool journal_live_has(const struct journal_live *live, uint64_t serial)
 
 uint64_t journal_live_removal_bytes(const struct journal_live *live)
 {
-    return live->segments.count * RECORD_GONE_SIZE + live->n_ties * RECORD_UNTIE_SIZE;
+    return live->segments.table.count * RECORD_GONE_SIZE + live->n_ties * RECORD_UNTIE_SIZE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A number for each of many serials: a hash table with open addressing, which never fails to find
- * and never fails to take out. Serial 0 stands for a free slot.
+ * A number for each of many serials, which never fails to find and never fails to take out. Neither
+ * 0 nor the highest number is a serial.
  */
 #ifndef SHMD_STORE_SERIAL_MAP_H
 #define SHMD_STORE_SERIAL_MAP_H
@@ -9,18 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/util/cleanup.h"
-
-struct serial_slot {
-    uint64_t serial; /* 0: free */
-    uint64_t value;
-};
+#include "daemon/util/hash_table.h"
 
 /* All zeros: empty. */
 struct serial_map {
-    struct serial_slot *slots;
-    size_t capacity; /* a power of two, or 0 */
-    size_t count;
+    struct hash_table table;
 };
 
 void serial_map_deinit(struct serial_map *map);

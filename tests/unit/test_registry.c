@@ -21,7 +21,7 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size);
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    if (size == sizeof(struct segment_slot) && tables_left >= 0 && tables_left-- == 0) {
+    if (size == sizeof(struct hash_slot) && tables_left >= 0 && tables_left-- == 0) {
         tables_left = 0;
         return NULL;
     }
@@ -324,6 +324,40 @@ TEST(many_come_and_go_and_the_order_stays)
     assert_true(r.n_slots >= r.count);
 }
 
+/* As the walks of a sweep and of list, at the same time as all that. */
+TEST(no_removal_pays_for_all)
+{
+    enum { MANY = 20000 };
+    struct registry_walk walk = {0};
+    uint64_t seen = 0;
+    for (int i = 1; i <= MANY; i++)
+        added(NULL, i, 0);
+    size_t most = 0;
+    for (int i = 1; i <= MANY; i++) {
+        const size_t before = r.gap_end, slots = r.n_slots;
+        const bool is_squeezing = r.is_squeezing;
+        if (i % 100 != 0)
+            segment_free(registry_take(&r, registry_by_shmid(&r, i)));
+        else if (i % 200 == 0)
+            added(NULL, MANY + i, 0);
+        /* The end of a squeeze begins anew; what it had left was a step at most. */
+        const size_t looked_at =
+            is_squeezing && !r.is_squeezing ? slots - before : r.gap_end - before;
+        most = looked_at > most ? looked_at : most;
+        assert_true(looked_at <= REGISTRY_STEP + 1);
+        const struct segment *s = i % 3 == 0 ? registry_step(&r, &walk) : NULL;
+        if (s) {
+            assert_true(s->serial > seen);
+            assert_ptr_equal(s, registry_by_serial(&r, s->serial));
+            assert_ptr_equal(s, registry_next(&r, seen));
+            seen = s->serial;
+        }
+    }
+    assert_true(most >= REGISTRY_STEP);
+    assert_int_equal(r.count, MANY / 100 + MANY / 200);
+    assert_true(r.n_slots < MANY / 4);
+}
+
 TEST(room_for_many_at_once)
 {
     enum { MANY = 1000 };
@@ -437,6 +471,7 @@ int main(void)
         REGISTRY_TEST(a_walk_sees_all),
         REGISTRY_TEST(a_walk_whose_records_go_before_and_behind_it),
         REGISTRY_TEST(many_come_and_go_and_the_order_stays),
+        REGISTRY_TEST(no_removal_pays_for_all),
         REGISTRY_TEST(room_for_many_at_once),
         REGISTRY_TEST(no_memory_for_a_slot),
         REGISTRY_TEST(no_memory_for_a_table),

@@ -36,7 +36,7 @@ TEST(it_does_what_an_array_does)
             values[serial] = i + 1;
             count++;
         }
-        assert_int_equal(map.count, count);
+        assert_int_equal(map.table.count, count);
     }
     for (uint64_t serial = 1; serial <= SERIALS; serial++) {
         const uint64_t *found = serial_map_find(&map, serial);
@@ -50,13 +50,13 @@ TEST(room_that_was_reserved_is_there)
 {
     struct serial_map map = {0};
     assert_int_equal(serial_map_reserve(&map, 1000), 0);
-    size_t capacity = map.capacity;
+    size_t capacity = map.table.now.capacity;
     for (uint64_t serial = 1; serial <= 1000; serial++)
         serial_map_put(&map, serial, serial);
-    assert_int_equal(map.capacity, capacity);
-    assert_true(map.count < map.capacity);
+    assert_int_equal(map.table.now.capacity, capacity);
+    assert_true(map.table.count < map.table.now.capacity);
     assert_int_equal(serial_map_reserve(&map, SIZE_MAX / 4), -12); /* ENOMEM */
-    assert_int_equal(map.capacity, capacity);
+    assert_int_equal(map.table.now.capacity, capacity);
     serial_map_deinit(&map);
 }
 
