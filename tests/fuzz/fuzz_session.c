@@ -3,9 +3,9 @@
  * Bytes in, replies out, on the fake kernel: whatever two peers send, in whatever pieces, each
  * answer is a line of JSON-RPC, and the core's books agree after every turn (the fixture checks).
  * The first byte is the size of the pieces; a 0xFF in the stream hands over to the other peer, a
- * 0xFE makes time pass. A turn ends with each piece; and then all is said twice more, with turns
- * that end where the stream says, in those pieces and in as few as there can be: the answers are
- * the same.
+ * 0xFE makes time pass. A turn ends with each piece; and then all is said again, with turns that
+ * end where the stream says, in those pieces, in small ones and in as few as there can be: the
+ * answers are the same.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -242,12 +242,14 @@ static void close_house(struct house *h)
     core_fixture_free(h->f);
 }
 
-/* The same bytes, cut in two ways. */
+enum { WAYS = 3, FEW = 7 };
+
+/* The same bytes, cut in several ways. */
 static void compare(const uint8_t *data, size_t size)
 {
-    struct peer peers[2][2] = {0};
-    const size_t steps[] = {(size_t)data[0] + 1, size};
-    for (int way = 0; way < 2; way++) {
+    struct peer peers[WAYS][2] = {0};
+    const size_t steps[WAYS] = {size, FEW, (size_t)data[0] + 1};
+    for (int way = 0; way < WAYS; way++) {
         struct house h;
         for (int i = 0; i < 2; i++)
             MUST((peers[way][i].sent = malloc(size)));
@@ -256,8 +258,9 @@ static void compare(const uint8_t *data, size_t size)
         close_house(&h);
     }
     for (int i = 0; i < 2; i++) {
-        check_same(&peers[0][i], &peers[1][i]);
-        for (int way = 0; way < 2; way++) {
+        for (int way = 1; way < WAYS; way++)
+            check_same(&peers[0][i], &peers[way][i]);
+        for (int way = 0; way < WAYS; way++) {
             free(peers[way][i].sent);
             free(peers[way][i].told);
         }
