@@ -149,21 +149,18 @@ bool holds_has_key_still(const struct oracle *o, uint32_t key)
 
 /* What the kernel has refused to remove may be attached again. Then it is being removed, as what
  * was attached when it was removed; until they are gone before the kernel has marked it. */
-static void look_at_lingering(struct oracle *o)
+static void look_at_lingering(struct oracle *o, struct model_segment *s)
 {
-    for (size_t i = 0; i < o->m.n_all; i++) {
-        struct model_segment *s = o->m.all[i];
-        const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
-        const struct segment *r =
-            k && is_lingering(o, k) ? registry_by_shmid(&o->w->core.registry, k->shmid) : NULL;
-        if (!r || r->serial != s->serial || k->destroyed)
-            continue;
-        const bool is_used = fake_sysv_attachments(o->w->k, k->shmid, o->w->k->self.pid) > 0;
-        if (s->has_ended && is_used)
-            model_keep(&o->m, s);
-        else if (s->state == STATE_REMOVING && !s->has_ended && !is_used)
-            model_end(&o->m, s);
-    }
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    const struct segment *r =
+        k && is_lingering(o, k) ? registry_by_shmid(&o->w->core.registry, k->shmid) : NULL;
+    if (!r || r->serial != s->serial || k->destroyed)
+        return;
+    const bool is_used = fake_sysv_attachments(o->w->k, k->shmid, o->w->k->self.pid) > 0;
+    if (s->has_ended && is_used)
+        model_keep(&o->m, s);
+    else if (s->state == STATE_REMOVING && !s->has_ended && !is_used)
+        model_end(&o->m, s);
 }
 
 bool oracle_has_left(const struct oracle *o, int32_t pid, uint64_t size)
@@ -182,7 +179,8 @@ void holds_look_outside(struct oracle *o)
     o->m.rmid_is_forced &= o->w->k->shm_rmid_forced;
     for (size_t i = 0; i < o->m.n_live; i++)
         look_at(o, o->m.live[i]);
-    look_at_lingering(o);
+    for (size_t i = 0; i < o->m.n_all; i++)
+        look_at_lingering(o, o->m.all[i]);
     take_foreign(o);
 }
 
@@ -355,6 +353,8 @@ void holds_learn(struct oracle *o, struct model_segment *s)
         learn_record(o, s, r);
     else
         model_end(&o->m, s);
+    /* The kernel may have refused its removal. */
+    look_at_lingering(o, s);
     /* What was disowned is there, and nobody's record. */
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
     if (!r && k && is_same_segment(k, &s->kernel) && !model_foreign(&o->m, k->shmid))
