@@ -571,10 +571,10 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
         complain(o, ask, &first, message);
         return;
     }
-    /* It may hold, and there was no memory for the answer; or the store refused that, and it may be
-     * recorded all the same. */
+    /* It may hold, and there was no memory for the answer: others see that in the same turn. Or the
+     * store refused that, and it may be recorded all the same. */
     if (code == CODE_OK || code == CODE_INTERNAL)
-        oracle_be_unsure(o, ask);
+        oracle_learn_wait(o, ask);
     oracle_refused_by_store(o, ask);
     if (code == CODE_OK)
         note_handle(o, ask, json_object_get(message, "result"));

@@ -253,6 +253,13 @@ void oracle_execute_unheard(struct oracle *o, struct ask *ask)
     }
 }
 
+void oracle_learn_wait(struct oracle *o, const struct ask *wait)
+{
+    oracle_note_faults(o);
+    oracle_be_unsure(o, wait);
+    learn_unsure(o);
+}
+
 /* A wait that holds may have become a holder, and nobody was told. */
 static void waits_are_unsure(struct oracle *o)
 {

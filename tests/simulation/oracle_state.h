@@ -120,6 +120,8 @@ void oracle_be_unsure(struct oracle *o, const struct ask *ask);
 void oracle_refused_by_store(struct oracle *o, const struct ask *ask);
 /* ASK was executed, and nobody hears how it ended: the model learns it from the daemon. */
 void oracle_execute_unheard(struct oracle *o, struct ask *ask);
+/* WAIT is over, and its answer does not tell whether it holds: the model learns that at once. */
+void oracle_learn_wait(struct oracle *o, const struct ask *wait);
 
 /* Notes faults since the last look, in whatever part of the turn. */
 void oracle_note_faults(struct oracle *o);
