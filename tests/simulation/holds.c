@@ -239,8 +239,8 @@ void holds_check_unacknowledged(struct oracle *o, bool had_fault)
         const struct sysv_stat *now = fake_sysv_segment(o->w->k, k->shmid);
         if (!now || !is_same_segment(now, k) || registry_by_shmid(&o->w->core.registry, k->shmid))
             continue;
-        if (!looks_disowned(o, k) && count_alike(o, k) == 1 && !had_fault && now->nattch == 0 &&
-            now->lpid == 0)
+        if (!looks_disowned(o, k) && count_alike(o, k) == 1 && !had_fault &&
+            !o->may_have_left_rest && now->nattch == 0 && now->lpid == 0)
             world_fail(o->w,
                        "shmid %d, which no record has and nobody was told of, is left after "
                        "the start",
@@ -248,6 +248,7 @@ void holds_check_unacknowledged(struct oracle *o, bool had_fault)
         o->m.foreign[o->m.n_foreign++] = *now;
     }
     o->n_unacknowledged = 0;
+    o->may_have_left_rest = false;
 }
 
 /* --- what a kill or a fault has left open */
@@ -442,9 +443,11 @@ static void check_unknown(struct oracle *o, const struct sysv_stat *k)
 {
     if (is_lingering(o, k) && oracle_had_fault(o))
         return;
-    /* A kill between shmget() and the record. */
-    if (o->is_killed)
+    /* A kill between shmget() and the record; or it came after what is below. */
+    if (o->is_killed) {
+        o->may_have_left_rest |= holds_could_not_remove(o);
         return;
+    }
     /* What was made and could not be recorded is a rest, which is shown as foreign: if the kernel
      * has let the daemon neither look at it nor remove it. */
     if (o->is_unsure_of_new || holds_could_not_remove(o)) {

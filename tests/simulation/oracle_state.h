@@ -78,6 +78,7 @@ struct oracle {
     /* What a kill has left between shmget() and the record: the next start removes it. */
     struct sysv_stat unacknowledged[CODES_MAX];
     size_t n_unacknowledged;
+    bool may_have_left_rest; /* one of them may be of a create that was refused before the kill */
     struct cut_off
         cut_off[CUT_OFF_MAX];     /* while this daemon runs, and until the next has started */
     size_t n_cut_off;             /* above CUT_OFF_MAX: there were more */

@@ -157,6 +157,7 @@ static void stop_daemon(struct world *w)
     rpc_end_turn(&w->rpc);
     oracle_published(w->oracle);
     oracle_turn_ended(w->oracle);
+    oracle_check_kernel(w->oracle);
     ledger_write_event_serial(&w->core);
     const bool was_killed = w->is_killed;
     let_go(w, true);
