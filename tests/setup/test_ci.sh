@@ -52,6 +52,7 @@ done
 # shellcheck disable=SC2016 # the stub expands it
 stub "$scratch/bin/apt-get" <<'END'
 echo "$*" >>"$STUBS/asked"
+[[ $* != *install* ]] || "$CI_POLICY" || echo "$?" >>"$STUBS/policies"
 exit 100
 END
 # shellcheck disable=SC2016 # the stub expands it
@@ -73,7 +74,7 @@ END
 # The exit status. In $scratch/fresh is how the fresh systems were asked for.
 run() { # CI_TURN, or nothing
     : >"$scratch/fresh"
-    env -i "STUBS=$scratch" "PATH=$scratch/bin:$scratch/machine" ${1:+"CI_TURN=$1"} \
+    env -i "STUBS=$scratch" "CI_POLICY=$scratch/policy-rc.d" "PATH=$scratch/bin:$scratch/machine" ${1:+"CI_TURN=$1"} \
         "$tree/.ci/run" >"$scratch/output" 2>&1 </dev/null
     echo $?
 }
@@ -119,6 +120,15 @@ is 'without a library: why' "$(grep -c '^qtbase5-dev cannot be had' "$scratch/ou
 rm "$scratch/lacks-qtbase5-dev"
 is 'they were asked for' \
     "$(grep -cE 'install.* (abigail-tools|fish|qtbase5-dev)$|download prometheus$' "$scratch/asked")" 4
+is 'no service may start then' "$(sort -u "$scratch/policies")" 101
+is 'no policy stays' "$([ -e "$scratch/policy-rc.d" ] || echo none)" none
+stub "$scratch/policy-rc.d" <<<'exit 102'
+mv "$scratch/bin/fish" "$scratch/fish"
+run plain >/dev/null
+mv "$scratch/fish" "$scratch/bin/fish"
+is "the machine's own policy holds" "$(tail -n 1 "$scratch/policies")" 102
+is "the machine's own policy stays" "$([ -x "$scratch/policy-rc.d" ] && echo there)" there
+rm "$scratch/policy-rc.d"
 for log in "$tree/build-sanitizers/tests/test_x.log" "$tree/build/tests/lint/x.log"; do
     mkdir -p "${log%/*}"
     for line in 'ok 1 - X.test # SKIP strace is not installed (Debian: strace)' \
