@@ -208,7 +208,6 @@ static int status_of(const struct gc_outcome *outcome)
     case GC_REMOVING:
     case GC_GONE:
     case GC_CHANGED:
-    case GC_HELD:
     case GC_REFUSED:
     case GC_RESULTS: break;
     }
@@ -239,22 +238,11 @@ static int remove_many(struct gc *gc)
     return status;
 }
 
-/* The daemon removes its own, but not one that processes hold: they rely on it, and whoever knows
- * better has rm. */
+/* The daemon removes its own. */
 static int remove_managed(struct gc *gc, struct candidate *c)
 {
     struct shmd_segment *segment;
-    int r = shmd_stat(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), &segment);
-    if (r == 0) {
-        const struct shmd_target same = {.serial = segment->serial};
-        bool is_held = segment->holders > 0;
-        shmd_segment_free(segment);
-        if (is_held) {
-            c->outcome.result = GC_HELD;
-            return EXIT_BUSY;
-        }
-        r = shmd_remove(cli_ask(gc->cli), &same, 0, &segment);
-    }
+    int r = shmd_remove(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), 0, &segment);
     if (r != 0) {
         c->outcome.result = GC_REFUSED;
         return cli_failure(gc->cli, r);
@@ -282,12 +270,7 @@ static void tell_kept(const struct gc *gc, int status)
     const struct candidate *c = &gc->candidates[0];
     if (gc->by_decision && c->outcome.result == GC_REFUSED)
         return; /* the daemon's reason was printed */
-    if (gc->by_decision && c->outcome.result == GC_HELD)
-        (void)cli_error(status,
-                        "segment %d was not removed: processes hold it, as shmdctl ps --shmid %d "
-                        "shows; shmdctl rm --shmid %d removes it all the same",
-                        c->segment->shmid, c->segment->shmid, c->segment->shmid);
-    else if (gc->by_decision)
+    if (gc->by_decision)
         (void)cli_error(status, "segment %d was not removed: the reason is in its line",
                         c->segment->shmid);
     else if (status == EXIT_PERMISSION_DENIED)

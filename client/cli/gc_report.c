@@ -405,7 +405,7 @@ static void print_totals(const struct gc *gc)
 static const char *one_advice(const struct candidate *c)
 {
     if (c->outcome.class == GC_MANAGED)
-        return "; with --remove the daemon is asked to remove it, unless processes hold it";
+        return "; with --remove the daemon is asked to remove it, also while processes hold it";
     if (!is_callers(c))
         return "; only its owner, its creator and root may remove it";
     switch (c->outcome.class) {

@@ -30,7 +30,6 @@ static const struct {
                             "kept: only its owner, its creator and root may remove "
                             "it"},
       [GC_FAILED] = {"failed", "kept: the kernel refuses to remove it"},
-      [GC_HELD] = {"held", "kept: processes hold it"},
       [GC_REFUSED] = {"refused", "kept: the daemon did not remove it"},
 };
 

@@ -41,7 +41,6 @@ enum gc_result {
     GC_UNANSWERED,
     GC_NOT_PERMITTED,
     GC_FAILED,  /* the kernel refused for another reason */
-    GC_HELD,    /* the daemon's own, and processes hold it */
     GC_REFUSED, /* the daemon's own, and the daemon did not remove it */
     GC_RESULTS,
 };
