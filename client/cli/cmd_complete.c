@@ -54,16 +54,19 @@ static void offer(const struct completion *c, const char *text, const char *mean
  * takes only what begins as the word does. */
 static void offer_column(const struct completion *c, const char *name, const char *meaning)
 {
-    size_t len = strlen(c->word);
-    char text[64];
+    size_t len = strlen(c->word), i;
+    char text[64]; /* names of columns are short */
     bool is_small = false;
     if (strncasecmp(name, c->word, len) != 0)
         return;
-    for (size_t i = 0; i < len; i++)
+    for (i = 0; i < len; i++)
         is_small |= islower((unsigned char)c->word[i]) != 0;
-    snprintf(text, sizeof(text), "%s%s", c->word, name + len);
-    for (size_t i = len; is_small && text[i]; i++)
-        text[i] = (char)tolower((unsigned char)text[i]);
+    for (i = 0; name[i] && i < sizeof(text) - 1; i++) {
+        text[i] = i < len ? c->word[i] : name[i];
+        if (is_small && i >= len)
+            text[i] = (char)tolower((unsigned char)name[i]);
+    }
+    text[i] = '\0';
     offer(c, text, meaning);
 }
 

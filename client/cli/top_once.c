@@ -83,8 +83,8 @@ static int sample_twice(struct once *once, const struct shmd_list_options *filte
 {
     int r = sample(once, filters);
     if (r == 0 && delay_ms > 0) {
-        const struct timespec delay = {.tv_sec = delay_ms / 1000,
-                                       .tv_nsec = delay_ms % 1000 * 1000000};
+        const struct timespec delay = {.tv_sec = (time_t)(delay_ms / 1000),
+                                       .tv_nsec = (long)(delay_ms % 1000) * 1000000};
         (void)nanosleep(&delay, NULL);
         r = sample(once, filters);
     }
