@@ -814,7 +814,7 @@ static void scenario_reconnect(char **args)
 static int fill_over_a_restart(void *address, uint64_t size, void *data)
 {
     (void)data;
-    memset(address, 1, size);
+    memset(address, 1, (size_t)size);
     say_and_wait("restart it");
     return 0;
 }
