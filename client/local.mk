@@ -34,6 +34,7 @@ libstart_la_SOURCES = client/start.c client/start.h
 
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \
+	client/cli/advice.c client/cli/advice.h \
 	client/cli/ask.c \
 	client/cli/child.c client/cli/child.h \
 	client/cli/columns.c client/cli/columns.h \

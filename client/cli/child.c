@@ -12,14 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
+
 int child_check(const struct cli *cli)
 {
     if (cli->child && !*cli->child)
-        return cli_usage("a command must follow --: shmdctl %s %s", cli->command->name,
-                         cli->command->arguments);
-    if (!cli->child && cli->command->needs_child)
-        return cli_usage("%s needs a command after --: shmdctl %s %s", cli->command->name,
+        return cli_usage("a command must follow --: %s %s %s", advice_program(cli),
                          cli->command->name, cli->command->arguments);
+    if (!cli->child && cli->command->needs_child)
+        return cli_usage("%s needs a command after --: %s %s %s", cli->command->name,
+                         advice_program(cli), cli->command->name, cli->command->arguments);
     return 0;
 }
 

@@ -123,6 +123,8 @@ struct cli {
     const struct command *commands; /* all of them */
     size_t n_commands;
     const struct command *command;
+    char **words_before; /* options before the command's name */
+    int n_words_before;
     char **args; /* what is not an option */
     int n_args;
     int n_options; /* how many words of options stand before ARGS */

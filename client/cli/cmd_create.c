@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 #include "client/cli/plain_text.h"
@@ -32,6 +33,7 @@ static void note_existing(const struct cli *cli, const struct shmd_segment *segm
 /* This command ends once it has answered, and a segment that only it holds is removed then. */
 static void note_end(const struct cli *cli, const struct shmd_segment *segment)
 {
+    const char *program = advice_program(cli);
     char name[512] = "";
     if (cli->n_args > 0)
         shell_word(cli->args[0], name, sizeof(name));
@@ -41,17 +43,18 @@ static void note_end(const struct cli *cli, const struct shmd_segment *segment)
         cli_note(
             cli,
             "lifetime %s: the segment goes when this command ends, unless another process holds "
-            "it; use 'shmdctl run', or create it persistent, and then 'shmdctl hold %s "
-            "--lifetime %s'",
-            shmd_lifetime_word(segment->lifetime), *name ? name : "NAME",
+            "it; use '%s run', or create it persistent, and then '%s hold %s --lifetime %s'",
+            shmd_lifetime_word(segment->lifetime), program, program, *name ? name : "NAME",
             shmd_lifetime_word(segment->lifetime));
     else if (segment->lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         cli_note(cli,
                  "lifetime attached: the segment goes when this command ends, unless a process "
                  "has attached it by then");
     else if (cli_given(cli, OPT(NOT_READY)) && segment->state == SHMD_STATE_INITIALISING)
-        cli_note(cli, "--not-ready: the segment goes when this command ends, because that is its "
-                      "initialiser; use 'shmdctl run'");
+        cli_note(cli,
+                 "--not-ready: the segment goes when this command ends, because that is its "
+                 "initialiser; use '%s run'",
+                 program);
 }
 
 /* --- from a file */

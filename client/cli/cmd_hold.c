@@ -14,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/child.h"
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "client/cli/target_text.h"
 
 /* Whether the end of standard input means that the user ended it: not for /dev/null and files. */
 static bool input_can_end(void)
@@ -146,11 +148,17 @@ static void convert_back(struct cli *cli, const struct shmd_target *target)
 static int refuse_lifetime(const struct cli *cli, const struct shmd_segment *segment)
 {
     const char *name = cli->args[0], *word = shmd_lifetime_word(segment->lifetime);
-    if (segment->lifetime == SHMD_LIFETIME_PERSISTENT)
+    char named[TARGET_TEXT_SIZE];
+    typed_target(cli, named);
+    if (segment->lifetime == SHMD_LIFETIME_PERSISTENT && advice_may_change(segment))
         return cli_error(EXIT_REFUSED,
                          "%s is persistent and has no holders: it stays until somebody removes it; "
-                         "if it is to go with its last holder: shmdctl hold %s --lifetime process",
-                         name, name);
+                         "if it is to go with its last holder: %s hold %s --lifetime process",
+                         name, advice_program(cli), named);
+    if (segment->lifetime == SHMD_LIFETIME_PERSISTENT)
+        return cli_error(EXIT_REFUSED,
+                         "%s is persistent and has no holders: it stays until somebody removes it",
+                         name);
     return cli_error(EXIT_REFUSED, "%s has no holders: its lifetime is %s", name,
                      word ? word : "unknown");
 }

@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/kernel_segments.h"
+#include "client/cli/plain_text.h"
 #include "client/cli/progress.h"
 
 enum { CHUNK = 1024 * 1024 };
@@ -46,16 +48,20 @@ static int check_bounds(const struct cli *cli, uint64_t size, struct window *w)
     return 0;
 }
 
-/* Whoever fills it may read what it has written so far; all others see bytes that mean nothing. */
+/* Whoever fills it may read what it has written so far; all others cannot tell which part that is.
+ */
 static void note_initialising(const struct cli *cli, const struct shmd_segment *segment)
 {
+    char word[512] = "";
     if (segment->state != SHMD_STATE_INITIALISING)
         return;
     if (segment->name)
-        cli_note(cli, "%s is not ready: it is read as far as it is filled; shmdctl wait %s waits",
-                 segment->name, segment->name);
+        shell_word(segment->name, word, sizeof(word));
+    if (*word)
+        cli_note(cli, "%s is not ready: what is not filled yet reads as zeros; to wait: %s wait %s",
+                 segment->name, advice_program(cli), word);
     else
-        cli_note(cli, "the segment is not ready: it is read as far as it is filled");
+        cli_note(cli, "the segment is not ready: what is not filled yet reads as zeros");
 }
 
 static int window_open(struct cli *cli, unsigned flags, struct window *ret)

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/child.h"
 #include "client/cli/cli.h"
-#include "client/cli/plain_text.h"
+#include "client/cli/target_text.h"
 
 struct run {
     struct cli *cli;
@@ -67,28 +68,26 @@ static int make_or_find(struct run *run)
     return r != 0 ? cli_failure(cli, r) : FOUND;
 }
 
-/* What could not be held; of what persists, the line that gives it holders. EXIT_REFUSED. */
+/* What could not be held; of what persists, the line that gives it holders, to those who may. Their
+ * segment is no stranger's, so the line needs no --owner. EXIT_REFUSED. */
 static int refuse_lifetime(const struct run *run)
 {
-    const char *name = run->cli->args[0], *word = lifetime_text(run->segment);
-    char *line = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&line, &size);
-    for (char **at = run->cli->child; out && at && *at; at++) {
-        char text[1024];
-        shell_word(*at, text, sizeof(text));
-        fprintf(out, " %s", text);
-    }
-    bool is_whole = out && fclose(out) == 0;
-    if (is_whole && run->segment->lifetime == SHMD_LIFETIME_PERSISTENT)
+    const struct cli *cli = run->cli;
+    const char *name = cli->args[0], *word = lifetime_text(run->segment);
+    char named[TARGET_TEXT_SIZE];
+    bool is_convertible =
+        run->segment->lifetime == SHMD_LIFETIME_PERSISTENT && advice_may_change(run->segment);
+    char *child = is_convertible ? advice_child(cli) : NULL;
+    typed_target(cli, named);
+    if (child)
         (void)cli_error(EXIT_OK,
                         "%s exists already, and a segment of lifetime %s has no holders; to remove "
-                        "it with the command: shmdctl hold %s --lifetime process --%s",
-                        name, word, name, line);
+                        "it with the command: %s hold %s --lifetime process --%s",
+                        name, word, advice_program(cli), named, child);
     else
         (void)cli_error(EXIT_OK, "%s exists already, and a segment of lifetime %s has no holders",
                         name, word);
-    free(line);
+    free(child);
     return EXIT_REFUSED;
 }
 

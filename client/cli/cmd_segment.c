@@ -4,8 +4,10 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
 #include "client/cli/parse.h"
@@ -98,10 +100,10 @@ static int check_end(const struct cli *cli, const struct shmd_segment *segment)
         return cli_error(EXIT_USAGE,
                          "--lifetime %s: nothing was changed, because this command would be the "
                          "only holder and the segment would go with it; a process that stays gives "
-                         "it that lifetime%s: 'shmdctl hold %s --lifetime %s', or a program "
+                         "it that lifetime%s: '%s hold %s --lifetime %s', or a program "
                          "by libshmd or JSON",
                          shmd_lifetime_word(lifetime), segment->managed ? "" : ", once adopted",
-                         named, shmd_lifetime_word(lifetime));
+                         advice_program(cli), named, shmd_lifetime_word(lifetime));
     if (lifetime == SHMD_LIFETIME_ATTACHED && segment->nattch == 0)
         return cli_error(EXIT_USAGE, "--lifetime attached: nothing was changed, because no process "
                                      "has the segment attached and it would go with this "
@@ -188,21 +190,31 @@ int cmd_disown(struct cli *cli)
 /* What is to be adopted has no name yet, so an argument is its new name; or its number. */
 static int refuse_without_target(const struct cli *cli)
 {
-    static const char where[] = "shmdctl list --all shows the numbers";
     const char *word = cli->n_args > 0 ? cli->args[0] : NULL;
-    char name[512] = "";
+    char *line = NULL, name[512] = "", instead[sizeof(name) + sizeof("--shmid N ")];
     uint32_t key;
+    bool is_number = false;
     if (word)
         shell_word(word, name, sizeof(name));
-    if (!*name)
-        return cli_usage("adopt needs one of --shmid N and --key K; %s", where);
-    if (strspn(word, "0123456789") == strlen(word))
-        return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --shmid %s",
-                         word);
-    if (parse_key(word, &key) == 0)
-        return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --key %s", word);
-    return cli_usage("adopt needs one of --shmid N and --key K: shmdctl adopt --shmid N %s; %s",
-                     name, where);
+    if (*name) {
+        bool is_decimal = strspn(word, "0123456789") == strlen(word);
+        is_number = parse_key(word, &key) == 0;
+        snprintf(instead, sizeof(instead), "%s %s",
+                 !is_number   ? "--shmid N"
+                 : is_decimal ? "--shmid"
+                              : "--key",
+                 name);
+        line = advice_line(cli, 0, instead);
+    }
+    const char *gap = line ? ": " : "", *shown = line ? line : "";
+    int status =
+        is_number && line
+            ? cli_usage("adopt needs one of --shmid N and --key K%s%s", gap, shown)
+            : cli_usage("adopt needs one of --shmid N and --key K%s%s; %s list --all shows the "
+                        "numbers",
+                        gap, shown, advice_program(cli));
+    free(line);
+    return status;
 }
 
 int cmd_adopt(struct cli *cli)

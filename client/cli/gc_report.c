@@ -2,17 +2,19 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/gc.h"
 #include "client/cli/output.h"
 #include "client/cli/parse.h"
 #include "client/cli/plain_text.h"
 #include "protocol/writer.h"
 
-enum { REASON_SIZE = 800, TEXT_SIZE = 900, WORD_SIZE = 512 };
+enum { REASON_SIZE = 1400, TEXT_SIZE = 1500, WORD_SIZE = 512 };
 
 /* --- sums and reasons */
 
@@ -97,8 +99,8 @@ static void guard_text(const struct gc *gc, const struct guard *guard, int shmid
     else
         snprintf(ret, REASON_SIZE,
                  "may be another daemon's, which does not run: that of %s; once it runs, it knows; "
-                 "if it is gone for good: shmdctl gc --remove --shmid %d",
-                 path, shmid);
+                 "if it is gone for good: %s gc --remove --shmid %d",
+                 path, advice_program(gc->cli), shmid);
 }
 
 static void reason_text(const struct gc *gc, const struct candidate *c, char ret[REASON_SIZE])
@@ -345,6 +347,13 @@ static const struct {
     [GC_MANAGED] = {"Managed", ""},
 };
 
+static void print_line(const struct gc *gc, const char *advice)
+{
+    char *text = advice_text(gc->cli, advice);
+    fputs(text ? text : advice, stdout);
+    free(text);
+}
+
 /* What may be done with TOTAL segments of CLASS. */
 static void print_advice(const struct gc *gc, enum gc_class class, uint64_t total)
 {
@@ -354,7 +363,7 @@ static void print_advice(const struct gc *gc, enum gc_class class, uint64_t tota
     else if (others == total && (class == GC_LEAKED || class == GC_LEFT))
         fputs("not yours; their owners and root can remove them", stdout);
     else if (class != GC_LEAKED || others == 0)
-        fputs(listed[class].advice, stdout);
+        print_line(gc, listed[class].advice);
     else
         printf("gc --remove removes %" PRIu64 " of them; the owners of the others and root can "
                "remove those",
@@ -363,19 +372,20 @@ static void print_advice(const struct gc *gc, enum gc_class class, uint64_t tota
 
 static void print_forgotten_total(const struct gc *gc)
 {
+    const char *program = advice_program(gc->cli);
     size_t others = 0;
     for (size_t i = 0; i < gc->n_forgotten; i++)
         others += !gc->forgotten[i].is_callers;
     printf("%zu of the daemon's own seem%s forgotten: gc never removes them; ", gc->n_forgotten,
            gc->n_forgotten == 1 ? "s" : "");
     if (others == 0)
-        puts("shmdctl rm does.");
+        printf("%s rm does.\n", program);
     else if (others == gc->n_forgotten)
-        puts("their owners and admins can, by shmdctl rm.");
+        printf("their owners and admins can, by %s rm.\n", program);
     else
-        printf("shmdctl rm does, of the %zu that are yours; the owners of the others and admins "
-               "can remove those.\n",
-               gc->n_forgotten - others);
+        printf("%s rm does, of the %zu that are yours; the owners of the others and admins can "
+               "remove those.\n",
+               program, gc->n_forgotten - others);
 }
 
 static void print_totals(const struct gc *gc)

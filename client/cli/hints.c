@@ -6,7 +6,9 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/kernel_segments.h"
 #include "client/cli/near.h"
 #include "client/cli/parse.h"
@@ -91,7 +93,7 @@ static void add_number(FILE *out, const struct shmd_failure *failure)
 }
 
 /* There are too many segments: how many of them nobody needs any more? */
-static void add_orphans(FILE *out, const struct shmd_failure *failure)
+static void add_orphans(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     struct kernel_segments all;
     size_t orphans = 0;
@@ -110,10 +112,9 @@ static void add_orphans(FILE *out, const struct shmd_failure *failure)
     }
     kernel_segments_deinit(&all);
     if (orphans > 0)
-        fprintf(
-            out,
-            "; the creators of %zu segments are dead and nobody has them attached: see shmdctl gc",
-            orphans);
+        fprintf(out,
+                "; the creators of %zu segments are dead and nobody has them attached: see %s gc",
+                orphans, advice_program(cli));
 }
 
 /* What `set` would do, but this command would not outlive it. */
@@ -123,7 +124,8 @@ static void add_holding(FILE *out, const struct cli *cli, const struct shmd_fail
     typed_target(cli, named);
     if (failure->code == SHMD_ERROR_NOT_HOLDABLE && cli->command->options & OPT(WAIT) &&
         slice_is(parameter(failure, "lifetime"), "\"persistent\""))
-        fprintf(out, "; that is: shmdctl hold %s --lifetime process", named);
+        fprintf(out, "; %s: %s hold %s --lifetime process",
+                geteuid() == 0 ? "that is" : "as its owner or root", advice_program(cli), named);
 }
 
 /* What is to be adopted is not the daemon's yet, and a plain list does not show it. */
@@ -132,10 +134,11 @@ static bool is_nothing_to_adopt(const struct cli *cli, const struct shmd_failure
     return failure->code == SHMD_ERROR_NO_SUCH_SEGMENT && strcmp(cli->command->name, "adopt") == 0;
 }
 
-static void print_nothing_to_adopt(FILE *out, const struct shmd_failure *failure)
+static void print_nothing_to_adopt(FILE *out, const struct cli *cli,
+                                   const struct shmd_failure *failure)
 {
     struct json_slice shmid = parameter(failure, "shmid"), key = parameter(failure, "key");
-    fputs("no such segment: shmdctl list --all shows what there is", out);
+    fprintf(out, "no such segment: %s list --all shows what there is", advice_program(cli));
     if (shmid.len > 0)
         fprintf(out, " (shmid: %.*s)", (int)shmid.len, shmid.text);
     else if (key.len > 0)
@@ -169,9 +172,9 @@ static void add_foreign(FILE *out, const struct cli *cli, const struct shmd_fail
     else
         snprintf(named, sizeof(named), "--key 0x%08lx", strtoul(key.text, NULL, 10));
     if (strcmp(cli->command->name, "rm") == 0)
-        fprintf(out, "; shmdctl rm --force %s removes it", named);
+        fprintf(out, "; %s rm --force %s removes it", advice_program(cli), named);
     else if (strcmp(cli->command->name, "disown") != 0)
-        fprintf(out, "; as its creator or root: shmdctl adopt %s", named);
+        fprintf(out, "; as its creator or root: %s adopt %s", advice_program(cli), named);
 }
 
 /* The request was sent, and nobody takes it back. */
@@ -197,9 +200,9 @@ static void print_huge_page_size(FILE *out, const struct cli *cli)
     char size[32];
     format_size(cli->options.huge_page_size, size, sizeof(size));
     fprintf(out,
-            "this kernel has no huge pages of %s; those it has are shown by shmdctl info, as huge "
-            "page size",
-            size);
+            "this kernel has no huge pages of %s; those it has are shown by %s info, as huge page "
+            "size",
+            size, advice_program(cli));
 }
 
 /* Only `call` can name one that there is not. */
@@ -229,7 +232,7 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
     if (is_stranger(failure))
         print_stranger(out, cli, failure);
     else if (is_nothing_to_adopt(cli, failure))
-        print_nothing_to_adopt(out, failure);
+        print_nothing_to_adopt(out, cli, failure);
     else if (is_busy(cli, failure))
         print_busy(out, failure);
     else if (is_huge_page_size(cli, failure))
@@ -241,12 +244,14 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
     return true;
 }
 
-/* The daemon knows no command lines. */
+/* The daemon knows no command lines. What `run` makes goes with its command, and with it would what
+ * was there before, which others may need. */
 static void add_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (failure->code == SHMD_ERROR_SIZE_MISMATCH && cli->command->options & OPT(REPLACE) &&
-        !cli_given(cli, OPT(KEY) | OPT(EXCLUSIVE)))
-        fputs("; --replace puts a new one in its place", out);
+        !cli->command->needs_child && !cli_given(cli, OPT(KEY) | OPT(EXCLUSIVE)))
+        fprintf(out, "; %s--replace puts a new one in its place",
+                geteuid() == 0 ? "" : "as its owner or root: ");
 }
 
 void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
@@ -256,5 +261,5 @@ void hints_add(FILE *out, const struct cli *cli, const struct shmd_failure *fail
     add_replace(out, cli, failure);
     add_still(out, cli, failure);
     add_number(out, failure);
-    add_orphans(out, failure);
+    add_orphans(out, cli, failure);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/help.h"
 #include "client/cli/parse.h"
@@ -22,28 +23,24 @@
 static int lacks_dashes(const struct cli *cli)
 {
     const char *name = cli->command->name;
-    char **behind = cli->args + cli->command->max_args, **end = cli->args + cli->n_args;
-    char **command = behind, *line = NULL;
-    const char *missing = NULL;
-    size_t size = 0;
+    int at = cli->command->max_args;
+    bool lacks_size = cli->command->options & OPT(SIZE) && !cli_given(cli, OPT(SIZE));
     uint64_t bytes;
-    FILE *out = open_memstream(&line, &size);
-    if (cli->command->options & OPT(SIZE) && !cli_given(cli, OPT(SIZE)))
-        missing = parse_size(*behind, &bytes) == 0 ? *command++ : "SIZE";
-    for (char **at = cli->args - cli->n_options; out && at < end; at++) {
-        char word[1024];
-        shell_word(*at, word, sizeof(word));
-        if (at == behind && missing)
-            fprintf(out, " --size %s", missing);
-        if (at < behind || at >= command)
-            fprintf(out, "%s %s", at == command ? " --" : "", word);
-    }
-    if (out && command == end)
-        fputs(" -- COMMAND...", out);
-    bool is_whole = out && fclose(out) == 0;
-    int status = cli_usage("%s needs -- before the command '%s': shmdctl %s%s", name,
-                           command < end ? *command : "COMMAND", name, is_whole ? line : "");
+    bool is_size = lacks_size && parse_size(cli->args[at], &bytes) == 0;
+    bool has_command = !is_size || cli->n_args > at + 1;
+    char *word = advice_word(cli->args[at]), *line = NULL, *instead = NULL;
+    const char *size = is_size ? word : lacks_size ? "SIZE" : "";
+    const char *behind = !is_size ? word : has_command ? "" : "COMMAND...";
+    if (word && asprintf(&instead, "%s%s%s--%s%s", lacks_size ? "--size " : "", size,
+                         lacks_size ? " " : "", *behind ? " " : "", behind) >= 0)
+        line = advice_line(cli, at, instead);
+    const char *gap = line ? ": " : "", *shown = line ? line : "";
+    int status = has_command ? cli_usage("%s needs -- before the command '%s'%s%s", name,
+                                         cli->args[at + is_size], gap, shown)
+                             : cli_usage("%s needs -- and a command%s%s", name, gap, shown);
+    free(instead);
     free(line);
+    free(word);
     return status;
 }
 
@@ -79,7 +76,7 @@ static int run_command(struct cli *cli)
     if (command->has_child && !cli->child && cli->n_args > command->max_args)
         return lacks_dashes(cli);
     if (cli->n_args < command->min_args)
-        return cli_usage("too few arguments: shmdctl %s%s%s", command->name, gap,
+        return cli_usage("too few arguments: %s %s%s%s", advice_program(cli), command->name, gap,
                          command->arguments);
     if (cli->n_args > command->max_args)
         return unexpected_argument(cli);
@@ -142,6 +139,8 @@ static int start(struct cli *cli, int argc, char **argv)
         return cmd_version(cli);
     if (cli_given(cli, OPT(HELP)))
         return cmd_help(cli);
+    cli->words_before = argv + 1;
+    cli->n_words_before = rest - 1;
     if (!name)
         return cli_usage("a command is missing");
     cli->command = help_find_command(cli, name);

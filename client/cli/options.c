@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/cli.h"
 #include "client/cli/option_values.h"
 #include "client/cli/parse.h"
@@ -289,22 +290,24 @@ int options_check_new(const struct options *o)
     return 0;
 }
 
-/* Perhaps it was given in another way; then the line as it should be is shown. */
+/* Perhaps it was given in another way; then it is shown how. */
 static int refuse_without_size(const struct cli *cli)
 {
-    const char *socket = cli->options.socket, *command = cli->command->name;
-    char name[512] = "";
+    const char *socket = cli->options.socket;
+    char *line = NULL, instead[64];
     uint64_t size;
-    if (cli->n_args > 0)
-        shell_word(cli->args[0], name, sizeof(name));
     if (socket && parse_size(socket, &size) == 0)
-        return cli_usage("--size is missing, and -s is the socket; if %s is the size: shmdctl %s "
-                         "%s%s--size %s",
-                         socket, command, name, *name ? " " : "", socket);
-    if (*name && parse_size(name, &size) == 0)
-        return cli_usage("--size is missing; if %s is the size: shmdctl %s NAME --size %s", name,
-                         command, name);
-    return cli_usage("--size is missing; it takes %s", SIZE_ACCEPTED);
+        return cli_usage("--size is missing, and -s is the socket; if %s is the size, in place of "
+                         "-s: --size %s",
+                         socket, socket);
+    if (cli->n_args > 0 && parse_size(cli->args[0], &size) == 0 &&
+        (size_t)snprintf(instead, sizeof(instead), "NAME --size %s", cli->args[0]) <
+            sizeof(instead))
+        line = advice_line(cli, 0, instead);
+    int status = line ? cli_usage("--size is missing; if %s is the size: %s", cli->args[0], line)
+                      : cli_usage("--size is missing; it takes %s", SIZE_ACCEPTED);
+    free(line);
+    return status;
 }
 
 int options_create(const struct cli *cli, struct shmd_create_options *ret)

@@ -2,8 +2,10 @@
 #include "client/cli/unknown.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/advice.h"
 #include "client/cli/meant.h"
 #include "client/cli/near.h"
 #include "client/cli/parse.h"
@@ -161,6 +163,14 @@ static bool takes_name(const struct command *command)
     return strstr(command->arguments, "NAME") && !has(command->options, OPT_NEW_NAME);
 }
 
+static int refuse_fixed(const struct cli *cli, const char *text, const char *instead)
+{
+    char *advice = advice_text(cli, instead);
+    int status = cli_usage("unknown option %s%s%s", text, advice ? ": " : "", advice ? advice : "");
+    free(advice);
+    return status;
+}
+
 int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
 {
     char word[64], list[256] = "";
@@ -171,10 +181,10 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
         spell_out(*word, word, sizeof(word));
     for (size_t i = 0; cli->command && i < COUNT(fixed); i++)
         if (strcmp(fixed[i].command, cli->command->name) == 0 && strcmp(fixed[i].word, word) == 0)
-            return cli_usage("unknown option %s: %s", text, fixed[i].instead);
+            return refuse_fixed(cli, text, fixed[i].instead);
     if (cli->command && strcmp(word, "name") == 0 && takes_name(cli->command))
-        return cli_usage("unknown option %s: the name is no option: shmdctl %s NAME", text,
-                         cli->command->name);
+        return cli_usage("unknown option %s: the name is no option: %s %s NAME", text,
+                         advice_program(cli), cli->command->name);
     const char *meant = meant_option(allowed, word);
     if (meant)
         return cli_usage("unknown option %s; do you mean --%s?", text, meant);
@@ -187,30 +197,63 @@ int unknown_option(const struct cli *cli, uint64_t allowed, const char *text)
                          cli->command ? "" : " before the command", list);
     if (!has_dashes)
         return cli_usage("unknown option %s; if it belongs to the command that is to be run, that "
-                         "stands after --: shmdctl %s %s",
-                         text, cli->command->name, cli->command->arguments);
+                         "stands after --: %s %s %s",
+                         text, advice_program(cli), cli->command->name, cli->command->arguments);
     return cli_usage("unknown option %s", text);
 }
 
 /* --- arguments */
 
+/* The first that is unexpected is a size, and none was given. */
+static int expects_size(const struct cli *cli)
+{
+    const char *word = cli->args[cli->command->max_args];
+    char instead[64], *line = NULL;
+    snprintf(instead, sizeof(instead), "--size %s", word);
+    if (cli->n_args == cli->command->max_args + 1 && strlen(word) < sizeof(instead) / 2)
+        line = advice_line(cli, cli->command->max_args, instead);
+    int status =
+        cli_usage("unexpected argument '%s'; if it is the size: %s", word, line ? line : instead);
+    free(line);
+    return status;
+}
+
+/* What --huge without a value leaves behind. */
+static int expects_huge_size(const char *word)
+{
+    return cli_usage("unexpected argument '%s'; if it is the size of the huge pages: --huge=%s",
+                     word, word);
+}
+
+/* The memory goes to a file, or comes from one. */
+static int expects_file(const struct cli *cli)
+{
+    const char *word = cli->args[cli->command->max_args];
+    char *file = advice_word(word);
+    char *line = file && cli->n_args == cli->command->max_args + 1
+                     ? advice_line(cli, cli->command->max_args, "")
+                     : NULL;
+    int status = line ? cli_usage("unexpected argument '%s'; if it is a file: %s %s%s", word, line,
+                                  cli->command->run == cmd_read ? ">" : "<", file)
+                      : cli_usage("unexpected argument '%s'; the usage is: %s %s %s", word,
+                                  advice_program(cli), cli->command->name, cli->command->arguments);
+    free(line);
+    free(file);
+    return status;
+}
+
 int unexpected_argument(const struct cli *cli)
 {
     const struct command *command = cli->command;
     const char *word = cli->args[command->max_args];
-    char name[512];
     uint64_t size;
-    shell_word(cli->args[0], name, sizeof(name));
-    if (has(command->options, OPT_SIZE) && parse_size(word, &size) == 0 && *name)
-        return cli_usage("unexpected argument '%s'; if it is the size: shmdctl %s %s --size %s",
-                         word, command->name, name, word);
-    if (cli->command->run == cmd_read || cli->command->run == cmd_write) {
-        char file[512];
-        bool reads = command->run == cmd_read;
-        shell_word(word, file, sizeof(file));
-        return cli_usage("unexpected argument '%s'; if it is a file: shmdctl %s %s %s%s", word,
-                         command->name, name, reads ? ">" : "<", file);
-    }
-    return cli_usage("unexpected argument '%s'; the usage is: shmdctl %s%s%s", word, command->name,
-                     *command->arguments ? " " : "", command->arguments);
+    bool is_size = has(command->options, OPT_SIZE) && parse_size(word, &size) == 0;
+    if (is_size && !cli_given(cli, OPT(SIZE)))
+        return expects_size(cli);
+    if (is_size && cli_given(cli, OPT(HUGE)))
+        return expects_huge_size(word);
+    if (command->run == cmd_read || command->run == cmd_write)
+        return expects_file(cli);
+    return cli_usage("unexpected argument '%s'; the usage is: %s %s%s%s", word, advice_program(cli),
+                     command->name, *command->arguments ? " " : "", command->arguments);
 }

@@ -102,7 +102,7 @@ class Create(Shmdctl):
     def test_one_that_is_too_small(self):
         self.client.create(name="x", size=4096)
         self.ctl("create", "x", "--size", "8K", status=SIZE_MISMATCH)
-        self.assertIn("; --replace puts a new one in its place", self.message)
+        self.assertIn("--replace puts a new one in its place", self.message)
         self.ctl("create", "x", "--size", "8K", "--replace")
         self.assertEqual(self.client.stat(name="x")["size"], 8192)
 
@@ -536,7 +536,7 @@ class Memory(Shmdctl):
     def test_what_is_not_ready_yet(self):
         self.client.create(name="late", size=4, ready=False)
         self.ctl("write", "late", data=b"ab")
-        note = "late is not ready: it is read as far as it is filled; shmdctl wait late waits"
+        note = "late is not ready: what is not filled yet reads as zeros; to wait: shmdctl wait late$"
         self.assertEqual(self.ctl("read", "late", note=note), b"ab\0\0")
         self.client.call("ready", name="late")
         self.assertEqual(self.ctl("read", "late"), b"ab\0\0")
@@ -928,9 +928,9 @@ class Hold(Shmdctl):
         serial = self.client.create(name="x")["serial"]
         self.ctl("hold", "x", status=REFUSED)
         self.assertIn("a persistent segment has no holders", self.message)
-        self.assertIn("that is: shmdctl hold x --lifetime process ", self.message)
+        self.assertIn(": shmdctl hold x --lifetime process ", self.message)
         self.ctl("hold", "--serial", serial, status=REFUSED)
-        self.assertIn(f"that is: shmdctl hold --serial {serial} --lifetime process ", self.message)
+        self.assertIn(f": shmdctl hold --serial {serial} --lifetime process ", self.message)
         self.ctl("release", "x", status=REFUSED)
         self.assertIn("nothing to release", self.message)
         self.assertIn("until somebody removes it", self.message)
@@ -1039,6 +1039,96 @@ class Hold(Shmdctl):
 
     def libraries(self):
         return self.where_programs_are("shmdctl", SOMEBODY)[1]
+
+
+class Advice(Shmdctl):
+    """What a message says to type acts on the daemon that was asked: another one may have segments
+    of the same names."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.start_daemon(directory=self.daemon_directory("other"))
+        self.there = self.connect(self.other, SOMEBODY)
+
+    def advises(self, line, *arguments, status, **more):
+        """LINE is advised, with the option that was typed."""
+        option = ("--socket", self.other.socket_path)
+        begin = f"shmdctl --socket {self.other.socket_path} "
+        self.ctl(*option, *arguments, status=status, **more)
+        self.assertIn(begin + line, self.message)
+        self.assertNotIn(begin, self.message.replace(begin + line, ""))
+        self.assertNotIn("shmdctl " + line, self.message)
+
+    def test_to_hold_it(self):
+        for client in (self.connect(self.daemon, SOMEBODY), self.there):
+            client.create(name="foo", size=4096)
+        self.advises("hold foo --lifetime process -- true\n", "run", "foo", "--size", "4K", "--", "true",
+                     status=NOT_STARTED)
+        self.advises("hold foo --lifetime process", "hold", "foo", status=REFUSED)
+        self.advises("hold foo --lifetime process", "hold", "foo", "--wait", status=REFUSED)
+        self.advises("hold foo --lifetime process'", "set", "foo", "--lifetime", "process", status=USAGE)
+
+    def test_to_hold_what_was_made(self):
+        option = ("--socket", self.other.socket_path)
+        program = f"shmdctl --socket {self.other.socket_path}"
+        self.ctl(*option, "create", "foo", "--size", "1", "--lifetime", "process", note=f".*use '{program} run'.*"
+                 f"'{program} hold foo --lifetime process'$")
+        self.ctl(*option, "create", "foo", "--size", "1", "--not-ready", note=f".*use '{program} run'$")
+
+    def test_to_wait(self):
+        self.there.create(name="foo", size=4, ready=False)
+        self.ctl("-s", self.other.socket_path, "read", "foo",
+                 note=f"foo .*; to wait: shmdctl --socket {self.other.socket_path} wait foo$")
+
+    def test_what_is_foreign(self):
+        shmid = as_user(SOMEBODY, lambda: sysv.create(100))
+        self.addCleanup(sysv.remove, shmid)
+        self.advises(f"rm --force --shmid {shmid} ", "rm", "--shmid", shmid, status=NO_SUCH_SEGMENT)
+        self.advises(f"adopt --shmid {shmid} ", "set", "--shmid", shmid, "--mode", "600", status=NO_SUCH_SEGMENT)
+        self.advises("list --all ", "adopt", "--key", "0x7a7a7a7a", status=NO_SUCH_SEGMENT)
+
+    def test_where_the_option_stands(self):
+        for arguments, line in (
+            (["-s", "a b", "create", "foo", "4K"], "shmdctl -s 'a b' create foo --size 4K\n"),
+            (["create", "foo", "-s", "a b", "4K"], "shmdctl create -s 'a b' foo --size 4K\n"),
+            (["--system", "create", "foo", "4K"], "shmdctl --system create foo --size 4K\n"),
+            (["--user", "run", "foo", "ls"], "shmdctl --user run foo --size SIZE -- ls\n"),
+            (["--user", "read", "foo", "f"], "shmdctl --user read foo >f\n"),
+            (["--user", "adopt", "5"], "shmdctl --user adopt --shmid 5\n"),
+            (["-s", "it's", "adopt"], "shmdctl --socket $'it\\'s' list --all shows the numbers\n"),
+            (["-s", "it's", "wait"], "too few arguments: shmdctl --socket $'it\\'s' wait NAME\n"),
+            (["--user", "gc", "x"], "the usage is: shmdctl --user gc [--shmid N | --key K]\n"),
+            (["--user", "set", "x", "--ready"], "shmdctl --user ready NAME\n"),
+            (["--user", "rm", "--name", "x"], "shmdctl --user rm NAME\n"),
+            (["--user", "run", "x", "--size", "1", "--"], "shmdctl --user run NAME "),
+            (["--user", "run", "x", "--size", "1"], "shmdctl --user run NAME "),
+            (["--user", "hold", "x", "--colour"], "shmdctl --user hold "),
+        ):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=NOT_STARTED if "run" in arguments else USAGE)
+                self.assertIn(line, self.message)
+
+    @needs_several_uids
+    def test_it_is_for_the_reader(self):
+        """Who may not change the segment is not told to."""
+        root = self.connect(self.daemon, ROOT)
+        root.create(name="roots", mode="0644")
+        root.create(name="open", size=4096, mode="0666")
+        self.ctl("run", "roots", "--size", "1", "--", "true", status=NOT_STARTED)
+        self.assertIn("a segment of lifetime persistent has no holders\n", self.message)
+        self.ctl("hold", "roots", "--wait", status=REFUSED)
+        self.assertIn("it stays until somebody removes it\n", self.message)
+        self.ctl("hold", "roots", status=REFUSED)
+        self.assertIn("; as its owner or root: shmdctl hold roots --lifetime process", self.message)
+        self.ctl("create", "open", "--size", "8K", status=SIZE_MISMATCH)
+        self.assertIn("; as its owner or root: --replace puts a new one in its place", self.message)
+
+    def test_run_is_not_told_to_replace(self):
+        """What is new would go with the command, and what was there is lost."""
+        self.client.create(name="foo", size=4096, mode="0666")
+        self.ctl("run", "foo", "--size", "8K", "--any-owner", "--", "true", status=NOT_STARTED)
+        self.assertIn("4096 bytes", self.message)
+        self.assertNotIn("--replace", self.message)
 
 
 class Run(Shmdctl):
@@ -1799,12 +1889,24 @@ class CommandLine(CommandCase):
 
     def test_the_line_as_it_should_be(self):
         for arguments, line in (
-            (["create", "foo", "-s", "4096"], "shmdctl create foo --size 4096\n"),
-            (["create", "-s", "64K"], "shmdctl create --size 64K\n"),
+            (["create", "foo", "-s", "4096"], "if 4096 is the size, in place of -s: --size 4096\n"),
+            (["create", "-s", "64K"], "if 64K is the size, in place of -s: --size 64K\n"),
+            (["run", "x", "-s", "4K", "--", "ls"], "if 4K is the size, in place of -s: --size 4K\n"),
             (["create", "foo", "4096"], "shmdctl create foo --size 4096\n"),
             (["create", "4K"], "shmdctl create NAME --size 4K\n"),
-            (["run", "foo", "4K", "--", "true"], "shmdctl run foo --size 4K\n"),
+            (["create", "4K", "--mode", "0644"], "shmdctl create --mode 0644 NAME --size 4K\n"),
+            (["create", "foo", "4K", "--mode", "0644", "--label", "x=y z"],
+             "shmdctl create --mode 0644 --label 'x=y z' foo --size 4K\n"),
+            (["create", "foo", "--from", "f", "4K"], "shmdctl create --from f foo --size 4K\n"),
+            (["--json", "create", "foo", "4K"], "shmdctl --json create foo --size 4K\n"),
+            (["create", "foo", "4K", "more"], "if it is the size: --size 4K\n"),
+            (["create", "foo", "--", "4K"], "if it is the size: --size 4K\n"),
+            (["create", "foo", "--size", "4K", "5K"], "unexpected argument '5K'; the usage is: shmdctl create "),
+            (["run", "foo", "4K", "--", "true"], "shmdctl run foo --size 4K -- true\n"),
+            (["run", "foo", "4K", "--mode", "600", "--", "echo", "a b"],
+             "shmdctl run --mode 600 foo --size 4K -- echo 'a b'\n"),
             (["adopt", "5"], "shmdctl adopt --shmid 5\n"),
+            (["adopt", "5", "--label", "a=b"], "shmdctl adopt --label a=b --shmid 5\n"),
             (["adopt", "0xbeef"], "shmdctl adopt --key 0xbeef\n"),
             (["adopt", "it's"], "shmdctl adopt --shmid N $'it\\'s'; shmdctl list --all shows the numbers\n"),
             (["adopt"], "needs one of --shmid N and --key K; shmdctl list --all shows the numbers\n"),
@@ -1830,18 +1932,26 @@ class CommandLine(CommandCase):
             (["write", "x", "a file"], "if it is a file: shmdctl write x <'a file'\n"),
             (["write", "x", "--from", "f"], "what is written comes from standard input: shmdctl write NAME <FILE\n"),
             (["read", "x", "file"], "if it is a file: shmdctl read x >file\n"),
+            (["read", "x", "file", "--offset", "4"], "if it is a file: shmdctl read --offset 4 x >file\n"),
             (["run", "x", "true"], "shmdctl run x --size SIZE -- true\n"),
             (["run", "x", "4K", "sh", "-"], "shmdctl run x --size 4K -- sh -\n"),
-            (["run", "x", "4K"], "shmdctl run x --size 4K -- COMMAND...\n"),
+            (["run", "x", "4K"], "run needs -- and a command: shmdctl run x --size 4K -- COMMAND...\n"),
             (["run", "x", "--size", "4K", "8K"], "shmdctl run --size 4K x -- 8K\n"),
             (["create", "x"], "--size is missing; it takes bytes, or a number with K"),
             (["help", "foo"], "metrics, help, version\nTry 'shmdctl --help'.\n"),
             (["help", "__complete"], "unknown command '__complete'; there are"),
         ):
             with self.subTest(arguments=arguments):
-                self.ctl(*arguments, status=NOT_STARTED if arguments[0] == "run" else USAGE)
+                self.ctl(*arguments, status=NOT_STARTED if "run" in arguments else USAGE)
                 self.assertIn(line, self.message)
         self.assertIn("at least this long (10m)\n", self.ctl("help", "gc"))
+
+    def test_the_size_of_huge_pages_has_an_equals_sign(self):
+        with open("/proc/meminfo", encoding="ascii") as meminfo:
+            if "Hugepagesize:" not in meminfo.read():
+                self.skipTest("this kernel has no huge pages")
+        self.ctl("create", "foo", "--size", "4K", "--huge", "3M", status=USAGE)
+        self.assertIn("if it is the size of the huge pages: --huge=3M\n", self.message)
 
     def test_missing_arguments(self):
         for arguments in (["wait"], ["call"], ["run"], ["create", "x"], ["list", "x", "y"]):
