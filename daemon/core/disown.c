@@ -7,11 +7,26 @@
 #include "daemon/core/kernel.h"
 #include "daemon/core/removal.h"
 
+/* Whether FOUND's segment is gone as soon as the daemon lets go of it. That may have been set since
+ * the last sweep: 1, 0 or a negative errno. */
+static int would_be_gone(const struct core *core, const struct found *found)
+{
+    const struct sysv *sysv = &core->on.sysv;
+    struct sysv_limits limits;
+    if (segment_attachments(found->segment, &found->kernel) > 0)
+        return 0;
+    int r = sysv->ops->limits(sysv->context, &limits);
+    return r < 0 ? r : limits.shm_rmid_forced;
+}
+
 static int check(const struct core *core, const struct caller *caller, const struct found *found,
                  struct outcome_detail *detail)
 {
     const struct access *a = &core->settings.access;
     const struct segment *s = found->segment;
+    int gone = would_be_gone(core, found);
+    if (gone < 0)
+        return gone;
     if (s->state == STATE_REMOVING)
         return outcome_being_removed(detail, NULL);
     *detail = (struct outcome_detail){0};
@@ -20,7 +35,7 @@ static int check(const struct core *core, const struct caller *caller, const str
     else if (declaration_of(&core->declarations, s->name, s->key))
         detail->what = "disown of a declared segment, which the next sweep would create again: "
                        "take it out of its file and reload first";
-    else if (core->rmid_forced && segment_attachments(s, &found->kernel) == 0)
+    else if (gone)
         detail->what = "disown while kernel.shm_rmid_forced is 1 and nobody has attached the "
                        "segment: it would be gone at once";
     if (detail->what)

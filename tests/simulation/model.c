@@ -808,7 +808,7 @@ static struct answer answer_disown(const struct model *m, const struct process *
     if (is_removing(s))
         return refused(CODE_INVALID_PARAMETER);
     if (s->lifetime == LIFETIME_ATTACHED ||
-        (m->w->core.rmid_forced && model_attachments(m, s) == 0))
+        (m->w->k->shm_rmid_forced && model_attachments(m, s) == 0))
         return refused(CODE_NOT_SUPPORTED);
     /* What the daemon has made for itself would be nobody's but the daemon's. */
     if (s->creator_uid == DAEMON_UID && !model_is_admin(m, p))

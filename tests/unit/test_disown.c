@@ -126,6 +126,23 @@ TEST(the_anchor_is_not_told)
     turn_ends();
 }
 
+/* kernel.shm_rmid_forced has been written since the last sweep. */
+TEST(what_would_be_gone_at_once)
+{
+    f->core.rmid_forced = f->k->shm_rmid_forced = true;
+    create_for_bob(f);
+    assert_non_null(fixture_record(f, "a")->anchor);
+    f->core.rmid_forced = false;
+    assert_int_equal(disown_found(f, 0), OUTCOME_NOT_SUPPORTED);
+    fake_sysv_fail(f->k, FAKE_LIMITS, 1, EIO);
+    assert_int_equal(disown_found(f, 0), -EIO);
+    assert_int_equal(f->core.registry.count, 1);
+    f->core.rmid_forced = true;
+    f->k->shm_rmid_forced = false;
+    assert_int_equal(disown_found(f, 0), 0);
+    turn_ends();
+}
+
 /* What is being removed stays the daemon's until it is gone. */
 TEST(what_is_being_removed)
 {
@@ -241,6 +258,7 @@ int main(void)
         CASE(of_created),
         CASE(of_an_adopted_one_that_was_taken_back),
         CASE(the_anchor_is_not_told),
+        CASE(what_would_be_gone_at_once),
         CASE(what_is_being_removed),
         CASE(a_create_in_the_same_second),
         CASE(a_create_after_the_clock_was_set_back),
