@@ -118,19 +118,20 @@ static bool is_of(enum shmd_instance instance, const char *path)
 /* systemd starts only those that have its units. */
 static void add_start(struct text *text, const char *path)
 {
-    char command[1024];
+    char command[1024], program[256];
     if (!path)
         return;
+    start_program(program, sizeof(program));
     if (is_of(SHMD_INSTANCE_SYSTEM, path))
         add(text, " (%ssystemctl start shmd.socket)", geteuid() == 0 ? "" : "as root: ");
     else if (is_of(SHMD_INSTANCE_USER, path))
-        add(text, " (systemctl --user start shmd.socket, or shmd)");
+        add(text, " (systemctl --user start shmd.socket, or %s)", program);
     else {
         start_text(path, command, sizeof(command));
         if (*command)
             add(text, " (%s)", command);
         else
-            add(text, " by shmd --socket");
+            add(text, " by %s --socket", program);
     }
 }
 

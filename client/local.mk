@@ -31,6 +31,7 @@ EXTRA_DIST += client/libshmd.map
 # What the library and the command both say.
 noinst_LTLIBRARIES += libstart.la
 libstart_la_SOURCES = client/start.c client/start.h
+libstart_la_CPPFLAGS = $(AM_CPPFLAGS) -DSHMD_SBINDIR='"$(sbindir)"'
 
 bin_PROGRAMS += shmdctl
 shmdctl_SOURCES = \

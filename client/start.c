@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,12 +54,37 @@ static bool is_own(const char *directory)
            !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+static bool is_in_path(const char *name)
+{
+    char file[PATH_MAX];
+    struct stat st;
+    const char *at = getenv("PATH");
+    while (at && *at) {
+        size_t len = strcspn(at, ":");
+        int n = snprintf(file, sizeof(file), "%.*s/%s", (int)len, at, name);
+        if (len > 0 && n > 0 && (size_t)n < sizeof(file) && access(file, X_OK) == 0 &&
+            stat(file, &st) == 0 && S_ISREG(st.st_mode))
+            return true;
+        at += len + (at[len] == ':');
+    }
+    return false;
+}
+
+void start_program(char *ret, size_t size)
+{
+    char installed[WORD_SIZE];
+    bool is_named = !is_in_path("shmd") && quote(SHMD_SBINDIR "/shmd", "", installed) &&
+                    strlen(installed) < size;
+    snprintf(ret, size, "%s", is_named ? installed : "shmd");
+}
+
 void start_text(const char *path, char *ret, size_t size)
 {
-    char directory[PATH_MAX], existing[PATH_MAX];
+    char directory[PATH_MAX], existing[PATH_MAX], program[256];
     char socket[WORD_SIZE], state[WORD_SIZE], missing[WORD_SIZE];
     int length;
     *ret = '\0';
+    start_program(program, sizeof(program));
     if (!quote(path, "", socket) || !quote(path, ".state", state))
         return;
     directory_of(path, directory);
@@ -67,14 +93,15 @@ void start_text(const char *path, char *ret, size_t size)
     if (!quote(directory, "", missing))
         return;
     if (access(existing, W_OK | X_OK) < 0)
-        length = snprintf(ret, size, "as a user who may write to %s: shmd --socket %s", existing,
-                          socket);
+        length = snprintf(ret, size, "as a user who may write to %s: %s --socket %s", existing,
+                          program, socket);
     else if (strcmp(existing, directory) != 0)
-        length = snprintf(ret, size, "mkdir -p -m 755 %s && shmd --socket %s", missing, socket);
+        length =
+            snprintf(ret, size, "mkdir -p -m 755 %s && %s --socket %s", missing, program, socket);
     else if (is_own(directory))
-        length = snprintf(ret, size, "shmd --socket %s", socket);
+        length = snprintf(ret, size, "%s --socket %s", program, socket);
     else
-        length = snprintf(ret, size, "shmd --socket %s --state-dir %s", socket, state);
+        length = snprintf(ret, size, "%s --socket %s --state-dir %s", program, socket, state);
     if (length < 0 || (size_t)length >= size)
         *ret = '\0';
 }

@@ -9,6 +9,9 @@
 
 #include <stddef.h>
 
+/* The daemon's program as one word of a shell: "shmd", where a directory in PATH has it, or the
+ * path at which it is installed. An ordinary user's PATH often lacks that directory. */
+void start_program(char *ret, size_t size);
 /* The command line for the socket PATH into RET, which is empty when there is none that would do:
  * a shell cannot simply be told PATH, or it is too long. */
 void start_text(const char *path, char *ret, size_t size);

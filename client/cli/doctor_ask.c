@@ -113,6 +113,7 @@ static void look_at_socket(struct doctor_facts *f)
     struct stat st;
     char copy[sizeof(((struct daemon_seen *)NULL)->path)];
     f->socket.kind = kind_of(f->socket.path);
+    start_program(f->socket.program, sizeof(f->socket.program));
     start_text(f->socket.path, f->socket.start, sizeof(f->socket.start));
     if (stat(f->socket.path, &st) < 0) {
         f->socket.error = -errno;

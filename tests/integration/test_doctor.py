@@ -80,7 +80,7 @@ class WithoutDaemon(DoctorCase):
         finding = self.finding("socket", "error")
         self.assertEqual(finding["found"], f"{self.path}: nothing is there")
         self.assertRegex(finding["mend"], "^start one there: (mkdir -p -m 755 /nonexistent &&|as a user who may "
-                         f"write to /:) shmd --socket {self.path}; or name another")
+                         f"write to /:) [^ ]*shmd --socket {self.path}; or name another")
         self.assertNotIn("systemctl", finding["mend"])
         runtime = {"SHMD_SOCKET": "", "XDG_RUNTIME_DIR": "/nonexistent"}
         own = self.run_program("shmdctl", "--user", "doctor", "--json", environment=runtime)[1]

@@ -1734,7 +1734,7 @@ class CommandLine(CommandCase):
         for directory in (own, shared, missing):
             with self.subTest(directory=directory):
                 path = os.path.join(directory, "a socket")
-                self.ctl("-s", path, "list", status=UNREACHABLE)
+                self.ctl("-s", path, "list", status=UNREACHABLE, environment=environment)
                 (line,) = re.findall(r"Start it \((.*)\); --socket", self.message)
                 daemon = subprocess.Popen(
                     ["/bin/sh", "-c", f"umask 002; {line.replace('shmd --socket', 'exec shmd --socket')}"],
@@ -1743,6 +1743,15 @@ class CommandLine(CommandCase):
                 self.addCleanup(daemon.kill)
                 wait_until(lambda path=path: os.path.exists(path), "it serves")
                 self.ctl("-s", path, "info")
+
+    def test_the_hint_names_a_daemon_that_is_not_in_the_path(self):
+        path = os.path.join(self.directory, "socket")
+        bin_only = {"PATH": "/usr/bin:/bin"}
+        runtime = {"SHMD_SOCKET": "", "XDG_RUNTIME_DIR": self.directory, **bin_only}
+        self.ctl("-s", path, "list", status=UNREACHABLE, environment=bin_only)
+        self.assertRegex(self.message, rf"[ (]/[^ ]*/sbin/shmd --socket {path}[ )]")
+        self.ctl("--user", "list", status=UNREACHABLE, environment=runtime)
+        self.assertRegex(self.message, r"systemctl --user start shmd.socket, or /[^ ]*/sbin/shmd\)")
 
     def test_a_socket_that_is_none(self):
         self.ctl("-s", "", "list", status=USAGE)

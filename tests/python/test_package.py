@@ -10,6 +10,7 @@ import re
 import struct
 import threading
 from fractions import Fraction
+from unittest import mock
 
 from package import PackageCase, shmd, sysv, TOP
 
@@ -622,6 +623,22 @@ class Errors(PackageCase):
             self.assertIn(command, str(caught.exception))
         with self.assertRaises(shmd.Unreachable):
             shmd.connect("/nowhere/shmd.sock")
+
+    def test_the_daemon_is_not_in_the_path(self):
+        path = os.path.join(self.directory, "x", "s")
+        program = os.path.join(self.directory, "shmd")
+        os.mkdir(os.path.dirname(path), 0o755)
+        with open(program, "w", encoding="ascii"):
+            pass
+        os.chmod(program, 0o755)
+        installed = ("/nowhere/shmd", program)
+        for directories, word in (("/nowhere", program), (self.directory, "shmd")):
+            with self.subTest(directories=directories), \
+                    mock.patch.dict(os.environ, PATH=directories), \
+                    mock.patch("shmd._errors.INSTALLED", installed), \
+                    self.assertRaises(shmd.Unreachable) as caught:
+                shmd.connect(path)
+            self.assertIn(f"({word} --socket {path})", str(caught.exception))
 
     def test_no_socket(self):
         path = os.path.join(self.directory, "file")

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/support.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,6 +91,25 @@ TEST(words_are_those_of_the_wire)
     assert_null(shmd_event_word((enum shmd_event_kind)0));
 }
 
+/* An ordinary user's PATH often has no daemon: these tests have one there. */
+static char path_directory[] = "/tmp/shmd-unit-path-XXXXXX", path_program[64];
+
+static int put_into_path(void)
+{
+    if (!mkdtemp(path_directory))
+        return -1;
+    snprintf(path_program, sizeof(path_program), "%s/shmd", path_directory);
+    FILE *program = fopen(path_program, "w");
+    if (!program || fclose(program) != 0 || chmod(path_program, 0755) < 0)
+        return -1;
+    return setenv("PATH", path_directory, 1);
+}
+
+static int take_out_of_path(void)
+{
+    return unlink(path_program) < 0 ? -1 : rmdir(path_directory);
+}
+
 static void check_unreachable(const char *path, int code, const char *want)
 {
     char text[256], cut[4];
@@ -145,6 +165,22 @@ TEST(how_a_daemon_is_started_at_a_socket)
     assert_int_equal(rmdir(directory), 0);
 }
 
+TEST(a_daemon_that_is_not_in_the_path_is_named_by_its_own)
+{
+    static const char *const without[] = {"", ":", "/nonexistent:/proc/self"};
+    char text[512];
+    for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+        setenv("PATH", without[i], 1);
+        shmd_unreachable_text("/tmp/s", -ENOENT, text, sizeof(text));
+        assert_contains(text, "/shmd --socket /tmp/s");
+        assert_contains(text, "(/");
+    }
+    unsetenv("PATH");
+    shmd_unreachable_text("/tmp/s", -ENOENT, text, sizeof(text));
+    assert_contains(text, "/shmd --socket /tmp/s");
+    setenv("PATH", path_directory, 1);
+}
+
 TEST(why_a_daemon_cannot_be_reached)
 {
     const char *nowhere = "/nonexistent/shmd.sock";
@@ -177,7 +213,11 @@ int main(void)
         cmocka_unit_test(every_code_has_its_sentence),
         cmocka_unit_test(words_are_those_of_the_wire),
         cmocka_unit_test(how_a_daemon_is_started_at_a_socket),
+        cmocka_unit_test(a_daemon_that_is_not_in_the_path_is_named_by_its_own),
         cmocka_unit_test(why_a_daemon_cannot_be_reached),
     };
-    return RUN_TESTS(tests);
+    if (put_into_path() != 0)
+        return 1;
+    int failed = RUN_TESTS(tests);
+    return take_out_of_path() == 0 ? failed : 1;
 }

@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 import stat
 from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
 SYSTEM_SOCKET = "/run/shmd/shmd.sock"
+INSTALLED = ("/usr/local/sbin/shmd", "/usr/sbin/shmd")
 
 
 class Error(OSError):
@@ -250,12 +252,21 @@ def _start(path: str) -> str:
     own = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or "/", "shmd", "shmd.sock")
     if path == SYSTEM_SOCKET:
         return f"{'' if os.geteuid() == 0 else 'as root: '}systemctl start shmd.socket"
-    return "systemctl --user start shmd.socket, or shmd" if path == own else _start_there(path)
+    return f"systemctl --user start shmd.socket, or {_program()}" if path == own else _start_there(path)
+
+
+def _program() -> str:
+    """The daemon as a shell finds it: an ordinary user's PATH often has no sbin."""
+    if shutil.which("shmd") is None:
+        for path in INSTALLED:
+            if os.access(path, os.X_OK):
+                return shlex.quote(path)
+    return "shmd"
 
 
 def _start_there(path: str) -> str:
     """A daemon keeps its state beside its socket only where nobody else may write."""
-    command = f"shmd --socket {shlex.quote(path)}"
+    command = f"{_program()} --socket {shlex.quote(path)}"
     directory = existing = os.path.dirname(path) or "."
     while not os.path.exists(existing) and os.path.dirname(existing) != existing:
         existing = os.path.dirname(existing) or "."
