@@ -411,11 +411,24 @@ static void print_totals(const struct gc *gc)
         puts("No segment is leaked, left, undecided or lost.");
 }
 
+/* The daemon knows who asked for the segment, which the kernel does not. */
+static const char *managed_advice(const struct gc *gc, const struct candidate *c)
+{
+    struct shmd_segment *segment = NULL;
+    bool may_change = is_callers(c);
+    if (!may_change && shmd_stat(cli_ask(gc->cli), SHMD_SHMID(c->segment->shmid), &segment) == 0)
+        may_change = advice_may_change(segment);
+    shmd_segment_free(segment);
+    return may_change
+               ? "; with --remove the daemon is asked to remove it, also while processes hold it"
+               : "; the daemon removes it only for its owner, its creator and admins";
+}
+
 /* What --remove would do with the one segment that was named. */
-static const char *one_advice(const struct candidate *c)
+static const char *one_advice(const struct gc *gc, const struct candidate *c)
 {
     if (c->outcome.class == GC_MANAGED)
-        return "; with --remove the daemon is asked to remove it, also while processes hold it";
+        return managed_advice(gc, c);
     if (!is_callers(c))
         return "; only its owner, its creator and root may remove it";
     switch (c->outcome.class) {
@@ -438,7 +451,8 @@ static void print_removed(const struct gc *gc)
     struct total removed = total_removed(gc);
     char text[32];
     if (!cli_given(gc->cli, OPT(REMOVE))) {
-        printf("Nothing was removed%s.\n", gc->by_decision ? one_advice(&gc->candidates[0]) : "");
+        printf("Nothing was removed%s.\n",
+               gc->by_decision ? one_advice(gc, &gc->candidates[0]) : "");
         return;
     }
     size_text(gc, removed.bytes, text, sizeof(text));

@@ -366,6 +366,10 @@ class OneByDecision(GcCase):
         with daemon.connect(ALICE) as client:
             shmid = client.create(name="kept", mode="0600")["shmid"]
             self.assertEqual(self.one(shmid), ("managed", "kept"))
+            self.assertIn("\nNothing was removed; with --remove the daemon is asked to remove it, also while "
+                          "processes hold it.\n", self.gc("--shmid", shmid, user=ALICE))
+            self.assertIn("\nNothing was removed; the daemon removes it only for its owner, its creator and "
+                          "admins.\n", self.gc("--shmid", shmid, user=BOB))
             self.gc("--shmid", shmid, "--remove", user=BOB, status=PERMISSION_DENIED)
             self.assertTrue(sysv.exists(shmid))
             self.assertEqual(self.one(shmid, "--remove", user=ALICE), ("managed", "removed"))
