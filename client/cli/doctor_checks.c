@@ -29,6 +29,11 @@ enum severity doctor_worst(const struct findings *findings)
 
 /* --- the daemon */
 
+static const char *program(const struct doctor_facts *m)
+{
+    return *m->socket.program ? m->socket.program : "shmd";
+}
+
 static void mend_silent(const struct doctor_facts *m, struct finding *f)
 {
     static const char *const logs[] = {
@@ -43,13 +48,13 @@ static void mend_absent(const struct doctor_facts *m, struct finding *f)
 {
     static const char other[] = "; or name another daemon's socket by --socket or SHMD_SOCKET";
     if (m->socket.kind == DAEMON_SYSTEMS)
-        mend(f, "as root: systemctl start shmd.socket%s", other);
+        mend(f, "%ssystemctl start shmd.socket%s", as_root(m), other);
     else if (m->socket.kind == DAEMON_USERS)
-        mend(f, "systemctl --user start shmd.socket, or shmd%s", other);
+        mend(f, "systemctl --user start shmd.socket, or %s%s", program(m), other);
     else if (*m->socket.start)
         mend(f, "start one there: %s%s", m->socket.start, other);
     else if (*m->socket.path)
-        mend(f, "start one there by shmd --socket%s", other);
+        mend(f, "start one there by %s --socket%s", program(m), other);
     else
         mend(f, "name a daemon's socket by --socket or SHMD_SOCKET");
 }
@@ -183,10 +188,12 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
            "the user owns and nobody has attached, even if another user created them; su - and ssh "
            "are sessions, "
            "too. It also removes the user's semaphores, message queues and files in /dev/shm");
-    mend(f, "loginctl enable-linger USER; or let a system user own the segments and give access by "
-            "the group (shmdctl create --uid shmd --gid GROUP --mode 660); or, for all users, put "
-            "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
-            "systemd-logind");
+    mend(f,
+         "loginctl enable-linger USER; or let a system user own the segments and give access by "
+         "the group (shmdctl %screate --uid shmd --gid GROUP --mode 660); or, for all users, put "
+         "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
+         "systemd-logind",
+         m->options);
 }
 
 /* Whether there are files to be checked, which are the daemon's. If not, FOUND says so. */
@@ -279,9 +286,9 @@ static void check_declared_files(const struct doctor_facts *m, struct finding *f
         found(f, SEVERITY_WARNING, "%.400s%s", d->invalid, more);
         why(f, "the daemon leaves out what is wrong when it starts, and refuses to reload");
         mend(f,
-             "shmd %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
+             "%s %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
              "%sreload",
-             config, m->options);
+             program(m), config, m->options);
     } else if (d->n_unreadable > 0) {
         found(f, SEVERITY_INFO, "not checked: you may not read %zu of the %zu files in %s",
               d->n_unreadable, d->n_files, d->dir);
@@ -354,8 +361,10 @@ static void check_rmid_forced(const struct doctor_facts *m, struct finding *f)
         found(f, SEVERITY_WARNING, "kernel.shm_rmid_forced is 1");
         why(f, "the kernel destroys each segment that nobody has attached as soon as its creator "
                "is gone: persistent ones live only as long as the daemon runs");
-        mend(f, "sysctl -w kernel.shm_rmid_forced=0, and take it out of /etc/sysctl.conf and "
-                "/etc/sysctl.d");
+        mend(f,
+             "%ssysctl -w kernel.shm_rmid_forced=0, and take it out of /etc/sysctl.conf and "
+             "/etc/sysctl.d",
+             as_root(m));
     }
 }
 
@@ -379,12 +388,13 @@ static void mend_huge_pages(const struct doctor_facts *m, struct finding *f)
             ? m->daemon.may_lock || (m->has_hugetlb_group && daemon_is_member(m, m->hugetlb_group))
             : m->daemon.is_known && m->daemon.uid == 0;
     if (may_use)
-        mend(f, "%s", pages);
+        mend(f, "%s%s", as_root(m), pages);
     else if (m->daemon.has_proc)
-        mend(f, "%s, and vm.hugetlb_shm_group=%" PRIu32 " lets the daemon use them", pages,
-             m->daemon.gid);
+        mend(f, "%s%s, and vm.hugetlb_shm_group=%" PRIu32 " lets the daemon use them", as_root(m),
+             pages, m->daemon.gid);
     else
-        mend(f, "%s, and vm.hugetlb_shm_group=GID, with the daemon's gid, lets it use them", pages);
+        mend(f, "%s%s, and vm.hugetlb_shm_group=GID, with the daemon's gid, lets it use them",
+             as_root(m), pages);
 }
 
 static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
@@ -412,8 +422,8 @@ static void check_huge_pages(const struct doctor_facts *m, struct finding *f)
               "%s, but vm.hugetlb_shm_group is %" PRIu32 " and the daemon's gid is %" PRIu32, pools,
               m->hugetlb_group, m->daemon.gid);
         why(f, "the daemon may not use them: a segment that asks for huge pages is refused");
-        mend(f, "sysctl -w vm.hugetlb_shm_group=%" PRIu32 "; keep it in /etc/sysctl.d/shmd.conf",
-             m->daemon.gid);
+        mend(f, "%ssysctl -w vm.hugetlb_shm_group=%" PRIu32 "; keep it in /etc/sysctl.d/shmd.conf",
+             as_root(m), m->daemon.gid);
     }
 }
 

@@ -60,9 +60,9 @@ void check_shmmni(const struct doctor_facts *m, struct finding *f)
         return;
     why(f, "when it is full every new segment is refused with ENOSPC, \"No space left on device\"");
     mend(f,
-         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmmni=%" PRIu64
+         "remove segments that nobody needs (shmdctl %sgc), or %ssysctl -w kernel.shmmni=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmmni * 2);
+         m->options, as_root(m), m->limits.shmmni * 2);
 }
 
 void check_shmall(const struct doctor_facts *m, struct finding *f)
@@ -80,9 +80,9 @@ void check_shmall(const struct doctor_facts *m, struct finding *f)
     why(f, "a segment that does not fit into the rest is refused with ENOSPC, \"No space left on "
            "device\"");
     mend(f,
-         "remove segments that nobody needs (shmdctl gc), or sysctl -w kernel.shmall=%" PRIu64
+         "remove segments that nobody needs (shmdctl %sgc), or %ssysctl -w kernel.shmall=%" PRIu64
          "; keep it in /etc/sysctl.d/shmd.conf",
-         m->limits.shmall * 2);
+         m->options, as_root(m), m->limits.shmall * 2);
 }
 
 void check_shmmax(const struct doctor_facts *m, struct finding *f)
@@ -107,7 +107,7 @@ void check_shmmax(const struct doctor_facts *m, struct finding *f)
     if (f->severity == SEVERITY_OK)
         return;
     why(f, "a larger one is refused with EINVAL, \"Invalid argument\"");
-    mend(f, "sysctl -w kernel.shmmax=%" PRIu64 "; keep it in /etc/sysctl.d/shmd.conf",
+    mend(f, "%ssysctl -w kernel.shmmax=%" PRIu64 "; keep it in /etc/sysctl.d/shmd.conf", as_root(m),
          is_narrow && m->memory > shmmax * 2 ? m->memory : shmmax * 2);
 }
 
@@ -128,8 +128,8 @@ void check_semaphores(const struct doctor_facts *m, struct finding *f)
     if (f->severity == SEVERITY_OK)
         return;
     why(f, "when it is full semget is refused with ENOSPC, \"No space left on device\"");
-    mend(f, "ipcs -s lists the sets and ipcrm -s ID removes one that nobody needs; kernel.sem is "
-            "raised by sysctl: its second and fourth numbers are these two limits");
+    mend(f, "ipcs -s lists the sets and ipcrm -s ID removes one that nobody needs; root "
+            "raises kernel.sem by sysctl: its second and fourth numbers are these two limits");
 }
 
 void check_queues(const struct doctor_facts *m, struct finding *f)
@@ -146,7 +146,7 @@ void check_queues(const struct doctor_facts *m, struct finding *f)
         return;
     why(f, "when it is full msgget is refused with ENOSPC, \"No space left on device\"");
     mend(f,
-         "ipcs -q lists the queues and ipcrm -q ID removes one that nobody needs; or sysctl -w "
-         "kernel.msgmni=%" PRIu64,
-         q->max * 2);
+         "ipcs -q lists the queues and ipcrm -q ID removes one that nobody needs; or %ssysctl "
+         "-w kernel.msgmni=%" PRIu64,
+         as_root(m), q->max * 2);
 }

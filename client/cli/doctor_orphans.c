@@ -69,7 +69,8 @@ void check_undecided(const struct doctor_facts *m, struct finding *f)
     }
     found_class(f, SEVERITY_INFO, c, "nobody has it attached, and its creator cannot be seen");
     why(f, "the creator is in another pid namespace, such as a container's, and may live");
-    mend(f, "shmdctl gc, where those processes can be seen: in that container, or outside of all");
+    mend(f, "shmdctl %sgc, where those processes can be seen: in that container, or outside of all",
+         m->options);
 }
 
 static void ids_text(const struct gc_facts *c, char *ret, size_t size)

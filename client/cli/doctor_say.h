@@ -39,6 +39,12 @@ mend(struct finding *f, const char *format, ...)
     va_end(args);
 }
 
+/* What stands before a command that only root may type. */
+static inline const char *as_root(const struct doctor_facts *m)
+{
+    return m->is_root ? "" : "as root: ";
+}
+
 struct size_text {
     char text[32];
 };

@@ -968,7 +968,7 @@ TEST(huge_pages_nobody_has_set_aside)
 
 TEST(what_a_daemon_needs_for_huge_pages)
 {
-    static const char pages[] = "sysctl -w vm.nr_hugepages=N sets N of them aside";
+    static const char pages[] = "as root: sysctl -w vm.nr_hugepages=N sets N of them aside";
     plant("/proc/sys/vm/hugetlb_shm_group", "0\n");
     struct doctor_facts f = facts_read();
     assert_contains(check(&f, "huge-pages")->mend, "vm.hugetlb_shm_group=GID, with the daemon's");
@@ -986,6 +986,8 @@ TEST(what_a_daemon_needs_for_huge_pages)
     f.daemon.has_proc = false;
     f.daemon.uid = 0;
     assert_string_equal(check(&f, "huge-pages")->mend, pages);
+    f.is_root = true;
+    assert_string_equal(check(&f, "huge-pages")->mend, pages + strlen("as root: "));
 }
 
 TEST(huge_pages_for_the_daemon)
