@@ -213,9 +213,11 @@ int shmd_set(struct shmd *shmd, const struct shmd_target *target, const struct s
     union params params;
     int r = option_set(shmd, target, o, &params);
     if (r == 0)
+        r = held_make_room(shmd);
+    if (r == 0)
         r = call_for_segment(shmd, METHOD_SET, &params, ret_segment);
     if (r == 0)
-        held_set_reply(shmd);
+        held_set_reply(shmd, params.set.lifetime.given);
     return r;
 }
 
@@ -265,7 +267,10 @@ int shmd_release(struct shmd *shmd, const struct shmd_target *target,
 int shmd_disown(struct shmd *shmd, const struct shmd_target *target,
                 struct shmd_segment **ret_segment)
 {
-    return call_target(shmd, METHOD_DISOWN, target, ret_segment);
+    int r = call_target(shmd, METHOD_DISOWN, target, ret_segment);
+    if (r == 0)
+        held_drop_disowned(shmd);
+    return r;
 }
 
 int option_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,

@@ -58,9 +58,15 @@ enum { INPUT_MAX_BYTES = 256 * 1024 * 1024 };
 
 enum { FAILURE_TEXT_SIZE = 256 };
 
-/* The segments that the handle holds, by serial. */
+/* The shmid tells which one was disowned: it has no serial then. */
+struct held_segment {
+    uint64_t serial;
+    int shmid;
+};
+
+/* The segments that the handle holds. */
 struct held {
-    uint64_t *serials;
+    struct held_segment *segments;
     size_t n, capacity;
 };
 
@@ -91,7 +97,7 @@ struct shmd {
     char *failure_params;        /* owned */
     char failure_text[FAILURE_TEXT_SIZE];
 
-    uint64_t reply_serial; /* of the segment that result_reply_segment() has read last */
+    struct held_segment reply_segment; /* what result_reply_segment() has read last */
     enum lifetime reply_lifetime;
 
     struct held held;
@@ -150,8 +156,11 @@ int held_make_room(struct shmd *shmd) MUST_CHECK;
 void held_add_reply(struct shmd *shmd);
 /* The one of the last reply is not. */
 void held_drop_reply(struct shmd *shmd);
-/* The segment of the last reply was changed: with a lifetime without holders nobody holds it. */
-void held_set_reply(struct shmd *shmd);
+/* The one of the last reply was disowned. */
+void held_drop_disowned(struct shmd *shmd);
+/* The segment of the last reply was changed: with a lifetime without holders nobody holds it. Who
+ * has given it another one is its first holder. */
+void held_set_reply(struct shmd *shmd, bool lifetime_is_given);
 void held_drop(struct held *held, uint64_t serial);
 void held_free(struct held *held);
 

@@ -76,7 +76,8 @@ int shmd_send_set(struct shmd *shmd, const struct shmd_target *target,
 {
     union params params;
     int r = option_set(shmd, target, options, &params);
-    return r < 0 ? r : send_call(shmd, METHOD_SET, &params, false, answered, data);
+    bool holds = r == 0 && params.set.lifetime.given;
+    return r < 0 ? r : send_call(shmd, METHOD_SET, &params, holds, answered, data);
 }
 
 int shmd_send_remove(struct shmd *shmd, const struct shmd_target *target, unsigned flags,
@@ -191,12 +192,12 @@ static int read_segment(struct shmd *shmd, const struct unanswered *call,
         r = result_reply_segment(shmd, &told->segment);
     if (r != 0)
         return r;
-    if (call->holds || answer->created)
+    if (call->method == METHOD_SET)
+        held_set_reply(shmd, call->holds);
+    else if (call->holds || answer->created)
         held_add_reply(shmd);
     else if (call->method == METHOD_RELEASE || call->method == METHOD_REMOVE)
         held_drop_reply(shmd);
-    else if (call->method == METHOD_SET)
-        held_set_reply(shmd);
     answer->segment = told->segment;
     return 0;
 }

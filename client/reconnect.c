@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,21 +52,29 @@ static int hold_again(struct shmd *shmd, uint64_t serial)
 static int hold_all_again(struct shmd *shmd)
 {
     uint64_t lost = 0;
+    int code = 0;
+    char reason[FAILURE_TEXT_SIZE];
     for (size_t i = shmd->held.n; i-- > 0;) {
-        const uint64_t serial = shmd->held.serials[i];
+        const uint64_t serial = shmd->held.segments[i].serial;
         const int r = hold_again(shmd, serial);
         if (r < 0)
             return r;
         if (r > 0) {
             held_drop(&shmd->held, serial);
             lost = serial;
+            code = r;
+            snprintf(reason, sizeof(reason), "%s", shmd->failure.message);
         }
     }
     if (!lost)
         return 0;
     connection_begin(shmd);
-    return failure_set(shmd, SHMD_ERROR_NO_SUCH_SEGMENT,
-                       "the segment with serial %" PRIu64 " was held, and is gone", lost);
+    if (code == SHMD_ERROR_NO_SUCH_SEGMENT)
+        return failure_set(shmd, code, "the segment with serial %" PRIu64 " was held, and is gone",
+                           lost);
+    return failure_set(shmd, code,
+                       "the segment with serial %" PRIu64 " was held, and is not any more: %s",
+                       lost, reason);
 }
 
 static int subscribe_again(struct shmd *shmd)

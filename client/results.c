@@ -143,7 +143,7 @@ int result_reply_segment(struct shmd *shmd, struct shmd_segment **ret)
     int r = jsonrpc_client_segment(&shmd->reply, &read);
     if (r < 0)
         return failure_of_answer(shmd, r);
-    shmd->reply_serial = read.wire.serial;
+    shmd->reply_segment = (struct held_segment){read.wire.serial, read.wire.shmid};
     shmd->reply_lifetime = read.wire.lifetime;
     struct shmd_segment *segment = ret ? result_segment(&read.wire) : NULL;
     client_segment_free(&read);

@@ -596,6 +596,96 @@ static void scenario_adopted_is_held(char **args)
     shmd_disconnect(other);
 }
 
+/* Reconnects, and looks when the daemon has seen the old connection's end. What is made by text is
+ * not known to the library, which does not hold it again. */
+static int reconnect_for_good(void)
+{
+    WORKS(shmd_call(shmd, "create", "{\"name\":\"old\",\"size\":1,\"lifetime\":\"connection\"}",
+                    NULL));
+    int r = shmd_reconnect(shmd, -1);
+    char message[256] = "";
+    if (r != 0)
+        snprintf(message, sizeof(message), "%s", shmd_last_failure(shmd)->message);
+    while (shmd_stat(shmd, SHMD_NAME("old"), NULL) == 0)
+        ;
+    if (r != 0)
+        CHECK(strncmp(message, "the segment with serial ", 24) == 0);
+    CHECK(r == SHMD_ERROR_NO_SUCH_SEGMENT ? !!strstr(message, " is gone")
+                                          : !strstr(message, " is gone"));
+    return r;
+}
+
+static void note_code(struct shmd *handle, const struct shmd_answer *answer, void *data)
+{
+    (void)handle;
+    *(int *)data = answer->code;
+}
+
+/* Who gives a segment a lifetime with holders is the first, and stays so over a new connection. */
+static void scenario_changed_is_held(char **args)
+{
+    (void)args;
+    const struct shmd_set_options connection = {.lifetime = SHMD_LIFETIME_CONNECTION};
+    const struct shmd_set_options persistent = {.lifetime = SHMD_LIFETIME_PERSISTENT};
+    static const char *const names[] = {"called", "sent"};
+    struct shmd_segment *seen;
+    struct shmd *other;
+    int code = 1;
+    WORKS(shmd_connect(NULL, -1, &other));
+    for (size_t i = 0; i < 2; i++)
+        shmd_segment_free(create(&(struct shmd_create_options){.name = names[i], .size = 1}));
+    WORKS(shmd_set(shmd, SHMD_NAME("called"), &connection, NULL));
+    WORKS(shmd_send_set(shmd, SHMD_NAME("sent"), &connection, note_code, &code));
+    CHECK(shmd_process(shmd, -1) == 1 && code == 0);
+    for (size_t i = 0; i < 2; i++)
+        GIVES(0, shmd_hold(other, SHMD_NAME(names[i]), NULL));
+    GIVES(0, reconnect_for_good());
+    for (size_t i = 0; i < 2; i++) {
+        WORKS(shmd_stat(shmd, SHMD_NAME(names[i]), &seen));
+        CHECK(seen->holders == 2);
+        shmd_segment_free(seen);
+    }
+    /* Nobody holds it any more, and so nothing is missing. */
+    code = 1;
+    WORKS(shmd_set(shmd, SHMD_NAME("called"), &persistent, NULL));
+    WORKS(shmd_send_set(shmd, SHMD_NAME("sent"), &persistent, note_code, &code));
+    CHECK(shmd_process(shmd, -1) == 1 && code == 0);
+    GIVES(0, reconnect_for_good());
+    for (size_t i = 0; i < 2; i++)
+        WORKS(shmd_remove(shmd, SHMD_NAME(names[i]), 0, NULL));
+    shmd_disconnect(other);
+}
+
+/* What cannot be held again is told with the true reason, and once. */
+static void scenario_not_held_again(char **args)
+{
+    (void)args;
+    const struct shmd_set_options persistent = {.lifetime = SHMD_LIFETIME_PERSISTENT};
+    const struct shmd_create_options options = {
+        .name = "d", .size = 1, .lifetime = SHMD_LIFETIME_PROCESS};
+    struct shmd *other;
+    struct shmd_segment *segment = create(&options);
+    WORKS(shmd_connect(NULL, -1, &other));
+    WORKS(shmd_disown(shmd, SHMD_NAME("d"), NULL));
+    GIVES(0, reconnect_for_good());
+    CHECK(shmctl(segment->shmid, IPC_RMID, NULL) == 0);
+    shmd_segment_free(segment);
+
+    segment = create(&options);
+    GIVES(0, shmd_set(other, SHMD_NAME("d"), &persistent, NULL));
+    GIVES(SHMD_ERROR_NOT_HOLDABLE, reconnect_for_good());
+    GIVES(0, reconnect_for_good());
+    GIVES(0, shmd_remove(other, SHMD_NAME("d"), 0, NULL));
+    shmd_segment_free(segment);
+
+    segment = create(&options);
+    GIVES(0, shmd_remove(other, SHMD_NAME("d"), 0, NULL));
+    GIVES(SHMD_ERROR_NO_SUCH_SEGMENT, reconnect_for_good());
+    GIVES(0, reconnect_for_good());
+    shmd_segment_free(segment);
+    shmd_disconnect(other);
+}
+
 /* ARGS: a stranger's uid, who has a segment "theirs". The caller has one: "mine". */
 static void scenario_trust(char **args)
 {
@@ -1029,12 +1119,6 @@ static int count(const struct shmd_segment *segment, void *data)
     return 0;
 }
 
-static void note_code(struct shmd *handle, const struct shmd_answer *answer, void *data)
-{
-    (void)handle;
-    *(int *)data = answer->code;
-}
-
 static void scenario_nulls(char **args)
 {
     (void)args;
@@ -1175,6 +1259,8 @@ static const struct {
     {"filled", true, scenario_filled},
     {"replace", true, scenario_replace},
     {"adopted_is_held", true, scenario_adopted_is_held},
+    {"changed_is_held", true, scenario_changed_is_held},
+    {"not_held_again", true, scenario_not_held_again},
     {"disown", true, scenario_disown},
     {"trust", true, scenario_trust},
     {"adopt", true, scenario_adopt},

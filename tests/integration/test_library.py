@@ -256,6 +256,12 @@ class WithTheDaemon(LibraryCase):
     def test_who_adopts_goes_on_holding(self):
         self.scenario("adopted_is_held", self.path)
 
+    def test_who_gives_a_lifetime_goes_on_holding(self):
+        self.scenario("changed_is_held", self.path)
+
+    def test_what_cannot_be_held_again(self):
+        self.scenario("not_held_again", self.path)
+
     def test_disown(self):
         self.scenario("disown", self.path)
 
