@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -147,6 +148,7 @@ template <typename Fill> struct filling {
  * many holds there are, so only the end of the last one may tell it. */
 struct held {
     std::uint64_t serial = 0;
+    int shmid = -1;
     std::size_t count = 0; /* of the holds */
     bool is_kept = false;  /* create made it a holder, say: until release or the end */
     bool is_over = false;  /* it was released, and what holds there are hold nothing any more */
@@ -168,19 +170,25 @@ struct connected {
         return one.extract(one.begin());
     }
 
-    const std::shared_ptr<held> &of(std::uint64_t serial,
+    const std::shared_ptr<held> &of(const struct shmd_segment &segment,
                                     holds_by_serial::node_type &&room) noexcept
     {
-        room.key() = serial;
-        room.mapped()->serial = serial;
+        room.key() = segment.serial;
+        room.mapped()->serial = segment.serial;
+        room.mapped()->shmid = segment.shmid;
         return holds.insert(std::move(room)).position->second;
+    }
+
+    static bool has_holders(const struct shmd_segment &segment) noexcept
+    {
+        return segment.lifetime == SHMD_LIFETIME_PROCESS ||
+               segment.lifetime == SHMD_LIFETIME_CONNECTION;
     }
 
     void keep(const struct shmd_segment &segment, holds_by_serial::node_type &&room) noexcept
     {
-        if (segment.lifetime == SHMD_LIFETIME_PROCESS ||
-            segment.lifetime == SHMD_LIFETIME_CONNECTION)
-            of(segment.serial, std::move(room))->is_kept = true;
+        if (has_holders(segment))
+            of(segment, std::move(room))->is_kept = true;
     }
 
     void forget(std::uint64_t serial) noexcept
@@ -190,6 +198,17 @@ struct connected {
             return;
         found->second->is_over = true;
         holds.erase(found);
+    }
+
+    /* The daemon has no serial of what was disowned. */
+    void forget_disowned(int shmid) noexcept
+    {
+        for (auto one = holds.begin(); one != holds.end();) {
+            const auto next = std::next(one);
+            if (one->second->shmid == shmid)
+                forget(one->first);
+            one = next;
+        }
     }
 
     void give_back(held &one) noexcept
@@ -437,7 +456,10 @@ class connection
     }
     segment disown(const struct shmd_target &target)
     {
-        return ask([&](struct shmd_segment **ret) { return shmd_disown(handle(), &target, ret); });
+        segment left =
+            ask([&](struct shmd_segment **ret) { return shmd_disown(handle(), &target, ret); });
+        connected_->forget_disowned(left->shmid);
+        return left;
     }
     segment stat(const struct shmd_target &target)
     {
@@ -463,7 +485,9 @@ class connection
         auto room = detail::connected::make_room();
         segment changed = ask(
             [&](struct shmd_segment **ret) { return shmd_set(handle(), &target, &options, ret); });
-        if (options.lifetime != 0)
+        if (!detail::connected::has_holders(*changed))
+            connected_->forget(changed->serial);
+        else if (options.lifetime != 0)
             connected_->keep(*changed, std::move(room));
         return changed;
     }
@@ -481,7 +505,7 @@ class connection
         auto room = detail::connected::make_room();
         const segment held =
             ask([&](struct shmd_segment **ret) { return shmd_hold(handle(), &target, ret); });
-        return {connected_, connected_->of(held->serial, std::move(room))};
+        return {connected_, connected_->of(*held, std::move(room))};
     }
     /* The process does not hold it through this connection any more, whatever made it a holder. */
     segment release(const struct shmd_target &target)

@@ -198,6 +198,38 @@ static void nested_holds(shmdpp::connection &daemon)
     CHECK(code_of([&] { daemon.find("nested"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
 }
 
+/* Nobody holds what became persistent or was disowned, and a later hold is another one. */
+static void what_holds_end_with(shmdpp::connection &daemon)
+{
+    shmdpp::connection first;
+    shmd_set_options set = {};
+    const shmdpp::segment made = first.create(named("ends", 1, SHMD_LIFETIME_CONNECTION));
+    set.lifetime = SHMD_LIFETIME_PERSISTENT;
+    first.set(*SHMD_NAME("ends"), set);
+    set.lifetime = SHMD_LIFETIME_CONNECTION;
+    daemon.set(*SHMD_NAME("ends"), set);
+    CHECK(holders(daemon, "ends") == 1);
+    {
+        shmdpp::hold short_one = first.hold(*SHMD_NAME("ends"));
+        CHECK(holders(daemon, "ends") == 2);
+    }
+    CHECK(holders(daemon, "ends") == 1);
+
+    /* The end of a hold of what was disowned asks for nothing, so the failure before it stays. */
+    {
+        shmdpp::hold ended = first.hold(*SHMD_NAME("ends"));
+        first.disown(*SHMD_NAME("ends"));
+        CHECK(code_of([&] { first.find("ends"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+        CHECK(std::strstr(shmd_last_failure(first.get())->parameters, "ends"));
+    }
+    CHECK(std::strstr(shmd_last_failure(first.get())->parameters, "ends"));
+    shmd_adopt_options adopt = {};
+    adopt.has_shmid = true;
+    adopt.shmid = made->shmid;
+    daemon.adopt(adopt);
+    daemon.remove(*SHMD_SHMID(made->shmid));
+}
+
 /* Does CALL until memory is enough, and CHECK_NOTHING after each time that it is not. */
 template <typename Call, typename Check>
 static void without_memory(Call &&call, Check &&check_nothing)
@@ -418,6 +450,7 @@ int main()
     attach(daemon);
     hold(daemon);
     nested_holds(daemon);
+    what_holds_end_with(daemon);
     no_memory(daemon);
     moved_from(daemon);
     ready(daemon);
