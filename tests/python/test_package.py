@@ -166,6 +166,24 @@ hear()
             self.assertEqual(self.segment("frames")["holders"], 2)
         self.assertEqual(self.segment("frames")["holders"], 1)
 
+    def test_what_became_persistent_has_no_handle_any_more(self):
+        first, second = shmd.Connection(), shmd.Connection()
+        with first, second:
+            first.create("frames", 4096, lifetime="connection")
+            first.set("frames", lifetime="persistent")
+            second.set("frames", lifetime="connection")
+            with first.hold("frames"):
+                self.assertEqual(self.segment("frames")["holders"], 2)
+            self.assertEqual(self.segment("frames")["holders"], 1)
+
+    def test_what_was_disowned_is_forgotten(self):
+        with shmd.Connection() as connection:
+            seg = connection.create("frames", 4096, lifetime="process")
+            connection.disown("frames")
+            self.assertEqual(connection._holds.requests(), [])
+            connection.adopt(seg.shmid)
+            connection.remove(shmid=seg.shmid)
+
     def test_the_last_handle_releases(self):
         self.client.create(name="frames", lifetime="process")
         program = self.program("""

@@ -550,10 +550,25 @@ class Holds:
         params, method = request.params, request.method
         if method == "create" and (_model.result_created(result) or params.get("hold") is not False):
             self._keep(_model.result_segment(result))
-        elif method == "adopt" or (method == "set" and "lifetime" in params):
+        elif method == "adopt":
             self._keep(_model.result_segment(result))
-        elif method in ("release", "remove", "disown"):
+        elif method == "set":
+            self._note_changed(_model.result_segment(result), "lifetime" in params)
+        elif method in ("release", "remove"):
             self.forget(_model.result_segment(result).serial)
+        elif method == "disown":
+            self._forget_disowned(_model.result_segment(result).shmid)
+
+    def _note_changed(self, info: SegmentInfo, lifetime_is_given: bool) -> None:
+        if not has_holders(info):
+            self.forget(info.serial)
+        elif lifetime_is_given:
+            self._keep(info)
+
+    def _forget_disowned(self, shmid: int) -> None:
+        """The daemon has no serial of what was disowned."""
+        for held in [held for held in self._holds.values() if held.shmid == shmid]:
+            self.forget(held.serial)
 
     def _keep(self, info: SegmentInfo) -> None:
         if has_holders(info):
