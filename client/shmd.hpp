@@ -351,7 +351,8 @@ class connection;
  * connection has made the process a holder before, by create, create_filled, adopt or set, that
  * goes on until its release(), which ends all of them. What was done through get() is not counted.
  * Another connection of the process counts for itself; but of a segment of lifetime `process` the
- * process is one holder over all of them. */
+ * process is one holder over all of them. A hold keeps its connection open, also when the object
+ * that it was taken through is gone. */
 class hold
 {
   public:
@@ -479,6 +480,23 @@ class connection
         return ask([&](struct shmd_segment **ret) {
             return shmd_wait_trusted(handle(), name.c_str(), timeout_ms, 0, trust, ret);
         });
+    }
+    /* As wait(), and the process is its holder from that instant on, so that the end of another
+     * holder in between does not remove it. Of a segment of another lifetime than `process` and
+     * `connection` nobody is a holder, and the hold holds nothing. */
+    shmdpp::hold wait_and_hold(const std::string &name, std::int64_t timeout_ms = -1,
+                               const struct shmd_trust *trust = nullptr)
+    {
+        auto room = detail::connected::make_room();
+        const segment found = ask([&](struct shmd_segment **ret) {
+            return shmd_wait_trusted(handle(), name.c_str(), timeout_ms, SHMD_WAIT_HOLD, trust,
+                                     ret);
+        });
+        if (detail::connected::has_holders(*found))
+            return {connected_, connected_->of(*found, std::move(room))};
+        room.mapped()->serial = found->serial;
+        room.mapped()->is_over = true;
+        return {connected_, room.mapped()};
     }
     segment set(const struct shmd_target &target, const struct shmd_set_options &options)
     {

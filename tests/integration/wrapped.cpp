@@ -293,6 +293,7 @@ static void moved_from(shmdpp::connection &daemon)
     CHECK(code_of([&] { first.stat(*SHMD_NAME("moved")); }) == -EINVAL);
     CHECK(code_of([&] { first.find("moved"); }) == -EINVAL);
     CHECK(code_of([&] { first.wait("moved", 0); }) == -EINVAL);
+    CHECK(code_of([&] { first.wait_and_hold("moved", 0); }) == -EINVAL);
     CHECK(code_of([&] { first.set(*SHMD_NAME("moved"), {}); }) == -EINVAL);
     CHECK(code_of([&] { first.ready(*SHMD_NAME("moved")); }) == -EINVAL);
     CHECK(code_of([&] { first.remove(*SHMD_NAME("moved")); }) == -EINVAL);
@@ -353,6 +354,33 @@ static void ready(shmdpp::connection &daemon)
     set.mode = 0640;
     CHECK(daemon.set(*SHMD_NAME("filled"), set)->mode == 0640);
     daemon.remove(*SHMD_NAME("filled"), SHMD_REMOVE_IF_UNATTACHED);
+}
+
+static void wait_and_hold(shmdpp::connection &daemon)
+{
+    CHECK(code_of([&] { daemon.wait_and_hold("awaited", 0); }) == SHMD_ERROR_TIMED_OUT);
+    shmdpp::connection maker;
+    const shmdpp::segment made = maker.create(named("awaited", 1, SHMD_LIFETIME_CONNECTION));
+    {
+        shmdpp::hold outer = daemon.wait_and_hold("awaited");
+        CHECK(outer.serial() == made->serial && holders(daemon, "awaited") == 2);
+        {
+            shmdpp::hold inner = daemon.wait_and_hold("awaited", 0);
+        }
+        maker.release(*SHMD_NAME("awaited"));
+        CHECK(holders(daemon, "awaited") == 1);
+    }
+    CHECK(code_of([&] { daemon.find("awaited"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+
+    /* Its end asks for nothing, so the failure before it stays. */
+    daemon.create(named("awaited", 1, SHMD_LIFETIME_PERSISTENT));
+    {
+        shmdpp::hold nothing = daemon.wait_and_hold("awaited");
+        CHECK(nothing.serial() > 0 && holders(daemon, "awaited") == 0);
+        CHECK(code_of([&] { daemon.find("missing"); }) == SHMD_ERROR_NO_SUCH_SEGMENT);
+    }
+    CHECK(shmd_last_failure(daemon.get())->code == SHMD_ERROR_NO_SUCH_SEGMENT);
+    daemon.remove(*SHMD_NAME("awaited"));
 }
 
 static void create_filled(shmdpp::connection &daemon)
@@ -454,6 +482,7 @@ int main()
     no_memory(daemon);
     moved_from(daemon);
     ready(daemon);
+    wait_and_hold(daemon);
     create_filled(daemon);
     events(daemon);
     disown_and_adopt(daemon);
