@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Python package: each of its calls, against a real daemon."""
 
+import asyncio
 import ctypes
 import errno
 import gc
@@ -14,6 +15,7 @@ from unittest import mock
 
 from package import PackageCase, shmd, sysv, TOP
 
+import shmd.aio
 import harness
 from peers import Peer
 from harness import ALICE, BOB, DAEMON, ERRORS, ROOT, main, needs_several_uids, wait_until
@@ -521,6 +523,7 @@ class Memory(PackageCase):
     def test_another_ipc_namespace(self):
         seg = self.seg()
         program = """
+import asyncio
 import ctypes
 assert ctypes.CDLL(None).unshare(0x08000000) == 0
 try:
@@ -657,6 +660,18 @@ class Errors(PackageCase):
                     self.assertRaises(shmd.Unreachable) as caught:
                 shmd.connect(path)
             self.assertIn(f"({word} --socket {path})", str(caught.exception))
+
+    def test_a_path_that_is_too_long(self):
+        path = "/tmp/" + 200 * "a"
+
+        async def ask():
+            await shmd.aio.Connection(path).info()
+        for call in (shmd.Connection(path).info, lambda: asyncio.run(ask())):
+            with self.assertRaises(shmd.Unreachable) as caught:
+                call()
+            self.assertEqual(caught.exception.errno, errno.ENAMETOOLONG)
+            self.assertEqual(caught.exception.message,
+                             f"cannot connect to {path}: the path is longer than a socket's can be")
 
     def test_no_socket(self):
         path = os.path.join(self.directory, "file")

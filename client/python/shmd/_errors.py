@@ -295,6 +295,10 @@ def unreachable(path: str, error: OSError) -> Unreachable:
         text = f"no daemon serves at {path}: start it ({_start(path)}), or name its socket in SHMD_SOCKET"
     elif error.errno == errno.EACCES:
         text = f"this user may not connect to {path}"
+    elif error.errno is None:
+        # Python has looked at the path itself.
+        text = f"cannot connect to {path}: the path is longer than a socket's can be"
+        return Unreachable(text, number=errno.ENAMETOOLONG)
     else:
-        text = f"cannot connect to {path}: {os.strerror(error.errno or 0)}"
+        text = f"cannot connect to {path}: {os.strerror(error.errno)}"
     return Unreachable(text, number=error.errno)
