@@ -79,6 +79,28 @@ except AttributeError as error:
             return (await connection.info()).usage.segments
         self.assertEqual(self.run_async(act), 1)
 
+    def test_a_cancelled_hold(self):
+        """Its late answer makes this process no holder."""
+        self.client.create(name="frames", size=4096, lifetime="connection")
+
+        async def act(connection):
+            await connection.info()
+            for _ in range(2):
+                os.kill(self.daemon.pid, signal.SIGSTOP)
+                before = connection._last_id
+                asking = asyncio.ensure_future(connection.hold("frames"))
+                while connection._last_id == before:
+                    await asyncio.sleep(0)
+                asking.cancel()
+                os.kill(self.daemon.pid, signal.SIGCONT)
+                with self.assertRaises(asyncio.CancelledError):
+                    await asking
+                self.assertEqual((await connection.stat("frames")).holders, 1)
+                async with await connection.hold("frames"):
+                    self.assertEqual((await connection.stat("frames")).holders, 2)
+                self.assertEqual((await connection.stat("frames")).holders, 1)
+        self.run_async(act)
+
     def test_many_at_once(self):
         async def act(connection):
             await asyncio.gather(*(connection.create(f"n/{i}", 4096) for i in range(50)))

@@ -335,6 +335,22 @@ tell(shmd.info().usage.segments)
         os.kill(self.daemon.pid, signal.SIGCONT)
         self.assertEqual(program.line(), "1")
 
+    def test_a_hold_that_was_given_up(self):
+        """Its late answer makes this process no holder."""
+        self.client.create(name="frames", size=4096, lifetime="connection")
+        with shmd.Connection() as connection:
+            connection.info()
+            connection.timeout = 0.05
+            os.kill(self.daemon.pid, signal.SIGSTOP)
+            with self.assertRaises(shmd.NoAnswer):
+                connection.hold("frames")
+            os.kill(self.daemon.pid, signal.SIGCONT)
+            connection.timeout = None
+            self.assertEqual(connection.stat("frames").holders, 1)
+            with connection.hold("frames"):
+                self.assertEqual(connection.stat("frames").holders, 2)
+            self.assertEqual(connection.stat("frames").holders, 1)
+
     def test_a_stream_that_was_left_in_the_middle_is_given_up(self):
         shmd.create("frames", 4096)
         connection = shmd.default_connection()

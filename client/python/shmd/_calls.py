@@ -27,6 +27,10 @@ MAX_LIST = 1000  # segments in a page
 _REPEATABLE = frozenset(("info", "stat", "list", "wait", "metrics", "subscribe", "hold", "ready"))
 
 
+# Whoever gives one of these up may be a holder, or none any more, once it is done.
+_CHANGING_HOLDERS = frozenset(("create", "hold", "adopt", "set", "release", "remove", "disown"))
+
+
 @dataclass
 class Request:
     method: str
@@ -40,6 +44,10 @@ class Request:
     @property
     def is_repeatable(self) -> bool:
         return self.method in _REPEATABLE
+
+    @property
+    def changes_holders(self) -> bool:
+        return self.method in _CHANGING_HOLDERS
 
     @property
     def segment(self) -> Optional[str]:
@@ -558,6 +566,23 @@ class Holds:
             self.forget(_model.result_segment(result).serial)
         elif method == "disown":
             self._forget_disowned(_model.result_segment(result).shmid)
+
+    def note_late(self, request: Request, result: Any) -> Optional[int]:
+        """The same for a request that its caller has given up. The serial of what nobody here wanted to
+        hold any more, which must be released."""
+        params, method = request.params, request.method
+        if method in ("release", "remove", "disown"):
+            self.note(request, result)
+            return None
+        info = _model.result_segment(result)
+        if not has_holders(info):
+            self.forget(info.serial)
+        is_holder = (
+            method in ("hold", "adopt")
+            or (method == "set" and "lifetime" in params)
+            or (method == "create" and (_model.result_created(result) or params.get("hold") is not False))
+        )
+        return info.serial if is_holder and has_holders(info) and info.serial not in self._holds else None
 
     def _note_changed(self, info: SegmentInfo, lifetime_is_given: bool) -> None:
         if not has_holders(info):

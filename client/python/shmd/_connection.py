@@ -21,7 +21,7 @@ import threading
 import time
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar
 
 from . import _calls, _memory, _model, _parameters
 from ._calls import Held, Lost, Message, Request, Steps, about, lost
@@ -90,6 +90,8 @@ class Stream:
     here `is_torn` is set: a stream that is left so is of no use any more."""
 
     def __init__(self, path: str) -> None:
+        self.unanswered: Dict[int, Request] = {}
+        self.late: List[Tuple[Request, Message]] = []  # given up, and answered then
         self._input = bytearray()
         self._searched = 0
         self.is_torn = False
@@ -178,10 +180,15 @@ class Stream:
 
 
 def _exchange(stream: Stream, request: Request, request_id: int, end: Optional[float]) -> Any:
-    """The result. Answers to requests that were given up earlier are passed over."""
+    """The result. Answers to requests that were given up earlier are put aside."""
+    if request.changes_holders:
+        stream.unanswered[request_id] = request
     stream.send(request.encode(request_id), end)
     while True:
         message = Message(stream.read_line(end))
+        answered = stream.unanswered.pop(message.id, None)
+        if answered is not None and message.id != request_id:
+            stream.late.append((answered, message))
         # An error that the daemon could not refer to a request has the id null: it is of this one.
         if message.id == request_id or (message.id is None and not message.is_event):
             return message.result()
@@ -288,7 +295,9 @@ class Connection:
 
     def _live_stream(self) -> Stream:
         if self._stream is not None and not self._stream.is_torn and not self._stream.has_ended():
-            return self._stream
+            self._settle(self._stream)
+            if not self._stream.unanswered:
+                return self._stream
         self._drop_stream()
         stream = self._open()
         try:
@@ -299,6 +308,25 @@ class Connection:
         self._has_served = True
         self._stream = stream
         return stream
+
+    def _settle(self, stream: Stream) -> None:
+        """What was given up may have made this process a holder that nobody here knows of. The daemon
+        answers one after the other, so that all is known when it has answered another request. What is
+        not was read by a call that was interrupted then, and a new connection is the end of it."""
+        if stream.unanswered:
+            try:
+                self._ask(stream, Request("info"))
+            except (Lost, Refused):
+                return
+        while stream.late:
+            request, message = stream.late[0]
+            try:
+                serial = self._holds.note_late(request, message.result())
+            except Refused:
+                serial = None
+            if serial is not None:
+                stream.send(Request("release", {"serial": serial}).encode(None), self._end())
+            del stream.late[0]
 
     def _hold_again(self, stream: Stream) -> None:
         for serial, request in self._holds.requests():

@@ -20,7 +20,20 @@ import asyncio
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+)
 
 from . import _calls, _model, _parameters
 from ._calls import Held, Lost, Message, Request, Steps, about, lost
@@ -63,6 +76,8 @@ class _Stream:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.unanswered: Dict[int, Request] = {}
+        self.late: List[Tuple[Request, Message]] = []  # given up, and answered then
 
     @classmethod
     async def open(cls, path: str) -> _Stream:
@@ -94,10 +109,15 @@ class _Stream:
 
 
 async def _exchange(stream: _Stream, request: Request, request_id: int) -> Any:
-    """The result. Answers to requests that were given up earlier are passed over."""
+    """The result. Answers to requests that were given up earlier are put aside."""
+    if request.changes_holders:
+        stream.unanswered[request_id] = request
     stream.send(request.encode(request_id))
     while True:
         message = Message(await stream.read_line())
+        answered = stream.unanswered.pop(message.id, None)
+        if answered is not None and message.id != request_id:
+            stream.late.append((answered, message))
         if message.id == request_id or (message.id is None and not message.is_event):
             return message.result()
 
@@ -181,7 +201,9 @@ class Connection:
 
     async def _live_stream(self) -> _Stream:
         if self._stream is not None and not self._stream.has_ended():
-            return self._stream
+            await self._settle(self._stream)
+            if not self._stream.unanswered:
+                return self._stream
         self._drop_stream()
         stream = await self._open()
         try:
@@ -195,6 +217,22 @@ class Connection:
             raise
         self._stream = stream
         return stream
+
+    async def _settle(self, stream: _Stream) -> None:
+        """As that of shmd.Connection."""
+        if stream.unanswered:
+            try:
+                await self._ask(stream, Request("info"))
+            except (Lost, Refused):
+                return
+        while stream.late:
+            request, message = stream.late.pop(0)
+            try:
+                serial = self._holds.note_late(request, message.result())
+            except Refused:
+                continue
+            if serial is not None:
+                stream.send(Request("release", {"serial": serial}).encode(None))
 
     async def _ask(self, stream: _Stream, request: Request) -> Any:
         self._last_id += 1
