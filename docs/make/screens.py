@@ -51,6 +51,16 @@ print("up", flush=True)
 time.sleep(100000)
 """
 
+# In one request, so that no screen has it.
+COME_AND_GO = """
+import json, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/shmd/shmd.sock")
+s.sendall(json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "create", "params": {"name": "scratch", "size": 131072}},
+                      {"jsonrpc": "2.0", "id": 2, "method": "remove", "params": {"name": "scratch"}}]).encode())
+assert b"result" in s.recv(65536)
+"""
+
 
 class World:
     """A daemon and what it has to show."""
@@ -98,10 +108,13 @@ class World:
     def use(self, uid, *arguments):
         assert self.start(uid, "python3", "-c", USE, *arguments).stdout.readline() == "up\n"
 
-    def ctl(self, uid, *arguments):
-        process = self.start(uid, "shmdctl", *arguments)
+    def do(self, uid, *command):
+        process = self.start(uid, *command)
         process.communicate(timeout=DEADLINE)
-        assert process.returncode == 0, arguments
+        assert process.returncode == 0, command
+
+    def ctl(self, uid, *arguments):
+        self.do(uid, "shmdctl", *arguments)
 
     def fill(self):
         self.start(DAEMON, "shmd", "--state-dir", "/run/shmd", "--socket", "/run/shmd/shmd.sock", "--socket-mode",
@@ -120,8 +133,7 @@ class World:
 
     def happen(self):
         """What events tell of, while somebody looks."""
-        self.ctl(BOB, "create", "scratch", "--size", "128K")
-        self.ctl(BOB, "rm", "scratch")
+        self.do(BOB, "python3", "-c", COME_AND_GO)
 
     def end(self):
         for process in reversed(self._processes):
