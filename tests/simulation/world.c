@@ -715,8 +715,8 @@ void world_race(struct world *w, int32_t shmid)
         return;
     w->racer = NULL;
     fake_memory_pause();
-    if (recycle(w, p, shmid, false))
-        oracle_look_outside(w->oracle);
+    (void)recycle(w, p, shmid, false); /* it goes, also when there is no room for the other */
+    oracle_look_outside(w->oracle);
     fake_memory_resume();
 }
 
