@@ -715,8 +715,11 @@ void world_race(struct world *w, int32_t shmid)
         return;
     w->racer = NULL;
     fake_memory_pause();
-    (void)recycle(w, p, shmid, false); /* it goes, also when there is no room for the other */
-    oracle_look_outside(w->oracle);
+    const bool was_there = fake_sysv_segment(w->k, shmid) != NULL;
+    const bool is_done = recycle(w, p, shmid, false);
+    /* It goes, also when there is no room for the other. Else nobody looks: the daemon is at it. */
+    if (is_done || (was_there && !fake_sysv_segment(w->k, shmid)))
+        oracle_look_outside(w->oracle);
     fake_memory_resume();
 }
 
