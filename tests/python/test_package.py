@@ -647,13 +647,15 @@ class Errors(PackageCase):
 
     def test_the_daemon_is_not_in_the_path(self):
         path = os.path.join(self.directory, "x", "s")
-        program = os.path.join(self.directory, "shmd")
+        sbin = os.path.join(self.directory, "sbin")
+        program = os.path.join(sbin, "shmd")
         os.mkdir(os.path.dirname(path), 0o755)
+        os.mkdir(sbin)
         with open(program, "w", encoding="ascii"):
             pass
         os.chmod(program, 0o755)
         installed = ("/nowhere/shmd", program)
-        for directories, word in (("/nowhere", program), (self.directory, "shmd")):
+        for directories, word in (("/nowhere", program), (sbin, "shmd")):
             with self.subTest(directories=directories), \
                     mock.patch.dict(os.environ, PATH=directories), \
                     mock.patch("shmd._errors.INSTALLED", installed), \

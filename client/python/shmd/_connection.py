@@ -186,7 +186,7 @@ def _exchange(stream: Stream, request: Request, request_id: int, end: Optional[f
     stream.send(request.encode(request_id), end)
     while True:
         message = Message(stream.read_line(end))
-        answered = stream.unanswered.pop(message.id, None)
+        answered = None if message.id is None else stream.unanswered.pop(message.id, None)
         if answered is not None and message.id != request_id:
             stream.late.append((answered, message))
         # An error that the daemon could not refer to a request has the id null: it is of this one.

@@ -115,7 +115,7 @@ async def _exchange(stream: _Stream, request: Request, request_id: int) -> Any:
     stream.send(request.encode(request_id))
     while True:
         message = Message(await stream.read_line())
-        answered = stream.unanswered.pop(message.id, None)
+        answered = None if message.id is None else stream.unanswered.pop(message.id, None)
         if answered is not None and message.id != request_id:
             stream.late.append((answered, message))
         if message.id == request_id or (message.id is None and not message.is_event):
