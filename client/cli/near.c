@@ -62,6 +62,6 @@ bool near_is_swapped(const char *a, const char *b)
     size_t at = 0;
     while (a[at] && small(a[at]) == small(b[at]))
         at++;
-    return a[at] && a[at + 1] && small(a[at]) == small(b[at + 1]) &&
+    return a[at] && a[at + 1] && b[at] && small(a[at]) == small(b[at + 1]) &&
            small(a[at + 1]) == small(b[at]) && strcasecmp(a + at + 2, b + at + 2) == 0;
 }

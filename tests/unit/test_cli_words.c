@@ -189,6 +189,8 @@ TEST(how_near_a_word_must_be)
     assert_false(near_is_swapped("list", "list"));
     assert_false(near_is_swapped("liss", "list"));
     assert_false(near_is_swapped("lsi", "list"));
+    assert_false(near_is_swapped("lists", "lis"));
+    assert_false(near_is_swapped("list", ""));
     assert_false(near_is_swapped("", ""));
 }
 
