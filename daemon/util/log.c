@@ -149,11 +149,10 @@ static void write_line(const char *line, size_t len)
 static void write_text(const char *prefix, const char *text, size_t len)
 {
     char line[LINE_MAX_BYTES];
-    size_t prefix_len = strlen(prefix);
-    memcpy(line, prefix, prefix_len);
-    memcpy(line + prefix_len, text, len);
-    line[prefix_len + len] = '\n';
-    write_line(line, prefix_len + len + 1);
+    char *end = stpcpy(line, prefix);
+    memcpy(end, text, len);
+    end[len] = '\n';
+    write_line(line, (size_t)(end - line) + len + 1);
 }
 
 static void write_with_priority(enum log_level level, const char *text, size_t len)
@@ -233,6 +232,9 @@ void log_set_level(enum log_level level)
     write_held();
     state.max_level = level;
     state.reader = READER_UNKNOWN;
+    if (state.journal >= 0)
+        close(state.journal);
+    state.journal = -1;
     state.way = WAY_NOWAIT;
 }
 
