@@ -36,13 +36,14 @@ static void directory_of(const char *path, char ret[PATH_MAX])
         snprintf(ret, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* The part of PATH that there is. */
-static void find_existing(char path[PATH_MAX])
+/* Cuts DIRECTORY to the part of it that there is. */
+static void find_existing(char directory[PATH_MAX])
 {
-    char copy[PATH_MAX];
-    while (access(path, F_OK) < 0 && strcmp(path, "/") != 0 && strcmp(path, ".") != 0) {
-        snprintf(copy, sizeof(copy), "%s", path);
-        directory_of(copy, path);
+    char whole[PATH_MAX];
+    while (access(directory, F_OK) < 0 && strcmp(directory, "/") != 0 &&
+           strcmp(directory, ".") != 0) {
+        snprintf(whole, sizeof(whole), "%s", directory);
+        directory_of(whole, directory);
     }
 }
 

@@ -54,19 +54,22 @@ static void offer(const struct completion *c, const char *text, const char *mean
  * takes only what begins as the word does. */
 static void offer_column(const struct completion *c, const char *name, const char *meaning)
 {
-    size_t len = strlen(c->word), i;
+    const size_t len = strlen(c->word);
     char text[64]; /* names of columns are short */
+    size_t n = 0;
     bool is_small = false;
     if (strncasecmp(name, c->word, len) != 0)
         return;
-    for (i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++)
         is_small |= islower((unsigned char)c->word[i]) != 0;
-    for (i = 0; name[i] && i < sizeof(text) - 1; i++) {
-        text[i] = i < len ? c->word[i] : name[i];
-        if (is_small && i >= len)
-            text[i] = (char)tolower((unsigned char)name[i]);
+    for (; n < sizeof(text) - 1 && name[n]; n++) {
+        text[n] = name[n];
+        if (n < len)
+            text[n] = c->word[n];
+        else if (is_small)
+            text[n] = (char)tolower((unsigned char)name[n]);
     }
-    text[i] = '\0';
+    text[n] = '\0';
     offer(c, text, meaning);
 }
 

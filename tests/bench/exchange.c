@@ -384,6 +384,24 @@ static void report_rate(struct report *r, const char *id, const char *title, con
                                .more_is_better = true});
 }
 
+static void report_notes(struct exchange *x)
+{
+    struct report *r = &x->bench->report;
+    report_note(r,
+                "%d rounds; the raw exchange differed by %.1f %%, shmd's stat by %.1f %% "
+                "between the quartiles",
+                ROUNDS, spread(x->raw_ns, ROUNDS) * 100,
+                spread(x->services[SHMD].one, ROUNDS) * 100);
+    if (x->bench->is_root)
+        report_note(r, "recorded and logged: %zu lines of %d requests",
+                    server_log_lines(&x->services[SHMD].server, PAIR_NAME),
+                    ROUNDS * (LOGGED_PAIRS + 1) * 2);
+    else
+        report_note(r,
+                    "absent: create and remove, logged: it takes a user for each round, and root");
+    report_note(r, "the reply to a stat has %zu bytes", x->services[SHMD].reply_len);
+}
+
 static void report_all(struct exchange *x)
 {
     static const char *const ids[] = {"echo", "shmd", "memcached", "redis"};
@@ -436,19 +454,7 @@ static void report_all(struct exchange *x)
         report_rate(r, "burst-shmd-redis", "32 in one write: shmd, stat",
                     x->services[SHMD].burst_rate, redis, "redis", 0.6, 1);
 #undef TEXT
-    report_note(r,
-                "%d rounds; the raw exchange differed by %.1f %%, shmd's stat by %.1f %% "
-                "between the quartiles",
-                ROUNDS, spread(x->raw_ns, ROUNDS) * 100,
-                spread(x->services[SHMD].one, ROUNDS) * 100);
-    if (x->bench->is_root)
-        report_note(r, "recorded and logged: %zu lines of %d requests",
-                    server_log_lines(&x->services[SHMD].server, PAIR_NAME),
-                    ROUNDS * (LOGGED_PAIRS + 1) * 2);
-    else
-        report_note(r,
-                    "absent: create and remove, logged: it takes a user for each round, and root");
-    report_note(r, "the reply to a stat has %zu bytes", x->services[SHMD].reply_len);
+    report_notes(x);
 }
 
 void bench_exchange(struct bench *b)
