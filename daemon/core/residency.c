@@ -42,17 +42,18 @@ static bool was_attached_since(const struct residency *r, const struct wire_segm
            segment->detached_at_ms / 1000 >= r->read_at_s;
 }
 
+static bool may_read_again(const struct residency *r, int64_t now_ms)
+{
+    return r->reads < RESIDENCY_READS_PER_SECOND || now_ms - r->second_began_ms >= 1000;
+}
+
 static bool is_old(const struct residency *r, int64_t now_ms, const struct wire_segment *segment)
 {
     const int64_t age_ms = now_ms - r->read_at_ms;
     if (!r->has_read || age_ms >= RESIDENCY_GOOD_MS)
         return true;
-    return was_attached_since(r, segment) && age_ms >= (int64_t)r->n / RESIDENCY_ROWS_PER_MS;
-}
-
-static bool may_read_again(const struct residency *r, int64_t now_ms)
-{
-    return r->reads < RESIDENCY_READS_PER_SECOND || now_ms - r->second_began_ms >= 1000;
+    return was_attached_since(r, segment) &&
+           (age_ms >= RESIDENCY_IN_USE_MS || may_read_again(r, now_ms));
 }
 
 /* In the kernel's table the rows stand by slot. With a larger kernel.shmmni than is usual a slot

@@ -3,10 +3,9 @@
  * How much of a segment is in memory and in swap. The kernel tells it in one table of all segments,
  * which takes long to read, so it is kept. For a segment that nobody has had attached since it was
  * read, it is good for a second. Whoever has one attached may change what is told of it at any
- * moment; for that the table is good as long as makes reading it take 2 % of the time at most,
- * which is no time while there are few segments. A segment that has come since makes it be read
- * again, at most so many times a second; beyond that nothing is told of it until the table is old.
- * Of a segment that stands far down in a long table nothing is told at all.
+ * moment, and one may have come since: for those it is read again at once, but only so many times a
+ * second. Beyond that the table is good for a while for the one, and nothing is told of the other
+ * until it is old. Of a segment that stands far down in a long table nothing is told at all.
  */
 #ifndef SHMD_CORE_RESIDENCY_H
 #define SHMD_CORE_RESIDENCY_H
@@ -18,9 +17,8 @@
 enum {
     RESIDENCY_ROWS = 256, /* reading them takes about 0.5 ms */
     RESIDENCY_GOOD_MS = 1000,
-    RESIDENCY_ROWS_PER_MS =
-        10, /* the table is good for a ms with so many in use: 50 times a read */
-    RESIDENCY_READS_PER_SECOND = 32, /* 1.6 % of the time at most */
+    RESIDENCY_READS_PER_SECOND = 32, /* at once: 1.6 % of the time at most */
+    RESIDENCY_IN_USE_MS = 32,        /* between two more, which are as many again */
     RESIDENCY_BUCKETS = 256,
 };
 
