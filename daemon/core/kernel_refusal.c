@@ -37,7 +37,9 @@ static int refused_for_space(const struct core *core, const struct sysv_create *
         return limit(detail, "kernel.shmmni", OUTCOME_UNKNOWN, OUTCOME_UNKNOWN,
                      "raise kernel.shmmni or kernel.shmall with sysctl -w, or remove segments");
     uint64_t pages = units_of(args->size, now.page_size);
-    if (now.segments >= now.shmmni || now.pages > now.shmall || pages <= now.shmall - now.pages)
+    /* It may have been set to less than is in use. */
+    uint64_t left = now.pages < now.shmall ? now.shmall - now.pages : 0;
+    if (now.segments >= now.shmmni || pages <= left)
         return limit(detail, "kernel.shmmni", now.segments, now.shmmni,
                      core->counted.orphaned > 0 ? "remove segments that nobody needs any more "
                                                   "(shmdctl gc), or raise it with sysctl -w "

@@ -488,6 +488,8 @@ TEST(no_room_for_a_segment)
     limit_reached(CREATE(&alice, .size = GIVEN(3 * 4096)), "kernel.shmall", 1, 3);
     limit_reached(CREATE(&alice, .size = GIVEN(2 * 4096 + 1)), "kernel.shmall", 1, 3);
     assert_int_equal(CREATE(&alice, .size = GIVEN(2 * 4096)), 0);
+    f->k->shmall = 2; /* lowered below what is in use */
+    limit_reached(CREATE(&alice, .size = GIVEN(1)), "kernel.shmall", 3, 2);
     /* What cannot be looked up is not made up. */
     fake_sysv_fail(f->k, FAKE_LIMITS, 1, EIO);
     limit_reached(CREATE(&alice, .size = GIVEN(1)), "kernel.shmmni", OUTCOME_UNKNOWN,
