@@ -254,13 +254,15 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
                      const json_t *message)
 {
     const int code = message ? code_of(message) : CODE_WAITS;
-    const json_t *error = json_object_get(message, "error");
+    const json_t *data = json_object_get(json_object_get(message, "error"), "data");
     bool may = false, must = false;
     if (a->code == CODE_OK && a->makes && !a->segment)
         quotas_judge_room(o, ask, a, &may, &must);
     if (code == CODE_OK)
         return a->code == CODE_OK && !must && !quotas_must_refuse(o, ask, a) &&
                is_right_success(a, ask, json_object_get(message, "result"));
+    if (a->code == code && code == CODE_LIMIT_REACHED)
+        return strcmp(text_in(data, "limit"), "address-space") == 0;
     if (a->code == code)
         return code != CODE_WAITS || !quotas_must_refuse(o, ask, a);
     /* What a quota refuses comes before what needs the process or the kernel. */
@@ -270,13 +272,15 @@ static bool is_right(const struct oracle *o, const struct ask *ask, const struct
         (ask->method == METHOD_SET && a->code == CODE_PERMISSION_DENIED && a->segment) ||
         (ask->method == METHOD_WAIT && a->code == CODE_WAITS);
     if (code == CODE_QUOTA_EXCEEDED && is_late)
-        return quotas_may_refuse(o, ask, a, json_object_get(error, "data"));
+        return quotas_may_refuse(o, ask, a, data);
     if (code == CODE_LIMIT_REACHED && is_late)
-        return quotas_kernel_may_refuse(o, ask, a);
+        return quotas_kernel_may_refuse(o, ask, a, data);
     if (a->code != CODE_OK)
         return false;
     /* Huge pages need a right that the daemon may not have. */
-    return code == CODE_PERMISSION_DENIED && model_int(ask->params, "huge_page_size", 0) != 0;
+    return code == CODE_PERMISSION_DENIED && a->makes && !a->segment &&
+           strcmp(text_in(data, "needs"), "CAP_IPC_LOCK or vm.hugetlb_shm_group") == 0 &&
+           model_int(ask->params, "huge_page_size", 0) != 0;
 }
 
 static void judge_shown(struct oracle *o, const struct ask *ask, const struct answer *a,
@@ -457,14 +461,15 @@ void judge_suppose_no_more(struct supposition *p)
 
 /* Tries what may have ended in every combination, the fewest first. Whether MESSAGE is the answer
  * to ASK by any of them, and the model then follows; RET is what the answer should be if nothing
- * has ended. */
+ * has ended. An error that a fault explains, too, tells of no end. */
 static bool answers_by_model(struct oracle *o, struct ask *ask, const json_t *message,
-                             struct answer *ret)
+                             bool had_fault, struct answer *ret)
 {
     struct model *m = &o->m;
     struct supposition p;
     p.n = model_doubtful(m, ask, p.doubts, DOUBTS_MAX);
-    for (unsigned mask = 0; mask < 1U << p.n; mask++) {
+    const bool tells_of_ends = !(had_fault && message && is_of_a_fault(code_of(message)));
+    for (unsigned mask = 0; mask < (tells_of_ends ? 1U << p.n : 1); mask++) {
         judge_suppose(m, &p, mask);
         struct answer a = model_answer(m, ask);
         const bool fits = is_right(o, ask, &a, message);
@@ -495,7 +500,7 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
     if (o->w->rpc.is_shutting_down && code_of(message) == CODE_SHUTTING_DOWN &&
         (ask->method == METHOD_WAIT || ask->method == METHOD_SUBSCRIBE))
         return;
-    if (answers_by_model(o, ask, message, &first))
+    if (answers_by_model(o, ask, message, had_fault, &first))
         return;
     if (first.code == CODE_NO_SUCH_SEGMENT && oracle_had_fault(o) && may_be_kept(code_of(message)))
         return;
@@ -506,6 +511,7 @@ void judge_answer(struct oracle *o, struct ask *ask, const json_t *message, bool
         may_have_former(o, model_int(ask->params, "shmid", -1)))
         return;
     if (had_fault && message && code_of(message) != CODE_OK && is_of_a_fault(code_of(message))) {
+        check_secrets(o, ask, message);
         /* Nothing was done, as the checks of kernel and records show. But this code also tells that
          * there was no memory for the answer, or that it could not be put back either. */
         if (code_of(message) == CODE_INTERNAL && ask->method == METHOD_SUBSCRIBE)
@@ -565,7 +571,7 @@ void judge_wait(struct oracle *o, struct ask *ask, const json_t *message)
         return;
     default: break;
     }
-    if (answers_by_model(o, ask, message, &first))
+    if (answers_by_model(o, ask, message, o->had_fault, &first))
         return;
     if (!o->had_fault || (code != CODE_OK && !is_of_a_fault(code))) {
         complain(o, ask, &first, message);

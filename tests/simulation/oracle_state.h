@@ -172,9 +172,9 @@ bool quotas_may_refuse(const struct oracle *o, const struct ask *ask, const stru
                        const json_t *data);
 /* Whether ASK, which was granted, should have been refused for a quota. */
 bool quotas_must_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a);
-/* The kernel's limits, which are the fake's to keep. */
-bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask,
-                              const struct answer *a);
+/* The kernel's limits, which are the fake's to keep: whether the one that DATA names is reached. */
+bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                              const json_t *data);
 /* Whether each uid is charged what it has for sure; once all is settled. */
 void quotas_check_counts(struct oracle *o);
 /* Whether RESULT of an `info` shows as much of each quota as the caller's uid uses. */

@@ -311,20 +311,35 @@ static uint64_t locked_bytes(const struct fake_sysv *k)
     return n;
 }
 
-/* The kernel's limits, which are the fake's to keep. */
-bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a)
+/* The kernel's limits, which are the fake's to keep: whether the one that DATA names is reached. */
+bool quotas_kernel_may_refuse(const struct oracle *o, const struct ask *ask, const struct answer *a,
+                              const json_t *data)
 {
     const struct fake_sysv *k = o->w->k;
     const json_t *p = ask->params;
-    const uint64_t size = amount_of(ask, a), pages = size / k->page_size + 1;
-    const bool locks = json_is_true(json_object_get(p, "locked"));
-    if (locks && (a->makes || ask->method == METHOD_SET) && k->memlock_max != UINT64_MAX &&
-        (size > k->memlock_max || locked_bytes(k) + pages * k->page_size > k->memlock_max))
-        return true;
-    if (!a->makes || a->foreign)
-        return false;
-    return fake_sysv_count(k) >= k->shmmni || size > k->shmmax || k->pages + pages > k->shmall ||
-           size > k->memory_max || k->memory_is_counted || model_int(p, "huge_page_size", 0) != 0;
+    const char *named = json_string_value(json_object_get(data, "limit"));
+    const uint64_t size = amount_of(ask, a);
+    const uint64_t pages = size / k->page_size + (size % k->page_size != 0);
+    const bool makes = a->makes && !a->foreign && !a->segment;
+    const bool is_huge = model_int(p, "huge_page_size", 0) != 0;
+    const bool locks = (a->makes || ask->method == METHOD_SET) &&
+                       json_is_true(json_object_get(p, "locked")) && k->memlock_max != UINT64_MAX;
+    const struct {
+        const char *name;
+        bool is_reached;
+    } limits[] = {
+        {"kernel.shmmni", makes && fake_sysv_count(k) >= k->shmmni},
+        {"kernel.shmall", makes && k->pages + pages > k->shmall},
+        {"kernel.shmmax", makes && size > k->shmmax},
+        {"memory", makes && (size > k->memory_max || k->memory_is_counted)},
+        {"hugepages", makes && is_huge},
+        {"RLIMIT_MEMLOCK", locks && (size > k->memlock_max ||
+                                     locked_bytes(k) + pages * k->page_size > k->memlock_max)},
+    };
+    for (size_t i = 0; named && i < sizeof(limits) / sizeof(limits[0]); i++)
+        if (strcmp(named, limits[i].name) == 0)
+            return limits[i].is_reached;
+    return false;
 }
 
 /* --- what is used for sure: nothing can have ended it that is still to be dealt with */
