@@ -397,6 +397,21 @@ static void learn_new(struct oracle *o, const struct segment *r)
         }
 }
 
+void holds_learn_disowned(struct oracle *o, const struct model_segment *s)
+{
+    const struct sysv_stat *k = fake_sysv_segment(o->w->k, s->kernel.shmid);
+    for (size_t i = 0; i < o->m.n_foreign && k; i++) {
+        struct sysv_stat *now = &o->m.foreign[i];
+        if (now->shmid != k->shmid)
+            continue;
+        now->locked = s->kernel.locked && k->locked;
+        if (s->adopted && k->uid == s->kernel.uid && k->gid == s->kernel.gid) {
+            now->uid = k->uid;
+            now->gid = k->gid;
+        }
+    }
+}
+
 /* --- the kernel is as the model has it */
 
 static void check_segment(struct oracle *o, struct model_segment *s)
@@ -458,15 +473,12 @@ static void check_unknown(struct oracle *o, const struct sysv_stat *k)
                k->size);
 }
 
-static void check_foreign(struct oracle *o, struct sysv_stat *was)
+static void check_foreign(struct oracle *o, const struct sysv_stat *was)
 {
     const struct sysv_stat *k = fake_sysv_segment(o->w->k, was->shmid);
     /* An adoption that a kill has just cut off. */
     if (o->is_killed && o->is_unsure_of_new && could_be_adopted(o, was))
         return;
-    /* A disowned one that could not be unlocked. */
-    if (k && o->had_fault)
-        was->locked = k->locked;
     if (!k)
         world_fail(o->w, "shmid %d, which was not the daemon's, is gone", was->shmid);
     else if (k->uid != was->uid || k->gid != was->gid || k->mode != was->mode ||

@@ -188,7 +188,9 @@ static void judge_foreign(struct oracle *o, const struct sysv_stat *k, const jso
 {
     if (json_is_true(json_object_get(shown, "managed")) ||
         model_int(shown, "shmid", -1) != k->shmid || model_int(shown, "uid", -1) != k->uid ||
-        (uint64_t)model_int(shown, "size", -1) != k->size || model_int(shown, "key", -1) != k->key)
+        (uint64_t)model_int(shown, "size", -1) != k->size ||
+        model_int(shown, "key", -1) != k->key ||
+        json_is_true(json_object_get(shown, "locked")) != k->locked)
         world_fail(o->w, "%s: shmid %d, which is not the daemon's, is shown otherwise", where,
                    k->shmid);
 }
@@ -290,8 +292,14 @@ static void judge_shown(struct oracle *o, const struct ask *ask, const struct an
     struct model_segment *s = a->segment;
     char where[64];
     snprintf(where, sizeof(where), "request %lld", ask->id);
-    if (!shown || ask->method == METHOD_DISOWN)
+    if (!shown)
         return;
+    if (ask->method == METHOD_DISOWN) { /* after a fault the daemon may not have looked again */
+        const struct sysv_stat *k = model_foreign(&o->m, a->segment->kernel.shmid);
+        if (k && !o->faults_seen)
+            judge_foreign(o, k, shown, where);
+        return;
+    }
     if (a->makes && !s)
         s = model_by_serial(&o->m, (uint64_t)model_int(shown, "serial", 0));
     if (s && s->has_ended && strcmp(text_in(shown, "state"), "removed") != 0 && !o->faults_seen)
@@ -376,6 +384,8 @@ static void succeed(struct oracle *o, struct ask *ask, const struct answer *a, c
     check_serial(o, ask, a, result);
     note_handle(o, ask, result);
     model_apply(&o->m, ask, a, result);
+    if (ask->method == METHOD_DISOWN && o->faults_seen)
+        holds_learn_disowned(o, a->segment);
     judge_shown(o, ask, a, result);
     if (a->makes && !a->segment)
         check_creation(o, ask, result);

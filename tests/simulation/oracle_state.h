@@ -223,6 +223,9 @@ bool holds_could_not_remove(const struct oracle *o);
 bool holds_has_key_still(const struct oracle *o, uint32_t key);
 /* The model takes from the daemon what a kill or a fault has left open. */
 void holds_learn(struct oracle *o, struct model_segment *s);
+/* S has just been disowned, and something has failed: what the kernel has refused, the unlocking or
+ * the owner of one that was adopted, is as it was. */
+void holds_learn_disowned(struct oracle *o, const struct model_segment *s);
 /* IS_SETTLED: nothing has work. */
 void holds_check_records(struct oracle *o, bool is_settled);
 void holds_look_outside(struct oracle *o);
