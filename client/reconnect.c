@@ -48,33 +48,65 @@ static int hold_again(struct shmd *shmd, uint64_t serial)
     return connection_call(shmd, METHOD_HOLD, &params, 0);
 }
 
-/* Refusals are kept for the end; what is refused is not held any more. */
-static int hold_all_again(struct shmd *shmd)
+/* A refusal that says nothing of the segment: the daemon may take it at another time. */
+static bool may_pass(int code)
 {
-    uint64_t lost = 0;
-    int code = 0;
+    return code == SHMD_ERROR_SHUTTING_DOWN || code == SHMD_ERROR_QUOTA_EXCEEDED ||
+           code == SHMD_ERROR_LIMIT_REACHED || code == SHMD_ERROR_STORE_FAILURE ||
+           code == SHMD_ERROR_INTERNAL;
+}
+
+/* What the daemon refused to hold again. */
+struct refused_hold {
+    uint64_t serial;
+    int code;
     char reason[FAILURE_TEXT_SIZE];
+};
+
+/* What is gone for good is told before what may pass, which the next connection tells again. */
+static void note_refused(struct refused_hold *refused, uint64_t serial, int code,
+                         const char *reason)
+{
+    if (refused->code != 0 && may_pass(code) && !may_pass(refused->code))
+        return;
+    refused->serial = serial;
+    refused->code = code;
+    snprintf(refused->reason, sizeof(refused->reason), "%s", reason);
+}
+
+static int tell_refused(struct shmd *shmd, const struct refused_hold *refused)
+{
+    connection_begin(shmd);
+    if (refused->code == SHMD_ERROR_NO_SUCH_SEGMENT)
+        return failure_set(shmd, refused->code,
+                           "the segment with serial %" PRIu64 " was held, and is gone",
+                           refused->serial);
+    if (may_pass(refused->code))
+        return failure_set(shmd, refused->code,
+                           "the segment with serial %" PRIu64
+                           " was held, and is not now; the next shmd_reconnect() tries again: %s",
+                           refused->serial, refused->reason);
+    return failure_set(shmd, refused->code,
+                       "the segment with serial %" PRIu64 " was held, and is not any more: %s",
+                       refused->serial, refused->reason);
+}
+
+/* TELLS: refusals are told, and what is refused for good is forgotten. Else the next time does. */
+static int hold_all_again(struct shmd *shmd, bool tells)
+{
+    struct refused_hold refused = {0};
     for (size_t i = shmd->held.n; i-- > 0;) {
         const uint64_t serial = shmd->held.segments[i].serial;
         const int r = hold_again(shmd, serial);
         if (r < 0)
             return r;
-        if (r > 0) {
-            held_drop(&shmd->held, serial);
-            lost = serial;
-            code = r;
-            snprintf(reason, sizeof(reason), "%s", shmd->failure.message);
+        if (r > 0 && tells) {
+            note_refused(&refused, serial, r, shmd->failure.message);
+            if (!may_pass(r))
+                held_drop(&shmd->held, serial);
         }
     }
-    if (!lost)
-        return 0;
-    connection_begin(shmd);
-    if (code == SHMD_ERROR_NO_SUCH_SEGMENT)
-        return failure_set(shmd, code, "the segment with serial %" PRIu64 " was held, and is gone",
-                           lost);
-    return failure_set(shmd, code,
-                       "the segment with serial %" PRIu64 " was held, and is not any more: %s",
-                       lost, reason);
+    return refused.code != 0 ? tell_refused(shmd, &refused) : 0;
 }
 
 static int subscribe_again(struct shmd *shmd)
@@ -100,5 +132,12 @@ int shmd_reconnect(struct shmd *shmd, int timeout_ms)
                            strerror(-r));
     connection_renew(shmd, fd);
     r = subscribe_again(shmd);
-    return r != 0 ? r : hold_all_again(shmd);
+    if (r <= 0)
+        return r < 0 ? r : hold_all_again(shmd, true);
+    /* Without the events, too, what is held must stay. */
+    struct kept_call subscription;
+    connection_keep(shmd, &subscription);
+    (void)hold_all_again(shmd, false);
+    connection_put_back(shmd, &subscription);
+    return r;
 }

@@ -170,8 +170,11 @@ void shmd_set_timeout(struct shmd *shmd, int timeout_ms);
  * 0; a negative errno, and then the connection is still lost; SHMD_ERROR_NO_SUCH_SEGMENT when
  * something that was held is gone, or what else the daemon refuses with to hold it again, as
  * SHMD_ERROR_NOT_HOLDABLE when another has made it persistent. It is not held any more then, the
- * connection is good, and shmd_last_failure() names the first such segment by its serial. -EBUSY:
- * calls are unanswered; shmd_process() answers them first.
+ * connection is good, and shmd_last_failure() names the first such segment by its serial.
+ * SHMD_ERROR_SHUTTING_DOWN, _QUOTA_EXCEEDED, _LIMIT_REACHED, _STORE_FAILURE and _INTERNAL may pass:
+ * what was refused with one of them is not held now, and the next shmd_reconnect() tries it again;
+ * so it is when the daemon refuses to subscribe. -EBUSY: calls are unanswered; shmd_process()
+ * answers them first.
  *
  * A call is never repeated by the library: when the connection is lost in the middle of one, it is
  * not known whether the daemon has carried it out.

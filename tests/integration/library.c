@@ -1053,6 +1053,30 @@ static void scenario_nonsense(char **args)
         GIVES(-EBADMSG, shmd_stat(shmd, SHMD_NAME("x"), NULL));
 }
 
+/* What its server refuses each time is in test_library.py. */
+static void scenario_refused_for_now(char **args)
+{
+    (void)args;
+    static const int outcomes[] = {
+        SHMD_ERROR_SHUTTING_DOWN,
+        SHMD_ERROR_QUOTA_EXCEEDED,
+        SHMD_ERROR_QUOTA_EXCEEDED,
+        0,
+        SHMD_ERROR_QUOTA_EXCEEDED,
+        SHMD_ERROR_NO_SUCH_SEGMENT,
+        0,
+    };
+    shmd_segment_free(create(&(struct shmd_create_options){
+        .name = "mine", .size = 1, .lifetime = SHMD_LIFETIME_PROCESS}));
+    WORKS(shmd_subscribe(shmd, &(struct shmd_subscribe_options){0}, NULL));
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        GIVES(outcomes[i], shmd_reconnect(shmd, -1));
+        if (i < 2)
+            CHECK(
+                strstr(shmd_last_failure(shmd)->message, "the next shmd_reconnect() tries again"));
+    }
+}
+
 static void on_alarm(int signal)
 {
     (void)signal;
@@ -1277,6 +1301,7 @@ static const struct {
     {"closes", true, scenario_closes},
     {"turned_away", true, scenario_turned_away},
     {"nonsense", true, scenario_nonsense},
+    {"refused_for_now", true, scenario_refused_for_now},
     {"signals", true, scenario_signals},
     {"path", false, scenario_path},
     {"streams_closed", false, scenario_streams_closed},

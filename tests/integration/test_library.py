@@ -323,24 +323,25 @@ class AnotherNamespace(LibraryCase):
 
 
 class Server:
-    """Accepts one connection and does with it as FUNCTION says."""
+    """Accepts a connection for each of FUNCTIONS and does with it as that says."""
 
-    def __init__(self, directory, function):
+    def __init__(self, directory, *functions):
         self.path = os.path.join(directory, "server.sock")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.bind(self.path)
         os.chmod(self.path, 0o666)
         self.socket.listen(1)
         self.problem = None
-        self.thread = threading.Thread(target=self._serve, args=(function,), daemon=True)
+        self.thread = threading.Thread(target=self._serve, args=functions, daemon=True)
         self.thread.start()
 
-    def _serve(self, function):
-        connection, _ = self.socket.accept()
+    def _serve(self, *functions):
         try:
-            with connection, connection.makefile("rwb") as stream:
-                function(stream)
-                stream.flush()
+            for function in functions:
+                connection, _ = self.socket.accept()
+                with connection, connection.makefile("rwb") as stream:
+                    function(stream)
+                    stream.flush()
         except (OSError, AssertionError) as problem:
             self.problem = problem
 
@@ -359,6 +360,8 @@ def answer(request, **changes):
     return json.dumps({**reply, **changes}).encode() + b"\n"
 
 
+CODES = {"NoSuchSegment": 1, "QuotaExceeded": 6, "StoreFailure": 13, "ShuttingDown": 14}
+
 TURNED_AWAY = {
     "jsonrpc": "2.0",
     "id": None,
@@ -372,8 +375,9 @@ TURNED_AWAY = json.dumps(TURNED_AWAY).encode() + b"\n"
 
 
 class BadServerCase(LibraryCase):
-    def against(self, scenario, function, *arguments, ends_by=type(None)):
-        server = Server(self.directory, function)
+    def against(self, scenario, functions, *arguments, ends_by=type(None)):
+        """FUNCTIONS: one, or one for each connection."""
+        server = Server(self.directory, *(functions if isinstance(functions, list) else [functions]))
         try:
             self.scenario(scenario, server.path, *arguments)
         finally:
@@ -446,6 +450,43 @@ class WithABadServer(BadServerCase):
 
     def test_turned_away_without_being_heard(self):
         self.against("turned_away", lambda stream: stream.write(TURNED_AWAY))
+
+    def test_what_is_refused_for_now_is_held_later(self):
+        """A new connection holds it when the daemon takes it again, and forgets what is gone."""
+        held = {"segment": {**SEGMENT, "lifetime": "process", "holders": 1}, "created": True}
+
+        def begin(stream):
+            for result in (held, {"event_serial": 7}):
+                stream.write(answer(request_of(stream), result=result))
+                stream.flush()
+
+        def then(*answers):
+            def serve(stream):
+                for method, outcome in zip(("subscribe", "hold"), answers):
+                    request = request_of(stream)
+                    self.assertEqual(request["method"], method)
+                    if isinstance(outcome, str):
+                        error = {"code": CODES[outcome], "message": "no", "data": {"error": f"io.shmd.{outcome}"}}
+                        reply = {"jsonrpc": "2.0", "id": request["id"], "error": error}
+                        stream.write(json.dumps(reply).encode() + b"\n")
+                    else:
+                        stream.write(answer(request, result=outcome))
+                    stream.flush()
+                self.assertEqual(stream.readline(), b"")  # nothing else is asked
+
+            return serve
+
+        on = {"event_serial": 7}
+        self.against("refused_for_now", [
+            begin,
+            then(on, "ShuttingDown"),
+            then(on, "QuotaExceeded"),
+            then("QuotaExceeded", "StoreFailure"),
+            then(on, held),
+            then("QuotaExceeded", "NoSuchSegment"),
+            then(on, "NoSuchSegment"),
+            then(on),
+        ])
 
     def test_nonsense(self):
         bad = [
