@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The Python package when something ends: the daemon, a process, a connection, a call by Ctrl-C."""
 
+import asyncio
 import os
 import signal
+import socket
 import threading
 
 from package import PackageCase, shmd, sysv
 
+import shmd.aio
 from harness import ROOT, main, wait_until
 from peers import Peer
 
@@ -131,6 +134,72 @@ class Restarts(PackageCase):
         os.kill(self.daemon.pid, signal.SIGCONT)
         connection.timeout = None
         self.assertEqual(connection.info().usage.segments, 1, "the late answer is passed over")
+
+
+class RefusedForNow(PackageCase):
+    """What the daemon does not take now says nothing of the segment: a later connection holds it again."""
+
+    CONFIG = PackageCase.CONFIG + "max_holders_per_segment = 2\n"
+
+    def setUp(self):
+        super().setUp()
+        self.client.create(name="frames", size=4096, lifetime="connection")
+        self.other = self.connect(self.daemon, ROOT)
+
+    def holders(self):
+        return self.segment("frames")["holders"]
+
+    def take_the_place(self, stop):
+        """Somebody else becomes a holder when STOP() has ended the connection."""
+        stop()
+        wait_until(lambda: self.holders() == 1, "the connection has ended")
+        self.other.call("hold", name="frames")
+
+    def give_the_place_back(self, stop):
+        stop()
+        self.other.call("release", name="frames")
+
+    def test_blocking(self):
+        with shmd.Connection() as connection, connection.hold("frames"):
+            stop = lambda: connection._stream._socket.shutdown(socket.SHUT_RDWR)
+            self.take_the_place(stop)
+            connection.info()
+            self.assertEqual(self.holders(), 2)
+            self.give_the_place_back(stop)
+            connection.info()
+            wait_until(lambda: self.holders() == 2, "it holds it again")
+
+    def test_asyncio(self):
+        async def act():
+            async with shmd.aio.Connection() as connection:
+                stop = lambda: connection._stream._writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+                async with await connection.hold("frames"):
+                    self.take_the_place(stop)
+                    await asyncio.sleep(0.1)
+                    await connection.info()
+                    self.assertEqual(self.holders(), 2)
+                    self.give_the_place_back(stop)
+                    await asyncio.sleep(0.1)
+                    await connection.info()
+                    wait_until(lambda: self.holders() == 2, "it holds it again")
+        asyncio.run(act())
+
+    def test_a_daemon_that_shuts_down(self):
+        """The hold, and what was asked for, go to the next one."""
+        with shmd.Connection() as connection, connection.hold("frames"):
+            ask, refused = connection._ask, []
+
+            def refuse_once(stream, request):
+                if request.method == "hold" and not refused:
+                    refused.append(request)
+                    raise shmd.ShuttingDown("the daemon is shutting down")
+                return ask(stream, request)
+
+            connection._ask = refuse_once
+            connection._stream._socket.shutdown(socket.SHUT_RDWR)
+            connection.info()
+            self.assertEqual(len(refused), 1)
+            wait_until(lambda: self.holders() == 2, "it holds it again")
 
 
 class Processes(PackageCase):

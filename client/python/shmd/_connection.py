@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 
 from . import _calls, _memory, _model, _parameters
 from ._calls import Held, Lost, Message, Request, Steps, about, lost
-from ._errors import SYSTEM_SOCKET, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
+from ._errors import MAY_PASS, SYSTEM_SOCKET, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
 from ._segment import Segment
 
@@ -332,6 +332,10 @@ class Connection:
         for serial, request in self._holds.requests():
             try:
                 self._ask(stream, request)
+            except ShuttingDown:
+                raise  # the next daemon is asked
+            except MAY_PASS:
+                pass  # the next connection asks again
             except Refused:
                 self._holds.forget(serial)
 

@@ -235,6 +235,9 @@ class InternalError(Refused):
     code, like = -32603, errno.EIO
 
 
+MAY_PASS = (ShuttingDown, QuotaExceeded, LimitReached, StoreFailure, InternalError)
+"""These say nothing of the segment: at another time the same request may be granted."""
+
 _BY_CODE: Dict[int, Type[Refused]] = {cls.code: cls for cls in Refused.__subclasses__()}
 
 

@@ -38,7 +38,7 @@ from typing import (
 from . import _calls, _model, _parameters
 from ._calls import Held, Lost, Message, Request, Steps, about, lost
 from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
-from ._errors import Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
+from ._errors import MAY_PASS, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event, SegmentInfo
 from ._segment import Handle
 
@@ -207,16 +207,24 @@ class Connection:
         self._drop_stream()
         stream = await self._open()
         try:
-            for serial, request in self._holds.requests():
-                try:
-                    await self._ask(stream, request)
-                except Refused:
-                    self._holds.forget(serial)
+            await self._hold_again(stream)
         except BaseException:
             stream.close()
             raise
         self._stream = stream
         return stream
+
+    async def _hold_again(self, stream: _Stream) -> None:
+        """As that of shmd.Connection."""
+        for serial, request in self._holds.requests():
+            try:
+                await self._ask(stream, request)
+            except ShuttingDown:
+                raise
+            except MAY_PASS:
+                pass
+            except Refused:
+                self._holds.forget(serial)
 
     async def _settle(self, stream: _Stream) -> None:
         """As that of shmd.Connection."""
