@@ -75,6 +75,7 @@ struct sweep {
     struct sweep_result result; /* so far */
     int32_t next_index;         /* of the kernel's, once all records are looked at */
     uint64_t foreign, orphaned; /* so far: segments that are not the daemon's */
+    bool has_unnumbered;        /* so far: a look failed that was to tell its creator's number */
     unsigned listeners;         /* who subscribe to what only a sweep finds */
     uint64_t n_done;
 };

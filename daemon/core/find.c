@@ -8,6 +8,14 @@
 #include "daemon/core/lookup.h"
 #include "daemon/core/removal.h"
 
+/* The kernel's number of SEGMENT's creator in this pid namespace; 0 for one outside of it. */
+static void number_anew(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
+{
+    segment->is_unnumbered = false;
+    segment->cpid = kernel->cpid;
+    ledger_note_changed(core, segment);
+}
+
 /* The record has its segment: RET is that, once what the look has shown is done. */
 static int heed_match(struct core *core, struct segment *segment, struct found *ret)
 {
@@ -29,6 +37,10 @@ static int heed(struct core *core, const struct looked_up *looked, struct found 
     struct found found = {segment, looked->sight.kernel};
     int r = 0;
     work_add_records(&core->work, 1);
+    const bool is_there =
+        looked->sight.verdict == VERDICT_MATCH || looked->sight.verdict == VERDICT_DYING;
+    if (segment && segment->is_unnumbered && is_there)
+        number_anew(core, segment, &looked->sight.kernel);
     switch (looked->sight.verdict) {
     case VERDICT_MATCH:
         if (segment)

@@ -456,6 +456,13 @@ void ledger_retry(struct core *core)
     l->retry_at_ms = 0;
 }
 
+void ledger_is_numbered(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    l->is_due |= l->awaits_numbers; /* this daemon waited for it */
+    l->awaits_numbers = false;
+}
+
 bool ledger_is_due(const struct core *core)
 {
     return core->ledger.is_due;

@@ -72,6 +72,7 @@ struct ledger {
      * is noted: it is recorded together with this daemon, as the next takes them for this one's
      * then. */
     bool has_foreign_pids;
+    bool awaits_numbers; /* no sweep has found out all of that yet (segment.h: is_unnumbered) */
     /* Different sizes of segments that a daemon of this pid has made, and this one has given up. */
     uint64_t disowned_sizes[DISOWNED_SIZES_MAX];
     size_t n_disowned_sizes;      /* above DISOWNED_SIZES_MAX: there are more */
@@ -165,6 +166,8 @@ void ledger_note_untied(struct core *core, const struct tie *tie);
 void ledger_catch_up(struct core *core);
 /* What could not be recorded earlier is to be tried again at the end of this turn. */
 void ledger_retry(struct core *core);
+/* The pids in all records are this namespace's, once what is noted is recorded. */
+void ledger_is_numbered(struct core *core);
 /* Whether something was noted that has not been tried to be recorded. */
 bool ledger_is_due(const struct core *core);
 /* Whether facts wait that the store is likely to take. */

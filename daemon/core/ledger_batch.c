@@ -220,7 +220,7 @@ void batch_add_own(struct batch *b, size_t n_events, bool has_all_facts)
     const struct core *core = b->core;
     const struct ledger *l = &core->ledger;
     uint64_t event_serial;
-    b->enters = !l->is_entered && (has_all_facts || !l->has_foreign_pids);
+    b->enters = !l->is_entered && !l->awaits_numbers && (has_all_facts || !l->has_foreign_pids);
     if (b->enters)
         add(b, &(struct store_record){.type = STORE_DAEMON, .daemon = l->self});
     if (!batch_needs_event_serials(core, n_events, &event_serial))

@@ -39,6 +39,7 @@ static void sweep_one(struct core *core, struct segment *segment, struct sweep_r
         result->dying++;
     else
         result->match++;
+    core->sweep.has_unnumbered |= r < 0 && segment->is_unnumbered;
     if (r != 0)
         return;
     if (segment->state == STATE_REMOVING && !kernel.destroyed) {
@@ -66,12 +67,15 @@ static void begin_sweep(struct core *core)
     sweep->result = (struct sweep_result){0};
     sweep->next_index = 0;
     sweep->foreign = sweep->orphaned = 0;
+    sweep->has_unnumbered = false;
 }
 
 static void end_sweep(struct core *core)
 {
     core->sweep.is_under_way = false;
     core->sweep.n_done++;
+    if (!core->sweep.has_unnumbered)
+        ledger_is_numbered(core);
     ledger_retry(core);
     reconcile_watch(core);
 }

@@ -60,17 +60,6 @@ static bool are_foreign(const struct core *core, const struct store_contents *co
     return last->pid_namespace != 0 && last->pid_namespace != core->machine->pid_namespace;
 }
 
-/* The kernel's number of SEGMENT's creator in this pid namespace; 0 for one outside of it. */
-static void number_anew(struct core *core, struct segment *segment)
-{
-    const struct sysv *sysv = &core->on.sysv;
-    struct sysv_stat kernel;
-    int r = sysv->ops->stat(sysv->context, segment->shmid, &kernel);
-    if (r == 0 && kernel.cuid == segment->cuid && kernel.size == segment->size &&
-        (kernel.key == segment->key || kernel.destroyed))
-        segment->cpid = kernel.cpid;
-}
-
 /* SEGMENT has been idle since it was recorded to be, unless the sweep of this start sees that it
  * was used meanwhile. The kernel's times are whole seconds: a use within the second of the last
  * detach does not show, so that second is added. */
@@ -103,7 +92,7 @@ static int restore_segment(struct core *core, const struct stored *stored, bool 
     for (size_t i = 0; r == 0 && i < stored->n_ties; i++)
         r = restore_tie(core, segment, &stored->ties[i], is_foreign);
     if (r == 0 && is_foreign) {
-        number_anew(core, segment);
+        segment->is_unnumbered = true;
         ledger_note_changed(core, segment);
     }
     return r;
@@ -123,7 +112,7 @@ static int make_room(struct core *core, const struct store_contents *contents)
 int restore_segments(struct core *core, const struct store_contents *contents)
 {
     const bool is_foreign = are_foreign(core, contents);
-    core->ledger.has_foreign_pids = is_foreign;
+    core->ledger.has_foreign_pids = core->ledger.awaits_numbers = is_foreign;
     int r = make_room(core, contents);
     for (size_t i = 0; r == 0 && i < contents->n_segments; i++)
         r = restore_segment(core, &contents->segments[i], is_foreign);

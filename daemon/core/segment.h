@@ -50,6 +50,7 @@ struct segment {
     int64_t ttl_ms; /* the last that this daemon was asked to give it; 0: none, or not known */
     struct account *account; /* that it is charged to: segment_charge.h; NULL: none */
     bool is_left_behind;     /* a former daemon had such ties: their processes may live on */
+    bool is_unnumbered;      /* cpid is another pid namespace's, until the kernel is looked at */
     bool is_lock_charged, is_anchor_charged;
     bool is_noted;          /* that its record has changed (ledger.h) */
     bool is_noted_whole;    /* not only how long nobody has had it attached */

@@ -12,7 +12,10 @@ enum verdict verdict_of(const struct segment *segment, int r, const struct sysv_
     if (kernel->shmid != segment->shmid || kernel->cuid != segment->cuid ||
         kernel->size != segment->size)
         return VERDICT_RECYCLED;
-    if (kernel->cpid != segment->cpid)
+    /* Only the mark for destruction takes a key away. */
+    if (segment->is_unnumbered && kernel->key != segment->key && !kernel->destroyed)
+        return VERDICT_RECYCLED;
+    if (!segment->is_unnumbered && kernel->cpid != segment->cpid)
         /* 0: the creator's pid has no number here, as when the daemon's pid namespace is new. */
         return kernel->cpid == 0 ? VERDICT_INDETERMINATE : VERDICT_RECYCLED;
     bool expected = segment->lifetime == LIFETIME_ATTACHED || segment->state == STATE_REMOVING;

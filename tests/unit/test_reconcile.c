@@ -681,6 +681,67 @@ TEST(left_behind_and_not_to_be_looked_at)
     turn_ends();
 }
 
+/* By which number the kernel tells the creator now is left open by a look that fails. */
+TEST(another_pid_namespace_and_a_look_that_fails)
+{
+    static const int32_t numbers[] = {0, 50};
+    for (int i = 0; i < 8; i++) {
+        const bool is_killed_before_the_sweep = i % 2, is_used = i / 2 % 2;
+        f->machine.pid_namespace = 7;
+        restarted();
+        const int32_t kept = made("kept", LIFETIME_PERSISTENT)->shmid;
+        if (is_used)
+            fake_sysv_attach_as(f->k, kept, 60);
+        enter_pid_namespace();
+        fake_sysv_segment(f->k, kept)->cpid = numbers[i / 4];
+        fake_sysv_fail(f->k, FAKE_STAT, 1, EIO);
+        restarted();
+        assert_int_equal(f->start.store_error, 0);
+        assert_non_null(fixture_record(f, "kept"));
+        if (!is_killed_before_the_sweep)
+            core_fixture_pass(f, 5000);
+        assert_int_equal(core_fixture_crash(f), 0);
+        assert_non_null(fixture_record(f, "kept"));
+        assert_int_equal(fixture_look(f, "kept"), 0);
+        assert_int_equal(core_fixture_crash(f), 0);
+        assert_int_equal(fixture_look(f, "kept"), 0);
+        fake_sysv_exit(f->k, 60);
+        assert_int_equal(fixture_remove(f, "kept"), 0);
+        turn_ends();
+        assert_int_equal(fake_sysv_count(f->k), 0);
+    }
+}
+
+/* The daemon is recorded as soon as each creator has a number again: then its holders are found. */
+TEST(another_pid_namespace_and_a_sweep_that_makes_up_for_it)
+{
+    f->machine.pid_namespace = 7;
+    restarted();
+    (void)made("kept", LIFETIME_PERSISTENT);
+    enter_pid_namespace();
+    const size_t daemons = f->store.n_daemons;
+    fake_sysv_fail(f->k, FAKE_STAT, 1, EIO);
+    restarted();
+    assert_int_equal(f->store.n_daemons, daemons);
+    core_fixture_pass(f, 5000);
+    assert_int_equal(f->store.n_daemons, daemons + 1);
+    core_fixture_pass(f, 5000);
+    assert_int_equal(f->store.n_daemons, daemons + 1);
+}
+
+/* One that is recorded with another key is another segment, whatever number its creator has. */
+TEST(another_pid_namespace_and_another_key)
+{
+    f->machine.pid_namespace = 7;
+    restarted();
+    struct sysv_stat *kernel = fake_sysv_segment(f->k, made("a", LIFETIME_PERSISTENT)->shmid);
+    enter_pid_namespace();
+    kernel->key = 5;
+    restarted();
+    assert_null(fixture_record(f, "a"));
+    assert_int_equal(fake_sysv_count(f->k), 1);
+}
+
 /* The disk has room for what ends alone, and the daemon is killed before there is more: the next
  * one must still know that the pids of what is kept are another namespace's. */
 TEST(another_pid_namespace_and_a_full_disk)
@@ -1092,6 +1153,9 @@ int main(void)
         CASE(an_older_kernel_that_hides_processes),
         CASE(another_pid_namespace),
         CASE(left_behind_and_not_to_be_looked_at),
+        CASE(another_pid_namespace_and_a_look_that_fails),
+        CASE(another_pid_namespace_and_a_sweep_that_makes_up_for_it),
+        CASE(another_pid_namespace_and_another_key),
         CASE(another_pid_namespace_and_a_full_disk),
         CASE(the_pid_namespace_of_version_0_1_0),
         CASE(what_happened_meanwhile),

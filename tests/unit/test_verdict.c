@@ -53,6 +53,28 @@ TEST(another_segment)
     assert_int_equal(verdict_of(&record, 0, &kernel), VERDICT_MATCH);
 }
 
+/* As in a new pid namespace, until a look has shown it. */
+TEST(a_creator_without_a_number)
+{
+    struct sysv_stat kernel = same;
+    struct segment s = record;
+    s.is_unnumbered = true;
+    kernel.cpid = 101;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_MATCH);
+    kernel.cpid = 0;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_MATCH);
+    assert_int_equal(verdict_of(&s, -EIO, &kernel), VERDICT_INDETERMINATE);
+    kernel.key = 5;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_RECYCLED);
+    s.key = 5;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_MATCH);
+    kernel.key = 0; /* that goes with the mark */
+    kernel.destroyed = true;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_DYING);
+    kernel.size = 1;
+    assert_int_equal(verdict_of(&s, 0, &kernel), VERDICT_RECYCLED);
+}
+
 TEST(marked_for_destruction)
 {
     struct sysv_stat kernel = same;
@@ -75,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_that_fail),
         cmocka_unit_test(another_segment),
+        cmocka_unit_test(a_creator_without_a_number),
         cmocka_unit_test(marked_for_destruction),
     };
     return RUN_TESTS(tests);
