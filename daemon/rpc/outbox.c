@@ -10,6 +10,7 @@ enum {
     SCARCE_UNSENT =
         4096,           /* what an outbox may hold until its session stops, when its uid has much */
     KEEP_BYTES = 16384, /* memory larger than this is freed when there is no output */
+    SPARES_MAX = 16,
 };
 
 static void count(struct outbox *o)
@@ -26,9 +27,19 @@ static void output_free(struct output *output)
     free(output);
 }
 
+/* There is one. */
+static struct output *take_spare(struct outbox_common *common)
+{
+    struct output *output = common->spares;
+    common->spares = steal_pointer(&output->next);
+    common->n_spares--;
+    return output;
+}
+
 void outbox_common_deinit(struct outbox_common *common)
 {
-    output_free(steal_pointer(&common->spare));
+    while (common->spares)
+        output_free(take_spare(common));
 }
 
 void outbox_init(struct outbox *o, struct outbox_common *common, struct account *account)
@@ -65,7 +76,7 @@ static struct output *output_new(void)
 static struct writer *begin(struct outbox *o)
 {
     if (!o->output)
-        o->output = o->common->spare ? steal_pointer(&o->common->spare) : output_new();
+        o->output = o->common->spares ? take_spare(o->common) : output_new();
     return o->output ? &o->output->out : NULL;
 }
 
@@ -92,13 +103,16 @@ static struct writer *begin_whole(struct outbox *o)
 static void give_back(struct outbox *o)
 {
     struct output *output = steal_pointer(&o->output);
-    if (o->common->spare || output->out.capacity > KEEP_BYTES) {
+    struct outbox_common *common = o->common;
+    if (common->n_spares == SPARES_MAX || output->out.capacity > KEEP_BYTES) {
         output_free(output);
         return;
     }
     output->out.comma = output->in_batch = false;
     writer_deinit(&output->later);
-    o->common->spare = output;
+    output->next = common->spares;
+    common->spares = output;
+    common->n_spares++;
 }
 
 bool outbox_write_answer(const struct outbox *o, struct writer *w, const struct call *call,

@@ -24,15 +24,17 @@ struct output {
     bool in_batch;       /* it is being written */
     size_t sent;         /* of `out`, by the connection */
     uint64_t counted;    /* in the outbox's buffers */
+    struct output *next; /* while it is a spare one */
 };
 
 /* What all outboxes share. */
 struct outbox_common {
     const struct limits *limits; /* output_high_water, subscriber_cap */
     const struct dialect *dialect;
-    /* The memory that an outbox without output gave back: the next one takes it, so that an answer
-     * which is sent at once allocates nothing. NULL: none. */
-    struct output *spare;
+    /* The memory that outboxes without output gave back: the next ones take it, so that answers
+     * which leave together allocate nothing. */
+    struct output *spares;
+    size_t n_spares;
 };
 
 void outbox_common_deinit(struct outbox_common *common);
