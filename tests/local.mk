@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/test_cli_parse \
 	tests/unit/test_cli_words \
 	tests/unit/test_config \
+	tests/unit/test_connection \
 	tests/unit/test_contents \
 	tests/unit/test_create \
 	tests/unit/test_deadlines \
@@ -345,6 +346,8 @@ tests_unit_test_ties_LDADD = $(core_fixture)
 tests_unit_test_ties_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_session_LDADD = $(rpc_fixture)
 tests_unit_test_session_LDFLAGS = $(core_fixture_flags)
+tests_unit_test_connection_LDADD = $(rpc_fixture)
+tests_unit_test_connection_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=send,--wrap=log_release
 tests_unit_test_rpc_LDADD = $(rpc_fixture)
 tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)

@@ -66,7 +66,8 @@ void connection_add_work(struct connection *c)
 /* How much C may read at a time, by how many others of its uid have work. */
 static size_t read_share(const struct connection *c)
 {
-    size_t share = READ_ALL / (turns_others(&c->task) + 1);
+    /* Those that wait for their answers to leave may have more work. */
+    size_t share = READ_ALL / (turns_others(&c->task) + c->loop->answered.n + 1);
     return share < READ_MIN ? READ_MIN : share > SCRATCH_BYTES ? SCRATCH_BYTES : share;
 }
 
@@ -219,10 +220,19 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller)
     return 0;
 }
 
+/* C is no more. */
+static void forget_answers(struct answered *answered, const struct connection *c)
+{
+    for (size_t i = 0; i < answered->n; i++)
+        if (answered->connections[i] == c)
+            answered->connections[i] = NULL;
+}
+
 static void close_connection(struct connection *c)
 {
     struct loop *loop = c->loop;
     struct account *account = c->session.caller.account;
+    forget_answers(&loop->answered, c);
     /* What the end of the session sets going may still look at it. */
     session_deinit(&c->session);
     turns_leave(&loop->turns, &c->task);
@@ -385,13 +395,28 @@ static void go_on(struct connection *c)
 static void serve(struct task *task)
 {
     struct connection *c = container_of(task, struct connection, task);
-    struct rpc *rpc = c->loop->rpc;
+    struct answered *answered = &c->loop->answered;
+    /* It might be closed when they leave, which they may while it is served. */
+    forget_answers(answered, c);
+    if (answered->n == ANSWERED_MAX)
+        connections_send_answers(c->loop);
     log_hold();
     go_on(c);
-    if (core_turn_is_due(rpc->core))
-        rpc_publish(rpc); /* before anybody hears that it is done */
-    log_release();        /* whoever reads an answer finds its line in the log */
-    send_and_watch(c);
+    answered->connections[answered->n++] = c;
+}
+
+void connections_send_answers(struct loop *loop)
+{
+    struct answered *answered = &loop->answered;
+    if (answered->n == 0)
+        return;
+    if (core_turn_is_due(loop->rpc->core))
+        rpc_publish(loop->rpc); /* before anybody hears that it is done */
+    log_release();              /* whoever reads an answer finds its line in the log */
+    for (size_t i = 0; i < answered->n; i++)
+        if (answered->connections[i])
+            send_and_watch(answered->connections[i]);
+    answered->n = 0;
 }
 
 void connections_close(struct loop *loop)

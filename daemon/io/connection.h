@@ -28,6 +28,9 @@ struct connection *connection_of(struct outbox *outbox);
 /* C has work. */
 void connection_add_work(struct connection *c);
 
+/* Publishes, logs and sends what was answered since it was called last. */
+void connections_send_answers(struct loop *loop);
+
 /* --- the end of the loop: all connections */
 
 /* What is there to be read now will be received. */

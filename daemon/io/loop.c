@@ -69,10 +69,15 @@ static void take_reports_meanwhile(void *context)
     (void)r; /* the look before the next turn meets it again */
 }
 
+static void end_share(void *context)
+{
+    connections_send_answers(context);
+}
+
 int loop_init(struct loop *loop, struct rpc *rpc)
 {
     *loop = (struct loop){.rpc = rpc, .tick_fd = -1, .tick_at_ms = -1};
-    turns_init(&loop->turns, &rpc->core->work, take_reports_meanwhile, loop);
+    turns_init(&loop->turns, &rpc->core->work, end_share, take_reports_meanwhile, loop);
     int r = join_chores(loop);
     if (r < 0)
         return r;

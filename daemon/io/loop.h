@@ -24,6 +24,17 @@ struct listener;
 /* Shared by all connections: what is read is handled before the next read. */
 #define SCRATCH_BYTES 65536
 
+/* Connections whose answers have not left yet, in their order; each may be there more than once.
+ * Answers of a share leave together: each send wakes its reader, and between two requests that
+ * makes the kernel change processes once for each, which costs more than a stat. NULL: it was
+ * closed. */
+enum { ANSWERED_MAX = 64 };
+
+struct answered {
+    struct connection *connections[ANSWERED_MAX];
+    size_t n;
+};
+
 /* A part of what the core does by itself, which has a share of each turn. */
 struct chore {
     struct task task;
@@ -42,6 +53,7 @@ struct loop {
     uint32_t n_turns;  /* only to tell one from the next */
     size_t n_readable; /* connections that became so, as the last look at the kernel reported */
     char *scratch;
+    struct answered answered;
     struct trim trim;
     bool is_stopping;
     struct listener *listener; /* NULL: no peer is let in */

@@ -28,13 +28,15 @@ static bool others_have_work(const struct turns *t)
 static bool others_came(void *context)
 {
     const struct turns *t = context;
+    t->tell(t->context);
     t->look(t->context);
     return others_have_work(t);
 }
 
-void turns_init(struct turns *t, struct work *work, void (*look)(void *context), void *context)
+void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
+                void (*look)(void *context), void *context)
 {
-    *t = (struct turns){.work = work, .look = look, .context = context};
+    *t = (struct turns){.work = work, .tell = tell, .look = look, .context = context};
     TAILQ_INIT(&t->fresh);
     TAILQ_INIT(&t->waiting);
     work->others_have_work = others_came;
@@ -196,8 +198,13 @@ static void serve_share(struct turns *t, struct lane *lane)
     for (struct task *task; (task = TAILQ_FIRST(&lane->tasks)) && !work_share_is_over(t->work);) {
         take_out(t, task);
         lane->serve(task);
+        if (lane->n_tasks == 0)
+            t->tell(t->context); /* it may have more work then */
         work_go_on(t->work);
     }
+    t->tell(t->context);
+    if (lane->n_tasks > 0)
+        work_look_at_clock(t->work); /* that was done in this share, and not in the next */
     lane->left_us = work_left_of_share(t->work);
     work_end_share(t->work, others_waited || others_have_work(t));
     t->served = NULL;

@@ -9,6 +9,8 @@
  * others are busy. It goes first again until its share is used up. Then it must let all those pass
  * who wait: after each service a lane stands behind them, with more work or without. The share of
  * one that comes anew is longer, so that short work is done in one go.
+ *
+ * What a share has done is told when it ends or goes on, of all its tasks together.
  */
 #ifndef SHMD_RPC_TURNS_H
 #define SHMD_RPC_TURNS_H
@@ -38,6 +40,7 @@ TAILQ_HEAD(row, lane);
 
 struct turns {
     struct work *work;
+    void (*tell)(void *context); /* what was done leaves; that may add tasks */
     void (*look)(void *context); /* adds the tasks to which work has come */
     void *context;
     LIST_HEAD(, lane) lanes[LANE_BUCKETS]; /* by uid */
@@ -48,8 +51,10 @@ struct turns {
     size_t n_tasks;                        /* with work */
 };
 
-/* LOOK is called with CONTEXT while there is work; WORK's shares are those of the lanes. */
-void turns_init(struct turns *t, struct work *work, void (*look)(void *context), void *context);
+/* TELL is called with CONTEXT at the end of each share, and before LOOK, which is called while
+ * there is work; WORK's shares are those of the lanes. */
+void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
+                void (*look)(void *context), void *context);
 
 /* TASK gets a place in UID's lane, of which all are served by SERVE: 0 or -ENOMEM. */
 int turns_join(struct turns *t, struct task *task, uint32_t uid, task_serve *serve) MUST_CHECK;

@@ -53,10 +53,13 @@ static void take_reports_meanwhile(void *context)
     (void)context;
 }
 
+static void send_answers(void *context);
+
 int loop_begin(struct world *w)
 {
     w->shares = (struct shares){0};
-    turns_init(&w->turns, &w->core.work, take_reports_meanwhile, w);
+    w->n_answered = 0;
+    turns_init(&w->turns, &w->core.work, send_answers, take_reports_meanwhile, w);
     int r = 0;
     for (size_t i = 0; i < CORE_CHORES; i++)
         w->chores[i] = (struct chore_task){.world = w, .does = &core_chores[i]};
@@ -96,9 +99,18 @@ void loop_wake(void *context, struct outbox *outbox)
     add_work(c);
 }
 
+/* As daemon/io/connection.c does. */
+static void forget_answers(struct world *w, const struct connection *c)
+{
+    for (int i = 0; i < w->n_answered; i++)
+        if (w->answered[i] == c)
+            w->answered[i] = NULL;
+}
+
 void loop_close(struct connection *c)
 {
     struct world *w = c->world;
+    forget_answers(w, c);
     struct account *account = c->session.caller.account;
     oracle_closed(w->oracle, c);
     drop_work(c);
@@ -261,6 +273,9 @@ static void serve(struct task *task)
         return;
     const uint32_t uid = c->session.caller.uid;
     const int64_t from_us = w->clock.mono_us;
+    forget_answers(w, c);
+    if (w->n_answered == ANSWERED_MAX)
+        send_answers(w);
     drop_work(c);
     w->serve_faults = world_faults(w);
     w->requests_seen = w->core.work.turn.requests;
@@ -270,13 +285,35 @@ static void serve(struct task *task)
     go_on(c);
     tell_oracle(w, w->is_killed ? w->kill_requests : w->core.work.turn.requests);
     w->serving = NULL;
+    if (w->is_killed)
+        return;
+    w->answered[w->n_answered++] = c;
+    check_shares(w, uid, from_us);
+}
+
+/* Of what one uid was served. It may come while one of its connections is. */
+static void send_answers(void *context)
+{
+    struct world *w = context;
+    const int64_t from_us = w->clock.mono_us;
+    uint32_t uid = 0;
+    bool has_sent = false;
+    if (w->n_answered == 0 || w->is_killed)
+        return;
     if (core_turn_is_due(&w->core))
         rpc_publish(&w->rpc);
     oracle_published(w->oracle);
-    if (w->is_killed)
-        return;
-    settle(c);
-    check_shares(w, uid, from_us);
+    for (int i = 0; i < w->n_answered && !w->is_killed; i++) {
+        struct connection *c = w->answered[i];
+        if (!c)
+            continue;
+        uid = c->session.caller.uid;
+        has_sent = true;
+        settle(c);
+    }
+    w->n_answered = 0;
+    if (has_sent && !w->is_killed)
+        check_shares(w, uid, from_us);
 }
 
 /* --- a turn */

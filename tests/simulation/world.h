@@ -27,6 +27,8 @@ enum {
     SOCKET_BYTES = 65536, /* what a socket takes that its client does not read */
     DAEMON_UID = 990,
     PIDS_SEEN_FROM = 1,
+    ANSWERED_MAX = 4, /* connections whose answers leave together; fewer than in daemon/io/, so that
+                         it is met */
 };
 
 struct oracle;
@@ -109,6 +111,8 @@ struct world {
     struct shares shares;
     struct chore_task chores[CORE_CHORES];
     struct connection *serving;
+    struct connection *answered[ANSWERED_MAX]; /* its answers have not left; NULL: it is closed */
+    int n_answered;
     uint64_t requests_seen;     /* of this turn, by the oracle */
     uint64_t n_read;            /* bytes that the daemon has read of clients */
     unsigned long serve_faults; /* that there had been when the serving began */

@@ -21,6 +21,7 @@ struct asker {
     uint32_t uid;
     unsigned wants, served;
     bool leaves;               /* when it is served */
+    bool does_requests;        /* as a session does them */
     bool is_back_at_each_look; /* it has work again then, and not before */
 };
 
@@ -31,14 +32,19 @@ static struct asker askers[TASKS];
 static size_t n_askers;
 static uint32_t order[4096]; /* the uids, as they were served */
 static size_t n_served;
+static size_t n_told; /* of those */
 
 static void serve(struct task *task)
 {
     struct asker *asker = container_of(task, struct asker, task);
     asker->served++;
-    order[n_served++] = asker->uid;
-    work.turn.requests++; /* work_request_done() would read the clock once more */
-    work.share.requests++;
+    if (asker->does_requests) {
+        work_request_done(&work);
+    } else { /* that would read the clock once more */
+        work.turn.requests++;
+        work.share.requests++;
+    }
+    order[n_served++] = asker->uid; /* what is told meanwhile was done before */
     if (asker->leaves)
         turns_leave(&turns, task);
     else if (asker->served < asker->wants && !asker->is_back_at_each_look)
@@ -60,6 +66,7 @@ static void run_turn(void)
     work_begin_turn(&work);
     turns_serve(&turns);
     work_end_turn(&work, 0);
+    assert_int_equal(n_told, n_served);
 }
 
 static unsigned served_of(uint32_t uid)
@@ -75,9 +82,30 @@ static struct asker *arrivals[20];
 static unsigned n_looks;
 static int64_t look_us; /* what a look takes */
 
+static int64_t tell_us;            /* what telling takes */
+static struct asker *asks_on;      /* has work again when it is told */
+static size_t told_together[4096]; /* how many were served before each time of telling */
+static size_t n_tells;
+
+static void tell(void *context)
+{
+    assert_ptr_equal(context, &turns);
+    if (n_told == n_served)
+        return;
+    /* All of one share: nobody waits for what another uid has asked. */
+    for (size_t i = n_told; i < n_served; i++)
+        assert_int_equal(order[i], order[n_told]);
+    clock_.mono_us += tell_us;
+    told_together[n_tells++] = n_served - n_told;
+    n_told = n_served;
+    if (asks_on && asks_on->served < asks_on->wants)
+        turns_add(&turns, &asks_on->task);
+}
+
 static void look(void *context)
 {
     assert_ptr_equal(context, &turns);
+    assert_int_equal(n_told, n_served); /* a look may take long */
     clock_.mono_us += look_us;
     struct asker *asker = n_looks < 20 ? arrivals[n_looks] : NULL;
     n_looks++;
@@ -94,10 +122,11 @@ static int begin(void **state)
     fake_clock_init(&clock_);
     clock_.mono_step_us = REQUEST_US;
     work_init(&work, clock_.clock, TURN_US);
-    turns_init(&turns, &work, look, &turns);
+    turns_init(&turns, &work, tell, look, &turns);
     memset(arrivals, 0, sizeof(arrivals));
-    n_askers = n_served = n_looks = 0;
-    look_us = 0;
+    n_askers = n_served = n_told = n_tells = n_looks = 0;
+    look_us = tell_us = 0;
+    asks_on = NULL;
     return 0;
 }
 
@@ -354,6 +383,49 @@ TEST(outside_a_share_nothing_is_over)
     assert_false(work_share_is_over(&work));
 }
 
+TEST(what_a_share_did_is_told_together)
+{
+    for (int i = 0; i < 3; i++)
+        join(1, 1);
+    join(2, 1);
+    run_turn();
+    assert_int_equal(n_tells, 2);
+    assert_int_equal(told_together[0], 3);
+    assert_int_equal(told_together[1], 1);
+}
+
+TEST(a_share_that_goes_on_tells_what_it_did)
+{
+    for (int i = 0; i < TASKS; i++)
+        join(1, 1);
+    run_turn();
+    assert_int_equal(told_together[0], IN_THE_FIRST);
+    assert_int_equal(told_together[1], IN_A_SHARE);
+}
+
+TEST(who_asks_on_when_it_is_told_is_served_in_the_same_share)
+{
+    asks_on = join(1, 3);
+    asks_on->is_back_at_each_look = true;
+    join(2, 1);
+    run_turn();
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(order[i], 1);
+    assert_int_equal(order[3], 2);
+}
+
+/* Telling takes time of the share that did it, and not of the next. */
+TEST(telling_is_work_of_the_share)
+{
+    tell_us = 10 * SHARE_US;
+    clock_.mono_step_us = 30; /* the third request finds it over, and is told at its end */
+    join(1, 1000)->does_requests = true;
+    join(2, 1000)->does_requests = true;
+    run_turn();
+    size_t first = next_of(2, 0);
+    assert_int_equal(next_of(1, first), 2 * first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +446,10 @@ int main(void)
         CASE(others_of_the_uid),
         CASE(the_daemons_own_work_has_its_share),
         CASE(the_longest_is_counted),
+        CASE(what_a_share_did_is_told_together),
+        CASE(a_share_that_goes_on_tells_what_it_did),
+        CASE(who_asks_on_when_it_is_told_is_served_in_the_same_share),
+        CASE(telling_is_work_of_the_share),
         CASE(outside_a_share_nothing_is_over),
     };
     return RUN_TESTS(tests);
