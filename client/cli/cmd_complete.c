@@ -39,10 +39,8 @@ struct completion {
 
 /* --- candidates */
 
-static void offer(const struct completion *c, const char *text, const char *meaning)
+static void put(const struct completion *c, const char *text, const char *meaning)
 {
-    if (strncmp(text, c->word, strlen(c->word)) != 0)
-        return;
     printf("%.*s", (int)c->before_len, c->before);
     print_plain(stdout, text);
     putchar('\t');
@@ -50,27 +48,28 @@ static void offer(const struct completion *c, const char *text, const char *mean
     putchar('\n');
 }
 
-/* A column, whose letters may be small: then the rest of it comes in small ones, because a shell
- * takes only what begins as the word does. */
+static void offer(const struct completion *c, const char *text, const char *meaning)
+{
+    if (strncmp(text, c->word, strlen(c->word)) == 0)
+        put(c, text, meaning);
+}
+
+/* A column, whose letters may be small: where all are that are typed, all of it is. */
 static void offer_column(const struct completion *c, const char *name, const char *meaning)
 {
-    const size_t len = strlen(c->word);
     char text[64]; /* names of columns are short */
     size_t n = 0;
-    bool is_small = false;
-    if (strncasecmp(name, c->word, len) != 0)
+    bool has_small = false, has_large = false;
+    if (strncasecmp(name, c->word, strlen(c->word)) != 0)
         return;
-    for (size_t i = 0; i < len; i++)
-        is_small |= islower((unsigned char)c->word[i]) != 0;
-    for (; n < sizeof(text) - 1 && name[n]; n++) {
-        text[n] = name[n];
-        if (n < len)
-            text[n] = c->word[n];
-        else if (is_small)
-            text[n] = (char)tolower((unsigned char)name[n]);
+    for (const char *at = c->word; *at; at++) {
+        has_small |= islower((unsigned char)*at) != 0;
+        has_large |= isupper((unsigned char)*at) != 0;
     }
+    for (; n < sizeof(text) - 1 && name[n]; n++)
+        text[n] = has_small && !has_large ? (char)tolower((unsigned char)name[n]) : name[n];
     text[n] = '\0';
-    offer(c, text, meaning);
+    put(c, text, meaning);
 }
 
 static void offer_commands(const struct completion *c)

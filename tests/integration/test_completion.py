@@ -62,7 +62,10 @@ class Candidates(CompletionCase):
             (["list", "-o", "+KEY,SHM"], ("list", ["+KEY,SHMID"])),
             (["list", "-o", "na"], ("list", ["name", "nattch"])),
             (["list", "-o", "NAME,shm"], ("list", ["NAME,shmid"])),
-            (["list", "--output=+key,Sh"], ("list", ["--output=+key,Shmid"])),
+            (["list", "--output=+key,Sh"], ("list", ["--output=+key,SHMID"])),
+            (["list", "-o", "nA"], ("list", ["NAME", "NATTCH"])),
+            (["list", "-o", "+key,shM"], ("list", ["+key,SHMID"])),
+            (["list", "--sort", "nAt"], ("words", ["NATTCH"])),
             (["list", "--sort", "nat"], ("words", ["nattch"])),
             (["ps", "-o", "pid,wa"], ("list", ["pid,waits"])),
             (["top", "--sort", "gr"], ("words", ["growth"])),
@@ -155,6 +158,8 @@ class Shell(CompletionCase):
         ("shmdctl list -o NAME,SHM\t", ["shmdctl", "list", "-o", "NAME,SHMID"]),
         ("shmdctl list -o name,shm\t", ["shmdctl", "list", "-o", "name,shmid"]),
         ("shmdctl list --sort nat\t", ["shmdctl", "list", "--sort", "nattch"]),
+        ("shmdctl list -o nAm\t", ["shmdctl", "list", "-o", "NAME"]),
+        ("shmdctl list -o key,nAm\t", ["shmdctl", "list", "-o", "key,NAME"]),
         ("shmdctl create x --from onlyf\t", ["shmdctl", "create", "x", "--from", "onlyfile"]),
     )
 
@@ -176,7 +181,7 @@ class Shell(CompletionCase):
 
     def test_fish(self):
         need(self, "fish")
-        for line, want in self.CASES[:7]:
+        for line, want in self.CASES[:9]:
             command, typed = line.rstrip("\t").replace("--lifet\t", "--lifetime ").rsplit(" ", 1)
             with self.subTest(line=line):
                 out = subprocess.run(
