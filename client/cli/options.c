@@ -224,6 +224,21 @@ static int take(struct options *o, int i, uint64_t repeatable, const char *value
     return rows[i].take ? rows[i].take(o, rows[i].name, value) : 0;
 }
 
+/* What is advised asks the daemon that is named behind what is wrong, too. The rest is not looked
+ * at. */
+static void find_daemon(struct options *o, uint64_t allowed, int argc, char **argv,
+                        const char *letters, const struct option *long_options)
+{
+    int code;
+    while ((code = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+        int i = code == ':' || code == '?' ? -1 : find(allowed, code);
+        if (i == OPT_SOCKET && !o->socket && *optarg)
+            o->socket = optarg;
+        else if (i == OPT_USER || i == OPT_SYSTEM)
+            o->given |= UINT64_C(1) << i;
+    }
+}
+
 int options_parse(struct cli *cli, const struct option_rules *rules, int argc, char **argv,
                   int *ret_rest)
 {
@@ -254,7 +269,9 @@ int options_parse(struct cli *cli, const struct option_rules *rules, int argc, c
                 return cli_usage("--%s takes no value", rows[i].name);
             char letter[] = {'-', (char)optopt, '\0'};
             bool is_letter = optopt > 0 && optopt < 256;
-            return rules->unknown(cli, allowed, is_letter ? letter : argv[optind - 1]);
+            const char *text = is_letter ? letter : argv[optind - 1];
+            find_daemon(o, allowed, argc, argv, letters, long_options);
+            return rules->unknown(cli, allowed, text);
         }
         int r = take(o, i, rules->repeatable, optarg);
         if (r != 0)

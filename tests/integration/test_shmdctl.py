@@ -1103,6 +1103,10 @@ class Advice(Shmdctl):
             (["--user", "run", "x", "--size", "1", "--"], "shmdctl --user run NAME "),
             (["--user", "run", "x", "--size", "1"], "shmdctl --user run NAME "),
             (["--user", "hold", "x", "--colour"], "shmdctl --user hold "),
+            (["set", "x", "--ready", "--user"], "shmdctl --user ready NAME\n"),
+            (["rm", "--name", "x", "--force", "-s", "a b"], "shmdctl --socket 'a b' rm NAME\n"),
+            (["rm", "--name", "x", "--socket=/x", "--socket=/y"], "shmdctl --socket /x rm NAME\n"),
+            (["hold", "--colour", "x", "-nys", "/x"], "shmdctl --socket /x hold "),
         ):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=NOT_STARTED if "run" in arguments else USAGE)
