@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/cli/advice.h"
 #include "client/cli/cli.h"
@@ -187,32 +188,45 @@ int cmd_disown(struct cli *cli)
     return answer(cli, r, segment);
 }
 
+/* Whether WORD is written as a number. */
+static bool is_written_as_number(const char *word)
+{
+    if (strncasecmp(word, "0x", 2) == 0)
+        return word[2] && strspn(word + 2, "0123456789abcdefABCDEF") == strlen(word + 2);
+    return strspn(word, "0123456789") == strlen(word);
+}
+
+/* The option that takes the number in WORD; NULL: no segment has it. */
+static const char *option_of_number(const char *word)
+{
+    uint64_t id;
+    uint32_t key;
+    if (parse_number(word, 0, INT32_MAX, &id) == 0)
+        return "--shmid";
+    return parse_key(word, &key) == 0 && key != 0 ? "--key" : NULL;
+}
+
 /* What is to be adopted has no name yet, so an argument is its new name; or its number. */
 static int refuse_without_target(const struct cli *cli)
 {
+    static const char needs[] = "adopt needs one of --shmid N and --key K";
     const char *word = cli->n_args > 0 ? cli->args[0] : NULL;
     char *line = NULL, name[512] = "", instead[sizeof(name) + sizeof("--shmid N ")];
-    uint32_t key;
-    bool is_number = false;
+    const bool is_number = word && is_written_as_number(word);
+    const char *option = is_number ? option_of_number(word) : "--shmid N";
     if (word)
         shell_word(word, name, sizeof(name));
+    if (*name && !option)
+        return cli_usage("%s; '%s' is the number of no segment; %s list --all shows the numbers",
+                         needs, word, advice_program(cli));
     if (*name) {
-        bool is_decimal = strspn(word, "0123456789") == strlen(word);
-        is_number = parse_key(word, &key) == 0;
-        snprintf(instead, sizeof(instead), "%s %s",
-                 !is_number   ? "--shmid N"
-                 : is_decimal ? "--shmid"
-                              : "--key",
-                 name);
+        snprintf(instead, sizeof(instead), "%s %s", option, name);
         line = advice_line(cli, 0, instead);
     }
     const char *gap = line ? ": " : "", *shown = line ? line : "";
-    int status =
-        is_number && line
-            ? cli_usage("adopt needs one of --shmid N and --key K%s%s", gap, shown)
-            : cli_usage("adopt needs one of --shmid N and --key K%s%s; %s list --all shows the "
-                        "numbers",
-                        gap, shown, advice_program(cli));
+    int status = is_number && line ? cli_usage("%s%s%s", needs, gap, shown)
+                                   : cli_usage("%s%s%s; %s list --all shows the numbers", needs,
+                                               gap, shown, advice_program(cli));
     free(line);
     return status;
 }

@@ -1107,6 +1107,14 @@ class Advice(Shmdctl):
             (["rm", "--name", "x", "--force", "-s", "a b"], "shmdctl --socket 'a b' rm NAME\n"),
             (["rm", "--name", "x", "--socket=/x", "--socket=/y"], "shmdctl --socket /x rm NAME\n"),
             (["hold", "--colour", "x", "-nys", "/x"], "shmdctl --socket /x hold "),
+            (["adopt", "99999999999", "-s", "/x"], "'99999999999' is the number of no segment; "
+             "shmdctl --socket /x list --all shows the numbers\n"),
+            (["adopt", "0x1234567890"], "'0x1234567890' is the number of no segment; "
+             "shmdctl list --all shows the numbers\n"),
+            (["adopt", "0x0"], "'0x0' is the number of no segment; "),
+            (["adopt", "3000000000"], "K: shmdctl adopt --key 3000000000\n"),
+            (["adopt", "2147483647"], "K: shmdctl adopt --shmid 2147483647\n"),
+            (["adopt", "0xfoo"], "K: shmdctl adopt --shmid N 0xfoo; shmdctl list --all shows the numbers\n"),
         ):
             with self.subTest(arguments=arguments):
                 self.ctl(*arguments, status=NOT_STARTED if "run" in arguments else USAGE)
