@@ -114,15 +114,7 @@ static const char *near_command(const struct command *all, size_t n, const char 
     return near.best;
 }
 
-/* What destroys is meant only where no letter is another: of "remote" nobody says that it is
- * "remove". */
-static bool is_sure(const struct near *near)
-{
-    return near->distance == 1 && strlen(near->best) > SHORT_WORD &&
-           (strlen(near->best) != strlen(near->word) || near_is_swapped(near->word, near->best));
-}
-
-/* What is meant by a word of others that is spelt nearly as WORD. */
+/* What is meant by a word of others that is spelt nearly as WORD; nothing that destroys. */
 static const char *near_other(const char *word)
 {
     struct near near;
@@ -134,8 +126,7 @@ static const char *near_other(const char *word)
     }
     for (size_t i = 0; i < COUNT(other_commands); i++)
         if (near.best == other_commands[i].word)
-            return !destroys(other_commands[i].meant) || is_sure(&near) ? other_commands[i].meant
-                                                                        : NULL;
+            return destroys(other_commands[i].meant) ? NULL : other_commands[i].meant;
     return NULL;
 }
 

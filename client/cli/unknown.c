@@ -125,6 +125,9 @@ static const char *option_name(int id)
     return text.name;
 }
 
+/* What removes or replaces a segment, or does so without asking, must be typed as it is. */
+#define DESTROYS (OPT(REMOVE) | OPT(REPLACE) | OPT(FORCE) | OPT(YES))
+
 /* The option in ALLOWED that was meant by WORD; NULL: none is like it. */
 static const char *meant_option(uint64_t allowed, const char *word)
 {
@@ -136,7 +139,8 @@ static const char *meant_option(uint64_t allowed, const char *word)
     for (int i = 0; i < OPTION_COUNT; i++)
         if (has(allowed, i))
             near_try(&near, option_name(i));
-    return near.best;
+    int best = near.best ? option_named(near.best) : -1;
+    return best >= 0 && has(DESTROYS, best) ? NULL : near.best;
 }
 
 /* Which commands have the option ID, as "create and run"; RET has room for SIZE. */

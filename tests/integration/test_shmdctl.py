@@ -2015,12 +2015,19 @@ class CommandLine(CommandCase):
                 self.ctl(*arguments, status=USAGE)
                 self.assertIn(meant, self.message)
 
+    def test_no_near_miss_destroys(self):
+        """What removes or replaces a segment must be meant, and typed."""
+        for arguments in (["remvoe", "x"], ["repalce", "x"], ["resiez", "x"],
+                          ["create", "x", "--relpace"], ["gc", "--remvoe"], ["gc", "--yess"], ["rm", "x", "--froce"]):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=USAGE)
+                self.assertIn("unknown ", self.message)
+                self.assertNotIn("do you mean", self.message)
 
     def test_what_other_programs_call_it(self):
         for arguments, meant in (
             (["remove", "x"], "do you mean rm?"),
             (["Delete", "x"], "do you mean rm?"),
-            (["remvoe", "x"], "do you mean rm?"),
             (["kill", "x"], "do you mean rm?"),
             (["bill", "x"], "unknown command 'bill'; there are"),
             (["mood", "x"], "unknown command 'mood'; there are"),
