@@ -119,7 +119,7 @@ static bool is_of(enum shmd_instance instance, const char *path)
 static void add_start(struct text *text, const char *path)
 {
     char command[1024], program[256];
-    if (!path)
+    if (!path || !*path)
         return;
     start_program(program, sizeof(program));
     if (is_of(SHMD_INSTANCE_SYSTEM, path))
@@ -128,10 +128,7 @@ static void add_start(struct text *text, const char *path)
         add(text, " (systemctl --user start shmd.socket, or %s)", program);
     else {
         start_text(path, command, sizeof(command));
-        if (*command)
-            add(text, " (%s)", command);
-        else
-            add(text, " by %s --socket", program);
+        add(text, " (%s)", command);
     }
 }
 

@@ -9,20 +9,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WORD_SIZE = PATH_MAX + 16 };
+enum { WORD_SIZE = 4 * PATH_MAX + 16 };
 
-/* PATH with SUFFIX as one word of a shell; false: it has what cannot be quoted simply. */
+/* PATH with SUFFIX as one word of any shell; false: it has what nobody can type. */
 static bool quote(const char *path, const char *suffix, char ret[WORD_SIZE])
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "/._-+:@%,";
+    static const char apostrophe[] = "'\\''"; /* out of the quotes, and into them again */
     bool is_plain = strspn(path, plain) == strlen(path);
-    for (const char *at = path; *at; at++)
-        if (*at == '\'' || (unsigned char)*at < ' ' || *at == '\x7f')
-            return false;
+    char *end = ret;
     if (!*path || *path == '-' || strlen(path) >= PATH_MAX)
         return false;
-    snprintf(ret, WORD_SIZE, is_plain ? "%s%s" : "'%s%s'", path, suffix);
+    if (!is_plain)
+        *end++ = '\'';
+    for (const char *at = path; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            return false;
+        if (*at == '\'')
+            end = stpcpy(end, apostrophe);
+        else
+            *end++ = *at;
+    }
+    end = stpcpy(end, suffix);
+    strcpy(end, is_plain ? "" : "'");
     return true;
 }
 
@@ -79,20 +89,19 @@ void start_program(char *ret, size_t size)
     snprintf(ret, size, "%s", is_named ? installed : "shmd");
 }
 
-void start_text(const char *path, char *ret, size_t size)
+/* The command line for the socket PATH; false: nobody can type PATH, or there is no room. */
+static bool start_line(const char *path, const char *program, char *ret, size_t size)
 {
-    char directory[PATH_MAX], existing[PATH_MAX], program[256];
+    char directory[PATH_MAX], existing[PATH_MAX];
     char socket[WORD_SIZE], state[WORD_SIZE], missing[WORD_SIZE];
     int length;
-    *ret = '\0';
-    start_program(program, sizeof(program));
     if (!quote(path, "", socket) || !quote(path, ".state", state))
-        return;
+        return false;
     directory_of(path, directory);
     snprintf(existing, sizeof(existing), "%s", directory);
     find_existing(existing);
     if (!quote(directory, "", missing))
-        return;
+        return false;
     if (access(existing, W_OK | X_OK) < 0)
         length = snprintf(ret, size, "as a user who may write to %s: %s --socket %s", existing,
                           program, socket);
@@ -103,6 +112,14 @@ void start_text(const char *path, char *ret, size_t size)
         length = snprintf(ret, size, "%s --socket %s", program, socket);
     else
         length = snprintf(ret, size, "%s --socket %s --state-dir %s", program, socket, state);
-    if (length < 0 || (size_t)length >= size)
-        *ret = '\0';
+    return length >= 0 && (size_t)length < size;
+}
+
+void start_text(const char *path, char *ret, size_t size)
+{
+    char program[256];
+    *ret = '\0';
+    start_program(program, sizeof(program));
+    if (*path && !start_line(path, program, ret, size))
+        snprintf(ret, size, "%s --socket PATH, with that path for PATH", program);
 }

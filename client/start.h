@@ -12,8 +12,8 @@
 /* The daemon's program as one word of a shell: "shmd", where a directory in PATH has it, or the
  * path at which it is installed. An ordinary user's PATH often lacks that directory. */
 void start_program(char *ret, size_t size);
-/* The command line for the socket PATH into RET, which is empty when there is none that would do:
- * a shell cannot simply be told PATH, or it is too long. */
+/* The command line for the socket PATH into RET. When nobody can type PATH, or it is too long, the
+ * word PATH stands for it. Empty: PATH is, too. */
 void start_text(const char *path, char *ret, size_t size);
 
 #endif

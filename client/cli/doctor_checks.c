@@ -53,8 +53,6 @@ static void mend_absent(const struct doctor_facts *m, struct finding *f)
         mend(f, "systemctl --user start shmd.socket, or %s%s", program(m), other);
     else if (*m->socket.start)
         mend(f, "start one there: %s%s", m->socket.start, other);
-    else if (*m->socket.path)
-        mend(f, "start one there by %s --socket%s", program(m), other);
     else
         mend(f, "name a daemon's socket by --socket or SHMD_SOCKET");
 }

@@ -81,7 +81,7 @@ struct doctor_facts {
         uint32_t mode, uid;
         bool directory_is_open; /* anybody may put another socket in its place */
         char program[256];      /* the daemon's, as a shell finds it */
-        char start[640];        /* what starts a daemon there; "": that cannot be typed simply */
+        char start[640];        /* what starts a daemon there */
     } socket;
 
     struct {

@@ -1745,7 +1745,7 @@ class CommandLine(CommandCase):
         environment = {"PATH": f"{os.path.dirname(program)}:{os.environ['PATH']}", "LD_LIBRARY_PATH": library}
         for directory in (own, shared, missing):
             with self.subTest(directory=directory):
-                path = os.path.join(directory, "a socket")
+                path = os.path.join(directory, "it's a socket")
                 self.ctl("-s", path, "list", status=UNREACHABLE, environment=environment)
                 (line,) = re.findall(r"Start it \((.*)\); --socket", self.message)
                 daemon = subprocess.Popen(
@@ -1755,6 +1755,15 @@ class CommandLine(CommandCase):
                 self.addCleanup(daemon.kill)
                 wait_until(lambda path=path: os.path.exists(path), "it serves")
                 self.ctl("-s", path, "info")
+
+    def test_the_hint_for_a_path_that_nobody_can_type(self):
+        path = os.path.join(self.directory, "a\nline")
+        environment = {"PATH": "/usr/bin:/bin"}
+        self.ctl("-s", path, "list", status=UNREACHABLE, environment=environment)
+        self.assertRegex(self.message, r"Start it \(/[^ ]*/sbin/shmd --socket PATH, with that path for PATH\); ")
+        _, out, _ = self.run_program("shmdctl", "doctor", "--json", environment={"SHMD_SOCKET": path, **environment})
+        found = json.loads(out)
+        self.assertRegex(found[0]["mend"], r"start one there: /[^ ]*/sbin/shmd --socket PATH, with that path for PATH;")
 
     def test_the_hint_names_a_daemon_that_is_not_in_the_path(self):
         path = os.path.join(self.directory, "socket")

@@ -141,7 +141,7 @@ TEST(how_a_daemon_is_started_at_a_socket)
     assert_non_null(mkdtemp(directory));
     check_start(directory, "s", " (shmd --socket @)");
     check_start(directory, "a b", " (shmd --socket '@')");
-    check_start(directory, "it's", " by shmd --socket");
+    check_start(directory, "a\nb", " (shmd --socket PATH, with that path for PATH)");
     static const mode_t shared[] = {0770, 0702, 01777};
     for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
         assert_int_equal(chmod(directory, shared[i]), 0);
@@ -149,9 +149,14 @@ TEST(how_a_daemon_is_started_at_a_socket)
         check_start(directory, "a b", " (shmd --socket '@' --state-dir '@.state')");
     }
     char text[512], want[512];
+    snprintf(want, sizeof(want), "(shmd --socket '%s/x'\\''y' --state-dir '%s/x'\\''y.state')",
+             directory, directory);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/x'y", directory);
+    shmd_unreachable_text(path, -ENOENT, text, sizeof(text));
+    assert_contains(text, want);
     snprintf(want, sizeof(want), "(mkdir -p -m 755 %s/x/y && shmd --socket %s/x/y/s)", directory,
              directory);
-    char path[128];
     snprintf(path, sizeof(path), "%s/x/y/s", directory);
     shmd_unreachable_text(path, -ENOENT, text, sizeof(text));
     assert_contains(text, want);
