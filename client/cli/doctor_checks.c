@@ -41,7 +41,7 @@ static void mend_silent(const struct doctor_facts *m, struct finding *f)
         [DAEMON_USERS] = "in its log (journalctl --user -u shmd)",
         [DAEMON_SYSTEMS] = "in its log (journalctl -u shmd)",
     };
-    mend(f, "see what it says %s, and restart it", logs[m->socket.kind]);
+    mend(f, "%ssee what it says %s, and restart it", as_root_of_system(m), logs[m->socket.kind]);
 }
 
 static void mend_absent(const struct doctor_facts *m, struct finding *f)
@@ -75,10 +75,11 @@ static void check_socket(const struct doctor_facts *m, struct finding *f)
     if (m->daemon.state == DAEMON_SILENT)
         mend_silent(m, f);
     else if (m->daemon.error == -EACCES && m->socket.error == 0)
-        mend(f, "its mode is %04" PRIo32 " and its owner uid %" PRIu32 ": let more in by %s",
-             m->socket.mode, m->socket.uid,
+        mend(f, "%slet more in by %s; its mode is %04" PRIo32 " and its owner uid %" PRIu32,
+             as_root_of_system(m),
              m->socket.kind == DAEMON_NAMED ? "shmd --socket-mode, when it is started"
-                                            : "SocketMode= of shmd.socket");
+                                            : "SocketMode= of shmd.socket",
+             m->socket.mode, m->socket.uid);
     else if (m->daemon.error == -EACCES)
         mend(f, "let others search its directories (chmod o+x), or name another socket");
     else
@@ -97,7 +98,7 @@ static void check_socket_directory(const struct doctor_facts *m, struct finding 
     }
     found(f, SEVERITY_ERROR, "the directory of %s is writable to everybody", m->socket.path);
     why(f, "anybody can put another socket in its place and play the daemon");
-    mend(f, "chmod o-w the directory, or give the socket one of its own");
+    mend(f, "%schmod o-w the directory, or give the socket one of its own", as_root_of_system(m));
 }
 
 static void check_namespace(const struct doctor_facts *m, struct finding *f)
@@ -132,8 +133,8 @@ static void check_group(const struct doctor_facts *m, struct finding *f)
           "the daemon's group %s has other members: %s", m->group.name, m->group.strangers);
     why(f, "the kernel lets the group of a segment's creator, which is the daemon, in by the "
            "segment's group bits: they can read what other groups share");
-    mend(f, "give the daemon a group of its own, or take them out of it (gpasswd -d USER %s)",
-         m->group.name);
+    mend(f, "%sgive the daemon a group of its own, or take them out of it (gpasswd -d USER %s)",
+         as_root(m), m->group.name);
 }
 
 /* --- what removes segments */
@@ -187,11 +188,11 @@ static void check_logind(const struct doctor_facts *m, struct finding *f)
            "are sessions, "
            "too. It also removes the user's semaphores, message queues and files in /dev/shm");
     mend(f,
-         "loginctl enable-linger USER; or let a system user own the segments and give access by "
+         "%sloginctl enable-linger USER; or let a system user own the segments and give access by "
          "the group (shmdctl %screate --uid shmd --gid GROUP --mode 660); or, for all users, put "
          "RemoveIPC=no under [Login] in /etc/systemd/logind.conf.d/shmd.conf and restart "
          "systemd-logind",
-         m->options);
+         as_root(m), m->options);
 }
 
 /* Whether there are files to be checked, which are the daemon's. If not, FOUND says so. */
@@ -230,8 +231,9 @@ static void check_config_files(const struct doctor_facts *m, struct finding *f)
         "exist");
     shell_word(d->loose.path, file, sizeof(file));
     mend(f,
-         d->loose.is_strangers ? "look at what is in it, then: chown root %s"
-                               : "look at what is in it, then: chmod o-w %s",
+         d->loose.is_strangers ? "%slook at what is in it, then: chown root %s"
+                               : "%slook at what is in it, then: chmod o-w %s",
+         d->loose.is_strangers || d->loose.uid == 0 || m->config.is_systems ? as_root(m) : "",
          file);
 }
 
@@ -265,7 +267,7 @@ static void check_declared(const struct doctor_facts *m, struct finding *f)
           d->n_files > 1 ? "s" : "", d->dir);
     why(f, "shmd.socket alone starts the daemon with the first request: after boot the declared "
            "segments do not exist until somebody sends one");
-    mend(f, "systemctl enable --now shmd.service");
+    mend(f, "%ssystemctl enable --now shmd.service", as_root(m));
 }
 
 static void check_declared_files(const struct doctor_facts *m, struct finding *f)
@@ -284,9 +286,9 @@ static void check_declared_files(const struct doctor_facts *m, struct finding *f
         found(f, SEVERITY_WARNING, "%.400s%s", d->invalid, more);
         why(f, "the daemon leaves out what is wrong when it starts, and refuses to reload");
         mend(f,
-             "%s %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
+             "%s%s %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
              "%sreload",
-             program(m), config, m->options);
+             m->config.is_systems ? as_root(m) : "", program(m), config, m->options);
     } else if (d->n_unreadable > 0) {
         found(f, SEVERITY_INFO, "not checked: you may not read %zu of the %zu files in %s",
               d->n_unreadable, d->n_files, d->dir);
@@ -453,9 +455,15 @@ static void check_memlock(const struct doctor_facts *m, struct finding *f)
     if (locked > 0 && by_percent(full) > SEVERITY_INFO)
         f->severity = by_percent(full);
     why(f, "a segment beyond it that asks to be locked is refused");
-    mend(f, "systemctl edit shmd.service: AmbientCapabilities=CAP_IPC_LOCK, "
-            "CapabilityBoundingSet=CAP_IPC_LOCK and LimitMEMLOCK=infinity under [Service]; for a "
-            "daemon that you start from a shell: raise ulimit -l there first");
+    if (m->socket.kind == DAEMON_SYSTEMS)
+        mend(f,
+             "%ssystemctl edit shmd.service: AmbientCapabilities=CAP_IPC_LOCK, "
+             "CapabilityBoundingSet=CAP_IPC_LOCK and LimitMEMLOCK=infinity under [Service]; for a "
+             "daemon that is started from a shell: raise ulimit -l there first",
+             as_root(m));
+    else
+        mend(f, "raise ulimit -l in the shell that starts the daemon, or LimitMEMLOCK= of its "
+                "unit; beyond the hard limit (ulimit -Hl) only root can");
 }
 
 /* --- what the kernel can do */

@@ -39,10 +39,11 @@ void check_quota(const struct doctor_facts *m, struct finding *f)
     why(f, "when it is used up the daemon refuses more with QuotaExceeded");
     if (strncmp(fullest->name, "max_segments", 12) == 0 ||
         strncmp(fullest->name, "max_bytes", 9) == 0)
-        mend(f, "remove segments that you do not need (shmdctl %slist), or raise %s in shmd.conf",
-             m->options, fullest->name);
+        mend(f, "remove segments that you do not need (shmdctl %slist), or %sraise %s in shmd.conf",
+             m->options, as_root_of_system(m), fullest->name);
     else
-        mend(f, "give back what you do not need, or raise %s in shmd.conf", fullest->name);
+        mend(f, "give back what you do not need, or %sraise %s in shmd.conf", as_root_of_system(m),
+             fullest->name);
 }
 
 /* A limit that the wire cannot say is none: those of a kernel by default. */
@@ -128,8 +129,10 @@ void check_semaphores(const struct doctor_facts *m, struct finding *f)
     if (f->severity == SEVERITY_OK)
         return;
     why(f, "when it is full semget is refused with ENOSPC, \"No space left on device\"");
-    mend(f, "ipcs -s lists the sets and ipcrm -s ID removes one that nobody needs; root "
-            "raises kernel.sem by sysctl: its second and fourth numbers are these two limits");
+    mend(f,
+         "ipcs -s lists the sets and ipcrm -s ID removes one that nobody needs; or %sraise "
+         "kernel.sem by sysctl: its second and fourth numbers are these two limits",
+         as_root(m));
 }
 
 void check_queues(const struct doctor_facts *m, struct finding *f)

@@ -41,7 +41,7 @@ void check_orphans(const struct doctor_facts *m, struct finding *f)
     if (c->removable == c->segments)
         mend(f, "shmdctl %sgc --remove", m->options);
     else
-        mend(f, "as root: shmdctl %sgc --remove", m->options_of_root);
+        mend(f, "%sshmdctl %sgc --remove", as_root(m), m->options_of_root);
 }
 
 void check_left(const struct doctor_facts *m, struct finding *f)

@@ -45,6 +45,12 @@ static inline const char *as_root(const struct doctor_facts *m)
     return m->is_root ? "" : "as root: ";
 }
 
+/* The same before what changes the daemon: others have one of their own. */
+static inline const char *as_root_of_system(const struct doctor_facts *m)
+{
+    return m->socket.kind == DAEMON_SYSTEMS ? as_root(m) : "";
+}
+
 struct size_text {
     char text[32];
 };

@@ -148,10 +148,36 @@ static struct kernel_segment *add_segment(struct doctor_facts *f, uint32_t uid, 
 
 static struct findings findings;
 
+/* What only root can do is told to others as that, and to root without a word about it. */
+static void check_who_mends(const struct doctor_facts *facts, const struct finding *f)
+{
+    static const char *const of_root[] = {
+        "systemctl start", "systemctl enable", "systemctl edit",     "sysctl -w",
+        "kernel.sem by",   "gpasswd",          "group of its own",   "chown root",
+        "enable-linger",   "SocketMode=",      "shmd), and restart", "in shmd.conf",
+        "/etc/shmd/",
+    };
+    const char *mark = strstr(f->mend, "as root: ");
+    if (facts->is_root && mark)
+        fail_msg("%s tells root to be root: %s", f->id, f->mend);
+    for (size_t i = 0; i < COUNT(of_root); i++) {
+        const char *at = strstr(f->mend, of_root[i]);
+        if (at && !facts->is_root && !(mark && mark < at))
+            fail_msg("%s does not say who can do it: %s", f->id, f->mend);
+    }
+}
+
 /* What the check ID says of FACTS. */
 static const struct finding *check(const struct doctor_facts *facts, const char *id)
 {
+    struct doctor_facts of_root = *facts;
+    of_root.is_root = true;
+    doctor_check(&of_root, &findings);
+    for (size_t i = 0; i < findings.count; i++)
+        check_who_mends(&of_root, &findings.rows[i]);
     doctor_check(facts, &findings);
+    for (size_t i = 0; i < findings.count; i++)
+        check_who_mends(facts, &findings.rows[i]);
     for (size_t i = 0; i < findings.count; i++)
         if (strcmp(findings.rows[i].id, id) == 0)
             return &findings.rows[i];
@@ -300,7 +326,8 @@ TEST(declared_segments_need_the_service_at_boot)
     assert_finding(&f, "declared-at-boot", SEVERITY_WARNING,
                    "1 file in /etc/shmd/segments.d, but shmd.service is not enabled");
     assert_contains(check(&f, "declared-at-boot")->why, "until somebody sends one");
-    assert_string_equal(check(&f, "declared-at-boot")->mend, "systemctl enable --now shmd.service");
+    assert_string_equal(check(&f, "declared-at-boot")->mend,
+                        "as root: systemctl enable --now shmd.service");
     plant_link("/etc/systemd/system/multi-user.target.wants/shmd.service", "/nonexistent");
     doctor_facts_read(root, &f);
     assert_finding(&f, "declared-at-boot", SEVERITY_OK, "shmd.service starts at boot");
