@@ -227,6 +227,31 @@ static void print_no_method(FILE *out, const struct cli *cli)
         fprintf(out, "%s%s", i ? ", " : "", method_word((enum method)i));
 }
 
+/* What was there before must not go with the command of `run`, and nothing is replaced by its key.
+ */
+static bool can_replace(const struct cli *cli)
+{
+    return cli->command->options & OPT(REPLACE) && !cli->command->needs_child &&
+           !cli_given(cli, OPT(KEY));
+}
+
+/* The daemon advises to replace it. */
+static bool is_too_small(const struct cli *cli, const struct shmd_failure *failure)
+{
+    return failure->code == SHMD_ERROR_SIZE_MISMATCH && cli->command->options & OPT(REPLACE) &&
+           !can_replace(cli) && parameter(failure, "size").len > 0;
+}
+
+static void print_too_small(FILE *out, const struct shmd_failure *failure)
+{
+    struct json_slice size = parameter(failure, "size");
+    struct json_slice requested = parameter(failure, "requested");
+    fprintf(out,
+            "the segment exists with %.*s bytes, fewer than the %.*s asked for: ask for less, or "
+            "have it removed first",
+            (int)size.len, size.text, (int)requested.len, requested.text);
+}
+
 bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
     if (is_stranger(failure))
@@ -235,6 +260,8 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
         print_nothing_to_adopt(out, cli, failure);
     else if (is_busy(cli, failure))
         print_busy(out, failure);
+    else if (is_too_small(cli, failure))
+        print_too_small(out, failure);
     else if (is_huge_page_size(cli, failure))
         print_huge_page_size(out, cli);
     else if (is_no_method(failure))
@@ -244,12 +271,10 @@ bool hints_replace(FILE *out, const struct cli *cli, const struct shmd_failure *
     return true;
 }
 
-/* The daemon knows no command lines. What `run` makes goes with its command, and with it would what
- * was there before, which others may need. */
+/* The daemon knows no command lines. */
 static void add_replace(FILE *out, const struct cli *cli, const struct shmd_failure *failure)
 {
-    if (failure->code == SHMD_ERROR_SIZE_MISMATCH && cli->command->options & OPT(REPLACE) &&
-        !cli->command->needs_child && !cli_given(cli, OPT(KEY) | OPT(EXCLUSIVE)))
+    if (failure->code == SHMD_ERROR_SIZE_MISMATCH && can_replace(cli))
         fprintf(out, "; %s--replace puts a new one in its place",
                 geteuid() == 0 ? "" : "as its owner or root: ");
 }

@@ -106,6 +106,15 @@ class Create(Shmdctl):
         self.ctl("create", "x", "--size", "8K", "--replace")
         self.assertEqual(self.client.stat(name="x")["size"], 8192)
 
+    def test_one_that_is_too_small_and_cannot_be_replaced(self):
+        """By `run`, with whose command it would go, and by its key."""
+        self.client.create(name="x", size=4096, key=0x77)
+        for arguments in (["run", "x", "--size", "8K", "--", "true"], ["create", "--key", "0x77", "--size", "8K"]):
+            with self.subTest(arguments=arguments):
+                self.ctl(*arguments, status=NOT_STARTED if "run" in arguments else SIZE_MISMATCH)
+                self.assertIn("with 4096 bytes, fewer than the 8192 asked for: ask for less, or have it removed "
+                              "first [", self.message)
+
     def test_a_foreign_key(self):
         sysv.create(100, key=0x1234, mode=0o666)
         self.ctl("create", "--key", "0x1234", "--size", "100", status=EXISTS)
