@@ -79,6 +79,10 @@ static int key_in_use(const struct core *core, uint32_t key, struct outcome_deta
 {
     const struct sysv *sysv = &core->on.sysv;
     *detail = (struct outcome_detail){.key = key};
+    /* One that is adopted is not what is declared: another has made it. */
+    if (declaration_of(&core->declarations, NULL, key))
+        detail->hint = "have that segment's owner or root remove it, and the daemon makes the one "
+                       "that a file in its segments.d declares, or change the file";
     if (sysv->ops->find(sysv->context, key, &detail->shmid) < 0)
         detail->shmid = -1;
     return OUTCOME_KEY_IN_USE;

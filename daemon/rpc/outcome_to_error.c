@@ -277,6 +277,7 @@ void outcome_to_failure(int outcome, const struct outcome_detail *d, const struc
     case OUTCOME_KEY_IN_USE:
         failure_add_int(f, "key", d->key);
         failure_add_int(f, "shmid", d->shmid);
+        say(f, d->hint);
         return;
     case OUTCOME_INITIALISER_DIED: add_target(f, NULL, name); return;
     case OUTCOME_TIMED_OUT: failure_add_int(f, "timeout_ms", d->timeout_ms); return;

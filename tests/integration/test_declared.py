@@ -12,6 +12,7 @@ from harness import (
     DAEMON,
     HeldAttachment,
     ROOT,
+    RpcError,
     SEVERAL_UIDS,
     SOMEBODY,
     as_user,
@@ -516,6 +517,19 @@ class Conflict(DeclaredCase):
         self.assertIn(path, self.daemon.log())
         self.assertEqual(list(self.listed()), ["other"])
         self.assertEqual(sysv.stat(shmid), before)
+        # What is advised makes it as it is declared; an adopted one would not be.
+        (said,) = [line for line in self.daemon.log().splitlines() if path in line and "frames" in line]
+        self.assertIn("has this key: have that segment's owner or root remove it, and the daemon makes the one "
+                      "that a file in its segments.d declares", said)
+        with self.daemon.connect(ROOT) as root:
+            with self.assertRaises(RpcError) as caught:
+                root.call("create", key=99, size=1)
+        self.assertIn("segments.d declares", caught.exception.message)
+        self.assertNotIn("adopt", caught.exception.message + said)
+        sysv.remove(shmid)
+        self.reload()
+        self.assertEqual(sorted(self.listed()), ["frames", "other"])
+        self.assertNotIn("drift", self.listed()["frames"])
 
     def test_the_key_alone_is_a_foreign_one_s(self):
         shmid = sysv.create(4096, 0o600, key=99)
