@@ -111,6 +111,24 @@ TEST(a_user_without_a_runtime_directory)
     check_bad("", 1000, "XDG_RUNTIME_DIR is not an absolute path");
 }
 
+/* As the manual says: who starts it by a script or in a container changes what stands there. */
+TEST(the_last_of_an_option_counts)
+{
+    struct options o;
+    check("--socket /a/b --socket-mode 0600 --state-dir /c --socket /d/e --state-dir=/f "
+          "--socket-mode 0640",
+          0, "/d/e", 0640, "/f");
+    assert_int_equal(parse("--config /a --log-level error --config /b --log-level debug", 0, &o),
+                     OPTIONS_RUN);
+    assert_string_equal(o.config, "/b");
+    assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
+    options_deinit(&o);
+    assert_int_equal(parse("--dump-state /a --dump-state /b", 0, &o), OPTIONS_DUMP_STATE);
+    assert_string_equal(o.dump_state, "/b");
+    options_deinit(&o);
+    check_bad("--log-level loud --log-level info", 0, "--log-level loud: must be");
+}
+
 TEST(the_state_is_beside_the_socket_unless_said)
 {
     runtime_dir = "/run/user/1000";
@@ -300,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup(the_system_has_its_places, clear_env),
         cmocka_unit_test_setup(a_user_has_its_own, clear_env),
         cmocka_unit_test_setup(a_user_without_a_runtime_directory, clear_env),
+        cmocka_unit_test_setup(the_last_of_an_option_counts, clear_env),
         cmocka_unit_test_setup(the_state_is_beside_the_socket_unless_said, clear_env),
         cmocka_unit_test_setup(the_service_manager_s_directory, clear_env),
         cmocka_unit_test_setup(modes, clear_env),
