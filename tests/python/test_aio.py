@@ -101,6 +101,27 @@ except AttributeError as error:
                 self.assertEqual((await connection.stat("frames")).holders, 1)
         self.run_async(act)
 
+    def test_a_cancelled_wait_with_hold(self):
+        """Cancelled when the daemon has answered: it makes this process no holder, without another request."""
+        other = Peer(self.daemon.socket_path, ROOT)
+        self.addCleanup(other.end)
+        other.create(name="frames", lifetime="process")
+
+        async def act(connection):
+            cancelled = 0
+            while cancelled < 5:
+                waiting = asyncio.ensure_future(connection.wait("frames", hold=True))
+                while not waiting.done() and self.segment("frames")["holders"] != 2:
+                    await asyncio.sleep(0)
+                if not waiting.cancel():
+                    await (await waiting).close()  # it was too late
+                    continue
+                with self.assertRaises(asyncio.CancelledError):
+                    await waiting
+                wait_until(lambda: self.segment("frames")["holders"] == 1, "this process holds nothing")
+                cancelled += 1
+        self.run_async(act)
+
     def test_many_at_once(self):
         async def act(connection):
             await asyncio.gather(*(connection.create(f"n/{i}", 4096) for i in range(50)))

@@ -2,10 +2,13 @@
 """The Python package when something ends: the daemon, a process, a connection, a call by Ctrl-C."""
 
 import asyncio
+import linecache
 import os
 import signal
 import socket
+import sys
 import threading
+from unittest import mock
 
 from package import PackageCase, shmd, sysv
 
@@ -419,6 +422,85 @@ tell(shmd.info().usage.segments)
             with connection.hold("frames"):
                 self.assertEqual(connection.stat("frames").holders, 2)
             self.assertEqual(connection.stat("frames").holders, 1)
+
+    # Bytes that are on their way to where they are noted: a signal there costs the connection, and with it
+    # what is known of its answers.
+    UNKNOWN = ("send", "drop_line", "_receive")
+
+    def raise_at(self, nth, call, spared=()):
+        """Whether Ctrl-C came, at the NTH line that CALL() runs of the package; else what it returned is closed."""
+        package = os.path.dirname(shmd.__file__)
+        lines = [0]
+
+        def trace(frame, event, _):
+            code = frame.f_code
+            if not code.co_filename.startswith(package) or code.co_name in spared:
+                return None if event == "call" else trace
+            # At these, Python looks for no signal; one that was raised all the same would leave a lock locked.
+            text = linecache.getline(code.co_filename, frame.f_lineno).strip()
+            if event == "line" and not text.startswith(("with ", "try:")):
+                lines[0] += 1
+                if lines[0] == nth:
+                    raise KeyboardInterrupt
+            return trace
+
+        handle = None
+        sys.settrace(trace)
+        try:
+            handle = call()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(None)
+        handle.close()
+        return False
+
+    def check_anywhere(self, name, call, spared):
+        holders = lambda: self.segment(name)["holders"]
+        nth = 0
+        with shmd.Connection() as connection:
+            connection.info()
+            came = True
+            while came:
+                nth += 1
+                came = self.raise_at(nth, lambda: call(connection, name), spared)
+                connection.info()
+                wait_until(lambda: holders() == 1, f"nobody here holds {name} after line {nth}")
+        self.assertGreater(nth, 50)
+
+    def test_ctrl_c_at_any_line(self):
+        """It leaves no hold that nobody knows of, and nothing locked."""
+        other = Peer(self.daemon.socket_path, ROOT)
+        self.addCleanup(other.end)
+        for lifetime, spared in (("connection", ()), ("process", self.UNKNOWN)):
+            other.create(name=lifetime, lifetime=lifetime)
+            for word, call in (("hold", lambda connection, name: connection.hold(name)),
+                               ("wait", lambda connection, name: connection.wait(name, hold=True))):
+                with self.subTest(lifetime=lifetime, call=word):
+                    self.check_anywhere(lifetime, call, spared)
+
+    def test_a_wait_that_is_given_up_when_it_is_answered(self):
+        """By Ctrl-C before the answer is read: without another request this process holds nothing."""
+        other = Peer(self.daemon.socket_path, ROOT)
+        self.addCleanup(other.end)
+        other.create(name="frames", lifetime="process")
+
+        def interrupt(*_):
+            wait_until(lambda: self.segment("frames")["holders"] == 2, "the daemon has answered")
+            raise KeyboardInterrupt
+
+        receive, told = shmd._connection.Stream._receive, []
+
+        def interrupt_once(stream):
+            if not told:
+                told.append(None)
+                interrupt()
+            receive(stream)
+
+        with mock.patch.object(shmd._connection.Stream, "_receive", interrupt_once):
+            with self.assertRaises(KeyboardInterrupt):
+                shmd.wait("frames", hold=True)
+        wait_until(lambda: self.segment("frames")["holders"] == 1, "this process holds nothing")
 
     def test_a_stream_that_was_left_in_the_middle_is_given_up(self):
         shmd.create("frames", 4096)

@@ -9,11 +9,26 @@ returns what the caller gets. Options that are None are not sent: the daemon has
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Generator,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 from . import _memory, _model, _parameters
 from ._errors import ConnectionLost, Error, PermissionDenied, ProtocolError, Refused, refusal
@@ -36,6 +51,8 @@ class Request:
     method: str
     params: Dict[str, Any] = field(default_factory=dict)
     until: Optional[float] = None  # of time.monotonic(): a `wait` ends then
+    is_for_handle: bool = False  # who is a holder then is so until the handle is closed
+    grip: Optional[Grip] = None  # that hold, once there is one
 
     @property
     def is_wait(self) -> bool:
@@ -47,7 +64,7 @@ class Request:
 
     @property
     def changes_holders(self) -> bool:
-        return self.method in _CHANGING_HOLDERS
+        return self.method in _CHANGING_HOLDERS or (self.is_wait and bool(self.params.get("hold")))
 
     @property
     def segment(self) -> Optional[str]:
@@ -174,7 +191,7 @@ class Found:
 
     info: SegmentInfo
     created: bool = False
-    is_held: bool = False  # the caller asked to hold it, until the handle is closed
+    grip: Optional[Grip] = None  # the caller asked to hold it, until the handle is closed
     readonly: bool = False
     removes_if_unready: bool = False
     is_wanted_at_once: bool = False  # its memory
@@ -294,9 +311,9 @@ def wait(
     name, lets that user's pass, too, and `any_owner` anybody's: else PermissionDenied."""
     seconds = _parameters.timeout("timeout", timeout, "it waits for ever; 0 only looks")
     until = None if seconds is None else time.monotonic() + seconds
-    request = Request("wait", _given(name=name, hold=hold or None), until=until)
+    request = Request("wait", _given(name=name, hold=hold or None), until=until, is_for_handle=hold)
     info = yield from _trusted(request, owner, any_owner)
-    return Found(info, is_held=hold and has_holders(info), readonly=readonly)
+    return Found(info, grip=request.grip, readonly=readonly)
 
 
 def attach(
@@ -331,8 +348,9 @@ def hold(
     closed. `owner`, `any_owner` and `readonly` are as for wait()."""
     target = _target(name, shmid, key, serial)
     any_owner = any_owner or not _is_found_by_name(target)
-    info = yield from _trusted(Request("hold", target), owner, any_owner)
-    return Found(info, is_held=True, readonly=readonly)
+    request = Request("hold", target, is_for_handle=True)
+    info = yield from _trusted(request, owner, any_owner)
+    return Found(info, grip=request.grip, readonly=readonly)
 
 
 def adopt(
@@ -539,8 +557,45 @@ class Held:
 
     serial: int
     shmid: int
-    count: int = 0  # handles that release it when they are closed
+    grips: Set[int] = field(default_factory=set)  # of handles that release it when they are closed
     is_kept: bool = False  # until release() or the end of the process
+
+    @property
+    def is_over(self) -> bool:
+        return not self.grips and not self.is_kept
+
+
+class Grip:
+    """What a handle has of a hold. It is made as soon as the daemon has answered, and a signal may come at
+    any time: when nobody has it any more, `later` is told, which takes it from what is held."""
+
+    _numbers = itertools.count()
+    _held: Optional[Held] = None
+
+    def __init__(self, holds: Holds, later: Callable[[Held, int], None], info: SegmentInfo) -> None:
+        self._later = later
+        self._number = next(self._numbers)
+        self._held = holds.of(info)
+        self._held.grips.add(self._number)
+
+    def drop(self, holds: Holds) -> Optional[int]:
+        """The serial, when nobody here holds it any more, so that it must be released."""
+        held = self._held
+        is_last = held is not None and holds.drop(held, self._number)
+        return held.serial if held is not None and is_last else None
+
+    def is_dropped(self) -> None:
+        """What had to be done is done."""
+        self._held = None
+
+    def drop_later(self) -> None:
+        """The same from where no request can be made: with the next one."""
+        if self._held is not None:
+            self._later(self._held, self._number)
+            self._held = None
+
+    def __del__(self) -> None:
+        self.drop_later()
 
 
 class Holds:
@@ -550,7 +605,7 @@ class Holds:
     def __init__(self) -> None:
         self._holds: Dict[int, Held] = {}
 
-    def _of(self, info: SegmentInfo) -> Held:
+    def of(self, info: SegmentInfo) -> Held:
         return self._holds.setdefault(info.serial, Held(info.serial, info.shmid))
 
     def note(self, request: Request, result: Any) -> None:
@@ -578,11 +633,13 @@ class Holds:
         if not has_holders(info):
             self.forget(info.serial)
         is_holder = (
-            method in ("hold", "adopt")
+            method in ("hold", "wait", "adopt")
             or (method == "set" and "lifetime" in params)
             or (method == "create" and (_model.result_created(result) or params.get("hold") is not False))
         )
-        return info.serial if is_holder and has_holders(info) and info.serial not in self._holds else None
+        held = self._holds.get(info.serial)
+        is_wanted = held is not None and not held.is_over
+        return info.serial if is_holder and has_holders(info) and not is_wanted else None
 
     def _note_changed(self, info: SegmentInfo, lifetime_is_given: bool) -> None:
         if not has_holders(info):
@@ -597,22 +654,12 @@ class Holds:
 
     def _keep(self, info: SegmentInfo) -> None:
         if has_holders(info):
-            self._of(info).is_kept = True
+            self.of(info).is_kept = True
 
-    def add(self, info: SegmentInfo) -> Held:
-        held = self._of(info)
-        held.count += 1
-        return held
-
-    def drop(self, held: Held) -> bool:
+    def drop(self, held: Held, grip: int) -> bool:
         """One handle less; whether nobody here holds it any more, so that it must be released."""
-        if self._holds.get(held.serial) is not held:
-            return False
-        held.count -= 1
-        if held.count or held.is_kept:
-            return False
-        del self._holds[held.serial]
-        return True
+        held.grips.discard(grip)
+        return held.is_over and self._holds.get(held.serial) is held
 
     def forget(self, serial: int) -> None:
         self._holds.pop(serial, None)
@@ -623,4 +670,5 @@ class Holds:
         return [
             (serial, Request("hold", {"serial": serial, "shmid": hold.shmid}))
             for serial, hold in self._holds.items()
+            if not hold.is_over
         ]

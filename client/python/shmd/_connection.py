@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar
 
 from . import _calls, _memory, _model, _parameters
-from ._calls import Held, Lost, Message, Request, Steps, about, lost
+from ._calls import Grip, Held, Lost, Message, Request, Steps, about, lost
 from ._errors import MAY_PASS, SYSTEM_SOCKET, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event
 from ._segment import Segment
@@ -41,6 +41,7 @@ MAX_LINE = 64 * 1024 * 1024  # more without an end is not our daemon's
 _FIRST_FREE_FD = 3  # behind the standard streams
 
 RECONNECT = 10.0
+MOMENT = 0.2  # what is given up may be answered just then: the answer is waited for so long
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 _LONGEST_POLL_MS = 3600 * 1000.0  # poll() takes no more than an int; what is longer polls again
 
@@ -147,22 +148,29 @@ class Stream:
                 break
         self.is_torn = False
 
-    def read_line(self, end: Optional[float]) -> bytes:
-        """The next line. Lost at the end of the stream."""
+    def next_line(self, end: Optional[float]) -> bytes:
+        """The next line, until drop_line(). Lost at the end of the stream."""
         while True:
             at = self._input.find(b"\n", self._searched)
             if at >= 0:
-                line = bytes(self._input[:at])
-                self.is_torn = True
-                del self._input[: at + 1]
-                self._searched = 0
-                self.is_torn = False
-                return line
+                self._searched = at
+                return bytes(self._input[:at])
             self._searched = len(self._input)
             if self._searched > MAX_LINE:
                 raise ProtocolError("the daemon's answer does not end")
             self._poll(select.POLLIN, end)
             self._receive()
+
+    def drop_line(self) -> None:
+        self.is_torn = True
+        del self._input[: self._searched + 1]
+        self._searched = 0
+        self.is_torn = False
+
+    def read_line(self, end: Optional[float]) -> bytes:
+        line = self.next_line(end)
+        self.drop_line()
+        return line
 
     def _receive(self) -> None:
         self.is_torn = True
@@ -180,15 +188,18 @@ class Stream:
 
 
 def _exchange(stream: Stream, request: Request, request_id: int, end: Optional[float]) -> Any:
-    """The result. Answers to requests that were given up earlier are put aside."""
+    """The result. Answers that may have made this process a holder are put aside: those to requests that
+    were given up earlier, and this one, until the caller has noted it."""
+    data = request.encode(request_id)
     if request.changes_holders:
         stream.unanswered[request_id] = request
-    stream.send(request.encode(request_id), end)
+    stream.send(data, end)
     while True:
-        message = Message(stream.read_line(end))
-        answered = None if message.id is None else stream.unanswered.pop(message.id, None)
-        if answered is not None and message.id != request_id:
-            stream.late.append((answered, message))
+        message = Message(stream.next_line(end))
+        if message.id is not None and message.id in stream.unanswered:
+            stream.late.append((stream.unanswered[message.id], message))
+            del stream.unanswered[message.id]
+        stream.drop_line()
         # An error that the daemon could not refer to a request has the id null: it is of this one.
         if message.id == request_id or (message.id is None and not message.is_event):
             return message.result()
@@ -225,8 +236,7 @@ def _blocking(call: Callable[P, Steps[T]]) -> Callable[Concatenate[Connection, P
 
 def _giving_segment(call: Callable[P, Steps[_calls.Found]]) -> Callable[Concatenate[Connection, P], Segment]:
     def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Segment:
-        found = self._run(call(*args, **kwargs))
-        return Segment(self, found, self._holds.add(found.info) if found.is_held else None)
+        return Segment(self, self._run(call(*args, **kwargs)))
 
     dress(method, call, "Segment")
     return method
@@ -257,7 +267,7 @@ class Connection:
         self._stream: Optional[Stream] = None
         self._last_id = 0
         self._namespace: Optional[int] = None
-        self._late_drops: List[Held] = []
+        self._late_drops: List[Tuple[Held, int]] = []
 
     def _after_fork(self) -> None:
         """In the child. What the parent holds is the parent's."""
@@ -295,7 +305,7 @@ class Connection:
 
     def _live_stream(self) -> Stream:
         if self._stream is not None and not self._stream.is_torn and not self._stream.has_ended():
-            self._settle(self._stream)
+            self._settle(self._stream, self._end())
             if not self._stream.unanswered:
                 return self._stream
         self._drop_stream()
@@ -309,13 +319,14 @@ class Connection:
         self._stream = stream
         return stream
 
-    def _settle(self, stream: Stream) -> None:
+    def _settle(self, stream: Stream, end: Optional[float]) -> None:
         """What was given up may have made this process a holder that nobody here knows of. The daemon
         answers one after the other, so that all is known when it has answered another request. What is
         not was read by a call that was interrupted then, and a new connection is the end of it."""
         if stream.unanswered:
+            self._last_id += 1
             try:
-                self._ask(stream, Request("info"))
+                _exchange(stream, Request("info"), self._last_id, end)
             except (Lost, Refused):
                 return
         while stream.late:
@@ -325,8 +336,19 @@ class Connection:
             except Refused:
                 serial = None
             if serial is not None:
-                stream.send(Request("release", {"serial": serial}).encode(None), self._end())
+                stream.send(Request("release", {"serial": serial}).encode(None), end)
+                self._holds.forget(serial)
             del stream.late[0]
+
+    def _give_up(self, stream: Optional[Stream]) -> None:
+        """A signal ends a call: what that made this process hold is released at once, if the daemon has
+        answered by now. Else the next request does that."""
+        if stream is None or stream.is_torn or not (stream.unanswered or stream.late):
+            return
+        try:
+            self._settle(stream, time.monotonic() + MOMENT)
+        except (Error, Lost, OSError):
+            pass
 
     def _hold_again(self, stream: Stream) -> None:
         for serial, request in self._holds.requests():
@@ -338,6 +360,7 @@ class Connection:
                 pass  # the next connection asks again
             except Refused:
                 self._holds.forget(serial)
+        stream.late.clear()
 
     def _ask(self, stream: Stream, request: Request) -> Any:
         self._last_id += 1
@@ -354,6 +377,8 @@ class Connection:
                     self._drop_late_ones(stream)
                     result = self._ask(stream, request)
                     self._holds.note(request, result)
+                    self._take_grip(request, result)
+                    stream.late.clear()
                     return result
                 except ShuttingDown:
                     # Nothing was done, so the next daemon can be asked.
@@ -367,6 +392,11 @@ class Connection:
                 except ProtocolError:
                     self._drop_stream()
                     raise
+                except Error:
+                    raise
+                except BaseException:
+                    self._give_up(self._stream)
+                    raise
 
     def _wait(self, request: Request) -> Any:
         """On a connection of its own, which its caller may give up at any time."""
@@ -377,7 +407,7 @@ class Connection:
             try:
                 result = self._wait_on(stream, request)
                 if request.params.get("hold"):
-                    self._take_over_hold(result)
+                    self._take_over_hold(request, result)
                 return result
             except ShuttingDown:
                 if not _may_try_again(tries):
@@ -385,6 +415,11 @@ class Connection:
             except Lost:
                 if not _may_try_again(tries):
                     raise lost(request) from None
+            except (Refused, ProtocolError):
+                raise
+            except BaseException:
+                self._give_up(stream)
+                raise
             finally:
                 stream.close()
 
@@ -392,16 +427,22 @@ class Connection:
         end = None
         if self.timeout is not None and request.until is not None:
             end = request.until + self.timeout
+        self._last_id += 1
         with about(request):
-            return _exchange(stream, request, 1, end)
+            return _exchange(stream, request, self._last_id, end)
 
-    def _take_over_hold(self, result: Any) -> None:
+    def _take_over_hold(self, request: Request, result: Any) -> None:
         """What the wait's own connection holds is held through this one before that one closes."""
         info = _model.result_segment(result)
         if info.lifetime == "connection":
-            self._request(Request("hold", {"serial": info.serial}))
+            own = Request("hold", {"serial": info.serial}, is_for_handle=request.is_for_handle)
+            self._request(own)
+            request.grip = own.grip
+        else:
+            self._take_grip(request, result)
 
     def _run(self, steps: Steps[T]) -> T:
+        request: Optional[Request] = None
         try:
             request = next(steps)
             while True:
@@ -413,27 +454,40 @@ class Connection:
                     request = steps.send(result)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        except BaseException:
+            # Its frames stay as long as the exception does.
+            if request is not None and request.grip is not None:
+                request.grip.drop_later()
+            raise
 
     # --- holds
 
-    def _drop_hold(self, held: Held) -> None:
-        """A handle does not hold it any more. One that is gone need not be released."""
-        if not self._holds.drop(held):
-            return
-        try:
-            self._run(_calls.release(serial=held.serial))
-        except Refused:
-            pass
+    def _take_grip(self, request: Request, result: Any) -> None:
+        if request.is_for_handle:
+            info = _model.result_segment(result)
+            request.grip = Grip(self._holds, self._drop_hold_later, info) if _calls.has_holders(info) else None
 
-    def _drop_hold_later(self, held: Held) -> None:
-        """The same from where no request can be made: with the next one."""
-        self._late_drops.append(held)
+    def _drop_hold(self, grip: Grip) -> None:
+        """A handle does not hold it any more. One that is gone need not be released."""
+        with self._lock:
+            serial = grip.drop(self._holds)
+        if serial is not None:
+            try:
+                self._run(_calls.release(serial=serial))
+            except Refused:
+                self._holds.forget(serial)
+        grip.is_dropped()
+
+    def _drop_hold_later(self, held: Held, grip: int) -> None:
+        self._late_drops.append((held, grip))
 
     def _drop_late_ones(self, stream: Stream) -> None:
         while self._late_drops:
-            held = self._late_drops.pop()
-            if self._holds.drop(held):
+            held, grip = self._late_drops[0]
+            if self._holds.drop(held, grip):
                 stream.send(Request("release", {"serial": held.serial}).encode(None), self._end())
+                self._holds.forget(held.serial)
+            del self._late_drops[0]
 
     def _ipc_namespace(self) -> int:
         """The daemon's, asked for once."""

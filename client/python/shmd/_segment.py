@@ -26,11 +26,11 @@ class Handle:
         """Whether this call of create() made it."""
         self.readonly: bool = found.readonly
         """Whether the memory is attached for reading."""
-        self._found = found
+        self._removes_if_unready = found.removes_if_unready
         self._namespace = namespace
         self._memory: Optional[Memory] = None
         self._is_closed = False
-        self._held: Optional[_calls.Held] = None
+        self._grip = found.grip
 
     @property
     def name(self) -> Optional[str]:
@@ -97,7 +97,7 @@ class Handle:
         self._is_closed = True
 
     def _is_to_be_published(self) -> bool:
-        return self._found.removes_if_unready and self.state == "initialising"
+        return self._removes_if_unready and self.state == "initialising"
 
     def _named(self) -> Mapping[str, Any]:
         """A segment that is not the daemon's has no serial."""
@@ -120,10 +120,9 @@ class Segment(Handle):
     `buf` are its bytes. A `with` block has it attached; its end, or close(), detaches it. That removes
     nothing: what becomes of the segment is a matter of its lifetime, or of remove()."""
 
-    def __init__(self, connection: Connection, found: _calls.Found, held: Optional[_calls.Held]) -> None:
+    def __init__(self, connection: Connection, found: _calls.Found) -> None:
         super().__init__(found, None)
         self._connection = connection
-        self._held = held
         if found.is_wanted_at_once:
             _ = self.buf
 
@@ -139,9 +138,9 @@ class Segment(Handle):
         self._let_go()
 
     def _let_go(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._connection._drop_hold(held)
+        grip, self._grip = self._grip, None
+        if grip is not None:
+            self._connection._drop_hold(grip)
 
     def __enter__(self) -> Segment:
         try:
@@ -173,12 +172,6 @@ class Segment(Handle):
             self._let_go()
         except Error:
             pass
-
-    def __del__(self) -> None:
-        # No request here: this may run in the middle of another one.
-        held = getattr(self, "_held", None)
-        if held is not None:
-            self._connection._drop_hold_later(held)
 
     # --- requests about it
 
@@ -229,8 +222,8 @@ class Segment(Handle):
 
     def release(self) -> None:
         """This process does not hold it any more, whatever made it a holder."""
-        self._held = None
         self._connection.release(**self._named())
+        self._grip = None
 
     def disown(self) -> None:
         """Gives it back to its creator alone. Nothing is removed."""

@@ -36,8 +36,18 @@ from typing import (
 )
 
 from . import _calls, _model, _parameters
-from ._calls import Held, Lost, Message, Request, Steps, about, lost
-from ._connection import FIRST_PAUSE, LONGEST_PAUSE, MAX_LINE, RECONNECT, dress, may_come_back, socket_path, told_by
+from ._calls import Grip, Held, Lost, Message, Request, Steps, about, lost
+from ._connection import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MAX_LINE,
+    MOMENT,
+    RECONNECT,
+    dress,
+    may_come_back,
+    socket_path,
+    told_by,
+)
 from ._errors import MAY_PASS, Error, NoAnswer, ProtocolError, Refused, ShuttingDown, unreachable
 from ._model import Event, SegmentInfo
 from ._segment import Handle
@@ -109,14 +119,15 @@ class _Stream:
 
 
 async def _exchange(stream: _Stream, request: Request, request_id: int) -> Any:
-    """The result. Answers to requests that were given up earlier are put aside."""
+    """As that of shmd.Connection."""
+    data = request.encode(request_id)
     if request.changes_holders:
         stream.unanswered[request_id] = request
-    stream.send(request.encode(request_id))
+    stream.send(data)
     while True:
         message = Message(await stream.read_line())
         answered = None if message.id is None else stream.unanswered.pop(message.id, None)
-        if answered is not None and message.id != request_id:
+        if answered is not None:
             stream.late.append((answered, message))
         if message.id == request_id or (message.id is None and not message.is_event):
             return message.result()
@@ -135,12 +146,11 @@ def _giving_segment(
 ) -> Callable[Concatenate[Connection, P], Awaitable[Segment]]:
     async def method(self: Connection, /, *args: P.args, **kwargs: P.kwargs) -> Segment:
         found = await self._run(call(*args, **kwargs))
-        held = self._holds.add(found.info) if found.is_held else None
         try:
-            return Segment(self, found, await self._ipc_namespace(), held)
+            return Segment(self, found, await self._ipc_namespace())
         except BaseException:
-            if held is not None:
-                self._drop_hold_later(held)
+            if found.grip is not None:
+                found.grip.drop_later()
             raise
 
     dress(method, call, "Segment")
@@ -164,7 +174,7 @@ class Connection:
         self._namespace: Optional[int] = None
         self._has_served = False
         self._pid = os.getpid()
-        self._late_drops: List[Held] = []
+        self._late_drops: List[Tuple[Held, int]] = []
 
     # --- one request
 
@@ -225,6 +235,7 @@ class Connection:
                 pass
             except Refused:
                 self._holds.forget(serial)
+        stream.late.clear()
 
     async def _settle(self, stream: _Stream) -> None:
         """As that of shmd.Connection."""
@@ -241,6 +252,16 @@ class Connection:
                 continue
             if serial is not None:
                 stream.send(Request("release", {"serial": serial}).encode(None))
+                self._holds.forget(serial)
+
+    async def _give_up(self, stream: Optional[_Stream]) -> None:
+        """As that of shmd.Connection, of a task that is cancelled."""
+        if stream is None or not (stream.unanswered or stream.late):
+            return
+        try:
+            await asyncio.wait_for(self._settle(stream), MOMENT)
+        except (Error, Lost, OSError, asyncio.TimeoutError):
+            pass
 
     async def _ask(self, stream: _Stream, request: Request) -> Any:
         self._last_id += 1
@@ -258,6 +279,8 @@ class Connection:
                     self._drop_late_ones(stream)
                     result = await self._ask(stream, request)
                     self._holds.note(request, result)
+                    self._take_grip(request, result)
+                    stream.late.clear()
                     return result
                 except ShuttingDown:
                     self._drop_stream()
@@ -270,6 +293,9 @@ class Connection:
                 except ProtocolError:
                     self._drop_stream()
                     raise
+                except asyncio.CancelledError:
+                    await self._give_up(self._stream)
+                    raise
 
     async def _wait(self, request: Request) -> Any:
         """On a connection of its own, which its caller may give up at any time."""
@@ -280,7 +306,7 @@ class Connection:
             try:
                 result = await self._wait_on(stream, request)
                 if request.params.get("hold"):
-                    await self._take_over_hold(result)
+                    await self._take_over_hold(request, result)
                 return result
             except ShuttingDown:
                 if not await tries.may_go_on():
@@ -288,6 +314,9 @@ class Connection:
             except Lost:
                 if not await tries.may_go_on():
                     raise lost(request) from None
+            except (NoAnswer, asyncio.CancelledError):
+                await self._give_up(stream)
+                raise
             finally:
                 stream.close()
 
@@ -295,16 +324,22 @@ class Connection:
         limit = None
         if self.timeout is not None and request.until is not None:
             limit = max(0.0, request.until - time.monotonic()) + self.timeout
+        self._last_id += 1
         with about(request):
-            return await self._in_time(_exchange(stream, request, 1), limit)
+            return await self._in_time(_exchange(stream, request, self._last_id), limit)
 
-    async def _take_over_hold(self, result: Any) -> None:
-        """What the wait's own connection holds is held through this one before that one closes."""
+    async def _take_over_hold(self, request: Request, result: Any) -> None:
+        """As that of shmd.Connection."""
         info = _model.result_segment(result)
         if info.lifetime == "connection":
-            await self._request(Request("hold", {"serial": info.serial}))
+            own = Request("hold", {"serial": info.serial}, is_for_handle=request.is_for_handle)
+            await self._request(own)
+            request.grip = own.grip
+        else:
+            self._take_grip(request, result)
 
     async def _run(self, steps: Steps[T]) -> T:
+        request: Optional[Request] = None
         try:
             request = next(steps)
             while True:
@@ -316,26 +351,36 @@ class Connection:
                     request = steps.send(result)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        except BaseException:
+            if request is not None and request.grip is not None:
+                request.grip.drop_later()
+            raise
 
     # --- holds
 
-    async def _drop_hold(self, held: Held) -> None:
-        if not self._holds.drop(held):
-            return
-        try:
-            await self._run(_calls.release(serial=held.serial))
-        except Refused:
-            pass
+    def _take_grip(self, request: Request, result: Any) -> None:
+        if request.is_for_handle:
+            info = _model.result_segment(result)
+            request.grip = Grip(self._holds, self._drop_hold_later, info) if _calls.has_holders(info) else None
 
-    def _drop_hold_later(self, held: Held) -> None:
-        """The same from where nothing can be awaited: with the next request."""
-        self._late_drops.append(held)
+    async def _drop_hold(self, grip: Grip) -> None:
+        serial = grip.drop(self._holds)
+        if serial is not None:
+            try:
+                await self._run(_calls.release(serial=serial))
+            except Refused:
+                self._holds.forget(serial)
+        grip.is_dropped()
+
+    def _drop_hold_later(self, held: Held, grip: int) -> None:
+        self._late_drops.append((held, grip))
 
     def _drop_late_ones(self, stream: _Stream) -> None:
         while self._late_drops:
-            held = self._late_drops.pop()
-            if self._holds.drop(held):
+            held, grip = self._late_drops.pop(0)
+            if self._holds.drop(held, grip):
                 stream.send(Request("release", {"serial": held.serial}).encode(None))
+                self._holds.forget(held.serial)
 
     async def _ipc_namespace(self) -> int:
         if self._namespace is None:
@@ -399,14 +444,11 @@ class Connection:
 class Segment(Handle):
     """A segment, as shmd.Segment: what asks the daemon is awaited, and the block is `async with`."""
 
-    def __init__(
-        self, connection: Connection, found: _calls.Found, namespace: int, held: Optional[Held]
-    ) -> None:
+    def __init__(self, connection: Connection, found: _calls.Found, namespace: int) -> None:
         super().__init__(found, namespace)
         self._connection = connection
         if found.is_wanted_at_once:
             _ = self.buf
-        self._held = held
 
     async def close(self) -> None:
         """As shmd.Segment.close()."""
@@ -414,9 +456,9 @@ class Segment(Handle):
         await self._let_go()
 
     async def _let_go(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            await self._connection._drop_hold(held)
+        grip, self._grip = self._grip, None
+        if grip is not None:
+            await self._connection._drop_hold(grip)
 
     async def __aenter__(self) -> Segment:
         try:
@@ -447,11 +489,6 @@ class Segment(Handle):
             await self._let_go()
         except Error:
             pass
-
-    def __del__(self) -> None:
-        held = getattr(self, "_held", None)
-        if held is not None:
-            self._connection._drop_hold_later(held)
 
     async def refresh(self) -> SegmentInfo:
         """Asks the daemon; `info` is up to date then."""
@@ -501,8 +538,8 @@ class Segment(Handle):
 
     async def release(self) -> None:
         """This process does not hold it any more, whatever made it a holder."""
-        self._held = None
         await self._connection.release(**self._named())
+        self._grip = None
 
     async def disown(self) -> None:
         """Gives it back to its creator alone. Nothing is removed."""
