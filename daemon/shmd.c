@@ -190,7 +190,8 @@ static void on_store_written(void *context, int error, const char *reason)
     if (error == 0 && d->store_is_failing)
         log_notice("the store works again");
     else if (error != 0 && !d->store_is_failing)
-        log_error("the store does not take changes, requests are refused: %s", reason);
+        log_error("the store in %s does not take changes, requests are refused: %s",
+                  d->options.state_dir, reason);
     d->store_is_failing = error != 0;
 }
 

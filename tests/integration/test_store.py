@@ -634,6 +634,11 @@ class Full(Programs, StoreCase):
         found = self.doctor()
         self.assertEqual(found["severity"], "error")
         self.assertIn("No space left on device", found["found"])
+        # Where to make room: the advice sends the reader to the log.
+        self.assertIn("its log names the directory", found["mend"])
+        failures = wait_until(lambda: [line for line in self.daemon.log().splitlines()
+                                       if "does not take changes" in line], "it is said")
+        self.assertIn(f"the store in {self.options[-1]} does", failures[0])
         # That it can remove says nothing of the rest.
         self.client.call("remove", serial=segments[0]["serial"])
         self.assertIn("No space left", self.client.call("info")["store_failure"])
