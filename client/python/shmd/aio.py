@@ -341,17 +341,19 @@ class Connection:
     async def _run(self, steps: Steps[T]) -> T:
         request: Optional[Request] = None
         try:
-            request = next(steps)
-            while True:
-                try:
-                    result = await (self._wait(request) if request.is_wait else self._request(request))
-                except Error as error:
-                    request = steps.throw(error)
-                else:
-                    request = steps.send(result)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            try:
+                request = next(steps)
+                while True:
+                    try:
+                        result = await (self._wait(request) if request.is_wait else self._request(request))
+                    except Error as error:
+                        request = steps.throw(error)
+                    else:
+                        request = steps.send(result)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
         except BaseException:
+            # Its frames stay as long as the exception does.
             if request is not None and request.grip is not None:
                 request.grip.drop_later()
             raise
