@@ -21,17 +21,17 @@ bool access_is_admin(const struct access *a, const struct caller *caller)
            (a->has_admin_group && in_group(caller, a->admin_group));
 }
 
+uint32_t access_read_bit(const struct caller *caller, const struct sysv_stat *kernel)
+{
+    if (caller->uid == kernel->uid || caller->uid == kernel->cuid)
+        return 0400;
+    return in_group(caller, kernel->cgid) || in_group(caller, kernel->gid) ? 0040 : 0004;
+}
+
 bool access_may_read(const struct access *a, const struct caller *caller,
                      const struct sysv_stat *kernel)
 {
-    if (access_is_admin(a, caller))
-        return true;
-    uint32_t bits = kernel->mode;
-    if (caller->uid == kernel->uid || caller->uid == kernel->cuid)
-        bits >>= 6;
-    else if (in_group(caller, kernel->cgid) || in_group(caller, kernel->gid))
-        bits >>= 3;
-    return bits & 4;
+    return access_is_admin(a, caller) || (kernel->mode & access_read_bit(caller, kernel)) != 0;
 }
 
 bool access_may_change(const struct access *a, const struct caller *caller,

@@ -32,6 +32,10 @@ struct access {
 /* uid 0, the daemon's own uid, members of admin_group. */
 bool access_is_admin(const struct access *a, const struct caller *caller);
 
+/* The bit of the mode by which the kernel lets CALLER read: the owner's, the group's or the
+ * others'. */
+uint32_t access_read_bit(const struct caller *caller, const struct sysv_stat *kernel);
+
 /* Read permission as the kernel's ipcperms() has it. For managed segments only: the kernel shows
  * all others to everybody, and so does the daemon. */
 bool access_may_read(const struct access *a, const struct caller *caller,

@@ -136,15 +136,35 @@ int find_target(struct core *core, const struct target *target, struct found *re
     return r;
 }
 
+#define NOT_OWNED "you created the segment but do not own it, and its mode shuts you out: set "
+
+/* What would let CALLER read the segment, which he may change. The creator of record need not be
+ * the owner: then the owner's bits do not help him. */
+static const char *how_to_read(const struct core *core, const struct caller *caller,
+                               const struct found *found)
+{
+    /* The daemon remains the owner of what is adopted, unless it is root. */
+    bool may_own = !found->segment->adopted || core->settings.access.own_uid == 0;
+    switch (access_read_bit(caller, &found->kernel)) {
+    case 0400:
+        return "the segment is yours, but its mode shuts you out: set another mode (\"0600\")";
+    case 0040:
+        return may_own ? NOT_OWNED "your uid as its owner's, or a mode by which its group may read "
+                                   "it (\"0640\")"
+                       : NOT_OWNED "a mode by which its group may read it (\"0640\")";
+    default:
+        return may_own ? NOT_OWNED "your uid as its owner's, or a mode by which everybody may read "
+                                   "it (\"0644\")"
+                       : NOT_OWNED "a mode by which everybody may read it (\"0644\")";
+    }
+}
+
 int find_unreadable(const struct core *core, const struct caller *caller, const struct found *found,
                     struct outcome_detail *detail)
 {
     bool is_shut_out =
         access_may_change(&core->settings.access, caller, found->segment, &found->kernel);
-    return outcome_denied(detail, "read",
-                          is_shut_out ? "the segment is yours, but its mode shuts you out: set "
-                                        "another mode (\"0600\")"
-                                      : NULL);
+    return outcome_denied(detail, "read", is_shut_out ? how_to_read(core, caller, found) : NULL);
 }
 
 int find_exists(const struct core *core, const struct caller *caller, const struct found *found,

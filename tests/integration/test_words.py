@@ -9,7 +9,7 @@ import subprocess
 
 import sysv
 from command import EXISTS, LIMIT, NO_SUCH_SEGMENT, PERMISSION_DENIED, REFUSED, Shmdctl
-from harness import ALICE, BOB, ROOT, TestCase, main, needs_several_uids
+from harness import ALICE, BOB, DAEMON, ROOT, TestCase, main, needs_several_uids
 from programs import Programs
 
 
@@ -66,6 +66,22 @@ class Words(Shmdctl):
         self.assertNotIn("set another mode", self.message)
         self.client.call("set", name="x", mode="0600")
         self.client.stat(name="x")
+
+    @needs_several_uids
+    def test_a_mode_that_shuts_a_creator_out_who_does_not_own_it(self):
+        """To the kernel he is one of the group, or of the others: the owner's bits do not help him."""
+        for gid, who, mode in ((ALICE.gid, "its group", "0640"), (DAEMON.gid, "everybody", "0644")):
+            for how in (["--uid", ALICE.uid], ["--mode", mode]):
+                with self.subTest(who=who, how=how):
+                    self.client.create(name="x", uid=DAEMON.uid)
+                    with self.daemon.connect(ROOT) as root:
+                        root.call("set", name="x", gid=gid)
+                    self.ctl("stat", "x", user=ALICE, status=PERMISSION_DENIED)
+                    self.assertIn("set your uid as its owner's, or a mode by which "
+                                  f'{who} may read it ("{mode}")', self.message)
+                    self.ctl("set", "x", *how, user=ALICE)
+                    self.ctl("stat", "x", user=ALICE)
+                    self.ctl("rm", "x", user=ALICE)
 
     def test_what_is_missing_of_a_limit(self):
         sysv.sysctl("shmall", 10)

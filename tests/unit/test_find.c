@@ -6,6 +6,7 @@
  */
 #include "tests/unit/core_case.h"
 
+#include "daemon/core/access.h"
 #include "daemon/core/find.h"
 #include "daemon/core/view.h"
 
@@ -360,6 +361,46 @@ TEST(an_adopted_ones_owner)
     assert_string_equal(v.creator.comm, "worker");
 }
 
+/* Who may change a segment that he may not read is told a mode by which he may. */
+TEST(the_mode_that_is_advised_helps)
+{
+    static const struct {
+        uint32_t uid, gid;
+        bool adopted;
+        const char *mode;
+        uint32_t bits;
+        bool owner_is_advised;
+    } cases[] = {
+        {ALICE, ALICES, false, "\"0600\"", 0600, false},
+        {BOB, ALICES, false, "\"0640\"", 0640, true},
+        {BOB, ALICES, true, "\"0640\"", 0640, false},
+        {BOB, BOBS, false, "\"0644\"", 0644, true},
+        {BOB, BOBS, true, "\"0644\"", 0644, false},
+    };
+    const struct access *a = &f->core.settings.access;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(LOOK(.name = "a"), 0);
+        struct found found = f->found;
+        found.kernel.uid = cases[i].uid;
+        found.kernel.gid = cases[i].gid;
+        found.kernel.mode = 0;
+        found.segment->adopted = cases[i].adopted;
+        assert_int_equal(find_unreadable(&f->core, &alice, &found, &f->detail),
+                         OUTCOME_PERMISSION_DENIED);
+        assert_contains(f->detail.hint, cases[i].mode);
+        assert_true((strstr(f->detail.hint, "your uid") != NULL) == cases[i].owner_is_advised);
+        found.kernel.mode = cases[i].bits;
+        assert_true(access_may_read(a, &alice, &found.kernel));
+        found.segment->adopted = false;
+    }
+    /* To others nothing is said. */
+    struct found found = f->found;
+    found.kernel.mode = 0;
+    assert_int_equal(find_unreadable(&f->core, &bob, &found, &f->detail),
+                     OUTCOME_PERMISSION_DENIED);
+    assert_null(f->detail.hint);
+}
+
 int main(void)
 {
 #define OWN_CASE(name) cmocka_unit_test_setup_teardown(name, begin, core_end)
@@ -381,6 +422,7 @@ int main(void)
         OWN_CASE(nothing_happens_before_it_is_made),
         OWN_CASE(our_anchor_is_nobodys_business),
         OWN_CASE(an_adopted_ones_owner),
+        OWN_CASE(the_mode_that_is_advised_helps),
     };
     return RUN_TESTS(tests);
 }
