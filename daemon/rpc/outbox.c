@@ -10,7 +10,6 @@ enum {
     SCARCE_UNSENT =
         4096,           /* what an outbox may hold until its session stops, when its uid has much */
     KEEP_BYTES = 16384, /* memory larger than this is freed when there is no output */
-    SPARES_MAX = 16,
 };
 
 static void count(struct outbox *o)
@@ -104,7 +103,7 @@ static void give_back(struct outbox *o)
 {
     struct output *output = steal_pointer(&o->output);
     struct outbox_common *common = o->common;
-    if (common->n_spares == SPARES_MAX || output->out.capacity > KEEP_BYTES) {
+    if (common->n_spares == OUTBOX_SPARES_MAX || output->out.capacity > KEEP_BYTES) {
         output_free(output);
         return;
     }

@@ -27,6 +27,9 @@ struct output {
     struct output *next; /* while it is a spare one */
 };
 
+/* So many outboxes may have answers that leave together, and none of them allocates. */
+enum { OUTBOX_SPARES_MAX = 64 };
+
 /* What all outboxes share. */
 struct outbox_common {
     const struct limits *limits; /* output_high_water, subscriber_cap */

@@ -233,6 +233,37 @@ TEST(no_memory_around_a_batch)
     growths_left = -1;
 }
 
+/* As many outboxes as may answer together, and more, have sent all; twice. */
+TEST(so_much_memory_is_kept)
+{
+    static struct outbox many[OUTBOX_SPARES_MAX + 3];
+    enum { MANY = sizeof(many) / sizeof(many[0]) };
+    const struct reply reply = {.kind = REPLY_METRICS, .u.metrics = {"x", 1}};
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < MANY; i++) {
+            outbox_init(&many[i], &common, account);
+            outbox_answer(&many[i], &call, &reply, false);
+        }
+        assert_null(common.spares);
+        assert_int_equal(common.n_spares, 0);
+        for (size_t i = 0; i < MANY; i++) {
+            outbox_took(&many[i], outbox_unsent(&many[i]));
+            outbox_tidy(&many[i], false);
+            assert_null(many[i].output);
+        }
+        assert_int_equal(common.n_spares, OUTBOX_SPARES_MAX);
+    }
+}
+
+TEST(large_memory_is_not_kept)
+{
+    answer(100000);
+    outbox_took(&o, outbox_unsent(&o));
+    outbox_tidy(&o, false);
+    assert_null(o.output);
+    assert_int_equal(common.n_spares, 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -240,6 +271,8 @@ int main(void)
         CASE(in_order),
         CASE(sent_in_parts),
         CASE(memory_is_kept_for_what_follows),
+        CASE(so_much_memory_is_kept),
+        CASE(large_memory_is_not_kept),
         CASE(above_the_high_water),
         CASE(scarce),
         CASE(another_uid_does_not_notice),
