@@ -22,7 +22,8 @@
 
 enum {
     PAUSE_MS = 100,
-    ACCEPTS_A_TURN = 16,
+    ACCEPTS_A_TURN = 32,
+    BACKLOG = 1024, /* who comes waits for all of these: a user may have filled it */
     GUEST_TURNS =
         16, /* the kernel reports some at a time, and a peer that left may have sent much */
     GROUPS_FIRST = 64, /* most users have fewer */
@@ -101,7 +102,7 @@ int listener_bind(const char *path, mode_t mode, int *ret_fd, char **ret_error)
     umask(before);
     if (r < 0)
         return explain(r, ret_error, "cannot make the socket %s: %s", path, strerror(-r));
-    if (listen(fd, SOMAXCONN) < 0) {
+    if (listen(fd, BACKLOG) < 0) {
         r = explain(-errno, ret_error, "cannot listen on %s: %s", path, strerror(errno));
         unlink(path);
         return r;
