@@ -347,7 +347,8 @@ tests_unit_test_ties_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_session_LDADD = $(rpc_fixture)
 tests_unit_test_session_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_connection_LDADD = $(rpc_fixture)
-tests_unit_test_connection_LDFLAGS = $(core_fixture_flags) -Wl,--wrap=send,--wrap=log_release
+tests_unit_test_connection_LDFLAGS = $(core_fixture_flags) \
+	-Wl,--wrap=send,--wrap=recv,--wrap=log_hold,--wrap=log_release,--wrap=log_entry,--wrap=rpc_publish
 tests_unit_test_rpc_LDADD = $(rpc_fixture)
 tests_unit_test_rpc_LDFLAGS = $(core_fixture_flags)
 tests_unit_test_subscribe_LDADD = $(rpc_fixture)

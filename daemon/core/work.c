@@ -69,10 +69,9 @@ void work_look_at_clock(struct work *w)
     w->share_is_over = now >= w->share_ends_us;
 }
 
-void work_go_on(struct work *w)
+/* The clock was looked at; IS_KNOWN: the share was over before. */
+static void go_on(struct work *w, bool is_known)
 {
-    bool is_known = w->share_is_over;
-    work_look_at_clock(w);
     if (is_known || !w->share_is_over || w->turn_is_over || !w->others_have_work)
         return;
     bool others_came = w->others_have_work(w->context);
@@ -81,9 +80,29 @@ void work_go_on(struct work *w)
         work_begin_share(w, SHARE_US);
 }
 
-void work_request_done(struct work *w)
+void work_go_on(struct work *w)
 {
+    bool is_known = w->share_is_over;
+    work_look_at_clock(w);
+    go_on(w, is_known);
+}
+
+int64_t work_request_done(struct work *w)
+{
+    const bool is_known = w->share_is_over;
+    const int64_t began_us = w->now_us;
     w->turn.requests++;
     w->share.requests++;
-    work_go_on(w);
+    work_look_at_clock(w);
+    const int64_t took_us = w->now_us - began_us;
+    go_on(w, is_known);
+    return took_us;
+}
+
+void work_before_long(struct work *w)
+{
+    if (!w->tell)
+        return;
+    w->tell(w->context);
+    (void)now_us(w); /* the request that comes has not taken that time */
 }

@@ -37,6 +37,7 @@ struct work {
     uint64_t accepts_most; /* connections accepted in one turn */
     /* Looks whether anybody else has work, now that a share's time is over. NULL: they may. */
     bool (*others_have_work)(void *context);
+    void (*tell)(void *context); /* what is ready leaves; NULL: nothing waits */
     void *context;
 };
 
@@ -55,8 +56,10 @@ void work_end_share(struct work *w, bool others_waited);
 void work_look_at_clock(struct work *w);
 /* The same, and the share begins anew if its time is over and nobody else has work. */
 void work_go_on(struct work *w);
-/* The same after a request. */
-void work_request_done(struct work *w);
+/* The same after a request. Returns the microseconds that it took. */
+int64_t work_request_done(struct work *w);
+/* What comes now may take long: what is ready need not wait for it. */
+void work_before_long(struct work *w);
 
 /* Microseconds, as of the last look at the clock; none if below 0. */
 static inline int64_t work_left_of_share(const struct work *w)

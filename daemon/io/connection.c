@@ -39,7 +39,8 @@ struct connection {
     bool is_reading;         /* the event loop reports when it is readable */
     bool is_readable;        /* it has reported that, and C has not been read empty since */
     bool is_lingering;       /* all is sent; what still comes is thrown away */
-    bool is_deaf;    /* the peer takes no more output: what it sent is executed all the same */
+    bool is_deaf;    /* the peer takes no more output: what it sent is executed all the same, but
+                        for what only reads */
     bool has_left;   /* the peer is gone for good, and deaf: what it sent is executed first */
     bool is_broken;  /* the peer is gone */
     bool is_overdue; /* the time for its unfinished value is over */
@@ -71,12 +72,20 @@ static size_t read_share(const struct connection *c)
     return share < READ_MIN ? READ_MIN : share > SCRATCH_BYTES ? SCRATCH_BYTES : share;
 }
 
+/* The peer takes no more output. */
+static void hear_no_more(struct connection *c)
+{
+    c->is_deaf = true;
+    session_nobody_hears(&c->session);
+}
+
 static void look_whether_left(struct connection *c)
 {
     struct pollfd p = {.fd = c->fd};
     if (c->has_left || poll(&p, 1, 0) < 1 || !(p.revents & (POLLHUP | POLLERR)))
         return;
-    c->has_left = c->is_deaf = true;
+    c->has_left = true;
+    hear_no_more(c);
 }
 
 static void receive(struct connection *c)
@@ -299,7 +308,7 @@ static void send_output(struct connection *c)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            c->is_deaf = true;
+            hear_no_more(c);
             outbox_took(outbox, outbox_unsent(outbox));
             break;
         }
@@ -401,7 +410,9 @@ static void serve(struct task *task)
     if (answered->n == ANSWERED_MAX)
         connections_send_answers(c->loop);
     log_hold();
+    answered->is_serving = true;
     go_on(c);
+    answered->is_serving = false;
     answered->connections[answered->n++] = c;
 }
 
@@ -413,6 +424,8 @@ void connections_send_answers(struct loop *loop)
     if (core_turn_is_due(loop->rpc->core))
         rpc_publish(loop->rpc); /* before anybody hears that it is done */
     log_release();              /* whoever reads an answer finds its line in the log */
+    if (answered->is_serving)
+        log_hold();
     for (size_t i = 0; i < answered->n; i++)
         if (answered->connections[i])
             send_and_watch(answered->connections[i]);

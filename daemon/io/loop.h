@@ -24,15 +24,15 @@ struct listener;
 /* Shared by all connections: what is read is handled before the next read. */
 #define SCRATCH_BYTES 65536
 
-/* Connections whose answers have not left yet, in their order; each may be there more than once.
- * Answers of a share leave together: each send wakes its reader, and between two requests that
- * makes the kernel change processes once for each, which costs more than a stat. NULL: it was
- * closed. */
-enum { ANSWERED_MAX = 64 };
+enum { ANSWERED_MAX = OUTBOX_SPARES_MAX };
 
+/* Connections whose answers have not left yet, in their order. Answers of a share leave together:
+ * each send wakes its reader, and between two requests that makes the kernel change processes once
+ * for each, which costs more than a stat. */
 struct answered {
-    struct connection *connections[ANSWERED_MAX];
+    struct connection *connections[ANSWERED_MAX]; /* NULL: closed, or served again */
     size_t n;
+    bool is_serving; /* another connection, meanwhile */
 };
 
 /* A part of what the core does by itself, which has a share of each turn. */

@@ -49,6 +49,9 @@ struct answer {
     struct reply reply;
 };
 
+/* Whether METHOD does nothing but answer. */
+bool dispatch_only_reads(enum method method);
+
 /* Answers METHOD with PARAMS. Ends by dispatch_done() when the reply has been written. */
 void dispatch(struct request *rq, struct answer *ret);
 void dispatch_done(struct request *rq);

@@ -192,6 +192,8 @@ static void execute_wait(struct session *s, struct call *call)
 
 static void answer_call(struct session *s, struct call *call)
 {
+    if (s->is_unheard && !call->failed && dispatch_only_reads(call->method))
+        return;
     if (call->failed) {
         struct reply refused = {.kind = REPLY_FAILURE, .u.failure = call->failure};
         s->rpc->counters.errors++;
@@ -213,11 +215,8 @@ static bool must_yield(const struct session *s)
 
 static void served(struct session *s)
 {
-    struct work *work = &s->rpc->core->work;
-    const int64_t before = work->now_us;
     s->has_served = true;
-    work_request_done(work);
-    rpc_count_time(s->rpc, work->now_us - before);
+    rpc_count_time(s->rpc, work_request_done(&s->rpc->core->work));
 }
 
 /* Answers the rest of the message; false when it must stop in the midst of it. */
@@ -300,11 +299,15 @@ static void begin_message(struct session *s, struct message *message)
         keep_underway(s);
 }
 
+enum { LONG_VALUE = 4096 }; /* bytes that take the JSON library longer than many requests */
+
 /* AT_END: nothing but the end of the input ended VALUE, and so it may be cut. */
 static void begin_value(struct session *s, const char *value, size_t len, bool at_end)
 {
     struct message message;
     struct failure f;
+    if (len > LONG_VALUE)
+        work_before_long(&s->rpc->core->work);
     if (message_decode(value, len, &message, &f) == 0)
         begin_message(s, &message);
     else if (at_end && f.error == PROTOCOL_ERROR_PARSE)
@@ -608,6 +611,11 @@ bool session_is_plain(const struct session *s)
 bool session_is_unfinished(const struct session *s)
 {
     return !s->outbox.is_closed && scanner_unfinished(&s->scanner);
+}
+
+void session_nobody_hears(struct session *s)
+{
+    s->is_unheard = true;
 }
 
 void session_give_up_waiting(struct session *s)

@@ -36,6 +36,7 @@ struct session {
     struct subscription *subscription;
     bool has_served; /* something, since it was given time last */
     bool input_ended;
+    bool is_unheard;  /* nobody reads its answers any more */
     bool value_ended; /* one was finished, or given up, since the connection asked last */
     TAILQ_ENTRY(session) of_rpc;
 };
@@ -53,6 +54,8 @@ void session_receive(struct session *s, char *data, size_t n);
 void session_end_input(struct session *s);
 /* The value that was begun was not finished in time. */
 void session_value_overdue(struct session *s);
+/* The peer can read no answer any more: of what it has sent, what only reads is not executed. */
+void session_nobody_hears(struct session *s);
 /* The peer is gone, and will not hear how its waits end. */
 void session_give_up_waiting(struct session *s);
 /* Tells events and goes on where it was stopped, until the share is over. */

@@ -25,10 +25,16 @@ static bool others_have_work(const struct turns *t)
     return t->n_tasks > (t->served ? t->served->n_tasks : 0);
 }
 
-static bool others_came(void *context)
+static void tell_now(void *context)
 {
     const struct turns *t = context;
     t->tell(t->context);
+}
+
+static bool others_came(void *context)
+{
+    const struct turns *t = context;
+    tell_now(context);
     t->look(t->context);
     return others_have_work(t);
 }
@@ -40,6 +46,7 @@ void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
     TAILQ_INIT(&t->fresh);
     TAILQ_INIT(&t->waiting);
     work->others_have_work = others_came;
+    work->tell = tell_now;
     work->context = t;
 }
 

@@ -10,7 +10,8 @@
  * who wait: after each service a lane stands behind them, with more work or without. The share of
  * one that comes anew is longer, so that short work is done in one go.
  *
- * What a share has done is told when it ends or goes on, of all its tasks together.
+ * What a share has done is told when it ends or goes on, of all its tasks together, and before a
+ * request that may take long (rpc/dispatch.c).
  */
 #ifndef SHMD_RPC_TURNS_H
 #define SHMD_RPC_TURNS_H
@@ -51,8 +52,8 @@ struct turns {
     size_t n_tasks;                        /* with work */
 };
 
-/* TELL is called with CONTEXT at the end of each share, and before LOOK, which is called while
- * there is work; WORK's shares are those of the lanes. */
+/* TELL is called with CONTEXT at the end of each share, before what may take long, and before LOOK,
+ * which is called while there is work; WORK's shares are those of the lanes. */
 void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
                 void (*look)(void *context), void *context);
 

@@ -11,6 +11,7 @@
 
 #include "daemon/io/connection.h"
 #include "daemon/io/loop.h"
+#include "daemon/util/log.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/fakes/rpc_fixture.h"
 
@@ -26,10 +27,16 @@ static struct loop loop;
 static int peers[PEERS_MAX]; /* the clients' ends */
 static size_t n_peers;
 
-/* What happened, in order: 'r' for each request that was executed before, then 's' for an answer
- * that is sent, 'l' for the lines of the log. */
-static char happened[4 * PEERS_MAX + 1];
-static uint64_t n_executed; /* of these */
+/* What happened, in order: 'r' for each request that was executed before, then 'p' when events are
+ * published, 'l' when the lines of the log leave, 's' for an answer that is sent. */
+static char happened[4 * PEERS_MAX + 512];
+static uint64_t n_executed;    /* of these */
+static int senders[PEERS_MAX]; /* the daemon's ends, as their answers were sent */
+static size_t n_sent;
+static size_t may_read[PEERS_MAX]; /* how much each was read of at most */
+static size_t n_reads;
+static bool log_is_held;
+static unsigned unheld; /* lines that left alone */
 
 static void note(char what)
 {
@@ -45,13 +52,51 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags)
 {
     note('s');
+    if (n_sent < PEERS_MAX)
+        senders[n_sent++] = fd;
     return __real_send(fd, bytes, n, flags);
+}
+
+ssize_t __real_recv(int fd, void *bytes, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t n, int flags)
+{
+    if (n_reads < PEERS_MAX)
+        may_read[n_reads++] = n;
+    return __real_recv(fd, bytes, n, flags);
+}
+
+void __wrap_log_hold(void);
+void __wrap_log_hold(void)
+{
+    log_is_held = true;
 }
 
 void __wrap_log_release(void);
 void __wrap_log_release(void)
 {
     note('l');
+    log_is_held = false;
+}
+
+void __wrap_log_entry(enum log_level level, const struct log_field *fields, size_t n_fields,
+                      const char *format, ...);
+void __wrap_log_entry(enum log_level level, const struct log_field *fields, size_t n_fields,
+                      const char *format, ...)
+{
+    (void)level;
+    (void)fields;
+    (void)n_fields;
+    (void)format;
+    unheld += !log_is_held;
+}
+
+void __real_rpc_publish(struct rpc *rpc);
+void __wrap_rpc_publish(struct rpc *rpc);
+void __wrap_rpc_publish(struct rpc *rpc)
+{
+    note('p');
+    __real_rpc_publish(rpc);
 }
 
 static int begin(void **state)
@@ -64,6 +109,8 @@ static int begin(void **state)
     n_peers = 0;
     memset(happened, 0, sizeof(happened));
     n_executed = 0;
+    n_sent = n_reads = unheld = 0;
+    log_is_held = false;
     return 0;
 }
 
@@ -117,7 +164,9 @@ TEST(answers_leave_when_all_of_the_uid_are_served)
     connected(ALICE, CREATE("b"));
     connected(ALICE, CREATE("c"));
     run_turn();
-    assert_string_equal(happened, "rrrlsss.");
+    assert_string_equal(happened, "rrrplsss.");
+    assert_true(senders[0] < senders[1] && senders[1] < senders[2]); /* as they came */
+    assert_int_equal(unheld, 0);
     for (size_t i = 0; i < n_peers; i++)
         assert_true(is_answered(peers[i]));
 }
@@ -128,17 +177,65 @@ TEST(no_answer_waits_for_another_uid)
     connected(BOB, CREATE("b"));
     connected(ALICE, CREATE("c"));
     run_turn();
-    assert_string_equal(happened, "rrlssrls.");
+    assert_string_equal(happened, "rrplssrpls.");
 }
 
 TEST(so_many_answers_are_kept_and_no_more)
 {
     for (size_t i = 0; i <= ANSWERED_MAX; i++)
-        connected(ALICE, REQUEST("list", ""));
+        connected(ALICE, REQUEST("info", ""));
     run_turn();
     assert_int_equal(strspn(happened, "r"), ANSWERED_MAX);
     assert_int_equal(strspn(happened + ANSWERED_MAX, "ls"), 1 + ANSWERED_MAX);
     assert_string_equal(happened + 2 * ANSWERED_MAX + 1, "rls.");
+}
+
+/* Each reads a part of what they read together, whichever of them has been served. */
+TEST(what_is_read_is_shared_out)
+{
+    for (int i = 0; i < 4; i++)
+        connected(ALICE, REQUEST("info", ""));
+    run_turn();
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(may_read[i], SCRATCH_BYTES / 4);
+}
+
+TEST(no_answer_waits_for_what_may_take_long)
+{
+    connected(ALICE, CREATE("a"));
+    connected(ALICE, REQUEST("list", ""));
+    connected(ALICE, REMOVE("a"));
+    connected(ALICE, REQUEST("info", ""));
+    run_turn();
+    assert_string_equal(happened, "rplsrlsrrplss.");
+}
+
+TEST(no_answer_waits_for_a_long_batch)
+{
+    enum { MEMBERS = 50 };
+    static const char member[] = "{\"jsonrpc\":\"2.0\",\"method\":\"info\",\"id\":1}"
+                                 "                                                  ";
+    char batch[MEMBERS * sizeof(member) + 2];
+    for (size_t i = 0; i < MEMBERS; i++) {
+        batch[i * sizeof(member)] = i > 0 ? ',' : '[';
+        memcpy(batch + i * sizeof(member) + 1, member, sizeof(member) - 1);
+    }
+    strcpy(batch + MEMBERS * sizeof(member), "]");
+    connected(ALICE, REQUEST("info", ""));
+    connected(ALICE, batch);
+    run_turn();
+    assert_memory_equal(happened, "rlsr", 4);
+    assert_int_equal(strspn(happened + 3, "r"), MEMBERS);
+}
+
+/* Lines of what is served while others' answers leave are held again. */
+TEST(lines_of_the_log_are_held_again)
+{
+    connected(ALICE, CREATE("a"));
+    connected(ALICE, CREATE("b") REQUEST("list", "") CREATE("c"));
+    run_turn();
+    assert_string_equal(happened, "rrplsrrpls.");
+    assert_int_equal(unheld, 0);
 }
 
 /* The memory of one answer is that of a later one. */
@@ -146,7 +243,7 @@ TEST(answers_that_leave_together_allocate_nothing)
 {
     static const char stat[] = REQUEST("stat", "\"name\":\"a\"");
     connected(ALICE, CREATE("a"));
-    for (int i = 0; i < 15; i++)
+    for (int i = 1; i < ANSWERED_MAX; i++)
         connected(ALICE, stat);
     run_turn();
     for (size_t i = 0; i < n_peers; i++)
@@ -185,6 +282,25 @@ TEST(a_peer_that_is_gone)
     assert_int_equal(loop.answered.n, 0);
 }
 
+/* It may have left very much, and nobody hears of it. */
+TEST(what_a_peer_that_is_gone_wanted_to_read)
+{
+    enum { LISTS = 50 };
+    char text[16384] = CREATE("a");
+    for (int i = 0; i < LISTS; i++)
+        strcat(text, REQUEST("list", ""));
+    strcat(text, CREATE("b"));
+    f->core->clock.mono_step_us = 4 * SHARE_US; /* each request is a share */
+    int gone = connected(ALICE, text);
+    close(gone);
+    peers[0] = dup(STDERR_FILENO);
+    for (int i = 0; i < 100 && !TAILQ_EMPTY(&f->rpc.sessions); i++)
+        run_turn();
+    assert_true(TAILQ_EMPTY(&f->rpc.sessions));
+    assert_int_equal(f->rpc.counters.requests[METHOD_CREATE][PROTOCOL_ERROR_COUNT], 2);
+    assert_in_range(f->rpc.counters.requests[METHOD_LIST][PROTOCOL_ERROR_COUNT], 0, 5);
+}
+
 /* One that is closed while its answer waits is not looked at again. */
 TEST(one_that_is_closed_before_its_answer_has_left)
 {
@@ -221,9 +337,14 @@ int main(void)
         CASE(answers_leave_when_all_of_the_uid_are_served),
         CASE(no_answer_waits_for_another_uid),
         CASE(so_many_answers_are_kept_and_no_more),
+        CASE(what_is_read_is_shared_out),
+        CASE(no_answer_waits_for_what_may_take_long),
+        CASE(no_answer_waits_for_a_long_batch),
+        CASE(lines_of_the_log_are_held_again),
         CASE(answers_that_leave_together_allocate_nothing),
         CASE(one_that_is_served_again),
         CASE(a_peer_that_is_gone),
+        CASE(what_a_peer_that_is_gone_wanted_to_read),
         CASE(one_that_is_closed_before_its_answer_has_left),
         CASE(one_whose_answer_must_leave_to_make_room),
     };
