@@ -66,8 +66,11 @@ static void offer_column(const struct completion *c, const char *name, const cha
         has_small |= islower((unsigned char)*at) != 0;
         has_large |= isupper((unsigned char)*at) != 0;
     }
-    for (; n < sizeof(text) - 1 && name[n]; n++)
-        text[n] = has_small && !has_large ? (char)tolower((unsigned char)name[n]) : name[n];
+    for (; n < sizeof(text) - 1 && name[n]; n++) {
+        text[n] = name[n];
+        if (has_small && !has_large)
+            text[n] = (char)tolower((unsigned char)name[n]);
+    }
     text[n] = '\0';
     put(c, text, meaning);
 }
