@@ -118,6 +118,14 @@ static bool is_wanted(const struct part *part, char **names)
     return any;
 }
 
+static bool is_part(const char *name)
+{
+    for (size_t i = 0; i < PARTS; i++)
+        if (strcmp(name, parts[i].name) == 0)
+            return true;
+    return false;
+}
+
 /* What the part before has left in the kernel is not there for the next. */
 static void run_part(struct bench *b, const struct part *part)
 {
@@ -151,6 +159,11 @@ int main(int argc, char **argv)
     }
     if (!b.shmd || !b.directory || !b.source || !b.programs)
         usage();
+    for (char **name = argv + optind; *name; name++)
+        if (!is_part(*name)) {
+            fprintf(stderr, "bench: there is no part %s\n", *name);
+            usage();
+        }
     enter_namespace(&b);
     raise_limits();
     choose_cores(&b);
