@@ -23,7 +23,8 @@ static void tell_left_out(struct log_user *user)
         {.name = "LEFT_OUT", .integer = (int64_t)user->left_out},
     };
     log_entry(LOG_LEVEL_NOTICE, fields, sizeof(fields) / sizeof(fields[0]),
-              "%" PRIu64 " more of uid %" PRIu32, user->left_out, user->uid);
+              "%" PRIu64 " more lines of uid %" PRIu32 " are left out: it may cause %d a second",
+              user->left_out, user->uid, LOG_PER_SECOND);
     user->left_out = 0;
     user->full_at_ms += LINE_MS;
 }

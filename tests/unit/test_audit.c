@@ -41,7 +41,7 @@ void __wrap_log_entry(enum log_level level, const struct log_field *fields, size
     add_line(format, args);
     va_end(args);
     assert_true(n_fields <= LOG_FIELDS_MAX);
-    const bool is_notice = strstr(format, "refused") || strstr(format, "more of uid");
+    const bool is_notice = strstr(format, "refused") || strstr(format, "more lines of uid");
     assert_int_equal(level, is_notice ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO);
     last_fields[0] = '\0';
     for (size_t i = 0; i < n_fields; i++) {
@@ -378,7 +378,7 @@ TEST(what_is_left_out_is_counted)
     is_refused(bob, LOG_BURST + 25);
     forget_lines();
     pass(LOG_TELL_MS);
-    assert_string_equal(lines, "25 more of uid 1001");
+    assert_string_equal(lines, "25 more lines of uid 1001 are left out: it may cause 20 a second");
     assert_string_equal(last_fields, "PEER_UID=1001 LEFT_OUT=25 ");
     /* That line was one of the 20 that it has again after a second. */
     forget_lines();
@@ -386,7 +386,7 @@ TEST(what_is_left_out_is_counted)
     assert_int_equal(n_lines, LOG_PER_SECOND - 1);
     forget_lines();
     pass(LOG_TELL_MS);
-    assert_string_equal(lines, "81 more of uid 1001");
+    assert_string_equal(lines, "81 more lines of uid 1001 are left out: it may cause 20 a second");
     forget_lines();
     pass(LOG_TELL_MS);
     assert_string_equal(lines, "");
