@@ -54,6 +54,7 @@ struct exchange {
     struct bench *bench;
     struct service services[SERVICES];
     struct raw raw, raw_as_long;
+    size_t rounds; /* of the ROUNDS there is room for */
     double raw_ns[ROUNDS], raw_as_long_ns[ROUNDS];
     struct server unlogged;
     int unlogged_fd;
@@ -349,53 +350,53 @@ static void measure(struct exchange *x, size_t round)
 }
 
 /* The median of the rounds' ratios: what slows a whole round down does not count. */
-static double ratio(const double *values, const double *to)
+static double ratio(const struct exchange *x, const double *values, const double *to)
 {
     double ratios[ROUNDS];
-    for (size_t i = 0; i < ROUNDS; i++)
+    for (size_t i = 0; i < x->rounds; i++)
         ratios[i] = values[i] / to[i];
-    return median(ratios, ROUNDS);
+    return median(ratios, x->rounds);
 }
 
-static void report_latency(struct report *r, const char *id, const char *title, const double *ns,
+static void report_latency(struct exchange *x, const char *id, const char *title, const double *ns,
                            const double *to, const char *against, double bar, double goal)
 {
-    report_row(r, (struct row){.id = id,
-                               .title = title,
-                               .figure = median(ns, ROUNDS) / 1000,
-                               .unit = "µs",
-                               .ratio = to ? ratio(ns, to) : 0,
-                               .against = against,
-                               .bar = bar,
-                               .goal = goal});
+    report_row(&x->bench->report, (struct row){.id = id,
+                                               .title = title,
+                                               .figure = median(ns, x->rounds) / 1000,
+                                               .unit = "µs",
+                                               .ratio = to ? ratio(x, ns, to) : 0,
+                                               .against = against,
+                                               .bar = bar,
+                                               .goal = goal});
 }
 
-static void report_rate(struct report *r, const char *id, const char *title, const double *rate,
+static void report_rate(struct exchange *x, const char *id, const char *title, const double *rate,
                         const double *to, const char *against, double bar, double goal)
 {
-    report_row(r, (struct row){.id = id,
-                               .title = title,
-                               .figure = median(rate, ROUNDS) / 1000,
-                               .unit = "k/s",
-                               .ratio = to ? ratio(rate, to) : 0,
-                               .against = against,
-                               .bar = bar,
-                               .goal = goal,
-                               .more_is_better = true});
+    report_row(&x->bench->report, (struct row){.id = id,
+                                               .title = title,
+                                               .figure = median(rate, x->rounds) / 1000,
+                                               .unit = "k/s",
+                                               .ratio = to ? ratio(x, rate, to) : 0,
+                                               .against = against,
+                                               .bar = bar,
+                                               .goal = goal,
+                                               .more_is_better = true});
 }
 
 static void report_notes(struct exchange *x)
 {
     struct report *r = &x->bench->report;
     report_note(r,
-                "%d rounds; the raw exchange differed by %.1f %%, shmd's stat by %.1f %% "
+                "%zu rounds; the raw exchange differed by %.1f %%, shmd's stat by %.1f %% "
                 "between the quartiles",
-                ROUNDS, spread(x->raw_ns, ROUNDS) * 100,
-                spread(x->services[SHMD].one, ROUNDS) * 100);
+                x->rounds, spread(x->raw_ns, x->rounds) * 100,
+                spread(x->services[SHMD].one, x->rounds) * 100);
     if (x->bench->is_root)
-        report_note(r, "recorded and logged: %zu lines of %d requests",
+        report_note(r, "recorded and logged: %zu lines of %zu requests",
                     server_log_lines(&x->services[SHMD].server, PAIR_NAME),
-                    ROUNDS * (LOGGED_PAIRS + 1) * 2);
+                    x->rounds * (LOGGED_PAIRS + 1) * 2);
     else
         report_note(r,
                     "absent: create and remove, logged: it takes a user for each round, and root");
@@ -416,42 +417,42 @@ static void report_all(struct exchange *x)
 #define TEXT(which, ...)                                                                           \
     (snprintf(text[n][which], sizeof(text[n][which]), __VA_ARGS__), text[n][which])
     static const char raw[] = "the raw exchange";
-    report_latency(r, "raw", "raw exchange, 86 B and 250 B", x->raw_ns, NULL, "", 0, 0);
-    report_latency(r, "raw-as-long", "raw exchange, 86 B and a stat's reply", x->raw_as_long_ns,
+    report_latency(x, "raw", "raw exchange, 86 B and 250 B", x->raw_ns, NULL, "", 0, 0);
+    report_latency(x, "raw-as-long", "raw exchange, 86 B and a stat's reply", x->raw_as_long_ns,
                    x->raw_ns, raw, 0, 0);
     for (size_t i = 0; i < SERVICES; i++, n++)
         if (x->services[i].server.pid)
-            report_latency(r, TEXT(0, "latency-%s", ids[i]), TEXT(1, "one client: %s", names[i]),
+            report_latency(x, TEXT(0, "latency-%s", ids[i]), TEXT(1, "one client: %s", names[i]),
                            x->services[i].one, x->raw_ns, raw, 0, 0);
     if (x->services[MEMCACHED].server.pid)
-        report_latency(r, "latency-shmd-memcached", "one client: shmd, stat", x->services[SHMD].one,
+        report_latency(x, "latency-shmd-memcached", "one client: shmd, stat", x->services[SHMD].one,
                        x->services[MEMCACHED].one, "memcached", 1.10, 0.98);
-    report_latency(r, "pair-shmd", "create and remove, recorded", x->pair, x->raw_ns, raw, 4, 3);
+    report_latency(x, "pair-shmd", "create and remove, recorded", x->pair, x->raw_ns, raw, 4, 3);
     if (x->bench->is_root)
-        report_latency(r, "pair-shmd-logged", "create and remove, recorded and logged",
+        report_latency(x, "pair-shmd-logged", "create and remove, recorded and logged",
                        x->logged_pair, x->raw_ns, raw, 4, 3);
-    report_latency(r, "pair-bare", "shmget and IPC_RMID", x->bare, x->raw_ns, raw, 0, 0);
+    report_latency(x, "pair-bare", "shmget and IPC_RMID", x->bare, x->raw_ns, raw, 0, 0);
     if (x->has_commands)
-        report_latency(r, "pair-commands", "ipcmk and ipcrm", x->commands, x->raw_ns, raw, 0, 0);
+        report_latency(x, "pair-commands", "ipcmk and ipcrm", x->commands, x->raw_ns, raw, 0, 0);
     for (size_t i = 0; i < SERVICES; i++, n++)
         if (x->services[i].server.pid)
-            report_rate(r, TEXT(0, "clients-%s", ids[i]), TEXT(1, "16 clients: %s", names[i]),
+            report_rate(x, TEXT(0, "clients-%s", ids[i]), TEXT(1, "16 clients: %s", names[i]),
                         x->services[i].rate, NULL, "", 0, 0);
     for (size_t i = 0; i < SERVICES; i++, n++)
         if (x->services[i].server.pid)
             report_row(r, (struct row){.id = TEXT(0, "cpu-%s", ids[i]),
                                        .title = TEXT(1, "16 clients, server CPU: %s", names[i]),
-                                       .figure = median(x->services[i].cpu, ROUNDS),
+                                       .figure = median(x->services[i].cpu, x->rounds),
                                        .unit = "µs",
                                        .bar = i == SHMD ? 5 : 0,
                                        .goal = i == SHMD ? 3 : 0});
     for (size_t i = 0; i < SERVICES; i++, n++)
         if (x->services[i].server.pid)
-            report_rate(r, TEXT(0, "burst-%s", ids[i]), TEXT(1, "32 in one write: %s", names[i]),
+            report_rate(x, TEXT(0, "burst-%s", ids[i]), TEXT(1, "32 in one write: %s", names[i]),
                         x->services[i].burst_rate, i == SHMD ? memcached : NULL, "memcached",
                         i == SHMD ? 1.5 : 0, 0);
     if (redis)
-        report_rate(r, "burst-shmd-redis", "32 in one write: shmd, stat",
+        report_rate(x, "burst-shmd-redis", "32 in one write: shmd, stat",
                     x->services[SHMD].burst_rate, redis, "redis", 0.6, 1);
 #undef TEXT
     report_notes(x);
@@ -463,6 +464,7 @@ void bench_exchange(struct bench *b)
     if (!x)
         die("no memory");
     x->bench = b;
+    x->rounds = bench_rounds(b, ROUNDS);
     pin(b->server_cpu);
     start_shmd(x);
     start_unlogged(x);
@@ -474,7 +476,7 @@ void bench_exchange(struct bench *b)
     x->has_commands = is_installed("ipcmk") && is_installed("ipcrm");
     if (!x->has_commands)
         report_note(&b->report, "absent: ipcmk, ipcrm");
-    for (size_t i = 0; i < ROUNDS; i++)
+    for (size_t i = 0; i < x->rounds; i++)
         measure(x, i);
     report_all(x);
     close(x->unlogged_fd);

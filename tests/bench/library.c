@@ -62,8 +62,9 @@ static double time_stat(struct shmd *shmd)
 
 static void measure_calls(struct bench *b, struct shmd *shmd, size_t reply)
 {
+    size_t rounds = bench_rounds(b, ROUNDS);
     double stat[ROUNDS], by_hand[ROUNDS], more[ROUNDS];
-    for (size_t i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0; i < rounds; i++) {
         if (i % 2 == 0)
             by_hand[i] = time_by_hand(shmd, reply);
         stat[i] = time_stat(shmd);
@@ -73,16 +74,16 @@ static void measure_calls(struct bench *b, struct shmd *shmd, size_t reply)
     }
     report_row(&b->report, (struct row){.id = "library-by-hand",
                                         .title = "caller's CPU: a stat by hand",
-                                        .figure = median(by_hand, ROUNDS) / 1000,
+                                        .figure = median(by_hand, rounds) / 1000,
                                         .unit = "µs"});
     report_row(&b->report, (struct row){.id = "library-stat",
                                         .title = "caller's CPU: shmd_stat()",
-                                        .figure = median(stat, ROUNDS) / 1000,
+                                        .figure = median(stat, rounds) / 1000,
                                         .unit = "µs",
                                         .bar = 3,
                                         .goal = 1});
-    double part = median(more, ROUNDS) / 1000;
-    double noise = (quantile(more, ROUNDS, 0.75) - quantile(more, ROUNDS, 0.25)) / 2000;
+    double part = median(more, rounds) / 1000;
+    double noise = (quantile(more, rounds, 0.75) - quantile(more, rounds, 0.25)) / 2000;
     report_row(&b->report, (struct row){.id = "library",
                                         .title = "shmd_stat(), the library's part",
                                         .figure = part,
@@ -149,22 +150,24 @@ static struct burst bursts_of_calls(struct shmd *shmd)
 static void add_burst(struct bench *b, const char *id, const char *title, const double *values,
                       const double *to, const char *unit)
 {
+    size_t rounds = bench_rounds(b, ROUNDS);
     double ratios[ROUNDS];
-    for (size_t i = 0; to && i < ROUNDS; i++)
+    for (size_t i = 0; to && i < rounds; i++)
         ratios[i] = values[i] / to[i];
     report_row(&b->report, (struct row){.id = id,
                                         .title = title,
-                                        .figure = median(values, ROUNDS) / 1000,
+                                        .figure = median(values, rounds) / 1000,
                                         .unit = unit,
-                                        .ratio = to ? median(ratios, ROUNDS) : 0,
+                                        .ratio = to ? median(ratios, rounds) : 0,
                                         .against = "by hand"});
 }
 
 static void measure_bursts(struct bench *b, struct shmd *shmd, size_t reply)
 {
     struct burst by_hand, of_calls;
+    size_t rounds = bench_rounds(b, ROUNDS);
     double rates[2][ROUNDS], cpu[2][ROUNDS];
-    for (size_t i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0; i < rounds; i++) {
         if (i % 2 == 0)
             by_hand = bursts_by_hand(shmd, reply);
         of_calls = bursts_of_calls(shmd);

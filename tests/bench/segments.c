@@ -180,8 +180,9 @@ static void measure_lookups(struct bench *b, const struct subject *many, const s
     static const char *const ids[] = {"lookup-name", "lookup-shmid", "lookup-key", "lookup-serial"};
     static const char *const titles[] = {"stat by name among 30,000", "stat by shmid among 30,000",
                                          "stat by key among 30,000", "stat by serial among 30,000"};
+    size_t rounds = bench_rounds(b, ROUNDS);
     double ns[LOOKUP_KINDS][ROUNDS], ratios[LOOKUP_KINDS][ROUNDS];
-    for (size_t i = 0; i < ROUNDS; i++)
+    for (size_t i = 0; i < rounds; i++)
         for (enum lookup kind = BY_NAME; kind < LOOKUP_KINDS; kind++) {
             double of_few = time_lookups(few, kind);
             ns[kind][i] = time_lookups(many, kind);
@@ -190,9 +191,9 @@ static void measure_lookups(struct bench *b, const struct subject *many, const s
     for (enum lookup kind = BY_NAME; kind < LOOKUP_KINDS; kind++)
         report_row(&b->report, (struct row){.id = ids[kind],
                                             .title = titles[kind],
-                                            .figure = median(ns[kind], ROUNDS) / 1000,
+                                            .figure = median(ns[kind], rounds) / 1000,
                                             .unit = "µs",
-                                            .ratio = median(ratios[kind], ROUNDS),
+                                            .ratio = median(ratios[kind], rounds),
                                             .against = "the same among 10",
                                             .bar = 1.15,
                                             .goal = 1.05});

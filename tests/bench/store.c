@@ -140,23 +140,25 @@ static double raw_writes(const struct place *p)
 static void add_row(struct bench *b, const struct place *p, const char *id, const char *title,
                     double *figures, double *ratios)
 {
+    size_t rounds = bench_rounds(b, ROUNDS);
     char *ids = NULL, *titles = NULL;
     if (asprintf(&ids, "store_%s_%s", id, p->name) < 0 ||
         asprintf(&titles, "%s, on %s", title, p->name) < 0)
         die("no memory");
     report_row(&b->report, (struct row){.id = ids, /* for good */
                                         .title = titles,
-                                        .figure = median(figures, ROUNDS),
+                                        .figure = median(figures, rounds),
                                         .unit = "µs",
-                                        .ratio = ratios ? median(ratios, ROUNDS) : 0,
+                                        .ratio = ratios ? median(ratios, rounds) : 0,
                                         .against = "two writes"});
 }
 
 static void measure_changes(struct bench *b, struct place *p)
 {
+    size_t rounds = bench_rounds(b, ROUNDS);
     double raw[ROUNDS], pairs[ROUNDS], changes[ROUNDS], pair_ratios[ROUNDS], change_ratios[ROUNDS];
     open_place(p);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (size_t round = 0; round < rounds; round++) {
         raw[round] = raw_writes(p);
         int64_t begin = now_ns();
         for (int i = 0; i < PAIRS; i++) {
@@ -190,8 +192,9 @@ static void measure_start(struct bench *b, struct place *p)
     snprintf(path, sizeof(path), "%s/state.journal", p->directory);
     if (stat(path, &st) < 0)
         die("%s: not there", path);
+    size_t rounds = bench_rounds(b, ROUNDS);
     double starts[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
+    for (size_t round = 0; round < rounds; round++) {
         int64_t begin = now_ns();
         open_place(p);
         starts[round] = (double)(now_ns() - begin) / 1000;
