@@ -91,6 +91,7 @@ integration_tests = \
 	tests/setup/test_ci.sh \
 	tests/setup/test_quickstart.sh \
 	tests/setup/test_without_ncurses.sh \
+	tests/bench/test_plot.py \
 	tests/mutants/test_mutants.py \
 	tests/integration/test_access.py \
 	tests/integration/test_adopt.py \

@@ -153,7 +153,7 @@ int main(int argc, char **argv)
         case 'j': json = optarg; break;
         case 'c': b.source = optarg; break;
         case 'p': b.programs = optarg; break;
-        case 'q': b.is_quick = true; break;
+        case 'q': b.is_quick = b.report.is_quick = true; break;
         default: usage();
         }
     }

@@ -231,6 +231,10 @@ def main():
     options = parser.parse_args()
     with open(options.json, encoding="utf-8") as file:
         bench = json.load(file)
+    # Before anything is written: the plot and the page belong together.
+    if options.page and bench.get("quick"):
+        sys.exit(f"{options.json} is of a quick run (--quick), of which no figure counts: "
+                 "run `make bench` without it first")
     if options.svg:
         with open(options.svg, "w", encoding="utf-8") as file:
             file.write(svg(bench))

@@ -110,6 +110,8 @@ void report_print(const struct report *r)
 {
     char where[240], figure[24], ratio[24], bar[24], goal[24];
     machine(where);
+    if (r->is_quick)
+        printf("A quick run, to see that all can be measured: no figure of it counts.\n");
     printf("%s\n\n%-46s %9s %-8s %7s %-22s %6s %6s\n", where, "", "figure", "", "ratio", "to",
            "bar", "goal");
     for (size_t i = 0; i < r->n_rows; i++) {
@@ -199,6 +201,10 @@ void report_write(const struct report *r, const char *path)
     put_text(&w, "machine", where);
     writer_key(&w, "measured_at_ms");
     writer_int(&w, (int64_t)time(NULL) * 1000);
+    if (r->is_quick) {
+        writer_key(&w, "quick");
+        writer_bool(&w, true);
+    }
     writer_key(&w, "rows");
     writer_array_begin(&w);
     for (size_t i = 0; i < r->n_rows; i++)

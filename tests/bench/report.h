@@ -31,6 +31,7 @@ struct curve {
 };
 
 struct report {
+    bool is_quick; /* few rounds: no figure of it counts */
     struct row rows[200];
     size_t n_rows;
     struct curve curves[20];
