@@ -5,6 +5,7 @@
 #ifndef SHMD_CLIENT_CLI_DOCTOR_SAY_H
 #define SHMD_CLIENT_CLI_DOCTOR_SAY_H
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -69,11 +70,13 @@ static inline void not_checked(struct finding *f)
     found(f, SEVERITY_INFO, "not checked: no daemon answers");
 }
 
+/* More than 100 when a limit was lowered below what is in use. */
 static inline unsigned percent(uint64_t used, uint64_t max)
 {
-    if (used >= max)
+    if (max == 0)
         return 100;
-    return (unsigned)((double)used / (double)max * 100);
+    double full = (double)used / (double)max * 100;
+    return full < UINT_MAX ? (unsigned)full : UINT_MAX;
 }
 
 static inline enum severity by_percent(unsigned percent)

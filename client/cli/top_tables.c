@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "client/cli/format.h"
@@ -34,16 +35,18 @@ unsigned top_percent(uint64_t used, uint64_t max)
 {
     if (max == UINT64_MAX)
         return 0;
-    if (max == 0 || used >= max)
+    if (max == 0)
         return used > 0 ? 100 : 0;
-    return (unsigned)((double)used * 100 / (double)max);
+    double full = (double)used * 100 / (double)max;
+    return full < UINT_MAX ? (unsigned)full : UINT_MAX;
 }
 
 void top_bar(uint64_t used, uint64_t max, size_t width, char ret[TOP_TEXT_SIZE])
 {
     const size_t inside = width - 2;
     /* What is not nothing is seen, and what is not full is seen not to be. */
-    size_t filled = inside * top_percent(used, max) / 100;
+    const unsigned full = top_percent(used, max);
+    size_t filled = full < 100 ? inside * full / 100 : inside;
     if (filled == 0 && used > 0 && max != UINT64_MAX)
         filled = 1;
     memset(ret, '#', width);

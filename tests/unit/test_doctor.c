@@ -775,6 +775,8 @@ TEST(the_largest_segment)
     assert_finding(&f, "shmmax", SEVERITY_WARNING, "80K of 100K");
     add_segment(&f, 0, 100 << 10);
     assert_finding(&f, "shmmax", SEVERITY_WARNING, "100 %");
+    f.limits.shmmax = 5000; /* lowered since */
+    assert_finding(&f, "shmmax", SEVERITY_WARNING, "100K of 4.9K (kernel.shmmax), 2048 %");
 }
 
 TEST(kernel_features)

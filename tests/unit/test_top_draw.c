@@ -5,6 +5,7 @@
 #include "tests/unit/support.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <locale.h>
 #include <time.h>
 
@@ -351,6 +352,8 @@ CASE(bars)
         top_bar(bars[i].used, bars[i].max, 6, bar);
         assert_string_equal(bar, bars[i].want);
     }
+    assert_int_equal(top_percent(2000, 1000), 200);
+    assert_int_equal(top_percent(UINT64_MAX - 1, 1), UINT_MAX);
 }
 
 int main(void)
