@@ -91,7 +91,7 @@ static int read_files(struct configuration *c, struct reading *ret)
         return r;
     ret->has_errors_in_config = c->errors.count > 0;
     check_segments_dir(c->path, &ret->config, &c->errors);
-    return declared_read(ret->config.segments_dir, &ret->declared, &c->errors);
+    return declared_read(ret->config.segments_dir, c->machine, &ret->declared, &c->errors);
 }
 
 /* Reads all files and logs the errors, which replace those of the last reading. 0 or -ENOMEM; RET

@@ -15,7 +15,8 @@
 
 struct configuration {
     const char *path; /* borrowed; NULL: no file is read and no segments are declared */
-    bool is_given;    /* somebody named the file: see config_load() */
+    const struct machine *machine; /* borrowed; read before the files are */
+    bool is_given;                 /* somebody named the file: see config_load() */
     struct config config;
     struct declared declared;
     struct config_errors errors; /* of the last reading, whether it came into force or not */

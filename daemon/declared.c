@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/core/kernel_refusal.h"
 #include "protocol/json_slice.h"
 #include "protocol/terms.h"
 
@@ -45,9 +46,12 @@ static int read_file(const char *file, char **ret, size_t *ret_len)
     return 0;
 }
 
-/* What create allows and a declared segment cannot have: NULL, or the reason, with the KEY. */
-static const char *check(const struct create_params *params, const char **ret_key)
+/* What create allows and a declared segment cannot have, and what no create can make here: NULL, or
+ * the reason, with the KEY. */
+static const char *check(const struct create_params *params, const struct machine *machine,
+                         const char **ret_key)
 {
+    struct outcome_detail unused;
     if (!params->name && params->key.value == 0) {
         *ret_key = "name";
         return "parameter name: missing: a declared segment needs one, or a key other than 0";
@@ -59,6 +63,16 @@ static const char *check(const struct create_params *params, const char **ret_ke
     if (params->ready.given && !params->ready.value) {
         *ret_key = "ready";
         return "parameter ready: must be true: no process creates a declared segment and fills it";
+    }
+    if (kernel_refusal_of_size((uint64_t)params->size.value, &unused) != 0) {
+        *ret_key = "size";
+        return "parameter size: no process can attach so many bytes";
+    }
+    if (params->huge_page_size.value != 0 &&
+        !machine_has_huge_pages(machine, (uint64_t)params->huge_page_size.value)) {
+        *ret_key = "huge_page_size";
+        return "parameter huge_page_size: this kernel has no pages of that size: "
+               "/sys/kernel/mm/hugepages shows which it has";
     }
     return NULL;
 }
@@ -130,7 +144,7 @@ static int take_entry(struct declared *declared, const struct declared_file *fil
         key = string_param(&failure, "parameter");
         why = failure_message(&failure);
     } else {
-        why = check(&params.create, &key);
+        why = check(&params.create, declared->machine, &key);
     }
     if (!why) {
         struct declared_segment declaration = {file->path, place->line, params.create};
@@ -224,9 +238,10 @@ static int compare(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-int declared_read(const char *dir, struct declared *ret, struct config_errors *errors)
+int declared_read(const char *dir, const struct machine *machine, struct declared *ret,
+                  struct config_errors *errors)
 {
-    struct declared declared CLEANUP(declared_deinit) = {0};
+    struct declared declared CLEANUP(declared_deinit) = {.machine = machine};
     struct dirent **entries = NULL;
     int count = dir ? scandir(dir, &entries, is_ours, compare) : 0;
     if (count < 0) {

@@ -10,6 +10,7 @@
 #define SHMD_DECLARED_H
 
 #include "daemon/config_errors.h"
+#include "daemon/sys/machine.h"
 #include "protocol/message.h"
 #include "protocol/params.h"
 
@@ -31,14 +32,16 @@ struct declared {
         *items; /* owned, in the order of the files' names and of their entries */
     size_t count, capacity;
     struct declared_file *files;
+    const struct machine *machine; /* borrowed */
 };
 
 /*
  * Reads the files of DIR (NULL: none) in the order of their names (by byte) and adds what is wrong
- * to ERRORS. Names that begin with a dot do not count. A directory that is missing is empty. 0 and
- * the entries, to be freed, or -ENOMEM.
+ * to ERRORS: also what no create on MACHINE can make. Names that begin with a dot do not count. A
+ * directory that is missing is empty. 0 and the entries, to be freed, or -ENOMEM.
  */
-int declared_read(const char *dir, struct declared *ret, struct config_errors *errors) MUST_CHECK;
+int declared_read(const char *dir, const struct machine *machine, struct declared *ret,
+                  struct config_errors *errors) MUST_CHECK;
 void declared_deinit(struct declared *declared);
 
 /* Takes out each entry that has the name or key of an earlier one and is not the same in all else,

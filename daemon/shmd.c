@@ -334,8 +334,6 @@ static int open_listener(struct shmd *d)
 
 static int build(struct shmd *d)
 {
-    raise_descriptor_limit();
-    machine_read(&d->machine);
     int r = check_kernel();
     if (r == 0)
         r = make_state_dir(&d->options);
@@ -454,6 +452,9 @@ int shmd_main(int argc, char **argv)
         options_parse(argc, argv, getenv, geteuid(), &d->options, stdout, stderr);
     d->configuration.path = d->options.config;
     d->configuration.is_given = d->options.config_given;
+    d->configuration.machine = &d->machine;
+    raise_descriptor_limit();
+    machine_read(&d->machine);
     switch (result) {
     case OPTIONS_RUN: status = run(d); break;
     case OPTIONS_CHECK_CONFIG:

@@ -285,10 +285,11 @@ static void check_declared_files(const struct doctor_facts *m, struct finding *f
             snprintf(more, sizeof(more), "; %zu more are wrong", d->n_invalid - 1);
         found(f, SEVERITY_WARNING, "%.400s%s", d->invalid, more);
         why(f, "the daemon leaves out what is wrong when it starts, and refuses to reload");
-        mend(f,
-             "%s%s %s--check-config lists all that is wrong, with lines; correct it, then: shmdctl "
-             "%sreload",
-             m->config.is_systems ? as_root(m) : "", program(m), config, m->options);
+        mend(
+            f,
+            "%s%s %s--check-config lists what is wrong, with lines (the first error of a segment); "
+            "correct it, then: shmdctl %sreload",
+            m->config.is_systems ? as_root(m) : "", program(m), config, m->options);
     } else if (d->n_unreadable > 0) {
         found(f, SEVERITY_INFO, "not checked: you may not read %zu of the %zu files in %s",
               d->n_unreadable, d->n_files, d->dir);

@@ -54,11 +54,9 @@ static int check_sense(const struct core *core, const struct create_params *p,
             return outcome_invalid(detail, "mode",
                                    "an attached segment needs read permission for its owner");
     }
-    if (p->huge_page_size.value == 0)
+    if (p->huge_page_size.value == 0 ||
+        machine_has_huge_pages(core->machine, (uint64_t)p->huge_page_size.value))
         return 0;
-    for (size_t i = 0; i < core->machine->n_huge_page_sizes; i++)
-        if (core->machine->huge_page_sizes[i] == (uint64_t)p->huge_page_size.value)
-            return 0;
     return outcome_invalid(detail, "huge_page_size",
                            "this kernel has no pages of that size: info lists huge_page_sizes");
 }

@@ -3,6 +3,7 @@
 #ifndef SHMD_SYS_MACHINE_H
 #define SHMD_SYS_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,13 @@ struct machine {
 };
 
 void machine_read(struct machine *ret);
+
+static inline bool machine_has_huge_pages(const struct machine *m, uint64_t size)
+{
+    for (size_t i = 0; i < m->n_huge_page_sizes; i++)
+        if (m->huge_page_sizes[i] == size)
+            return true;
+    return false;
+}
 
 #endif

@@ -72,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config config;
     struct declared declared;
     struct config_errors errors = {0};
+    static const struct machine machine = {.huge_page_sizes = {2 << 20}, .n_huge_page_sizes = 1};
     if (!directory[0])
         make_directory();
     put(conf, data, size);
@@ -80,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config_deinit(&config);
     check_errors(&errors, conf);
     put(json, data, size);
-    MUST(declared_read(directory, &declared, &errors) == 0);
+    MUST(declared_read(directory, &machine, &declared, &errors) == 0);
     for (size_t i = 0; i < declared.count; i++)
         check_declaration(&declared.items[i]);
     declared_deinit(&declared);

@@ -211,6 +211,15 @@ class Configuration(ProcessCase):
         self.assertEqual(outcome.stderr,
                          f"shmd: {later}:1: b is declared differently in {earlier}, line 1\n")
 
+    def test_what_the_start_would_refuse(self):
+        path = self.declare("1.json", '[{"name": "a", "size": 1, "huge_page_size": 12345},\n'
+                                      f'{{"name": "b", "size": {1 << 62}}}]')
+        outcome = self.check("")
+        self.assertNotEqual(outcome.returncode, 0)
+        first, second = outcome.stderr.splitlines()
+        self.assertIn(f"{path}:1: entry 1: parameter huge_page_size: this kernel has no pages of that size", first)
+        self.assertIn(f"{path}:2: entry 2: parameter size: no process can attach so many bytes", second)
+
     def test_a_directory_of_declared_segments_that_is_not_there(self):
         outcome = self.check("segments_dir = /nonexistent/segments.d\n")
         self.assertNotEqual(outcome.returncode, 0)

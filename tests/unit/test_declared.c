@@ -14,6 +14,9 @@
 #include "daemon/declared.h"
 #include "protocol/terms.h"
 
+static const struct machine machine = {.huge_page_sizes = {2 << 20, 1 << 30},
+                                       .n_huge_page_sizes = 2};
+
 static char dir[64];
 
 static int make_dir(void **state)
@@ -78,7 +81,7 @@ static void read_all(const char *from, struct seen *ret, struct declared *declar
 {
     struct config_errors errors = {0};
     *ret = (struct seen){0};
-    assert_int_equal(declared_read(from, declared, &errors), 0);
+    assert_int_equal(declared_read(from, &machine, declared, &errors), 0);
     for (size_t i = 0; i < declared->count; i++)
         see(&declared->items[i], ret);
     assert_true(errors.count < 40);
@@ -119,6 +122,26 @@ TEST(nothing_is_declared)
     load_from("/dev/null", &seen);
     assert_int_equal(seen.n_errors, 1);
     assert_string_equal(seen.errors[0], "/dev/null: cannot be read: Not a directory");
+}
+
+TEST(what_no_create_can_make_here)
+{
+    struct seen seen;
+    write_text("a.json", "[{\"name\":\"a\",\"size\":1,\n\"huge_page_size\":12345},\n"
+                         "{\"name\":\"b\",\"size\":1,\"huge_page_size\":4096},\n"
+                         "{\"name\":\"c\",\"size\":1,\"huge_page_size\":2097152},\n"
+                         "{\"name\":\"d\",\n\"size\":9223372036854775807}]");
+    load(&seen);
+    assert_int_equal(seen.n, 1);
+    assert_string_equal(seen.names[0], "c");
+    assert_int_equal(seen.n_errors, 3);
+    assert_contains(seen.errors[0],
+                    "a.json:2: entry 1: parameter huge_page_size: this kernel has no "
+                    "pages of that size");
+    assert_string_equal(seen.keys[0], "huge_page_size");
+    assert_contains(seen.errors[1], "a.json:3: entry 2: parameter huge_page_size: ");
+    assert_contains(seen.errors[2], "a.json:6: entry 4: parameter size: no process can attach");
+    assert_string_equal(seen.keys[2], "size");
 }
 
 TEST(all_parameters_come_through)
@@ -312,7 +335,7 @@ TEST(very_many_errors_end_the_reading)
     char *many = repeat("7,\n", 100000), *text = text_of("[%s7]", many);
     write_text("a.json", text);
     write_text("b.json", text);
-    assert_int_equal(declared_read(dir, &declared, &errors), 0);
+    assert_int_equal(declared_read(dir, &machine, &declared, &errors), 0);
     assert_int_equal(declared.count, 0);
     assert_true(errors.count >= CONFIG_ERRORS_MAX && errors.count <= CONFIG_ERRORS_MAX + 1);
     assert_int_equal(errors.items[CONFIG_ERRORS_MAX - 1].line, CONFIG_ERRORS_MAX);
@@ -443,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define DIR_TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
         DIR_TEST(nothing_is_declared),
+        DIR_TEST(what_no_create_can_make_here),
         DIR_TEST(all_parameters_come_through),
         DIR_TEST(a_key_does_for_a_name),
         DIR_TEST(files_come_by_name_and_entries_in_their_order),
