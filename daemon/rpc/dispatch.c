@@ -23,27 +23,39 @@ struct method_row {
     handler_fn *handler;
     enum right right;
     bool changes; /* the caller's name is recorded or logged */
-    bool is_long; /* it may look at many segments, free much memory or read files: what others of
-                     its uid were answered does not wait for it */
 };
 
 static const struct method_row rows[METHOD_COUNT] = {
-    [METHOD_INFO] = {handle_info, RIGHT_NONE, false, false},
-    [METHOD_CREATE] = {handle_create, RIGHT_OWN, true, false},
-    [METHOD_STAT] = {handle_stat, RIGHT_READ, false, false},
-    [METHOD_SET] = {handle_set, RIGHT_CHANGE, true, false},
-    [METHOD_REMOVE] = {handle_remove, RIGHT_CHANGE, true, true},
-    [METHOD_LIST] = {handle_list, RIGHT_NONE, false, true},
-    [METHOD_READY] = {handle_ready, RIGHT_CHANGE, true, true},
-    [METHOD_WAIT] = {handle_wait, RIGHT_OWN, false, false},
-    [METHOD_HOLD] = {handle_hold, RIGHT_READ, true, false},
-    [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true, false},
-    [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true, false},
-    [METHOD_DISOWN] = {handle_disown, RIGHT_CHANGE, true, false},
-    [METHOD_RELOAD] = {handle_reload, RIGHT_ADMIN, true, true},
-    [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false, true},
-    [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false, true},
+    [METHOD_INFO] = {handle_info, RIGHT_NONE, false},
+    [METHOD_CREATE] = {handle_create, RIGHT_OWN, true},
+    [METHOD_STAT] = {handle_stat, RIGHT_READ, false},
+    [METHOD_SET] = {handle_set, RIGHT_CHANGE, true},
+    [METHOD_REMOVE] = {handle_remove, RIGHT_CHANGE, true},
+    [METHOD_LIST] = {handle_list, RIGHT_NONE, false},
+    [METHOD_READY] = {handle_ready, RIGHT_CHANGE, true},
+    [METHOD_WAIT] = {handle_wait, RIGHT_OWN, false},
+    [METHOD_HOLD] = {handle_hold, RIGHT_READ, true},
+    [METHOD_RELEASE] = {handle_release, RIGHT_RELEASE, true},
+    [METHOD_ADOPT] = {handle_adopt, RIGHT_OWN, true},
+    [METHOD_DISOWN] = {handle_disown, RIGHT_CHANGE, true},
+    [METHOD_RELOAD] = {handle_reload, RIGHT_ADMIN, true},
+    [METHOD_SUBSCRIBE] = {handle_subscribe, RIGHT_NONE, false},
+    [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
 };
+
+/* It may look at many segments, free much memory or read files. */
+static bool may_take_long(enum method method)
+{
+    switch (method) {
+    case METHOD_REMOVE:
+    case METHOD_LIST:
+    case METHOD_READY:
+    case METHOD_RELOAD:
+    case METHOD_SUBSCRIBE:
+    case METHOD_METRICS: return true;
+    default: return false;
+    }
+}
 
 bool dispatch_only_reads(enum method method)
 {
@@ -137,7 +149,7 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    if (row->is_long)
+    if (may_take_long(rq->method)) /* what others of its uid were answered does not wait for it */
         work_before_long(&rq->core->work);
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
