@@ -8,9 +8,13 @@
 #include "daemon/core/lookup.h"
 #include "daemon/core/removal.h"
 
-/* The kernel's number of SEGMENT's creator in this pid namespace; 0 for one outside of it. */
-static void number_anew(struct core *core, struct segment *segment, const struct sysv_stat *kernel)
+/* SEGMENT gets the kernel's number of its creator in this pid namespace, unless it has it: 0 for
+ * one outside of it. */
+static void number_if_unnumbered(struct core *core, struct segment *segment,
+                                 const struct sysv_stat *kernel)
 {
+    if (!segment->is_unnumbered)
+        return;
     segment->is_unnumbered = false;
     segment->cpid = kernel->cpid;
     ledger_note_changed(core, segment);
@@ -37,16 +41,15 @@ static int heed(struct core *core, const struct looked_up *looked, struct found 
     struct found found = {segment, looked->sight.kernel};
     int r = 0;
     work_add_records(&core->work, 1);
-    const bool is_there =
-        looked->sight.verdict == VERDICT_MATCH || looked->sight.verdict == VERDICT_DYING;
-    if (segment && segment->is_unnumbered && is_there)
-        number_anew(core, segment, &looked->sight.kernel);
     switch (looked->sight.verdict) {
     case VERDICT_MATCH:
-        if (segment)
+        if (segment) {
+            number_if_unnumbered(core, segment, &found.kernel);
             r = heed_match(core, segment, &found);
+        }
         break;
     case VERDICT_DYING:
+        number_if_unnumbered(core, segment, &found.kernel);
         /* Another process has done IPC_RMID. Perhaps only our anchor keeps it. */
         removal_follow(core, &found, REASON_OUT_OF_BAND);
         r = segment->state == STATE_REMOVED ? OUTCOME_NO_SUCH_SEGMENT : 0;

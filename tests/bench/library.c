@@ -166,7 +166,7 @@ static void measure_bursts(struct bench *b, struct shmd *shmd, size_t reply)
 {
     struct burst by_hand, of_calls;
     size_t rounds = bench_rounds(b, ROUNDS);
-    double rates[2][ROUNDS], cpu[2][ROUNDS];
+    double rates[2][ROUNDS] = {0}, cpu[2][ROUNDS] = {0};
     for (size_t i = 0; i < rounds; i++) {
         if (i % 2 == 0)
             by_hand = bursts_by_hand(shmd, reply);
