@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The work of a turn of the event loop: a turn ends after about turn_work_us, and within it each
- * uid has a share of 0.05 ms at a time, or more while nobody else has work. Time decides when
+ * uid has a share of 0.03 ms at a time, or more while nobody else has work. Time decides when
  * either is over; requests and records are counted, so that the metrics can show what the longest
  * of them did.
  *
@@ -16,7 +16,7 @@
 
 #include "daemon/sys/clock.h"
 
-enum { SHARE_US = 50 };
+enum { SHARE_US = 30 };
 
 struct work_count {
     uint64_t requests; /* answered */

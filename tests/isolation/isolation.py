@@ -54,7 +54,7 @@ SILENCE = DEADLINE // 3
 MEBIBYTE = 1 << 20
 
 # What the daemon tells of its own work, and the most that it may tell, whatever clients do. All count
-# work: the daemon's own bounds are times (2 ms a turn, 0.5 ms a request, 0.05 ms a share), and these
+# work: the daemon's own bounds are times (2 ms a turn, 0.5 ms a request, 0.03 ms a share), and these
 # are what no machine does in such a time. An unbounded turn does millions.
 BOUNDS = {
     "shmd_turn_longest_requests": 4096,  # requests served in one turn of the loop

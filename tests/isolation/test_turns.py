@@ -18,7 +18,7 @@ from isolation import diagnostics, needs_several_uids, parse_metrics, sysv, unre
 SEGMENTS = 5000
 VICTIMS = 5
 
-# The most requests of one uid that may come before the victim's. The daemon's own bound is 0.05 ms or
+# The most requests of one uid that may come before the victim's. The daemon's own bound is 0.03 ms or
 # one request, whichever is longer: one list of thousands of segments, some dozen small requests.
 LISTS = 32
 FULL_PAGES = 8

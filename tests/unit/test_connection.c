@@ -290,7 +290,7 @@ TEST(what_a_peer_that_is_gone_wanted_to_read)
     for (int i = 0; i < LISTS; i++)
         strcat(text, REQUEST("list", ""));
     strcat(text, CREATE("b"));
-    f->core->clock.mono_step_us = 4 * SHARE_US; /* each request is a share */
+    f->core->clock.mono_step_us = 1000; /* a turn is over after one or two requests */
     int gone = connected(ALICE, text);
     close(gone);
     peers[0] = dup(STDERR_FILENO);
