@@ -207,7 +207,10 @@ static void serve_share(struct turns *t, struct lane *lane)
         lane->serve(task);
         if (lane->n_tasks == 0)
             t->tell(t->context); /* it may have more work then */
-        work_go_on(t->work);
+        if (turns_have_work(t))
+            work_go_on(t->work);
+        else
+            work_look_at_clock(t->work); /* the turn is over, and the next one looks */
     }
     t->tell(t->context);
     if (lane->n_tasks > 0)

@@ -426,6 +426,16 @@ TEST(telling_is_work_of_the_share)
     assert_int_equal(next_of(1, first), 2 * first);
 }
 
+/* The turn ends, and the next one begins with a look. */
+TEST(nobody_looks_when_there_is_no_work_left)
+{
+    clock_.mono_step_us = 10 * SHARE_US;
+    join(1, 1);
+    run_turn();
+    assert_int_equal(n_served, 1);
+    assert_int_equal(n_looks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +460,7 @@ int main(void)
         CASE(a_share_that_goes_on_tells_what_it_did),
         CASE(who_asks_on_when_it_is_told_is_served_in_the_same_share),
         CASE(telling_is_work_of_the_share),
+        CASE(nobody_looks_when_there_is_no_work_left),
         CASE(outside_a_share_nothing_is_over),
     };
     return RUN_TESTS(tests);
