@@ -2,8 +2,10 @@
 """The Python package under asyncio."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -141,6 +143,23 @@ except AttributeError as error:
             with self.assertRaises(shmd.Unreachable):
                 await shmd.aio.Connection("/nowhere").info()
         self.run_async(act)
+
+    def test_a_full_queue_is_no_connection(self):
+        """Of those who wait to be accepted: one tries again, as when a daemon starts."""
+        path = os.path.join(self.directory, "full.sock")
+        waiting = []
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    waiting.append(socket.socket(socket.AF_UNIX))
+                    waiting[-1].setblocking(False)
+                    waiting[-1].connect(path)
+            with self.assertRaises(BlockingIOError):
+                asyncio.run(shmd.aio._Stream.open(path))
+        for peer in waiting:
+            peer.close()
 
     def test_a_block_that_raises_publishes_nothing(self):
         async def act(connection):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from types import TracebackType
 from typing import (
@@ -91,7 +92,15 @@ class _Stream:
 
     @classmethod
     async def open(cls, path: str) -> _Stream:
-        return cls(*await asyncio.open_unix_connection(path, limit=MAX_LINE))
+        # By itself asyncio takes a full queue of those who wait to be accepted for a connection.
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(path)
+            return cls(*await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE))
+        except BaseException:
+            sock.close()
+            raise
 
     def close(self) -> None:
         self._writer.close()
