@@ -99,10 +99,12 @@ int64_t work_request_done(struct work *w)
     return took_us;
 }
 
-void work_before_long(struct work *w)
+void work_tell(struct work *w)
 {
     if (!w->tell)
         return;
+    const int64_t began_us = w->now_us;
+    const int64_t before_us = now_us(w);
     w->tell(w->context);
-    (void)now_us(w); /* the request that comes has not taken that time */
+    w->now_us = now_us(w) - (before_us - began_us); /* as if the request had begun later */
 }

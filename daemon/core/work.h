@@ -58,8 +58,9 @@ void work_look_at_clock(struct work *w);
 void work_go_on(struct work *w);
 /* The same after a request. Returns the microseconds that it took. */
 int64_t work_request_done(struct work *w);
-/* What comes now may take long: what is ready need not wait for it. */
-void work_before_long(struct work *w);
+/* What is ready leaves now, for what comes may take long. That is no time of the request that
+ * comes. */
+void work_tell(struct work *w);
 
 /* Microseconds, as of the last look at the clock; none if below 0. */
 static inline int64_t work_left_of_share(const struct work *w)

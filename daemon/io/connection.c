@@ -307,6 +307,10 @@ static void send_output(struct connection *c)
             continue;
         if (n < 0 && errno == EAGAIN)
             break;
+        if (n < 0 && errno != EPIPE && errno != ECONNRESET) {
+            c->is_broken = true; /* an answer is lost, which the peer must learn */
+            return;
+        }
         if (n < 0) {
             hear_no_more(c);
             outbox_took(outbox, outbox_unsent(outbox));
@@ -408,7 +412,7 @@ static void serve(struct task *task)
     /* It might be closed when they leave, which they may while it is served. */
     forget_answers(answered, c);
     if (answered->n == ANSWERED_MAX)
-        connections_send_answers(c->loop);
+        work_tell(&c->loop->rpc->core->work);
     log_hold();
     answered->is_serving = true;
     go_on(c);

@@ -43,16 +43,20 @@ static const struct method_row rows[METHOD_COUNT] = {
     [METHOD_METRICS] = {handle_metrics, RIGHT_NONE, false},
 };
 
-/* It may look at many segments, free much memory or read files. */
-static bool may_take_long(enum method method)
+/* It may look at many segments, free or walk through much memory, or read files. */
+static bool may_take_long(const struct request *rq)
 {
-    switch (method) {
+    switch (rq->method) {
+    case METHOD_SET:
     case METHOD_REMOVE:
     case METHOD_LIST:
     case METHOD_READY:
+    case METHOD_RELEASE:
+    case METHOD_DISOWN:
     case METHOD_RELOAD:
     case METHOD_SUBSCRIBE:
     case METHOD_METRICS: return true;
+    case METHOD_CREATE: return rq->params->create.replace.value;
     default: return false;
     }
 }
@@ -149,8 +153,8 @@ void dispatch(struct request *rq, struct answer *ret)
     const struct target *target = target_of(rq);
     int r = 0;
     ret->is_waiting = false;
-    if (may_take_long(rq->method)) /* what others of its uid were answered does not wait for it */
-        work_before_long(&rq->core->work);
+    if (may_take_long(rq)) /* what others of its uid were answered does not wait for it */
+        work_tell(&rq->core->work);
     /* What was received is finished; what would last is not begun. */
     if (rq->rpc->is_shutting_down && (rq->method == METHOD_WAIT || rq->method == METHOD_SUBSCRIBE))
         r = OUTCOME_SHUTTING_DOWN;

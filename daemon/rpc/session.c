@@ -307,7 +307,7 @@ static void begin_value(struct session *s, const char *value, size_t len, bool a
     struct message message;
     struct failure f;
     if (len > LONG_VALUE)
-        work_before_long(&s->rpc->core->work);
+        work_tell(&s->rpc->core->work);
     if (message_decode(value, len, &message, &f) == 0)
         begin_message(s, &message);
     else if (at_end && f.error == PROTOCOL_ERROR_PARSE)

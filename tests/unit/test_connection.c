@@ -6,6 +6,7 @@
  */
 #include "tests/unit/support.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,11 +48,18 @@ static void note(char what)
     assert_in_range(n, 1, sizeof(happened) - 1);
 }
 
+static int send_fails; /* with that error, once */
+
 ssize_t __real_send(int fd, const void *bytes, size_t n, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags)
 {
     note('s');
+    if (send_fails) {
+        errno = send_fails;
+        send_fails = 0;
+        return -1;
+    }
     if (n_sent < PEERS_MAX)
         senders[n_sent++] = fd;
     return __real_send(fd, bytes, n, flags);
@@ -144,6 +152,7 @@ static int connected(uint32_t uid, const char *text)
 static void run_turn(void)
 {
     connections_read_last(&loop);
+    n_executed = 0;
     work_begin_turn(&loop.rpc->core->work);
     turns_serve(&loop.turns);
     note('.');
@@ -208,6 +217,37 @@ TEST(no_answer_waits_for_what_may_take_long)
     connected(ALICE, REQUEST("info", ""));
     run_turn();
     assert_string_equal(happened, "rplsrlsrrplss.");
+}
+
+/* Each of these may free or walk through much memory. */
+TEST(no_answer_waits_for_memory_to_be_freed)
+{
+    static const char *const requests[] = {
+        REQUEST("create", "\"name\":\"a\",\"size\":64,\"replace\":true"),
+        REQUEST("set", "\"name\":\"a\",\"locked\":false"),
+        REQUEST("release", "\"name\":\"a\""),
+        REQUEST("disown", "\"name\":\"a\""),
+    };
+    connected(ALICE, CREATE("a"));
+    run_turn();
+    for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+        connected(ALICE, REQUEST("info", ""));
+        connected(ALICE, requests[i]);
+        memset(happened, 0, sizeof(happened));
+        run_turn();
+        assert_memory_equal(happened, "rlsr", 4);
+    }
+}
+
+/* An answer is lost, and nobody else can tell the peer. */
+TEST(one_whose_answer_could_not_be_sent_is_closed)
+{
+    int peer = connected(ALICE, REQUEST("info", ""));
+    char byte;
+    send_fails = ENOBUFS;
+    run_turn();
+    assert_int_equal(recv(peer, &byte, 1, MSG_DONTWAIT), 0);
+    assert_true(TAILQ_EMPTY(&f->rpc.sessions));
 }
 
 TEST(no_answer_waits_for_a_long_batch)
@@ -339,6 +379,8 @@ int main(void)
         CASE(so_many_answers_are_kept_and_no_more),
         CASE(what_is_read_is_shared_out),
         CASE(no_answer_waits_for_what_may_take_long),
+        CASE(no_answer_waits_for_memory_to_be_freed),
+        CASE(one_whose_answer_could_not_be_sent_is_closed),
         CASE(no_answer_waits_for_a_long_batch),
         CASE(lines_of_the_log_are_held_again),
         CASE(answers_that_leave_together_allocate_nothing),

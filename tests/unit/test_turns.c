@@ -426,6 +426,23 @@ TEST(telling_is_work_of_the_share)
     assert_int_equal(next_of(1, first), 2 * first);
 }
 
+static void tell_long(void *context)
+{
+    (void)context;
+    clock_.mono_us += 5000;
+}
+
+TEST(telling_is_no_time_of_the_request)
+{
+    clock_.mono_step_us = 1;
+    work.tell = tell_long;
+    work_look_at_clock(&work);
+    clock_.mono_us += 70;
+    work_tell(&work);
+    clock_.mono_us += 30;
+    assert_in_range(work_request_done(&work), 100, 105);
+}
+
 /* The turn ends, and the next one begins with a look. */
 TEST(nobody_looks_when_there_is_no_work_left)
 {
@@ -460,6 +477,7 @@ int main(void)
         CASE(a_share_that_goes_on_tells_what_it_did),
         CASE(who_asks_on_when_it_is_told_is_served_in_the_same_share),
         CASE(telling_is_work_of_the_share),
+        CASE(telling_is_no_time_of_the_request),
         CASE(nobody_looks_when_there_is_no_work_left),
         CASE(outside_a_share_nothing_is_over),
     };
