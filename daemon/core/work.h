@@ -37,7 +37,8 @@ struct work {
     uint64_t accepts_most; /* connections accepted in one turn */
     /* Looks whether anybody else has work, now that a share's time is over. NULL: they may. */
     bool (*others_have_work)(void *context);
-    void (*tell)(void *context); /* what is ready leaves; NULL: nothing waits */
+    bool (*tell)(
+        void *context); /* what is ready leaves: whether there was any; NULL: there is none */
     void *context;
 };
 

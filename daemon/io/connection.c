@@ -420,11 +420,11 @@ static void serve(struct task *task)
     answered->connections[answered->n++] = c;
 }
 
-void connections_send_answers(struct loop *loop)
+bool connections_send_answers(struct loop *loop)
 {
     struct answered *answered = &loop->answered;
     if (answered->n == 0)
-        return;
+        return false;
     if (core_turn_is_due(loop->rpc->core))
         rpc_publish(loop->rpc); /* before anybody hears that it is done */
     log_release();              /* whoever reads an answer finds its line in the log */
@@ -434,6 +434,7 @@ void connections_send_answers(struct loop *loop)
         if (answered->connections[i])
             send_and_watch(answered->connections[i]);
     answered->n = 0;
+    return true;
 }
 
 void connections_close(struct loop *loop)

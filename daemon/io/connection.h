@@ -28,8 +28,8 @@ struct connection *connection_of(struct outbox *outbox);
 /* C has work. */
 void connection_add_work(struct connection *c);
 
-/* Publishes, logs and sends what was answered since it was called last. */
-void connections_send_answers(struct loop *loop);
+/* Publishes, logs and sends what was answered since it was called last: whether there was any. */
+bool connections_send_answers(struct loop *loop);
 
 /* --- the end of the loop: all connections */
 

@@ -69,9 +69,9 @@ static void take_reports_meanwhile(void *context)
     (void)r; /* the look before the next turn meets it again */
 }
 
-static void end_share(void *context)
+static bool end_share(void *context)
 {
-    connections_send_answers(context);
+    return connections_send_answers(context);
 }
 
 int loop_init(struct loop *loop, struct rpc *rpc)

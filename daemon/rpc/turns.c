@@ -25,10 +25,10 @@ static bool others_have_work(const struct turns *t)
     return t->n_tasks > (t->served ? t->served->n_tasks : 0);
 }
 
-static void tell_now(void *context)
+static bool tell_now(void *context)
 {
     const struct turns *t = context;
-    t->tell(t->context);
+    return t->tell(t->context);
 }
 
 static bool others_came(void *context)
@@ -39,7 +39,7 @@ static bool others_came(void *context)
     return others_have_work(t);
 }
 
-void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
+void turns_init(struct turns *t, struct work *work, bool (*tell)(void *context),
                 void (*look)(void *context), void *context)
 {
     *t = (struct turns){.work = work, .tell = tell, .look = look, .context = context};

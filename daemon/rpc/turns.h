@@ -41,7 +41,7 @@ TAILQ_HEAD(row, lane);
 
 struct turns {
     struct work *work;
-    void (*tell)(void *context); /* what was done leaves; that may add tasks */
+    bool (*tell)(void *context); /* what was done leaves, if there is any; that may add tasks */
     void (*look)(void *context); /* adds the tasks to which work has come */
     void *context;
     LIST_HEAD(, lane) lanes[LANE_BUCKETS]; /* by uid */
@@ -54,7 +54,7 @@ struct turns {
 
 /* TELL is called with CONTEXT at the end of each share, before what may take long, and before LOOK,
  * which is called while there is work; WORK's shares are those of the lanes. */
-void turns_init(struct turns *t, struct work *work, void (*tell)(void *context),
+void turns_init(struct turns *t, struct work *work, bool (*tell)(void *context),
                 void (*look)(void *context), void *context);
 
 /* TASK gets a place in UID's lane, of which all are served by SERVE: 0 or -ENOMEM. */

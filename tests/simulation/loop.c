@@ -53,7 +53,7 @@ static void take_reports_meanwhile(void *context)
     (void)context;
 }
 
-static void send_answers(void *context);
+static bool send_answers(void *context);
 
 int loop_begin(struct world *w)
 {
@@ -275,7 +275,7 @@ static void serve(struct task *task)
     const int64_t from_us = w->clock.mono_us;
     forget_answers(w, c);
     if (w->n_answered == ANSWERED_MAX)
-        send_answers(w);
+        work_tell(&w->core.work);
     drop_work(c);
     w->serve_faults = world_faults(w);
     w->requests_seen = w->core.work.turn.requests;
@@ -292,14 +292,14 @@ static void serve(struct task *task)
 }
 
 /* Of what one uid was served. It may come while one of its connections is. */
-static void send_answers(void *context)
+static bool send_answers(void *context)
 {
     struct world *w = context;
     const int64_t from_us = w->clock.mono_us;
     uint32_t uid = 0;
     bool has_sent = false;
     if (w->n_answered == 0 || w->is_killed)
-        return;
+        return false;
     if (core_turn_is_due(&w->core))
         rpc_publish(&w->rpc);
     oracle_published(w->oracle);
@@ -314,6 +314,7 @@ static void send_answers(void *context)
     w->n_answered = 0;
     if (has_sent && !w->is_killed)
         check_shares(w, uid, from_us);
+    return true;
 }
 
 /* --- a turn */

@@ -87,11 +87,11 @@ static struct asker *asks_on;      /* has work again when it is told */
 static size_t told_together[4096]; /* how many were served before each time of telling */
 static size_t n_tells;
 
-static void tell(void *context)
+static bool tell(void *context)
 {
     assert_ptr_equal(context, &turns);
     if (n_told == n_served)
-        return;
+        return false;
     /* All of one share: nobody waits for what another uid has asked. */
     for (size_t i = n_told; i < n_served; i++)
         assert_int_equal(order[i], order[n_told]);
@@ -100,6 +100,7 @@ static void tell(void *context)
     n_told = n_served;
     if (asks_on && asks_on->served < asks_on->wants)
         turns_add(&turns, &asks_on->task);
+    return true;
 }
 
 static void look(void *context)
@@ -426,10 +427,13 @@ TEST(telling_is_work_of_the_share)
     assert_int_equal(next_of(1, first), 2 * first);
 }
 
-static void tell_long(void *context)
+static bool tells_long;
+
+static bool tell_long(void *context)
 {
     (void)context;
-    clock_.mono_us += 5000;
+    clock_.mono_us += tells_long ? 5000 : 0;
+    return tells_long;
 }
 
 TEST(telling_is_no_time_of_the_request)
@@ -438,6 +442,12 @@ TEST(telling_is_no_time_of_the_request)
     work.tell = tell_long;
     work_look_at_clock(&work);
     clock_.mono_us += 70;
+    tells_long = true;
+    work_tell(&work);
+    clock_.mono_us += 30;
+    assert_in_range(work_request_done(&work), 30, 105);
+    clock_.mono_us += 70;
+    tells_long = false; /* then all of it counts */
     work_tell(&work);
     clock_.mono_us += 30;
     assert_in_range(work_request_done(&work), 100, 105);
