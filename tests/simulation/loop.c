@@ -258,11 +258,11 @@ static void check_output(struct world *w, struct connection *c, bool has_execute
 void loop_look_at_requests(struct world *w)
 {
     const uint64_t executed = w->core.work.turn.requests;
-    if (!w->serving || w->is_killed)
+    /* A request that is under way goes on, though events may have come meanwhile. */
+    if (!w->serving || w->is_killed || executed == w->requests_seen)
         return;
-    check_output(w, w->serving, executed > w->requests_seen);
-    if (executed > w->requests_seen)
-        tell_oracle(w, executed);
+    check_output(w, w->serving, true);
+    tell_oracle(w, executed);
 }
 
 static void serve(struct task *task)
