@@ -229,7 +229,7 @@ int connection_open(struct loop *loop, int fd, const struct caller *caller)
     return 0;
 }
 
-/* C is no more. */
+/* C is closed, or is served again. */
 static void forget_answers(struct answered *answered, const struct connection *c)
 {
     for (size_t i = 0; i < answered->n; i++)
